@@ -1,0 +1,1 @@
+"""What must be true: contracts, measures, suites, the verdict and the report. No Beam here."""

@@ -1,0 +1,231 @@
+"""The Arrow schemas that cross a boundary between two stages.
+
+A contract is a named schema. `check` refuses a batch that differs, naming the column. Columns are in the order in
+which they appear in docs/ARCHITECTURE.md, and every name is in docs/GLOSSARY.md (a test holds the two together).
+"""
+
+import dataclasses
+
+import pyarrow as pa
+
+HASH = pa.binary(16)
+WHEN = pa.timestamp("us", tz="UTC")
+
+# Origin as a small number in batches; the word in everything a person reads.
+ORIGINS = ("unknown", "human", "synthetic")
+UNKNOWN, HUMAN, SYNTHETIC = range(3)
+BASES = ("none", "declared", "detector")
+BASIS_NONE, BASIS_DECLARED, BASIS_DETECTOR = range(3)
+
+
+class ContractError(Exception):
+    """A batch broke a promise between two stages: a bug of ours, never the user's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+    """A schema with a name."""
+
+    name: str
+    schema: pa.Schema
+
+    def check(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return `batch` if it has exactly this schema; raise `ContractError` naming the first column that differs."""
+        if batch.schema.equals(self.schema):
+            return batch
+        for want, have in zip(self.schema, batch.schema, strict=False):
+            if want != have:
+                raise ContractError(f"{self.name}: expected column {want}, got {have}")
+        raise ContractError(f"{self.name}: expected columns {self.schema.names}, got {batch.schema.names}")
+
+    def batch(self, columns: dict[str, object]) -> pa.RecordBatch:
+        """Build a batch from one array (or sequence) per column, cast to the contract's types."""
+        arrays = []
+        for field in self.schema:
+            value = columns[field.name]
+            array = value if isinstance(value, pa.Array) else pa.array(value, type=field.type)
+            arrays.append(array if array.type == field.type else array.cast(field.type))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def empty(self) -> pa.RecordBatch:
+        """A batch of no rows."""
+        return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in self.schema], schema=self.schema)
+
+
+def _contract(name: str, *fields: pa.Field) -> Contract:
+    return Contract(name, pa.schema(list(fields)))
+
+
+def _required(name: str, dtype: pa.DataType) -> pa.Field:
+    return pa.field(name, dtype, nullable=False)
+
+
+# What a reader yields: one row per readable record of a split, in the order of the split.
+DOCUMENT = _contract(
+    "DOCUMENT",
+    _required("doc_id", HASH),
+    _required("file", pa.int32()),  # which file of the split
+    _required("row", pa.int64()),  # 0-based line, Parquet row, or 0, inside that file
+    pa.field("id", pa.string()),  # the input's own id; null if it has none
+    _required("text", pa.large_string()),
+    pa.field("created", WHEN),  # null: unknown
+    pa.field("language", pa.string()),
+    _required("declared_origin", pa.int8()),  # index into ORIGINS; unknown where nothing is declared
+    pa.field("generator", pa.string()),
+)
+
+# A record that could not be read.
+QUARANTINE = _contract(
+    "QUARANTINE",
+    _required("source", pa.string()),
+    _required("path", pa.string()),
+    _required("row", pa.int64()),  # -1: the file as a whole
+    _required("reason", pa.string()),
+    _required("detail", pa.string()),
+    _required("raw", pa.binary()),  # the first bytes of it, at most `ingest.RAW_BYTES`
+)
+
+
+def signals(num_perm: int) -> Contract:
+    """What the survey leaves of a document, in the signal store: no text but the head of sampled documents."""
+    return _contract(
+        "SIGNALS",
+        _required("doc_id", HASH),
+        pa.field("id", pa.string()),
+        _required("file", pa.int32()),
+        _required("row", pa.int64()),
+        _required("content_hash", HASH),  # of the canonical text
+        _required("signature", pa.binary(4 * num_perm)),  # uint32[num_perm], little-endian
+        _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
+        _required("n_tokens", pa.int32()),  # words and ideographs
+        _required("n_chars", pa.int32()),
+        _required("n_bytes", pa.int32()),
+        pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: too short to score
+        pa.field("created", WHEN),
+        pa.field("language", pa.string()),
+        _required("declared_origin", pa.int8()),
+        pa.field("generator", pa.string()),
+        _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/diversity.py
+        _required("ngrams_2", pa.binary()),
+        _required("ngrams_3", pa.binary()),
+        pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
+    )
+
+
+def surveyed(num_perm: int) -> Contract:
+    """What the survey passes on: signals without sketches, each row with its place."""
+    return _contract(
+        "SURVEYED",
+        _required("doc_id", HASH),
+        _required("split", pa.int32()),
+        _required("ordinal", pa.int32()),  # its row in the split's signals
+        _required("source", pa.int16()),  # its number in the recipe
+        _required("content_hash", HASH),
+        _required("signature", pa.binary(4 * num_perm)),
+        _required("n_shingles", pa.int32()),
+        _required("n_tokens", pa.int32()),
+        _required("n_bytes", pa.int32()),
+        pa.field("detector_score", pa.float32()),
+        pa.field("created", WHEN),
+        _required("declared_origin", pa.int8()),
+        _required("empty", pa.bool_()),
+    )
+
+
+# What crosses the shuffle to the survivors: one row per document, no text, no signature, no sketches.
+CANDIDATE = _contract(
+    "CANDIDATE",
+    _required("doc_id", HASH),
+    _required("split", pa.int32()),
+    _required("ordinal", pa.int32()),
+    _required("source", pa.int16()),
+    _required("content_hash", HASH),
+    _required("n_tokens", pa.int32()),
+    _required("n_bytes", pa.int32()),
+    pa.field("created", WHEN),
+    _required("origin", pa.int8()),
+    _required("origin_basis", pa.int8()),
+    pa.field("p_synthetic", pa.float32()),  # null: not scorable
+    _required("empty", pa.bool_()),
+)
+
+# What was decided about a document, on its way to the ledger.
+DECISION = _contract(
+    "DECISION",
+    _required("doc_id", HASH),
+    _required("split", pa.int32()),
+    _required("ordinal", pa.int32()),
+    _required("source", pa.int16()),
+    _required("kept", pa.bool_()),
+    _required("stage", pa.int8()),  # index into STAGES; 0 where kept
+    _required("reason", pa.int8()),  # index into REASONS; 0 where kept
+    _required("cluster", pa.uint64()),  # smallest first half of a content hash among its members
+    _required("cluster_size", pa.int32()),
+    _required("survivor_id", HASH),
+    _required("copies", pa.int32()),
+    _required("n_tokens", pa.int32()),
+    _required("n_bytes", pa.int32()),
+    _required("origin", pa.int8()),
+    _required("origin_basis", pa.int8()),
+    pa.field("p_synthetic", pa.float32()),
+)
+STAGES = ("", "ingest", "dedup", "balance")
+REASONS = ("", "empty_text", "exact_duplicate", "near_duplicate", "over_synthetic_share")
+
+# One row per input document: kept or not, where, why, and which document stands for it.
+LEDGER = _contract(
+    "LEDGER",
+    _required("doc_id", pa.string()),  # hexadecimal, as is `id` in the release
+    pa.field("input_id", pa.string()),  # the input's own id
+    _required("source", pa.string()),
+    _required("path", pa.string()),
+    _required("row", pa.int64()),
+    _required("kept", pa.bool_()),
+    pa.field("stage", pa.string()),
+    pa.field("reason", pa.string()),
+    _required("cluster_id", pa.string()),
+    _required("cluster_size", pa.int32()),
+    _required("survivor_id", pa.string()),
+    _required("copies", pa.int32()),
+    _required("n_tokens", pa.int32()),
+    _required("origin", pa.string()),
+    _required("origin_basis", pa.string()),
+    pa.field("p_synthetic", pa.float32()),
+)
+
+
+def release(keep: tuple[str, ...]) -> Contract:
+    """What a user gets in a shard. `keep` are the input's own columns, as strings."""
+    return _contract(
+        "RELEASE",
+        _required("id", pa.string()),  # doc_id in hexadecimal
+        pa.field("input_id", pa.string()),  # the input's own id
+        _required("text", pa.large_string()),
+        _required("source", pa.string()),
+        pa.field("created", WHEN),
+        pa.field("language", pa.string()),
+        _required("n_tokens", pa.int32()),
+        _required("origin", pa.string()),
+        _required("origin_basis", pa.string()),
+        pa.field("p_synthetic", pa.float32()),
+        pa.field("generator", pa.string()),
+        _required("cluster_size", pa.int32()),
+        _required("copies", pa.int32()),
+        *(pa.field(name, pa.string()) for name in keep),
+    )
+
+
+# Every number of a release, in long form; the table that the suite is judged on.
+METRICS = _contract(
+    "METRICS",
+    _required("metric", pa.string()),
+    _required("stage", pa.string()),  # "before" (all that was read) or "after" (the release)
+    _required("slice_kind", pa.string()),  # "overall", "source", "language", "generator", "origin", "reason"
+    _required("slice", pa.string()),  # "" where the kind is overall
+    pa.field("value", pa.float64()),  # null: could not be measured
+    pa.field("lower", pa.float64()),
+    pa.field("upper", pa.float64()),
+    _required("unit", pa.string()),
+    _required("n", pa.int64()),  # how many documents it rests on
+    pa.field("note", pa.string()),  # method and assumptions
+)

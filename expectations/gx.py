@@ -1,0 +1,183 @@
+"""Great Expectations, behind one function. The only file that imports it, and only when a suite is run.
+
+Why so guarded: importing Great Expectations takes seconds and swallows every Python warning of the process afterwards;
+left to itself it would use whatever project or cloud the current folder names. Its suites drop what they do not
+understand, its results come in another order, and an expectation that looked at nothing counts as met. Each of these is
+turned off or turned into an error here, and tests/expectations/test_gx.py reproduces them.
+"""
+
+import contextlib
+import functools
+import logging
+import types
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pandas
+
+from expectations.suite import Expectation, Suite
+from expectations.wording import stable
+
+Row = dict[str, Any]
+
+
+def validate(metrics: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
+    """Run a suite on the metrics table with Great Expectations.
+
+    Args:
+      metrics: the columns of `contracts.METRICS`.
+      suite: with every parameter resolved (`Suite.resolve`).
+
+    Returns:
+      One dict per expectation, in the order of the suite: `key` (its path in the suite), `status` ("pass", "fail" or
+      "error": nothing was selected, or a number is missing or not finite), `error` (why, or None), and `rows`, the
+      selected rows of `metrics` with `observed` (the number that was compared) and their own `status`.
+    """
+    gx = _great_expectations()
+    context = gx.get_context(mode="ephemeral")  # without the mode, a gx/ folder here or a cloud variable would be used
+    context.variables.progress_bars = gx.ProgressBarsConfig(globally=False, metric_calculations=False)
+    keys = [f"expectations[{place}]" for place in range(len(suite.expectations))]
+    built = gx.ExpectationSuite(name="suite")
+    # Appended, not passed or added: those two drop unknown expectations and merge equal ones.
+    built.expectations += [_domain_object(gx, item, key) for item, key in zip(suite.expectations, keys, strict=True)]
+    asset = context.data_sources.add_pandas("release").add_dataframe_asset("metrics")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": metrics})
+    found = batch.validate(built, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0})
+    results = {result.expectation_config.meta["key"]: result for result in found.results}
+    return [_plain(key, results.get(key)) for key in keys]
+
+
+def _domain_object(gx: types.SimpleNamespace, item: Expectation, key: str) -> Any:
+    return gx.ExpectationConfiguration(
+        type="expect_metric_to_be_between",
+        kwargs={
+            "metric": item.metric,
+            "stage": item.stage,
+            "slice_kind": item.slice_kind,
+            "slice": item.slice,
+            "bound": item.bound,
+            "min_value": item.min,
+            "max_value": item.max,
+        },
+        severity=item.severity,
+        meta={"key": key},
+    ).to_domain_obj()
+
+
+def _plain(key: str, result: Any) -> dict[str, Any]:
+    """Our own dict for one result; anything but a clear pass or fail is an error."""
+    if result is None:
+        return {"key": key, "status": "error", "error": "Great Expectations returned no result for it", "rows": []}
+    info = result.exception_info or {}
+    raised = [part for part in ([info] if "raised_exception" in info else info.values()) if part["raised_exception"]]
+    if raised:
+        error = " ".join(str(raised[0]["exception_message"]).split())
+        return {"key": key, "status": "error", "error": error, "rows": []}
+    details = result.result["details"]
+    status = details["status"]
+    assert (status == "pass") == bool(result.success), (key, status, result.success)
+    return {"key": key, "status": status, "error": details["error"], "rows": details["rows"]}
+
+
+def compare(rows: list[Row], bound: str, low: float | None, high: float | None) -> dict[str, Any]:
+    """Hold the chosen number of every row against its limits. Nothing to compare is an error, never a pass."""
+    judged = []
+    for row in rows:
+        observed = stable(row[bound])
+        within = observed is not None and (low is None or observed >= low) and (high is None or observed <= high)
+        status = "error" if observed is None else "pass" if within else "fail"
+        numbers = {name: stable(row[name]) for name in ("value", "lower", "upper")}
+        note = row["note"] if isinstance(row["note"], str) else None
+        judged.append(
+            {"slice": row["slice"], **numbers, "n": int(row["n"]), "unit": row["unit"], "note": note}
+            | {"observed": observed, "status": status}
+        )
+    statuses = {row["status"] for row in judged}
+    status = next((worst for worst in ("fail", "error") if worst in statuses), "pass" if judged else "error")
+    missing = [row["slice"] for row in judged if row["status"] == "error"]
+    error = None
+    if not judged:
+        error = "the metrics have no such row"
+    elif missing:
+        error = f"no finite {bound} for {len(missing)} of {len(judged)} rows"
+    return {"status": status, "error": error, "rows": judged}
+
+
+@functools.cache  # the two classes below may be registered once per process
+def _great_expectations() -> types.SimpleNamespace:
+    """What we use of Great Expectations, with our expectation registered."""
+    with _quiet():
+        import great_expectations
+        from great_expectations.core.metric_domain_types import MetricDomainTypes
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.execution_engine import PandasExecutionEngine
+        from great_expectations.expectations.expectation import BatchExpectation
+        from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+        from great_expectations.expectations.metrics.metric_provider import metric_value
+        from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+
+    class MetricRows(TableMetricProvider):
+        """The rows of the metrics table that an expectation is about."""
+
+        metric_name = "lowbackground.metric_rows"
+        value_keys = ("metric", "stage", "slice_kind", "slice")
+
+        @metric_value(engine=PandasExecutionEngine)  # which makes it a class method
+        def _pandas(  # type: ignore[no-untyped-def]
+            cls,  # noqa: N805
+            execution_engine,
+            metric_domain_kwargs,
+            metric_value_kwargs,
+            metrics,
+            runtime_configuration,
+        ):
+            frame, _, _ = execution_engine.get_compute_domain(
+                domain_kwargs=metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
+            )
+            chosen = frame["metric"].notna()
+            for column, wanted in metric_value_kwargs.items():
+                if wanted is not None:
+                    chosen &= frame[column] == wanted
+            return frame[chosen].astype(object).to_dict("records")
+
+    class ExpectMetricToBeBetween(BatchExpectation):
+        """A metric, or one of its bounds, lies within limits in every selected slice."""
+
+        metric: str
+        stage: str
+        slice_kind: str
+        slice: str | None = None
+        bound: str = "value"
+        min_value: float | None = None
+        max_value: float | None = None
+
+        metric_dependencies = ("lowbackground.metric_rows",)
+        success_keys = ("metric", "stage", "slice_kind", "slice", "bound", "min_value", "max_value")
+        args_keys = success_keys
+
+        def _validate(self, metrics, runtime_configuration=None, execution_engine=None):  # type: ignore[no-untyped-def]
+            details = compare(metrics["lowbackground.metric_rows"], self.bound, self.min_value, self.max_value)
+            return {"success": details["status"] == "pass", "result": {"details": details}}
+
+    return types.SimpleNamespace(
+        get_context=great_expectations.get_context,
+        ExpectationSuite=great_expectations.ExpectationSuite,
+        ExpectationConfiguration=ExpectationConfiguration,
+        ProgressBarsConfig=ProgressBarsConfig,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the import from logging, from failing under `-W error`, and from capturing the warnings of the process."""
+    logger = logging.getLogger("great_expectations")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+    shown_by = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+        if warnings.showwarning is not shown_by:
+            pass
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.NOTSET)  # it sets itself to INFO

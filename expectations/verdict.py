@@ -1,0 +1,208 @@
+"""The verdict on a release: every expectation with what was seen, what was allowed, and a sentence about it.
+
+Great Expectations says whether a suite "succeeded", and counts a failed warning as a failure; here only a critical
+expectation rejects a release, and one that could not be measured rejects it too.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pydantic
+
+from expectations import contracts, wording
+from expectations.suite import Expectation, Suite
+
+SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics table has them all
+_BADNESS = {"fail": 0, "error": 1, "pass": 2}
+
+
+class VerdictError(Exception):
+    """A stored verdict cannot be read. The message is one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceOutcome:
+    """One row of the metrics table, held against an expectation. A number that could not be measured is None."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    slice: str
+    observed: float | None  # the number that was compared: value, lower or upper
+    value: float | None
+    lower: float | None
+    upper: float | None
+    n: int  # documents it rests on
+    status: Literal["pass", "fail", "error"]
+    note: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    key: str  # its path in the suite: "expectations[0]"
+    metric: str
+    stage: str
+    slice_kind: str
+    slice: str | None  # None: every slice of the kind
+    bound: str  # which number was compared: "value", "lower" or "upper"
+    min: float | None  # resolved
+    max: float | None
+    threshold: str  # the same in words, with the parameter it came from
+    severity: Literal["critical", "warning", "info"]
+    status: Literal["pass", "fail", "error"]
+    message: str
+    notes: str
+    unit: str | None
+    worst: SliceOutcome | None  # the slice that decided; None: there was none
+    slices: int  # how many were looked at
+    not_held: tuple[SliceOutcome, ...]  # at most SHOWN_SLICES, worst first
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What a suite says about a release."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    status: Literal["passed", "failed"]
+    reasons: tuple[str, ...]  # the message of every critical expectation that did not hold
+    warnings: tuple[str, ...]  # and of every warning
+    suite: str
+    suite_sha256: str
+    params: dict[str, float | None]
+    expectations: tuple[Outcome, ...]  # in the order of the suite
+    format: Literal["lowbackground.verdict/1"] = "lowbackground.verdict/1"
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may be published."""
+        return self.status == "passed"
+
+    def to_json(self) -> str:
+        """Strict JSON, sorted keys, no time: the same verdict is the same bytes."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Verdict":
+        """Read what `to_json` wrote.
+
+        Raises:
+          VerdictError: it is not a verdict.
+        """
+        try:
+            return pydantic.TypeAdapter(cls).validate_json(text)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise VerdictError(f"verdict.json: {place}: {first['msg']}; run `gate` again to write it") from error
+
+
+def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | None = None) -> Verdict:
+    """Judge a release by its metrics.
+
+    Args:
+      metrics: `contracts.METRICS`.
+      suite: what must be true.
+      params: the numbers behind `$name` in the suite, such as {"max_synthetic_share": 0.3}.
+
+    Returns:
+      The verdict: "failed" if a critical expectation failed or could not be measured, else "passed".
+
+    Raises:
+      SuiteError: a parameter of the suite is not set.
+      ContractError: `metrics` is not the metrics table.
+    """
+    contracts.METRICS.check(metrics)
+    params = dict(params or {})
+    resolved = suite.resolve(params)
+    from expectations import gx  # late: it is slow to import, and reading a verdict must not need it
+
+    results = gx.validate(metrics.to_pandas(), resolved)
+    outcomes = tuple(
+        _outcome(item, written, result)
+        for item, written, result in zip(resolved.expectations, suite.expectations, results, strict=True)
+    )
+    reasons = _messages(outcomes, "critical")
+    return Verdict(
+        status="failed" if reasons else "passed",
+        reasons=reasons,
+        warnings=_messages(outcomes, "warning"),
+        suite=suite.suite,
+        suite_sha256=suite.sha256(),
+        params={name: wording.stable(value) for name, value in sorted(params.items())},
+        expectations=outcomes,
+    )
+
+
+def _messages(outcomes: tuple[Outcome, ...], severity: str) -> tuple[str, ...]:
+    return tuple(item.message for item in outcomes if item.severity == severity and item.status != "pass")
+
+
+def _outcome(item: Expectation, written: Expectation, result: dict[str, Any]) -> Outcome:
+    units = [row.pop("unit") for row in result["rows"]]
+    slices = sorted((SliceOutcome(**row) for row in result["rows"]), key=lambda one: _order(one, item))
+    return Outcome(
+        key=result["key"],
+        metric=item.metric,
+        stage=item.stage,
+        slice_kind=item.slice_kind,
+        slice=item.slice,
+        bound=item.bound,
+        min=_float(item.min),
+        max=_float(item.max),
+        threshold=_threshold(item, written),
+        severity=item.severity,
+        status=result["status"],
+        message=_message(item, result["status"], result["error"], slices),
+        notes=item.notes,
+        unit=units[0] if units else None,
+        worst=slices[0] if slices else None,
+        slices=len(slices),
+        not_held=tuple(one for one in slices if one.status != "pass")[:SHOWN_SLICES],
+    )
+
+
+def _order(one: SliceOutcome, item: Expectation) -> tuple[int, float, str]:
+    """Sorts failures first and, among equals, the number that is furthest over (or least under) its limit."""
+    low, high = _float(item.min), _float(item.max)
+    room = 0.0
+    if one.observed is not None:
+        room = min(math.inf if low is None else one.observed - low, math.inf if high is None else high - one.observed)
+    return _BADNESS[one.status], room, one.slice
+
+
+def _float(limit: float | str | None) -> float | None:
+    assert not isinstance(limit, str), limit  # the suite was resolved
+    return limit
+
+
+def _threshold(item: Expectation, written: Expectation) -> str:
+    words = wording.limits(_float(item.min), _float(item.max), wording.form_of(item.metric))
+    parameters = [limit for limit in (written.min, written.max) if isinstance(limit, str)]
+    return f"{words} ({', '.join(parameters)})" if parameters else words
+
+
+def _message(item: Expectation, status: str, error: str | None, slices: list[SliceOutcome]) -> str:
+    """One sentence: what, what was seen, what was allowed."""
+    form = wording.form_of(item.metric)
+    low, high = _float(item.min), _float(item.max)
+    if status == "error":
+        about = wording.subject(item.metric, item.stage, item.slice_kind, item.slice)
+        reason = slices[0].note if len(slices) == 1 and slices[0].note else error
+        return wording.unmeasured(about, reason)
+    worst = slices[0]
+    assert worst.observed is not None, item
+    about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
+    verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"
+    sentence = f"{about} {verb} {wording.comparison(worst.observed, low, high, form)}"
+    many = sum(one.status != "pass" for one in slices)
+    if len(slices) > 1:
+        sentence += f"; {len(slices) - many} of {len(slices)} hold"
+    return sentence + "."

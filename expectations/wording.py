@@ -1,0 +1,149 @@
+"""How metrics are called and said: names, units and plain sentences. What a person reads is worded here.
+
+`MEASURES` is also the list of the metric names that a suite may use: `expectations/measures.py` produces them.
+"""
+
+import dataclasses
+import math
+
+from expectations import contracts
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """What a metric is called in a sentence, and how its numbers are written."""
+
+    title: str
+    form: str  # "share" (a fraction, said in per cent), "count" or "number"
+
+
+MEASURES = {
+    "documents": Measure("Number of documents", "count"),
+    "documents.dropped": Measure("Number of dropped documents", "count"),
+    "documents.quarantined": Measure("Number of quarantined records", "count"),
+    "tokens": Measure("Number of tokens", "count"),
+    "input.bad_fraction": Measure("Share of unreadable records", "share"),
+    "input.unreadable_files": Measure("Number of unreadable files", "count"),
+    "synthetic_share.tokens": Measure("Synthetic share of tokens", "share"),
+    "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
+    "origin.scored_fraction": Measure("Share of documents whose origin is declared or scored", "share"),
+    "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
+    "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
+    "duplicates.largest_cluster": Measure("Size of the largest duplicate cluster", "count"),
+    "source.max_share": Measure("Share of the largest source", "share"),
+    "source.effective_number": Measure("Effective number of sources", "number"),
+    "language.max_share": Measure("Share of the largest language", "share"),
+    "language.effective_number": Measure("Effective number of languages", "number"),
+    "generator.max_share": Measure("Share of the largest generator in the synthetic text", "share"),
+    "generator.effective_number": Measure("Effective number of generators", "number"),
+    "lexical.distinct_1": Measure("Ratio of distinct words to words", "number"),
+    "lexical.distinct_2": Measure("Ratio of distinct word pairs to word pairs", "number"),
+    "lexical.distinct_3": Measure("Ratio of distinct word triples to word triples", "number"),
+    "lexical.entropy_1": Measure("Entropy of words, in bits", "number"),
+    "lexical.entropy_2": Measure("Entropy of word pairs, in bits", "number"),
+    "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
+    "repetition.compression_ratio": Measure("Compression ratio", "number"),
+    "length.q05": Measure("Length that 5% of the documents stay under, in tokens", "number"),
+    "length.q25": Measure("Length that 25% of the documents stay under, in tokens", "number"),
+    "length.q50": Measure("Median length in tokens", "number"),
+    "length.q75": Measure("Length that 75% of the documents stay under, in tokens", "number"),
+    "length.q95": Measure("Length that 95% of the documents stay under, in tokens", "number"),
+}
+STAGES = {"before": "what was read", "after": "the release"}
+SLICE_KINDS = {
+    "overall": "",
+    "source": "source",
+    "language": "language",
+    "generator": "generator",
+    "origin": "origin",
+    "reason": "reason",
+    "origin_basis": "origin and basis",  # "<origin>/<basis>"
+    "source_reason": "source and reason",  # "<source>/<reason>"
+    "source_origin": "source and origin",  # "<source>/<origin>"
+}
+REASONS = {
+    "empty_text": "Empty text",
+    "exact_duplicate": "Exact duplicate",
+    "near_duplicate": "Near duplicate",
+    "over_synthetic_share": "Over the synthetic limit",
+}
+assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
+
+
+def form_of(metric: str) -> str:
+    """How the numbers of `metric` are written; plain numbers for a metric this version does not know."""
+    return MEASURES[metric].form if metric in MEASURES else "number"
+
+
+def title_of(metric: str) -> str:
+    """What `metric` is called; its own name if this version does not know it."""
+    return MEASURES[metric].title if metric in MEASURES else metric
+
+
+def stable(value: float | None) -> float | None:
+    """`value` to 12 significant digits, so that the last bits of a sum never decide; None if it is not finite."""
+    return float(f"{value:.12g}") if value is not None and math.isfinite(value) else None
+
+
+def number(value: float | None, form: str = "number", digits: int = 3) -> str:
+    """`value` as a person writes it: 24.8%, 1,234,567, 0.0123; an en dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if form == "share":
+        return f"{plain(100 * value, digits)}%"
+    if form == "count" and value == int(value):
+        return f"{int(value):,}"
+    return plain(value, digits)
+
+
+def plain(value: float, digits: int) -> str:
+    """`value` to `digits` significant digits, never with an exponent; all digits before the point are kept."""
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def told_apart(value: float, limit: float, form: str) -> tuple[str, str]:
+    """Both numbers with as many digits as it takes to see that they differ: 30.01% against 30%, not 30% against 30%."""
+    for digits in range(3, 13):
+        pair = number(value, form, digits), number(limit, form, digits)
+        if value == limit or pair[0] != pair[1]:
+            return pair
+    return repr(value), repr(limit)
+
+
+def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:
+    """What was measured, to start a sentence with: `The synthetic share of tokens in the release (source "wiki")`."""
+    title = title_of(metric)
+    words = f"The {title[0].lower()}{title[1:]} in {STAGES.get(stage, stage)}"
+    if slice_kind == "overall":
+        return words
+    kind = SLICE_KINDS.get(slice_kind, slice_kind)
+    return f"{words} (every {kind})" if slice_ is None else f'{words} ({kind} "{slice_}")'
+
+
+def unmeasured(about: str, reason: str | None) -> str:
+    """The sentence for a number that is not there."""
+    return f"{about} could not be measured: {(reason or 'no reason was recorded').rstrip('.')}."
+
+
+def limits(low: float | None, high: float | None, form: str) -> str:
+    """The threshold in words: "at most 30%", "at least 1", "between 2 and 5"."""
+    if low is None:
+        return f"at most {number(high, form, 12)}"
+    if high is None:
+        return f"at least {number(low, form, 12)}"
+    return f"between {number(low, form, 12)} and {number(high, form, 12)}"
+
+
+def comparison(observed: float, low: float | None, high: float | None, form: str) -> str:
+    """How `observed` stands to its threshold: "24.8%, at most 30% is allowed" or "31%, above the limit of 30%"."""
+    if high is not None and observed > high:
+        value, limit = told_apart(observed, high, form)
+        return f"{value}, above the limit of {limit}"
+    if low is not None and observed < low:
+        value, limit = told_apart(observed, low, form)
+        return f"{value}, below the limit of {limit}"
+    return f"{number(observed, form)}, and {limits(low, high, form)} is asked for"

@@ -1,0 +1,1 @@
+"""What runs it: recipe, graph, runner, publishing and the command line."""

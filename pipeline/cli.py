@@ -1,0 +1,210 @@
+"""The command line: parsing, printing and exit codes, nothing else.
+
+Exit codes: 0 passed; 1 the gate failed; 2 the recipe or the command line is wrong; 3 the input is unusable; 4 the run
+broke. A warning alone never fails.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="lowbackground",
+    help="Build training corpora whose share of synthetic text is known, bounded and written down.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+detector_app = typer.Typer(help="Train and inspect detectors.", no_args_is_help=True)
+app.add_typer(detector_app, name="detector")
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="change one key, as ratio.max_synthetic_share=0.1", metavar="KEY=VALUE")
+]
+
+
+@app.command()
+def demo(
+    folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
+) -> None:
+    """Build a small real corpus and run the whole flow on it."""
+    from pipeline import demo as demo_corpus
+    from pipeline.recipe import load_recipe
+    from pipeline.summary import planted
+
+    out.print(f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)")
+    found = demo_corpus.build_demo(folder)
+    out.print(planted(found))
+    _run(load_recipe(os.path.join(folder, "recipe.yaml")), folder, replace=True)
+
+
+@app.command()
+def init(
+    data: Annotated[list[str], typer.Argument(help="folders, files or globs to read")],
+    output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
+) -> None:
+    """Look at some input and write a commented recipe for it."""
+    from pipeline.init import write_recipe
+
+    out.print(write_recipe(data, output))
+
+
+@app.command()
+def check(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Check a recipe and its input without running it; print every setting."""
+    from pipeline.recipe import load_recipe
+    from pipeline.runner import prepare
+    from pipeline.summary import checked
+
+    loaded = load_recipe(recipe, overrides or ())
+    out.print(checked(loaded, prepare(loaded, os.path.dirname(recipe) or ".")), markup=False)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    replace: Annotated[bool, typer.Option("--replace", help="replace a release of the same name")] = False,
+    runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
+) -> None:
+    """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
+    from pipeline.recipe import load_recipe
+
+    changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
+    _run(load_recipe(recipe, changes), os.path.dirname(recipe) or ".", replace)
+
+
+def _run(recipe: "object", base_dir: str, replace: bool) -> None:
+    from pipeline.recipe import Recipe
+    from pipeline.runner import prepare
+    from pipeline.runner import run as run_job
+    from pipeline.summary import ran
+
+    assert isinstance(recipe, Recipe)
+    result = run_job(recipe, prepare(recipe, base_dir), err, replace)
+    out.print(ran(result), markup=False)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def gate(
+    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    suite: Annotated[str | None, typer.Option("--suite", help="a preset or a YAML file; default: the recipe's")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Judge a release again, on its metrics, without the corpus."""
+    from pipeline.regate import judge_again
+    from pipeline.summary import verdict_lines
+
+    verdict, code = judge_again(release, suite, overrides or ())
+    out.print(verdict_lines(verdict), markup=False)
+    raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    doc_id: Annotated[str, typer.Argument(help="the ledger's doc_id, or the input's own id", metavar="DOC_ID")],
+) -> None:
+    """Say what became of one document, and why."""
+    from pipeline.explain import explain_document
+
+    out.print(explain_document(release, doc_id), markup=False)
+
+
+@app.command()
+def clean(
+    output: Annotated[str, typer.Argument(help="folder of releases (output.path of the recipe)")],
+    signals: Annotated[bool, typer.Option("--signals", help="also delete the signal store")] = False,
+) -> None:
+    """Delete what killed runs left behind. Releases are never touched."""
+    from pipeline.clean import clean_output
+
+    out.print(clean_output(output, signals), markup=False)
+
+
+@app.command()
+def score(
+    data: Annotated[list[str], typer.Argument(help="folders, files or globs to read", metavar="INPUT...")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="column of the input to keep; may be given again")] = None,
+    text: Annotated[str | None, typer.Option("--text", help="the input's text column, if it is not found")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")] = None,
+) -> None:
+    """Score any input with the detector alone."""
+    from pipeline.score import score_input
+
+    out.print(score_input(data, output, tuple(keep or ()), text, model), markup=False)
+
+
+@detector_app.command("train")
+def detector_train(
+    data: Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")],
+    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    evaluate: Annotated[
+        list[str] | None, typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again")
+    ] = None,
+) -> None:
+    """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
+    from pipeline.score import train_detector
+
+    out.print(train_detector(data, output, evaluate or [], err), markup=False)
+
+
+def main() -> None:
+    """Run a command; say what is wrong in one line, never in a trace."""
+    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    import click
+
+    try:
+        code = command()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.Abort:
+        err.print("Stopped.")
+        return 4
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing was released; `lowbackground clean OUTPUT` removes what is left.")
+        return 4
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it must outlive this function)
+        return 4
+    except Exception as error:
+        known = _exit_code_of(error)
+        if known is None and os.environ.get("LOWBACKGROUND_TRACE"):
+            raise
+        err.print(f"error: {error}" if known else f"error: {type(error).__name__}: {error}", markup=False, style="red")
+        if known is None:
+            err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
+        return known or 4
+
+
+def _exit_code_of(error: Exception) -> int | None:
+    """The exit code of an error that a user can mend; None: it is ours."""
+    from expectations.suite import SuiteError
+    from expectations.verdict import VerdictError
+    from pipeline.recipe import RecipeError
+    from pipeline.runner import RunError
+    from transforms.detector import DetectorError
+    from transforms.sources import InputError
+
+    if isinstance(error, RecipeError | SuiteError | VerdictError | DetectorError | InputError):
+        return 2
+    return 4 if isinstance(error, RunError) else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The whole flow, on one screen. Every edge is typed; a test walks the graph and fails on `Any`."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+
+from expectations import contracts
+from expectations.suite import Suite
+from pipeline.publish import Publication, Publish
+from pipeline.recipe import Recipe
+from transforms import coders as coders  # registers the coder of batches
+from transforms.attribute import Attribute
+from transforms.balance import Balance
+from transforms.dedup import ChooseSurvivors, FindClusters
+from transforms.emit import Emit, EmitConfig
+from transforms.gate import Gate
+from transforms.kernels.columns import split_by
+from transforms.measure import Measure
+from transforms.record import Record
+from transforms.sources import Split
+from transforms.survey import Survey, SurveyConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A recipe, and what the launcher found out about it before the run."""
+
+    recipe: Recipe
+    suite: Suite
+    params: tuple[tuple[str, float], ...]
+    splits: tuple[Split, ...]
+    survey: SurveyConfig
+    emit: EmitConfig
+    publication: Publication
+
+
+def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
+    """Put the flow on a pipeline. The one element that comes out is the path of what was published."""
+    recipe, splits, store = job.recipe, job.splits, job.survey.store
+    sources, model = recipe.sources, recipe.detector.model
+
+    # fmt: off
+    tasks      = root | "Splits" >> beam.Create(splits).with_output_types(Split) | "Spread" >> beam.Reshuffle()
+    surveyed   = tasks | "Survey" >> Survey(job.survey)                                  # the text is read here
+    labels     = surveyed | "FindClusters" >> FindClusters(recipe.dedup, store, splits)
+    candidates = surveyed | "Attribute" >> Attribute(model)
+    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, labels)
+    balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt)
+
+    none_yet   = tasks | "EverySplit" >> beam.ParDo(_NoDecision())                       # also one without documents
+    by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
+    recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
+    metrics    = by_split | "Measure" >> Measure(sources, splits, store, model, cut)
+    verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
+    shards     = recorded | "Emit" >> Emit(job.emit, verdict)                            # and here again, if it passed
+    return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards)    # the manifest last
+    # fmt: on
+
+
+class _BySplit(beam.DoFn):
+    def process(self, decisions: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        yield from split_by(decisions["split"].to_numpy(), decisions)
+
+
+class _NoDecision(beam.DoFn):
+    def process(self, split: Split) -> Iterator[tuple[int, pa.RecordBatch]]:
+        yield split.index, contracts.DECISION.empty()

@@ -1,0 +1,253 @@
+"""The last step: what the stages left in the staging folder becomes a release, its manifest written last.
+
+A passed release goes to `<output>/<release>/`, a rejected one to `<output>/<release>.rejected/` with its report, ledger and
+verdict but no shard and no manifest. A folder without a manifest is not a release: it may be deleted at any time.
+"""
+
+import dataclasses
+import hashlib
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from expectations.report import render
+from expectations.verdict import Verdict
+from pipeline.card import card
+from transforms.emit import Shard
+from transforms.record import Recorded
+from transforms.sources import Split
+from transforms.store import SignalStore, open_for_reading
+from transforms.survey import quarantine_path
+
+MANIFEST = "MANIFEST.json"
+SHOWN_QUARANTINE = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """What the launcher knows of a release before the run.
+
+    Attributes:
+      output: folder of releases.
+      release: its name.
+      staging: this attempt's own folder.
+      recipe: the resolved recipe as YAML.
+      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
+    """
+
+    output: str
+    release: str
+    staging: str
+    recipe: str
+    about: str
+    splits: tuple[Split, ...]
+    store: SignalStore
+
+
+def target(output: str, release: str, passed: bool) -> str:
+    """The folder of a release, or of its rejection."""
+    return posixpath.join(output, release if passed else f"{release}.rejected")
+
+
+@dataclasses.dataclass(eq=False)
+class Publish(beam.PTransform):
+    """verdict -> path of the published folder."""
+
+    publication: Publication
+    metrics: beam.PCollection[pa.RecordBatch]
+    recorded: beam.PCollection[Recorded]
+    shards: beam.PCollection[Shard]
+
+    def expand(self, verdict: beam.PCollection[str]) -> beam.PCollection[str]:
+        """One element; its side inputs make it wait for every stage."""
+        return verdict | "PublishRelease" >> beam.ParDo(
+            _PublishRelease(self.publication),
+            beam.pvalue.AsSingleton(self.metrics),
+            beam.pvalue.AsList(self.recorded),
+            beam.pvalue.AsList(self.shards),
+        )
+
+
+class _PublishRelease(beam.DoFn):
+    def __init__(self, publication: Publication) -> None:
+        self.publication = publication
+
+    def process(
+        self, verdict: str, metrics: pa.RecordBatch, recorded: list[Recorded], shards: list[Shard]
+    ) -> Iterator[str]:
+        yield publish(self.publication, Verdict.from_json(verdict), metrics, recorded, shards)
+
+
+def publish(
+    publication: Publication,
+    verdict: Verdict,
+    metrics: pa.RecordBatch,
+    recorded: Iterable[Recorded],
+    shards: Iterable[Shard],
+) -> str:
+    """Move everything to its place; the manifest last. Returns the folder."""
+    folder = target(publication.output, publication.release, verdict.passed)
+    clear(folder)
+    clear(target(publication.output, publication.release, passed=False))  # of an earlier run
+    entries = [
+        *_move_shards(shards, folder),
+        *_move_ledger(recorded, folder),
+        *_write_quarantine(publication, folder),
+        _write(folder, "metrics.parquet", _parquet(metrics)),
+        _write(folder, "verdict.json", verdict.to_json().encode()),
+        _write(folder, "recipe.yaml", publication.recipe.encode()),
+    ]
+    report = report_input(publication, verdict, metrics, entries)
+    entries.append(_write(folder, "report/index.html", render(report).encode()))
+    if verdict.passed:
+        entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+        entries.sort(key=lambda entry: entry["path"])
+        manifest = {
+            "format": "lowbackground.release/1",
+            "release": publication.release,
+            **orjson.loads(publication.about),
+            "counts": counts(metrics),
+            "fingerprints": fingerprints(metrics),
+            "files": entries,
+        }
+        _write(folder, MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    clear(publication.staging)
+    with FileSystems.create(done_path(publication), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(folder.encode())
+    return folder
+
+
+def done_path(publication: Publication) -> str:
+    """Where the last step leaves the name of the folder that it published."""
+    return publication.staging + ".done"
+
+
+def clear(folder: str) -> None:
+    """Delete a folder, its manifest first, so that no half of a release ever looks like one."""
+    manifest = posixpath.join(folder, MANIFEST)
+    if FileSystems.exists(manifest):
+        FileSystems.delete([manifest])
+    if FileSystems.exists(folder):
+        FileSystems.delete([folder])
+
+
+def counts(metrics: pa.RecordBatch) -> dict[str, int]:
+    """Documents in, kept, dropped by reason, quarantined."""
+    found: Counter[str] = Counter()
+    for row in metrics.to_pylist():
+        if row["metric"] == "documents" and row["slice_kind"] == "overall":
+            found["documents_in" if row["stage"] == "before" else "kept"] = int(row["value"])
+        elif row["metric"] == "documents.dropped" and row["slice_kind"] == "reason":
+            found[f"dropped.{row['slice']}"] = int(row["value"])
+        elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
+            found["quarantined"] = int(row["value"])
+    return dict(found)
+
+
+def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
+    """What was read of each source, whatever files it came in."""
+    return {row["slice"]: row["note"] for row in metrics.to_pylist() if row["metric"] == "input.fingerprint"}
+
+
+def report_input(
+    publication: Publication, verdict: Verdict, metrics: pa.RecordBatch, entries: list[dict[str, object]]
+) -> dict[str, object]:
+    """What `expectations.report.render` shows."""
+    about = orjson.loads(publication.about)
+    rows = metrics.to_pylist()
+    sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
+    notes = {r["note"] for r in rows if r["metric"].startswith("synthetic_share.") and r["note"]}
+    shown: list[dict[str, object]] = []
+    for split in publication.splits:
+        if len(shown) < SHOWN_QUARANTINE:
+            shown.extend(_quarantined(publication.store, split).select(["path", "row", "reason", "detail"]).to_pylist())
+    return {
+        "release": publication.release,
+        "verdict": orjson.loads(verdict.to_json()),
+        "metrics": rows,
+        "quarantine": shown[:SHOWN_QUARANTINE],
+        "recipe": publication.recipe,
+        "versions": about["versions"],
+        "inputs": about["inputs"],
+        "files": [{"path": entry["path"], "what": entry["what"]} for entry in entries],
+        "assumptions": sorted({part for note in notes for part in note.split(": ", 1)[-1].split("; ")}),
+        "limit": about["limit"],
+        "clusters": {"size_counts": sizes},
+    }
+
+
+def _move_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
+    ordered = sorted(shards, key=lambda shard: (shard.task, shard.number))
+    for number, shard in enumerate(ordered):
+        name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
+        _rename(shard.path, posixpath.join(folder, name))
+        yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
+               "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
+
+
+def _move_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:
+    parts = sorted(recorded, key=lambda part: part.split)
+    for number, part in enumerate(parts):
+        name = f"ledger/ledger-{number:05d}-of-{len(parts):05d}.parquet"
+        _rename(part.path, posixpath.join(folder, name))
+        yield _entry(folder, name, "what was decided about each input document") | {"rows": part.documents}
+
+
+def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[str, object]]:
+    for split in publication.splits:
+        table = _quarantined(publication.store, split)
+        if table.num_rows:
+            name = f"quarantine/quarantine-{split.index:05d}.parquet"
+            yield _write(folder, name, _parquet(table)) | {"rows": table.num_rows}
+
+
+def _quarantined(store: SignalStore, split: Split) -> pa.Table:
+    with open_for_reading(quarantine_path(store, split)) as file:
+        return pq.read_table(pa.PythonFile(file, mode="r"))
+
+
+def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+WHAT = {
+    "metrics.parquet": "every number, in long form",
+    "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
+    "recipe.yaml": "the recipe as it was run, defaults written out",
+    "report/index.html": "this page",
+    "README.md": "dataset card",
+    MANIFEST: "checksums of all files, versions, inputs; written last",
+}
+
+
+def _write(folder: str, name: str, data: bytes) -> dict[str, object]:
+    with FileSystems.create(posixpath.join(folder, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(data)
+    what = WHAT.get(name, "records that could not be read")
+    return {"path": name, "what": what, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _entry(folder: str, name: str, what: str) -> dict[str, object]:
+    digest, size = hashlib.sha256(), 0
+    with open_for_reading(posixpath.join(folder, name)) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return {"path": name, "what": what, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _rename(source: str, destination: str) -> None:
+    parent = posixpath.dirname(destination)
+    if not FileSystems.exists(parent):
+        FileSystems.mkdirs(parent)
+    FileSystems.rename([source], [destination])

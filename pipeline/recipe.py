@@ -1,0 +1,227 @@
+"""The recipe: one YAML file that says everything about a run.
+
+Sections stand in the order of the flow. Each stage's settings are declared beside the stage; this module puts them
+together, reads the file, and turns what is wrong with it into one line that says where and what to do.
+"""
+
+import difflib
+import hashlib
+import json
+import pathlib
+import posixpath
+import re
+import typing
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from transforms.balance import RatioConfig
+from transforms.dedup import DedupConfig
+from transforms.emit import ShardConfig
+from transforms.readers import ReadLimits
+from transforms.sources import Source
+
+
+class RecipeError(Exception):
+    """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestConfig(_Section):
+    """Limits of reading."""
+
+    max_bad_fraction: float = Field(0.05, ge=0, le=1, description="more unreadable records than this stop the run")
+    max_text_bytes: int = Field(10_000_000, ge=1, description="longer texts are quarantined")
+    split_bytes: int = Field(32 << 20, ge=1, description="small files are read together up to this size")
+
+    @property
+    def limits(self) -> ReadLimits:
+        """The limits as the readers take them."""
+        return ReadLimits(max_text_bytes=self.max_text_bytes)
+
+
+class DetectorConfig(_Section):
+    """Which detector scores the text."""
+
+    model: str | None = Field(None, description="folder or file of a detector; empty: the bundled one")
+
+
+class OutputConfig(ShardConfig):
+    """Where releases go and what shards look like."""
+
+    path: str = Field("releases", description="folder of releases, relative to the recipe")
+
+
+class RunnerConfig(_Section):
+    """Which engine runs the graph."""
+
+    name: str = Field("FnApiRunner", description="a Beam runner; FnApiRunner is this machine")
+    workers: int | None = Field(None, ge=1, description="threads of the local runner; empty: one for each core")
+    options: tuple[str, ...] = Field((), description="further Beam options, as on its command line")
+
+    @field_validator("name")
+    @classmethod
+    def _not_dask(cls, name: str) -> str:
+        if "dask" in name.lower():
+            raise ValueError(
+                "the Dask runner loses data silently (tagged outputs, finish_bundle, several sinks); use FnApiRunner, "
+                "FlinkRunner or DataflowRunner"
+            )
+        return name
+
+
+class Recipe(_Section):
+    """A whole run."""
+
+    release: str = Field(description="name of the release; its folder under output.path")
+    salt: str = Field("lowbackground", description="changes every choice made by hashing; kept in the manifest")
+    sources: tuple[Source, ...] = Field(min_length=1, description="what to read")
+    ingest: IngestConfig = IngestConfig()
+    detector: DetectorConfig = DetectorConfig()
+    dedup: DedupConfig = DedupConfig()
+    ratio: RatioConfig = RatioConfig()
+    expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
+    output: OutputConfig = OutputConfig()
+    runner: RunnerConfig = RunnerConfig()
+
+    @field_validator("release")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
+        return name
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are called {twice[0]!r}; give each its own name")
+        return sources
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the release: everything but the engine that runs it and where it is put."""
+        content = self.model_dump(mode="json", exclude={"runner": True, "output": {"path"}})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_recipe(path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
+    """Read a recipe; relative paths in it are relative to its folder.
+
+    Args:
+      path: a YAML file.
+      overrides: `dotted.key=value`, the value in YAML.
+
+    Raises:
+      RecipeError: it cannot be read, or says something that is not a recipe.
+    """
+    try:
+        data = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file; `lowbackground init DATA` writes a recipe for your data") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path}: is not UTF-8 text, so it is not a recipe") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise RecipeError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with the keys {', '.join(Recipe.model_fields)}")
+    for override in overrides:
+        _override(data, override)
+    recipe = parse_recipe(data, path)
+    return _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+
+
+def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
+    """Check a mapping as a recipe.
+
+    Raises:
+      RecipeError: the first thing that is wrong, with its place and, for an unknown key, the nearest known one.
+    """
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        # A misspelt key also leaves its right name missing: the misspelling is the cause, so it goes first.
+        complaints = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise RecipeError(f"{where}: {_explain(complaints[0])}") from None
+
+
+def _explain(complaint: Any) -> str:
+    place = ".".join(str(part) for part in complaint["loc"])
+    if complaint["type"] == "extra_forbidden":
+        *parents, wrong = complaint["loc"]
+        known = _known_keys(parents)
+        near = difflib.get_close_matches(str(wrong), known, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key {place!r}; {hint}"
+    if complaint["type"] == "missing":
+        return f"{place!r} is missing"
+    message = complaint["msg"].removeprefix("Value error, ")
+    given = "" if complaint["type"] == "value_error" else f", got {complaint['input']!r}"
+    return f"{place}: {message[:1].lower() + message[1:]}{given}"
+
+
+def _known_keys(parents: list[int | str]) -> list[str]:
+    model: Any = Recipe
+    for part in parents:
+        if isinstance(part, int):
+            continue
+        model = model.model_fields[part].annotation
+        while not (isinstance(model, type) and issubclass(model, BaseModel)):
+            model = next(a for a in typing.get_args(model) if a is not Ellipsis)
+    return list(model.model_fields)
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: write it as key=value, for example --set ratio.max_synthetic_share=0.1")
+    *parents, last = key.split(".")
+    at: Any = data
+    for part in parents:
+        at = at[int(part)] if isinstance(at, list) and part.isdigit() and int(part) < len(at) else _child(at, part, key)
+    if isinstance(at, list) and last.isdigit() and int(last) < len(at):
+        at[int(last)] = yaml.safe_load(value)
+    elif isinstance(at, dict):
+        at[last] = yaml.safe_load(value)
+    else:
+        raise RecipeError(f"--set {key}: {'.'.join(parents)} is not a section")
+
+
+def _child(at: Any, part: str, key: str) -> Any:
+    if not isinstance(at, dict):
+        raise RecipeError(f"--set {key}: nothing is called {part!r} there")
+    child = at.get(part)
+    if child is None:
+        child = at[part] = {}
+    return child
+
+
+def _rebased(recipe: Recipe, folder: str) -> Recipe:
+    """The same recipe with its relative paths made relative to where the command runs."""
+
+    def rebase(path: str) -> str:
+        return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
+
+    sources = tuple(
+        source.model_copy(
+            update={"path": rebase(source.path) if isinstance(source.path, str) else tuple(map(rebase, source.path))}
+        )
+        for source in recipe.sources
+    )
+    model = recipe.detector.model
+    return recipe.model_copy(
+        update={
+            "sources": sources,
+            "detector": recipe.detector.model_copy(update={"model": model and rebase(model)}),
+            "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
+        }
+    )

@@ -1,0 +1,214 @@
+"""From a recipe to an exit code: plan, run the graph, say what came of it."""
+
+import dataclasses
+import importlib.metadata
+import logging
+import os
+import posixpath
+import threading
+import unicodedata
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apache_beam as beam
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from expectations import contracts
+from expectations.suite import Suite, load_suite
+from expectations.verdict import Verdict
+from pipeline.graph import Job, build
+from pipeline.progress import shown
+from pipeline.publish import MANIFEST, Publication, clear, counts, done_path, target
+from pipeline.recipe import Recipe, RecipeError
+from transforms.detector import load_detector
+from transforms.emit import EmitConfig
+from transforms.gate import with_rules
+from transforms.kernels import minhash
+from transforms.sources import Split, plan_splits
+from transforms.store import SignalStore
+from transforms.survey import SurveyConfig
+
+PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
+
+STORE = ".signals"
+STAGING = ".staging"
+LOCAL = ("FnApiRunner", "BundleBasedDirectRunner")
+
+
+class RunError(Exception):
+    """The run broke. The message is one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came of a run."""
+
+    exit_code: int
+    folder: str
+    verdict: Verdict
+    counts: dict[str, int]
+
+
+def prepare(recipe: Recipe, base_dir: str) -> Job:
+    """Everything that is found out before the run: the splits, the suite, the detector, where things go.
+
+    Raises:
+      InputError, SuiteError, DetectorError: the recipe does not fit the world.
+    """
+    suite = with_rules(load_suite(recipe.expectations, base_dir), recipe.ratio.on_shortage == "fail")
+    params = {
+        "max_synthetic_share": recipe.ratio.max_synthetic_share,
+        "max_bad_fraction": recipe.ingest.max_bad_fraction,
+    }
+    suite.resolve(params)  # a suite that cannot be resolved is refused before any work
+    detector = load_detector(recipe.detector.model)
+    splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
+    store = _store(recipe, detector.sha256)
+    staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
+    survey = SurveyConfig(
+        recipe.sources, recipe.ingest.limits, store, recipe.detector.model, recipe.dedup.ngram, recipe.dedup.num_perm
+    )
+    metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
+    emit = EmitConfig(recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, metadata)
+    about = _about(recipe, splits, detector.sha256, suite)
+    publication = Publication(
+        recipe.output.path, recipe.release, staging, resolved(recipe), about, splits, store
+    )  # fmt: skip
+    return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, publication)
+
+
+def resolved(recipe: Recipe) -> str:
+    """The recipe as YAML with every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _store(recipe: Recipe, detector_sha256: str) -> SignalStore:
+    depends_on = {
+        "detector": detector_sha256,
+        "limits": repr(recipe.ingest.limits),
+        "signature": f"{minhash.SCHEME} seed {minhash.SEED} {recipe.dedup.num_perm} of {recipe.dedup.ngram}-shingles",
+        **{
+            f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator"})
+            for number, source in enumerate(recipe.sources)
+        },
+    }
+    return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
+
+
+def _about(recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite) -> str:
+    inputs = []
+    for number, source in enumerate(recipe.sources):
+        pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
+        inputs.append(
+            {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
+        )
+    packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")
+    about = {
+        "recipe_sha256": recipe.fingerprint(),
+        "suite_sha256": suite.sha256(),
+        "detector_sha256": detector_sha256,
+        "salt": recipe.salt,
+        "signature": {
+            "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm,
+            "ngram": recipe.dedup.ngram, "ngram_unit": "word",
+        },
+        "limit": recipe.ratio.max_synthetic_share,
+        "inputs": inputs,
+        "versions": {name: importlib.metadata.version(name) for name in packages}
+        | {"unicode": unicodedata.unidata_version},
+    }  # fmt: skip
+    return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Result:
+    """Run a prepared job to its end.
+
+    Raises:
+      RecipeError: the release exists and is not to be replaced.
+      RunError: a worker failed.
+    """
+    release = target(recipe.output.path, recipe.release, passed=True)
+    if FileSystems.exists(posixpath.join(release, MANIFEST)) and not replace:
+        raise RecipeError(f"{release} exists; choose another name (--set release=NAME) or say --replace")
+    local = recipe.runner.name in LOCAL
+    files = len({piece.path for split in job.splits for piece in split.pieces})
+    try:
+        with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
+            if local:  # slow to import, and not needed before the verdict
+                threading.Thread(target=__import__, args=("great_expectations",), daemon=True).start()
+            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+            build(pipeline, job)
+            pipeline.run().wait_until_finish()
+    except Exception as error:
+        clear(job.publication.staging)
+        raise RunError(_cause(error)) from error
+    with FileSystems.open(done_path(job.publication)) as file:
+        folder = file.read().decode()
+    FileSystems.delete([done_path(job.publication)])
+    return read_result(folder)
+
+
+def options(recipe: Recipe, tasks: int) -> PipelineOptions:
+    """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
+    flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
+    if recipe.runner.name == "FnApiRunner":
+        workers = min(recipe.runner.workers or os.cpu_count() or 1, max(1, tasks))
+        if workers > 1:  # threads: the kernels release the GIL; processes cost memory and hang when one dies
+            flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
+    return PipelineOptions(flags)
+
+
+def read_result(folder: str) -> Result:
+    """The result that a run left in a folder."""
+    verdict = read_verdict(folder)
+    return Result(exit_code(verdict), folder, verdict, counts(read_metrics(folder)))
+
+
+def exit_code(verdict: Verdict) -> int:
+    """What a verdict means to a shell."""
+    for outcome in verdict.expectations:
+        if outcome.metric == "input.bad_fraction" and outcome.severity == "critical" and outcome.status != "pass":
+            return UNUSABLE
+    return PASSED if verdict.passed else FAILED
+
+
+def read_verdict(folder: str) -> Verdict:
+    """The verdict of a release or a rejection."""
+    with FileSystems.open(posixpath.join(folder, "verdict.json")) as file:
+        return Verdict.from_json(file.read())
+
+
+def read_metrics(folder: str) -> pa.RecordBatch:
+    """The metrics of a release or a rejection."""
+    with FileSystems.open(posixpath.join(folder, "metrics.parquet")) as file:
+        table = pq.read_table(pa.PythonFile(file, mode="r"))
+    return contracts.METRICS.batch({name: table[name].combine_chunks() for name in contracts.METRICS.schema.names})
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost thing that went wrong, on one line, without Beam's trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith(("transforms.", "expectations.", "pipeline."))]
+    line = (own or lines or [type(error).__name__])[-1]
+    return line.split(" [while running")[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the engines' chatter off the terminal; what matters comes back as an error or in the report."""
+    levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

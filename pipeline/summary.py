@@ -1,0 +1,95 @@
+"""What commands print about a recipe, a run and a verdict, as plain text."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from expectations.verdict import Verdict
+from pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pipeline.demo import Planted
+    from pipeline.graph import Job
+    from pipeline.runner import Result
+
+WORDS = {
+    "dropped.empty_text": "empty text",
+    "dropped.exact_duplicate": "exact duplicate",
+    "dropped.near_duplicate": "near duplicate",
+    "dropped.over_synthetic_share": "over the synthetic share",
+}
+MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR "}
+
+
+def ran(result: "Result") -> str:
+    """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
+    return "\n".join([*_flow(result), *_shares(result), "", verdict_lines(result.verdict), "", *_where(result)])
+
+
+def _flow(result: "Result") -> Iterator[str]:
+    counts = result.counts
+    width = len(f"{counts['documents_in']:,}")
+    yield f"documents in  {counts['documents_in']:>{width},}"
+    for key, words in WORDS.items():
+        if counts.get(key):
+            yield f"  dropped     {counts[key]:>{width},}  {words}"
+    yield f"  kept        {counts['kept']:>{width},}"
+    if counts.get("quarantined"):
+        yield f"quarantined   {counts['quarantined']:>{width},}  records that could not be read"
+
+
+def _shares(result: "Result") -> Iterator[str]:
+    from pipeline.runner import read_metrics
+
+    rows = read_metrics(result.folder).to_pylist()
+    for stage in ("before", "after"):
+        for row in rows:
+            if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
+                point, upper = (f"{row[k]:.1%}" if row[k] is not None else "not measured" for k in ("value", "upper"))
+                yield f"synthetic share of tokens, {stage}: {point}, at most {upper} (95 % bound)"
+
+
+def _where(result: "Result") -> Iterator[str]:
+    yield f"report   {result.folder}/report/index.html"
+    yield f"ledger   {result.folder}/ledger/   (why a document was dropped: lowbackground explain {result.folder} DOC_ID)"
+    if result.verdict.passed:
+        yield f"release  {result.folder}/data/"
+
+
+def verdict_lines(verdict: Verdict) -> str:
+    """One line for each expectation, then the verdict."""
+    lines = []
+    for outcome in verdict.expectations:
+        mark = MARKS[outcome.status] if outcome.severity == "critical" or outcome.status == "pass" else "warn"
+        lines.append(f"  {mark}  {outcome.message}")
+    lines.append(f"verdict: {verdict.status}" + (f" ({len(verdict.warnings)} warnings)" if verdict.warnings else ""))
+    return "\n".join(lines)
+
+
+def checked(recipe: Recipe, job: "Job") -> str:
+    """What `check` says: the input, the S-curve, the suite, and every setting."""
+    from pipeline.runner import resolved
+    from transforms.kernels.lsh import s_curve
+
+    lines = ["input"]
+    for number, source in enumerate(recipe.sources):
+        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        declared = source.origin or "not declared"
+        lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
+    dedup = recipe.dedup
+    lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
+    lines.append("  Jaccard similarity   chance to be compared")
+    for percent in range(50, 101, 5):
+        chance = s_curve(percent / 100, dedup.bands, dedup.rows)
+        joined = "joined" if percent / 100 >= dedup.min_similarity else "not joined"
+        lines.append(f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} (estimate against {dedup.min_similarity})")
+    lines += ["", f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations", "", "recipe, defaults written out"]
+    return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
+
+
+def planted(found: "Planted") -> str:
+    """What the demo put into its corpus."""
+    broken = sum(found.broken.values())
+    return (
+        f"planted: {found.human:,} human, {found.synthetic:,} machine-written and {found.undeclared:,} undeclared documents; "
+        f"{found.exact_duplicates} exact and {found.near_duplicates} near duplicates, {found.empty} empty, {broken} broken"
+    )

@@ -1,0 +1,236 @@
+"""DECISION -> DECISION: synthetic documents are dropped until their share is at or under the limit.
+
+After dedup, because dedup changes the share. Two passes: a histogram of the synthetic documents' weight by their place in
+hash order finds the bin in which the budget runs out, and the documents of that one bin, sorted, find the cut. What is
+kept is exact to one document, deterministic, and nested: a lower limit keeps a subset.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Literal
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from expectations import contracts
+from transforms.kernels import sampling
+from transforms.kernels.columns import halves
+from transforms.sources import Source
+
+
+class RatioConfig(BaseModel):
+    """How much synthetic text a release may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_synthetic_share: float = Field(0.3, ge=0, le=1, description="limit of the synthetic share of the release")
+    unit: Literal["tokens", "documents"] = Field("tokens", description="what the share is a share of")
+    unknown_as: Literal["real", "synthetic"] = Field(
+        "real", description="how documents of unknown origin count here; the gate's bound does not depend on it"
+    )
+    on_shortage: Literal["shrink", "fail"] = Field(
+        "shrink", description="too little real text for all synthetic text: drop synthetic documents, or fail"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighed:
+    """What there is to balance: weights (tokens or documents) of the documents that dedup kept.
+
+    Attributes:
+      real: documents that are not counted as synthetic.
+      fixed: synthetic documents of protected sources, never dropped here.
+      bins: the other synthetic documents, by place, int64[sampling.BINS].
+    """
+
+    real: int
+    fixed: int
+    bins: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Where the synthetic documents are cut off, and the numbers behind it.
+
+    Attributes:
+      place: documents at or after this place are dropped; None: none is.
+      real, available, taken: weight of real text, of synthetic text before and after the cut.
+      missing: how much more real text would make room for all synthetic text; None: no amount would.
+      unit: "tokens" or "documents".
+    """
+
+    place: tuple[int, int, int] | None
+    real: int
+    available: int
+    taken: int
+    missing: int | None
+    unit: str
+
+
+@dataclasses.dataclass(eq=False)
+class Balance(beam.PTransform):
+    """DECISION -> (DECISION, Cut): enforce the ratio among the documents kept so far."""
+
+    config: RatioConfig
+    sources: tuple[Source, ...]
+    salt: str
+
+    def expand(
+        self, decisions: beam.PCollection[pa.RecordBatch]
+    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[Cut]]:
+        """Two small combines; the documents themselves cross no shuffle."""
+        rule = Rule(self.config, tuple(source.protected for source in self.sources), self.salt)
+        weighed = decisions | "Weigh" >> beam.CombineGlobally(WeighFn(rule))
+        edge = decisions | "AtTheCut" >> beam.ParDo(_AtTheCut(rule), beam.pvalue.AsSingleton(weighed))
+        cut = edge | "Cut" >> beam.CombineGlobally(CutFn(rule), weighed=beam.pvalue.AsSingleton(weighed))
+        balanced = decisions | "Drop" >> beam.ParDo(_Drop(rule), beam.pvalue.AsSingleton(cut))
+        return balanced, cut
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Which documents may be cut, what they weigh and where they stand."""
+
+    config: RatioConfig
+    protected: tuple[bool, ...]
+    salt: str
+
+    def synthetic(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Whether each document counts as synthetic. bool[rows]."""
+        origin = batch["origin"].to_numpy()
+        counted = origin == contracts.SYNTHETIC
+        return counted | (origin == contracts.UNKNOWN) if self.config.unknown_as == "synthetic" else counted
+
+    def weight(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Tokens, or ones. int64[rows]."""
+        return batch["n_tokens"].to_numpy().astype(np.int64) if self.config.unit == "tokens" else np.ones(len(batch), np.int64)
+
+    def choosable(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Whether each document is kept so far, synthetic, and not protected. bool[rows]."""
+        protected = np.array(self.protected, bool)[batch["source"].to_numpy()]
+        return batch["kept"].to_numpy(zero_copy_only=False) & self.synthetic(batch) & ~protected
+
+    def places(self, batch: pa.RecordBatch) -> sampling.Place:
+        """Where each document stands in the order of the cut."""
+        return sampling.places(halves(batch["doc_id"]), self.salt, "balance")
+
+    def limit(self, weighed: Weighed) -> int | None:
+        """How much choosable synthetic weight the real text allows; None: any."""
+        total = sampling.budget(weighed.real, Fraction(str(self.config.max_synthetic_share)))
+        return None if total is None else max(0, total - weighed.fixed)
+
+
+class WeighFn(beam.CombineFn):
+    """DECISION -> Weighed."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def create_accumulator(self) -> Weighed:
+        """Nothing."""
+        return Weighed(0, 0, np.zeros(sampling.BINS, np.int64))
+
+    def add_input(self, total: Weighed, batch: pa.RecordBatch) -> Weighed:
+        """Add the documents of a batch."""
+        rule, weight = self.rule, self.rule.weight(batch)
+        kept, synthetic = batch["kept"].to_numpy(zero_copy_only=False), rule.synthetic(batch)
+        choosable = rule.choosable(batch)
+        place = sampling.Place(*(part[choosable] for part in rule.places(batch)))
+        return Weighed(
+            total.real + int(weight[kept & ~synthetic].sum()),
+            total.fixed + int(weight[kept & synthetic & ~choosable].sum()),
+            total.bins + sampling.histogram(place, weight[choosable]),
+        )
+
+    def merge_accumulators(self, totals: Iterable[Weighed]) -> Weighed:
+        """Sums."""
+        parts = list(totals)
+        bins = sum((t.bins for t in parts), np.zeros(sampling.BINS, np.int64))
+        return Weighed(sum(t.real for t in parts), sum(t.fixed for t in parts), bins)
+
+    def extract_output(self, total: Weighed) -> Weighed:
+        """As it is."""
+        return total
+
+
+class _AtTheCut(beam.DoFn):
+    """The choosable documents of the one bin in which the budget runs out."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def process(self, batch: pa.RecordBatch, weighed: Weighed) -> Iterator[pa.RecordBatch]:
+        limit = self.rule.limit(weighed)
+        if limit is None:
+            return
+        at, _ = sampling.cut_bin(weighed.bins, limit)
+        yield batch.filter(pa.array(self.rule.choosable(batch) & sampling.in_bin(self.rule.places(batch), at)))
+
+
+class CutFn(beam.CombineFn):
+    """Documents of the cut's bin -> Cut."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def create_accumulator(self, weighed: Weighed) -> list[pa.RecordBatch]:
+        """No document."""
+        return []
+
+    def add_input(
+        self, accumulator: list[pa.RecordBatch], batch: pa.RecordBatch, weighed: Weighed
+    ) -> list[pa.RecordBatch]:
+        """Keep it: one bin of 65,536 is small."""
+        return [*accumulator, batch] if batch.num_rows else accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]], weighed: Weighed) -> list[pa.RecordBatch]:
+        """All of them."""
+        return [batch for accumulator in accumulators for batch in accumulator]
+
+    def extract_output(self, accumulator: list[pa.RecordBatch], weighed: Weighed) -> Cut:
+        """Take documents in order as long as they fit; the cut is at the first that does not."""
+        limit, available = self.rule.limit(weighed), int(weighed.bins.sum())
+        if limit is None or available <= limit:
+            return self._cut(None, weighed, available)
+        _, taken = sampling.cut_bin(weighed.bins, limit)
+        batch = pa.concat_batches(accumulator)
+        place, weight = self.rule.places(batch), self.rule.weight(batch)
+        order = sampling.order(place)
+        fits = taken + np.cumsum(weight[order]) <= limit
+        first_out = int(np.argmin(fits))
+        taken += int(weight[order][:first_out].sum())
+        at = order[first_out]
+        cut = (int(place.u[at]), int(place.high[at]), int(place.low[at]))
+        return self._cut(cut, weighed, taken)
+
+    def _cut(self, place: tuple[int, int, int] | None, weighed: Weighed, taken: int) -> Cut:
+        config, available = self.rule.config, int(weighed.bins.sum()) + weighed.fixed
+        needed = sampling.needed(available, Fraction(str(config.max_synthetic_share)))
+        missing = None if needed is None else max(0, needed - weighed.real)
+        return Cut(place, weighed.real, available, taken + weighed.fixed, missing, config.unit)
+
+
+class _Drop(beam.DoFn):
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def process(self, batch: pa.RecordBatch, cut: Cut) -> Iterator[pa.RecordBatch]:
+        yield drop_over(batch, self.rule, cut)
+
+
+def drop_over(batch: pa.RecordBatch, rule: Rule, cut: Cut) -> pa.RecordBatch:
+    """DECISION -> DECISION: mark the choosable documents at and after the cut as dropped."""
+    over = rule.choosable(batch) & ~sampling.before(rule.places(batch), cut.place)
+    columns = {name: batch[name] for name in batch.schema.names}
+    for name, value in (
+        ("kept", False),
+        ("stage", contracts.STAGES.index("balance")),
+        ("reason", contracts.REASONS.index("over_synthetic_share")),
+        ("copies", 0),
+    ):
+        column = columns[name].to_numpy(zero_copy_only=False)
+        columns[name] = np.where(over, np.array(value, column.dtype), column)
+    return contracts.DECISION.batch(columns)

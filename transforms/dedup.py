@@ -1,0 +1,284 @@
+"""SURVEYED -> clusters, and CANDIDATE + clusters -> DECISION: one survivor for each set of duplicates.
+
+    SURVEYED ─► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
+             ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
+
+Square brackets are shuffles. A node of the duplicate graph is a *content* (the first half of a content hash), so exact
+duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels to the split
+of its left document, takes the signature from the signal store, and travels to the split of its right one. Every key
+is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from expectations import contracts
+from transforms.kernels import components, lsh
+from transforms.kernels.columns import first_half, halves, partition, signatures, split_by
+from transforms.kernels.minhash import MAX_NGRAM, similarity
+from transforms.sources import Source, Split
+from transforms.store import SignalStore
+
+PARTITIONS = 64
+
+
+class DedupConfig(BaseModel):
+    """How duplicates are found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
+    bands: int = Field(14, ge=1, le=512, description="bands of a signature")
+    rows: int = Field(8, ge=1, le=64, description="rows of a band")
+    min_similarity: float = Field(
+        0.8, ge=0, le=1, description="candidates below this estimated Jaccard similarity are not joined"
+    )
+
+    @model_validator(mode="after")
+    def _signature_fits(self) -> "DedupConfig":
+        if self.num_perm > 2048:
+            raise ValueError(f"bands x rows is the length of a signature, at most 2048; {self.bands} x {self.rows} is not")
+        return self
+
+    @property
+    def num_perm(self) -> int:
+        """Length of a signature."""
+        return self.bands * self.rows
+
+
+BAND = pa.schema([("key", pa.uint64()), ("content", pa.uint64()), ("split", pa.int32()), ("ordinal", pa.int32())])
+LABELS = pa.schema([("content", pa.uint64()), ("cluster", pa.uint64())])
+EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
+
+
+@dataclasses.dataclass(eq=False)
+class FindClusters(beam.PTransform):
+    """SURVEYED -> one batch of labels: which contents are near-duplicates of each other."""
+
+    config: DedupConfig
+    store: SignalStore
+    splits: tuple[Split, ...]
+
+    def expand(self, surveyed: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        """Five shuffles of narrow batches; see the module's picture."""
+        config = self.config
+        return (
+            surveyed
+            | "Bands" >> beam.ParDo(_Bands(config))
+            | "ByPartition" >> beam.GroupByKey()
+            | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
+            | "ByLeftSplit" >> beam.GroupByKey()
+            | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
+            | "ByRightSplit" >> beam.GroupByKey()
+            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.min_similarity))
+            | "Forest" >> beam.CombineGlobally(ForestFn())
+        )
+
+
+class _Bands(beam.DoFn):
+    def __init__(self, config: DedupConfig) -> None:
+        self.config = config
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        yield from band_batches(batch, self.config)
+
+
+def band_batches(batch: pa.RecordBatch, config: DedupConfig) -> list[tuple[int, pa.RecordBatch]]:
+    """SURVEYED -> (partition, BAND) for the documents that have shingles, each content once."""
+    content = first_half(batch["content_hash"])
+    signed = np.flatnonzero(batch["n_shingles"].to_numpy() > 0)
+    _, first = np.unique(content[signed], return_index=True)
+    rows = signed[first]
+    if not len(rows):
+        return []
+    keys = lsh.band_keys(signatures(batch["signature"])[rows], config.bands, config.rows)
+    each = np.repeat(rows, config.bands)
+    columns = [keys.ravel(), content[each], batch["split"].to_numpy()[each], batch["ordinal"].to_numpy()[each]]
+    bands = pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
+    return split_by(partition(keys.ravel(), PARTITIONS), bands)
+
+
+class _CandidatePairs(beam.DoFn):
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        bands = _concat(group[1])
+        content = bands["content"].to_numpy()
+        left, right = lsh.candidate_pairs(bands["key"].to_numpy(), content)
+        # The same pair shares many bands: once per partition is enough, and left is always the smaller content.
+        swap = content[left] > content[right]
+        left, right = np.where(swap, right, left), np.where(swap, left, right)
+        _, first = np.unique(np.stack([content[left], content[right]]), axis=1, return_index=True)
+        pairs = _side(bands, left[first], "left") | _side(bands, right[first], "right")
+        if len(first):
+            yield from split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
+
+
+def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Array]:
+    taken = bands.take(pa.array(rows))
+    return {side: taken["content"], f"{side}_split": taken["split"], f"{side}_ordinal": taken["ordinal"]}
+
+
+class _AttachSignature(beam.DoFn):
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
+        self.store, self.splits = store, splits
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        split, batches = group
+        pairs = _distinct(_concat(batches))
+        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
+        yield from split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
+
+
+class _Verify(beam.DoFn):
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...], min_similarity: float) -> None:
+        self.store, self.splits, self.min_similarity = store, splits, min_similarity
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        split, batches = group
+        pairs = _concat(batches)
+        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        right = signatures(signature.take(pairs["right_ordinal"]))
+        similar = similarity(signatures(pairs["left_signature"]), right) >= self.min_similarity
+        yield pairs.select(["left", "right"]).filter(pa.array(similar))
+
+
+def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
+    """Each pair of contents once: it may have been found in several partitions."""
+    both = np.stack([pairs["left"].to_numpy(), pairs["right"].to_numpy()])
+    _, first = np.unique(both, axis=1, return_index=True)
+    return pairs.take(pa.array(first))
+
+
+def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.concat_batches(list(batches))
+
+
+class ForestFn(beam.CombineFn):
+    """Edges -> LABELS. The accumulator is a forest and a tail of edges, compacted when the tail outgrows it twice."""
+
+    def create_accumulator(self) -> list[pa.RecordBatch]:
+        """No edge."""
+        return []
+
+    def add_input(self, accumulator: list[pa.RecordBatch], edges: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """Put a batch of edges on the tail."""
+        accumulator.append(edges.rename_columns(EDGE.names))
+        if sum(e.num_rows for e in accumulator[1:]) > 2 * accumulator[0].num_rows + 100_000:
+            return self.compact(accumulator)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
+        """The edges of all, as one forest."""
+        return self.compact([batch for accumulator in accumulators for batch in accumulator])
+
+    def compact(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """One forest with the same components."""
+        if not accumulator:
+            return accumulator
+        edges = pa.concat_batches(accumulator)
+        labels = components.forest(edges["left"].to_numpy(), edges["right"].to_numpy())
+        return [pa.RecordBatch.from_arrays([pa.array(side) for side in labels], schema=EDGE)]
+
+    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
+        """The labels of all contents that have a duplicate, ascending by content."""
+        compacted = self.compact(accumulator)
+        if not compacted:
+            return pa.RecordBatch.from_arrays([pa.array([], pa.uint64())] * 2, schema=LABELS)
+        return pa.RecordBatch.from_arrays(compacted[0].columns, schema=LABELS)
+
+
+@dataclasses.dataclass(eq=False)
+class ChooseSurvivors(beam.PTransform):
+    """CANDIDATE + labels -> DECISION: one document of each cluster is kept, empty texts are dropped."""
+
+    sources: tuple[Source, ...]
+    labels: beam.PCollection[pa.RecordBatch]
+
+    def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        """One shuffle, by cluster."""
+        protected = tuple(source.protected for source in self.sources)
+        return (
+            candidates
+            | "Label" >> beam.ParDo(_Label(), beam.pvalue.AsSingleton(self.labels))
+            | "ByCluster" >> beam.GroupByKey()
+            | "Survivors" >> beam.ParDo(_Survivors(protected))
+        )
+
+
+class _Label(beam.DoFn):
+    def process(self, batch: pa.RecordBatch, labels: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        forest = (labels["content"].to_numpy(), labels["cluster"].to_numpy())
+        cluster = components.label(first_half(batch["content_hash"]), forest)
+        yield from split_by(partition(cluster, PARTITIONS), batch.append_column("cluster", pa.array(cluster)))
+
+
+class _Survivors(beam.DoFn):
+    def __init__(self, protected: tuple[bool, ...]) -> None:
+        self.protected = np.array(protected, bool)
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        yield decide(_concat(group[1]), self.protected)
+
+
+def decide(candidates: pa.RecordBatch, protected: np.ndarray) -> pa.RecordBatch:
+    """CANDIDATE with a `cluster` column, whole clusters -> DECISION.
+
+    The survivor is the first of its cluster by: protected source, declared human, earliest date, lower p_synthetic,
+    more tokens, smaller id. Identical records (same id, same content) are told apart by their place at last, which
+    changes nothing in what is kept.
+
+    Args:
+      candidates: every member of each cluster that occurs.
+      protected: whether a source is protected, by its number.
+    """
+    n = candidates.num_rows
+    cluster, content = candidates["cluster"].to_numpy(), first_half(candidates["content_hash"])
+    id_high, id_low = halves(candidates["doc_id"])
+    human = (candidates["origin"].to_numpy() == contracts.HUMAN) & (
+        candidates["origin_basis"].to_numpy() == contracts.BASIS_DECLARED
+    )
+    created = candidates["created"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
+    p_synthetic = candidates["p_synthetic"].fill_null(0.5).to_numpy()
+    n_tokens = candidates["n_tokens"].to_numpy()
+    places = (candidates["ordinal"].to_numpy(), candidates["split"].to_numpy())
+    preference = (id_low, id_high, -n_tokens, p_synthetic, created, ~human, ~protected[candidates["source"].to_numpy()])
+    order = np.lexsort((*places, *preference, cluster))
+
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=~cluster[order][:1]))
+    sizes = np.diff(np.r_[starts, n])
+    survivor = np.empty(n, np.int64)  # row number of the survivor of each row's cluster
+    survivor[order] = np.repeat(order[starts], sizes)
+    size = np.empty(n, np.int32)
+    size[order] = np.repeat(sizes, sizes)
+
+    empty = candidates["empty"].to_numpy(zero_copy_only=False)
+    kept = (survivor == np.arange(n)) & ~empty
+    reason = np.where(content == content[survivor], _reason("exact_duplicate"), _reason("near_duplicate"))
+    reason = np.where(empty, _reason("empty_text"), np.where(kept, 0, reason))
+    stage = np.where(empty, _stage("ingest"), np.where(kept, 0, _stage("dedup")))
+    same = ("doc_id", "split", "ordinal", "source", "n_tokens", "n_bytes", "origin", "origin_basis", "p_synthetic")
+    return contracts.DECISION.batch(
+        {
+            **{name: candidates[name] for name in same},
+            "kept": kept,
+            "stage": stage.astype(np.int8),
+            "reason": reason.astype(np.int8),
+            "cluster": cluster,
+            "cluster_size": np.where(empty, 1, size).astype(np.int32),
+            "survivor_id": candidates["doc_id"].take(pa.array(np.where(empty, np.arange(n), survivor))),
+            "copies": kept.astype(np.int32),
+        }
+    )
+
+
+def _reason(name: str) -> int:
+    return contracts.REASONS.index(name)
+
+
+def _stage(name: str) -> int:
+    return contracts.STAGES.index(name)

@@ -1,0 +1,59 @@
+"""METRICS -> verdict: the suite, and three rules that no suite can leave out."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+
+from expectations.suite import Expectation, Suite
+from expectations.verdict import judge
+
+
+@dataclasses.dataclass(eq=False)
+class Gate(beam.PTransform):
+    """METRICS -> the verdict as JSON. Great Expectations does the judging, on one worker, on one small table."""
+
+    suite: Suite
+    params: tuple[tuple[str, float], ...]
+
+    def expand(self, metrics: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[str]:
+        """One element in, one out."""
+        return metrics | "Judge" >> beam.ParDo(_Judge(self.suite, self.params))
+
+
+class _Judge(beam.DoFn):
+    def __init__(self, suite: Suite, params: tuple[tuple[str, float], ...]) -> None:
+        self.suite, self.params = suite, params
+
+    def process(self, metrics: pa.RecordBatch) -> Iterator[str]:
+        yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params)).to_json()
+
+
+def with_rules(suite: Suite, fail_on_shortage: bool) -> Suite:
+    """The suite with the rules that hold for every release put before its own expectations."""
+    rules = [
+        Expectation(
+            expect="metric_to_be_between",
+            metric="input.bad_fraction",
+            stage="before",
+            max="$max_bad_fraction",
+            notes="Rule of every run. More bad records than this mean a wrong field mapping or a broken download.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
+            metric="documents",
+            min=1.0,
+            notes="Rule of every run. An empty release is none.",
+        ),
+    ]
+    if fail_on_shortage:
+        rules.append(
+            Expectation(
+                expect="metric_to_be_between",
+                metric="ratio.dropped",
+                max=0.0,
+                notes="ratio.on_shortage is 'fail': there must be enough real text for all synthetic text.",
+            )
+        )
+    return suite.model_copy(update={"expectations": (*rules, *suite.expectations)})

@@ -1,0 +1,54 @@
+"""Hash columns as numbers, and numbers as hash columns. No copy where there need not be one."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def halves(hashes: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """The two halves of 16-byte hashes as numbers that sort as the bytes do. uint64[n] each."""
+    pair = np.frombuffer(hashes.buffers()[1], ">u8")[2 * hashes.offset : 2 * (hashes.offset + len(hashes))]
+    return pair[0::2].astype(np.uint64), pair[1::2].astype(np.uint64)
+
+
+def first_half(hashes: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
+    """The first half of 16-byte hashes: the name of a content in the duplicate graph. uint64[n]."""
+    return halves(hashes)[0]
+
+
+def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
+    """A signature column as uint32[documents, num_perm]."""
+    width = column.type.byte_width
+    data = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.zeros(0, np.uint8)
+    return data[column.offset * width : (column.offset + len(column)) * width].view("<u4").reshape(-1, width // 4)
+
+
+def partition(values: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:
+    """The partition of each value: its high bits, so it says nothing about the order inside one. int64[n]."""
+    return (values >> np.uint64(32)).astype(np.int64) * partitions >> 32
+
+
+def split_by(keys: npt.NDArray[np.int64], batch: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
+    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one."""
+    order = np.argsort(keys, kind="stable")
+    ordered = batch.take(pa.array(order))
+    bounds = np.flatnonzero(np.diff(keys[order], prepend=keys[order][:1] - 1, append=keys[order][-1:] + 1))
+    return [
+        (int(keys[order[start]]), ordered.slice(start, end - start))
+        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+
+
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def hexadecimal(hashes: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """Hashes as hexadecimal words, two characters a byte."""
+    width = hashes.type.byte_width
+    data = np.frombuffer(hashes.buffers()[1], np.uint8) if len(hashes) else np.zeros(0, np.uint8)
+    data = data[hashes.offset * width : (hashes.offset + len(hashes)) * width]
+    digits = np.empty(2 * len(data), np.uint8)
+    digits[0::2] = _DIGITS[data >> 4]
+    digits[1::2] = _DIGITS[data & 15]
+    offsets = np.arange(len(hashes) + 1, dtype=np.int32) * (2 * width)
+    return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(offsets), pa.py_buffer(digits))

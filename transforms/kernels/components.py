@@ -1,0 +1,54 @@
+"""Connected components by union-find over 64-bit node names."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Forest = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
+
+
+@numba.njit(nogil=True, cache=True)
+def _roots(n, left, right):  # type: ignore[no-untyped-def]
+    parent = np.arange(n)
+    for e in range(len(left)):
+        x, y = left[e], right[e]
+        while parent[x] != x:
+            parent[x] = parent[parent[x]]
+            x = parent[x]
+        while parent[y] != y:
+            parent[y] = parent[parent[y]]
+            y = parent[y]
+        if x < y:  # the smaller index is the root, so a root is the smallest node of its component
+            parent[y] = x
+        else:
+            parent[x] = y
+    for i in range(n):
+        x = i
+        while parent[x] != x:
+            x = parent[x]
+        parent[i] = x
+    return parent
+
+
+def forest(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> Forest:
+    """Label every node of an edge list with the smallest node of its component.
+
+    Args:
+      left, right: edges, uint64[edges].
+
+    Returns:
+      `(nodes, roots)`, uint64[nodes] each, nodes ascending and unique. It is an edge list itself: the forest of the
+      concatenation of two forests is the forest of all their edges, which makes this a combiner.
+    """
+    nodes, index = np.unique(np.concatenate([left, right]), return_inverse=True)
+    parent = _roots(len(nodes), index[: len(left)], index[len(left) :])
+    return nodes, nodes[parent]
+
+
+def label(content: npt.NDArray[np.uint64], labels: Forest) -> npt.NDArray[np.uint64]:
+    """The cluster of each content: its root where `labels` knows it, itself elsewhere. uint64[len(content)]."""
+    nodes, roots = labels
+    if not len(nodes):
+        return content.copy()
+    at = np.minimum(np.searchsorted(nodes, content), len(nodes) - 1)
+    return np.where(nodes[at] == content, roots[at], content)

@@ -1,0 +1,102 @@
+"""DECISION by split -> METRICS: every number that the suite is judged on and the report shows."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.balance import Cut
+from transforms.detector import load_detector
+from transforms.metrics import metrics_table
+from transforms.readers import FILE_REASONS
+from transforms.sources import Source, Split
+from transforms.store import SignalStore, open_for_reading
+from transforms.survey import quarantine_path, sample_below
+from transforms.tally import NEEDED, Tally, compact, merge, tally_split
+
+
+@dataclasses.dataclass(eq=False)
+class Measure(beam.PTransform):
+    """(split, DECISION...) -> one METRICS batch."""
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    store: SignalStore
+    detector: str | None
+    cut: beam.PCollection[Cut]
+
+    def expand(
+        self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
+    ) -> beam.PCollection[pa.RecordBatch]:
+        """One pass over the signals of kept documents, then one combine."""
+        names = tuple(source.name for source in self.sources)
+        return (
+            decisions
+            | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits))
+            | "Merge" >> beam.CombineGlobally(TallyFn())
+            | "Metrics" >> beam.ParDo(_Metrics(names, self.detector), beam.pvalue.AsSingleton(self.cut))
+        )
+
+
+class _TallySplit(beam.DoFn):
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
+        self.store, self.splits = store, splits
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Tally]:
+        number, batches = group
+        split = self.splits[number]
+        decisions = in_order(batches)
+        tally = tally_split(decisions, self.store.read(split, NEEDED), int(sample_below(split)))
+        with open_for_reading(quarantine_path(self.store, split)) as source:
+            bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
+        for row in bad:
+            tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
+        yield tally
+
+
+def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All decisions of one split, one for each of its documents, by ordinal."""
+    decisions = pa.concat_batches(list(batches))
+    decisions = decisions.take(pa.array(np.argsort(decisions["ordinal"].to_numpy())))
+    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), "a document has no or two decisions"
+    return decisions
+
+
+class TallyFn(beam.CombineFn):
+    """Tally of splits -> Tally of the corpus."""
+
+    def create_accumulator(self) -> Tally:
+        """Nothing counted."""
+        return Tally()
+
+    def add_input(self, total: Tally, tally: Tally) -> Tally:
+        """Add one split."""
+        return merge([total, tally])
+
+    def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
+        """Add all."""
+        return merge(list(tallies))
+
+    def compact(self, total: Tally) -> Tally:
+        """In less space."""
+        return compact(total)
+
+    def extract_output(self, total: Tally) -> Tally:
+        """As it is."""
+        return total
+
+
+class _Metrics(beam.DoFn):
+    def __init__(self, sources: tuple[str, ...], detector: str | None) -> None:
+        self.sources, self.path = sources, detector
+
+    def setup(self) -> None:
+        self.detector = load_detector(self.path)
+
+    def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
+        yield metrics_table(tally, self.sources, self.detector, cut)
+
+

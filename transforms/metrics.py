@@ -1,0 +1,258 @@
+"""Tally -> METRICS: the arithmetic behind every number of a release.
+
+A share of synthetic text has a point (declared text plus what the mixture estimate says of the undeclared) and an upper
+bound (declared text plus the worst-case Rogan-Gladen bound of the undeclared, docs/GLOSSARY.md). Gates read the bound.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from expectations import contracts
+from transforms.balance import Cut
+from transforms.detector import Detector
+from transforms.kernels import diversity, share
+from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Key, Tally
+
+Row = dict[str, Any]
+# The reasons of the documents in each population of `tally.POPULATIONS`; reason 0 is kept.
+REASONS_OF = {
+    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index("empty_text")},
+    "unique": {0, contracts.REASONS.index("over_synthetic_share")},
+}
+MIN_STRATUM = 2000  # scored documents that a source needs for a bound of its own; a smaller one takes the corpus'
+ASSUMPTIONS = (
+    "declared origins are true",
+    "the writers of undeclared text are no harder to detect than the hardest family the detector was calibrated on",
+    "documents too short to score hold as much synthetic text as the others",
+    "the rate by document also holds by token",
+)
+
+
+def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut) -> pa.RecordBatch:
+    """All measures of a corpus, as METRICS.
+
+    Args:
+      tally: of every document that was read.
+      sources: names, by number.
+      detector: its calibration turns scores into shares.
+      cut: what the ratio stage found.
+    """
+    rows = [
+        *_counts(tally, sources),
+        *_quarantine(tally),
+        *_shares(tally, sources, detector),
+        *_duplicates(tally),
+        *_concentration(tally, sources),
+        *_ratio(cut),
+        *_text(tally),
+    ]
+    template: Row = {"stage": "after", "slice_kind": "overall", "slice": "", "lower": None, "upper": None, "note": None}
+    rows = [template | row for row in rows]
+    rows.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
+    for row in rows:
+        for name in ("value", "lower", "upper"):
+            row[name] = None if row[name] is None or np.isnan(row[name]) else float(row[name])
+    return contracts.METRICS.batch({f.name: [row[f.name] for row in rows] for f in contracts.METRICS.schema})
+
+
+def _total(counts: Counter[Key], **where: object) -> int:
+    """Sum of the groups that match; a value may be a set of accepted ones."""
+    at = {GROUP.index(name): value if isinstance(value, set) else {value} for name, value in where.items()}
+    return sum(n for key, n in counts.items() if all(key[i] in accepted for i, accepted in at.items()))
+
+
+def _words(name: str, value: int | str, sources: tuple[str, ...]) -> str:
+    if name == "source":
+        return sources[int(value)]
+    if name == "origin":
+        return contracts.ORIGINS[int(value)]
+    if name == "origin_basis":
+        return contracts.BASES[int(value)]
+    return str(value)
+
+
+def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    total = sum(tally.groups.values())
+    for metric, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
+        for stage, where in (("before", {}), ("after", {"reason": 0})):
+            row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
+            yield row | {"value": _total(counts, **where)}
+            for name in ("source", "language", "origin", "origin_basis", "generator"):
+                values = {key[GROUP.index(name)] for key in counts} - {""}
+                for value in values:
+                    n = _total(counts, **where, **{name: value})
+                    yield row | {"slice_kind": name, "slice": _words(name, value, sources), "value": n}
+    for number, fingerprint in tally.fingerprints.items():
+        yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
+               "value": None, "unit": "hash", "n": _total(tally.groups, source=number),
+               "note": f"{fingerprint:016x}"}  # fmt: skip
+    dropped = {"metric": "documents.dropped", "unit": "documents", "n": total}
+    yield dropped | {"value": total - _total(tally.groups, reason=0)}
+    for number, reason in enumerate(contracts.REASONS[1:], 1):
+        yield dropped | {"slice_kind": "reason", "slice": reason, "value": _total(tally.groups, reason=number)}
+        for source in {key[0] for key in tally.groups}:
+            n = _total(tally.groups, reason=number, source=source)
+            if n:
+                name = f"{sources[int(source)]}/{reason}"
+                yield dropped | {"slice_kind": "source_reason", "slice": name, "value": n}
+    scored = _total(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
+    undeclared = scored + _total(tally.groups, origin_basis=contracts.BASIS_NONE)
+    yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
+           "unit": "fraction", "n": undeclared, "note": "of the documents without a declaration"}  # fmt: skip
+
+
+def _quarantine(tally: Tally) -> Iterator[Row]:
+    bad = sum(tally.quarantined.values())
+    records = bad + sum(tally.groups.values())
+    row: Row = {"stage": "before", "unit": "records", "n": records}
+    yield row | {"metric": "documents.quarantined", "value": bad}
+    by_reason: Counter[str] = Counter()
+    for (_, reason, _), n in tally.quarantined.items():
+        by_reason[reason] += n
+    for reason, n in by_reason.items():
+        yield row | {"metric": "documents.quarantined", "slice_kind": "reason", "slice": reason, "value": n}
+    yield row | {"metric": "input.bad_fraction", "value": bad / records if records else None, "unit": "fraction"}
+    files = sum(n for (_, _, whole_file), n in tally.quarantined.items() if whole_file)
+    yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
+
+
+def _shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterator[Row]:
+    everything = set(range(len(sources)))
+    parent = _Estimate(tally, everything, detector)
+    slices = [("overall", "", everything, parent)]
+    for number, name in enumerate(sources):
+        own = _Estimate(tally, {number}, detector)
+        slices.append(("source", name, {number}, own if own.scored >= MIN_STRATUM else parent))
+    for kind, name, members, estimate in slices:
+        for unit, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
+            for stage in ("before", "after"):
+                value, upper = estimate.share(tally, counts, members, unit, stage)
+                yield {
+                    "metric": f"synthetic_share.{unit}", "stage": stage, "slice_kind": kind, "slice": name,
+                    "value": value, "upper": upper, "unit": "fraction", "n": _total(tally.groups, source=members),
+                    "note": "95 % upper bound, assuming: " + "; ".join(ASSUMPTIONS),
+                }  # fmt: skip
+
+
+class _Estimate:
+    """What the scores of a set of undeclared documents say of their origin."""
+
+    def __init__(self, tally: Tally, members: set[int], detector: Detector) -> None:
+        self.q = self.q_upper = self.residual = None
+        self.posterior = np.zeros(share.BINS)
+        read, unique = (_scores(tally, population, members)[0] for population in ("read", "unique"))
+        self.scored = int(read.sum())
+        calibration = detector.calibration
+        if not self.scored or calibration is None:
+            return
+        human, machine = calibration.human_histogram, calibration.machine_histogram
+        reference = (calibration.human.flagged, calibration.human.n, [(f.flagged, f.n) for f in calibration.families])
+        called = {"source": members, "origin_basis": contracts.BASIS_DETECTOR, "origin": contracts.SYNTHETIC}
+        flagged = {name: _total(tally.groups, **called, reason=reasons) for name, reasons in REASONS_OF.items()}
+        self.q = share.estimate_share(read, human, machine)
+        self.q_upper, _ = share.share_upper(flagged["read"], self.scored, *reference)
+        _, self.residual = share.share_upper(flagged["unique"], int(unique.sum()), *reference)
+        self.posterior = share.posterior(share.estimate_share(unique, human, machine), human, machine)
+
+    def share(
+        self, tally: Tally, counts: Counter[Key], members: set[int], unit: str, stage: str
+    ) -> tuple[float | None, float | None]:
+        """Point and upper bound of the synthetic share of some sources, before or after."""
+        where: dict[str, object] = {"source": members} | ({"reason": 0} if stage == "after" else {})
+        if stage == "before":
+            where["reason"] = REASONS_OF["read"]
+        total = _total(counts, **where)
+        if not total:
+            return None, None
+        declared = _total(counts, **where, origin_basis=contracts.BASIS_DECLARED, origin=contracts.SYNTHETIC)
+        scored = _total(counts, **where, origin_basis=contracts.BASIS_DETECTOR)
+        unscored = _total(counts, **where, origin_basis=contracts.BASIS_NONE)
+        if not scored + unscored:
+            return declared / total, declared / total
+        if self.q is None or self.q_upper is None or self.residual is None:
+            return None, (declared + scored + unscored) / total  # nothing is known: all of it may be synthetic
+        if stage == "before":
+            undeclared = scored + unscored
+            return (declared + self.q * undeclared) / total, (declared + self.q_upper * undeclared) / total
+        weights = _scores(tally, "kept", members)[0 if unit == "documents" else 1]
+        expected = float(weights @ self.posterior)
+        rate = expected / scored if scored else self.q
+        flagged = _total(counts, **where, origin_basis=contracts.BASIS_DETECTOR, origin=contracts.SYNTHETIC)
+        upper = flagged + self.residual * (scored - flagged) + self.q_upper * unscored
+        return (declared + expected + rate * unscored) / total, min(1.0, (declared + upper) / total)
+
+
+def _scores(tally: Tally, population: str, members: set[int]) -> npt.NDArray[np.int64]:
+    parts = [bins for (name, source), bins in tally.scores.items() if name == population and source in members]
+    return sum(parts, np.zeros((2, share.BINS), np.int64))
+
+
+def _duplicates(tally: Tally) -> Iterator[Row]:
+    exact, near, empty = (_total(tally.groups, reason=contracts.REASONS.index(r)) for r in DUPLICATE_OR_EMPTY)
+    n = sum(tally.groups.values()) - empty
+    row: Row = {"unit": "fraction", "n": n}
+    yield row | {"metric": "duplicates.exact_fraction", "value": exact / n if n else None}
+    yield row | {"metric": "duplicates.near_fraction", "value": near / n if n else None}
+    sizes = diversity.merge(tally.clusters)
+    largest = int(sizes.types.max()) if len(sizes.types) else 1
+    yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None, "unit": "documents"}
+    yield row | {"metric": "duplicates.clusters", "value": int(sizes.documents.sum()), "unit": "clusters"}
+    for size, clusters in zip(sizes.types.tolist(), sizes.documents.tolist(), strict=True):
+        label = f"{size:09d}"  # sorts by size
+        yield row | {"metric": "duplicates.clusters", "slice_kind": "cluster_size", "slice": label, "value": clusters,
+                     "unit": "clusters"}  # fmt: skip
+
+
+def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    for name in ("source", "language", "generator"):
+        tokens: Counter[str] = Counter()
+        for key, n in tally.group_tokens.items():
+            if key[GROUP.index("reason")] == 0 and key[GROUP.index(name)] != "":
+                tokens[_words(name, key[GROUP.index(name)], sources)] += n
+        total = sum(tokens.values())
+        shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
+        row: Row = {"n": _total(tally.groups, reason=0)}
+        note = "of synthetic tokens" if name == "generator" else "of tokens"
+        yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
+                     "unit": "fraction", "note": note}  # fmt: skip
+        # Hill number of order 1: exp of the Shannon entropy (Hill 1973).
+        effective = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        yield row | {"metric": f"{name}.effective_number", "value": effective, "unit": f"{name}s", "note": note}
+
+
+def _ratio(cut: Cut) -> Iterator[Row]:
+    values = {
+        "real": (cut.real, "text that is not counted as synthetic"),
+        "available": (cut.available, "synthetic text after dedup"),
+        "taken": (cut.taken, "synthetic text in the release"),
+        "dropped": (cut.available - cut.taken, "synthetic text dropped for the ratio"),
+        "missing": (cut.missing, "how much more real text would make room for all synthetic text"),
+    }
+    for name, (value, note) in values.items():
+        yield {"metric": f"ratio.{name}", "value": value, "unit": cut.unit, "n": 0, "note": note}
+
+
+def _text(tally: Tally) -> Iterator[Row]:
+    kept = _total(tally.groups, reason=0)
+    for order in diversity.ORDERS:
+        counts = diversity.merge(tally.ngrams.get(order, []))
+        rate = diversity.RATES[diversity.ORDERS.index(order)]
+        note = f"document frequency, first {diversity.WINDOW} tokens" + (f", 1 type in {rate}" if rate > 1 else "")
+        row: Row = {"n": kept, "note": note}
+        yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts), "unit": "fraction"}
+        yield row | {"metric": f"lexical.entropy_{order}", "value": diversity.entropy(counts, order), "unit": "bits"}
+    keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
+    ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
+    note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"
+    yield {"metric": "repetition.compression_ratio", "value": ratio, "unit": "ratio", "n": len(keys), "note": note}
+    lengths = diversity.merge(tally.lengths)
+    q = (0.05, 0.25, 0.5, 0.75, 0.95)
+    values: Iterable[float] = diversity.quantiles(lengths.types.astype(np.int64), lengths.documents, list(q))
+    for fraction, value in zip(q, values, strict=True):
+        name = f"length.q{round(100 * fraction):02d}"
+        yield {"metric": name, "value": value, "unit": "tokens", "n": kept}

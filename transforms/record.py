@@ -1,0 +1,100 @@
+"""(split, DECISION...) -> the ledger: one row per input document, written for every split, passed or not."""
+
+import dataclasses
+import posixpath
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.kernels.columns import hexadecimal
+from transforms.measure import in_order
+from transforms.sources import Source, Split
+from transforms.store import SignalStore, write_parquet
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A split's part of the ledger.
+
+    Attributes:
+      split: its number.
+      path: the part's file in the staging folder.
+      documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
+    """
+
+    split: int
+    path: str
+    documents: int
+    kept: int
+    kept_bytes: int
+
+
+@dataclasses.dataclass(eq=False)
+class Record(beam.PTransform):
+    """(split, DECISION...) -> Recorded."""
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    store: SignalStore
+    staging: str
+
+    def expand(self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]) -> beam.PCollection[Recorded]:
+        """One file per split."""
+        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.sources, self.splits, self.store, self.staging))
+
+
+class _WriteLedger(beam.DoFn):
+    def __init__(
+        self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, staging: str
+    ) -> None:
+        self.names = tuple(source.name for source in sources)
+        self.splits, self.store, self.staging = splits, store, staging
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Recorded]:
+        number, batches = group
+        split, decisions = self.splits[number], in_order(batches)
+        places = self.store.read(split, ["id", "file", "row"])
+        path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
+        write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
+        kept = decisions["kept"].to_numpy(zero_copy_only=False)
+        kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
+        yield Recorded(number, path, len(kept), int(kept.sum()), kept_bytes)
+
+
+def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...]) -> pa.RecordBatch:
+    """DECISION for every document of a split, by ordinal, and where each was read -> LEDGER."""
+    paths = pa.array([piece.path for piece in split.pieces], pa.string())
+    words = {
+        "source": pa.array(sources, pa.string()).take(decisions["source"]),
+        "stage": _word(decisions["stage"], contracts.STAGES),
+        "reason": _word(decisions["reason"], contracts.REASONS),
+        "origin": _word(decisions["origin"], contracts.ORIGINS),
+        "origin_basis": _word(decisions["origin_basis"], contracts.BASES),
+    }
+    same = ("kept", "cluster_size", "copies", "n_tokens", "p_synthetic")
+    return contracts.LEDGER.batch(
+        {
+            **words,
+            **{name: decisions[name] for name in same},
+            "doc_id": hexadecimal(decisions["doc_id"]),
+            "input_id": places["id"].combine_chunks(),
+            "survivor_id": hexadecimal(decisions["survivor_id"]),
+            "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
+            "path": paths.take(places["file"].combine_chunks()),
+            "row": places["row"].combine_chunks(),
+        }
+    )
+
+
+def _word(numbers: pa.Array, words: tuple[str, ...]) -> pa.Array:
+    """The words behind small numbers; the empty word is null."""
+    return pa.array([word or None for word in words], pa.string()).take(pc.cast(numbers, pa.int32()))
+
+
+def _as_bytes(numbers: pa.Array) -> pa.FixedSizeBinaryArray:
+    data = numbers.to_numpy().astype(">u8")
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(data), [None, pa.py_buffer(data)])

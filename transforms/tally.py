@@ -1,0 +1,163 @@
+"""What is counted of a corpus: one mergeable accumulator for every measure.
+
+Each field is a sum, an exact histogram, or a bottom-k sample by hash, so tallies of parts merge into the tally of the
+whole in any order (the laws are tested).
+"""
+
+import collections
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.kernels import diversity, share
+from transforms.kernels.columns import first_half, halves
+
+# Populations that the share is estimated in: all that was read, what dedup kept, what is released.
+POPULATIONS = ("read", "unique", "kept")
+GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason")
+SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
+NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head"]
+
+Key = tuple[int | str, ...]
+
+
+@dataclasses.dataclass
+class Tally:
+    """Counts of decided documents.
+
+    Attributes:
+      groups: [documents, tokens] by `GROUP`; reason 0 is kept.
+      scores: by (population, source): [documents, tokens] x score bins, of scored documents without a declaration.
+      ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
+      lengths: kept documents by number of tokens, likewise.
+      clusters: clusters by size, likewise.
+      heads: of the kept documents with the smallest sample keys: key -> first characters.
+      sample_below: only keys below this were sampled everywhere.
+      fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
+      quarantined: records by (source, reason, whether it is a file as a whole).
+    """
+
+    groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    scores: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
+    lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    heads: dict[int, str] = dataclasses.field(default_factory=dict)
+    sample_below: int = 2**64 - 1
+    fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
+
+
+def merge(tallies: list[Tally]) -> Tally:
+    """The tally of all documents of the parts."""
+    total = Tally()
+    for tally in tallies:
+        total.groups.update(tally.groups)
+        total.group_tokens.update(tally.group_tokens)
+        total.quarantined.update(tally.quarantined)
+        for source, fingerprint in tally.fingerprints.items():
+            total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
+        for key, bins in tally.scores.items():
+            total.scores[key] = total.scores[key] + bins if key in total.scores else bins
+        for order, parts in tally.ngrams.items():
+            total.ngrams.setdefault(order, []).extend(parts)
+        total.lengths.extend(tally.lengths)
+        total.clusters.extend(tally.clusters)
+        total.heads.update(tally.heads)
+        total.sample_below = min(total.sample_below, tally.sample_below)
+    return compact(total)
+
+
+def compact(tally: Tally) -> Tally:
+    """The same counts in less space: parts are merged when the tail outgrows the head, heads cut to the sample."""
+    for parts in (*tally.ngrams.values(), tally.lengths, tally.clusters):
+        if len(parts) > 1 and (len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)):
+            parts[:] = [diversity.merge(parts)]
+    if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
+        smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
+        tally.heads = {key: tally.heads[key] for key in smallest}
+    return tally
+
+
+def tally_split(decisions: pa.RecordBatch, signals: pa.Table, sample_below: int) -> Tally:
+    """Count one split.
+
+    Args:
+      decisions: DECISION for every document of the split, by ordinal.
+      signals: the columns `NEEDED` of the split's signals, in the same order.
+      sample_below: documents with sample keys below this have their head in the signals.
+    """
+    tally = Tally(sample_below=sample_below)
+    columns = {name: signals[name].combine_chunks() for name in NEEDED}
+    _count_groups(tally, decisions, columns)
+    kept = decisions["kept"].to_numpy(zero_copy_only=False)
+    reason = decisions["reason"].to_numpy()
+    _count_scores(tally, decisions, columns["detector_score"])
+    high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
+    for number in np.unique(source).tolist():
+        tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
+    mask = pa.array(kept)
+    for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
+        tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]
+    tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
+    size = decisions["cluster_size"].to_numpy()
+    dropped_earlier = np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
+    tally.clusters = [diversity.count(size[~dropped_earlier & (size > 1)].astype(np.uint32))]
+    keys = diversity.sample_keys(first_half(columns["content_hash"]))
+    sampled = np.flatnonzero(kept & (keys < np.uint64(sample_below)))
+    smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    heads = columns["head"].take(pa.array(smallest)).to_pylist()
+    tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
+    return tally
+
+
+DUPLICATE_OR_EMPTY = ("exact_duplicate", "near_duplicate", "empty_text")
+
+
+def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    origin = decisions["origin"].to_numpy()
+    # A generator is what wrote synthetic text; what a row of human text says there is not one.
+    generator = pc.if_else(pa.array(origin == contracts.SYNTHETIC), columns["generator"].fill_null("unknown"), "")
+    table = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "origin", "origin_basis", "reason")},
+            "language": columns["language"].fill_null("unknown"),
+            "generator": generator,
+            "n_tokens": decisions["n_tokens"].cast(pa.int64()),
+        }
+    )
+    grouped = table.group_by(list(GROUP)).aggregate([("n_tokens", "count"), ("n_tokens", "sum")]).to_pylist()
+    for row in grouped:
+        key = tuple(row[name] for name in GROUP)
+        tally.groups[key] += row["n_tokens_count"]
+        tally.group_tokens[key] += row["n_tokens_sum"]
+
+
+def _count_scores(tally: Tally, decisions: pa.RecordBatch, score: pa.Array) -> None:
+    reason = decisions["reason"].to_numpy()
+    source = decisions["source"].to_numpy()
+    undeclared = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
+    nonempty = reason != contracts.REASONS.index("empty_text")
+    unique = ~np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
+    bins = share.bin_of(score.to_numpy(zero_copy_only=False).astype(np.float32))
+    tokens = decisions["n_tokens"].to_numpy().astype(np.int64)
+    for population, members in zip(POPULATIONS, (nonempty, unique, reason == 0), strict=True):
+        for number in np.unique(source):
+            rows = members & undeclared & (source == number)  # all of these have a score, so a bin
+            documents = np.bincount(bins[rows], minlength=share.BINS)
+            weight = np.zeros(share.BINS, np.int64)
+            np.add.at(weight, bins[rows], tokens[rows])
+            tally.scores[population, int(number)] = np.stack([documents, weight]).astype(np.int64)
+
+
+def unpack(column: pa.BinaryArray) -> npt.NDArray[np.uint32]:
+    """The numbers of all rows of a packed column, one after the other."""
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    if not len(column) or offsets[-1] == offsets[0]:
+        return np.zeros(0, np.uint32)
+    return np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].view("<u4")
