@@ -179,5 +179,5 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         yield
         if warnings.showwarning is not shown_by:
-            pass
+            logging.captureWarnings(False)
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.NOTSET)  # it sets itself to INFO

@@ -4,13 +4,15 @@ Exit codes: 0 passed; 1 the gate failed; 2 the recipe or the command line is wro
 broke. A warning alone never fails.
 """
 
+import logging
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
 app = typer.Typer(
     name="lowbackground",
@@ -89,7 +91,11 @@ def _run(recipe: "object", base_dir: str, replace: bool) -> None:
     from pipeline.summary import ran
 
     assert isinstance(recipe, Recipe)
-    result = run_job(recipe, prepare(recipe, base_dir), err, replace)
+    try:
+        result = run_job(recipe, prepare(recipe, base_dir), err, replace)
+    except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
+        err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
+        raise typer.Exit(4) from None
     out.print(ran(result), markup=False)
     raise typer.Exit(result.exit_code)
 
@@ -161,35 +167,22 @@ def detector_train(
 
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace."""
-    sys.exit(_guarded(lambda: app(standalone_mode=False)))
-
-
-def _guarded(command: Callable[[], object]) -> int:
-    import click
-
     try:
-        code = command()
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except click.Abort:
-        err.print("Stopped.")
-        return 4
-    except KeyboardInterrupt:
-        err.print("Stopped. Nothing was released; `lowbackground clean OUTPUT` removes what is left.")
-        return 4
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it must outlive this function)
-        return 4
+        app()  # exits by itself: 2 where the command line is wrong, else with the command's own code
     except Exception as error:
-        known = _exit_code_of(error)
-        if known is None and os.environ.get("LOWBACKGROUND_TRACE"):
+        if os.environ.get("LOWBACKGROUND_TRACE"):
             raise
-        err.print(f"error: {error}" if known else f"error: {type(error).__name__}: {error}", markup=False, style="red")
-        if known is None:
-            err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
-        return known or 4
+        sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    code = _exit_code_of(error)
+    if code is not None:
+        err.print(f"error: {error}", markup=False, style="red")
+        return code
+    err.print(f"error: {type(error).__name__}: {error}", markup=False, style="red")
+    err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
+    return 4
 
 
 def _exit_code_of(error: Exception) -> int | None:

@@ -201,12 +201,12 @@ class ChooseSurvivors(beam.PTransform):
 
     def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         """One shuffle, by cluster."""
-        protected = tuple(source.protected for source in self.sources)
+        rank = tuple((source.protected, source.trust) for source in self.sources)
         return (
             candidates
             | "Label" >> beam.ParDo(_Label(), beam.pvalue.AsSingleton(self.labels))
             | "ByCluster" >> beam.GroupByKey()
-            | "Survivors" >> beam.ParDo(_Survivors(protected))
+            | "Survivors" >> beam.ParDo(_Survivors(rank))
         )
 
 
@@ -218,23 +218,23 @@ class _Label(beam.DoFn):
 
 
 class _Survivors(beam.DoFn):
-    def __init__(self, protected: tuple[bool, ...]) -> None:
-        self.protected = np.array(protected, bool)
+    def __init__(self, rank: tuple[tuple[bool, float], ...]) -> None:
+        self.rank = rank
 
     def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        yield decide(_concat(group[1]), self.protected)
+        yield decide(_concat(group[1]), self.rank)
 
 
-def decide(candidates: pa.RecordBatch, protected: np.ndarray) -> pa.RecordBatch:
+def decide(candidates: pa.RecordBatch, rank: tuple[tuple[bool, float], ...]) -> pa.RecordBatch:
     """CANDIDATE with a `cluster` column, whole clusters -> DECISION.
 
-    The survivor is the first of its cluster by: protected source, declared human, earliest date, lower p_synthetic,
-    more tokens, smaller id. Identical records (same id, same content) are told apart by their place at last, which
+    The survivor is the first of its cluster by: protected source, declared human, earliest date, more trusted source,
+    lower p_synthetic, more tokens, smaller id. Identical records (same id, same content) are told apart by their place at last, which
     changes nothing in what is kept.
 
     Args:
       candidates: every member of each cluster that occurs.
-      protected: whether a source is protected, by its number.
+      rank: whether a source is protected, and its trust, by its number.
     """
     n = candidates.num_rows
     cluster, content = candidates["cluster"].to_numpy(), first_half(candidates["content_hash"])
@@ -246,7 +246,9 @@ def decide(candidates: pa.RecordBatch, protected: np.ndarray) -> pa.RecordBatch:
     p_synthetic = candidates["p_synthetic"].fill_null(0.5).to_numpy()
     n_tokens = candidates["n_tokens"].to_numpy()
     places = (candidates["ordinal"].to_numpy(), candidates["split"].to_numpy())
-    preference = (id_low, id_high, -n_tokens, p_synthetic, created, ~human, ~protected[candidates["source"].to_numpy()])
+    source = candidates["source"].to_numpy()
+    protected, trust = np.array([p for p, _ in rank], bool)[source], np.array([t for _, t in rank])[source]
+    preference = (id_low, id_high, -n_tokens, p_synthetic, -trust, created, ~human, ~protected)
     order = np.lexsort((*places, *preference, cluster))
 
     starts = np.flatnonzero(np.diff(cluster[order], prepend=~cluster[order][:1]))

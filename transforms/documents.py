@@ -55,13 +55,13 @@ class JsonColumns:
     def __init__(self, records: list[dict[str, Any]]) -> None:
         self.records = records
 
-    def get(self, name: str) -> list[Any]:
+    def get(self, name: str) -> list[Any] | None:
         """The value of every record; a key that holds the dots itself goes first."""
         values = [record.get(name) for record in self.records]
         if "." in name:
             keys = name.split(".")
             values = [_reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
-        return values
+        return None if values.count(None) == len(values) else values
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "JsonColumns":
         """The records where `mask` is true."""
@@ -194,7 +194,7 @@ def _origins(source: Source, columns: Columns, n: int) -> pa.Int8Array:
         return _origin_words(values, {w: o for w, o in ORIGIN_WORDS.items() if w not in NOT_AS_LABEL})
 
     declared = None if source.origin is None else contracts.ORIGINS.index(source.origin)
-    found = pa.nulls(n, pa.int8())
+    found: pa.Int8Array = pa.nulls(n, pa.int8())
     for name in names(source.fields, "origin"):
         guessed = source.fields.origin is None and name == "label"
         found = pc.coalesce(found, _first(columns, (name,), convert_label if guessed else convert, pa.int8(), n))
@@ -224,9 +224,10 @@ def as_strings(values: Sequence[Any] | pa.Array) -> pa.StringArray:
 def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
     """Any column as moments in UTC; null where it is not a date. timestamp[us, UTC][n]."""
     if not isinstance(values, pa.Array):
-        strings = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
-        if strings.null_count == 0:
-            return dates.from_strings(strings)
+        try:
+            return dates.from_strings(pa.array(values, pa.string()))
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # not all of them are strings
+            strings = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
         numbers = [float(v) if isinstance(v, int | float) and not isinstance(v, bool) else None for v in values]
         return pc.coalesce(dates.from_strings(strings), dates.from_numbers(pa.array(numbers, pa.float64())))
     dtype = values.type

@@ -362,11 +362,10 @@ def _spans_lines(bad: _Bad, row: npt.NDArray[np.int64]) -> bool:
 
 
 def _first_given(columns: documents.JsonColumns, names: tuple[str, ...]) -> list[Any]:
-    values = columns.get(names[0])
-    for name in names[1:]:
-        if None not in values:
-            break
-        values = [b if a is None else a for a, b in zip(values, columns.get(name), strict=True)]
+    values: list[Any] = [None] * len(columns.records)
+    for name in names:
+        if None in values and (more := columns.get(name)) is not None:
+            values = [b if a is None else a for a, b in zip(values, more, strict=True)]
     return values
 
 

@@ -181,6 +181,8 @@ suite = load_suite({"expectations": [dict(expect="metric_to_be_between", metric=
 print([result["status"] for result in gx.validate(metrics, suite)])
 assert warnings.showwarning is shown and logging.getLogger().level == level
 warnings.warn("a warning of the user")
+logging.captureWarnings(True)  # still works for a user who asks for it
+assert warnings.showwarning is not shown
 """
 
 

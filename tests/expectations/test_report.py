@@ -212,8 +212,8 @@ def test_the_page_makes_no_request_and_runs_nothing(given_):
     text = report.render(given_)
     page = Page(text)
     allowed = (
-        "html head meta title style body header main section p span h1 h2 h3 ul li dl div dt dd b figure figcaption svg "
-        "path rect line circle text tspan table caption thead tbody tr th td details summary pre code"
+        "html head meta title style body header main section p span h1 h2 h3 ul li dl div dt dd b figure figcaption "
+        "svg path rect line circle text tspan table caption thead tbody tr th td details summary pre code"
     )
     assert {tag for tag, _ in page.elements} <= set(allowed.split())
     names = {name for _, attributes in page.elements for name in attributes}

@@ -30,6 +30,8 @@ TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # per second
 def from_strings(values: pa.StringArray) -> pa.TimestampArray:
     """ISO dates and times; without a zone they are UTC, without a time the start of the day. timestamp[us, UTC][n]."""
     found = pc.extract_regex(values, ISO)
+    if found.null_count == len(found):
+        return pa.nulls(len(found), WHEN)
 
     def number(name: str, otherwise: int = 0) -> npt.NDArray[np.int64]:
         digits = pc.struct_field(found, name)
@@ -55,7 +57,7 @@ def from_strings(values: pa.StringArray) -> pa.TimestampArray:
 
 
 def from_numbers(values: pa.Array) -> pa.TimestampArray:
-    """Seconds since 1970, or milli-, micro- or nanoseconds by their size; see `AMBIGUOUS_BELOW`. timestamp[us, UTC][n]."""
+    """Seconds since 1970, or by their size milli-, micro- or nanoseconds. timestamp[us, UTC][n]."""
     numbers = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
     size = np.abs(numbers)
     scale = np.select([size < below for below, _ in UNITS], [factor for _, factor in UNITS], np.nan)
