@@ -69,7 +69,10 @@ def render(report: dict[str, Any]) -> str:
         overall=_overall(table),
         recipe=report.get("recipe") or "",
         versions=sorted((report.get("versions") or {}).items()),
-        inputs=report.get("inputs") or [],
+        inputs=[
+            {"fingerprint": table.row("input.fingerprint", "before", "source", item["source"])["note"]} | item
+            for item in report.get("inputs") or []
+        ],
         files=report.get("files") or [],
         command=f"lowbackground explain {shlex.quote(release)} DOC_ID",
     )
@@ -302,14 +305,17 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _origins(table: _Table) -> list[dict[str, Any]]:
-    """How many documents have which origin, and how that is known, before and after."""
-    kind = "origin_basis" if any(row["slice_kind"] == "origin_basis" for row in table.rows) else "origin"
-    before, after = table.slices("documents", "before", kind), table.slices("documents", "after", kind)
+    """How many documents have which origin, and how it is known, before and after."""
     rows = []
-    for name in sorted({*before, *after}):
-        origin, _, basis = name.partition("/")
-        rows.append({"origin": origin, "basis": basis, "before": before.get(name, 0), "after": after.get(name, 0)})
-    return rows
+    for kind in ("origin", "origin_basis"):
+        before, after = table.slices("documents", "before", kind), table.slices("documents", "after", kind)
+        for name in sorted({*before, *after}):
+            origin, slash, basis = name.partition("/") if kind == "origin_basis" else (name, "", "")
+            if kind == "origin_basis" and not slash:
+                origin, basis = "any", name
+            rows.append({"origin": origin, "basis": basis, "before": before.get(name, 0), "after": after.get(name, 0)})
+    joint = any(row["origin"] != "any" and row["basis"] for row in rows)
+    return [row for row in rows if row["basis"]] if joint else rows
 
 
 def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:
@@ -319,7 +325,7 @@ def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:
             wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"]), row.get("note")
         )
         for row in table.rows
-        if row["value"] is None and row["upper"] is None and row["lower"] is None
+        if row["metric"] in wording.MEASURES and row["value"] is row["lower"] is row["upper"] is None
     ]
     lines += [item["message"] for item in verdict.get("expectations") or [] if item["status"] == "error"]
     lines = list(dict.fromkeys(lines))

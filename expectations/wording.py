@@ -26,7 +26,7 @@ MEASURES = {
     "input.unreadable_files": Measure("Number of unreadable files", "count"),
     "synthetic_share.tokens": Measure("Synthetic share of tokens", "share"),
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
-    "origin.scored_fraction": Measure("Share of documents whose origin is declared or scored", "share"),
+    "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
     "duplicates.clusters": Measure("Number of duplicate clusters", "count"),
@@ -60,7 +60,8 @@ SLICE_KINDS = {
     "generator": "generator",
     "origin": "origin",
     "reason": "reason",
-    "origin_basis": "origin and basis",  # "<origin>/<basis>"
+    "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
+    "cluster_size": "cluster size",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
 }

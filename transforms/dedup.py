@@ -1,15 +1,18 @@
 """SURVEYED -> clusters, and CANDIDATE + clusters -> DECISION: one survivor for each set of duplicates.
 
-    SURVEYED ─► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
+    SURVEYED ─► which band keys occur twice ─┐
+    SURVEYED ─────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
              ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
 
-Square brackets are shuffles. A node of the duplicate graph is a *content* (the first half of a content hash), so exact
+Square brackets are shuffles. Most band keys occur once and join nothing: a table of counters, far smaller than the keys,
+keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content hash), so exact
 duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels to the split
 of its left document, takes the signature from the signal store, and travels to the split of its right one. Every key
 is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -65,11 +68,12 @@ class FindClusters(beam.PTransform):
     splits: tuple[Split, ...]
 
     def expand(self, surveyed: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        """Five shuffles of narrow batches; see the module's picture."""
+        """Narrow batches only; see the module's picture."""
         config = self.config
+        seen = surveyed | "SeenKeys" >> beam.CombineGlobally(SeenFn(config, _bits(self.splits, config)))
         return (
             surveyed
-            | "Bands" >> beam.ParDo(_Bands(config))
+            | "Bands" >> beam.ParDo(_Bands(config), beam.pvalue.AsSingleton(seen))
             | "ByPartition" >> beam.GroupByKey()
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> beam.GroupByKey()
@@ -80,27 +84,62 @@ class FindClusters(beam.PTransform):
         )
 
 
+def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
+    """Size of the table of seen keys: some eight slots a key for documents of 300 bytes in storage; at most 1 GiB."""
+    keys = sum(split.n_bytes for split in splits) // 300 * config.bands
+    return min(30, max(16, (8 * keys).bit_length()))
+
+
+class SeenFn(beam.CombineFn):
+    """SURVEYED -> which band keys may occur in two contents or more: counters by slot, uint8[2^bits]."""
+
+    def __init__(self, config: DedupConfig, bits: int) -> None:
+        self.config, self.bits = config, bits
+
+    def create_accumulator(self) -> np.ndarray:
+        """No key."""
+        return lsh.no_keys(self.bits)
+
+    def add_input(self, seen: np.ndarray, batch: pa.RecordBatch) -> np.ndarray:
+        """Note the keys of a batch, in place."""
+        _, keys = distinct_keys(batch, self.config)
+        lsh.note_keys(seen, keys.ravel())
+        return seen
+
+    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
+        """The table of all."""
+        return functools.reduce(lsh.merge_seen, tables)
+
+    def extract_output(self, seen: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return seen
+
+
 class _Bands(beam.DoFn):
     def __init__(self, config: DedupConfig) -> None:
         self.config = config
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from band_batches(batch, self.config)
+    def process(self, batch: pa.RecordBatch, seen: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
+        yield from band_batches(batch, self.config, seen)
 
 
-def band_batches(batch: pa.RecordBatch, config: DedupConfig) -> list[tuple[int, pa.RecordBatch]]:
-    """SURVEYED -> (partition, BAND) for the documents that have shingles, each content once."""
-    content = first_half(batch["content_hash"])
+def distinct_keys(batch: pa.RecordBatch, config: DedupConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the documents that have shingles, each content once, and their band keys, uint64[rows, bands]."""
     signed = np.flatnonzero(batch["n_shingles"].to_numpy() > 0)
-    _, first = np.unique(content[signed], return_index=True)
+    _, first = np.unique(first_half(batch["content_hash"])[signed], return_index=True)
     rows = signed[first]
-    if not len(rows):
-        return []
-    keys = lsh.band_keys(signatures(batch["signature"])[rows], config.bands, config.rows)
-    each = np.repeat(rows, config.bands)
-    columns = [keys.ravel(), content[each], batch["split"].to_numpy()[each], batch["ordinal"].to_numpy()[each]]
+    return rows, lsh.band_keys(signatures(batch["signature"])[rows], config.bands, config.rows)
+
+
+def band_batches(batch: pa.RecordBatch, config: DedupConfig, seen: np.ndarray) -> list[tuple[int, pa.RecordBatch]]:
+    """SURVEYED -> (partition, BAND) for the keys that may be shared with another content."""
+    rows, keys = distinct_keys(batch, config)
+    shared = lsh.maybe_shared(seen, keys.ravel())
+    key, each = keys.ravel()[shared], np.repeat(rows, config.bands)[shared]
+    content = first_half(batch["content_hash"])[each]
+    columns = [key, content, batch["split"].to_numpy()[each], batch["ordinal"].to_numpy()[each]]
     bands = pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
-    return split_by(partition(keys.ravel(), PARTITIONS), bands)
+    return split_by(partition(key, PARTITIONS), bands)
 
 
 class _CandidatePairs(beam.DoFn):

@@ -30,7 +30,7 @@ from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore, open_for_reading
 
 
-READ_AHEAD = 8  # batches
+READ_AHEAD = 4  # batches
 
 
 class ShardConfig(BaseModel):
@@ -39,7 +39,7 @@ class ShardConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
-    row_group_bytes: int = Field(64_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
+    row_group_bytes: int = Field(32_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
     keep: tuple[str, ...] = Field((), description="columns of the input that go into the release, as text")
 
 

@@ -61,7 +61,8 @@ class FastTextFile:
 
     def weights(self) -> npt.NDArray[np.float32]:
         """How much each word, then each bucket, speaks for the machine, in log-odds. float32[words + buckets]."""
-        return (self.input @ self.direction).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # who uses them checks that they are finite
+            return (self.input @ self.direction).astype(np.float32)
 
 
 class _Reader:

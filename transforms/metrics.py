@@ -82,11 +82,18 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         for stage, where in (("before", {}), ("after", {"reason": 0})):
             row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
             yield row | {"value": _total(counts, **where)}
-            for name in ("source", "language", "origin", "origin_basis", "generator"):
+            for name in ("source", "language", "origin", "generator"):
                 values = {key[GROUP.index(name)] for key in counts} - {""}
                 for value in values:
                     n = _total(counts, **where, **{name: value})
                     yield row | {"slice_kind": name, "slice": _words(name, value, sources), "value": n}
+            for first, second in (("source", "origin"), ("origin", "origin_basis")):
+                at = GROUP.index(first), GROUP.index(second)
+                for pair in {(key[at[0]], key[at[1]]) for key in counts}:
+                    n = _total(counts, **where, **{first: pair[0], second: pair[1]})
+                    slice_ = f"{_words(first, pair[0], sources)}/{_words(second, pair[1], sources)}"
+                    kind = "source_origin" if first == "source" else "origin_basis"
+                    yield row | {"slice_kind": kind, "slice": slice_, "value": n}
     for number, fingerprint in tally.fingerprints.items():
         yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
                "value": None, "unit": "hash", "n": _total(tally.groups, source=number),
@@ -132,6 +139,8 @@ def _shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Itera
         for unit, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
             for stage in ("before", "after"):
                 value, upper = estimate.share(tally, counts, members, unit, stage)
+                if kind == "source" and upper is None:
+                    continue  # nothing of this source is left: there is no share to speak of
                 yield {
                     "metric": f"synthetic_share.{unit}", "stage": stage, "slice_kind": kind, "slice": name,
                     "value": value, "upper": upper, "unit": "fraction", "n": _total(tally.groups, source=members),
@@ -195,7 +204,7 @@ def _scores(tally: Tally, population: str, members: set[int]) -> npt.NDArray[np.
 def _duplicates(tally: Tally) -> Iterator[Row]:
     exact, near, empty = (_total(tally.groups, reason=contracts.REASONS.index(r)) for r in DUPLICATE_OR_EMPTY)
     n = sum(tally.groups.values()) - empty
-    row: Row = {"unit": "fraction", "n": n}
+    row: Row = {"stage": "before", "unit": "fraction", "n": n}
     yield row | {"metric": "duplicates.exact_fraction", "value": exact / n if n else None}
     yield row | {"metric": "duplicates.near_fraction", "value": near / n if n else None}
     sizes = diversity.merge(tally.clusters)

@@ -140,6 +140,9 @@ def find_pieces(source: Source) -> list[Piece]:
             pieces = [p for p in pieces if p.format != "text"]
         if not pieces:
             raise InputError(_nothing(source, path, files))
+        for piece in pieces:
+            if not piece.path.isprintable():
+                raise InputError(f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it")
         found.update((piece.path, piece) for piece in pieces)
     return [found[path] for path in sorted(found)]
 
@@ -163,7 +166,7 @@ def _list(source: Source, path: str) -> tuple[list[FileMetadata], str]:
         return [file for file in _match(path) if wanted or not _hidden(file.path, fixed)], "pattern"
     except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
         raise InputError(
-            f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path, its scheme and your rights"
+            f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path and your rights"
         ) from error
 
 
@@ -243,7 +246,7 @@ def _nothing(source: Source, path: str, files: list[FileMetadata]) -> str:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
     extensions = sorted({posixpath.splitext(file.path)[1] or "none" for file in files})
     return (
-        f"{start} matches {len(files)} files but none in a known format (their extensions: {', '.join(extensions[:8])}); "
+        f"{start} matches {len(files)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )
 

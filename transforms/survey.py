@@ -24,7 +24,7 @@ from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, write_parquet
 
-HEADS_PER_SPLIT = 8 << 20  # bytes of input per split from which heads are sampled
+HEADS_PER_SPLIT = 4 << 20  # bytes of input per split from which heads are sampled
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from transforms.detector import Calibration, Counts, Detector, calibration_json,
 from transforms.evaluation import Evaluation, evaluate_scores
 from transforms.fasttext_file import FastTextFile, collapse, read_fasttext, write_fasttext
 from transforms.kernels import linear, share
-from transforms.labelled import Labelled, Links, TrainingError, read_labelled
+from transforms.labelled import GROUPS, Labelled, Links, TrainingError, read_labelled
 
 FOLDS = 5  # where there are no sources to leave out
 KNOTS = 12
@@ -39,7 +39,8 @@ class TrainingSettings:
     Attributes:
       word_ngrams, dim, epochs, learning_rate, buckets, min_count: fastText's own; see its documentation.
       crop_tokens: longer documents are cut into pieces of about this many tokens for training; 0: they are not.
-      exclude_attacks: values of the column `attack` that are neither trained on nor calibrated with.
+      exclude: documents that are neither trained on nor calibrated with, as "column=value" (a column of
+        `labelled.GROUPS`): text whose label is doubtful. They are still evaluated on.
       min_tokens: documents with fewer words and ideographs are not scored.
       target_fpr: fraction of held-out human documents to flag.
       missed_as_human: fraction of held-out machine documents that may be called human.
@@ -52,7 +53,7 @@ class TrainingSettings:
     buckets: int = 1_000_000
     min_count: int = 20
     crop_tokens: int = 0
-    exclude_attacks: tuple[str, ...] = ("polish",)
+    exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
     target_fpr: float = 0.01
     missed_as_human: float = 0.05
@@ -112,8 +113,18 @@ def evaluate(detector: Detector, data: Sequence[str] | Labelled) -> Evaluation:
 
 
 def usable_documents(labelled: Labelled, settings: TrainingSettings) -> npt.NDArray[np.bool_]:
-    """Which documents to train and calibrate on: all but machine text of the excluded attacks. bool[documents]."""
-    return ~(labelled.machine & np.isin(labelled.group("attack").astype(str), settings.exclude_attacks))
+    """Which documents to train and calibrate on: all but the excluded ones. bool[documents].
+
+    Raises:
+      TrainingError: an exclusion is not "column=value" with a known column.
+    """
+    usable = np.ones(len(labelled.machine), bool)
+    for exclusion in settings.exclude:
+        column, equals, value = exclusion.partition("=")
+        if not equals or column not in GROUPS:
+            raise TrainingError(f"exclude {exclusion!r}: write column=value, with a column of {', '.join(GROUPS)}")
+        usable &= labelled.group(column) != value
+    return usable
 
 
 def _check_enough(labelled: Labelled, chosen: npt.NDArray[np.bool_], what: str) -> None:
@@ -177,12 +188,15 @@ def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSet
         lines, model = os.path.join(folder, "train.txt"), os.path.join(folder, "model.bin")
         with open(lines, "w", encoding="utf-8", newline="\n") as out:
             out.writelines(_lines(labelled, chosen, settings))
-        # One thread and a seed: fastText's threads race for the same weights.
-        trained = fasttext.train_supervised(
-            lines, loss="softmax", thread=1, seed=SEED, minn=0, maxn=0, verbose=0, dim=settings.dim,
-            epoch=settings.epochs, lr=settings.learning_rate, wordNgrams=settings.word_ngrams,
-            bucket=settings.buckets, minCount=settings.min_count,
-        )  # fmt: skip
+        try:
+            # One thread and a seed: fastText's threads race for the same weights.
+            trained = fasttext.train_supervised(
+                lines, loss="softmax", thread=1, seed=SEED, minn=0, maxn=0, verbose=0, dim=settings.dim,
+                epoch=settings.epochs, lr=settings.learning_rate, wordNgrams=settings.word_ngrams,
+                bucket=settings.buckets, minCount=settings.min_count,
+            )  # fmt: skip
+        except (ValueError, RuntimeError) as error:
+            raise TrainingError(f"fastText: {str(error).splitlines()[0]}") from None
         trained.save_model(model)
         with open(model, "rb") as written:
             return read_fasttext(written.read(), model)

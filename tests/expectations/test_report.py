@@ -238,6 +238,32 @@ def test_an_empty_report_is_a_page_that_says_so():
     )
 
 
+def test_a_fingerprint_is_shown_with_its_input_and_is_no_missing_number():
+    given_ = full()
+    given_["inputs"] = [{"source": "wiki", "files": 1, "bytes": 10}]
+    given_["metrics"].append(row("input.fingerprint", "before", None, "source", "wiki", note="00ff00ff"))
+    text = Page(report.render(given_)).text
+    assert text.count("00ff00ff") == 1
+    assert "wiki 1 10 B 00ff00ff" in text
+
+
+def test_origin_and_basis_are_shown_together_or_apart():
+    apart = [
+        row("documents", "after", 3.0, "origin", "human"),
+        row("documents", "after", 3.0, "origin_basis", "declared"),
+    ]
+    together = [
+        row("documents", "after", 2.0, "origin", "human"),
+        row("documents", "after", 3.0, "origin_basis", "human/declared"),
+    ]
+    text = Page(report.render({"metrics": apart})).text
+    assert "human any 0 3" in text
+    assert "any declared 0 3" in text
+    text = Page(report.render({"metrics": together})).text
+    assert "human declared 0 3" in text
+    assert "any 0" not in text
+
+
 def test_a_large_corpus_is_still_a_small_page():
     given_ = full("x" * 3000)
     given_["metrics"] += [row("documents", "before", 1.0, "source", f"source {i} " + "y" * 500) for i in range(3000)]

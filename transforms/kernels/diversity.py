@@ -21,7 +21,7 @@ WINDOW = 300
 ORDERS = (1, 2, 3)
 RATES = (1, 16, 32)  # one type in so many is counted, by order
 HEAD_CHARS = 1000
-SAMPLE_DOCUMENTS = 1024
+SAMPLE_DOCUMENTS = 512
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
 
 

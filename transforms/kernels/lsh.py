@@ -42,6 +42,42 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.
 
 
 @numba.njit(nogil=True, cache=True)
+def _note(seen, keys, shift):  # type: ignore[no-untyped-def]
+    for i in range(len(keys)):
+        slot = keys[i] >> shift
+        if seen[slot] < 2:
+            seen[slot] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _shared(seen, keys, shift):  # type: ignore[no-untyped-def]
+    out = np.empty(len(keys), np.bool_)
+    for i in range(len(keys)):
+        out[i] = seen[keys[i] >> shift] == 2
+    return out
+
+
+def no_keys(bits: int) -> npt.NDArray[np.uint8]:
+    """A table of 2^bits slots that has seen no key yet; a slot says none, one, or more."""
+    return np.zeros(1 << bits, np.uint8)
+
+
+def note_keys(seen: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> None:
+    """Count every key in its slot, in place."""
+    _note(seen, keys, np.uint64(64 - (len(seen).bit_length() - 1)))
+
+
+def merge_seen(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The table of both. Commutative and associative."""
+    return np.minimum(one + other, 2)
+
+
+def maybe_shared(seen: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """False where a key was certainly noted once only; true for every key noted twice, and some others. bool[n]."""
+    return _shared(seen, keys, np.uint64(64 - (len(seen).bit_length() - 1)))
+
+
+@numba.njit(nogil=True, cache=True)
 def _pairs(starts, ends, content, salted):  # type: ignore[no-untyped-def]
     total = 0
     for g in range(len(starts)):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.stats import beta
 
-BINS, LOWEST, HIGHEST = 200, -10.0, 10.0
+BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 MERGED_BINS = 40
 
 

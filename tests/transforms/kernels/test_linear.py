@@ -23,8 +23,8 @@ def lines() -> list[str]:
     for label, source in (("human", HUMAN), ("synthetic", MACHINE)):
         (canonical,) = canonicalise(pa.array([source], pa.large_string()))[0].to_pylist()
         words = canonical.split(" ")
-        for i in range(150):
-            out.append(f"__label__{label} " + " ".join(words[(i * k + k * k) % len(words)] for k in range(1, 9)))
+        picks = [[words[(i * k + k * k) % len(words)] for k in range(1, 9)] for i in range(150)]
+        out += [f"__label__{label} {' '.join(pick)}" for pick in picks]
     return out
 
 

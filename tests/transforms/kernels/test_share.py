@@ -65,7 +65,9 @@ def test_conservative_takes_no_credit_for_false_alarms(k, f):
     careful = share.share_upper(k, 10_000, f, 5_000, [(600, 1000)])
     assert careful == share.share_upper(k, 10_000, 0, 0, [(600, 1000)])
     # Up to the level, which is shared by two limits instead of three.
-    assert careful[0] >= share.share_upper(k, 10_000, f, 5_000, [(600, 1000)], alpha=0.075, conservative=False)[0] - 1e-12
+    assert (
+        careful[0] >= share.share_upper(k, 10_000, f, 5_000, [(600, 1000)], alpha=0.075, conservative=False)[0] - 1e-12
+    )
 
 
 @given(st.integers(0, 399), st.integers(400, 5000))
@@ -150,6 +152,6 @@ def test_histograms_of_parts_add_up_and_count_every_score_once(values, cut):
     assert whole.sum() == (~np.isnan(values)).sum()
 
 
-def test_bins_are_a_tenth_wide_and_the_outermost_take_what_is_outside():
-    counts = share.histogram(np.array([-99, -10, -9.95, 0.05, 9.95, 10, 99, np.nan], np.float32))
+def test_bins_are_a_fifth_wide_and_the_outermost_take_what_is_outside():
+    counts = share.histogram(np.array([-99, -20, -19.9, 0.1, 19.9, 20, 99, np.nan], np.float32))
     assert {int(b): int(counts[b]) for b in np.flatnonzero(counts)} == {0: 3, 100: 1, 199: 3}

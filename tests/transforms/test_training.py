@@ -1,0 +1,194 @@
+"""Training a detector on a tiny corpus made up on the spot, with the real fastText."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from transforms import evaluation
+from transforms.detector import load_detector
+from transforms.kernels import share
+from transforms.labelled import Links, TrainingError, read_labelled
+from transforms.training import TrainingSettings, evaluate, fit, held_out_scores, train, usable_documents
+
+SETTINGS = TrainingSettings(dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
+SUBJECTS = ["harbour", "mill", "engine", "garden", "lecture", "kitchen", "river", "market", "violin", "glacier"]
+PLAIN = ["we", "went", "there", "again", "and", "it", "rained", "so", "nobody", "stayed", "but", "the", "old", "man"]
+GLOSSY = ["it", "is", "important", "to", "note", "that", "this", "vibrant", "tapestry", "moreover", "underscores"]
+
+
+def sentence(words: list[str], source: str, i: int) -> str:
+    """Forty words of a style, about something, picked by a hash."""
+    digest = hashlib.sha512(f"{source} {i}".encode()).digest()
+    picked = [words[b % len(words)] if b % 5 else SUBJECTS[b % len(SUBJECTS)] for b in digest[:40]]
+    return " ".join(picked)
+
+
+def corpus(source: str, n: int = 80, **columns: str) -> pa.Table:
+    """n human and n machine documents of one source."""
+    rows = [
+        {"text": sentence(words, source + label, i), "label": label, "source_dataset": source, "language": "en",
+         "generator": "" if label == "human" else f"gpt-{source}", "licence": "MIT", "attack": "none", **columns}
+        for label, words in (("human", PLAIN), ("ai", GLOSSY)) for i in range(n)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows)
+
+
+def write(path, table: pa.Table) -> str:
+    pq.write_table(table, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("data")
+    for source in ("alpha", "beta", "gamma"):
+        write(folder / f"{source}.parquet", corpus(source))
+    return str(folder / "*.parquet")
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("detector")
+    elsewhere = write(tmp_path_factory.mktemp("other") / "elsewhere.parquet", corpus("delta", n=30))
+    told: list[str] = []
+    detector = train([data], str(folder), SETTINGS, evaluate_on=[elsewhere], progress=told.append)
+    return detector, folder, told, elsewhere
+
+
+def test_a_trained_detector_loads_and_tells_the_two_styles_apart(trained):
+    _, folder, _, elsewhere = trained
+    overall = evaluate(load_detector(str(folder)), [elsewhere])[0]
+    assert (overall.human, overall.machine) == (30, 30)
+    assert overall.auroc > 0.95
+    assert overall.tpr > 0.5
+
+
+def test_what_it_says_of_itself_is_from_sources_left_out(trained):
+    detector, _, told, _ = trained
+    calibration = detector.calibration
+    assert calibration.basis.startswith("leave-one-source-out over 3 sources")
+    assert [t for t in told if "without" in t] == [
+        "Training without alpha (1 of 3)", "Training without beta (2 of 3)", "Training without gamma (3 of 3)",
+    ]  # fmt: skip
+    assert calibration.human.n == 240
+    assert calibration.human.flagged <= 0.01 * 240
+    assert calibration.human_histogram.sum() == calibration.machine_histogram.sum() == 240
+    assert [f.name for f in calibration.families] == ["other"]  # each generator has fewer than 100 documents
+    assert calibration.families[0].n == 240
+    assert calibration.human_below <= calibration.threshold
+    assert detector.p_synthetic(np.float32([-30]))[0] < 0.2 < 0.8 < detector.p_synthetic(np.float32([30]))[0]
+
+
+def test_held_out_counts_feed_the_share_of_a_corpus(trained):
+    calibration = trained[0].calibration
+    half = (calibration.human_histogram + calibration.machine_histogram) // 1
+    q = share.estimate_share(half, calibration.human_histogram, calibration.machine_histogram)
+    assert q == pytest.approx(0.5, abs=0.02)
+    families = [(f.flagged, f.n) for f in calibration.families]
+    q_upper, _ = share.share_upper(families[0][0], 480, calibration.human.flagged, calibration.human.n, families)
+    assert q_upper > 0.5
+
+
+def test_the_card_says_what_it_was_trained_on(trained):
+    folder = trained[1]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for path in ("alpha", "beta", "gamma"):
+        assert f"`{path}.parquet`" in card
+    assert "evidence, not proof" in card
+    assert "MIT" in card
+    assert "attack=polish" in card
+    assert "`elsewhere.parquet`" in card
+
+
+def test_training_twice_gives_the_same_bytes_whatever_the_order_of_the_files(data, trained, tmp_path):
+    folder = data.removesuffix("*.parquet")
+    train([f"{folder}{name}.parquet" for name in ("gamma", "alpha", "beta")], str(tmp_path), SETTINGS)
+    for name in ("model.bin", "calibration.json"):
+        assert (tmp_path / name).read_bytes() == (trained[1] / name).read_bytes()
+
+
+def test_without_sources_parts_by_hash_are_left_out_and_it_is_said(tmp_path):
+    path = write(tmp_path / "one.parquet", corpus("alpha", n=200).select(["text", "label"]))
+    labelled = read_labelled([path])
+    scores, basis = held_out_scores(labelled, usable_documents(labelled, SETTINGS), SETTINGS, lambda _: None)
+    assert basis.startswith("5-fold by hash of the text")
+    assert not np.isnan(scores).any()
+
+
+def test_text_that_is_in_two_sources_does_not_help_the_held_out_numbers(tmp_path):
+    table = corpus("alpha", n=60)
+    quoting = pa.table({**{c: table[c] for c in table.column_names}, "source_dataset": ["copy"] * 120})
+    texts = [f"{text} and a closing word" for text in table["text"].to_pylist()]
+    quoting = quoting.set_column(0, "text", [texts])
+    labelled = read_labelled([write(tmp_path / "a.parquet", table), write(tmp_path / "b.parquet", quoting)])
+    linked = Links(labelled).to(labelled.group("source_dataset") == "alpha")
+    assert linked.all()
+    far = read_labelled([write(tmp_path / "c.parquet", table), write(tmp_path / "d.parquet", corpus("beta", n=60))])
+    source = far.group("source_dataset")
+    assert not Links(far).to(source == "alpha")[source == "beta"].any()
+
+
+def test_documents_that_are_the_same_in_canonical_form_count_once(tmp_path):
+    table = pa.table(
+        {"text": ["A  word.", "a word .", None, "", "Other"], "label": ["human", "ai", "ai", "human", "AI"]}
+    )
+    labelled = read_labelled([write(tmp_path / "x.parquet", table)])
+    assert labelled.canonical.to_pylist() == ["a word .", "other"]
+    assert labelled.machine.tolist() == [False, True]
+    assert labelled.dropped == 3
+
+
+def test_excluded_documents_are_not_trained_on(tmp_path):
+    path = write(tmp_path / "x.parquet", pa.concat_tables([corpus("alpha"), corpus("beta", attack="polish")]))
+    labelled = read_labelled([path])
+    usable = usable_documents(labelled, SETTINGS)
+    assert set(labelled.group("source_dataset")[usable]) == {"alpha"}
+    model = fit(labelled, usable, SETTINGS)
+    assert sum(model.label_counts) == 160
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: write(p / "x.parquet", corpus("alpha").drop_columns("label")), "x.parquet: no column 'label'"),
+        (lambda p: write(p / "x.parquet", pa.table({"text": [["a"]], "label": ["ai"]})), "cannot be read as Parquet"),
+        (lambda p: write(p / "x.parquet", pa.table({"text": ["a"], "label": ["robot"]})), "unknown label 'robot'"),
+        (
+            lambda p: write(p / "x.parquet", pa.table({"text": ["a"], "label": pa.nulls(1, pa.string())})),
+            "label 'None'",
+        ),
+        (lambda p: str(p / "nothing-*.parquet"), "no such file"),
+        (lambda p: [(p / "x.parquet").write_bytes(b"PAR1"), str(p / "x.parquet")][1], "cannot be read as Parquet"),
+        (lambda p: write(p / "x.parquet", corpus("alpha", n=40)), "40 distinct human documents"),
+        (lambda p: write(p / "x.parquet", corpus("alpha").slice(0, 80)), "0 distinct machine documents"),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused_in_one_line(tmp_path, make, message):
+    with pytest.raises(TrainingError, match=message) as raised:
+        train([make(tmp_path)], str(tmp_path / "out"), SETTINGS)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_exclusion_is_refused(data, tmp_path):
+    with pytest.raises(TrainingError, match="write column=value"):
+        train([data], str(tmp_path), dataclasses.replace(SETTINGS, exclude=("polish",)))
+
+
+def test_auroc_and_tpr_by_hand():
+    human, machine = np.float32([0, 1, 2, 3]), np.float32([2, 4])
+    assert evaluation.auroc(human, machine) == (2.5 + 4) / 8
+    assert evaluation.tpr_at_fpr(human, machine, 0.01) == 0.5
+    assert np.isnan(evaluation.auroc(human, machine[:0]))
+
+
+def test_the_bundled_detector_fits_its_card():
+    detector = load_detector()
+    assert detector.name == "default"
+    assert detector.calibration.human.flagged / detector.calibration.human.n <= 0.01
+    assert json.dumps([f.name for f in detector.calibration.families])
