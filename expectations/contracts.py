@@ -112,33 +112,13 @@ def signals(num_perm: int) -> Contract:
     )
 
 
-def surveyed(num_perm: int) -> Contract:
-    """What the survey passes on: signals without sketches, each row with its place."""
-    return _contract(
-        "SURVEYED",
-        _required("doc_id", HASH),
-        _required("split", pa.int32()),
-        _required("ordinal", pa.int32()),  # its row in the split's signals
-        _required("source", pa.int16()),  # its number in the recipe
-        _required("content_hash", HASH),
-        _required("signature", pa.binary(4 * num_perm)),
-        _required("n_shingles", pa.int32()),
-        _required("n_tokens", pa.int32()),
-        _required("n_bytes", pa.int32()),
-        pa.field("detector_score", pa.float32()),
-        pa.field("created", WHEN),
-        _required("declared_origin", pa.int8()),
-        _required("empty", pa.bool_()),
-    )
-
-
 # What crosses the shuffle to the survivors: one row per document, no text, no signature, no sketches.
 CANDIDATE = _contract(
     "CANDIDATE",
     _required("doc_id", HASH),
     _required("split", pa.int32()),
-    _required("ordinal", pa.int32()),
-    _required("source", pa.int16()),
+    _required("ordinal", pa.int32()),  # its row in the split's signals
+    _required("source", pa.int16()),  # its number in the recipe
     _required("content_hash", HASH),
     _required("n_tokens", pa.int32()),
     _required("n_bytes", pa.int32()),

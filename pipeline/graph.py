@@ -45,11 +45,11 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     tasks      = root | "Splits" >> beam.Create(splits).with_output_types(Split) | "Spread" >> beam.Reshuffle()
     surveyed   = tasks | "Survey" >> Survey(job.survey)                                  # the text is read here
     labels     = surveyed | "FindClusters" >> FindClusters(recipe.dedup, store, splits)
-    candidates = surveyed | "Attribute" >> Attribute(model)
+    candidates = surveyed | "Attribute" >> Attribute(store, model)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, labels)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt)
 
-    none_yet   = tasks | "EverySplit" >> beam.ParDo(_NoDecision())                       # also one without documents
+    none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
     recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
     metrics    = by_split | "Measure" >> Measure(sources, splits, store, model, cut)

@@ -36,7 +36,7 @@ class IngestConfig(_Section):
 
     max_bad_fraction: float = Field(0.05, ge=0, le=1, description="more unreadable records than this stop the run")
     max_text_bytes: int = Field(10_000_000, ge=1, description="longer texts are quarantined")
-    split_bytes: int = Field(32 << 20, ge=1, description="small files are read together up to this size")
+    split_bytes: int = Field(8 << 20, ge=1, description="small files are read together up to this size in storage")
 
     @property
     def limits(self) -> ReadLimits:

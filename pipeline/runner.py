@@ -1,10 +1,12 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
+import ctypes
 import dataclasses
 import importlib.metadata
 import logging
 import os
 import posixpath
+import sys
 import threading
 import unicodedata
 import uuid
@@ -37,6 +39,8 @@ from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
+
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 STORE = ".signals"
 STAGING = ".staging"
@@ -142,7 +146,9 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
-            if local:  # slow to import, and not needed before the verdict
+            if local:
+                _give_memory_back()
+                # Slow to import, and not needed before the verdict.
                 threading.Thread(target=__import__, args=("great_expectations",), daemon=True).start()
             pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
             build(pipeline, job)
@@ -199,6 +205,18 @@ def _cause(error: BaseException) -> str:
     own = [line for line in lines if line.startswith(("transforms.", "expectations.", "pipeline."))]
     line = (own or lines or [type(error).__name__])[-1]
     return line.split(" [while running")[0]
+
+
+def _give_memory_back() -> None:
+    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
+
+    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        mallopt(M_ARENA_MAX, 2)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""SURVEYED -> CANDIDATE: what is known of each document's origin, and from what.
+"""Split -> CANDIDATE: what is known of each document's origin, and from what.
 
 A declaration of the source or the row comes first. Without one, the detector speaks: above its threshold *synthetic*,
 clearly below it *human*, and *unknown* between, or where the text is too short to score. Nothing declared never means
@@ -11,40 +11,51 @@ from collections.abc import Iterator
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector import Detector, load_detector
+from transforms.kernels.columns import EMPTY_HASH
+from transforms.sources import Split
+from transforms.store import SignalStore
 
 
 @dataclasses.dataclass(eq=False)
 class Attribute(beam.PTransform):
-    """SURVEYED -> CANDIDATE: add origin, its basis and p_synthetic."""
+    """Split -> CANDIDATE: from its signals to origin, basis and p_synthetic."""
 
+    store: SignalStore
     detector: str | None
 
-    def expand(self, surveyed: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        return surveyed | "Origin" >> beam.ParDo(_Attribute(self.detector))
+        return surveyed | "Origin" >> beam.ParDo(_Attribute(self.store, self.detector))
 
 
 class _Attribute(beam.DoFn):
-    def __init__(self, detector: str | None) -> None:
-        self.path = detector
+    def __init__(self, store: SignalStore, detector: str | None) -> None:
+        self.store, self.path = store, detector
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield attribute(batch, self.detector)
+    def process(self, split: Split) -> Iterator[pa.RecordBatch]:
+        yield attribute(self.store.read(split, NEEDED), split, self.detector)
 
 
-def attribute(batch: pa.RecordBatch, detector: Detector) -> pa.RecordBatch:
-    """SURVEYED -> CANDIDATE.
+SAME = ("doc_id", "content_hash", "n_tokens", "n_bytes", "created")
+NEEDED = [*SAME, "detector_score", "declared_origin"]
+
+
+def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
+    """SIGNALS of one split -> CANDIDATE.
 
     `p_synthetic` is always the detector's, also beside a declaration: where the two disagree, both can be seen.
     """
-    declared = batch["declared_origin"].to_numpy()
-    score = batch["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
+    n = signals.num_rows
+    column = {name: signals[name].combine_chunks() for name in NEEDED}
+    declared = column["declared_origin"].to_numpy()
+    score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
     p_synthetic = detector.p_synthetic(score)
     is_declared = declared != contracts.UNKNOWN
     origin = np.where(is_declared, declared, detector.origin(score)).astype(np.int8)
@@ -53,12 +64,16 @@ def attribute(batch: pa.RecordBatch, detector: Detector) -> pa.RecordBatch:
         contracts.BASIS_DECLARED,
         np.where(np.isnan(score), contracts.BASIS_NONE, contracts.BASIS_DETECTOR),
     ).astype(np.int8)
-    same = ("doc_id", "split", "ordinal", "source", "content_hash", "n_tokens", "n_bytes", "created", "empty")
     return contracts.CANDIDATE.batch(
         {
-            **{name: batch[name] for name in same},
+            **{name: column[name] for name in SAME},
+            "split": np.full(n, split.index, np.int32),
+            "ordinal": np.arange(n, dtype=np.int32),
+            "source": np.full(n, split.source, np.int16),
             "origin": origin,
             "origin_basis": basis,
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
+            # Nothing is left of it in canonical form: white space and invisible characters.
+            "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
         }
     )

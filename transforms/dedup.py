@@ -1,8 +1,8 @@
-"""SURVEYED -> clusters, and CANDIDATE + clusters -> DECISION: one survivor for each set of duplicates.
+"""Split -> clusters, and CANDIDATE + clusters -> DECISION: one survivor for each set of duplicates.
 
-    SURVEYED ─► which band keys occur twice ─┐
-    SURVEYED ─────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
-             ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
+    split ─► which band keys occur twice ─┐
+    split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
+          ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
 
 Square brackets are shuffles. Most band keys occur once and join nothing: a table of counters, far smaller than the keys,
 keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content hash), so exact
@@ -61,19 +61,19 @@ EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 
 @dataclasses.dataclass(eq=False)
 class FindClusters(beam.PTransform):
-    """SURVEYED -> one batch of labels: which contents are near-duplicates of each other."""
+    """Split -> one batch of labels: which contents are near-duplicates of each other."""
 
     config: DedupConfig
     store: SignalStore
     splits: tuple[Split, ...]
 
-    def expand(self, surveyed: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
         config = self.config
-        seen = surveyed | "SeenKeys" >> beam.CombineGlobally(SeenFn(config, _bits(self.splits, config)))
+        seen = surveyed | "SeenKeys" >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config)))
         return (
             surveyed
-            | "Bands" >> beam.ParDo(_Bands(config), beam.pvalue.AsSingleton(seen))
+            | "Bands" >> beam.ParDo(_Bands(config, self.store), beam.pvalue.AsSingleton(seen))
             | "ByPartition" >> beam.GroupByKey()
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> beam.GroupByKey()
@@ -85,24 +85,24 @@ class FindClusters(beam.PTransform):
 
 
 def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
-    """Size of the table of seen keys: some eight slots a key for documents of 300 bytes in storage; at most 1 GiB."""
+    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 1 GiB."""
     keys = sum(split.n_bytes for split in splits) // 300 * config.bands
-    return min(30, max(16, (8 * keys).bit_length()))
+    return min(30, max(16, (2 * keys).bit_length()))
 
 
 class SeenFn(beam.CombineFn):
-    """SURVEYED -> which band keys may occur in two contents or more: counters by slot, uint8[2^bits]."""
+    """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
 
-    def __init__(self, config: DedupConfig, bits: int) -> None:
-        self.config, self.bits = config, bits
+    def __init__(self, config: DedupConfig, store: SignalStore, bits: int) -> None:
+        self.config, self.store, self.bits = config, store, bits
 
     def create_accumulator(self) -> np.ndarray:
         """No key."""
         return lsh.no_keys(self.bits)
 
-    def add_input(self, seen: np.ndarray, batch: pa.RecordBatch) -> np.ndarray:
-        """Note the keys of a batch, in place."""
-        _, keys = distinct_keys(batch, self.config)
+    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
+        """Note the keys of a split, in place."""
+        _, _, keys = distinct_keys(self.store.read(split, BANDED), self.config)
         lsh.note_keys(seen, keys.ravel())
         return seen
 
@@ -111,33 +111,40 @@ class SeenFn(beam.CombineFn):
         return functools.reduce(lsh.merge_seen, tables)
 
     def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return seen
+        """One bit a slot: does it need another look?"""
+        return lsh.seen_twice(seen)
 
 
 class _Bands(beam.DoFn):
-    def __init__(self, config: DedupConfig) -> None:
-        self.config = config
+    def __init__(self, config: DedupConfig, store: SignalStore) -> None:
+        self.config, self.store = config, store
 
-    def process(self, batch: pa.RecordBatch, seen: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from band_batches(batch, self.config, seen)
+    def process(self, split: Split, twice: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
+        yield from band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
 
 
-def distinct_keys(batch: pa.RecordBatch, config: DedupConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the documents that have shingles, each content once, and their band keys, uint64[rows, bands]."""
-    signed = np.flatnonzero(batch["n_shingles"].to_numpy() > 0)
-    _, first = np.unique(first_half(batch["content_hash"])[signed], return_index=True)
+BANDED = ["content_hash", "n_shingles", "signature"]
+
+
+def distinct_keys(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the documents that have shingles, each content once: rows, contents, and band keys, uint64[rows, bands]."""
+    content = first_half(signals["content_hash"].combine_chunks())
+    signed = np.flatnonzero(signals["n_shingles"].to_numpy() > 0)
+    _, first = np.unique(content[signed], return_index=True)
     rows = signed[first]
-    return rows, lsh.band_keys(signatures(batch["signature"])[rows], config.bands, config.rows)
+    signature = signatures(signals["signature"].combine_chunks())
+    return rows, content[rows], lsh.band_keys(signature[rows], config.bands, config.rows)
 
 
-def band_batches(batch: pa.RecordBatch, config: DedupConfig, seen: np.ndarray) -> list[tuple[int, pa.RecordBatch]]:
-    """SURVEYED -> (partition, BAND) for the keys that may be shared with another content."""
-    rows, keys = distinct_keys(batch, config)
-    shared = lsh.maybe_shared(seen, keys.ravel())
-    key, each = keys.ravel()[shared], np.repeat(rows, config.bands)[shared]
-    content = first_half(batch["content_hash"])[each]
-    columns = [key, content, batch["split"].to_numpy()[each], batch["ordinal"].to_numpy()[each]]
+def band_batches(
+    signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray
+) -> list[tuple[int, pa.RecordBatch]]:
+    """SIGNALS of one split -> (partition, BAND) for the keys that may be shared with another content."""
+    rows, content, keys = distinct_keys(signals, config)
+    shared = lsh.maybe_shared(twice, keys.ravel())
+    key = keys.ravel()[shared]
+    each = np.repeat(np.arange(len(rows)), config.bands)[shared]
+    columns = [key, content[each], np.full(len(key), split, np.int32), rows[each].astype(np.int32)]
     bands = pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
     return split_by(partition(key, PARTITIONS), bands)
 

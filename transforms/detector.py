@@ -57,7 +57,8 @@ class Calibration:
       log_odds, p_synthetic: knots of the piecewise linear map to p_synthetic, both rising, for a prior of 1/2.
       human_histogram, machine_histogram: held-out scores in the bins of `kernels.share`, int64[BINS].
       human: held-out human documents in all.
-      families: held-out machine documents by generator.
+      families: held-out machine documents by generator: what an upper bound of a corpus share rests on.
+      uncovered: held-out documents of generators that were excluded from training; no bound holds for their like.
       basis: how the held-out scores came about, in a sentence.
     """
 
@@ -72,6 +73,7 @@ class Calibration:
     machine_histogram: npt.NDArray[np.int64]
     human: Counts
     families: tuple[Counts, ...]
+    uncovered: tuple[Counts, ...]
     basis: str
 
 
@@ -177,7 +179,8 @@ def calibration_json(calibration: Calibration) -> bytes:
     """`calibration.json`: the same bytes for the same calibration."""
     fields = {field.name: getattr(calibration, field.name) for field in dataclasses.fields(calibration)}
     fields["human"] = dataclasses.asdict(calibration.human)
-    fields["families"] = [dataclasses.asdict(family) for family in calibration.families]
+    for kind in ("families", "uncovered"):
+        fields[kind] = [dataclasses.asdict(family) for family in fields[kind]]
     for side in ("human", "machine"):
         fields[f"{side}_histogram"] = fields[f"{side}_histogram"].tolist()
     bins = {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}
@@ -217,6 +220,7 @@ def _parse(fields: dict[str, Any]) -> Calibration:
         machine_histogram=_counts(fields["machine_histogram"]),
         human=_flagged(fields["human"]),
         families=tuple(map(_flagged, fields["families"])),
+        uncovered=tuple(map(_flagged, fields["uncovered"])),
         basis=str(fields["basis"]),
     )
     knots, p = np.array(calibration.log_odds), np.array(calibration.p_synthetic)

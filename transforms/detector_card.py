@@ -1,12 +1,15 @@
 """The model card of a trained detector, in Markdown: a function of the data, the settings and the numbers."""
 
 import dataclasses
+import importlib.metadata
 import math
+import shlex
 
 import numpy as np
 
-from transforms.detector import Calibration
+from transforms.detector import Calibration, Counts
 from transforms.evaluation import Evaluation
+from transforms.fitting import TrainingSettings
 from transforms.labelled import Labelled
 
 KINDS = {
@@ -23,8 +26,9 @@ documents for review, and to thin out a corpus. Never use it to judge a person o
 about one human document in a hundred is called synthetic, more in some groups (see the tables).
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
-- A kind of human text that is not in the training data may be flagged more often than the threshold promises. Check the
-  false positives on human text of your own before you drop anything.
+- Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
+  promises. See the false positives by source and domain, and check human text of your own before you drop anything.
+- The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
 - Languages other than those of the training data are not covered: there a score means nothing.
 - Short documents have no score; they are of unknown origin, not human.
 - The map to p_synthetic holds where half of all text is a machine's.
@@ -33,7 +37,7 @@ LIMITS = """- Unseen generators, paraphrased and edited text are missed more oft
 
 def render(
     labelled: Labelled,
-    settings: object,
+    settings: TrainingSettings,
     calibration: Calibration,
     held_out: Evaluation,
     other: Labelled | None = None,
@@ -43,7 +47,7 @@ def render(
 
     Args:
       labelled: what the detector was trained on.
-      settings: `training.TrainingSettings`.
+      settings: how it was trained.
       calibration: of the detector.
       held_out: how held-out documents of the training data did.
       other: text that was only evaluated on.
@@ -56,7 +60,7 @@ def render(
         f"## Intended use\n\n{USE}",
         f"## Known limits\n\n{LIMITS}",
         f"## Training data\n\n{_data(labelled)}",
-        f"## Settings\n\n{_settings(settings)}",
+        f"## Settings\n\n{_settings(settings, labelled)}",
         f"## Thresholds\n\n{_thresholds(calibration)}",
         f"## Held-out numbers\n\nHow they came about: {calibration.basis}.\n\n{_table(held_out)}",
     ]
@@ -80,13 +84,19 @@ def _data(labelled: Labelled) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _settings(settings: object) -> str:
-    rows = dataclasses.asdict(settings).items()  # type: ignore[call-overload]
+def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
+    rows = dataclasses.asdict(settings).items()
     lines = ["| setting | value |", "|---|---|"]
-    lines += [f"| {name} | {', '.join(value) if isinstance(value, tuple) else value} |" for name, value in rows]
+    lines += [
+        f"| {name} | {_cell(', '.join(value), 1000) if isinstance(value, tuple) else value} |" for name, value in rows
+    ]
+    lines.append(f"| build of fastText | fasttext-community {importlib.metadata.version('fasttext-community')} |")
+    files = " ".join(shlex.quote(file.name) for file in labelled.files)
+    excluded = "".join(f" --exclude {shlex.quote(exclusion)}" for exclusion in settings.exclude)
     lines.append(
         "\nTrained with one thread and a fixed seed: the same files, settings and build of fastText give the same "
-        "`model.bin`, byte for byte. To train it again: `lowbackground detector train FILE... --output FOLDER`."
+        "`model.bin`, byte for byte, on the same kind of processor. To train it again:\n\n"
+        f"    lowbackground detector train {files}{excluded} --output FOLDER"
     )
     return "\n".join(lines) + "\n"
 
@@ -102,8 +112,13 @@ def _thresholds(calibration: Calibration) -> str:
         "| generator | flagged | held-out documents | fraction |",
         "|---|--:|--:|--:|",
     ]
-    lines += [f"| {_cell(f.name)} | {f.flagged:,} | {f.n:,} | {f.flagged / f.n:.3f} |" for f in calibration.families]
+    lines += [_counts_row(family.name, family) for family in calibration.families]
+    lines += [_counts_row(f"{family.name} (not covered)", family) for family in calibration.uncovered]
     return "\n".join(lines) + "\n"
+
+
+def _counts_row(name: str, counts: Counts) -> str:
+    return f"| {_cell(name)} | {counts.flagged:,} | {counts.n:,} | {counts.flagged / counts.n:.3f} |"
 
 
 def _table(evaluation: Evaluation) -> str:
@@ -122,8 +137,7 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{np.float64(value):.3f}"
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, longest: int = 80) -> str:
     """Text of the data, safe inside a Markdown table."""
-    return (
-        "".join(c if c.isprintable() else " " for c in text)[:80].replace("|", "/").replace("<", "(").replace("`", "'")
-    )
+    printable = "".join(c if c.isprintable() else " " for c in text[:longest])
+    return printable.replace("|", "/").replace("<", "(").replace("`", "'")

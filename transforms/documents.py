@@ -71,21 +71,29 @@ class JsonColumns:
 class ArrowColumns:
     """A record batch by column. An empty one (`NO_COLUMNS`) is an input that has none."""
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
+    def __init__(self, batch: pa.RecordBatch, mask: npt.NDArray[np.bool_] | None = None) -> None:
         self.batch = batch
+        self.mask = mask
 
     def get(self, name: str) -> pa.Array | None:
         """The column, or the child of a struct column."""
         if column_type(self.batch.schema, name) is None:
             return None
         if name in self.batch.schema.names:
-            return self.batch[name]
-        top, *rest = name.split(".")
-        return pc.struct_field(self.batch[top], rest)
+            column = self.batch[name]
+        else:
+            top, *rest = name.split(".")
+            column = pc.struct_field(self.batch[top], rest)
+        if self.mask is None:
+            return column
+        try:
+            return column.filter(pa.array(self.mask))
+        except pa.ArrowNotImplementedError:  # views, alone or nested
+            return pa.array(itertools.compress(column.to_pylist(), self.mask.tolist()), column.type)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "ArrowColumns":
         """The rows where `mask` is true."""
-        return ArrowColumns(self.batch.filter(pa.array(mask))) if self.batch.num_columns else self
+        return ArrowColumns(self.batch, mask)
 
 
 NO_COLUMNS = ArrowColumns(pa.record_batch({}))

@@ -18,6 +18,7 @@ _ARGS = struct.Struct("<12id")
 _DICTIONARY = struct.Struct("<3i2q")
 _ENTRY_TAIL = struct.Struct("<qb")
 MAX_DIM = 10_000
+_BLOCK = 1 << 16  # rows
 MACHINE_LABELS = ("synthetic", "ai", "machine", "generated")
 HUMAN_LABELS = ("human", "real")
 
@@ -61,8 +62,15 @@ class FastTextFile:
 
     def weights(self) -> npt.NDArray[np.float32]:
         """How much each word, then each bucket, speaks for the machine, in log-odds. float32[words + buckets]."""
-        with np.errstate(over="ignore", invalid="ignore"):  # who uses them checks that they are finite
-            return (self.input @ self.direction).astype(np.float32)
+        # In float64, so that the order of the sum, which differs between processors, does not show; and in blocks, so
+        # that a large model is not copied whole. Who uses the weights checks that they are finite.
+        direction = self.direction.astype(np.float64)
+        weights = np.empty(len(self.input), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(weights), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                weights[block] = self.input[block].astype(np.float64) @ direction
+        return weights
 
 
 class _Reader:

@@ -11,13 +11,11 @@ import pyarrow.parquet as pq
 from transforms.balance import Cut
 from transforms.detector import load_detector
 from transforms.metrics import metrics_table
+from transforms.readers import FILE_REASONS
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path, sample_below
 from transforms.tally import NEEDED, Tally, compact, merge, tally_split
-
-
-DAMAGED_FILE = ("truncated_file", "corrupt_file", "unreadable_file")
 
 
 @dataclasses.dataclass(eq=False)
@@ -55,7 +53,7 @@ class _TallySplit(beam.DoFn):
         with open_for_reading(quarantine_path(self.store, split)) as source:
             bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
         for row in bad:
-            tally.quarantined[row["source"], row["reason"], row["reason"] in DAMAGED_FILE] += 1
+            tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
         yield tally
 
 

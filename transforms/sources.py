@@ -142,7 +142,9 @@ def find_pieces(source: Source) -> list[Piece]:
             raise InputError(_nothing(source, path, files))
         for piece in pieces:
             if not piece.path.isprintable():
-                raise InputError(f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it")
+                raise InputError(
+                    f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it"
+                )
         found.update((piece.path, piece) for piece in pieces)
     return [found[path] for path in sorted(found)]
 
@@ -209,7 +211,8 @@ def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
         return
     try:
         with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
-            sizes = _row_group_sizes(pq.read_metadata(pa.PythonFile(raw, mode="r")))
+            footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
+            sizes = _row_group_sizes(footer, piece.size)
     except (pa.ArrowException, OSError, ValueError):
         yield piece
         return
@@ -222,9 +225,14 @@ def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
         yield piece
 
 
-def _row_group_sizes(footer: pq.FileMetaData) -> list[int]:
-    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    return [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
+def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
+    """Bytes of each row group in storage, about: the file's size by their sizes when decoded.
+
+    The exact ones are in the columns' metadata, and asking for those of a damaged footer ends the process (pyarrow 25).
+    """
+    decoded = [max(footer.row_group(i).total_byte_size, 1) for i in range(footer.num_row_groups)]
+    total = sum(decoded)
+    return [size * one // total for one in decoded]
 
 
 def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:

@@ -61,6 +61,11 @@ class SignalStore:
         with open_for_reading(self.path(split)) as source:
             return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns)
 
+    def count(self, split: Split) -> int:
+        """How many documents the split has."""
+        with open_for_reading(self.path(split)) as source:
+            return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
+
 
 def open_for_reading(path: str):  # type: ignore[no-untyped-def]
     """Open a file as it is, without guessing a compression from its name."""

@@ -63,8 +63,8 @@ def _before_damage(piece: Piece, position: int) -> bytes:
     """What lies between `position` and the damage: byte by byte, since a read gives all or nothing."""
     with open_stored(piece) as raw:
         stream = _stream(raw, piece.compression)
-        while position:
-            position -= len(stream.read(min(position, READ_BYTES)))
+        while position and (skipped := stream.read(min(position, READ_BYTES))):
+            position -= len(skipped)
         found = bytearray()
         try:
             while byte := stream.read(1):

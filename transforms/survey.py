@@ -1,11 +1,10 @@
-"""Split -> SURVEYED: read the text once and turn each document into signals.
+"""Split -> its signals: read the text once and turn each document into numbers, kept in the signal store.
 
-Text is read here and again in `emit`, and nowhere else; what leaves this stage holds none of it.
+Text is read here and again in `emit`, and nowhere else. What leaves this stage is the split itself: whoever needs signals
+reads the columns it needs from the store, so that they cross no shuffle and wait in nobody's memory.
 """
 
 import dataclasses
-import hashlib
-import itertools
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -13,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, text
-from transforms.kernels.columns import first_half
+from transforms.kernels.columns import first_half, hash_texts
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split
@@ -41,11 +39,11 @@ class SurveyConfig:
 
 @dataclasses.dataclass(eq=False)
 class Survey(beam.PTransform):
-    """Split -> SURVEYED, from the signal store where it has the split, by reading the text where it has not."""
+    """Split -> the same split, once its signals are in the store; one that has them already is not read."""
 
     config: SurveyConfig
 
-    def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
         return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config))
 
@@ -57,20 +55,11 @@ class _SurveySplit(beam.DoFn):
     def setup(self) -> None:
         self.detector = load_detector(self.config.detector)
 
-    def process(self, split: Split) -> Iterator[pa.RecordBatch]:
-        config = self.config
-        if not config.store.has(split):
-            survey_split(split, config, self.detector)
-            TALLY.add(files_read=len(split.pieces))
-        table = config.store.read(split, SURVEYED_FROM)
-        TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=table.num_rows)
-        yield surveyed(table, split, config.num_perm)
-
-
-SURVEYED_FROM = [
-    "doc_id", "content_hash", "signature", "n_shingles", "n_tokens", "n_chars", "n_bytes", "detector_score", "created",
-    "declared_origin",
-]  # fmt: skip
+    def process(self, split: Split) -> Iterator[Split]:
+        if not self.config.store.has(split):
+            survey_split(split, self.config, self.detector)
+        TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
+        yield split
 
 
 def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None:
@@ -93,11 +82,6 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
 def quarantine_path(store: SignalStore, split: Split) -> str:
     """Where the store keeps the records of a split that could not be read."""
     return store.path(split).removesuffix(".parquet") + ".quarantine.parquet"
-
-
-def has_quarantine(store: SignalStore, split: Split) -> bool:
-    """Whether the split was read with the store's present settings."""
-    return FileSystems.exists(quarantine_path(store, split))
 
 
 def sample_below(split: Split) -> np.uint64:
@@ -136,31 +120,6 @@ def measure_documents(
             "head": heads,
         }
     )
-
-
-def surveyed(table: pa.Table, split: Split, num_perm: int) -> pa.RecordBatch:
-    """SIGNALS of one split -> SURVEYED."""
-    n = table.num_rows
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
-    places = {
-        "split": np.full(n, split.index, np.int32),
-        "ordinal": np.arange(n, dtype=np.int32),
-        "source": np.full(n, split.source, np.int16),
-        # Nothing is left of it in canonical form: white space and invisible characters.
-        "empty": pc.equal(columns["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
-    }
-    return contracts.surveyed(num_perm).batch({**columns, **places})
-
-
-def hash_texts(texts: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
-    """BLAKE2b of each text, 16 bytes. Cryptographic, because a text must not be able to pose as another's duplicate."""
-    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1].tolist()
-    values = memoryview(texts.buffers()[2] or b"")
-    digests = [hashlib.blake2b(values[a:b], digest_size=16).digest() for a, b in itertools.pairwise(offsets)]
-    return pa.FixedSizeBinaryArray.from_buffers(contracts.HASH, len(digests), [None, pa.py_buffer(b"".join(digests))])
-
-
-EMPTY_HASH = hashlib.blake2b(b"", digest_size=16).digest()
 
 
 def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.uint32]) -> pa.BinaryArray:

@@ -66,6 +66,7 @@ def calibration(model: bytes, **changes) -> Calibration:
             "machine_histogram": 2 * ones,
             "human": Counts("human", 2, 200),
             "families": (Counts("gpt-4", 30, 100),),
+            "uncovered": (Counts("gpt2", 1, 100),),
             "basis": "made up for a test",
             **changes,
         }

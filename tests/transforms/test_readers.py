@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from expectations import contracts
 from hypothesis import given
 from hypothesis import strategies as st
+
+from expectations import contracts
 from transforms import documents
 from transforms.readers import RAW_BYTES, REASONS, ReadLimits, read_split
 from transforms.sources import Fields, Source, plan_splits
@@ -74,7 +75,8 @@ def test_a_dolma_record(tmp_path):
 
 def test_a_fineweb_record_is_the_same_in_parquet_and_in_json(tmp_path):
     record = {
-        "text": "Héllo.", "id": "<urn:uuid:1>", "dump": "CC-MAIN-2013-20", "url": "http://x", "date": "2013-05-18T05:48:54Z",
+        "text": "Héllo.", "id": "<urn:uuid:1>", "dump": "CC-MAIN-2013-20", "url": "http://x",
+        "date": "2013-05-18T05:48:54Z",
         "file_path": "s3://y", "language": "en", "language_score": 0.9, "token_count": 3,
     }  # fmt: skip
     pq.write_table(pa.Table.from_pylist([record]), tmp_path / "a.parquet")
@@ -334,15 +336,17 @@ def test_a_file_of_several_compressed_parts_is_read_whole(tmp_path, extension):
 
 
 @pytest.mark.parametrize("extension", COMPRESS)
-@pytest.mark.parametrize("lost", [1, 5, 20_000, 900_000])
+@pytest.mark.parametrize("lost", [1, 5, 20_000, 110_000])
 def test_a_cut_file_gives_all_whole_lines_before_the_cut(tmp_path, extension, lost):
-    records = noise(2000)
+    records = noise(200)
     path = jsonl(tmp_path, *records, name=f"a.jsonl.{extension}", compress=COMPRESS[extension])
     data = path.read_bytes()[:-lost]
     path.write_bytes(data)
-    reader = {"gz": gzip.GzipFile, "bz2": bz2.BZ2File, "zst": lambda f: zstandard.ZstdDecompressor().stream_reader(f)}[
-        extension
-    ]
+    reader = {
+        "gz": lambda f: gzip.GzipFile(fileobj=f),
+        "bz2": bz2.BZ2File,
+        "zst": lambda f: zstandard.ZstdDecompressor().stream_reader(f),
+    }[extension]
     before = b""
     with open(path, "rb") as file, reader(file) as stream:
         try:
@@ -353,7 +357,6 @@ def test_a_cut_file_gives_all_whole_lines_before_the_cut(tmp_path, extension, lo
     whole, rest = before.count(b"\n"), before[before.rfind(b"\n") + 1 :]
     rows, bad = read(path)
     assert texts(rows) == texts(records[:whole])
-    assert 0 < whole or lost == 900_000
     assert reasons(bad) == [(whole, "truncated_file")]
     assert bad[0]["raw"] == rest[:RAW_BYTES]
     assert read(path, ReadLimits(batch_bytes=5000)) == (rows, bad)
@@ -432,7 +435,7 @@ def test_columns_of_every_kind_become_strings(tmp_path):
     keep = ("tags", "score", "when", "doc")
     [row], bad = read(tmp_path, keep=keep, fields=Fields(text="doc.body"))
     assert (row["text"], row["id"], row["created"]) == ("a", "1", datetime(1970, 1, 1, tzinfo=UTC))
-    assert [row[name] for name in keep] == ['["x"]', "0.5", "1970-01-01 00:00:00", '{"body":"a"}']
+    assert [row[name] for name in keep] == ['["x"]', "0.5", "1970-01-01 00:00:00.000", '{"body":"a"}']
     assert reasons(bad) == [(1, "missing_text"), (2, "missing_text")]
 
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+
 from transforms.sources import Fields, InputError, Piece, Source, plan_splits
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from transforms import evaluation
 from transforms.detector import load_detector
+from transforms.fitting import TrainingSettings, fit
 from transforms.kernels import share
 from transforms.labelled import Links, TrainingError, read_labelled
-from transforms.training import TrainingSettings, evaluate, fit, held_out_scores, train, usable_documents
+from transforms.training import evaluate, held_out_scores, train, usable_documents
 
 SETTINGS = TrainingSettings(dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
 SUBJECTS = ["harbour", "mill", "engine", "garden", "lecture", "kitchen", "river", "market", "violin", "glacier"]
@@ -141,6 +142,17 @@ def test_documents_that_are_the_same_in_canonical_form_count_once(tmp_path):
     assert labelled.canonical.to_pylist() == ["a word .", "other"]
     assert labelled.machine.tolist() == [False, True]
     assert labelled.dropped == 3
+
+
+def test_excluded_generators_are_counted_as_not_covered(tmp_path, data):
+    excluding = dataclasses.replace(SETTINGS, exclude=("generator=gpt-gamma",))
+    detector = train([data], str(tmp_path), excluding)
+    assert sum(family.n for family in detector.calibration.families) == 160
+    assert [(family.name, family.n) for family in detector.calibration.uncovered] == [("other", 80)]
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "other (not covered)" in card
+    command = "lowbackground detector train alpha.parquet beta.parquet gamma.parquet --exclude generator=gpt-gamma"
+    assert command in card
 
 
 def test_excluded_documents_are_not_trained_on(tmp_path):

@@ -50,10 +50,11 @@ def _note(seen, keys, shift):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _shared(seen, keys, shift):  # type: ignore[no-untyped-def]
+def _shared(twice, keys, shift):  # type: ignore[no-untyped-def]
     out = np.empty(len(keys), np.bool_)
     for i in range(len(keys)):
-        out[i] = seen[keys[i] >> shift] == 2
+        slot = keys[i] >> shift
+        out[i] = (twice[slot >> np.uint64(3)] >> np.uint8(slot & np.uint64(7))) & 1
     return out
 
 
@@ -72,9 +73,14 @@ def merge_seen(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.
     return np.minimum(one + other, 2)
 
 
-def maybe_shared(seen: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+def seen_twice(seen: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The slots that saw two keys or more, as bits: a byte for eight slots."""
+    return np.packbits(seen == 2, bitorder="little")
+
+
+def maybe_shared(twice: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     """False where a key was certainly noted once only; true for every key noted twice, and some others. bool[n]."""
-    return _shared(seen, keys, np.uint64(64 - (len(seen).bit_length() - 1)))
+    return _shared(twice, keys, np.uint64(64 - (len(twice).bit_length() + 2)))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from transforms.kernels import dates
 
 MOMENTS = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))
@@ -30,7 +31,22 @@ def test_a_text_is_a_date_near_its_own_year_or_null(text):
     assert found is None or abs(found.year - int(text.strip()[:4])) <= 1
 
 
-@pytest.mark.parametrize("text", ["2019-02-29", "2019-13-01", "2019-00-10", "0000-01-01", "2019", "20190513", "2019-05-13T24:00:00Z", "2019-05-13T10:61", "yesterday", "", "9999-12-31T23:59:59-12:00"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2019-02-29",
+        "2019-13-01",
+        "2019-00-10",
+        "0000-01-01",
+        "2019",
+        "20190513",
+        "2019-05-13T24:00:00Z",
+        "2019-05-13T10:61",
+        "yesterday",
+        "",
+        "9999-12-31T23:59:59-12:00",
+    ],
+)
 def test_a_wrong_date_is_null(text):
     assert one(text) is None
 
@@ -67,7 +83,17 @@ def test_numbers_reach_back_before_1970():
     assert dates.from_numbers(pa.array([-1_500_000_000])).to_pylist() == [datetime(1922, 6, 20, 21, 20, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize("dtype", [pa.timestamp("s"), pa.timestamp("ms", "Europe/Paris"), pa.timestamp("us", "UTC"), pa.timestamp("ns"), pa.date32(), pa.date64()])  # fmt: skip
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pa.timestamp("s"),
+        pa.timestamp("ms", "Europe/Paris"),
+        pa.timestamp("us", "UTC"),
+        pa.timestamp("ns"),
+        pa.date32(),
+        pa.date64(),
+    ],
+)
 def test_arrow_s_own_dates(dtype):
     values = pa.array(
         [datetime(1931, 7, 4, tzinfo=UTC), None, datetime(2020, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")
