@@ -85,7 +85,8 @@ class Balance(beam.PTransform):
         rule = Rule(self.config, tuple(source.protected for source in self.sources), self.salt)
         weighed = decisions | "Weigh" >> beam.CombineGlobally(WeighFn(rule))
         edge = decisions | "AtTheCut" >> beam.ParDo(_AtTheCut(rule), beam.pvalue.AsSingleton(weighed))
-        cut = edge | "Cut" >> beam.CombineGlobally(CutFn(rule), weighed=beam.pvalue.AsSingleton(weighed))
+        together = edge | "Together" >> beam.CombineGlobally(TogetherFn())
+        cut = together | "Cut" >> beam.ParDo(_Cut(rule), beam.pvalue.AsSingleton(weighed))
         balanced = decisions | "Drop" >> beam.ParDo(_Drop(rule), beam.pvalue.AsSingleton(cut))
         return balanced, cut
 
@@ -123,6 +124,8 @@ class Rule:
         return None if total is None else max(0, total - weighed.fixed)
 
 
+@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_output_types(Weighed)
 class WeighFn(beam.CombineFn):
     """DECISION -> Weighed."""
 
@@ -170,47 +173,57 @@ class _AtTheCut(beam.DoFn):
         yield batch.filter(pa.array(self.rule.choosable(batch) & sampling.in_bin(self.rule.places(batch), at)))
 
 
-class CutFn(beam.CombineFn):
-    """Documents of the cut's bin -> Cut."""
+@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_output_types(pa.RecordBatch)
+class TogetherFn(beam.CombineFn):
+    """DECISION batches -> one. One bin of 65,536 is small."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-
-    def create_accumulator(self, weighed: Weighed) -> list[pa.RecordBatch]:
+    def create_accumulator(self) -> list[pa.RecordBatch]:
         """No document."""
         return []
 
-    def add_input(
-        self, accumulator: list[pa.RecordBatch], batch: pa.RecordBatch, weighed: Weighed
-    ) -> list[pa.RecordBatch]:
-        """Keep it: one bin of 65,536 is small."""
-        return [*accumulator, batch] if batch.num_rows else accumulator
+    def add_input(self, batches: list[pa.RecordBatch], batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """Keep it."""
+        return [*batches, batch] if batch.num_rows else batches
 
-    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]], weighed: Weighed) -> list[pa.RecordBatch]:
+    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
         """All of them."""
         return [batch for accumulator in accumulators for batch in accumulator]
 
-    def extract_output(self, accumulator: list[pa.RecordBatch], weighed: Weighed) -> Cut:
-        """Take documents in order as long as they fit; the cut is at the first that does not."""
-        limit, available = self.rule.limit(weighed), int(weighed.bins.sum())
-        if limit is None or available <= limit:
-            return self._cut(None, weighed, available)
+    def extract_output(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+        """One batch, in no particular order."""
+        return pa.concat_batches([contracts.DECISION.empty(), *batches])
+
+
+class _Cut(beam.DoFn):
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def process(self, batch: pa.RecordBatch, weighed: Weighed) -> Iterator[Cut]:
+        yield find_cut(batch, weighed, self.rule)
+
+
+def find_cut(batch: pa.RecordBatch, weighed: Weighed, rule: Rule) -> Cut:
+    """Take the documents of the cut's bin, in order, as long as they fit; the cut is at the first that does not.
+
+    Args:
+      batch: DECISION, the choosable documents of the bin in which the budget runs out, in any order.
+      weighed: of all documents.
+      rule: whose budget.
+    """
+    limit, available = rule.limit(weighed), int(weighed.bins.sum())
+    place, taken = None, available
+    if limit is not None and available > limit:
         _, taken = sampling.cut_bin(weighed.bins, limit)
-        batch = pa.concat_batches(accumulator)
-        place, weight = self.rule.places(batch), self.rule.weight(batch)
-        order = sampling.order(place)
-        fits = taken + np.cumsum(weight[order]) <= limit
-        first_out = int(np.argmin(fits))
+        places, weight = rule.places(batch), rule.weight(batch)
+        order = sampling.order(places)
+        first_out = int(np.argmin(taken + np.cumsum(weight[order]) <= limit))
         taken += int(weight[order][:first_out].sum())
         at = order[first_out]
-        cut = (int(place.u[at]), int(place.high[at]), int(place.low[at]))
-        return self._cut(cut, weighed, taken)
-
-    def _cut(self, place: tuple[int, int, int] | None, weighed: Weighed, taken: int) -> Cut:
-        config, available = self.rule.config, int(weighed.bins.sum()) + weighed.fixed
-        needed = sampling.needed(available, Fraction(str(config.max_synthetic_share)))
-        missing = None if needed is None else max(0, needed - weighed.real)
-        return Cut(place, weighed.real, available, taken + weighed.fixed, missing, config.unit)
+        place = (int(places.u[at]), int(places.high[at]), int(places.low[at]))
+    needed = sampling.needed(available + weighed.fixed, Fraction(str(rule.config.max_synthetic_share)))
+    missing = None if needed is None else max(0, needed - weighed.real)
+    return Cut(place, weighed.real, available + weighed.fixed, taken + weighed.fixed, missing, rule.config.unit)
 
 
 class _Drop(beam.DoFn):

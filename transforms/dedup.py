@@ -90,6 +90,8 @@ def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
     return min(30, max(16, (2 * keys).bit_length()))
 
 
+@beam.typehints.with_input_types(Split)
+@beam.typehints.with_output_types(np.ndarray)
 class SeenFn(beam.CombineFn):
     """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
 
@@ -204,6 +206,8 @@ def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.concat_batches(list(batches))
 
 
+@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_output_types(pa.RecordBatch)
 class ForestFn(beam.CombineFn):
     """Edges -> LABELS. The accumulator is a forest and a tail of edges, compacted when the tail outgrows it twice."""
 

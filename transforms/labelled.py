@@ -152,12 +152,15 @@ class Links:
 
     def __init__(self, labelled: Labelled) -> None:
         offsets, words = minhash.words(labelled.tokens)
-        self._offsets, self._shingles = minhash.shingles(offsets, words, LINK_NGRAM)
+        self._offsets, shingles = minhash.shingles(offsets, words, LINK_NGRAM)
+        distinct, self._shingles = np.unique(shingles, return_inverse=True)  # each shingle as its number
+        self._n_distinct = len(distinct)
 
     def to(self, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """The documents that share text with any of the chosen ones. bool[documents]."""
         sizes = np.diff(self._offsets)
-        theirs = np.unique(self._shingles[np.repeat(chosen, sizes)])
-        shared = np.r_[0, np.cumsum(np.isin(self._shingles, theirs, kind="sort"))]
+        theirs = np.zeros(self._n_distinct, bool)
+        theirs[self._shingles[np.repeat(chosen, sizes)]] = True
+        shared = np.r_[0, np.cumsum(theirs[self._shingles])]
         counts = shared[self._offsets[1:]] - shared[self._offsets[:-1]]
         return counts > LINK_FRACTION * np.maximum(sizes, 1)

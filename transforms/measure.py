@@ -65,6 +65,8 @@ def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     return decisions
 
 
+@beam.typehints.with_input_types(Tally)
+@beam.typehints.with_output_types(Tally)
 class TallyFn(beam.CombineFn):
     """Tally of splits -> Tally of the corpus."""
 

@@ -2,17 +2,19 @@
 
 import dataclasses
 import hashlib
-import json
+import os
 
+import fasttext
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from transforms import evaluation
-from transforms.detector import load_detector
+from transforms.detector import BUNDLED, load_detector
 from transforms.fitting import TrainingSettings, fit
 from transforms.kernels import share
+from transforms.kernels.text import canonicalise, count_words
 from transforms.labelled import Links, TrainingError, read_labelled
 from transforms.training import evaluate, held_out_scores, train, usable_documents
 
@@ -199,8 +201,17 @@ def test_auroc_and_tpr_by_hand():
     assert np.isnan(evaluation.auroc(human, machine[:0]))
 
 
-def test_the_bundled_detector_fits_its_card():
+def test_the_bundled_detector_is_a_small_fasttext_model_and_keeps_its_promise():
     detector = load_detector()
+    calibration = detector.calibration
     assert detector.name == "default"
-    assert detector.calibration.human.flagged / detector.calibration.human.n <= 0.01
-    assert json.dumps([f.name for f in detector.calibration.families])
+    assert os.path.getsize(os.path.join(BUNDLED, "model.bin")) <= 5_000_000
+    assert calibration.human.flagged / calibration.human.n <= calibration.target_fpr
+    assert min(family.flagged for family in calibration.families) > 0  # else no share could be bounded
+    canonical, tokens = canonicalise(pa.array([" ".join(PLAIN * 5), " ".join(GLOSSY * 5)], pa.large_string()))
+    log_odds = detector.score(tokens, count_words(tokens))
+    assert log_odds[0] < log_odds[1]
+    theirs = fasttext.load_model(os.path.join(BUNDLED, "model.bin"))
+    for text, ours in zip(canonical.to_pylist(), log_odds, strict=True):
+        p = dict(zip(*theirs.predict(text, k=2), strict=True))["__label__synthetic"]
+        assert p == pytest.approx(1 / (1 + np.exp(-ours)), abs=1e-4)

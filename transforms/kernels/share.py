@@ -129,7 +129,7 @@ def share_upper(
 
     Assumes that the threshold was not chosen on this corpus; that its generators are flagged at least as often as the
     hardest reference family; and, unless `conservative`, that its humans are flagged at least as often as those of the
-    reference.
+    reference. (If c_U < f_L that last assumption is refuted, and a bound of 0 says nothing.)
 
     Args:
       k: flagged documents of the corpus.
