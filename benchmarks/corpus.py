@@ -64,7 +64,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=16)
     args = parser.parse_args()
     texts = [
-        text for path in sorted(args.data.glob("*.parquet")) for text in pq.read_table(path, columns=["text"])["text"].to_pylist()
+        text
+        for path in sorted(args.data.glob("*.parquet"))
+        for text in pq.read_table(path, columns=["text"])["text"].to_pylist()
     ]
     texts.sort(key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest())
     args.out.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,14 @@ def _header(metrics: pa.RecordBatch) -> Iterator[str]:
         row["metric"] == "documents" and row["stage"] == "after" and row["slice"] == "synthetic" and row["value"]
         for row in metrics.to_pylist()
     )
-    yield from ("---", "configs:", "- config_name: default", "  data_files:", "  - split: train", "    path: data/train-*")
+    yield from (
+        "---",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        "    path: data/train-*",
+    )
     yield from ("annotations_creators:", "- machine-generated")
     yield from ("tags:", "- lowbackground", *(["- synthetic"] if synthetic else []), "---")
 

@@ -33,7 +33,11 @@ def clean_output(output: str, signals: bool) -> str:
     folders = {match[1] for path in paths if (match := _OURS.search(path))}
     for name in sorted(folders):
         folder = posixpath.join(output, name)
-        if not name.endswith(".rejected") and not name.startswith(".") and not FileSystems.exists(f"{folder}/{MANIFEST}"):
+        if (
+            not name.endswith(".rejected")
+            and not name.startswith(".")
+            and not FileSystems.exists(f"{folder}/{MANIFEST}")
+        ):
             doomed.append(folder)
     partial = [path for path in paths if path.endswith(".partial")]
     for folder in doomed:

@@ -29,7 +29,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="change one key, as ratio.max_synthetic_share=0.1", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Option("--set", help="change one key, as ratio.max_synthetic_share=0.1", metavar="KEY=VALUE"),
 ]
 
 
@@ -42,7 +43,9 @@ def demo(
     from pipeline.recipe import load_recipe
     from pipeline.summary import planted
 
-    out.print(f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)")
+    out.print(
+        f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)"
+    )
     found = demo_corpus.build_demo(folder)
     out.print(planted(found))
     _run(load_recipe(os.path.join(folder, "recipe.yaml")), folder, replace=True)
@@ -141,9 +144,13 @@ def clean(
 def score(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read", metavar="INPUT...")],
     output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
-    keep: Annotated[list[str] | None, typer.Option("--keep", help="column of the input to keep; may be given again")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="column of the input to keep; may be given again")
+    ] = None,
     text: Annotated[str | None, typer.Option("--text", help="the input's text column, if it is not found")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
+    ] = None,
 ) -> None:
     """Score any input with the detector alone."""
     from pipeline.score import score_input
@@ -156,13 +163,18 @@ def detector_train(
     data: Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")],
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     evaluate: Annotated[
-        list[str] | None, typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again")
+        list[str] | None,
+        typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again"),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", help="leave out rows of this kind; may be given again", metavar="COLUMN=VALUE"),
     ] = None,
 ) -> None:
     """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
     from pipeline.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], err), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
 
 
 def main() -> None:
@@ -192,9 +204,10 @@ def _exit_code_of(error: Exception) -> int | None:
     from pipeline.recipe import RecipeError
     from pipeline.runner import RunError
     from transforms.detector import DetectorError
+    from transforms.labelled import TrainingError
     from transforms.sources import InputError
 
-    if isinstance(error, RecipeError | SuiteError | VerdictError | DetectorError | InputError):
+    if isinstance(error, RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError):
         return 2
     return 4 if isinstance(error, RunError) else None
 

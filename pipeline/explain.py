@@ -57,14 +57,21 @@ def _rows(table: pa.Table, column: str, value: str) -> list[dict[str, Any]]:
 
 def _about(row: dict[str, Any], tables: list[pa.Table]) -> Iterator[str]:
     yield f"document {row['doc_id']}" + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
-    yield f"  {SENTENCES[row['reason']]}" + (f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else "")
+    yield f"  {SENTENCES[row['reason']]}" + (
+        f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
+    )
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield f"  length      {row['n_tokens']:,} tokens"
     if row["cluster_size"] > 1:
         yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
-        members = [m for table in tables for m in _rows(table, "cluster_id", row["cluster_id"]) if not m["reason"] == "empty_text"]
+        members = [
+            m
+            for table in tables
+            for m in _rows(table, "cluster_id", row["cluster_id"])
+            if not m["reason"] == "empty_text"
+        ]
         for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
             mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
             yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"

@@ -142,16 +142,15 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     release = target(recipe.output.path, recipe.release, passed=True)
     if FileSystems.exists(posixpath.join(release, MANIFEST)) and not replace:
         raise RecipeError(f"{release} exists; choose another name (--set release=NAME) or say --replace")
-    local = recipe.runner.name in LOCAL
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
-            if local:
+            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+            build(pipeline, job)
+            if recipe.runner.name in LOCAL:
                 _give_memory_back()
                 # Slow to import, and not needed before the verdict.
                 threading.Thread(target=__import__, args=("great_expectations",), daemon=True).start()
-            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
-            build(pipeline, job)
             pipeline.run().wait_until_finish()
     except Exception as error:
         clear(job.publication.staging)
@@ -215,8 +214,8 @@ def _give_memory_back() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 1 << 20)
-        mallopt(M_ARENA_MAX, 2)
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, 4 << 20)
 
 
 @contextmanager

@@ -81,8 +81,15 @@ def checked(recipe: Recipe, job: "Job") -> str:
     for percent in range(50, 101, 5):
         chance = s_curve(percent / 100, dedup.bands, dedup.rows)
         joined = "joined" if percent / 100 >= dedup.min_similarity else "not joined"
-        lines.append(f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} (estimate against {dedup.min_similarity})")
-    lines += ["", f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations", "", "recipe, defaults written out"]
+        lines.append(
+            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} (estimate against {dedup.min_similarity})"
+        )
+    lines += [
+        "",
+        f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations",
+        "",
+        "recipe, defaults written out",
+    ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
 
 

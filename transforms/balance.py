@@ -107,7 +107,11 @@ class Rule:
 
     def weight(self, batch: pa.RecordBatch) -> np.ndarray:
         """Tokens, or ones. int64[rows]."""
-        return batch["n_tokens"].to_numpy().astype(np.int64) if self.config.unit == "tokens" else np.ones(len(batch), np.int64)
+        return (
+            batch["n_tokens"].to_numpy().astype(np.int64)
+            if self.config.unit == "tokens"
+            else np.ones(len(batch), np.int64)
+        )
 
     def choosable(self, batch: pa.RecordBatch) -> np.ndarray:
         """Whether each document is kept so far, synthetic, and not protected. bool[rows]."""

@@ -24,6 +24,7 @@ from expectations import contracts
 from transforms.kernels import components, lsh
 from transforms.kernels.columns import first_half, halves, partition, signatures, split_by
 from transforms.kernels.minhash import MAX_NGRAM, similarity
+from transforms.memory import give_back
 from transforms.sources import Source, Split
 from transforms.store import SignalStore
 
@@ -45,7 +46,9 @@ class DedupConfig(BaseModel):
     @model_validator(mode="after")
     def _signature_fits(self) -> "DedupConfig":
         if self.num_perm > 2048:
-            raise ValueError(f"bands x rows is the length of a signature, at most 2048; {self.bands} x {self.rows} is not")
+            raise ValueError(
+                f"bands x rows is the length of a signature, at most 2048; {self.bands} x {self.rows} is not"
+            )
         return self
 
     @property
@@ -85,7 +88,7 @@ class FindClusters(beam.PTransform):
 
 
 def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
-    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 1 GiB."""
+    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 256 MiB."""
     keys = sum(split.n_bytes for split in splits) // 300 * config.bands
     return min(30, max(16, (2 * keys).bit_length()))
 
@@ -113,8 +116,8 @@ class SeenFn(beam.CombineFn):
         return functools.reduce(lsh.merge_seen, tables)
 
     def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """One bit a slot: does it need another look?"""
-        return lsh.seen_twice(seen)
+        """One bit a slot: was it seen twice?"""
+        return seen[1]
 
 
 class _Bands(beam.DoFn):
@@ -123,6 +126,7 @@ class _Bands(beam.DoFn):
 
     def process(self, split: Split, twice: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
         yield from band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        give_back()
 
 
 BANDED = ["content_hash", "n_shingles", "signature"]

@@ -4,11 +4,8 @@ A task is a run of splits whose kept text fills about one shard (or one split th
 depend on the splits and the decisions only, so they come out the same whoever does the work, and in whatever order.
 """
 
-import collections
-import concurrent.futures
 import dataclasses
 import hashlib
-import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -22,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expectations import contracts
 from expectations.verdict import Verdict
+from transforms.ahead import ahead
 from transforms.kernels.columns import hexadecimal
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
@@ -30,16 +28,13 @@ from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore, open_for_reading
 
 
-READ_AHEAD = 4  # batches
-
-
 class ShardConfig(BaseModel):
     """What shards look like."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
-    row_group_bytes: int = Field(32_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
+    row_group_bytes: int = Field(16_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
     keep: tuple[str, ...] = Field((), description="columns of the input that go into the release, as text")
 
 
@@ -135,7 +130,7 @@ def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
     """Write a task's documents, starting another shard whenever one is full."""
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
-    for batch in _ahead(released(part, config) for part in task.parts):
+    for batch in ahead(batch for part in task.parts for batch in released(part, config)):
         writer = writer or _ShardWriter(task.number, 0, schema, config)
         writer.add(batch)
         TALLY.add(documents_written=batch.num_rows)
@@ -144,16 +139,6 @@ def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
             writer = _ShardWriter(task.number, writer.number + 1, schema, config)
     if writer is not None and (writer.rows or writer.pending):
         yield writer.close()
-
-
-def _ahead(parts: Iterator[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-    """The batches of all parts in order, read a few ahead: parsing one overlaps compressing another."""
-    batches = itertools.chain.from_iterable(parts)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # one thread, so the batches come in order
-        waiting = collections.deque(pool.submit(next, batches, None) for _ in range(READ_AHEAD))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(next, batches, None))
-            yield batch
 
 
 def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
@@ -168,10 +153,12 @@ def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
         ledger = pq.read_table(pa.PythonFile(file, mode="r")).combine_chunks()
     surveyed = config.store.read(split, ["doc_id"])["doc_id"].combine_chunks()
     at = 0
-    for documents, _ in read_split(split, source, config.limits, config.shards.keep):
+    for documents, _ in ahead(read_split(split, source, config.limits, config.shards.keep)):
         n = documents.num_rows
         if not documents["doc_id"].equals(surveyed.slice(at, n)):
-            raise InputError(f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again")
+            raise InputError(
+                f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again"
+            )
         rows = ledger.slice(at, n)
         at += n
         kept = rows["kept"].combine_chunks()

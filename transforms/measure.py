@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from transforms.balance import Cut
 from transforms.detector import load_detector
+from transforms.memory import give_back
 from transforms.metrics import metrics_table
 from transforms.readers import FILE_REASONS
 from transforms.sources import Source, Split
@@ -55,13 +56,16 @@ class _TallySplit(beam.DoFn):
         for row in bad:
             tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
         yield tally
+        give_back()
 
 
 def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     """All decisions of one split, one for each of its documents, by ordinal."""
     decisions = pa.concat_batches(list(batches))
     decisions = decisions.take(pa.array(np.argsort(decisions["ordinal"].to_numpy())))
-    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), "a document has no or two decisions"
+    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), (
+        "a document has no or two decisions"
+    )
     return decisions
 
 
@@ -100,5 +104,3 @@ class _Metrics(beam.DoFn):
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
         yield metrics_table(tally, self.sources, self.detector, cut)
-
-

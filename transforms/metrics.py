@@ -25,12 +25,24 @@ REASONS_OF = {
     "unique": {0, contracts.REASONS.index("over_synthetic_share")},
 }
 MIN_STRATUM = 2000  # scored documents that a source needs for a bound of its own; a smaller one takes the corpus'
-ASSUMPTIONS = (
-    "declared origins are true",
-    "the writers of undeclared text are no harder to detect than the hardest family the detector was calibrated on",
-    "documents too short to score hold as much synthetic text as the others",
-    "the rate by document also holds by token",
-)
+
+
+def assumptions(detector: Detector) -> tuple[str, ...]:
+    """What the upper bound of a share takes for granted; printed beside it."""
+    if detector.calibration is None:
+        return ("the detector has no calibration, so all text without a declaration may be synthetic",)
+    families = detector.calibration.families
+    hardest = min(families, key=lambda family: family.flagged / max(family.n, 1), default=None)
+    uncovered = detector.calibration.uncovered
+    return (
+        "declared origins are true",
+        "the writers of undeclared text are no harder to detect than the hardest generator of the calibration"
+        + (f" ({hardest.name})" if hardest else ""),
+        *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
+          if uncovered else []),
+        "documents too short to score hold as much synthetic text as the others",
+        "the rate by document also holds by token",
+    )  # fmt: skip
 
 
 def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut) -> pa.RecordBatch:
@@ -132,6 +144,7 @@ def _shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Itera
     everything = set(range(len(sources)))
     parent = _Estimate(tally, everything, detector)
     slices = [("overall", "", everything, parent)]
+    note = "95 % upper bound, assuming: " + "; ".join(assumptions(detector))
     for number, name in enumerate(sources):
         own = _Estimate(tally, {number}, detector)
         slices.append(("source", name, {number}, own if own.scored >= MIN_STRATUM else parent))
@@ -144,7 +157,7 @@ def _shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Itera
                 yield {
                     "metric": f"synthetic_share.{unit}", "stage": stage, "slice_kind": kind, "slice": name,
                     "value": value, "upper": upper, "unit": "fraction", "n": _total(tally.groups, source=members),
-                    "note": "95 % upper bound, assuming: " + "; ".join(ASSUMPTIONS),
+                    "note": note,
                 }  # fmt: skip
 
 

@@ -44,7 +44,9 @@ class Record(beam.PTransform):
 
     def expand(self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]) -> beam.PCollection[Recorded]:
         """One file per split."""
-        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.sources, self.splits, self.store, self.staging))
+        return decisions | "WriteLedger" >> beam.ParDo(
+            _WriteLedger(self.sources, self.splits, self.store, self.staging)
+        )
 
 
 class _WriteLedger(beam.DoFn):

@@ -43,7 +43,7 @@ class ReadLimits:
 
     max_text_bytes: int = 10_000_000
     max_line_bytes: int = 64_000_000
-    batch_bytes: int = 2 << 20
+    batch_bytes: int = 1 << 20
 
 
 class Bad(NamedTuple):

@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.sources import Split
 
+HASHES = ("signature", "doc_id", "content_hash", "ngrams_1", "ngrams_2", "ngrams_3")
 VERSION = 1  # raise it when a kernel changes what it computes
 
 
@@ -54,7 +55,7 @@ class SignalStore:
 
     def write(self, split: Split, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Write a split's signals; they exist only once all are written."""
-        write_parquet(self.path(split), batches, schema, plain=("signature", "doc_id", "content_hash"))
+        write_parquet(self.path(split), batches, schema, plain=HASHES)
 
     def read(self, split: Split, columns: list[str]) -> pa.Table:
         """Some columns of a split's signals, in the order of its documents."""
@@ -82,7 +83,9 @@ def write_parquet(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schem
     words = [f.name for f in schema if pa.types.is_string(f.type)]
     rows = 0
     with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
-        with pq.ParquetWriter(raw, schema, compression=compression, use_dictionary=words, write_statistics=False) as writer:
+        with pq.ParquetWriter(
+            raw, schema, compression=compression, use_dictionary=words, write_statistics=False
+        ) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.ahead import ahead
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, text
 from transforms.kernels.columns import first_half, hash_texts
+from transforms.memory import give_back
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split
@@ -58,6 +60,7 @@ class _SurveySplit(beam.DoFn):
     def process(self, split: Split) -> Iterator[Split]:
         if not self.config.store.has(split):
             survey_split(split, self.config, self.detector)
+            give_back()
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
         yield split
 
@@ -67,7 +70,7 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
     rejected: list[pa.RecordBatch] = []
 
     def signals() -> Iterator[pa.RecordBatch]:
-        for documents, quarantine in read_split(split, config.sources[split.source], config.limits):
+        for documents, quarantine in ahead(read_split(split, config.sources[split.source], config.limits)):
             if quarantine.num_rows:
                 rejected.append(quarantine)
             TALLY.add(documents_read=documents.num_rows)
@@ -76,7 +79,7 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
         # Before the signals get their name, because a split whose signals are there is never read again.
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
-    config.store.write(split, signals(), contracts.signals(config.num_perm).schema)
+    config.store.write(split, ahead(signals()), contracts.signals(config.num_perm).schema)
 
 
 def quarantine_path(store: SignalStore, split: Split) -> str:
@@ -100,9 +103,7 @@ def measure_documents(
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
     score = detector.score(tokens, n_tokens)
-    sketches = {
-        f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS
-    }
+    sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     sampled = pa.array(diversity.sample_keys(first_half(content_hash)) < below)
     heads = pc.if_else(sampled, pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
     return contracts.signals(config.num_perm).batch(
@@ -124,7 +125,9 @@ def measure_documents(
 
 def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.uint32]) -> pa.BinaryArray:
     bounds = (4 * offsets).astype(np.int32)
-    return pa.BinaryArray.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(values)])
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(offsets) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(values)]
+    )
 
 
 def _fixed(rows: npt.NDArray[np.uint32]) -> pa.FixedSizeBinaryArray:

@@ -36,7 +36,9 @@ def corpus() -> list[dict]:
     for number in range(0, 60, 6):
         original = records[number]
         records.append({**original, "id": original["id"] + "-copy", "text": "  " + original["text"].upper()})
-        records.append({**original, "id": original["id"] + "-near", "text": original["text"] + " One more closing remark."})
+        records.append(
+            {**original, "id": original["id"] + "-near", "text": original["text"] + " One more closing remark."}
+        )
     records.append({"id": "blank", "text": " \n\t", "origin": "human"})
     return records
 
@@ -214,7 +216,13 @@ def test_a_failed_gate_writes_a_report_and_a_verdict_and_no_shard(tmp_path: path
     assert result.exit_code == runner.FAILED
     folder = pathlib.Path(result.folder)
     assert folder.name == "test.rejected"
-    assert {path.name for path in folder.iterdir()} == {"ledger", "metrics.parquet", "recipe.yaml", "report", "verdict.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "ledger",
+        "metrics.parquet",
+        "recipe.yaml",
+        "report",
+        "verdict.json",
+    }
     assert not (tmp_path / "out" / "test").exists()
     assert not list((tmp_path / "out").rglob("train-*"))
 
@@ -227,7 +235,9 @@ def test_an_unmeasurable_critical_expectation_fails(tmp_path: pathlib.Path) -> N
 
 def test_too_many_bad_records_are_unusable_input(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "corpus", [{"text": "one good record"}, {"body": 1}, {"body": 2}], files=1)
-    result = run(tmp_path, expectations={"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]})
+    result = run(
+        tmp_path, expectations={"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]}
+    )
     assert result.exit_code == runner.UNUSABLE
     assert read(result.folder, "quarantine").num_rows == 2
 

@@ -15,12 +15,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.minhash import mix64
+from transforms.kernels.minhash import POLYNOMIAL, mix64
 
 WINDOW = 300
 ORDERS = (1, 2, 3)
 RATES = (1, 16, 32)  # one type in so many is counted, by order
 HEAD_CHARS = 1000
+_SLOTS = 1024  # a power of two, more than three times the window
 SAMPLE_DOCUMENTS = 512
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
 
@@ -36,24 +37,27 @@ class Counts(NamedTuple):
 def _sketch(word_offsets, words, order, rate):  # type: ignore[no-untyped-def]
     out = np.empty(len(words), np.uint32)
     out_offsets = np.zeros(len(word_offsets), np.int64)
-    buffer = np.empty(WINDOW, np.uint32)
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document.
+    table = np.empty(_SLOTS, np.uint32)
+    stamp = np.full(_SLOTS, -1, np.int64)
     n = 0
     for d in range(len(word_offsets) - 1):
         start = word_offsets[d]
         end = min(word_offsets[d + 1], start + WINDOW)
-        m = 0
         for t in range(start, end - order + 1):
             h = np.uint64(order)
             for i in range(order):
-                h = mix64(h ^ words[t + i]) + np.uint64(i + 1)
-            value = np.uint32(h >> np.uint64(32))
-            if value % rate == 0:
-                buffer[m] = value
-                m += 1
-        found = np.sort(buffer[:m])
-        for i in range(m):
-            if i == 0 or found[i] != found[i - 1]:
-                out[n] = found[i]
+                h = h * POLYNOMIAL + words[t + i]
+            value = np.uint32(mix64(h) >> np.uint64(32))
+            if value % rate != 0:
+                continue
+            slot = (value >> np.uint32(8)) & (_SLOTS - 1)
+            while stamp[slot] == d and table[slot] != value:
+                slot = (slot + 1) & (_SLOTS - 1)
+            if stamp[slot] != d:
+                stamp[slot] = d
+                table[slot] = value
+                out[n] = value
                 n += 1
         out_offsets[d + 1] = n
     return out_offsets, out[:n].copy()
@@ -62,7 +66,7 @@ def _sketch(word_offsets, words, order, rate):  # type: ignore[no-untyped-def]
 def sketch(
     word_offsets: npt.NDArray[np.int64], word_hashes: npt.NDArray[np.uint64], order: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """`(offsets, types)`: the sampled distinct n-grams of each document's first `WINDOW` words, ascending."""
+    """`(offsets, types)`: the sampled distinct n-grams of each document's first `WINDOW` words."""
     return _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)])
 
 

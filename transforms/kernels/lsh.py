@@ -42,11 +42,12 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.
 
 
 @numba.njit(nogil=True, cache=True)
-def _note(seen, keys, shift):  # type: ignore[no-untyped-def]
+def _note(once, twice, keys, shift):  # type: ignore[no-untyped-def]
     for i in range(len(keys)):
         slot = keys[i] >> shift
-        if seen[slot] < 2:
-            seen[slot] += 1
+        byte, bit = slot >> np.uint64(3), np.uint8(1 << (slot & np.uint64(7)))
+        twice[byte] |= once[byte] & bit
+        once[byte] |= bit
 
 
 @numba.njit(nogil=True, cache=True)
@@ -59,28 +60,33 @@ def _shared(twice, keys, shift):  # type: ignore[no-untyped-def]
 
 
 def no_keys(bits: int) -> npt.NDArray[np.uint8]:
-    """A table of 2^bits slots that has seen no key yet; a slot says none, one, or more."""
-    return np.zeros(1 << bits, np.uint8)
+    """A table of 2^bits slots that has seen no key yet: uint8[2, 2^bits / 8], a bit a slot for "once", and for "twice"."""
+    return np.zeros((2, 1 << (bits - 3)), np.uint8)
+
+
+def _shift(plane: npt.NDArray[np.uint8]) -> np.uint64:
+    """How far a key is shifted to leave its slot."""
+    return np.uint64(64 - (len(plane).bit_length() + 2))
 
 
 def note_keys(seen: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> None:
-    """Count every key in its slot, in place."""
-    _note(seen, keys, np.uint64(64 - (len(seen).bit_length() - 1)))
+    """Note every key in its slot, in place."""
+    _note(seen[0], seen[1], keys, _shift(seen[0]))
 
 
 def merge_seen(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The table of both. Commutative and associative."""
-    return np.minimum(one + other, 2)
-
-
-def seen_twice(seen: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The slots that saw two keys or more, as bits: a byte for eight slots."""
-    return np.packbits(seen == 2, bitorder="little")
+    """The table of both. Commutative and associative; `no_keys` is neutral."""
+    return np.stack([one[0] | other[0], one[1] | other[1] | (one[0] & other[0])])
 
 
 def maybe_shared(twice: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """False where a key was certainly noted once only; true for every key noted twice, and some others. bool[n]."""
-    return _shared(twice, keys, np.uint64(64 - (len(twice).bit_length() + 2)))
+    """False where a key was certainly noted once only; true for every key noted twice, and some others. bool[n].
+
+    Args:
+      twice: the second plane of a table.
+      keys: band keys, uint64[n].
+    """
+    return _shared(twice, keys, _shift(twice))
 
 
 @numba.njit(nogil=True, cache=True)

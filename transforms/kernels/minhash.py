@@ -20,6 +20,7 @@ SEED = 1
 MAX_NGRAM = 16
 
 _MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+POLYNOMIAL = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 _S33, _S32 = np.uint64(33), np.uint64(32)
 
 
@@ -57,7 +58,7 @@ def _words(offsets, kind, hash64):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _shingles(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
-    """One hash per shingle: an order-dependent mix of its words. uint32, and the offsets per document."""
+    """One hash per shingle: a polynomial in the hashes of its words, mixed. uint32, and the offsets per document."""
     out = np.empty(len(words), np.uint32)
     out_offsets = np.zeros(len(word_offsets), np.int64)
     n = 0
@@ -65,8 +66,8 @@ def _shingles(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
         for t in range(word_offsets[d], word_offsets[d + 1] - ngram + 1):
             h = np.uint64(ngram)
             for i in range(ngram):
-                h = mix64(h ^ words[t + i]) + np.uint64(i + 1)
-            out[n] = np.uint32(h >> _S32)
+                h = h * POLYNOMIAL + words[t + i]
+            out[n] = np.uint32(mix64(h) >> _S32)
             n += 1
         out_offsets[d + 1] = n
     return out_offsets, out[:n]

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 MERGED_BINS = 40
@@ -88,7 +87,11 @@ def estimate_share(
         return 0.0
     if slope(1.0) >= 0:
         return 1.0
-    return float(brentq(slope, 0.0, 1.0, xtol=1e-9))
+    low, high = 0.0, 1.0  # the slope falls, so halving finds its root; scipy.optimize takes longer to import than this
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return (low + high) / 2
 
 
 def _merge(mass: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -100,12 +103,12 @@ def _merge(mass: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
     """The exact lower confidence limit of a fraction, one-sided at level 1 - alpha: B(alpha; k, n - k + 1)."""
-    return float(beta.ppf(alpha, k, n - k + 1)) if k > 0 else 0.0
+    return float(betaincinv(k, n - k + 1, alpha)) if k > 0 else 0.0
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
     """The exact upper confidence limit of a fraction, one-sided at level 1 - alpha: B(1 - alpha; k + 1, n - k)."""
-    return float(beta.ppf(1 - alpha, k + 1, n - k)) if k < n else 1.0
+    return float(betaincinv(k + 1, n - k, 1 - alpha)) if k < n else 1.0
 
 
 def share_upper(

@@ -200,7 +200,7 @@ def _canonicalise(data, offsets, classes, fold):  # type: ignore[no-untyped-def]
     if t >= 0:
         hash64[t] = h64
         hash32[t] = h32
-    return out[:w].copy(), out_offsets, token_offsets, kind[: t + 1].copy(), hash64[: t + 1].copy(), hash32[: t + 1].copy()
+    return out[:w], out_offsets, token_offsets, kind[: t + 1], hash64[: t + 1], hash32[: t + 1]
 
 
 def _buffers(text: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

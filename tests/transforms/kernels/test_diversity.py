@@ -33,7 +33,11 @@ def test_unigrams_are_counted_once_per_document(values: list[str]) -> None:
 def test_merging_parts_counts_the_whole(values: list[str], at: int) -> None:
     parts = [diversity.count(sketch(part, 1)[1]) for part in (values[:at], values[at:])]
     whole = diversity.count(sketch(values, 1)[1])
-    for merged in (diversity.merge(parts), diversity.merge(parts[::-1]), diversity.merge([*parts, diversity.merge([])])):
+    for merged in (
+        diversity.merge(parts),
+        diversity.merge(parts[::-1]),
+        diversity.merge([*parts, diversity.merge([])]),
+    ):
         assert merged.types.tolist() == whole.types.tolist()
         assert merged.documents.tolist() == whole.documents.tolist()
 

@@ -29,7 +29,9 @@ def test_small_buckets_yield_every_pair(found: list[tuple[int, int]]) -> None:
 def test_pairs_do_not_depend_on_the_order_of_rows(found: list[tuple[int, int]], random) -> None:
     mixed = list(found)
     random.shuffle(mixed)
-    assert pairs_of([k for k, _ in found], [c for _, c in found]) == pairs_of([k for k, _ in mixed], [c for _, c in mixed])
+    assert pairs_of([k for k, _ in found], [c for _, c in found]) == pairs_of(
+        [k for k, _ in mixed], [c for _, c in mixed]
+    )
 
 
 def test_a_large_bucket_is_connected_with_linearly_many_pairs() -> None:

@@ -27,7 +27,9 @@ def test_equals_datasketch_bit_for_bit(documents: list[list[str]], ngram: int) -
         assert (oracle.hashvalues == signatures[d]).all()
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=5, max_size=12), st.lists(st.sampled_from("abc"), min_size=5, max_size=12))
+@given(
+    st.lists(st.sampled_from("abc"), min_size=5, max_size=12), st.lists(st.sampled_from("abc"), min_size=5, max_size=12)
+)
 def test_shingles_are_equal_where_the_words_are(one: list[str], other: list[str]) -> None:
     offsets, shingles, _ = signed([" ".join(one), " ".join(other)], 3)
     mine, theirs = shingles[: offsets[1]].tolist(), shingles[offsets[1] :].tolist()

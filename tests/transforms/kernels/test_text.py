@@ -71,14 +71,17 @@ def test_equals_the_reference_on_any_text(values: list[str]) -> None:
     ("value", "expected"),
     [
         ("Hello,  World!\n", "hello , world !"),
-        ("Don\u2019t \u201cquote\u201d \u2014 me", "don't \" quote \" - me"),
+        ("Don\u2019t \u201cquote\u201d \u2014 me", 'don\'t " quote " - me'),
         ("wait.......", "wait ..."),
         ("e\u0301 = \u00e9", "\u00e9 = \u00e9"),  # one letter, composed or not
         ("\ufb01ne \u2460", "fine 1"),  # compatibility forms
         ("zero\u200bwidth and soft\u00adhyphen", "zerowidth and softhyphen"),
         ("\u6211\u7231\u4f60", "\u6211 \u7231 \u4f60"),  # a script without spaces: a token a character
         ("\u0e44\u0e17\u0e22", "\u0e44 \u0e17 \u0e22"),
-        ("\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd", "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd"),  # right to left
+        (
+            "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+            "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+        ),  # right to left
         ("ok \U0001f600\U0001f600", "ok \U0001f600\U0001f600"),
         ("\uff21\uff22\uff23\uff01", "abc !"),  # full width
         (" \t\u00a0\u3000\ufeff", ""),

@@ -1,0 +1,90 @@
+"""`score` and `detector train`: the detector without the pipeline around it."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from expectations import contracts
+from transforms.detector import Detector, load_detector
+from transforms.kernels.columns import hexadecimal
+from transforms.kernels.text import canonicalise, count_words
+from transforms.readers import ReadLimits, read_split
+from transforms.sources import Fields, Source, plan_splits
+from transforms.store import write_parquet
+from transforms.training import TrainingError, TrainingSettings, train
+
+COLUMNS = [
+    pa.field("id", pa.string()),  # the input's own id
+    pa.field("doc_id", pa.string(), nullable=False),
+    pa.field("log_odds", pa.float32()),  # null: too short to score
+    pa.field("p_synthetic", pa.float32()),
+    pa.field("origin", pa.string(), nullable=False),
+    pa.field("n_tokens", pa.int32(), nullable=False),
+]
+
+
+def score_input(data: Sequence[str], output: str, keep: tuple[str, ...], text: str | None, model: str | None) -> str:
+    """Score every document of some files and write one Parquet file; say what was found.
+
+    Raises:
+      InputError, DetectorError: there is nothing to read, or no detector to read it with.
+    """
+    detector = load_detector(model)
+    source = Source(name="input", path=tuple(data), fields=Fields(text=text))
+    splits = plan_splits([source])
+    schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])
+    found = {"documents": 0, "bad": 0, **dict.fromkeys(contracts.ORIGINS, 0)}
+
+    def scored() -> Iterator[pa.RecordBatch]:
+        for split in splits:
+            for documents, quarantine in read_split(split, source, ReadLimits(), keep):
+                found["documents"] += documents.num_rows
+                found["bad"] += quarantine.num_rows
+                batch = score_batch(documents, detector, schema)
+                for origin in batch["origin"].to_pylist():
+                    found[origin] += 1
+                yield batch
+
+    write_parquet(output if "://" in output else posixpath.abspath(output), scored(), schema)
+    origins = ", ".join(f"{found[name]:,} {name}" for name in ("synthetic", "human", "unknown"))
+    lines = [f"{found['documents']:,} documents scored by detector {detector.name!r}: {origins}"]
+    if found["bad"]:
+        lines.append(f"{found['bad']:,} records could not be read and are not in the output")
+    return "\n".join([*lines, f"wrote {output}. A score is evidence, not proof; the model card says how good it is."])
+
+
+def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema) -> pa.RecordBatch:
+    """DOCUMENT -> `schema`: the columns above and the kept ones."""
+    _, tokens = canonicalise(documents["text"])
+    n_tokens = count_words(tokens)
+    score = detector.score(tokens, n_tokens)
+    unknown = np.isnan(score)
+    columns = {
+        "id": documents["id"],
+        "doc_id": hexadecimal(documents["doc_id"]),
+        "log_odds": pa.array(score, pa.float32(), mask=unknown),
+        "p_synthetic": pa.array(detector.p_synthetic(score), pa.float32(), mask=unknown),
+        "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(score))),
+        "n_tokens": pa.array(n_tokens, pa.int32()),
+    }
+    arrays = [columns[name] if name in columns else documents[name] for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def train_detector(
+    data: Sequence[str], output: str, evaluate: Sequence[str], exclude: Sequence[str], console: Console
+) -> str:
+    """Train a detector and say how good it is.
+
+    Raises:
+      TrainingError: the data or the settings will not do.
+    """
+    wrong = next((item for item in exclude if "=" not in item), None)
+    if wrong is not None:
+        raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
+    settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
+    detector = train(list(data), output, settings, tuple(evaluate), lambda line: console.print(line, markup=False))
+    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
