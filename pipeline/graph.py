@@ -12,7 +12,7 @@ from pipeline.publish import Publication, Publish
 from pipeline.recipe import Recipe
 from transforms import coders as coders  # registers the coder of batches
 from transforms.attribute import Attribute
-from transforms.balance import Balance
+from transforms.balance import Balance, Reference
 from transforms.dedup import ChooseSurvivors, FindClusters
 from transforms.emit import Emit, EmitConfig
 from transforms.gate import Gate
@@ -33,6 +33,7 @@ class Job:
     splits: tuple[Split, ...]
     survey: SurveyConfig
     emit: EmitConfig
+    reference: Reference | None
     publication: Publication
 
 
@@ -47,7 +48,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     labels     = surveyed | "FindClusters" >> FindClusters(recipe.dedup, store, splits)
     candidates = surveyed | "Attribute" >> Attribute(store, model)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, labels)
-    balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt)
+    balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
 
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()

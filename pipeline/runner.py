@@ -30,6 +30,7 @@ from pipeline.graph import Job, build
 from pipeline.progress import shown
 from pipeline.publish import MANIFEST, Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
+from transforms.balance import Reference
 from transforms.detector import load_detector
 from transforms.emit import EmitConfig
 from transforms.gate import with_rules
@@ -86,7 +87,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     publication = Publication(
         recipe.output.path, recipe.release, staging, resolved(recipe), about, splits, store
     )  # fmt: skip
-    return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, publication)
+    return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, Reference.of(detector), publication)
 
 
 def resolved(recipe: Recipe) -> str:
@@ -165,8 +166,10 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
     if recipe.runner.name == "FnApiRunner":
-        workers = min(recipe.runner.workers or os.cpu_count() or 1, max(1, tasks))
-        if workers > 1:  # threads: the kernels release the GIL; processes cost memory and hang when one dies
+        workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))
+        # Half the cores, because a task works ahead on threads of its own. Threads, not processes: the kernels release the
+        # GIL, and processes cost memory and hang when one dies.
+        if workers > 1:
             flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
     return PipelineOptions(flags)
 

@@ -1,11 +1,15 @@
 """DECISION -> DECISION: synthetic documents are dropped until their share is at or under the limit.
 
+Counted are the documents labelled synthetic, and what those without a declaration may hide: the upper bound that the gate
+will hold the release to, so that a release that is cut to its limit also passes.
+
 After dedup, because dedup changes the share. Two passes: a histogram of the synthetic documents' weight by their place in
 hash order finds the bin in which the budget runs out, and the documents of that one bin, sorted, find the cut. What is
 kept is exact to one document, deterministic, and nested: a lower limit keeps a subset.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Literal
@@ -16,7 +20,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from expectations import contracts
-from transforms.kernels import sampling
+from transforms.detector import Detector
+from transforms.kernels import sampling, share
 from transforms.kernels.columns import halves
 from transforms.sources import Source
 
@@ -28,8 +33,9 @@ class RatioConfig(BaseModel):
 
     max_synthetic_share: float = Field(0.3, ge=0, le=1, description="limit of the synthetic share of the release")
     unit: Literal["tokens", "documents"] = Field("tokens", description="what the share is a share of")
-    unknown_as: Literal["real", "synthetic"] = Field(
-        "real", description="how documents of unknown origin count here; the gate's bound does not depend on it"
+    count: Literal["upper_bound", "labelled"] = Field(
+        "upper_bound",
+        description="what counts as synthetic: labelled documents and what the others may hide, or labelled ones only",
     )
     on_shortage: Literal["shrink", "fail"] = Field(
         "shrink", description="too little real text for all synthetic text: drop synthetic documents, or fail"
@@ -37,18 +43,51 @@ class RatioConfig(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True)
+class Reference:
+    """How the detector did on held-out documents: what a bound of the hidden share is made from."""
+
+    human: tuple[int, int]  # flagged, of
+    families: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, detector: Detector) -> "Reference | None":
+        """Of a detector; None if it has no calibration."""
+        calibration = detector.calibration
+        if calibration is None:
+            return None
+        families = tuple((family.flagged, family.n) for family in calibration.families)
+        return cls((calibration.human.flagged, calibration.human.n), families)
+
+
+@dataclasses.dataclass(frozen=True)
 class Weighed:
     """What there is to balance: weights (tokens or documents) of the documents that dedup kept.
 
     Attributes:
-      real: documents that are not counted as synthetic.
+      real: documents that are not labelled synthetic.
       fixed: synthetic documents of protected sources, never dropped here.
+      unflagged, unscored: the parts of `real` without a declaration, by whether the detector could score them.
+      flagged_documents, scored_documents: of those without a declaration, whatever they weigh.
       bins: the other synthetic documents, by place, int64[sampling.BINS].
     """
 
     real: int
     fixed: int
+    unflagged: int
+    unscored: int
+    flagged_documents: int
+    scored_documents: int
     bins: np.ndarray
+
+
+def hidden(weighed: Weighed, reference: Reference | None) -> int:
+    """An upper bound of the synthetic weight among the documents that are not labelled synthetic."""
+    if reference is None:
+        return weighed.unflagged + weighed.unscored
+    q_upper, residual = share.share_upper(
+        weighed.flagged_documents, weighed.scored_documents, *reference.human, reference.families
+    )
+    return math.ceil(residual * weighed.unflagged + q_upper * weighed.unscored)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +97,7 @@ class Cut:
     Attributes:
       place: documents at or after this place are dropped; None: none is.
       real, available, taken: weight of real text, of synthetic text before and after the cut.
+      hidden: the most that may be synthetic of the real text.
       missing: how much more real text would make room for all synthetic text; None: no amount would.
       unit: "tokens" or "documents".
     """
@@ -66,6 +106,7 @@ class Cut:
     real: int
     available: int
     taken: int
+    hidden: int
     missing: int | None
     unit: str
 
@@ -77,12 +118,13 @@ class Balance(beam.PTransform):
     config: RatioConfig
     sources: tuple[Source, ...]
     salt: str
+    reference: Reference | None
 
     def expand(
         self, decisions: beam.PCollection[pa.RecordBatch]
     ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[Cut]]:
         """Two small combines; the documents themselves cross no shuffle."""
-        rule = Rule(self.config, tuple(source.protected for source in self.sources), self.salt)
+        rule = Rule(self.config, tuple(source.protected for source in self.sources), self.salt, self.reference)
         weighed = decisions | "Weigh" >> beam.CombineGlobally(WeighFn(rule))
         edge = decisions | "AtTheCut" >> beam.ParDo(_AtTheCut(rule), beam.pvalue.AsSingleton(weighed))
         together = edge | "Together" >> beam.CombineGlobally(TogetherFn())
@@ -98,12 +140,11 @@ class Rule:
     config: RatioConfig
     protected: tuple[bool, ...]
     salt: str
+    reference: Reference | None
 
     def synthetic(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Whether each document counts as synthetic. bool[rows]."""
-        origin = batch["origin"].to_numpy()
-        counted = origin == contracts.SYNTHETIC
-        return counted | (origin == contracts.UNKNOWN) if self.config.unknown_as == "synthetic" else counted
+        """Whether each document is labelled synthetic. bool[rows]."""
+        return batch["origin"].to_numpy() == contracts.SYNTHETIC
 
     def weight(self, batch: pa.RecordBatch) -> np.ndarray:
         """Tokens, or ones. int64[rows]."""
@@ -122,9 +163,18 @@ class Rule:
         """Where each document stands in the order of the cut."""
         return sampling.places(halves(batch["doc_id"]), self.salt, "balance")
 
+    def hidden(self, weighed: Weighed) -> int:
+        """The synthetic weight that is counted beside the labelled documents."""
+        return hidden(weighed, self.reference) if self.config.count == "upper_bound" else 0
+
+    @property
+    def max_share(self) -> Fraction:
+        """The limit, exactly as it was written."""
+        return Fraction(str(self.config.max_synthetic_share))
+
     def limit(self, weighed: Weighed) -> int | None:
         """How much choosable synthetic weight the real text allows; None: any."""
-        total = sampling.budget(weighed.real, Fraction(str(self.config.max_synthetic_share)))
+        total = sampling.budget(weighed.real, self.max_share, self.hidden(weighed))
         return None if total is None else max(0, total - weighed.fixed)
 
 
@@ -138,7 +188,7 @@ class WeighFn(beam.CombineFn):
 
     def create_accumulator(self) -> Weighed:
         """Nothing."""
-        return Weighed(0, 0, np.zeros(sampling.BINS, np.int64))
+        return Weighed(0, 0, 0, 0, 0, 0, np.zeros(sampling.BINS, np.int64))
 
     def add_input(self, total: Weighed, batch: pa.RecordBatch) -> Weighed:
         """Add the documents of a batch."""
@@ -146,17 +196,22 @@ class WeighFn(beam.CombineFn):
         kept, synthetic = batch["kept"].to_numpy(zero_copy_only=False), rule.synthetic(batch)
         choosable = rule.choosable(batch)
         place = sampling.Place(*(part[choosable] for part in rule.places(batch)))
+        basis = batch["origin_basis"].to_numpy()
+        scored, unscored = (kept & (basis == code) for code in (contracts.BASIS_DETECTOR, contracts.BASIS_NONE))
         return Weighed(
             total.real + int(weight[kept & ~synthetic].sum()),
             total.fixed + int(weight[kept & synthetic & ~choosable].sum()),
+            total.unflagged + int(weight[scored & ~synthetic].sum()),
+            total.unscored + int(weight[unscored].sum()),
+            total.flagged_documents + int((scored & synthetic).sum()),
+            total.scored_documents + int(scored.sum()),
             total.bins + sampling.histogram(place, weight[choosable]),
         )
 
     def merge_accumulators(self, totals: Iterable[Weighed]) -> Weighed:
         """Sums."""
-        parts = list(totals)
-        bins = sum((t.bins for t in parts), np.zeros(sampling.BINS, np.int64))
-        return Weighed(sum(t.real for t in parts), sum(t.fixed for t in parts), bins)
+        parts = [dataclasses.astuple(total) for total in totals]
+        return Weighed(*(sum(column[1:], column[0]) for column in zip(*parts, strict=True)))
 
     def extract_output(self, total: Weighed) -> Weighed:
         """As it is."""
@@ -225,9 +280,11 @@ def find_cut(batch: pa.RecordBatch, weighed: Weighed, rule: Rule) -> Cut:
         taken += int(weight[order][:first_out].sum())
         at = order[first_out]
         place = (int(places.u[at]), int(places.high[at]), int(places.low[at]))
-    needed = sampling.needed(available + weighed.fixed, Fraction(str(rule.config.max_synthetic_share)))
+    counted = rule.hidden(weighed)
+    needed = sampling.needed(available + weighed.fixed, rule.max_share, counted)
     missing = None if needed is None else max(0, needed - weighed.real)
-    return Cut(place, weighed.real, available + weighed.fixed, taken + weighed.fixed, missing, rule.config.unit)
+    totals = (weighed.real, available + weighed.fixed, taken + weighed.fixed)
+    return Cut(place, *totals, counted, missing, rule.config.unit)
 
 
 class _Drop(beam.DoFn):

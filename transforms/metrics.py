@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations import contracts
-from transforms.balance import Cut
+from transforms.balance import Cut, Reference
 from transforms.detector import Detector
 from transforms.kernels import diversity, share
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Key, Tally
@@ -165,20 +165,22 @@ class _Estimate:
     """What the scores of a set of undeclared documents say of their origin."""
 
     def __init__(self, tally: Tally, members: set[int], detector: Detector) -> None:
-        self.q = self.q_upper = self.residual = None
+        self.q: float | None = None
+        self.q_upper = self.q_upper_unique = self.residual = 1.0
         self.posterior = np.zeros(share.BINS)
         read, unique = (_scores(tally, population, members)[0] for population in ("read", "unique"))
         self.scored = int(read.sum())
-        calibration = detector.calibration
-        if not self.scored or calibration is None:
+        calibration, reference = detector.calibration, Reference.of(detector)
+        if not self.scored or calibration is None or reference is None:
             return
         human, machine = calibration.human_histogram, calibration.machine_histogram
-        reference = (calibration.human.flagged, calibration.human.n, [(f.flagged, f.n) for f in calibration.families])
+        errors = (*reference.human, reference.families)
         called = {"source": members, "origin_basis": contracts.BASIS_DETECTOR, "origin": contracts.SYNTHETIC}
         flagged = {name: _total(tally.groups, **called, reason=reasons) for name, reasons in REASONS_OF.items()}
         self.q = share.estimate_share(read, human, machine)
-        self.q_upper, _ = share.share_upper(flagged["read"], self.scored, *reference)
-        _, self.residual = share.share_upper(flagged["unique"], int(unique.sum()), *reference)
+        self.q_upper, _ = share.share_upper(flagged["read"], self.scored, *errors)
+        # The same numbers as the ratio stage's, so that what it cuts to the limit is within it here.
+        self.q_upper_unique, self.residual = share.share_upper(flagged["unique"], int(unique.sum()), *errors)
         self.posterior = share.posterior(share.estimate_share(unique, human, machine), human, machine)
 
     def share(
@@ -196,7 +198,7 @@ class _Estimate:
         unscored = _total(counts, **where, origin_basis=contracts.BASIS_NONE)
         if not scored + unscored:
             return declared / total, declared / total
-        if self.q is None or self.q_upper is None or self.residual is None:
+        if self.q is None:
             return None, (declared + scored + unscored) / total  # nothing is known: all of it may be synthetic
         if stage == "before":
             undeclared = scored + unscored
@@ -205,7 +207,7 @@ class _Estimate:
         expected = float(weights @ self.posterior)
         rate = expected / scored if scored else self.q
         flagged = _total(counts, **where, origin_basis=contracts.BASIS_DETECTOR, origin=contracts.SYNTHETIC)
-        upper = flagged + self.residual * (scored - flagged) + self.q_upper * unscored
+        upper = flagged + self.residual * (scored - flagged) + self.q_upper_unique * unscored
         return (declared + expected + rate * unscored) / total, min(1.0, (declared + upper) / total)
 
 
@@ -252,6 +254,7 @@ def _ratio(cut: Cut) -> Iterator[Row]:
         "real": (cut.real, "text that is not counted as synthetic"),
         "available": (cut.available, "synthetic text after dedup"),
         "taken": (cut.taken, "synthetic text in the release"),
+        "hidden": (cut.hidden, "the most of the real text that may be synthetic, counted against the limit"),
         "dropped": (cut.available - cut.taken, "synthetic text dropped for the ratio"),
         "missing": (cut.missing, "how much more real text would make room for all synthetic text"),
     }

@@ -50,16 +50,19 @@ def histogram(place: Place, weight: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     return total
 
 
-def budget(other: int, max_share: Fraction) -> int | None:
-    """The most weight w of a part beside `other` such that w / (w + other) <= max_share. None: no limit."""
-    return None if max_share >= 1 else int(other * max_share / (1 - max_share))
+def budget(other: int, max_share: Fraction, counted: int = 0) -> int | None:
+    """The most weight w beside `other` that keeps (w + counted) / (w + other) <= max_share. None: no limit.
+
+    `counted` is the part of `other` that counts as synthetic already. Negative: even w = 0 is too much.
+    """
+    return None if max_share >= 1 else math.floor((other * max_share - counted) / (1 - max_share))
 
 
-def needed(part: int, max_share: Fraction) -> int | None:
-    """The least weight w that makes part / (part + w) <= max_share. None: no weight does."""
+def needed(part: int, max_share: Fraction, counted: int = 0) -> int | None:
+    """The least weight w that makes (part + counted) / (part + w) <= max_share. None: no weight does."""
     if max_share == 0:
-        return 0 if part == 0 else None
-    return math.ceil(part * (1 - max_share) / max_share)
+        return 0 if part + counted == 0 else None
+    return math.ceil((part * (1 - max_share) + counted) / max_share)
 
 
 def cut_bin(histogram: npt.NDArray[np.int64], limit: int) -> tuple[int, int]:
