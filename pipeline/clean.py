@@ -26,8 +26,11 @@ def clean_output(output: str, signals: bool) -> str:
         raise RecipeError(f"{output}: no such folder; give the recipe's output.path")
     paths = [match.path for match in FileSystems.match([f"{output}/**"])[0].metadata_list]
     doomed = []
-    if FileSystems.exists(posixpath.join(output, STAGING)):
-        doomed.append(posixpath.join(output, STAGING))
+    staging = posixpath.join(output, STAGING)
+    if any(path.startswith(staging + "/") for path in paths):
+        doomed.append(staging)
+    elif FileSystems.exists(staging):
+        clear(staging)  # empty: not worth a word
     if signals and FileSystems.exists(posixpath.join(output, STORE)):
         doomed.append(posixpath.join(output, STORE))
     folders = {match[1] for path in paths if (match := _OURS.search(path))}

@@ -54,8 +54,10 @@ def build_demo(folder: str) -> Planted:
     corpus = root / "corpus"
     topics = list(_topics())
     docstrings = _chosen(list(_docstrings()), DOCSTRINGS + UNDECLARED_HUMAN)
-    machine = [orjson.loads(line) for line in _machine_lines()]
-    undeclared = [{"id": f"web-{r['id']}", "text": r["text"]} for r in docstrings[DOCSTRINGS:] + machine[-UNDECLARED_MACHINE:]]
+    machine: list[Record] = [orjson.loads(line) for line in _machine_lines()]
+    undeclared: list[Record] = [
+        {"id": f"web-{r['id']}", "text": r["text"]} for r in docstrings[DOCSTRINGS:] + machine[-UNDECLARED_MACHINE:]
+    ]
     docstrings, machine = docstrings[:DOCSTRINGS], machine[:-UNDECLARED_MACHINE]
     copies = [*_exact(docstrings[:EXACT]), *_near(docstrings[EXACT : EXACT + NEAR])]
     # A machine's edits of human texts: each must lose to its original.

@@ -67,10 +67,7 @@ def _about(row: dict[str, Any], tables: list[pa.Table]) -> Iterator[str]:
     if row["cluster_size"] > 1:
         yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
         members = [
-            m
-            for table in tables
-            for m in _rows(table, "cluster_id", row["cluster_id"])
-            if not m["reason"] == "empty_text"
+            m for table in tables for m in _rows(table, "cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"
         ]
         for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
             mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "

@@ -108,7 +108,7 @@ def publish(
     entries.append(_write(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
         entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
-        entries.sort(key=lambda entry: entry["path"])
+        entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
             "format": "lowbackground.release/1",
             "release": publication.release,

@@ -60,7 +60,9 @@ class RunnerConfig(_Section):
     """Which engine runs the graph."""
 
     name: str = Field("FnApiRunner", description="a Beam runner; FnApiRunner is this machine")
-    workers: int | None = Field(None, ge=1, description="tasks at a time on the local runner; empty: one for every two cores")
+    workers: int | None = Field(
+        None, ge=1, description="tasks at a time on the local runner; empty: one for every two cores"
+    )
     options: tuple[str, ...] = Field((), description="further Beam options, as on its command line")
 
     @field_validator("name")

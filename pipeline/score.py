@@ -8,6 +8,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from expectations import contracts
+from pipeline.recipe import RecipeError
 from transforms.detector import Detector, load_detector
 from transforms.kernels.columns import hexadecimal
 from transforms.kernels.text import canonicalise, count_words
@@ -30,8 +31,13 @@ def score_input(data: Sequence[str], output: str, keep: tuple[str, ...], text: s
     """Score every document of some files and write one Parquet file; say what was found.
 
     Raises:
+      RecipeError: a column to keep is called as one of the output's own.
       InputError, DetectorError: there is nothing to read, or no detector to read it with.
     """
+    taken = {field.name for field in COLUMNS}
+    clash = next((name for name in keep if name in taken), None)
+    if clash is not None:
+        raise RecipeError(f"--keep {clash}: the output has a column of that name already ({', '.join(sorted(taken))})")
     detector = load_detector(model)
     source = Source(name="input", path=tuple(data), fields=Fields(text=text))
     splits = plan_splits([source])

@@ -4,11 +4,11 @@
     split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
           ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
 
-Square brackets are shuffles. Most band keys occur once and join nothing: a table of counters, far smaller than the keys,
-keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content hash), so exact
-duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels to the split
-of its left document, takes the signature from the signal store, and travels to the split of its right one. Every key
-is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
+Square brackets are shuffles. Most band keys occur once and join nothing: a table of bits, far smaller than the keys,
+keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content
+hash), so exact duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels
+to the split of its left document, takes the signature from the signal store, and travels to the split of its right one.
+Every key is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
 """
 
 import dataclasses
@@ -283,8 +283,8 @@ def decide(candidates: pa.RecordBatch, rank: tuple[tuple[bool, float], ...]) -> 
     """CANDIDATE with a `cluster` column, whole clusters -> DECISION.
 
     The survivor is the first of its cluster by: protected source, declared human, earliest date, more trusted source,
-    lower p_synthetic, more tokens, smaller id. Identical records (same id, same content) are told apart by their place at last, which
-    changes nothing in what is kept.
+    lower p_synthetic, more tokens, smaller id. Identical records (same id, same content) are told apart by their place
+    at last, which changes nothing in what is kept.
 
     Args:
       candidates: every member of each cluster that occurs.

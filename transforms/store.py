@@ -82,12 +82,12 @@ def write_parquet(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schem
     compression = {name: "NONE" if name in plain else "ZSTD" for name in schema.names}
     words = [f.name for f in schema if pa.types.is_string(f.type)]
     rows = 0
-    with FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
-        with pq.ParquetWriter(
-            raw, schema, compression=compression, use_dictionary=words, write_statistics=False
-        ) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
+    with (
+        FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as raw,
+        pq.ParquetWriter(raw, schema, compression=compression, use_dictionary=words, write_statistics=False) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
     FileSystems.rename([partial], [path])
     return rows

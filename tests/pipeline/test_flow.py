@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.pipeline import PipelineVisitor
+from rich.console import Console
+
 from pipeline import runner
 from pipeline.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import Recipe, RecipeError, load_recipe
-from rich.console import Console
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 
@@ -58,7 +59,8 @@ def recipe_in(folder: pathlib.Path, **changes: object) -> Recipe:
         "sources": [{"name": "topics", "path": "corpus/*"}],
         "ratio": {"max_synthetic_share": 0.2},
         "expectations": {"expectations": [
-            {"expect": "metric_to_be_between", "metric": "synthetic_share.tokens", "bound": "upper", "max": "$max_synthetic_share"}
+            {"expect": "metric_to_be_between", "metric": "synthetic_share.tokens", "bound": "upper",
+             "max": "$max_synthetic_share"}
         ]},
         "output": {"path": "out"},
         **changes,

@@ -81,7 +81,7 @@ def _tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
+def _decode(data, at):  # type: ignore[no-untyped-def]
     """The code point that starts at byte `at` of valid UTF-8, and its length in bytes."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -113,14 +113,14 @@ def _needs_nfkc(data, offsets, composes):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _class_of(point: int, classes: npt.NDArray[np.uint8]) -> int:
+def _class_of(point, classes):  # type: ignore[no-untyped-def]
     if point < _TABLE_SIZE:
         return np.int64(classes[point])
     return _SOLO if point < 0x40000 else _IGNORE
 
 
 @numba.njit(nogil=True, cache=True)
-def _canonicalise(data, offsets, classes, fold):  # type: ignore[no-untyped-def]
+def _canonicalise(data, offsets, classes, fold):  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
     n_docs = len(offsets) - 1
     n_bytes = offsets[n_docs] - offsets[0]
     # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.

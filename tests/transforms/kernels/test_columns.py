@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
+
 from transforms.kernels import columns
 
 hashes = st.lists(st.binary(min_size=16, max_size=16), max_size=20)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
 from transforms.kernels import components
 
 edges = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=60)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy as scipy_entropy
+
 from transforms.kernels import diversity, minhash, text
 
 documents = st.lists(st.lists(st.sampled_from("abcdef"), max_size=20).map(" ".join), max_size=8)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from transforms.kernels import components, lsh, minhash
 
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), max_size=40)

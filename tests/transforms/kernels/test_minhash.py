@@ -6,6 +6,7 @@ import pytest
 from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from transforms.kernels import minhash, text
 
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from transforms.kernels import sampling
 
 shares = st.fractions(0, 1, max_denominator=1000)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from transforms.kernels import text
 
 FOLD = {ord(other): ascii_char for ascii_char, others in text._FOLDED.items() for other in others}

@@ -1,0 +1,132 @@
+"""The command line as a user meets it: what it prints, and its exit codes. Real processes, real files."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+WORDS = "the quick brown fox jumps over the lazy dog and runs back to its den before the rain begins to fall again "
+
+
+def lowbackground(*args: object, cwd: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "data").mkdir()
+    records = [{"id": f"d{n}", "text": f"{n} {n * 7} {WORDS} {n * 13} {n * 17}", "origin": "human", "page": n} for n in range(40)]
+    (tmp_path / "data" / "part.jsonl").write_text("\n".join(json.dumps(record) for record in records))
+    return tmp_path
+
+
+@pytest.fixture
+def recipe(corpus: pathlib.Path) -> pathlib.Path:
+    path = corpus / "recipe.yaml"
+    path.write_text("release: small\nsources:\n  - {name: data, path: data}\noutput: {path: out}\n")
+    return path
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
+    assert lowbackground("init", "data", "-o", "mine.yaml", cwd=corpus).returncode == 0
+    checked = lowbackground("check", "mine.yaml", cwd=corpus)
+    assert checked.returncode == 0, checked.stderr
+    assert "0.80                   0.924" in checked.stdout  # the S-curve
+    assert "max_synthetic_share: 0.3" in checked.stdout
+    ran = lowbackground("run", "mine.yaml", cwd=corpus)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "verdict: passed" in ran.stdout
+    explained = lowbackground("explain", "releases/data-v1", "d1", cwd=corpus)
+    assert explained.returncode == 0
+    assert "input id 'd1'" in explained.stdout
+    assert lowbackground("gate", "releases/data-v1", cwd=corpus).returncode == 0
+    strict = corpus / "suite.yaml"
+    strict.write_text("expectations:\n  - {expect: metric_to_be_between, metric: documents, min: 1000}\n")
+    assert lowbackground("gate", "releases/data-v1", "--suite", "suite.yaml", cwd=corpus).returncode == 1
+    assert "nothing to clean" in lowbackground("clean", "releases", cwd=corpus).stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ratio.max_synthetic_shere=0.1", "unknown key 'ratio.max_synthetic_shere'; did you mean 'max_synthetic_share'?"),
+        ("rato.unit=tokens", "unknown key 'rato'; did you mean 'ratio'?"),
+        ("dedup.bands=none", "dedup.bands"),
+        ("expectations=mixd", "mixd"),
+        ("sources.0.path=nowhere/*.jsonl", "nowhere"),
+        ("sources.0.fields={txt: body}", "did you mean 'text'?"),
+        ("runner.name=DaskRunner", "loses data silently"),
+        ("detector.model=nowhere.bin", "nowhere.bin"),
+        ("release=../elsewhere", "must be letters"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line_and_exit_code_2(recipe: pathlib.Path, change: str, said: str) -> None:
+    result = lowbackground("check", recipe, "--set", change, cwd=recipe.parent)
+    assert result.returncode == 2
+    assert said in one_line(result)
+
+
+def test_a_missing_recipe_and_a_wrong_command_are_exit_code_2(tmp_path: pathlib.Path) -> None:
+    result = lowbackground("run", "nowhere.yaml", cwd=tmp_path)
+    assert (result.returncode, "lowbackground init" in one_line(result)) == (2, True)
+    assert lowbackground("rum", cwd=tmp_path).returncode == 2
+    assert lowbackground("run", cwd=tmp_path).returncode == 2
+
+
+def test_too_many_bad_records_are_exit_code_3(recipe: pathlib.Path) -> None:
+    (recipe.parent / "data" / "bad.jsonl").write_text("not json\n" * 40)
+    result = lowbackground("run", recipe, cwd=recipe.parent)
+    assert result.returncode == 3
+    assert not (recipe.parent / "out" / "small").exists()
+
+
+def test_piped_progress_is_plain_lines(recipe: pathlib.Path) -> None:
+    result = lowbackground("run", recipe, cwd=recipe.parent)
+    assert "survey" in result.stderr
+    assert "\x1b" not in result.stderr + result.stdout
+
+
+def test_a_killed_run_leaves_no_release_and_the_next_one_succeeds(recipe: pathlib.Path) -> None:
+    folder = recipe.parent
+    line = json.dumps({"text": WORDS * 20, "origin": "human"})
+    for part in range(40):
+        (folder / "data" / f"more-{part}.jsonl").write_text("\n".join(line.replace("fox", f"fox{part}x{n}") for n in range(300)))
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--set", "ingest.split_bytes=1000"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list((folder / "out" / ".signals").glob("*.parquet")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert list((folder / "out" / ".signals").glob("*"))
+    assert not (folder / "out" / "small").exists()
+    result = lowbackground("run", recipe, "--set", "ingest.split_bytes=1000", cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (folder / "out" / "small" / "MANIFEST.json").exists()
+    lowbackground("clean", "out", "--signals", cwd=folder)
+    assert {path.name for path in (folder / "out").iterdir()} == {"small"}
+
+
+def test_score_keeps_ids_and_columns(corpus: pathlib.Path) -> None:
+    result = lowbackground("score", "data", "-o", "scores.parquet", "--keep", "page", cwd=corpus)
+    assert result.returncode == 0, result.stderr
+    table = pq.read_table(corpus / "scores.parquet")
+    assert table["id"].to_pylist() == [f"d{n}" for n in range(40)]
+    assert table["page"].to_pylist() == [str(n) for n in range(40)]
+    assert set(table["origin"].to_pylist()) <= {"human", "synthetic", "unknown"}
+    clash = lowbackground("score", "data", "-o", "again.parquet", "--keep", "origin", cwd=corpus)
+    assert (clash.returncode, "has a column of that name" in one_line(clash)) == (2, True)

@@ -1,0 +1,65 @@
+"""Promises about the project as a whole."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from expectations import contracts
+from pipeline.cli import app, detector_app
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_every_column_is_in_the_glossary() -> None:
+    words = set(re.findall(r"`([a-z_0-9]+)`", (ROOT / "docs" / "GLOSSARY.md").read_text()))
+    schemas = [value.schema for value in vars(contracts).values() if isinstance(value, contracts.Contract)]
+    schemas += [contracts.signals(8).schema, contracts.release(()).schema]
+    columns = {name for schema in schemas for name in schema.names}
+    assert columns - words == {"n"} - words
+    assert len(columns) > 30
+
+
+def test_every_command_is_in_the_readme_and_has_help() -> None:
+    readme = (ROOT / "README.md").read_text()
+    names = {(command.name or command.callback.__name__): command.callback for command in app.registered_commands}
+    names |= {f"detector {command.name}": command.callback for command in detector_app.registered_commands}
+    for name, callback in names.items():
+        assert f"lowbackground {name}" in readme, name
+        assert callback.__doc__, name
+
+
+def test_help_is_fast_to_load() -> None:
+    """Neither the engine nor the judge is imported to print a help page."""
+    code = "import sys, pipeline.cli; print({'apache_beam', 'great_expectations', 'pandas'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_the_import_rules_hold() -> None:
+    script = pathlib.Path(sys.executable).with_name("lint-imports")
+    if not script.exists():
+        pytest.skip("import-linter is not installed beside this Python")
+    assert subprocess.run([script], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"pipeline", "transforms", "expectations"}
+    for data in ("transforms/detectors/default/model.bin", "expectations/suites/mixed.yaml", "pipeline/demo_machine.jsonl"):
+        assert data in names
+
+
+def test_nothing_names_a_machine() -> None:
+    """No path of one machine, and no data that only its makers have."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
+        pytest.skip("not a git checkout")
+    wrong = re.compile(rb"(/work/|/root/|\.\./shared)")
+    found = [name for name in tracked if name != "tests/test_architecture.py" and wrong.search((ROOT / name).read_bytes())]
+    assert found == []
