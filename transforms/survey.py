@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.ahead import ahead
+from transforms.ahead import ahead, spread
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, text
 from transforms.kernels.columns import first_half, hash_texts
@@ -69,17 +69,20 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
     """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
     rejected: list[pa.RecordBatch] = []
 
-    def signals() -> Iterator[pa.RecordBatch]:
-        for documents, quarantine in ahead(read_split(split, config.sources[split.source], config.limits)):
+    def documents() -> Iterator[pa.RecordBatch]:
+        for batch, quarantine in ahead(read_split(split, config.sources[split.source], config.limits)):
             if quarantine.num_rows:
                 rejected.append(quarantine)
-            TALLY.add(documents_read=documents.num_rows)
-            if documents.num_rows:
-                yield measure_documents(documents, config, detector, sample_below(split))
+            if batch.num_rows:
+                yield batch
+            TALLY.add(documents_read=batch.num_rows)
         # Before the signals get their name, because a split whose signals are there is never read again.
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
-    config.store.write(split, ahead(signals()), contracts.signals(config.num_perm).schema)
+    def measure(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return measure_documents(batch, config, detector, sample_below(split))
+
+    config.store.write(split, spread(measure, documents()), contracts.signals(config.num_perm).schema)
 
 
 def quarantine_path(store: SignalStore, split: Split) -> str:
