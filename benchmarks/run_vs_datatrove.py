@@ -105,9 +105,13 @@ def main() -> None:
     print(f"first run on 160 documents, kernels compiled if they were not: {first:.1f} s")
     print(f"{'':14}{'seconds':>9}{'documents/s':>13}{'peak MB':>9}{'kept':>10}")
     print(f"{'lowbackground':14}{seconds:9.1f}{documents / seconds:13,.0f}{peak / 1e6:9,.0f}{kept:>10}")
-    print(f"{'datatrove':14}{peer_seconds:9.1f}{documents / peer_seconds:13,.0f}{peer_peak / 1e6:9,.0f}{theirs['kept']:10,}")
+    print(
+        f"{'datatrove':14}{peer_seconds:9.1f}{documents / peer_seconds:13,.0f}{peer_peak / 1e6:9,.0f}{theirs['kept']:10,}"
+    )
     print(f"rate: {peer_seconds / seconds:.1f} x datatrove's")
-    print(f"memory above that of the small run: {(peak - base) / documents:,.0f} bytes a document (base {base / 1e6:,.0f} MB)")
+    print(
+        f"memory above that of the small run: {(peak - base) / documents:,.0f} bytes a document (base {base / 1e6:,.0f} MB)"
+    )
     print(f"datatrove, seconds by stage: {theirs['seconds']}")
 
 

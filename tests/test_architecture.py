@@ -51,7 +51,11 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
         names = wheel.namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"pipeline", "transforms", "expectations"}
-    for data in ("transforms/detectors/default/model.bin", "expectations/suites/mixed.yaml", "pipeline/demo_machine.jsonl"):
+    for data in (
+        "transforms/detectors/default/model.bin",
+        "expectations/suites/mixed.yaml",
+        "pipeline/demo_machine.jsonl",
+    ):
         assert data in names
 
 
@@ -61,5 +65,7 @@ def test_nothing_names_a_machine() -> None:
     if not tracked:
         pytest.skip("not a git checkout")
     wrong = re.compile(rb"(/work/|/root/|\.\./shared)")
-    found = [name for name in tracked if name != "tests/test_architecture.py" and wrong.search((ROOT / name).read_bytes())]
+    found = [
+        name for name in tracked if name != "tests/test_architecture.py" and wrong.search((ROOT / name).read_bytes())
+    ]
     assert found == []

@@ -22,7 +22,10 @@ def lowbackground(*args: object, cwd: pathlib.Path) -> subprocess.CompletedProce
 @pytest.fixture
 def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "data").mkdir()
-    records = [{"id": f"d{n}", "text": f"{n} {n * 7} {WORDS} {n * 13} {n * 17}", "origin": "human", "page": n} for n in range(40)]
+    records = [
+        {"id": f"d{n}", "text": f"{n} {n * 7} {WORDS} {n * 13} {n * 17}", "origin": "human", "page": n}
+        for n in range(40)
+    ]
     (tmp_path / "data" / "part.jsonl").write_text("\n".join(json.dumps(record) for record in records))
     return tmp_path
 
@@ -63,7 +66,10 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("ratio.max_synthetic_shere=0.1", "unknown key 'ratio.max_synthetic_shere'; did you mean 'max_synthetic_share'?"),
+        (
+            "ratio.max_synthetic_shere=0.1",
+            "unknown key 'ratio.max_synthetic_shere'; did you mean 'max_synthetic_share'?",
+        ),
         ("rato.unit=tokens", "unknown key 'rato'; did you mean 'ratio'?"),
         ("dedup.bands=none", "dedup.bands"),
         ("expectations=mixd", "mixd"),
@@ -104,7 +110,9 @@ def test_a_killed_run_leaves_no_release_and_the_next_one_succeeds(recipe: pathli
     folder = recipe.parent
     line = json.dumps({"text": WORDS * 20, "origin": "human"})
     for part in range(40):
-        (folder / "data" / f"more-{part}.jsonl").write_text("\n".join(line.replace("fox", f"fox{part}x{n}") for n in range(300)))
+        (folder / "data" / f"more-{part}.jsonl").write_text(
+            "\n".join(line.replace("fox", f"fox{part}x{n}") for n in range(300))
+        )
     command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--set", "ingest.split_bytes=1000"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
