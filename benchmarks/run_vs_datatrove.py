@@ -21,6 +21,7 @@ import threading
 import time
 
 import psutil
+
 from transforms.detector import BUNDLED
 
 RECIPE = """\

@@ -7,6 +7,7 @@ import sys
 import zipfile
 
 import pytest
+
 from expectations import contracts
 from pipeline.cli import app, detector_app
 

@@ -7,9 +7,10 @@ import pathlib
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
 from pipeline import demo, runner
 from pipeline.recipe import load_recipe
-from rich.console import Console
 
 
 @pytest.fixture(scope="module")
