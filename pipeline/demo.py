@@ -55,14 +55,13 @@ def build_demo(folder: str) -> Planted:
     topics = list(_topics())
     docstrings = _chosen(list(_docstrings()), DOCSTRINGS + UNDECLARED_HUMAN)
     machine: list[Record] = [orjson.loads(line) for line in _machine_lines()]
-    undeclared: list[Record] = [
-        {"id": f"web-{r['id']}", "text": r["text"]} for r in docstrings[DOCSTRINGS:] + machine[-UNDECLARED_MACHINE:]
-    ]
+    held_out = docstrings[DOCSTRINGS:] + machine[-UNDECLARED_MACHINE:]
+    undeclared: list[Record] = [{"id": f"web-{record['id']}", "text": record["text"]} for record in held_out]
     docstrings, machine = docstrings[:DOCSTRINGS], machine[:-UNDECLARED_MACHINE]
     copies = [*_exact(docstrings[:EXACT]), *_near(docstrings[EXACT : EXACT + NEAR])]
     # A machine's edits of human texts: each must lose to its original.
-    edited = [{**_changed(r, "machine"), "generator": "claude"} for r in topics[:CROSS]]
-    blank = [{"id": f"blank-{n}", "text": " \n\t" * (n + 1)} for n in range(BLANK)]
+    edited: list[Record] = [{**_changed(r, "machine"), "generator": "claude"} for r in topics[:CROSS]]
+    blank: list[Record] = [{"id": f"blank-{n}", "text": " \n\t" * (n + 1)} for n in range(BLANK)]
 
     _parquet(corpus / "cpython-topics" / "topics.parquet", topics)
     _jsonl(corpus / "cpython-docstrings" / "docstrings-0.jsonl.gz", docstrings[::2])
