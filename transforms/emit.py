@@ -6,6 +6,7 @@ depend on the splits and the decisions only, so they come out the same whoever d
 
 import dataclasses
 import hashlib
+import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import IO
@@ -19,13 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expectations import contracts
 from expectations.verdict import Verdict
-from transforms.ahead import ahead
+from transforms.ahead import ahead, spread
 from transforms.kernels.columns import hexadecimal
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
 from transforms.record import Recorded
 from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore, open_for_reading
+
+
+AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
 class ShardConfig(BaseModel):
@@ -130,7 +134,7 @@ def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
     """Write a task's documents, starting another shard whenever one is full."""
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
-    for batch in ahead(batch for part in task.parts for batch in released(part, config)):
+    for batch in itertools.chain.from_iterable(spread(lambda part: _released_part(part, config), iter(task.parts))):
         writer = writer or _ShardWriter(task.number, 0, schema, config)
         writer.add(batch)
         TALLY.add(documents_written=batch.num_rows)
@@ -139,6 +143,12 @@ def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
             writer = _ShardWriter(task.number, writer.number + 1, schema, config)
     if writer is not None and (writer.rows or writer.pending):
         yield writer.close()
+
+
+def _released_part(part: Recorded, config: EmitConfig) -> Iterable[pa.RecordBatch]:
+    """All batches of a small split at once, so that several are read at a time; those of a large one as they come."""
+    batches = released(part, config)
+    return list(batches) if part.kept_bytes <= AT_ONCE_BYTES else batches
 
 
 def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
