@@ -125,6 +125,9 @@ class Detector:
         return called
 
 
+_models: dict[bytes, linear.LinearModel] = {}  # by the SHA-256 of their file
+
+
 def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
@@ -139,7 +142,9 @@ def load_detector(path: str | None = None) -> Detector:
     model_path = folder if bare else posixpath.join(folder, "model.bin")
     data = _read(model_path)
     digest = hashlib.sha256(data)
-    file = read_fasttext(data, model_path)
+    model = _models.get(digest.digest())
+    if model is None:  # every stage that needs the detector asks for it again
+        model = _models[digest.digest()] = linear_of(read_fasttext(data, model_path), model_path)
     calibration = None
     if not bare:
         calibration_path = posixpath.join(folder, "calibration.json")
@@ -152,7 +157,7 @@ def load_detector(path: str | None = None) -> Detector:
             )
         digest.update(text)
     name = posixpath.basename(folder.rstrip("/")) if path else "default"
-    return Detector(name, digest.hexdigest(), linear_of(file, model_path), calibration)
+    return Detector(name, digest.hexdigest(), model, calibration)
 
 
 def linear_of(file: FastTextFile, path: str) -> linear.LinearModel:
