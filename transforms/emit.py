@@ -28,7 +28,6 @@ from transforms.record import Recorded
 from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore, open_for_reading
 
-
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
