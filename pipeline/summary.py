@@ -61,8 +61,8 @@ def _hint(result: "Result") -> Iterator[str]:
     tokens = {r["slice"]: r["value"] for r in rows if r["metric"] == "tokens" and r["stage"] == "after"}
     undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
     if undeclared and tokens[""]:
-        yield f"{undeclared / tokens['']:.0%} of the release's tokens are of undeclared origin, and the bound counts what they may"
-        yield "hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in a suite of your own."
+        yield f"{undeclared / tokens['']:.0%} of the release's tokens are of undeclared origin, and the bound counts what they"
+        yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in a suite of your own."
         yield ""
 
 
