@@ -62,7 +62,7 @@ def _hint(result: "Result") -> Iterator[str]:
     undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
     if undeclared and tokens[""]:
         yield f"{undeclared / tokens['']:.0%} of the release's tokens are of undeclared origin, and the bound counts what they"
-        yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in a suite of your own."
+        yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in your own suite."
         yield ""
 
 
