@@ -1,26 +1,27 @@
 """The whole run beside datatrove's, on the same files, in one go.
 
-    python -m benchmarks.run_vs_datatrove CORPUS_DIR --datatrove-python PYTHON [--documents-as-base 160]
+    python -m benchmarks.run_vs_datatrove CORPUS_DIR --datatrove-python PYTHON [--model FOLDER] [--json result.json]
 
 CORPUS_DIR comes from `benchmarks.corpus`. PYTHON is the interpreter of an environment of its own with
 `datatrove[processing,io]` and `fasttext-numpy2-wheel`. Both get the same detector model and two cores. Times are wall clock from
 starting the process to its end; memory is the largest sum of resident sizes over the process tree, sampled every 50 ms (pages
-that processes share count for each of them). Ours runs once before, on a small corpus, to compile its kernels and to
-measure the memory of a run that does nothing much; that run's time is printed too.
+that processes share count for each of them). Ours runs twice before, on a small corpus: to compile its kernels, and to
+measure the memory of a run that does nothing much; the first of these times is printed too. What the rest of the machine did
+meanwhile is printed as CPU seconds: a run beside other work is not a measurement.
 """
 
 import argparse
+import dataclasses
 import gzip
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import psutil
+import pyarrow.dataset as ds
 
 from transforms.detector import BUNDLED
 
@@ -28,6 +29,7 @@ RECIPE = """\
 release: bench
 sources:
   - {{name: bench, path: {path}}}
+detector: {{model: {model}}}
 expectations:
   suite: permissive
   expectations:
@@ -37,39 +39,61 @@ output: {{path: {out}}}
 """
 
 
-def measured(command: list[str], cwd: pathlib.Path) -> tuple[float, int, str]:
-    """Seconds, peak bytes over the process tree, and standard output of a command."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    peak = 0
+@dataclasses.dataclass
+class Measured:
+    """What a command cost: seconds, bytes, CPU seconds of all other processes meanwhile, and what it printed."""
 
-    def watch() -> None:
-        nonlocal peak
+    seconds: float
+    peak: int
+    others: float
+    out: str
+
+
+def busy() -> float:
+    """CPU seconds that the machine has spent so far."""
+    spent = psutil.cpu_times()
+    return spent.user + spent.nice + spent.system
+
+
+def look(process: psutil.Process, cpu: dict[int, float]) -> int:
+    """Resident bytes of a process tree now; notes the CPU seconds of each process. One that has just ended is left out."""
+    total = 0
+    try:
+        tree = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for one in tree:
+        try:
+            total += one.memory_info().rss
+            cpu[one.pid] = sum(one.cpu_times()[:2])
+        except psutil.Error:
+            continue
+    return total
+
+
+def measured(command: list[str], cwd: pathlib.Path, log: pathlib.Path) -> Measured:
+    """Run a command and look at its processes every 50 ms; what it says goes to files, so that no pipe can fill."""
+    out = log.with_suffix(".out")
+    with log.open("w") as errors, out.open("w") as output:
+        before, started, peak = busy(), time.perf_counter(), 0
+        cpu: dict[int, float] = {}
+        process = psutil.Popen(command, cwd=cwd, stdout=output, stderr=errors)
         while process.poll() is None:
-            total = 0
-            try:
-                for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-                    total += one.memory_info().rss
-            except psutil.Error:
-                continue
-            peak = max(peak, total)
+            peak = max(peak, look(process, cpu))
             time.sleep(0.05)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    out, _ = process.communicate()
-    seconds = time.perf_counter() - started
-    watcher.join()
+        seconds = time.perf_counter() - started
     if process.returncode:
-        raise SystemExit(f"{command[0]} failed with exit code {process.returncode}")
-    return seconds, peak, out
+        last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}: {last}")
+    return Measured(seconds, peak, max(0.0, busy() - before - sum(cpu.values())), out.read_text())
 
 
-def ours(corpus: pathlib.Path, work: pathlib.Path, name: str) -> tuple[float, int, str]:
+def ours(corpus: pathlib.Path, work: pathlib.Path, name: str, model: pathlib.Path) -> Measured:
     """Run lowbackground on a corpus, nothing surveyed before."""
     recipe = work / f"{name}.yaml"
-    recipe.write_text(RECIPE.format(path=corpus / "*.jsonl.gz", out=work / name))
-    return measured([sys.executable, "-m", "pipeline.cli", "run", str(recipe)], pathlib.Path.cwd())
+    recipe.write_text(RECIPE.format(path=corpus / "*.jsonl.gz", out=work / name, model=model))
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe)]
+    return measured(command, pathlib.Path.cwd(), work / f"{name}.log")
 
 
 def small(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
@@ -82,38 +106,78 @@ def small(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
         (folder / path.name).write_bytes(gzip.compress(b"".join(lines)))
 
 
+def found(planted: list[dict], kept: set[str]) -> float:  # type: ignore[type-arg]
+    """Share of the planted pairs, 0.8 alike or more, of which not both documents were kept."""
+    pairs = [plant for plant in planted if plant["jaccard"] >= 0.8]
+    return sum(plant["id"] not in kept or plant["of"] not in kept for plant in pairs) / len(pairs)
+
+
+def report(name: str, run: Measured, documents: int, planted: list[dict], kept: set[str]) -> dict[str, object]:  # type: ignore[type-arg]
+    """One row of the table."""
+    return {
+        "name": name,
+        "seconds": round(run.seconds, 1),
+        "documents_per_second": round(documents / run.seconds),
+        "peak_mb": round(run.peak / 1e6),
+        "kept": len(kept),
+        "planted_found": round(found(planted, kept), 4),
+        "other_cpu_seconds": round(run.others, 1),
+    }
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("--datatrove-python", required=True)
+    parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path(BUNDLED), help="folder of a detector")
+    parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     args = parser.parse_args()
-    corpus = args.corpus.resolve()
-    documents = json.loads((corpus / "planted.json").read_text())["documents"]
+    corpus, model = args.corpus.resolve(), args.model.resolve()
+    truth = json.loads((corpus / "planted.json").read_text())
+    documents, planted = truth["documents"], truth["planted"]
     work = pathlib.Path(tempfile.mkdtemp(prefix="lowbackground-bench-"))
     try:
         small(corpus, work / "small", 160)
-        first, _, _ = ours(work / "small", work, "first")
-        _, base, _ = ours(work / "small", work, "base")
-        seconds, peak, out = ours(corpus, work, "ours")
-        peer = pathlib.Path(__file__).with_name("datatrove_peer.py")
-        command = [args.datatrove_python, str(peer), str(corpus), str(work / "peer"), "--model", f"{BUNDLED}/model.bin"]
-        peer_seconds, peer_peak, peer_out = measured(command, work)
+        first = ours(work / "small", work, "first", model)
+        base = ours(work / "small", work, "base", model)
+        run = ours(corpus, work, "ours", model)
+        ids = ds.dataset(work / "ours" / "bench" / "data").to_table(columns=["input_id"])["input_id"].to_pylist()
+        peer = pathlib.Path(__file__).resolve().with_name("datatrove_peer.py")
+        command = [
+            args.datatrove_python,
+            str(peer),
+            str(corpus),
+            str(work / "peer"),
+            "--model",
+            str(model / "model.bin"),
+        ]
+        peer_run = measured(command, work, work / "peer.log")
+        peer_ids = {
+            json.loads(line)["id"]
+            for path in (work / "peer" / "kept").glob("*.jsonl.gz")
+            for line in gzip.decompress(path.read_bytes()).splitlines()
+        }
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    kept = next(line.split()[1] for line in out.splitlines() if line.strip().startswith("kept"))
-    theirs = json.loads(peer_out.splitlines()[-1])
-    print(f"first run on 160 documents, kernels compiled if they were not: {first:.1f} s")
-    print(f"{'':14}{'seconds':>9}{'documents/s':>13}{'peak MB':>9}{'kept':>10}")
-    print(f"{'lowbackground':14}{seconds:9.1f}{documents / seconds:13,.0f}{peak / 1e6:9,.0f}{kept:>10}")
-    print(
-        f"{'datatrove':14}{peer_seconds:9.1f}{documents / peer_seconds:13,.0f}{peer_peak / 1e6:9,.0f}{theirs['kept']:10,}"
-    )
-    print(f"rate: {peer_seconds / seconds:.1f} x datatrove's")
-    print(
-        f"memory above that of the small run: {(peak - base) / documents:,.0f} bytes a document (base {base / 1e6:,.0f} MB)"
-    )
-    print(f"datatrove, seconds by stage: {theirs['seconds']}")
+    rows = [
+        report("lowbackground", run, documents, planted, set(ids)),
+        report("datatrove", peer_run, documents, planted, peer_ids),
+    ]
+    result = {
+        "documents": documents,
+        "rows": rows,
+        "rate_ratio": round(peer_run.seconds / run.seconds, 2),
+        "first_small_run_seconds": round(first.seconds, 1),
+        "base_mb": round(base.peak / 1e6),
+        "bytes_per_document_above_base": round((run.peak - base.peak) / documents),
+        "datatrove_stages": json.loads(peer_run.out.splitlines()[-1])["seconds"],
+    }
+    for column in rows[0]:
+        print(f"{column:22}" + "".join(f"{row[column]!s:>16}" for row in rows))
+    print(*(f"{key}: {value}" for key, value in result.items() if key != "rows"), sep="\n")
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
