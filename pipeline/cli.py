@@ -4,6 +4,7 @@ Exit codes: 0 passed; 1 the gate failed; 2 the recipe or the command line is wro
 broke. A warning alone never fails.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -179,12 +180,21 @@ def detector_train(
 
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace."""
+    code: object = 0
     try:
-        app()  # exits by itself: 2 where the command line is wrong, else with the command's own code
+        app()
+    except SystemExit as done:  # 2 where the command line is wrong, else the command's own code
+        code = done.code
     except Exception as error:
         if os.environ.get("LOWBACKGROUND_TRACE"):
             raise
-        sys.exit(_explained(error))
+        code = _explained(error)
+    with contextlib.suppress(OSError):  # the reader of a pipe may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Not sys.exit: threads that Beam leaves behind may be inside C++ while the interpreter shuts down, and then the process
+    # aborts (seen once in some hundred runs) after all its work is done and published.
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _explained(error: Exception) -> int:
