@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 from expectations.suite import load_suite
 from expectations.verdict import Verdict, judge
 from pipeline.recipe import RecipeError, load_recipe
-from pipeline.runner import exit_code, read_metrics
+from pipeline.runner import exit_code, read_metrics, suite_params
 from transforms.gate import with_rules
 
 
@@ -30,10 +30,6 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
         raise RecipeError(f"{release}: no release there (it has no recipe.yaml)")
     recipe = load_recipe(path, overrides)
     loaded = load_suite(suite, os.getcwd()) if suite else load_suite(recipe.expectations, release)
-    params = {
-        "max_synthetic_share": recipe.ratio.max_synthetic_share,
-        "max_bad_fraction": recipe.ingest.max_bad_fraction,
-    }
     metrics = pa.Table.from_batches([read_metrics(release)])
-    verdict = judge(metrics, with_rules(loaded, recipe.ratio.on_shortage == "fail"), params)
+    verdict = judge(metrics, with_rules(loaded, recipe.ratio.on_shortage == "fail"), suite_params(recipe))
     return verdict, exit_code(verdict)

@@ -69,10 +69,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
       InputError, SuiteError, DetectorError: the recipe does not fit the world.
     """
     suite = with_rules(load_suite(recipe.expectations, base_dir), recipe.ratio.on_shortage == "fail")
-    params = {
-        "max_synthetic_share": recipe.ratio.max_synthetic_share,
-        "max_bad_fraction": recipe.ingest.max_bad_fraction,
-    }
+    params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
@@ -88,6 +85,14 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.output.path, recipe.release, staging, resolved(recipe), about, splits, store
     )  # fmt: skip
     return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, Reference.of(detector), publication)
+
+
+def suite_params(recipe: Recipe) -> dict[str, float]:
+    """The numbers of a recipe that a suite may name as `$parameter`."""
+    return {
+        "max_synthetic_share": recipe.ratio.max_synthetic_share,
+        "max_bad_fraction": recipe.ingest.max_bad_fraction,
+    }
 
 
 def resolved(recipe: Recipe) -> str:
