@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import pydantic
 
-from expectations import contracts, wording
+from expectations import apart, contracts, wording
 from expectations.suite import Expectation, Suite
 
 SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics table has them all
@@ -122,9 +122,7 @@ def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | 
     contracts.METRICS.check(metrics)
     params = dict(params or {})
     resolved = suite.resolve(params)
-    from expectations import gx  # late: it is slow to import, and reading a verdict must not need it
-
-    results = gx.validate(metrics.to_pandas(), resolved)
+    results = apart.validate(metrics, resolved)
     outcomes = tuple(
         _outcome(item, written, result)
         for item, written, result in zip(resolved.expectations, suite.expectations, results, strict=True)

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from expectations import apart
+
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
 app = typer.Typer(
@@ -40,6 +42,7 @@ def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
 ) -> None:
     """Build a small real corpus and run the whole flow on it."""
+    apart.start()
     from pipeline import demo as demo_corpus
     from pipeline.recipe import load_recipe
     from pipeline.summary import planted
@@ -82,6 +85,7 @@ def run(
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
 ) -> None:
     """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
+    apart.start()  # first of all: its import is over before there is work for every core
     from pipeline.recipe import load_recipe
 
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
@@ -111,6 +115,7 @@ def gate(
     overrides: Overrides = None,
 ) -> None:
     """Judge a release again, on its metrics, without the corpus."""
+    apart.start()
     from pipeline.regate import judge_again
     from pipeline.summary import verdict_lines
 
@@ -189,6 +194,7 @@ def main() -> None:
         if os.environ.get("LOWBACKGROUND_TRACE"):
             raise
         code = _explained(error)
+    apart.stop()  # nobody asked it if the command went wrong
     with contextlib.suppress(OSError):  # the reader of a pipe may be gone
         sys.stdout.flush()
         sys.stderr.flush()
@@ -219,7 +225,7 @@ def _exit_code_of(error: Exception) -> int | None:
 
     if isinstance(error, RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError):
         return 2
-    return 4 if isinstance(error, RunError) else None
+    return 4 if isinstance(error, RunError | apart.EngineError) else None
 
 
 if __name__ == "__main__":

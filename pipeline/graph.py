@@ -47,7 +47,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     surveyed   = tasks | "Survey" >> Survey(job.survey)                                  # the text is read here
     labels     = surveyed | "FindClusters" >> FindClusters(recipe.dedup, store, splits)
     candidates = surveyed | "Attribute" >> Attribute(store, model)
-    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, labels)
+    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, splits, labels)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
 
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents

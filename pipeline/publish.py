@@ -27,6 +27,7 @@ from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
 
 MANIFEST = "MANIFEST.json"
+SUITE = "suite.yaml"
 SHOWN_QUARANTINE = 20
 
 
@@ -38,7 +39,7 @@ class Publication:
       output: folder of releases.
       release: its name.
       staging: this attempt's own folder.
-      recipe: the resolved recipe as YAML.
+      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
       about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
     """
 
@@ -46,6 +47,7 @@ class Publication:
     release: str
     staging: str
     recipe: str
+    suite: str
     about: str
     splits: tuple[Split, ...]
     store: SignalStore
@@ -103,6 +105,7 @@ def publish(
         _write(folder, "metrics.parquet", _parquet(metrics)),
         _write(folder, "verdict.json", verdict.to_json().encode()),
         _write(folder, "recipe.yaml", publication.recipe.encode()),
+        _write(folder, SUITE, publication.suite.encode()),
     ]
     report = report_input(publication, verdict, metrics, entries)
     entries.append(_write(folder, "report/index.html", render(report).encode()))
@@ -224,6 +227,7 @@ WHAT = {
     "metrics.parquet": "every number, in long form",
     "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
     "recipe.yaml": "the recipe as it was run, defaults written out",
+    SUITE: "the suite it was judged by",
     "report/index.html": "this page",
     "README.md": "dataset card",
     MANIFEST: "checksums of all files, versions, inputs; written last",

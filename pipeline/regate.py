@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations.suite import load_suite
 from expectations.verdict import Verdict, judge
+from pipeline.publish import SUITE
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.runner import exit_code, read_metrics, suite_params
 from transforms.gate import with_rules
@@ -19,7 +20,7 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
 
     Args:
       release: folder of a release or a rejection.
-      suite: a preset or a YAML file; None: the one in the release's recipe.
+      suite: a preset or a YAML file, from the current folder; None: the one that the release was judged by.
       overrides: changes to the release's recipe, such as `ratio.max_synthetic_share=0.1`.
 
     Raises:
@@ -29,7 +30,7 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
     if not FileSystems.exists(path):
         raise RecipeError(f"{release}: no release there (it has no recipe.yaml)")
     recipe = load_recipe(path, overrides)
-    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(recipe.expectations, release)
+    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
     metrics = pa.Table.from_batches([read_metrics(release)])
     verdict = judge(metrics, with_rules(loaded, recipe.ratio.on_shortage == "fail"), suite_params(recipe))
     return verdict, exit_code(verdict)

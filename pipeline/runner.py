@@ -7,7 +7,6 @@ import logging
 import os
 import posixpath
 import sys
-import threading
 import unicodedata
 import uuid
 import warnings
@@ -30,6 +29,7 @@ from pipeline.graph import Job, build
 from pipeline.progress import shown
 from pipeline.publish import MANIFEST, Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
+from transforms.ahead import THREADS
 from transforms.balance import Reference
 from transforms.detector import load_detector
 from transforms.emit import EmitConfig
@@ -68,7 +68,8 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     Raises:
       InputError, SuiteError, DetectorError: the recipe does not fit the world.
     """
-    suite = with_rules(load_suite(recipe.expectations, base_dir), recipe.ratio.on_shortage == "fail")
+    own = load_suite(recipe.expectations, base_dir)
+    suite = with_rules(own, recipe.ratio.on_shortage == "fail")
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
@@ -76,13 +77,19 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     store = _store(recipe, detector.sha256)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
-        recipe.sources, recipe.ingest.limits, store, recipe.detector.model, recipe.dedup.ngram, recipe.dedup.num_perm
+        recipe.sources,
+        recipe.ingest.limits,
+        store,
+        recipe.detector.model,
+        recipe.dedup.ngram,
+        recipe.dedup.num_perm,
+        few_splits=len(splits) < THREADS,
     )
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     emit = EmitConfig(recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, metadata)
     about = _about(recipe, splits, detector.sha256, suite)
     publication = Publication(
-        recipe.output.path, recipe.release, staging, resolved(recipe), about, splits, store
+        recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store
     )  # fmt: skip
     return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, Reference.of(detector), publication)
 
@@ -95,9 +102,9 @@ def suite_params(recipe: Recipe) -> dict[str, float]:
     }
 
 
-def resolved(recipe: Recipe) -> str:
-    """The recipe as YAML with every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def resolved(what: Recipe | Suite) -> str:
+    """A recipe or a suite as YAML with every default written out."""
+    return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _store(recipe: Recipe, detector_sha256: str) -> SignalStore:
@@ -151,12 +158,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
-            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
-            build(pipeline, job)
             if recipe.runner.name in LOCAL:
                 _give_memory_back()
-                # Slow to import, and not needed before the verdict.
-                threading.Thread(target=__import__, args=("great_expectations",), daemon=True).start()
+            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+            build(pipeline, job)
             pipeline.run().wait_until_finish()
     except Exception as error:
         clear(job.publication.staging)

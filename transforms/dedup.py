@@ -28,7 +28,10 @@ from transforms.memory import give_back
 from transforms.sources import Source, Split
 from transforms.store import SignalStore
 
-PARTITIONS = 64
+
+def partitions(splits: int) -> int:
+    """How many parts a shuffle by hash has: as many as there are splits, within limits, so that a part stays small."""
+    return min(1024, max(16, splits))
 
 
 class DedupConfig(BaseModel):
@@ -76,7 +79,8 @@ class FindClusters(beam.PTransform):
         seen = surveyed | "SeenKeys" >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config)))
         return (
             surveyed
-            | "Bands" >> beam.ParDo(_Bands(config, self.store), beam.pvalue.AsSingleton(seen))
+            | "Bands"
+            >> beam.ParDo(_Bands(config, self.store, partitions(len(self.splits))), beam.pvalue.AsSingleton(seen))
             | "ByPartition" >> beam.GroupByKey()
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> beam.GroupByKey()
@@ -121,11 +125,12 @@ class SeenFn(beam.CombineFn):
 
 
 class _Bands(beam.DoFn):
-    def __init__(self, config: DedupConfig, store: SignalStore) -> None:
-        self.config, self.store = config, store
+    def __init__(self, config: DedupConfig, store: SignalStore, parts: int) -> None:
+        self.config, self.store, self.parts = config, store, parts
 
     def process(self, split: Split, twice: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        bands = band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        yield from split_by(partition(bands["key"].to_numpy(), self.parts), bands)
         give_back()
 
 
@@ -142,17 +147,14 @@ def distinct_keys(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, n
     return rows, content[rows], lsh.band_keys(signature[rows], config.bands, config.rows)
 
 
-def band_batches(
-    signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray
-) -> list[tuple[int, pa.RecordBatch]]:
-    """SIGNALS of one split -> (partition, BAND) for the keys that may be shared with another content."""
+def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray) -> pa.RecordBatch:
+    """SIGNALS of one split -> BAND for the keys that may be shared with another content."""
     rows, content, keys = distinct_keys(signals, config)
     shared = lsh.maybe_shared(twice, keys.ravel())
     key = keys.ravel()[shared]
     each = np.repeat(np.arange(len(rows)), config.bands)[shared]
     columns = [key, content[each], np.full(len(key), split, np.int32), rows[each].astype(np.int32)]
-    bands = pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
-    return split_by(partition(key, PARTITIONS), bands)
+    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
 
 
 class _CandidatePairs(beam.DoFn):
@@ -251,6 +253,7 @@ class ChooseSurvivors(beam.PTransform):
     """CANDIDATE + labels -> DECISION: one document of each cluster is kept, empty texts are dropped."""
 
     sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
     labels: beam.PCollection[pa.RecordBatch]
 
     def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
@@ -258,17 +261,20 @@ class ChooseSurvivors(beam.PTransform):
         rank = tuple((source.protected, source.trust) for source in self.sources)
         return (
             candidates
-            | "Label" >> beam.ParDo(_Label(), beam.pvalue.AsSingleton(self.labels))
+            | "Label" >> beam.ParDo(_Label(partitions(len(self.splits))), beam.pvalue.AsSingleton(self.labels))
             | "ByCluster" >> beam.GroupByKey()
             | "Survivors" >> beam.ParDo(_Survivors(rank))
         )
 
 
 class _Label(beam.DoFn):
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+
     def process(self, batch: pa.RecordBatch, labels: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         forest = (labels["content"].to_numpy(), labels["cluster"].to_numpy())
         cluster = components.label(first_half(batch["content_hash"]), forest)
-        yield from split_by(partition(cluster, PARTITIONS), batch.append_column("cluster", pa.array(cluster)))
+        yield from split_by(partition(cluster, self.parts), batch.append_column("cluster", pa.array(cluster)))
 
 
 class _Survivors(beam.DoFn):

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.ahead import Beside
 from transforms.balance import Cut
 from transforms.detector import load_detector
 from transforms.memory import give_back
@@ -15,7 +16,7 @@ from transforms.metrics import metrics_table
 from transforms.readers import FILE_REASONS
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading
-from transforms.survey import quarantine_path, sample_below
+from transforms.survey import quarantine_path
 from transforms.tally import NEEDED, Tally, compact, merge, tally_split
 
 
@@ -42,21 +43,22 @@ class Measure(beam.PTransform):
         )
 
 
-class _TallySplit(beam.DoFn):
+@beam.typehints.with_output_types(Tally)
+class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
     def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
         self.store, self.splits = store, splits
 
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Tally]:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Tally:
         number, batches = group
         split = self.splits[number]
         decisions = in_order(batches)
-        tally = tally_split(decisions, self.store.read(split, NEEDED), int(sample_below(split)))
+        tally = tally_split(decisions, self.store.read(split, NEEDED))
         with open_for_reading(quarantine_path(self.store, split)) as source:
             bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
         for row in bad:
             tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
-        yield tally
         give_back()
+        return tally
 
 
 def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
@@ -88,7 +90,7 @@ class TallyFn(beam.CombineFn):
 
     def compact(self, total: Tally) -> Tally:
         """In less space."""
-        return compact(total)
+        return compact(total, tightly=True)
 
     def extract_output(self, total: Tally) -> Tally:
         """As it is."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.ahead import Beside
 from transforms.kernels.columns import hexadecimal
 from transforms.measure import in_order
 from transforms.sources import Source, Split
@@ -49,14 +50,15 @@ class Record(beam.PTransform):
         )
 
 
-class _WriteLedger(beam.DoFn):
+@beam.typehints.with_output_types(Recorded)
+class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
     def __init__(
         self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, staging: str
     ) -> None:
         self.names = tuple(source.name for source in sources)
         self.splits, self.store, self.staging = splits, store, staging
 
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Recorded]:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Recorded:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
         places = self.store.read(split, ["id", "file", "row"])
@@ -64,7 +66,7 @@ class _WriteLedger(beam.DoFn):
         write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        yield Recorded(number, path, len(kept), int(kept.sum()), kept_bytes)
+        return Recorded(number, path, len(kept), int(kept.sum()), kept_bytes)
 
 
 def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...]) -> pa.RecordBatch:

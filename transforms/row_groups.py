@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from transforms import documents
 from transforms.rows import Job, Pair, bytes_as_text, finish, missing_text, no_documents
-from transforms.streams import READ_BYTES, DamageError, is_arrows, one_line, open_stored
+from transforms.streams import READ_BYTES, DamageError, is_decoders, one_line, open_stored
 
 _HELD_BYTES = 128 << 20  # row groups up to this size are decoded once, larger ones twice
 _MAGIC = b"PAR1"
@@ -33,7 +33,7 @@ def read_parquet(job: Job) -> Iterator[Pair]:
             try:
                 batches = _row_group(job, file, group, columns)
             except Exception as error:
-                if not is_arrows(error):
+                if not is_decoders(error):
                     raise
                 detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
                 yield no_documents(job), [job.bad(row, "corrupt_file", detail)]
@@ -58,7 +58,7 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
         )
         file.schema_arrow.names  # noqa: B018  a name that is not UTF-8 fails here
     except Exception as error:
-        if not is_arrows(error):
+        if not is_decoders(error):
             raise
         raw.seek(0)
         if raw.read(4) == _MAGIC:

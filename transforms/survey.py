@@ -14,22 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.ahead import ahead, spread
+from transforms.ahead import Beside, ahead
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, text
 from transforms.kernels.columns import first_half, hash_texts
-from transforms.memory import give_back
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, write_parquet
 
-HEADS_PER_SPLIT = 4 << 20  # bytes of input per split from which heads are sampled
-
 
 @dataclasses.dataclass(frozen=True)
 class SurveyConfig:
-    """All that the survey needs to know. Its signals depend on nothing else."""
+    """All that the survey needs to know. Its signals depend on nothing else, and not on `few_splits`."""
 
     sources: tuple[Source, ...]
     limits: ReadLimits
@@ -37,6 +34,7 @@ class SurveyConfig:
     detector: str | None  # folder or file; None: the bundled one
     ngram: int
     num_perm: int
+    few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
 @dataclasses.dataclass(eq=False)
@@ -50,19 +48,19 @@ class Survey(beam.PTransform):
         return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config))
 
 
-class _SurveySplit(beam.DoFn):
+@beam.typehints.with_output_types(Split)
+class _SurveySplit(Beside[Split, Split]):
     def __init__(self, config: SurveyConfig) -> None:
         self.config = config
 
     def setup(self) -> None:
         self.detector = load_detector(self.config.detector)
 
-    def process(self, split: Split) -> Iterator[Split]:
+    def work(self, split: Split) -> Split:
         if not self.config.store.has(split):
             survey_split(split, self.config, self.detector)
-            give_back()
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
-        yield split
+        return split
 
 
 def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None:
@@ -70,7 +68,8 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
     rejected: list[pa.RecordBatch] = []
 
     def documents() -> Iterator[pa.RecordBatch]:
-        for batch, quarantine in ahead(read_split(split, config.sources[split.source], config.limits)):
+        read = read_split(split, config.sources[split.source], config.limits)
+        for batch, quarantine in ahead(read) if config.few_splits else read:
             if quarantine.num_rows:
                 rejected.append(quarantine)
             if batch.num_rows:
@@ -79,10 +78,9 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
         # Before the signals get their name, because a split whose signals are there is never read again.
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
-    def measure(batch: pa.RecordBatch) -> pa.RecordBatch:
-        return measure_documents(batch, config, detector, sample_below(split))
-
-    config.store.write(split, spread(measure, documents()), contracts.signals(config.num_perm).schema)
+    sample = Sample()
+    signals = (measure_documents(batch, config, detector, sample) for batch in documents())
+    config.store.write(split, signals, contracts.signals(config.num_perm).schema)
 
 
 def quarantine_path(store: SignalStore, split: Split) -> str:
@@ -90,14 +88,20 @@ def quarantine_path(store: SignalStore, split: Split) -> str:
     return store.path(split).removesuffix(".parquet") + ".quarantine.parquet"
 
 
-def sample_below(split: Split) -> np.uint64:
-    """Documents whose sample key is below this keep their head; a power of two, smaller for larger splits."""
-    halvings = max(0, int(split.n_bytes // HEADS_PER_SPLIT).bit_length() - 1)
-    return np.uint64((2**64 - 1) >> halvings)
+class Sample:
+    """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
+
+    def __init__(self) -> None:
+        self.smallest = np.zeros(0, np.uint64)
+
+    def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
+        self.smallest = np.unique(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
+        return keys < diversity.sample_below(self.smallest)
 
 
 def measure_documents(
-    documents: pa.RecordBatch, config: SurveyConfig, detector: Detector, below: np.uint64
+    documents: pa.RecordBatch, config: SurveyConfig, detector: Detector, sample: Sample
 ) -> pa.RecordBatch:
     """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch."""
     canonical, tokens = text.canonicalise(documents["text"])
@@ -107,7 +111,7 @@ def measure_documents(
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
     score = detector.score(tokens, n_tokens)
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
-    sampled = pa.array(diversity.sample_keys(first_half(content_hash)) < below)
+    sampled = pa.array(sample.mask(diversity.sample_keys(first_half(content_hash))))
     heads = pc.if_else(sampled, pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
     return contracts.signals(config.num_perm).batch(
         {

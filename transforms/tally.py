@@ -73,10 +73,12 @@ def merge(tallies: list[Tally]) -> Tally:
     return compact(total)
 
 
-def compact(tally: Tally) -> Tally:
-    """The same counts in less space: parts are merged when the tail outgrows the head, heads cut to the sample."""
+def compact(tally: Tally, tightly: bool = False) -> Tally:
+    """The same counts in less space: heads cut to the sample, parts merged when the tail outgrows the head, or all."""
     for parts in (*tally.ngrams.values(), tally.lengths, tally.clusters):
-        if len(parts) > 1 and (len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)):
+        if len(parts) > 1 and (
+            tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
+        ):
             parts[:] = [diversity.merge(parts)]
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
@@ -84,15 +86,14 @@ def compact(tally: Tally) -> Tally:
     return tally
 
 
-def tally_split(decisions: pa.RecordBatch, signals: pa.Table, sample_below: int) -> Tally:
+def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     """Count one split.
 
     Args:
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED` of the split's signals, in the same order.
-      sample_below: documents with sample keys below this have their head in the signals.
     """
-    tally = Tally(sample_below=sample_below)
+    tally = Tally()
     columns = {name: signals[name].combine_chunks() for name in NEEDED}
     _count_groups(tally, decisions, columns)
     kept = decisions["kept"].to_numpy(zero_copy_only=False)
@@ -109,7 +110,9 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table, sample_below: int)
     dropped_earlier = np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
     tally.clusters = [diversity.count(size[~dropped_earlier & (size > 1)].astype(np.uint32))]
     keys = diversity.sample_keys(first_half(columns["content_hash"]))
-    sampled = np.flatnonzero(kept & (keys < np.uint64(sample_below)))
+    below = diversity.sample_below(keys)
+    tally.sample_below = int(below)
+    sampled = np.flatnonzero(kept & (keys < below))
     smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
     heads = columns["head"].take(pa.array(smallest)).to_pylist()
     tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))

@@ -63,6 +63,19 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
     assert "nothing to clean" in lowbackground("clean", "releases", cwd=corpus).stdout
 
 
+def test_a_release_is_judged_again_by_its_own_suite_wherever_it_stands(recipe: pathlib.Path) -> None:
+    """Its suite was a file beside the recipe, which nobody needs any more."""
+    folder = recipe.parent
+    (folder / "mine.yaml").write_text("expectations:\n  - {expect: metric_to_be_between, metric: documents, min: 2}\n")
+    ran = lowbackground("run", recipe, "--set", "expectations=mine.yaml", cwd=folder)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (folder / "mine.yaml").unlink()
+    (folder / "out" / "small").rename(folder / "moved")
+    again = lowbackground("gate", "moved", cwd=folder)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "at least 2 is asked for" in again.stdout
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

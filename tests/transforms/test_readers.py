@@ -362,6 +362,33 @@ def test_a_cut_file_gives_all_whole_lines_before_the_cut(tmp_path, extension, lo
     assert read(path, ReadLimits(batch_bytes=5000)) == (rows, bad)
 
 
+@pytest.mark.parametrize("tail", [b"\0" * 100, b"garbage", b"\x1f\x8b"], ids=["zeros", "garbage", "half a header"])
+def test_what_follows_a_gzip_file_costs_none_of_its_documents(tmp_path, tail):
+    """Padding with zeros is allowed (gzip's manual, "Tapes"); anything else is damage behind the last document."""
+    records = noise(30)
+    path = jsonl(tmp_path, *records, name="a.jsonl.gz", compress=lambda data: gzip.compress(data) + tail)
+    rows, bad = read(path)
+    assert texts(rows) == texts(records)
+    assert reasons(bad) in ([], [(30, "corrupt_file")], [(30, "truncated_file")])
+    assert (bad == []) == (not tail.strip(b"\0"))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9, "checksum"])
+def test_a_flipped_bit_of_a_gzip_file_loses_what_is_behind_it_only(tmp_path, place):
+    records = noise(4000)
+    path = jsonl(tmp_path, *records, name="a.jsonl.gz", compress=gzip.compress)
+    data = bytearray(path.read_bytes())
+    at = len(data) - 8 if place == "checksum" else int(place * len(data))
+    data[at] ^= 0b1000
+    path.write_bytes(data)
+    rows, bad = read(path)
+    assert len(bad) >= 1
+    assert bad[-1]["reason"] in ("corrupt_file", "truncated_file", "bad_json")
+    sure = 0 if place == "checksum" else int(at / len(data) * len(records)) - 3000
+    assert texts(rows)[: max(0, sure)] == texts(records)[: max(0, sure)]
+    assert read(path, ReadLimits(batch_bytes=5000)) == (rows, bad)
+
+
 @pytest.mark.parametrize("extension", COMPRESS)
 def test_what_is_not_compressed_at_all_is_corrupt(tmp_path, extension):
     rows, bad = read(jsonl(tmp_path, {"text": "a"}, name=f"a.jsonl.{extension}"))

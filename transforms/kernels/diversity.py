@@ -23,6 +23,7 @@ RATES = (1, 16, 32)  # one type in so many is counted, by order
 HEAD_CHARS = 1000
 _SLOTS = 1024  # a power of two, more than three times the window
 SAMPLE_DOCUMENTS = 512
+SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of them will be dropped
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
 
 
@@ -137,3 +138,9 @@ def quantiles(lengths: npt.NDArray[np.int64], documents: npt.NDArray[np.int64], 
     order = np.argsort(lengths)
     cumulative = np.cumsum(documents[order])
     return [float(lengths[order][np.searchsorted(cumulative, x * cumulative[-1])]) for x in q]
+
+
+def sample_below(keys: npt.NDArray[np.uint64]) -> np.uint64:
+    """The bound under which lie the `SAMPLE_PER_SPLIT` smallest keys, or all of them if there are no more."""
+    smallest = np.unique(keys)
+    return smallest[SAMPLE_PER_SPLIT] if len(smallest) > SAMPLE_PER_SPLIT else np.uint64(2**64 - 1)
