@@ -70,6 +70,7 @@ DOCUMENT = _contract(
     _required("text", pa.large_string()),
     pa.field("created", WHEN),  # null: unknown
     pa.field("language", pa.string()),
+    pa.field("url", pa.string()),
     _required("declared_origin", pa.int8()),  # index into ORIGINS; unknown where nothing is declared
     pa.field("generator", pa.string()),
 )
@@ -96,6 +97,7 @@ def signals(num_perm: int) -> Contract:
         _required("row", pa.int64()),
         _required("content_hash", HASH),  # of the canonical text
         _required("signature", pa.binary(4 * num_perm)),  # uint32[num_perm], little-endian
+        pa.field("url_hash", pa.uint64()),  # of its address without scheme, "www." and fragment; null: it has none
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
@@ -112,14 +114,21 @@ def signals(num_perm: int) -> Contract:
     )
 
 
+def signed(num_perm: int) -> Contract:
+    """What a release keeps of its documents so that later runs can compare theirs with them, in its `signatures/`."""
+    return Contract("SIGNED", pa.schema([signals(num_perm).schema.field(name) for name in SIGNED]))
+
+
+SIGNED = ("doc_id", "content_hash", "url_hash", "n_shingles", "signature")
+
 # What crosses the shuffle to the survivors: one row per document, no text, no signature, no sketches.
 CANDIDATE = _contract(
     "CANDIDATE",
     _required("doc_id", HASH),
     _required("split", pa.int32()),
     _required("ordinal", pa.int32()),  # its row in the split's signals
-    _required("source", pa.int16()),  # its number in the recipe
-    _required("content_hash", HASH),
+    _required("source", pa.int16()),  # its number in the recipe; -1: an earlier release
+    _required("content", pa.uint64()),  # first half of the content hash
     _required("n_tokens", pa.int32()),
     _required("n_bytes", pa.int32()),
     pa.field("created", WHEN),
@@ -139,9 +148,12 @@ DECISION = _contract(
     _required("kept", pa.bool_()),
     _required("stage", pa.int8()),  # index into STAGES; 0 where kept
     _required("reason", pa.int8()),  # index into REASONS; 0 where kept
-    _required("cluster", pa.uint64()),  # smallest first half of a content hash among its members
+    _required("cluster", pa.uint64()),  # first half of the survivor's content hash
     _required("cluster_size", pa.int32()),
+    _required("cluster_origins", pa.int8()),  # 1: it has a human member, 2: a synthetic one, 3: both
     _required("survivor_id", HASH),
+    pa.field("similarity", pa.float32()),  # Jaccard, to the survivor, of a document that duplicates it; else null
+    pa.field("earlier_id", pa.binary()),  # a document of an earlier release that it duplicates
     _required("copies", pa.int32()),
     _required("n_tokens", pa.int32()),
     _required("n_bytes", pa.int32()),
@@ -150,7 +162,16 @@ DECISION = _contract(
     pa.field("p_synthetic", pa.float32()),
 )
 STAGES = ("", "ingest", "dedup", "balance")
-REASONS = ("", "empty_text", "exact_duplicate", "near_duplicate", "over_synthetic_share")
+REASONS = (
+    "",
+    "empty_text",
+    "exact_duplicate",
+    "near_duplicate",
+    "over_synthetic_share",
+    "same_url",
+    "in_earlier_release",
+)
+DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
 
 # One row per input document: kept or not, where, why, and which document stands for it.
 LEDGER = _contract(
@@ -166,6 +187,8 @@ LEDGER = _contract(
     _required("cluster_id", pa.string()),
     _required("cluster_size", pa.int32()),
     _required("survivor_id", pa.string()),
+    pa.field("similarity", pa.float32()),  # Jaccard, to the survivor; null for a document that duplicates none
+    pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates
     _required("copies", pa.int32()),
     _required("n_tokens", pa.int32()),
     _required("origin", pa.string()),
@@ -191,6 +214,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         pa.field("generator", pa.string()),
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
+        pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
         *(pa.field(name, pa.string()) for name in keep),
     )
 

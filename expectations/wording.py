@@ -29,6 +29,17 @@ MEASURES = {
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
+    "duplicates.removed_fraction": Measure("Share of documents dropped as duplicates", "share"),
+    "duplicates.similarity_q01": Measure(
+        "Similarity to the survivor that 1% of the near duplicates stay under", "number"
+    ),
+    "duplicates.similarity_q05": Measure(
+        "Similarity to the survivor that 5% of the near duplicates stay under", "number"
+    ),
+    "duplicates.similarity_q50": Measure("Median similarity of near duplicates to the survivor", "number"),
+    "duplicates.by_similarity": Measure("Number of near duplicates", "count"),
+    "duplicates.cross_origin": Measure("Number of clusters with human and synthetic members", "count"),
+    "duplicates.cross_origin_lost": Measure("Number of such clusters whose survivor is not human", "count"),
     "duplicates.clusters": Measure("Number of duplicate clusters", "count"),
     "ratio.dropped": Measure("Synthetic text dropped for the ratio", "count"),
     "ratio.missing": Measure("Real text missing for all synthetic text", "count"),
@@ -62,6 +73,7 @@ SLICE_KINDS = {
     "reason": "reason",
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "cluster_size": "cluster size",
+    "similarity": "similarity",  # "0.80-0.85", to the survivor
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
 }
@@ -70,6 +82,8 @@ REASONS = {
     "exact_duplicate": "Exact duplicate",
     "near_duplicate": "Near duplicate",
     "over_synthetic_share": "Over the synthetic limit",
+    "same_url": "Same address",
+    "in_earlier_release": "In an earlier release",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 

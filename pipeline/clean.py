@@ -5,9 +5,10 @@ import re
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.publish import MANIFEST, clear
+from pipeline.publish import clear
 from pipeline.recipe import RecipeError
 from pipeline.runner import STAGING, STORE
+from transforms.earlier import MANIFEST
 
 _OURS = re.compile(r"/([^/]+)/(data/train-\d{5}-of-\d{5}|ledger/ledger-\d{5}-of-\d{5})\.parquet$")
 

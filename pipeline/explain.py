@@ -18,6 +18,8 @@ SENTENCES = {
     "empty_text": "dropped: nothing is left of its text but white space and invisible characters",
     "exact_duplicate": "dropped: the same text, but for case, spacing and punctuation marks' style, is kept elsewhere",
     "near_duplicate": "dropped: a text that shares most of its shingles is kept instead",
+    "same_url": "dropped: a document with the same address is kept instead",
+    "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
 }
 

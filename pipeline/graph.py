@@ -13,7 +13,7 @@ from pipeline.recipe import Recipe
 from transforms import coders as coders  # registers the coder of batches
 from transforms.attribute import Attribute
 from transforms.balance import Balance, Reference
-from transforms.dedup import ChooseSurvivors, FindClusters
+from transforms.dedup import FindClusters
 from transforms.emit import Emit, EmitConfig
 from transforms.gate import Gate
 from transforms.kernels.columns import split_by
@@ -21,6 +21,7 @@ from transforms.measure import Measure
 from transforms.record import Record
 from transforms.sources import Split
 from transforms.survey import Survey, SurveyConfig
+from transforms.survivors import ChooseSurvivors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Job:
     suite: Suite
     params: tuple[tuple[str, float], ...]
     splits: tuple[Split, ...]
+    earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
     survey: SurveyConfig
     emit: EmitConfig
     reference: Reference | None
@@ -40,14 +42,16 @@ class Job:
 def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     """Put the flow on a pipeline. The one element that comes out is the path of what was published."""
     recipe, splits, store = job.recipe, job.splits, job.survey.store
-    sources, model = recipe.sources, recipe.detector.model
+    sources, model, limits = recipe.sources, recipe.detector.model, recipe.ingest.limits
+    all_splits = splits + job.earlier
 
     # fmt: off
     tasks      = root | "Splits" >> beam.Create(splits).with_output_types(Split) | "Spread" >> beam.Reshuffle()
     surveyed   = tasks | "Survey" >> Survey(job.survey)                                  # the text is read here
-    labels     = surveyed | "FindClusters" >> FindClusters(recipe.dedup, store, splits)
-    candidates = surveyed | "Attribute" >> Attribute(store, model)
-    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(sources, splits, labels)
+    compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
+    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
+    candidates = compared | "Attribute" >> Attribute(store, model)
+    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, sources, all_splits, store, limits, labels)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
 
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents

@@ -20,13 +20,14 @@ from apache_beam.io.filesystems import FileSystems
 from expectations.report import render
 from expectations.verdict import Verdict
 from pipeline.card import card
-from transforms.emit import Shard
+from transforms.earlier import FOLDER as SIGNATURES
+from transforms.earlier import MANIFEST
+from transforms.emit import DATA, Shard
 from transforms.record import Recorded
 from transforms.sources import Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
 
-MANIFEST = "MANIFEST.json"
 SUITE = "suite.yaml"
 SHOWN_QUARANTINE = 20
 
@@ -99,7 +100,8 @@ def publish(
     clear(folder)
     clear(target(publication.output, publication.release, passed=False))  # of an earlier run
     entries = [
-        *_move_shards(shards, folder),
+        *_move_shards([shard for shard in shards if shard.folder == DATA], folder),
+        *_move_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
         *_move_ledger(recorded, folder),
         *_write_quarantine(publication, folder),
         _write(folder, "metrics.parquet", _parquet(metrics)),
@@ -193,6 +195,15 @@ def _move_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, obj
         _rename(shard.path, posixpath.join(folder, name))
         yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
                "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
+
+
+def _move_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
+    ordered = sorted(shards, key=lambda shard: shard.task)
+    for number, shard in enumerate(ordered):
+        name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
+        _rename(shard.path, posixpath.join(folder, name))
+        yield {"path": name, "what": "MinHash signatures of the release, for later releases to be compared with",
+               "bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows}  # fmt: skip
 
 
 def _move_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:

@@ -14,7 +14,7 @@ import typing
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from transforms.balance import RatioConfig
 from transforms.dedup import DedupConfig
@@ -105,6 +105,16 @@ class Recipe(_Section):
         if twice:
             raise ValueError(f"two sources are called {twice[0]!r}; give each its own name")
         return sources
+
+    @model_validator(mode="after")
+    def _order_names_sources(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        for name in self.dedup.source_order:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1, 0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}"
+                raise ValueError(f"dedup.source_order names {name!r}, which is no source; {hint}")
+        return self
 
     def fingerprint(self) -> str:
         """SHA-256 of what decides the release: everything but the engine that runs it and where it is put."""
@@ -224,6 +234,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
         update={
             "sources": sources,
             "detector": recipe.detector.model_copy(update={"model": model and rebase(model)}),
+            "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }
     )

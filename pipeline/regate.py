@@ -32,5 +32,9 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
     recipe = load_recipe(path, overrides)
     loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
     metrics = pa.Table.from_batches([read_metrics(release)])
-    verdict = judge(metrics, with_rules(loaded, recipe.ratio.on_shortage == "fail"), suite_params(recipe))
+    verdict = judge(
+        metrics,
+        with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail"),
+        suite_params(recipe),
+    )
     return verdict, exit_code(verdict)

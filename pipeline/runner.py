@@ -12,6 +12,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import apache_beam as beam
 import orjson
@@ -27,11 +28,12 @@ from expectations.suite import Suite, load_suite
 from expectations.verdict import Verdict
 from pipeline.graph import Job, build
 from pipeline.progress import shown
-from pipeline.publish import MANIFEST, Publication, clear, counts, done_path, target
+from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
 from transforms.balance import Reference
 from transforms.detector import load_detector
+from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
 from transforms.gate import with_rules
 from transforms.kernels import minhash
@@ -69,11 +71,12 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
       InputError, SuiteError, DetectorError: the recipe does not fit the world.
     """
     own = load_suite(recipe.expectations, base_dir)
-    suite = with_rules(own, recipe.ratio.on_shortage == "fail")
+    suite = with_rules(own, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail")
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
+    earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     store = _store(recipe, detector.sha256)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
@@ -86,12 +89,16 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         few_splits=len(splits) < THREADS,
     )
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
-    emit = EmitConfig(recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, metadata)
+    emit = EmitConfig(
+        recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
+    )
     about = _about(recipe, splits, detector.sha256, suite)
     publication = Publication(
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store
     )  # fmt: skip
-    return Job(recipe, suite, tuple(sorted(params.items())), splits, survey, emit, Reference.of(detector), publication)
+    return Job(
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, survey, emit, Reference.of(detector), publication
+    )
 
 
 def suite_params(recipe: Recipe) -> dict[str, float]:
@@ -99,6 +106,7 @@ def suite_params(recipe: Recipe) -> dict[str, float]:
     return {
         "max_synthetic_share": recipe.ratio.max_synthetic_share,
         "max_bad_fraction": recipe.ingest.max_bad_fraction,
+        "max_source_loss": recipe.dedup.max_source_loss,
     }
 
 
@@ -120,6 +128,14 @@ def _store(recipe: Recipe, detector_sha256: str) -> SignalStore:
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
+def _signature(recipe: Recipe) -> dict[str, Any]:
+    """How signatures are made: two that differ in any of it cannot be compared."""
+    return {
+        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word", "form": minhash.FORM,
+    }  # fmt: skip
+
+
 def _about(recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -133,10 +149,7 @@ def _about(recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suit
         "suite_sha256": suite.sha256(),
         "detector_sha256": detector_sha256,
         "salt": recipe.salt,
-        "signature": {
-            "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm,
-            "ngram": recipe.dedup.ngram, "ngram_unit": "word",
-        },
+        "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}

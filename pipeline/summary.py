@@ -15,6 +15,8 @@ WORDS = {
     "dropped.empty_text": "empty text",
     "dropped.exact_duplicate": "exact duplicate",
     "dropped.near_duplicate": "near duplicate",
+    "dropped.same_url": "same address",
+    "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
 }
 MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR "}

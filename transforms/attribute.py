@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector import Detector, load_detector
-from transforms.kernels.columns import EMPTY_HASH
-from transforms.sources import Split
+from transforms.kernels.columns import EMPTY_HASH, first_half
+from transforms.sources import EARLIER, Split
 from transforms.store import SignalStore
 
 
@@ -40,11 +40,34 @@ class _Attribute(beam.DoFn):
         self.detector = load_detector(self.path)
 
     def process(self, split: Split) -> Iterator[pa.RecordBatch]:
+        if split.source == EARLIER:
+            yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
+            return
         yield attribute(self.store.read(split, NEEDED), split, self.detector)
 
 
-SAME = ("doc_id", "content_hash", "n_tokens", "n_bytes", "created")
-NEEDED = [*SAME, "detector_score", "declared_origin"]
+def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
+    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
+    n = signed.num_rows
+    zeros = np.zeros(n, np.int32)
+    nothing = dict.fromkeys(("n_tokens", "n_bytes", "origin", "origin_basis"), zeros)
+    return contracts.CANDIDATE.batch(
+        {
+            **nothing,
+            "doc_id": signed["doc_id"].combine_chunks(),
+            "split": np.full(n, split.index, np.int32),
+            "ordinal": np.arange(n, dtype=np.int32),
+            "source": np.full(n, EARLIER, np.int16),
+            "content": first_half(signed["content_hash"].combine_chunks()),
+            "created": pa.nulls(n, contracts.WHEN),
+            "p_synthetic": pa.nulls(n, pa.float32()),
+            "empty": np.zeros(n, bool),
+        }
+    )
+
+
+SAME = ("doc_id", "n_tokens", "n_bytes", "created")
+NEEDED = [*SAME, "content_hash", "detector_score", "declared_origin"]
 
 
 def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
@@ -67,6 +90,7 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},
+            "content": first_half(column["content_hash"]),
             "split": np.full(n, split.index, np.int32),
             "ordinal": np.arange(n, dtype=np.int32),
             "source": np.full(n, split.source, np.int16),

@@ -1,4 +1,4 @@
-"""Split -> clusters, and CANDIDATE + clusters -> DECISION: one survivor for each set of duplicates.
+"""Split -> which contents may be duplicates of each other: the connected components of verified pairs.
 
     split ─► which band keys occur twice ─┐
     split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
@@ -9,11 +9,15 @@ keeps nearly all of those out of the shuffle. A node of the duplicate graph is a
 hash), so exact duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels
 to the split of its left document, takes the signature from the signal store, and travels to the split of its right one.
 Every key is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
+
+Which document of a component stays is decided in `transforms/survivors.py`. The signatures of earlier releases come as
+further splits. On request, documents with one address are a pair whatever their texts.
 """
 
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import apache_beam as beam
 import numpy as np
@@ -22,16 +26,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations import contracts
 from transforms.kernels import components, lsh
-from transforms.kernels.columns import first_half, halves, partition, signatures, split_by
+from transforms.kernels.columns import EMPTY_HASH, first_half, partition, signatures, split_by
+from transforms.kernels.lsh import salted
 from transforms.kernels.minhash import MAX_NGRAM, similarity
 from transforms.memory import give_back
-from transforms.sources import Source, Split
+from transforms.sources import Split
 from transforms.store import SignalStore
 
 
 def partitions(splits: int) -> int:
     """How many parts a shuffle by hash has: as many as there are splits, within limits, so that a part stays small."""
     return min(1024, max(16, splits))
+
+
+Rank = Literal[
+    "source", "protected", "declared_human", "earliest", "latest", "trusted", "least_synthetic", "longest", "shortest"
+]
 
 
 class DedupConfig(BaseModel):
@@ -42,9 +52,32 @@ class DedupConfig(BaseModel):
     ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
     bands: int = Field(14, ge=1, le=512, description="bands of a signature")
     rows: int = Field(8, ge=1, le=64, description="rows of a band")
-    min_similarity: float = Field(
-        0.8, ge=0, le=1, description="candidates below this estimated Jaccard similarity are not joined"
+    min_similarity: float = Field(0.8, ge=0, le=1, description="least Jaccard similarity of a pair of duplicates")
+    min_to_survivor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="least Jaccard similarity of a dropped document to the kept one; empty: min_similarity",
     )
+    verify: Literal["estimate", "exact"] = Field(
+        "estimate", description="similarity from signatures, or from the texts of candidates, which are read again"
+    )
+    survivor: tuple[Rank, ...] = Field(
+        ("protected", "declared_human", "earliest", "trusted", "least_synthetic", "longest"),
+        description="which of two duplicates is kept: the first of these that tells them apart; at last the smaller id",
+    )
+    source_order: tuple[str, ...] = Field(
+        (), description="between duplicates of two sources the one named first here is kept, before all other rules"
+    )
+    url: bool = Field(False, description="documents with the same address are duplicates, whatever their texts")
+    against: tuple[str, ...] = Field((), description="folders of earlier releases whose documents are not wanted again")
+    on_match: Literal["drop", "tag"] = Field(
+        "drop", description="what becomes of a document that an earlier release has"
+    )
+    max_source_loss: float = Field(
+        0.5, ge=0, le=1, description="share of a source's documents that dedup may drop unnoticed"
+    )
+    on_source_loss: Literal["warn", "fail"] = Field("warn", description="what happens above max_source_loss")
 
     @model_validator(mode="after")
     def _signature_fits(self) -> "DedupConfig":
@@ -55,12 +88,36 @@ class DedupConfig(BaseModel):
         return self
 
     @property
+    def policy(self) -> tuple[str, ...]:
+        """The order of preference between duplicates, without the ids that come last."""
+        return self.survivor if "source" in self.survivor or not self.source_order else ("source", *self.survivor)
+
+    @property
+    def least_to_survivor(self) -> float:
+        """Least Jaccard similarity of a dropped document to the kept one."""
+        return self.min_similarity if self.min_to_survivor is None else self.min_to_survivor
+
+    @property
+    def least_of_pair(self) -> float:
+        """Least estimated similarity that makes a pair an edge. In exact mode four standard errors less: the text decides."""
+        error = 0.5 / self.num_perm**0.5 if self.verify == "exact" else 0.0
+        return max(0.0, min(self.min_similarity, self.least_to_survivor) - 4 * error) if error else self.min_similarity
+
+    @property
     def num_perm(self) -> int:
         """Length of a signature."""
         return self.bands * self.rows
 
 
-BAND = pa.schema([("key", pa.uint64()), ("content", pa.uint64()), ("split", pa.int32()), ("ordinal", pa.int32())])
+BAND = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("content", pa.uint64()),
+        ("split", pa.int32()),
+        ("ordinal", pa.int32()),
+        ("sure", pa.bool_()),  # sharing this key is enough to be a pair
+    ]
+)
 LABELS = pa.schema([("content", pa.uint64()), ("cluster", pa.uint64())])
 EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 
@@ -86,7 +143,7 @@ class FindClusters(beam.PTransform):
             | "ByLeftSplit" >> beam.GroupByKey()
             | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
             | "ByRightSplit" >> beam.GroupByKey()
-            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.min_similarity))
+            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.least_of_pair))
             | "Forest" >> beam.CombineGlobally(ForestFn())
         )
 
@@ -111,8 +168,8 @@ class SeenFn(beam.CombineFn):
 
     def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
         """Note the keys of a split, in place."""
-        _, _, keys = distinct_keys(self.store.read(split, BANDED), self.config)
-        lsh.note_keys(seen, keys.ravel())
+        keys, _, _ = keys_of(self.store.read(split, BANDED), self.config)
+        lsh.note_keys(seen, keys)
         return seen
 
     def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
@@ -134,26 +191,41 @@ class _Bands(beam.DoFn):
         give_back()
 
 
-BANDED = ["content_hash", "n_shingles", "signature"]
+BANDED = ["content_hash", "url_hash", "n_shingles", "signature"]
+_URL_SALT = np.uint64(0x75726C2D6B657973)
+_EMPTY = first_half(pa.array([EMPTY_HASH], contracts.HASH))[0]
 
 
-def distinct_keys(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the documents that have shingles, each content once: rows, contents, and band keys, uint64[rows, bands]."""
+def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every key under which a document of a split is found, each content once: `(keys, rows, sure)`, [keys] each.
+
+    A document with shingles has a key for each band. With `url`, one with an address has a key of it, and that one is sure.
+    """
     content = first_half(signals["content_hash"].combine_chunks())
     signed = np.flatnonzero(signals["n_shingles"].to_numpy() > 0)
     _, first = np.unique(content[signed], return_index=True)
     rows = signed[first]
     signature = signatures(signals["signature"].combine_chunks())
-    return rows, content[rows], lsh.band_keys(signature[rows], config.bands, config.rows)
+    bands = lsh.band_keys(signature[rows], config.bands, config.rows).ravel()
+    rows = np.repeat(rows, config.bands)
+    if not config.url:
+        return bands, rows, np.zeros(len(bands), bool)
+    url = signals["url_hash"].combine_chunks()
+    hashes = url.fill_null(0).to_numpy()
+    has = np.flatnonzero((hashes != 0) & (content != _EMPTY))
+    _, first = np.unique(np.stack([hashes[has], content[has]]), axis=1, return_index=True)
+    has = has[first]
+    keys = np.concatenate([bands, salted(hashes[has], _URL_SALT)])
+    return keys, np.concatenate([rows, has]), np.arange(len(keys)) >= len(bands)
 
 
 def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray) -> pa.RecordBatch:
     """SIGNALS of one split -> BAND for the keys that may be shared with another content."""
-    rows, content, keys = distinct_keys(signals, config)
-    shared = lsh.maybe_shared(twice, keys.ravel())
-    key = keys.ravel()[shared]
-    each = np.repeat(np.arange(len(rows)), config.bands)[shared]
-    columns = [key, content[each], np.full(len(key), split, np.int32), rows[each].astype(np.int32)]
+    keys, rows, sure = keys_of(signals, config)
+    shared = lsh.maybe_shared(twice, keys)
+    rows = rows[shared]
+    content = first_half(signals["content_hash"].combine_chunks())[rows]
+    columns = [keys[shared], content, np.full(len(rows), split, np.int32), rows.astype(np.int32), sure[shared]]
     return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
 
 
@@ -165,8 +237,11 @@ class _CandidatePairs(beam.DoFn):
         # The same pair shares many bands: once per partition is enough, and left is always the smaller content.
         swap = content[left] > content[right]
         left, right = np.where(swap, right, left), np.where(swap, left, right)
+        sure_first = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
+        left, right = left[sure_first], right[sure_first]
         _, first = np.unique(np.stack([content[left], content[right]]), axis=1, return_index=True)
-        pairs = _side(bands, left[first], "left") | _side(bands, right[first], "right")
+        sure = {"sure": bands["sure"].take(pa.array(left[first]))}
+        pairs = _side(bands, left[first], "left") | _side(bands, right[first], "right") | sure
         if len(first):
             yield from split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
 
@@ -189,20 +264,22 @@ class _AttachSignature(beam.DoFn):
 
 
 class _Verify(beam.DoFn):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...], min_similarity: float) -> None:
-        self.store, self.splits, self.min_similarity = store, splits, min_similarity
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...], least: float) -> None:
+        self.store, self.splits, self.least = store, splits, least
 
     def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         split, batches = group
         pairs = _concat(batches)
         signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
         right = signatures(signature.take(pairs["right_ordinal"]))
-        similar = similarity(signatures(pairs["left_signature"]), right) >= self.min_similarity
-        yield pairs.select(["left", "right"]).filter(pa.array(similar))
+        similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
+        edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
+        yield pairs.select(["left", "right"]).filter(pa.array(edge))
 
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
-    """Each pair of contents once: it may have been found in several partitions."""
+    """Each pair of contents once: it may have been found in several partitions. One that is sure in any is sure."""
+    pairs = pairs.take(pa.array(np.argsort(~pairs["sure"].to_numpy(zero_copy_only=False), kind="stable")))
     both = np.stack([pairs["left"].to_numpy(), pairs["right"].to_numpy()])
     _, first = np.unique(both, axis=1, return_index=True)
     return pairs.take(pa.array(first))
@@ -246,101 +323,3 @@ class ForestFn(beam.CombineFn):
         if not compacted:
             return pa.RecordBatch.from_arrays([pa.array([], pa.uint64())] * 2, schema=LABELS)
         return pa.RecordBatch.from_arrays(compacted[0].columns, schema=LABELS)
-
-
-@dataclasses.dataclass(eq=False)
-class ChooseSurvivors(beam.PTransform):
-    """CANDIDATE + labels -> DECISION: one document of each cluster is kept, empty texts are dropped."""
-
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
-    labels: beam.PCollection[pa.RecordBatch]
-
-    def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        """One shuffle, by cluster."""
-        rank = tuple((source.protected, source.trust) for source in self.sources)
-        return (
-            candidates
-            | "Label" >> beam.ParDo(_Label(partitions(len(self.splits))), beam.pvalue.AsSingleton(self.labels))
-            | "ByCluster" >> beam.GroupByKey()
-            | "Survivors" >> beam.ParDo(_Survivors(rank))
-        )
-
-
-class _Label(beam.DoFn):
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
-
-    def process(self, batch: pa.RecordBatch, labels: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        forest = (labels["content"].to_numpy(), labels["cluster"].to_numpy())
-        cluster = components.label(first_half(batch["content_hash"]), forest)
-        yield from split_by(partition(cluster, self.parts), batch.append_column("cluster", pa.array(cluster)))
-
-
-class _Survivors(beam.DoFn):
-    def __init__(self, rank: tuple[tuple[bool, float], ...]) -> None:
-        self.rank = rank
-
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        yield decide(_concat(group[1]), self.rank)
-
-
-def decide(candidates: pa.RecordBatch, rank: tuple[tuple[bool, float], ...]) -> pa.RecordBatch:
-    """CANDIDATE with a `cluster` column, whole clusters -> DECISION.
-
-    The survivor is the first of its cluster by: protected source, declared human, earliest date, more trusted source,
-    lower p_synthetic, more tokens, smaller id. Identical records (same id, same content) are told apart by their place
-    at last, which changes nothing in what is kept.
-
-    Args:
-      candidates: every member of each cluster that occurs.
-      rank: whether a source is protected, and its trust, by its number.
-    """
-    n = candidates.num_rows
-    cluster, content = candidates["cluster"].to_numpy(), first_half(candidates["content_hash"])
-    id_high, id_low = halves(candidates["doc_id"])
-    human = (candidates["origin"].to_numpy() == contracts.HUMAN) & (
-        candidates["origin_basis"].to_numpy() == contracts.BASIS_DECLARED
-    )
-    created = candidates["created"].cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy()
-    p_synthetic = candidates["p_synthetic"].fill_null(0.5).to_numpy()
-    n_tokens = candidates["n_tokens"].to_numpy()
-    places = (candidates["ordinal"].to_numpy(), candidates["split"].to_numpy())
-    source = candidates["source"].to_numpy()
-    protected, trust = np.array([p for p, _ in rank], bool)[source], np.array([t for _, t in rank])[source]
-    preference = (id_low, id_high, -n_tokens, p_synthetic, -trust, created, ~human, ~protected)
-    order = np.lexsort((*places, *preference, cluster))
-
-    starts = np.flatnonzero(np.diff(cluster[order], prepend=~cluster[order][:1]))
-    sizes = np.diff(np.r_[starts, n])
-    survivor = np.empty(n, np.int64)  # row number of the survivor of each row's cluster
-    survivor[order] = np.repeat(order[starts], sizes)
-    size = np.empty(n, np.int32)
-    size[order] = np.repeat(sizes, sizes)
-
-    empty = candidates["empty"].to_numpy(zero_copy_only=False)
-    kept = (survivor == np.arange(n)) & ~empty
-    reason = np.where(content == content[survivor], _reason("exact_duplicate"), _reason("near_duplicate"))
-    reason = np.where(empty, _reason("empty_text"), np.where(kept, 0, reason))
-    stage = np.where(empty, _stage("ingest"), np.where(kept, 0, _stage("dedup")))
-    same = ("doc_id", "split", "ordinal", "source", "n_tokens", "n_bytes", "origin", "origin_basis", "p_synthetic")
-    return contracts.DECISION.batch(
-        {
-            **{name: candidates[name] for name in same},
-            "kept": kept,
-            "stage": stage.astype(np.int8),
-            "reason": reason.astype(np.int8),
-            "cluster": cluster,
-            "cluster_size": np.where(empty, 1, size).astype(np.int32),
-            "survivor_id": candidates["doc_id"].take(pa.array(np.where(empty, np.arange(n), survivor))),
-            "copies": kept.astype(np.int32),
-        }
-    )
-
-
-def _reason(name: str) -> int:
-    return contracts.REASONS.index(name)
-
-
-def _stage(name: str) -> int:
-    return contracts.STAGES.index(name)

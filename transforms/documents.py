@@ -25,6 +25,7 @@ WELL_KNOWN = {
     "id": ("id", "doc_id", "uuid", "_id"),
     "created": ("created", "created_at", "date", "timestamp", "crawl_date"),
     "language": ("language", "lang"),
+    "url": ("url", "metadata.url"),
     "origin": ("origin", "declared_origin", "label"),
     "generator": ("generator", "model"),
 }
@@ -154,6 +155,7 @@ def build(
         text,
         first("created", as_timestamps, contracts.WHEN),
         first("language", as_strings, pa.string()),
+        first("url", as_strings, pa.string()),
         origin,
         generator,
     ]

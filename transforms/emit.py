@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from expectations import contracts
 from expectations.verdict import Verdict
 from transforms.ahead import ahead, spread
+from transforms.earlier import FOLDER
 from transforms.kernels.columns import hexadecimal
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
@@ -28,6 +29,7 @@ from transforms.record import Recorded
 from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore, open_for_reading
 
+DATA = "data"
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
@@ -38,6 +40,9 @@ class ShardConfig(BaseModel):
 
     shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
     row_group_bytes: int = Field(16_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
+    signatures: bool = Field(
+        True, description="put MinHash signatures beside the shards, for later releases to compare with"
+    )
     keep: tuple[str, ...] = Field((), description="columns of the input that go into the release, as text")
 
 
@@ -51,7 +56,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A written shard, still in the staging folder. `tokens` and `bytes` are sums; `bytes` is the file's size."""
+    """A written file, still in the staging folder. `folder` is where it goes, `tokens` a sum, `bytes` the file's size."""
 
     task: int
     number: int  # within its task
@@ -60,6 +65,7 @@ class Shard:
     tokens: int
     bytes: int
     sha256: str
+    folder: str = DATA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +78,7 @@ class EmitConfig:
     limits: ReadLimits
     shards: ShardConfig
     staging: str
+    num_perm: int  # of the signatures
     metadata: tuple[tuple[str, str], ...]  # goes into every shard's footer
 
 
@@ -130,7 +137,9 @@ class _WriteShards(beam.DoFn):
 
 
 def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
-    """Write a task's documents, starting another shard whenever one is full."""
+    """Write a task's documents, starting another shard whenever one is full, and their signatures."""
+    if config.shards.signatures:
+        yield write_signatures(task, config)
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
     for batch in itertools.chain.from_iterable(spread(lambda part: _released_part(part, config), iter(task.parts))):
@@ -142,6 +151,23 @@ def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
             writer = _ShardWriter(task.number, writer.number + 1, schema, config)
     if writer is not None and (writer.rows or writer.pending):
         yield writer.close()
+
+
+def write_signatures(task: Task, config: EmitConfig) -> Shard:
+    """The signatures of a task's documents, in their order, as one file."""
+    path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
+    file = _Hashing(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
+    rows = 0
+    with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
+        for part in task.parts:
+            with open_for_reading(part.path) as ledger:
+                kept = pq.read_table(pa.PythonFile(ledger, mode="r"), columns=["kept"])["kept"].combine_chunks()
+            signed = config.store.read(config.splits[part.split], list(contracts.SIGNED)).filter(kept)
+            writer.write_table(signed.replace_schema_metadata(schema.metadata))
+            rows += signed.num_rows
+    file.close()
+    return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
 def _released_part(part: Recorded, config: EmitConfig) -> Iterable[pa.RecordBatch]:
@@ -177,7 +203,7 @@ def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
 
 
 def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: tuple[str, ...]) -> pa.RecordBatch:
-    same = ("n_tokens", "origin", "origin_basis", "p_synthetic", "cluster_size", "copies", "source")
+    same = ("n_tokens", "origin", "origin_basis", "p_synthetic", "cluster_size", "copies", "earlier_id", "source")
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},

@@ -1,4 +1,4 @@
-"""METRICS -> verdict: the suite, and three rules that no suite can leave out."""
+"""METRICS -> verdict: the suite, and the rules that no suite can leave out."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class _Judge(beam.DoFn):
         yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params)).to_json()
 
 
-def with_rules(suite: Suite, fail_on_shortage: bool) -> Suite:
+def with_rules(suite: Suite, fail_on_shortage: bool, fail_on_source_loss: bool) -> Suite:
     """The suite with the rules that hold for every release put before its own expectations."""
     rules = [
         Expectation(
@@ -45,6 +45,15 @@ def with_rules(suite: Suite, fail_on_shortage: bool) -> Suite:
             metric="documents",
             min=1.0,
             notes="Rule of every run. An empty release is none.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
+            metric="duplicates.removed_fraction",
+            stage="before",
+            slice_kind="source",
+            max="$max_source_loss",
+            severity="critical" if fail_on_source_loss else "warning",
+            notes="Rule of every run. A source that loses so much to dedup has templates, or is another source's copy.",
         ),
     ]
     if fail_on_shortage:

@@ -58,7 +58,7 @@ def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cu
         *_counts(tally, sources),
         *_quarantine(tally),
         *_shares(tally, sources, detector),
-        *_duplicates(tally),
+        *_duplicates(tally, sources),
         *_concentration(tally, sources),
         *_ratio(cut),
         *_text(tally),
@@ -216,12 +216,22 @@ def _scores(tally: Tally, population: str, members: set[int]) -> npt.NDArray[np.
     return sum(parts, np.zeros((2, share.BINS), np.int64))
 
 
-def _duplicates(tally: Tally) -> Iterator[Row]:
-    exact, near, empty = (_total(tally.groups, reason=contracts.REASONS.index(r)) for r in DUPLICATE_OR_EMPTY)
-    n = sum(tally.groups.values()) - empty
+def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
+    n = sum(tally.groups.values()) - _total(tally.groups, reason=number["empty_text"])
     row: Row = {"stage": "before", "unit": "fraction", "n": n}
-    yield row | {"metric": "duplicates.exact_fraction", "value": exact / n if n else None}
-    yield row | {"metric": "duplicates.near_fraction", "value": near / n if n else None}
+    for name in ("exact", "near"):
+        found = _total(tally.groups, reason=number[f"{name}_duplicate"])
+        yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
+    removed = {number[reason] for reason in contracts.DUPLICATE}
+    found = _total(tally.groups, reason=removed)
+    yield row | {"metric": "duplicates.removed_fraction", "value": found / n if n else None}
+    for source in sorted({int(key[0]) for key in tally.groups}):
+        own = _total(tally.groups, source=source) - _total(tally.groups, source=source, reason=number["empty_text"])
+        found = _total(tally.groups, source=source, reason=removed)
+        yield row | {"metric": "duplicates.removed_fraction", "slice_kind": "source", "slice": sources[source], "n": own,
+                     "value": found / own if own else 0.0}  # fmt: skip
+    yield from _likeness(tally, row)
     sizes = diversity.merge(tally.clusters)
     largest = int(sizes.types.max()) if len(sizes.types) else 1
     yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None, "unit": "documents"}
@@ -230,6 +240,27 @@ def _duplicates(tally: Tally) -> Iterator[Row]:
         label = f"{size:09d}"  # sorts by size
         yield row | {"metric": "duplicates.clusters", "slice_kind": "cluster_size", "slice": label, "value": clusters,
                      "unit": "clusters"}  # fmt: skip
+
+
+def _likeness(tally: Tally, row: Row) -> Iterator[Row]:
+    """How like their survivors the near duplicates are, and what met in one cluster."""
+    near = int(tally.similarity.sum())
+    values = np.arange(101) / 100
+    q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
+    note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
+    for name, value in zip(("q01", "q05", "q50"), q, strict=True):
+        yield row | {"metric": f"duplicates.similarity_{name}", "unit": "jaccard", "n": near, "note": note,
+                     "value": None if value is None else float(value) / 100}  # fmt: skip
+    for low in range(0, 100, 5):
+        count = int(tally.similarity[low : low + 5 + (low == 95)].sum())
+        if count:
+            yield row | {"metric": "duplicates.by_similarity", "slice_kind": "similarity", "unit": "documents",
+                         "slice": f"{values[low]:.2f}-{values[low + 5]:.2f}", "value": count, "n": near}  # fmt: skip
+    crossed, lost = tally.crossed.tolist()
+    yield row | {"metric": "duplicates.cross_origin", "value": crossed, "unit": "clusters",
+                 "note": "clusters with a human and a synthetic member"}  # fmt: skip
+    yield row | {"metric": "duplicates.cross_origin_lost", "value": lost, "unit": "clusters",
+                 "note": "those of them whose survivor is not human"}  # fmt: skip
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

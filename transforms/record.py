@@ -79,7 +79,7 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
         "origin": _word(decisions["origin"], contracts.ORIGINS),
         "origin_basis": _word(decisions["origin_basis"], contracts.BASES),
     }
-    same = ("kept", "cluster_size", "copies", "n_tokens", "p_synthetic")
+    same = ("kept", "cluster_size", "similarity", "copies", "n_tokens", "p_synthetic")
     return contracts.LEDGER.batch(
         {
             **words,
@@ -87,11 +87,20 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
             "doc_id": hexadecimal(decisions["doc_id"]),
             "input_id": places["id"].combine_chunks(),
             "survivor_id": hexadecimal(decisions["survivor_id"]),
+            "earlier_id": _hexadecimal_or_null(decisions["earlier_id"]),
             "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
             "path": paths.take(places["file"].combine_chunks()),
             "row": places["row"].combine_chunks(),
         }
     )
+
+
+def _hexadecimal_or_null(ids: pa.BinaryArray) -> pa.StringArray:
+    """As `hexadecimal`, of a column that has mostly nulls."""
+    if ids.null_count == len(ids):
+        return pa.nulls(len(ids), pa.string())
+    words = hexadecimal(ids.drop_null().cast(contracts.HASH))
+    return pc.replace_with_mask(pa.nulls(len(ids), pa.string()), ids.is_valid(), words)
 
 
 def _word(numbers: pa.Array, words: tuple[str, ...]) -> pa.Array:

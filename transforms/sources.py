@@ -44,6 +44,7 @@ class Fields(BaseModel):
     text: str | None = None
     created: str | None = None
     language: str | None = None
+    url: str | None = None
     origin: str | None = None
     generator: str | None = None
 
@@ -96,6 +97,9 @@ class Piece:
     size: int
     fingerprint: str
     row_groups: tuple[int, int] | None = None
+
+
+EARLIER = -1  # the number of the source that a document of an earlier release has
 
 
 @dataclasses.dataclass(frozen=True)

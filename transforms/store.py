@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.sources import Split
+from transforms.sources import EARLIER, Split
 
-HASHES = ("signature", "doc_id", "content_hash", "ngrams_1", "ngrams_2", "ngrams_3")
+HASHES = ("signature", "doc_id", "content_hash", "url_hash", "ngrams_1", "ngrams_2", "ngrams_3")
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 2  # raise it when a kernel changes what it computes
+VERSION = 3  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,9 @@ class SignalStore:
     depends_on: tuple[tuple[str, str], ...]
 
     def path(self, split: Split) -> str:
-        """The file of a split's signals, whether it exists or not."""
+        """The file of a split's signals, whether it exists or not; of an earlier release, the file itself."""
+        if split.source == EARLIER:
+            return split.pieces[0].path
         key = {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,

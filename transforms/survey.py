@@ -18,6 +18,7 @@ from transforms.ahead import Beside, ahead
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, text
 from transforms.kernels.columns import first_half, hash_texts
+from transforms.kernels.urls import hash_urls
 from transforms.progress import TALLY
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split
@@ -118,6 +119,7 @@ def measure_documents(
             **{name: documents[name] for name in ("doc_id", "id", "file", "row", "created", "language", "generator")},
             "declared_origin": documents["declared_origin"],
             "content_hash": content_hash,
+            "url_hash": _url_hashes(documents["url"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
             "n_tokens": n_tokens,
@@ -128,6 +130,10 @@ def measure_documents(
             "head": heads,
         }
     )
+
+
+def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
+    return pa.nulls(len(urls), pa.uint64()) if urls.null_count == len(urls) else hash_urls(urls)
 
 
 def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.uint32]) -> pa.BinaryArray:

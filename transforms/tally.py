@@ -35,6 +35,8 @@ class Tally:
       ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
+      similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
+      crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
@@ -47,6 +49,8 @@ class Tally:
     ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
+    crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
@@ -67,6 +71,8 @@ def merge(tallies: list[Tally]) -> Tally:
         for order, parts in tally.ngrams.items():
             total.ngrams.setdefault(order, []).extend(parts)
         total.lengths.extend(tally.lengths)
+        total.similarity = total.similarity + tally.similarity
+        total.crossed = total.crossed + tally.crossed
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sample_below = min(total.sample_below, tally.sample_below)
@@ -107,6 +113,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
         tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
+    _count_likeness(tally, decisions)
     dropped_earlier = np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
     tally.clusters = [diversity.count(size[~dropped_earlier & (size > 1)].astype(np.uint32))]
     keys = diversity.sample_keys(first_half(columns["content_hash"]))
@@ -119,7 +126,19 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     return tally
 
 
-DUPLICATE_OR_EMPTY = ("exact_duplicate", "near_duplicate", "empty_text")
+DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
+
+
+def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:
+    reason = decisions["reason"].to_numpy()
+    near = decisions["similarity"].filter(pa.array(reason == contracts.REASONS.index("near_duplicate"))).drop_null()
+    # float32 numbers a hair under a hundredth belong to it.
+    hundredths = np.floor(100 * near.to_numpy().astype(np.float64) + 1e-4).astype(np.int64)
+    tally.similarity = np.bincount(hundredths, minlength=101)
+    survives = ~np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
+    crossed = survives & (decisions["cluster_origins"].to_numpy() == contracts.HUMAN + contracts.SYNTHETIC)
+    lost = crossed & (decisions["origin"].to_numpy() != contracts.HUMAN)
+    tally.crossed = np.array([crossed.sum(), lost.sum()], np.int64)
 
 
 def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:

@@ -18,15 +18,21 @@ def s_curve(similarity: float, bands: int, rows: int) -> float:
     return 1.0 - (1.0 - similarity**rows) ** bands
 
 
+@numba.njit(nogil=True, cache=True, inline="always")
+def band_key(signature, band, rows):  # type: ignore[no-untyped-def]
+    """The key of one band of one signature."""
+    h = np.uint64(band + 1)
+    for i in range(band * rows, (band + 1) * rows):
+        h = mix64(h ^ np.uint64(signature[i])) + np.uint64(1)
+    return h
+
+
 @numba.njit(nogil=True, cache=True)
 def _band_keys(signatures, bands, rows):  # type: ignore[no-untyped-def]
     keys = np.empty((len(signatures), bands), np.uint64)
     for d in range(len(signatures)):
         for band in range(bands):
-            h = np.uint64(band + 1)
-            for i in range(band * rows, (band + 1) * rows):
-                h = mix64(h ^ np.uint64(signatures[d, i])) + np.uint64(1)
-            keys[d, band] = h
+            keys[d, band] = band_key(signatures[d], band, rows)
     return keys
 
 
@@ -127,6 +133,11 @@ def _salt(content, key):  # type: ignore[no-untyped-def]
     for i in range(len(content)):
         out[i] = mix64(content[i] ^ key[i])
     return out
+
+
+def salted(values: npt.NDArray[np.uint64], salt: np.uint64) -> npt.NDArray[np.uint64]:
+    """Other numbers, one for each, so that they meet no key made in another way but by accident. uint64[n]."""
+    return _salt(values, np.full(len(values), salt, np.uint64))
 
 
 def candidate_pairs(
