@@ -30,11 +30,11 @@ def alike(one: str, other: str, config: DedupConfig) -> Alike | None:
     """Compare two texts with a recipe's shingles and signatures; None if one is too short to have a shingle."""
     _, tokens = text.canonicalise(pa.array([one, other], pa.large_string()))
     offsets, shingles = minhash.shingles(*minhash.words(tokens), config.ngram)
-    sets = [np.unique(shingles[offsets[d] : offsets[d + 1]]) for d in (0, 1)]
-    if not min(map(len, sets)):
+    one_set, other_set = (np.unique(shingles[offsets[d] : offsets[d + 1]]) for d in (0, 1))
+    if not len(one_set) or not len(other_set):
         return None
     signatures = minhash.sign(offsets, shingles, config.num_perm)
     estimated = float(minhash.similarity(signatures[:1], signatures[1:])[0])
-    shared = len(np.intersect1d(*sets, assume_unique=True))
-    sizes = len(sets[0]), len(sets[1])
+    shared = len(np.intersect1d(one_set, other_set, assume_unique=True))
+    sizes = len(one_set), len(other_set)
     return Alike(estimated, shared / (sum(sizes) - shared), shared, sizes)

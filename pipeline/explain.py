@@ -117,7 +117,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     except NoTextError as error:
         yield f"  texts       the survivor's cannot be shown: {error}"
         return
-    yield from _similarity(text, survivor, recipe)
+    yield from _similarity(text, survivor, recipe, row["reason"] == "near_duplicate")
     if ledger.texts:
         yield f"  texts       this document's from the input, the survivor's from {place}"
         yield ""
@@ -135,7 +135,7 @@ def _survivor(doc_id: str, ledger: _Ledger, recipe: Recipe) -> tuple[str, str]:
     return input_text(rows[0], ledger.release, recipe), "the input"
 
 
-def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
+def _similarity(text: str, survivor: str, recipe: Recipe, near: bool) -> Iterator[str]:
     found = alike(text, survivor, recipe.dedup)
     if found is None:
         yield f"  similarity  too short for shingles of {recipe.dedup.ngram} words"
@@ -145,3 +145,5 @@ def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
     one, other = found.distinct
     counts = f"of {one:,} here and {other:,} in the survivor"
     yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"
+    if near and found.estimated < recipe.dedup.min_similarity:
+        yield f"              under {recipe.dedup.min_similarity:g}: they are joined through other documents of the cluster"
