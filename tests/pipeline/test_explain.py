@@ -106,7 +106,7 @@ def test_a_survivor_that_is_only_alike_through_others_is_called_so(tmp_path: pat
     """A cluster is a chain: its ends may share less than its links."""
     words = text("chain")
     chain = [
-        {"id": f"link{n}", "created": f"20{10 + n}-01-01", "text": " ".join(words[20 * n : 20 * n + 200])}
+        {"id": f"link{n}", "created": f"20{10 + n}-01-01", "text": " ".join(words[12 * n : 12 * n + 200])}
         for n in range(5)
     ]
     folder = build(tmp_path, extra=chain).folder
