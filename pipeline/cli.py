@@ -7,6 +7,7 @@ broke. A warning alone never fails.
 import contextlib
 import logging
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Train and inspect detectors.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
@@ -128,11 +129,17 @@ def gate(
 def explain(
     release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
     doc_id: Annotated[str, typer.Argument(help="the ledger's doc_id, or the input's own id", metavar="DOC_ID")],
+    width: Annotated[
+        int | None, typer.Option("--width", min=20, help="of the texts side by side; default: the terminal's, else 100")
+    ] = None,
+    no_text: Annotated[bool, typer.Option("--no-text", help="leave out the texts")] = False,
 ) -> None:
-    """Say what became of one document, and why."""
+    """Say what became of one document, and why; show a duplicate beside the one that is kept for it."""
     from pipeline.explain import explain_document
+    from pipeline.side_by_side import MIN_WIDTH
 
-    out.print(explain_document(release, doc_id), markup=False)
+    width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
+    out.print(explain_document(release, doc_id, width, not no_text), markup=False)
 
 
 @app.command()

@@ -1,5 +1,6 @@
-"""Why a document was kept or dropped, from a release's own ledger."""
+"""Why a document was kept or dropped: what a release's own ledger says, and the two texts of a duplicate."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.recipe import RecipeError
+from pipeline.alike import alike
+from pipeline.find_text import NoTextError, input_text, released_recipe, released_text
+from pipeline.recipe import Recipe, RecipeError
+from pipeline.side_by_side import side_by_side
 from transforms.store import open_for_reading
 
 SHOWN = 10
@@ -24,18 +28,37 @@ SENTENCES = {
 }
 
 
-def explain_document(release: str, doc_id: str) -> str:
-    """What the ledger says of a document.
+@dataclasses.dataclass(frozen=True)
+class _Ledger:
+    """A release's ledger, and how its reader wants it told."""
+
+    release: str
+    tables: list[pa.Table]
+    width: int
+    texts: bool
+
+    def rows(self, column: str, value: str) -> list[dict[str, Any]]:
+        """The documents with a value in a column."""
+        return [row for table in self.tables for row in table.filter(pc.equal(table[column], value)).to_pylist()]
+
+
+def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = True) -> str:
+    """What the ledger says of a document and, of a duplicate, how its text differs from the one that is kept.
+
+    Args:
+      release: folder of a release or a rejection.
+      doc_id: the ledger's `doc_id`, or the input's own id.
+      width: of the two texts side by side, in cells of a terminal; at least `side_by_side.MIN_WIDTH`.
+      texts: whether to show them.
 
     Raises:
       RecipeError: there is no ledger, or the document is not in it.
     """
-    tables = [_read(path) for path in _ledger_files(release)]
-    found = [row for table in tables for row in _rows(table, "doc_id", doc_id)]
-    found = found or [row for table in tables for row in _rows(table, "input_id", doc_id)]
+    ledger = _Ledger(release, [_read(path) for path in _ledger_files(release)], width, texts)
+    found = ledger.rows("doc_id", doc_id) or ledger.rows("input_id", doc_id)
     if not found:
         raise RecipeError(f"{release}: its ledger has no document {doc_id!r}; give a doc_id or the input's own id")
-    lines = [line for row in found[:SHOWN] for line in _about(row, tables)]
+    lines = [line for row in found[:SHOWN] for line in _about(row, ledger)]
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} more records with this id")
     return "\n".join(lines)
@@ -53,13 +76,9 @@ def _read(path: str) -> pa.Table:
         return pq.read_table(pa.PythonFile(file, mode="r"))
 
 
-def _rows(table: pa.Table, column: str, value: str) -> list[dict[str, Any]]:
-    return table.filter(pc.equal(table[column], value)).to_pylist()
-
-
-def _about(row: dict[str, Any], tables: list[pa.Table]) -> Iterator[str]:
+def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     yield f"document {row['doc_id']}" + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
-    yield f"  {SENTENCES[row['reason']]}" + (
+    yield f"  {SENTENCES.get(row['reason'], 'dropped')}" + (
         f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
     )
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
@@ -67,12 +86,66 @@ def _about(row: dict[str, Any], tables: list[pa.Table]) -> Iterator[str]:
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield f"  length      {row['n_tokens']:,} tokens"
     if row["cluster_size"] > 1:
-        yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
-        members = [
-            m for table in tables for m in _rows(table, "cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"
-        ]
-        for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
-            mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
-            yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"
-        if len(members) > SHOWN:
-            yield f"    ... and {len(members) - SHOWN} more"
+        yield from _cluster(row, ledger)
+    if row["stage"] == "dedup":
+        yield from _beside_survivor(row, ledger)
+
+
+def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+    yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
+    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
+    for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
+        mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
+        yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"
+    if len(members) > SHOWN:
+        yield f"    ... and {len(members) - SHOWN} more"
+
+
+def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+    """How alike a duplicate and its survivor are, and their texts."""
+    if row.get("similarity") is not None:
+        yield f"  similarity  {row['similarity']:.3f} seen by the run"
+    if row["survivor_id"] == row["doc_id"]:  # the id is a hash of source, input id and text
+        yield "  texts       the survivor is the same record once more: same source, same input id, same text"
+        return
+    try:
+        recipe = released_recipe(ledger.release)
+        text = input_text(row, ledger.release, recipe)
+    except (NoTextError, RecipeError) as error:
+        yield f"  texts       this document's cannot be shown: {error}"
+        return
+    try:
+        survivor, place = _survivor(row["survivor_id"], ledger, recipe)
+    except NoTextError as error:
+        yield f"  texts       the survivor's cannot be shown: {error}"
+        return
+    yield from _similarity(text, survivor, recipe, row["reason"] == "near_duplicate")
+    if ledger.texts:
+        yield f"  texts       this document's from the input, the survivor's from {place}"
+        yield ""
+        yield from side_by_side(text, survivor, ledger.width, ("this document", "survivor, kept"))
+        yield ""
+
+
+def _survivor(doc_id: str, ledger: _Ledger, recipe: Recipe) -> tuple[str, str]:
+    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard."""
+    if (text := released_text(ledger.release, doc_id)) is not None:
+        return text, "the release"
+    rows = ledger.rows("doc_id", doc_id)
+    if not rows:
+        raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
+    return input_text(rows[0], ledger.release, recipe), "the input"
+
+
+def _similarity(text: str, survivor: str, recipe: Recipe, near: bool) -> Iterator[str]:
+    found = alike(text, survivor, recipe.dedup)
+    if found is None:
+        yield f"  similarity  too short for shingles of {recipe.dedup.ngram} words"
+        return
+    agree = round(found.estimated * recipe.dedup.num_perm)
+    yield f"  similarity  {found.estimated:.3f} estimated: {agree} of {recipe.dedup.num_perm} signature values agree"
+    one, other = found.distinct
+    counts = f"of {one:,} here and {other:,} in the survivor"
+    yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"
+    if near and found.estimated < recipe.dedup.min_similarity:
+        yield f"              under {recipe.dedup.min_similarity:g}: they are joined through other documents of the cluster"
