@@ -2,10 +2,11 @@
 
     python -m benchmarks.dedup_quality [DATA_DIR] [--documents 5000] [--json result.json]
 
-Documents come from DATA_DIR (Parquet files with a column `text`), else they are the docstrings of CPython and of packages that this
-project depends on, which are on every machine and hold near duplicates of their own. To each tenth of them one edited copy is added, of the kinds that people make, at strengths that give Jaccard
-similarities from about 0.5 to 1. The truth is the exact Jaccard similarity of the shingle sets of every pair of documents, by a
-sparse matrix product. Then `lowbackground run` is run in its two modes of verification, and its ledger is held against that.
+Documents come from DATA_DIR (Parquet files with a column `text`), else they are the docstrings of CPython and of packages that
+this project depends on, which are on every machine and hold near duplicates of their own. To each tenth of them one edited
+copy is added, of the kinds that people make, at strengths that give Jaccard similarities from about 0.5 to 1. The truth is the
+exact Jaccard similarity of the shingle sets of every pair of documents, by a sparse matrix product. Then `lowbackground run` is
+run in its two modes of verification, and its ledger is held against that.
 
 - recall at J: of all pairs at least so similar, the fraction of which not both documents are kept;
 - precision: of the dropped near duplicates, the fraction whose exact similarity to their survivor is at least the limit;
@@ -48,7 +49,9 @@ def real_documents(folder: str | None, n: int) -> list[str]:
         found = ds.dataset(files).to_table(columns=["text"])["text"].to_pylist()
     else:
         found = list(docstrings())
-    by_hash = {hashlib.blake2b(value.encode(), digest_size=8).digest(): value for value in found if len(value.split()) >= 40}
+    by_hash = {
+        hashlib.blake2b(value.encode(), digest_size=8).digest(): value for value in found if len(value.split()) >= 40
+    }
     return [value for _, value in sorted(by_hash.items())[:n]]
 
 
@@ -80,7 +83,7 @@ def boilerplate(words: Words, strength: float, seed: int) -> Words:
     return [f"menu{seed}x{i}" for i in range(n)] + words + [f"foot{seed}x{i}" for i in range(n)]
 
 
-def truncation(words: Words, strength: float, seed: int) -> Words:  # noqa: ARG001
+def truncation(words: Words, strength: float, seed: int) -> Words:
     """The end is lost."""
     return words[: max(6, int((1 - strength) * len(words)))]
 
@@ -98,12 +101,18 @@ def template(words: Words, strength: float, seed: int) -> Words:
     return [f"value{seed}x{i}" if _chance(seed, i) < strength / 7 else word for i, word in enumerate(words)]
 
 
-def case_and_spacing(words: Words, strength: float, seed: int) -> Words:  # noqa: ARG001
+def case_and_spacing(words: Words, strength: float, seed: int) -> Words:
     """Capitals: the same document in canonical form."""
     return [word.upper() for word in words]
 
 
-EDITS: tuple[Callable[[Words, float, int], Words], ...] = (boilerplate, truncation, reordering, template, case_and_spacing)
+EDITS: tuple[Callable[[Words, float, int], Words], ...] = (
+    boilerplate,
+    truncation,
+    reordering,
+    template,
+    case_and_spacing,
+)
 
 
 def edited_copies(documents: Sequence[str]) -> list[tuple[int, str, str]]:
@@ -160,7 +169,9 @@ def ledger_of(documents: Sequence[str], **dedup: object) -> dict[int, dict[str, 
         loaded = load_recipe(str(folder / "recipe.yaml"))
         with (folder / "log").open("w") as log:
             result = runner.run(loaded, runner.prepare(loaded, name), Console(file=log))
-        rows = pa.concat_tables([pq.read_table(path) for path in sorted(pathlib.Path(result.folder, "ledger").iterdir())])
+        rows = pa.concat_tables(
+            [pq.read_table(path) for path in sorted(pathlib.Path(result.folder, "ledger").iterdir())]
+        )
     by_id = {row["doc_id"]: int(row["input_id"]) for row in rows.to_pylist()}
     return {by_id[row["doc_id"]]: row | {"survivor": by_id[row["survivor_id"]]} for row in rows.to_pylist()}
 
@@ -181,7 +192,9 @@ def judged(ledger: dict[int, dict[str, Any]], matrix: scipy.sparse.csr_matrix, l
     }
 
 
-def curve(matrix: scipy.sparse.csr_matrix, signature: npt.NDArray[np.uint32], pairs: Sequence[tuple[int, int]]) -> list[Any]:
+def curve(
+    matrix: scipy.sparse.csr_matrix, signature: npt.NDArray[np.uint32], pairs: Sequence[tuple[int, int]]
+) -> list[Any]:
     """Of pairs, by similarity in steps of 0.05: how many there are, share a band, and should by the S-curve, with its error."""
     keys = lsh.band_keys(signature, BANDS, ROWS)
     exact = np.array([jaccard(matrix, a, b) for a, b in pairs])

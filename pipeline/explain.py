@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.alike import alike
-from pipeline.find_text import NoTextError, input_text, released_recipe, released_text
+from pipeline.find_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.side_by_side import side_by_side
 from transforms.store import open_for_reading
@@ -119,7 +119,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     except NoTextError as error:
         yield f"  texts       the survivor's cannot be shown: {error}"
         return
-    yield from _similarity(text, survivor, recipe, row["reason"] == "near_duplicate")
+    yield from _similarity(text, survivor, recipe)
     if ledger.texts:
         yield f"  texts       this document's from the input, the survivor's from {place}"
         yield ""
@@ -131,13 +131,21 @@ def _survivor(doc_id: str, ledger: _Ledger, recipe: Recipe) -> tuple[str, str]:
     """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard."""
     if (text := released_text(ledger.release, doc_id)) is not None:
         return text, "the release"
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, ledger.release, recipe):
+            if (text := released_text(folder, doc_id)) is not None:
+                return text, f"the earlier release {folder}"
     rows = ledger.rows("doc_id", doc_id)
+    if not rows and recipe.dedup.against:
+        raise NoTextError(
+            f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"
+        )
     if not rows:
         raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
     return input_text(rows[0], ledger.release, recipe), "the input"
 
 
-def _similarity(text: str, survivor: str, recipe: Recipe, near: bool) -> Iterator[str]:
+def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
     found = alike(text, survivor, recipe.dedup)
     if found is None:
         yield f"  similarity  too short for shingles of {recipe.dedup.ngram} words"
@@ -147,5 +155,3 @@ def _similarity(text: str, survivor: str, recipe: Recipe, near: bool) -> Iterato
     one, other = found.distinct
     counts = f"of {one:,} here and {other:,} in the survivor"
     yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"
-    if near and found.estimated < recipe.dedup.min_similarity:
-        yield f"              under {recipe.dedup.min_similarity:g}: they are joined through other documents of the cluster"

@@ -74,7 +74,7 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     source = next((source for source in recipe.sources if source.name == row["source"]), None)
     if source is None:
         raise NoTextError(f"the release's recipe has no source {row['source']!r}")
-    paths = _places(row["path"], release, recipe)
+    paths = places(row["path"], release, recipe)
     changed = None
     for path in paths:
         try:
@@ -91,7 +91,7 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     raise NoTextError(f"no such file: {' or '.join(paths)}")
 
 
-def _places(path: str, release: str, recipe: Recipe) -> list[str]:
+def places(path: str, release: str, recipe: Recipe) -> list[str]:
     """Where a path of the ledger may lead: from here, and from where the run was started, if the release is where it was."""
     if "://" in path or posixpath.isabs(path):
         return [path]

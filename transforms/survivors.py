@@ -177,7 +177,9 @@ class _Stars:
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
         _, member = np.unique(candidates["content"].to_numpy(), return_inverse=True)
-        first = np.full(member.max() + 1, len(order), np.int64)  # the rank of each content's preferred document
+        first = np.full(
+            member.max(initial=-1) + 1, len(order), np.int64
+        )  # the rank of each content's preferred document
         np.minimum.at(first, member, rank)
         by_preference = np.argsort(first)
         heads = order[first[by_preference]]

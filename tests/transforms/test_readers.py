@@ -68,7 +68,7 @@ def test_a_dolma_record(tmp_path):
     assert len(row.pop("doc_id")) == 16
     assert row == {
         "file": 0, "row": 0, "id": "cc-1", "text": "Hello.", "created": datetime(2019, 5, 13, 10, tzinfo=UTC),
-        "language": "en", "declared_origin": contracts.UNKNOWN, "generator": None,
+        "language": "en", "url": None, "declared_origin": contracts.UNKNOWN, "generator": None,
         "source": "cc", "metadata": '{"lang":"en","n":3}', "metadata.n": "3", "none": None,
     }  # fmt: skip
 
