@@ -82,7 +82,10 @@ def _count_tokens(data, at, end, most, classes, fold):  # type: ignore[no-untype
         point, size = _decode(data, at)
         at += size
         c = _class_of(point, classes)
-        if c == _LETTER:
+        if point < 0x80 and point != 39 and point != 96 and c != _IGNORE:
+            n += (c == _LETTER) & (open_class != _LETTER)  # not a branch, because nobody could predict it
+            open_class = c
+        elif c == _LETTER:
             n += open_class != _LETTER
             open_class = _LETTER
         elif c == _SOLO:
@@ -100,6 +103,34 @@ def _count_tokens(data, at, end, most, classes, fold):  # type: ignore[no-untype
                     continue
             open_class = c
     return n
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
+    """Write the form of the line at `start` to `folded`: where the line ends, and how many bytes were written."""
+    # Unsigned, so that no index can count from the end: Numba would ask at each.
+    at, stop, w = np.uint64(start), np.uint64(end), np.uint64(0)
+    while at < stop:
+        raw = data[at]
+        if raw == 10:
+            break
+        byte = form[raw]
+        folded[w] = byte
+        w += np.uint64(byte != 0)  # not a branch, because nobody could predict it
+        at += np.uint64(1)
+    return np.int64(at), np.int64(w)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _hash(folded, words, w):  # type: ignore[no-untyped-def]
+    """Hash of the first `w` bytes of `folded`, eight at a time; `words` are the same memory as uint64."""
+    for i in range(w, w + 8):
+        folded[i] = 0
+    h = np.uint64(w)
+    for i in range((w + 7) // 8):
+        h = (h ^ words[i]) * POLYNOMIAL
+        h ^= h >> np.uint64(29)
+    return mix64(h)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -130,25 +161,13 @@ def _find(data, offsets, rate, form, classes, fold):  # type: ignore[no-untyped-
             slots *= 2
         while at < end:
             start = at
-            w = 0
-            while at < end and data[at] != 10:
-                byte = form[data[at]]
-                folded[w] = byte
-                w += byte != 0  # not a branch, because nobody could predict it
-                at += 1
-            stop = at
-            at += 1
+            stop, w = _fold(data, start, end, form, folded)
+            at = stop + 1
             if stop - start < MIN_BYTES or w < MIN_TOKENS:
                 continue
             if _count_tokens(data, start, stop, MIN_TOKENS, classes, fold) < MIN_TOKENS:
                 continue
-            for i in range(w, w + 8):
-                folded[i] = 0
-            h = np.uint64(w)
-            for i in range((w + 7) // 8):
-                h = (h ^ words[i]) * POLYNOMIAL
-                h ^= h >> np.uint64(29)
-            h = mix64(h)
+            h = _hash(folded, words, w)
             slot = np.int64(h & np.uint64(slots - 1))
             while stamp[slot] == d + 1 and table[slot] != h:
                 slot = (slot + 1) & (slots - 1)
