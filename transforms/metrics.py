@@ -249,7 +249,7 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 yield {"metric": "paragraphs.repeated_within", "stage": stage, "slice_kind": kind, "slice": name,
                        "value": repeated / tokens if tokens else None, "unit": "fraction",
                        "n": _total(tally.groups, source=members, **where), "note": what}  # fmt: skip
-        counts = paragraphs.merge(tally.paragraphs.get(stage, []))
+        counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {
             "stage": stage, "n": _total(tally.groups, **where),

@@ -20,17 +20,8 @@ from transforms.kernels.columns import first_half, halves
 POPULATIONS = ("read", "unique", "kept")
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
-NEEDED = [
-    "content_hash",
-    "language",
-    "generator",
-    "detector_score",
-    *SKETCHES,
-    "head",
-    "paragraphs",
-    "n_paragraphs",
-    "repeated_tokens",
-]
+PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens")
+NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head", *PARAGRAPHS]
 
 Key = tuple[int | str, ...]
 
@@ -48,7 +39,7 @@ class Tally:
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
-      paragraphs: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
+      paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
       repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs].
       quarantined: records by (source, reason, whether it is a file as a whole).
     """
@@ -62,7 +53,7 @@ class Tally:
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
-    paragraphs: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
+    paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
@@ -80,8 +71,8 @@ def merge(tallies: list[Tally]) -> Tally:
             total.scores[key] = total.scores[key] + bins if key in total.scores else bins
         for order, parts in tally.ngrams.items():
             total.ngrams.setdefault(order, []).extend(parts)
-        for stage, repeated in tally.paragraphs.items():
-            total.paragraphs.setdefault(stage, []).extend(repeated)
+        for stage, repeated in tally.paragraph_counts.items():
+            total.paragraph_counts.setdefault(stage, []).extend(repeated)
         for group, sums in tally.repeats.items():
             total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
         total.lengths.extend(tally.lengths)
@@ -98,7 +89,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
             tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
         ):
             parts[:] = [diversity.merge(parts)]
-    for counts in tally.paragraphs.values():
+    for counts in tally.paragraph_counts.values():
         if len(counts) > 1 and (
             tightly or len(counts) > 64 or sum(len(c.types) for c in counts[1:]) > 2 * len(counts[0].types)
         ):
@@ -185,10 +176,10 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, score: pa.Array) -> N
 def _count_paragraphs(
     tally: Tally, columns: dict[str, pa.Array], kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
 ) -> None:
-    sums = np.stack([columns[name].to_numpy().astype(np.int64) for name in ("n_paragraphs", "repeated_tokens")])
+    sums = np.stack([columns[name].to_numpy().astype(np.int64) for name in PARAGRAPHS[1:]])
     for stage, members in (("before", np.ones_like(kept)), ("after", kept)):
         hashes = unpack(columns["paragraphs"].filter(pa.array(members))).view(np.uint64)
-        tally.paragraphs[stage] = [paragraphs.count(hashes)]
+        tally.paragraph_counts[stage] = [paragraphs.count(hashes)]
         for number in np.unique(source).tolist():
             tally.repeats[stage, number] = sums[:, members & (source == number)].sum(axis=1)
 

@@ -161,3 +161,14 @@ def test_the_share_of_repeated_occurrences() -> None:
     counts = paragraphs.count(np.array([1, 1, 1, 2, 3, 4, 4], np.uint64))
     assert paragraphs.repeated_across(counts) == 5 / 7
     assert math.isnan(paragraphs.repeated_across(paragraphs.merge([])))
+
+
+def test_the_sample_estimates_the_whole() -> None:
+    """A third of 30,000 paragraphs are in two documents, so half of the occurrences are repeated."""
+    lines = [f"{i} b c d e f g h" for i in range(30_000)]
+    sampled = find(lines + lines[:10_000], paragraphs.RATE)
+    assert paragraphs.repeated_across(paragraphs.count(find(lines + lines[:10_000]).hashes)) == 0.5
+    # A type is twice in with chance 1/3; of the share that is the delta method, 2 p / (1 + p) with p = 1/3.
+    types = 30_000 / paragraphs.RATE
+    error = 2 / (1 + 1 / 3) ** 2 * math.sqrt(1 / 3 * 2 / 3 / types)
+    assert abs(paragraphs.repeated_across(paragraphs.count(sampled.hashes)) - 0.5) < 4 * error
