@@ -110,6 +110,9 @@ def signals(num_perm: int) -> Contract:
         _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/diversity.py
         _required("ngrams_2", pa.binary()),
         _required("ngrams_3", pa.binary()),
+        _required("paragraphs", pa.binary()),  # uint64[], little-endian: see transforms/kernels/paragraphs.py
+        _required("n_paragraphs", pa.int32()),  # different ones
+        _required("repeated_tokens", pa.int32()),  # in paragraphs that occurred earlier in the document
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 

@@ -299,6 +299,12 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
     found = [(metric, table.total(metric)) for metric in metrics]
     return {
         "metrics": [(metric, value) for metric, value in found if value is not None],
+        "paragraphs": [
+            (metric, before, after)
+            for metric in ("paragraphs.repeated_within", "paragraphs.repeated_across", "paragraphs.most_documents")
+            for before, after in [(table.value(metric, "before"), table.value(metric, "after"))]
+            if (before, after) != (None, None)
+        ],
         "drawings": _both(figures.cluster_sizes, size_counts),
         "clusters": sum(int(count) for count in size_counts.values()),
     }

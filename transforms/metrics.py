@@ -15,7 +15,7 @@ import pyarrow as pa
 from expectations import contracts
 from transforms.balance import Cut, Reference
 from transforms.detector import Detector
-from transforms.kernels import diversity, share
+from transforms.kernels import diversity, paragraphs, share
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Key, Tally
 
 Row = dict[str, Any]
@@ -59,6 +59,7 @@ def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cu
         *_quarantine(tally),
         *_shares(tally, sources, detector),
         *_duplicates(tally, sources),
+        *_paragraphs(tally, sources),
         *_concentration(tally, sources),
         *_ratio(cut),
         *_text(tally),
@@ -261,6 +262,35 @@ def _likeness(tally: Tally, row: Row) -> Iterator[Row]:
                  "note": "clusters with a human and a synthetic member"}  # fmt: skip
     yield row | {"metric": "duplicates.cross_origin_lost", "value": lost, "unit": "clusters",
                  "note": "those of them whose survivor is not human"}  # fmt: skip
+
+
+def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    what = f"paragraphs of {paragraphs.MIN_TOKENS} tokens or more"
+    for stage, where in (("before", {}), ("after", {"reason": 0})):
+        all_sources = set(range(len(sources)))
+        for kind, name, members in (
+            ("overall", "", all_sources),
+            *(("source", name, {number}) for number, name in enumerate(sources)),
+        ):
+            tokens = _total(tally.group_tokens, source=members, **where)
+            repeated = sum(
+                int(sums[1]) for (at, number), sums in tally.repeats.items() if at == stage and number in members
+            )
+            if tokens or kind == "overall":
+                yield {"metric": "paragraphs.repeated_within", "stage": stage, "slice_kind": kind, "slice": name,
+                       "value": repeated / tokens if tokens else None, "unit": "fraction",
+                       "n": _total(tally.groups, source=members, **where), "note": what}  # fmt: skip
+        counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
+        found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
+        row: Row = {
+            "stage": stage, "n": _total(tally.groups, **where),
+            "note": f"{what}; from {counts.documents.sum():,} of {found:,} that were sampled by their hash: of the few "
+            "that are in very many documents, one may be missed",
+        }  # fmt: skip
+        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts),
+                     "unit": "fraction"}  # fmt: skip
+        most = int(counts.documents.max()) if len(counts.documents) else None
+        yield row | {"metric": "paragraphs.most_documents", "value": most, "unit": "documents"}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.ahead import Beside, ahead
 from transforms.detector import Detector, load_detector
-from transforms.kernels import diversity, minhash, text
+from transforms.kernels import diversity, minhash, paragraphs, text
 from transforms.kernels.columns import first_half, hash_texts
 from transforms.kernels.urls import hash_urls
 from transforms.progress import TALLY
@@ -112,6 +112,7 @@ def measure_documents(
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
     score = detector.score(tokens, n_tokens)
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
+    repeats = paragraphs.find(documents["text"])
     sampled = pa.array(sample.mask(diversity.sample_keys(first_half(content_hash))))
     heads = pc.if_else(sampled, pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
     return contracts.signals(config.num_perm).batch(
@@ -127,6 +128,10 @@ def measure_documents(
             "n_bytes": pc.binary_length(documents["text"]),
             "detector_score": pa.array(score, mask=np.isnan(score)),
             **sketches,
+            "paragraphs": _packed(repeats.offsets, repeats.hashes),
+            "n_paragraphs": repeats.n_paragraphs,
+            # The two are counted on either side of NFKC, and a part is never more than the whole.
+            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "head": heads,
         }
     )
@@ -136,8 +141,8 @@ def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
     return pa.nulls(len(urls), pa.uint64()) if urls.null_count == len(urls) else hash_urls(urls)
 
 
-def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.uint32]) -> pa.BinaryArray:
-    bounds = (4 * offsets).astype(np.int32)
+def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.unsignedinteger]) -> pa.BinaryArray:
+    bounds = (values.itemsize * offsets).astype(np.int32)
     return pa.BinaryArray.from_buffers(
         pa.binary(), len(offsets) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(values)]
     )

@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.kernels import diversity, share
+from transforms.kernels import diversity, paragraphs, share
 from transforms.kernels.columns import first_half, halves
 
 # Populations that the share is estimated in: all that was read, what dedup kept, what is released.
 POPULATIONS = ("read", "unique", "kept")
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
-NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head"]
+PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens")
+NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head", *PARAGRAPHS]
 
 Key = tuple[int | str, ...]
 
@@ -40,6 +41,8 @@ class Tally:
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
+      paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
+      repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs].
       quarantined: records by (source, reason, whether it is a file as a whole).
     """
 
@@ -54,6 +57,8 @@ class Tally:
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
+    repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
 
@@ -70,6 +75,10 @@ def merge(tallies: list[Tally]) -> Tally:
             total.scores[key] = total.scores[key] + bins if key in total.scores else bins
         for order, parts in tally.ngrams.items():
             total.ngrams.setdefault(order, []).extend(parts)
+        for stage, repeated in tally.paragraph_counts.items():
+            total.paragraph_counts.setdefault(stage, []).extend(repeated)
+        for group, sums in tally.repeats.items():
+            total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
         total.lengths.extend(tally.lengths)
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
@@ -86,6 +95,11 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
             tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
         ):
             parts[:] = [diversity.merge(parts)]
+    for counts in tally.paragraph_counts.values():
+        if len(counts) > 1 and (
+            tightly or len(counts) > 64 or sum(len(c.types) for c in counts[1:]) > 2 * len(counts[0].types)
+        ):
+            counts[:] = [paragraphs.merge(counts)]
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
         tally.heads = {key: tally.heads[key] for key in smallest}
@@ -111,6 +125,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     mask = pa.array(kept)
     for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
         tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]
+    _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
     _count_likeness(tally, decisions)
@@ -175,6 +190,17 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, score: pa.Array) -> N
             weight = np.zeros(share.BINS, np.int64)
             np.add.at(weight, bins[rows], tokens[rows])
             tally.scores[population, int(number)] = np.stack([documents, weight]).astype(np.int64)
+
+
+def _count_paragraphs(
+    tally: Tally, columns: dict[str, pa.Array], kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+) -> None:
+    sums = np.stack([columns[name].to_numpy().astype(np.int64) for name in PARAGRAPHS[1:]])
+    for stage, members in (("before", np.ones_like(kept)), ("after", kept)):
+        hashes = unpack(columns["paragraphs"].filter(pa.array(members))).view(np.uint64)
+        tally.paragraph_counts[stage] = [paragraphs.count(hashes)]
+        for number in np.unique(source).tolist():
+            tally.repeats[stage, number] = sums[:, members & (source == number)].sum(axis=1)
 
 
 def unpack(column: pa.BinaryArray) -> npt.NDArray[np.uint32]:
