@@ -61,7 +61,7 @@ def docstrings() -> Iterator[str]:
     folders += [pathlib.Path(str(importlib.import_module(name).__file__)).parent for name in PACKAGES]
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            if "site-packages" in path.relative_to(folder).parts:
+            if {"site-packages", "test", "tests"}.intersection(path.relative_to(folder).parts):
                 continue
             try:
                 nodes = ast.walk(ast.parse(path.read_bytes()))

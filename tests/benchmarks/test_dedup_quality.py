@@ -1,0 +1,60 @@
+"""Dedup against all pairs of 5,000 real documents and 500 edited copies: what `benchmarks/dedup_quality.py` prints."""
+
+import numpy as np
+import pytest
+
+from benchmarks import dedup_quality as quality
+
+
+@pytest.fixture(scope="module")
+def measured():
+    documents, pairs = quality.corpus(None, 5000)
+    assert len(documents) >= 5500
+    return documents, pairs, *quality.shingle_matrix(documents)
+
+
+def test_the_truth_is_the_truth(measured):
+    """The sparse product against sets of words, for the planted pairs."""
+    documents, pairs, matrix, _ = measured
+    for left, right in pairs[:40]:
+        one, other = (quality.shingle_matrix([documents[number]])[0].nnz for number in (left, right))
+        assert (one, other) == (matrix[left].nnz, matrix[right].nnz)
+    left, right, similarity = quality.all_pairs(matrix, 0.5)
+    found = dict(zip(zip(left.tolist(), right.tolist(), strict=True), similarity.tolist(), strict=True))
+    for pair in pairs:
+        exact = quality.jaccard(matrix, *pair)
+        assert found.get(pair, 0.0) == pytest.approx(exact if exact >= 0.5 else 0.0, abs=1e-6)
+
+
+def test_candidates_follow_the_s_curve(measured):
+    """In every bin of similarity, planted and natural pairs share a band as often as the S-curve says: 4 standard errors."""
+    _, pairs, matrix, signature = measured
+    left, right, _ = quality.all_pairs(matrix, 0.5)
+    natural = list(zip(left.tolist(), right.tolist(), strict=True))[::5]
+    for low, n, met, expected, error in quality.curve(matrix, signature, [*pairs, *natural]):
+        assert n > 20, low
+        assert abs(met - expected) <= 4 * error + 1, (low, n, met, expected)
+
+
+def test_exact_mode_is_exact(measured):
+    documents, _, matrix, _ = measured
+    ledger = quality.ledger_of(documents, verify="exact", min_similarity=0.85)
+    found = quality.judged(ledger, matrix, 0.85)
+    assert found["pairs at 0.85"] > 200
+    assert found["near duplicates dropped"] > 100
+    assert found["precision"] == 1
+    assert found["recall at 0.85"] >= 0.99
+    for number, row in ledger.items():  # what the ledger says is what is so
+        if row["reason"] == "near_duplicate":
+            assert row["similarity"] == pytest.approx(quality.jaccard(matrix, number, row["survivor"]), abs=1e-6)
+
+
+def test_estimates_are_as_good_as_they_say(measured):
+    documents, _, matrix, signature = measured
+    ledger = quality.ledger_of(documents)
+    found = quality.judged(ledger, matrix, 0.8)
+    assert found["recall at 0.90"] >= 0.99
+    assert found["recall at 0.85"] >= 0.97
+    near = [(number, row["survivor"]) for number, row in ledger.items() if row["reason"] == "near_duplicate"]
+    exact = np.array([quality.jaccard(matrix, *pair) for pair in near])
+    assert (exact >= 0.8 - 4 * np.sqrt(0.8 * 0.2 / signature.shape[1])).all()
