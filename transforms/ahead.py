@@ -8,8 +8,8 @@ import collections
 import concurrent.futures
 import functools
 import os
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
@@ -56,22 +56,22 @@ class Beside(beam.DoFn, Generic[T, R]):
     Outputs come in the order of the elements. Only for elements in the global window, which all of ours are.
     """
 
-    def work(self, element: T) -> R:
-        """What becomes of one element."""
+    def work(self, element: T, *sides: Any) -> Sequence[R]:
+        """What becomes of one element, given the side inputs."""
         raise NotImplementedError
 
     def start_bundle(self) -> None:
         """Nothing is waiting."""
-        self._waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()
+        self._waiting: collections.deque[concurrent.futures.Future[Sequence[R]]] = collections.deque()
 
-    def process(self, element: T) -> Iterator[R]:
+    def process(self, element: T, *sides: Any) -> Iterator[R]:
         """Start on it; hand over what is done, at the latest when all threads have work and one more waits."""
-        self._waiting.append(_shared_pool().submit(self.work, element))
+        self._waiting.append(_shared_pool().submit(self.work, element, *sides))
         while self._waiting and (self._waiting[0].done() or len(self._waiting) > THREADS):
-            yield self._waiting.popleft().result()
+            yield from self._waiting.popleft().result()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """The rest."""
         while self._waiting:
-            yield GlobalWindows.windowed_value(self._waiting.popleft().result())
+            yield from map(GlobalWindows.windowed_value, self._waiting.popleft().result())
         give_back()

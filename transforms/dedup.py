@@ -17,7 +17,7 @@ further splits. On request, documents with one address are a pair whatever their
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
@@ -25,11 +25,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations import contracts
+from transforms.ahead import Beside
 from transforms.kernels import components, lsh
 from transforms.kernels.columns import EMPTY_HASH, first_half, partition, signatures, split_by
 from transforms.kernels.lsh import salted
 from transforms.kernels.minhash import MAX_NGRAM, similarity
-from transforms.memory import give_back
 from transforms.sources import Split
 from transforms.store import SignalStore
 
@@ -181,14 +181,15 @@ class SeenFn(beam.CombineFn):
         return seen[1]
 
 
-class _Bands(beam.DoFn):
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
     def __init__(self, config: DedupConfig, store: SignalStore, parts: int) -> None:
         self.config, self.store, self.parts = config, store, parts
 
-    def process(self, split: Split, twice: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
+        (twice,) = sides
         bands = band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
-        yield from split_by(partition(bands["key"].to_numpy(), self.parts), bands)
-        give_back()
+        return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
 
 
 BANDED = ["content_hash", "url_hash", "n_shingles", "signature"]

@@ -48,7 +48,7 @@ class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
     def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
         self.store, self.splits = store, splits
 
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Tally:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Tally]:
         number, batches = group
         split = self.splits[number]
         decisions = in_order(batches)
@@ -58,7 +58,7 @@ class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
         for row in bad:
             tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
         give_back()
-        return tally
+        return (tally,)
 
 
 def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

@@ -58,7 +58,7 @@ class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
         self.names = tuple(source.name for source in sources)
         self.splits, self.store, self.staging = splits, store, staging
 
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Recorded:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Recorded]:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
         places = self.store.read(split, ["id", "file", "row"])
@@ -66,7 +66,7 @@ class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
         write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        return Recorded(number, path, len(kept), int(kept.sum()), kept_bytes)
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes),)
 
 
 def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...]) -> pa.RecordBatch:

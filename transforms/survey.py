@@ -57,11 +57,11 @@ class _SurveySplit(Beside[Split, Split]):
     def setup(self) -> None:
         self.detector = load_detector(self.config.detector)
 
-    def work(self, split: Split) -> Split:
+    def work(self, split: Split, *_: object) -> tuple[Split]:
         if not self.config.store.has(split):
             survey_split(split, self.config, self.detector)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
-        return split
+        return (split,)
 
 
 def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None:

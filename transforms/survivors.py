@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.ahead import Beside
 from transforms.dedup import DedupConfig, partitions
 from transforms.kernels import components, minhash, text
 from transforms.kernels.columns import halves, partition, split_by
@@ -60,7 +61,8 @@ class ChooseSurvivors(beam.PTransform):
         )
 
 
-class _Label(beam.DoFn):
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
     def __init__(
         self,
         config: DedupConfig,
@@ -71,9 +73,10 @@ class _Label(beam.DoFn):
     ) -> None:
         self.config, self.sources, self.splits, self.store, self.limits = config, sources, splits, store, limits
 
-    def process(self, batch: pa.RecordBatch, labels: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def work(self, batch: pa.RecordBatch, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
+        (labels,) = sides
         if not batch.num_rows:
-            return
+            return []
         split = self.splits[batch["split"][0].as_py()]
         content = batch["content"].to_numpy()
         cluster = components.label(content, (labels["content"].to_numpy(), labels["cluster"].to_numpy()))
@@ -91,7 +94,7 @@ class _Label(beam.DoFn):
             shingles = pa.nulls(len(content), pa.binary())
         columns = [*batch.columns, pa.array(cluster), signature, url, shingles]
         labelled = pa.RecordBatch.from_arrays(columns, schema=LABELLED)
-        yield from split_by(partition(cluster, partitions(len(self.splits))), labelled)
+        return split_by(partition(cluster, partitions(len(self.splits))), labelled)
 
 
 def shingles_of(

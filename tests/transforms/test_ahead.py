@@ -36,8 +36,8 @@ def test_an_error_comes_where_its_item_would_have():
 
 @with_output_types(int)
 class Negative(Beside[int, int]):
-    def work(self, element: int) -> int:
-        return slow_if_early(element)
+    def work(self, element: int, *_: object) -> tuple[int]:
+        return (slow_if_early(element),)
 
 
 @given(st.lists(st.integers(0, 12), max_size=9))
