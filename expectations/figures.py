@@ -122,16 +122,30 @@ def cluster_sizes(size_counts: Mapping[Any, Any], width: int) -> dict[str, Any] 
         bins[bin_] = bins.get(bin_, 0) + int(count)
     if not bins:
         return None
-    most = max(bins.values())
-    room = width - 190
+    return _bars(
+        {f"{bin_:,} documents" if bin_ < 4 else f"{bin_:,} to {2 * bin_ - 1:,}": bins[bin_] for bin_ in sorted(bins)},
+        width,
+    )
+
+
+def similarities(counts: Mapping[str, float], width: int) -> dict[str, Any] | None:
+    """Bars of how many near duplicates are how like their survivor; the labels are the steps, such as "0.80-0.85"."""
+    return (
+        _bars({label.replace("-", " to "): int(counts[label]) for label in sorted(counts)}, width) if counts else None
+    )
+
+
+def _bars(counts: Mapping[str, int], width: int) -> dict[str, Any]:
+    """One bar a line, the longest as long as there is room."""
+    most, room = max(counts.values()), width - 190
     rows = [
         {
-            "label": f"{bin_:,} documents" if bin_ < 4 else f"{bin_:,} to {2 * bin_ - 1:,}",
+            "label": label,
             "y": 26 * place,
-            "length": round(max(2.0, room * bins[bin_] / most), 1),
-            "text": number(bins[bin_], "count"),
+            "length": round(max(2.0, room * count / most), 1),
+            "text": number(count, "count"),
         }
-        for place, bin_ in enumerate(sorted(bins))
+        for place, (label, count) in enumerate(counts.items())
     ]
     return {"width": width, "height": 26 * len(rows), "rows": rows}
 

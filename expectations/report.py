@@ -295,7 +295,15 @@ def _lengths(table: _Table) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
-    metrics = ("duplicates.exact_fraction", "duplicates.near_fraction", "duplicates.largest_cluster")
+    metrics = (
+        "duplicates.exact_fraction",
+        "duplicates.near_fraction",
+        "duplicates.removed_fraction",
+        "duplicates.largest_cluster",
+        "duplicates.cross_origin",
+        "duplicates.cross_origin_lost",
+    )
+    alike = table.slices("duplicates.by_similarity", None, "similarity")
     found = [(metric, table.total(metric)) for metric in metrics]
     return {
         "metrics": [(metric, value) for metric, value in found if value is not None],
@@ -306,6 +314,7 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
             if (before, after) != (None, None)
         ],
         "drawings": _both(figures.cluster_sizes, size_counts),
+        "alike": _both(figures.similarities, alike),
         "clusters": sum(int(count) for count in size_counts.values()),
     }
 

@@ -24,7 +24,9 @@ ratio:
   on_shortage: shrink          # too little real text: drop synthetic documents (shrink), or refuse (fail)
 
 dedup:
-  min_similarity: 0.8          # estimated Jaccard similarity of 5-word shingles at which two documents are duplicates
+  min_similarity: 0.8          # Jaccard similarity of 5-word shingles at which two documents are duplicates
+  verify: estimate             # or exact: read the texts of candidates again, and count their shingles
+  against: []                  # folders of earlier releases whose documents are not wanted again
 
 expectations: mixed            # a preset (strict, cautious, mixed), a YAML file, or a suite written out here
 

@@ -102,7 +102,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         chance = s_curve(percent / 100, dedup.bands, dedup.rows)
         joined = "joined" if percent / 100 >= dedup.min_similarity else "not joined"
         lines.append(
-            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} (estimate against {dedup.min_similarity})"
+            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} ({'text' if dedup.verify == 'exact' else 'estimate'} against {dedup.min_similarity})"
         )
     lines += [
         "",
