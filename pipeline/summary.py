@@ -98,11 +98,12 @@ def checked(recipe: Recipe, job: "Job") -> str:
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
+    judge = "text" if dedup.verify == "exact" else "estimate"
     for percent in range(50, 101, 5):
         chance = s_curve(percent / 100, dedup.bands, dedup.rows)
         joined = "joined" if percent / 100 >= dedup.min_similarity else "not joined"
         lines.append(
-            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} ({'text' if dedup.verify == 'exact' else 'estimate'} against {dedup.min_similarity})"
+            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} ({judge} against {dedup.min_similarity})"
         )
     lines += [
         "",
