@@ -27,13 +27,26 @@ def data(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_every_way_is_measured(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.minhash_vs_peers", data, "--repeat", "1", "--json", tmp_path / "out.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.minhash_vs_peers",
+        data,
+        "--repeat",
+        "1",
+        "--json",
+        tmp_path / "out.json",
+    ]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     found = json.loads((tmp_path / "out.json").read_text())
     assert (found["documents"], found["bytes"]) == (30, sum(map(len, TEXTS)))
     has_rensa = importlib.util.find_spec("rensa") is not None
     for rates in found["megabytes_per_second"].values():
-        assert {name.split()[1].strip(",") for name in rates} == {"ours", "datasketch", *(["rensa"] if has_rensa else [])}
+        assert {name.split()[1].strip(",") for name in rates} == {
+            "ours",
+            "datasketch",
+            *(["rensa"] if has_rensa else []),
+        }
         assert all(rate > 0 and name in printed for name, rate in rates.items())
 
 

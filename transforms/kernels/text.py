@@ -65,7 +65,6 @@ FNV32_OFFSET, FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
 _FNV64_OFFSET, _FNV64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 # Positions in the bytes are unsigned: Numba would test a signed one for being negative.
 _ONE, _TWO, _THREE, _FOUR, _EIGHT, _SIXTEEN = (np.uint64(n) for n in (1, 2, 3, 4, 8, 16))
-_EACH, _TOP_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)  # of the eight bytes of a word
 _APOSTROPHE, _LENGTH, _SPELLED = np.uint64(39), np.uint64(56), np.uint64((1 << 56) - 1)
 
 
@@ -87,7 +86,6 @@ class _Tables(NamedTuple):
     classes: npt.NDArray[np.uint8]  # class of what it folds to
     spelled: npt.NDArray[np.uint64]  # what it folds to: UTF-8, first byte lowest, length in the top byte; 0: itself
     order: npt.NDArray[np.uint8]  # canonical combining class; _NOT_PLAIN: a text that has it goes through `_caseless`
-    letters: npt.NDArray[np.uint8]  # [256] the small form of an ASCII letter or digit; 0: any other byte
 
 
 def _own_classes() -> npt.NDArray[np.uint8]:
@@ -146,10 +144,7 @@ def _tables() -> _Tables:
             spelled[point] = int.from_bytes(written, "little") | len(written) << 56
         else:
             order[point] = _NOT_PLAIN
-    letters = np.zeros(256, np.uint8)
-    for point in np.flatnonzero(classes[:128] == _LETTER).tolist():
-        letters[point] = ord(chr(point).lower())
-    return _Tables(classes, spelled, order, letters)
+    return _Tables(classes, spelled, order)
 
 
 @functools.cache
@@ -235,29 +230,32 @@ def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
-def _letters8(data, at):  # type: ignore[no-untyped-def]
-    """Eight bytes with ASCII letters in lower case, first byte lowest, and how many of the first are letters or digits.
+@numba.njit(nogil=True, cache=True)
+def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
+    """For each byte: its lower case, whether it is an ASCII letter or digit, and how many such start here, up to eight.
 
-    All eight at once, a byte a lane: adding to seven bits sets the eighth where the byte is at least so much.
+    Without a branch, so that LLVM makes both loops vector ones. `lower` and `letter` have eight bytes more than `text`.
     """
-    word = np.uint64(0)
-    for i in range(_EIGHT):
-        word |= np.uint64(data[at + i]) << (_EIGHT * i)
-    low = word & ~_TOP_BITS
-    folded = low | _EACH * np.uint64(0x20)
-    alpha = (folded + _EACH * np.uint64(0x80 - 0x61)) & ~(folded + _EACH * np.uint64(0x7F - 0x7A)) & ~word & _TOP_BITS
-    digit = (low + _EACH * np.uint64(0x80 - 0x30)) & ~(low + _EACH * np.uint64(0x7F - 0x39)) & ~word & _TOP_BITS
-    others = (alpha | digit) ^ _TOP_BITS
-    if others == 0:
-        n = _EIGHT
-    else:  # the number of the lowest byte that is set: its one bit moves that number to the top byte
-        n = (((others & (~others + _ONE)) >> np.uint64(7)) * np.uint64(0x0001020304050607)) >> _LENGTH
-    return word | (alpha >> _TWO), n
+    for i in range(len(text)):
+        byte = text[i]
+        alpha = np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
+        digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
+        lower[i] = byte | np.uint8(32) if alpha else byte
+        letter[i] = np.uint8(255) if alpha or digit else np.uint8(0)
+    letter[len(text) : len(text) + 8] = 0
+    for i in range(len(text)):
+        n = letter[i + 7] & np.uint8(1)
+        n = letter[i + 6] & np.uint8(n + 1)
+        n = letter[i + 5] & np.uint8(n + 1)
+        n = letter[i + 4] & np.uint8(n + 1)
+        n = letter[i + 3] & np.uint8(n + 1)
+        n = letter[i + 2] & np.uint8(n + 1)
+        n = letter[i + 1] & np.uint8(n + 1)
+        follow[i] = letter[i] & np.uint8(n + 1)
 
 
 @numba.njit(nogil=True, cache=True)
-def _canonicalise(data, offsets, classes, spelled, letters):  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
+def _canonicalise(data, offsets, classes, spelled):  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
     n_docs = len(offsets) - 1
     n_bytes = offsets[n_docs] - offsets[0]
     # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.
@@ -267,7 +265,13 @@ def _canonicalise(data, offsets, classes, spelled, letters):  # type: ignore[no-
     kind = np.empty(n_bytes + 1, np.uint8)
     hash64 = np.empty(n_bytes + 2, np.uint64)  # that of token t is at t + 1: it is stored when the next one opens
     hash32 = np.empty(n_bytes + 2, np.uint32)
-    prefix64, prefix32 = np.empty(8, np.uint64), np.empty(8, np.uint32)
+    prefix64, prefix32 = np.empty(9, np.uint64), np.empty(9, np.uint32)
+    longest = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
+    lower, letter, follow = (
+        np.zeros(longest + 8, np.uint8),
+        np.empty(longest + 8, np.uint8),
+        np.empty(longest, np.uint8),
+    )
     w = np.uint64(0)  # bytes written
     t = np.uint64(0)  # tokens opened
     h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
@@ -276,12 +280,13 @@ def _canonicalise(data, offsets, classes, spelled, letters):  # type: ignore[no-
         open_bytes = np.uint64(0)  # the character written last
         run = 0
         at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
+        base = at
         first_token = t
+        _find_letters(data[at:end], lower, letter, follow)
         while at < end:
             start = at
             byte = data[at]
-            letter = letters[byte]
-            if letter != 0:  # most of most texts: a run of ASCII letters and digits
+            if follow[at - base] != 0:  # most of most texts: a run of ASCII letters and digits
                 if open_class != _LETTER:
                     open_class = _LETTER
                     hash64[t] = h64
@@ -292,30 +297,18 @@ def _canonicalise(data, offsets, classes, spelled, letters):  # type: ignore[no-
                         w += _ONE
                     kind[t] = 0
                     t += _ONE
-                    if at + _EIGHT <= end:
-                        lower, n = _letters8(data, at)
-                        for i in range(_EIGHT):
-                            byte = np.uint8(lower >> (_EIGHT * i))
-                            out[w + i] = byte  # what is past the word is written over
-                            h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
-                            h32 = np.uint32((h32 ^ np.uint32(byte)) * FNV32_PRIME)
-                            prefix64[i] = h64
-                            prefix32[i] = h32
-                        w += n
-                        at += n
-                        h64, h32 = prefix64[n - _ONE], prefix32[n - _ONE]
-                        if n < _EIGHT or at >= end:
-                            continue
-                        letter = letters[data[at]]
-                while letter != 0:
-                    out[w] = letter
-                    w += _ONE
-                    h64 = (h64 ^ np.uint64(letter)) * _FNV64_PRIME
-                    h32 = np.uint32((h32 ^ np.uint32(letter)) * FNV32_PRIME)
-                    at += _ONE
-                    if at >= end:
-                        break
-                    letter = letters[data[at]]
+                # Eight bytes however many are letters: a count that varies would be a branch that the processor guesses.
+                n = np.uint64(follow[at - base])
+                prefix64[0], prefix32[0] = h64, h32
+                for i in range(_EIGHT):
+                    byte = lower[at - base + i]
+                    out[w + i] = byte  # what is past the word is written over
+                    h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
+                    h32 = np.uint32((h32 ^ np.uint32(byte)) * FNV32_PRIME)
+                    prefix64[i + _ONE], prefix32[i + _ONE] = h64, h32
+                h64, h32 = prefix64[n], prefix32[n]
+                w += n
+                at += n
                 continue
             if byte == 32:
                 open_class = _SPACE
@@ -398,13 +391,13 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
     Returns:
       The canonical texts (large_string, same length) and their tokens.
     """
-    classes, spelled, order, letters = _tables()
+    classes, spelled, order = _tables()
     not_plain = pa.array(_not_plain(*_buffers(text), classes, order))
     if pc.any(not_plain).as_py():
         # Not pyarrow's utf8_normalize: it decomposes, whatever form is asked of it (pyarrow 25.0.1).
         caseless = [_caseless(value) for value in text.filter(not_plain).to_pylist()]
         text = pc.replace_with_mask(text, not_plain, pa.array(caseless, pa.large_string()))
-    out, out_offsets, *tokens = _canonicalise(*_buffers(text), classes, spelled, letters)
+    out, out_offsets, *tokens = _canonicalise(*_buffers(text), classes, spelled)
     canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out))
     return canonical, Tokens(*tokens)
 
