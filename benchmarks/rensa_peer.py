@@ -5,6 +5,7 @@ each text's begin; `num_perms`; `repeat`. Writes, as JSON: for each of `num_perm
 """
 
 import array
+import itertools
 import json
 import sys
 import time
@@ -35,7 +36,7 @@ def main() -> None:
     # As 64-bit hashes: all bits of a 32-bit one, spread by an odd factor, because rensa uses them as they come.
     flat = array.array("Q", (h * 0x9E3779B97F4A7C15 % 2**64 for h in given["hashes"]))
     offsets = array.array("Q", given["offsets"])
-    rows = [flat[start:end].tolist() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    rows = [flat[start:end].tolist() for start, end in itertools.pairwise(offsets)]
     r, c, seed = rensa.RMinHash, rensa.CMinHash, 1
     found = {}
     for k in given["num_perms"]:

@@ -129,18 +129,18 @@ def _tables() -> _Tables:
             order[point] = _NOT_PLAIN if composing[point] else unicodedata.combining(char)
             continue
         written = "".join(to_ascii.get(one, one) for one in folded).encode()
-        kinds = {int(own[ord(one)]) if ord(one) < _TABLE_SIZE else _SOLO for one in folded}
-        # Plain: one character, or letters, or an ellipsis; and no longer than before: the kernel's output has room for that.
-        plain = (
-            len(folded) == 1 or kinds == {_LETTER} or (kinds == {_PUNCT} and folded.isascii() and len(set(folded)) == 1)
-        )
-        if (
-            plain
-            and not composing[point]
-            and kinds <= {_SPACE, _LETTER, _SOLO, _PUNCT}
-            and len(written) <= len(char.encode())
-        ):
-            classes[point] = kinds.pop()
+        first, *others = (int(own[ord(one)]) if ord(one) < _TABLE_SIZE else _SOLO for one in folded)
+        kinds = {first, *others}
+        # Plain: one character, or a letter and what belongs to its word, or an ellipsis; and less than twice as long, because
+        # the kernel's output has room for twice the text, with a space before every token.
+        plain = (len(folded) == 1 and first != _MARK) or (first == _LETTER and kinds <= {_LETTER, _MARK})
+        plain |= kinds == {_PUNCT} and folded.isascii() and len(set(folded)) == 1
+        joins = composing[point] or (ord(folded[0]) < _TABLE_SIZE and composing[ord(folded[0])])
+        # The iota subscript becomes a letter, and marks that follow it come before that letter.
+        moves = "\u0345" in unicodedata.normalize("NFD", char)
+        if plain and not joins and not moves and len(written) < 2 * len(char.encode()) and len(written) <= 7:
+            classes[point] = first
+            order[point] = unicodedata.combining(folded[-1])
             spelled[point] = int.from_bytes(written, "little") | len(written) << 56
         else:
             order[point] = _NOT_PLAIN

@@ -77,7 +77,7 @@ ORDINARY = st.lists(
     st.one_of(
         st.text("aZ9zAkK", max_size=20),
         st.sampled_from([*" \n\t.,!?'`\"-_/@[{\x00\x1f\x7f", "...", "\u2019", "\u2026", "\u00a0", "\u200d", "\u00df", "\u1e9e"]),
-        st.sampled_from("\u00e9\u00c9e\u0301\u0316\u0323\u03a3\u03c2\u0130\u0131\u01c5\ufb01\u6211\uff0c\uff71\uff9e\u0e01\u0e35\u0e48\uac00\u1100\u1161\u11a8"),
+        st.sampled_from("\u00e9\u00c9e\u0301\u0316\u0323\u03a3\u03c2\u0130\u0131\u01c5\ufb01\u6211\uff0c\uff71\uff9e\u0e01\u0e35\u0e48\uac00\u1100\u1161\u11a8\u314f\u3131\uffc2\u0316\u031b"),
         st.sampled_from("\u0915\u094d\u093f\u093c\u0628\u064b\u0651\u0653\u05e9\u05b8\u05c1\u0345\u1fb3\u023a\u13a0\uab70\U00020000\U000e0041\U0001f600\U0001f3fd\ufe0f"),
     ),
     max_size=30,
@@ -142,6 +142,7 @@ def test_invisible_characters_make_no_difference(value: str, at: int) -> None:
         ("\u13a0", "\uab70"),  # Cherokee
         ("a\u0323\u0307", "a\u0307\u0323"),  # marks in another order
         ("\u1112\u1161\u11ab\u1100\u1173\u11af", "\ud55c\uae00"),  # Hangul: jamo or syllables
+        ("\u1100\u314f", "\uac00"),  # Hangul: a compatibility vowel
         ("\uff76\uff9e\uff77", "\u30ac\u30ad"),  # kana: half width
         ("\uff21\uff11\uff01", "a1!"),
         ("\u0645\u200f\u0631\u202bx\u202c", "\u0645\u0631x"),  # Arabic: bidirectional marks
