@@ -22,7 +22,7 @@ MAX_NGRAM = 16
 
 _MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 POLYNOMIAL = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
-_S33, _S32 = np.uint64(33), np.uint64(32)
+_S33, _S32, _U1 = np.uint64(33), np.uint64(32), np.uint64(1)
 
 
 @functools.cache
@@ -47,12 +47,11 @@ def _words(offsets, kind, hash64):  # type: ignore[no-untyped-def]
     """Drop the punctuation: offsets and hashes of the words and ideographs."""
     words = np.empty(len(hash64), np.uint64)
     word_offsets = np.zeros(len(offsets), np.int64)
-    n = 0
+    n = np.uint64(0)
     for d in range(len(offsets) - 1):
-        for t in range(offsets[d], offsets[d + 1]):
-            if kind[t] != PUNCTUATION:
-                words[n] = hash64[t]
-                n += 1
+        for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
+            words[n] = hash64[t]  # written over by the next if it is punctuation: no branch to guess
+            n += np.uint64(kind[t] != PUNCTUATION)
         word_offsets[d + 1] = n
     return word_offsets, words[:n]
 
@@ -62,32 +61,63 @@ def _shingles(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
     """One hash per shingle: a polynomial in the hashes of its words, mixed. uint32, and the offsets per document."""
     out = np.empty(len(words), np.uint32)
     out_offsets = np.zeros(len(word_offsets), np.int64)
-    n = 0
+    size = np.uint64(ngram)
+    power = np.uint64(1)
+    for _ in range(ngram):
+        power *= POLYNOMIAL
+    n = np.uint64(0)
     for d in range(len(word_offsets) - 1):
-        for t in range(word_offsets[d], word_offsets[d + 1] - ngram + 1):
-            h = np.uint64(ngram)
-            for i in range(ngram):
-                h = h * POLYNOMIAL + words[t + i]
+        start, end = np.uint64(word_offsets[d]), np.uint64(word_offsets[d + 1])
+        if end - start >= size:
+            h = size  # Horner's rule from this start, so that shingles of different length differ
+            for t in range(start, start + size):
+                h = h * POLYNOMIAL + words[t]
             out[n] = np.uint32(mix64(h) >> _S32)
-            n += 1
+            n += _U1
+            for t in range(start + size, end):  # the next word comes in, and the first with its power goes out
+                h = h * POLYNOMIAL + words[t] - (words[t - size] + size * (POLYNOMIAL - _U1)) * power
+                out[n] = np.uint32(mix64(h) >> _S32)
+                n += _U1
         out_offsets[d + 1] = n
     return out_offsets, out[:n]
 
 
+@numba.njit(nogil=True, cache=True, inline="always")
+def _mixed(shingles, s, last):  # type: ignore[no-untyped-def]
+    """MurmurHash3's 32-bit finaliser of shingle `s`, or of the last one if `s` is beyond it."""
+    h = shingles[min(s, last)]
+    h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return h ^ (h >> np.uint32(16))
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _less(a, b, one, other):  # type: ignore[no-untyped-def]
+    """The smaller of two shingles under one permutation."""
+    return min(np.uint32(a * one + b), np.uint32(a * other + b))
+
+
 @numba.njit(nogil=True, cache=True)
 def _sign(shingle_offsets, shingles, a, b):  # type: ignore[no-untyped-def]
+    """Eight shingles at a time, so that a signature's entry is read and written an eighth as often.
+
+    The last shingle fills the last eight: a minimum does not mind. Written out by hand, so that LLVM makes the loop over the
+    permutations the vector one.
+    """
     n_docs, num_perm = len(shingle_offsets) - 1, len(a)
     signatures = np.full((n_docs, num_perm), np.uint32(0xFFFFFFFF), np.uint32)
     for d in range(n_docs):
         row = signatures[d]
-        for s in range(shingle_offsets[d], shingle_offsets[d + 1]):
-            h = shingles[s]
-            h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
-            h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
-            h = h ^ (h >> np.uint32(16))
+        last = shingle_offsets[d + 1] - 1
+        for s in range(shingle_offsets[d], last + 1, 8):
+            h0, h1 = _mixed(shingles, s, last), _mixed(shingles, s + 1, last)
+            h2, h3 = _mixed(shingles, s + 2, last), _mixed(shingles, s + 3, last)
+            h4, h5 = _mixed(shingles, s + 4, last), _mixed(shingles, s + 5, last)
+            h6, h7 = _mixed(shingles, s + 6, last), _mixed(shingles, s + 7, last)
             for k in range(num_perm):
-                value = np.uint32(a[k] * h + b[k])
-                row[k] = min(row[k], value)
+                low = min(_less(a[k], b[k], h0, h1), _less(a[k], b[k], h2, h3))
+                high = min(_less(a[k], b[k], h4, h5), _less(a[k], b[k], h6, h7))
+                row[k] = min(row[k], low, high)
     return signatures
 
 

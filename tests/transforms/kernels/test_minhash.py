@@ -39,6 +39,28 @@ def test_shingles_are_equal_where_the_words_are(one: list[str], other: list[str]
             assert (left == right) == (one[i : i + 3] == other[j : j + 3])
 
 
+def mixed(h: int) -> int:
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = (h ^ (h >> 33)) * factor % 2**64
+    return h ^ (h >> 33)
+
+
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=30), min_size=1, max_size=4), st.integers(1, 16))
+def test_a_shingle_is_a_polynomial_in_the_hashes_of_its_words(documents: list[list[int]], ngram: int) -> None:
+    expected = []
+    for words in documents:
+        for start in range(len(words) - ngram + 1):
+            h = ngram
+            for word in words[start : start + ngram]:
+                h = (h * int(minhash.POLYNOMIAL) + word) % 2**64
+            expected.append(mixed(h) >> 32)
+    word_offsets = np.cumsum([0, *map(len, documents)], dtype=np.int64)
+    flat = np.array([word for words in documents for word in words], np.uint64)
+    offsets, found = minhash.shingles(word_offsets, flat, ngram)
+    assert found.tolist() == expected
+    assert offsets.tolist() == np.cumsum([0, *(max(0, len(words) - ngram + 1) for words in documents)]).tolist()
+
+
 def test_punctuation_and_case_are_no_part_of_a_shingle() -> None:
     _, _, signatures = signed(["One two, three four five six.", "one TWO three; four - five six"])
     assert (signatures[0] == signatures[1]).all()
