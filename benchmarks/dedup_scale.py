@@ -4,7 +4,7 @@
 
 CORPUS_DIR comes from `benchmarks.corpus`. Dedup alone goes from the files to the list of what stays: read, sign, find pairs,
 verify them, choose survivors, write the ledger; datatrove: signatures, buckets, clusters. Neither scores nor writes documents.
-Ours is the product's own stages (Survey with a detector that says nothing, FindClusters, Attribute, ChooseSurvivors, Record); each
+Ours is the product's own stages (Survey with a silent detector, FindClusters, Attribute, ChooseSurvivors, Record); each
 run starts from nothing. Sizes are the first so many files. The exponent is the slope of log seconds over log documents, by least
 squares; start-up is in the seconds, so a first run of next to nothing is shown too. Memory is the peak of the process tree.
 """

@@ -42,6 +42,7 @@ MIN_BYTES = 2 * MIN_TOKENS - 1  # of a line with so many: each takes a byte and 
 RATE = 8  # one type in so many is counted across documents
 MOST_TYPES = 1 << 20  # that a count holds, at 16 bytes; of more, the lower half of hash space is kept, again and again
 EVERYWHERE = 1 << 64
+_APOSTROPHE = np.uint64(39 | 1 << 56)  # how text.py's table spells a curly one: its byte, and that it is one
 
 
 def _table() -> npt.NDArray[np.uint8]:
@@ -74,7 +75,7 @@ class Counts(NamedTuple):
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_tokens(data, at, end, most, classes, fold):  # type: ignore[no-untyped-def]
+def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-untyped-def]
     """Words and ideographs of a stretch of text, counted as in the canonical form but before NFKC; stops at `most`."""
     n = 0
     open_class = _SPACE
@@ -96,7 +97,7 @@ def _count_tokens(data, at, end, most, classes, fold):  # type: ignore[no-untype
                 n += 1
                 open_class = _LETTER
         elif c != _IGNORE:
-            apostrophe = point == 39 or (c == _PUNCT and point < _TABLE_SIZE and fold[point] == 39)
+            apostrophe = point == 39 or (c == _PUNCT and point < _TABLE_SIZE and spelled[point] == _APOSTROPHE)
             if apostrophe and open_class == _LETTER and at < end:  # inside a word?
                 following, _ = _decode(data, at)
                 if _class_of(following, classes) == _LETTER:
@@ -134,7 +135,7 @@ def _hash(folded, words, w):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _find(data, offsets, rate, form, classes, fold):  # type: ignore[no-untyped-def]
+def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
     longest = 0
     for d in range(n_docs):
@@ -165,14 +166,14 @@ def _find(data, offsets, rate, form, classes, fold):  # type: ignore[no-untyped-
             at = stop + 1
             if stop - start < MIN_BYTES or w < MIN_TOKENS:
                 continue
-            if _count_tokens(data, start, stop, MIN_TOKENS, classes, fold) < MIN_TOKENS:
+            if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
                 continue
             h = _hash(folded, words, w)
             slot = np.int64(h & np.uint64(slots - 1))
             while stamp[slot] == d + 1 and table[slot] != h:
                 slot = (slot + 1) & (slots - 1)
             if stamp[slot] == d + 1:
-                repeated[d] += _count_tokens(data, start, stop, stop - start, classes, fold)
+                repeated[d] += _count_tokens(data, start, stop, stop - start, classes, spelled)
                 continue
             stamp[slot] = d + 1
             table[slot] = h
@@ -194,8 +195,8 @@ def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
     Returns:
       Hashes of the sampled paragraphs, and counts of all.
     """
-    classes, fold, *_ = _tables()
-    return Paragraphs(*_find(*_buffers(text), rate, _FORM, classes, fold))
+    classes, spelled, *_ = _tables()
+    return Paragraphs(*_find(*_buffers(text), rate, _FORM, classes, spelled))
 
 
 def count(hashes: npt.NDArray[np.uint64]) -> Counts:
