@@ -4,7 +4,7 @@
 
 CORPUS_DIR comes from `benchmarks.corpus`. Dedup alone goes from the files to the list of what stays: read, sign, find pairs,
 verify them, choose survivors, write the ledger; datatrove: signatures, buckets, clusters. Neither scores nor writes documents.
-Ours is the product's own stages (Survey with a silent detector, FindClusters, Attribute, ChooseSurvivors, Record); each
+Ours is the product's own stages (its reader and kernels, FindClusters, Attribute, ChooseSurvivors, Record); each
 run starts from nothing. Sizes are the first so many files. The exponent is the slope of log seconds over log documents, by least
 squares; start-up is in the seconds, so a first run of next to nothing is shown too. Memory is the peak of the process tree.
 """
@@ -18,38 +18,61 @@ import tempfile
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from benchmarks.run_vs_datatrove import measured
+from expectations import contracts
 from pipeline import graph, runner
 from pipeline.recipe import Recipe
 from transforms.ahead import Beside
 from transforms.attribute import Attribute
 from transforms.dedup import FindClusters
+from transforms.kernels import minhash, text
+from transforms.kernels.columns import hash_texts
+from transforms.readers import read_split
 from transforms.record import Record
 from transforms.sources import Split
-from transforms.survey import SurveyConfig, survey_split
+from transforms.survey import SurveyConfig, _fixed
 from transforms.survivors import ChooseSurvivors
 
 
-class Silent:
-    """A detector that says nothing."""
-
-    def score(self, tokens: object, n_tokens: np.ndarray) -> np.ndarray:
-        """Not a number for any document."""
-        return np.full(len(n_tokens), np.nan, np.float32)
+def signed(documents: pa.RecordBatch, config: SurveyConfig) -> pa.RecordBatch:
+    """DOCUMENT -> SIGNALS of which only what dedup needs is filled in."""
+    canonical, tokens = text.canonicalise(documents["text"])
+    shingles = minhash.shingles(*minhash.words(tokens), config.ngram)
+    signature = minhash.sign(*shingles, config.num_perm)
+    n = documents.num_rows
+    schema = contracts.signals(config.num_perm).schema
+    nothing = {f.name: pa.array([b""] * n if f.type == pa.binary() else np.zeros(n, np.int8)).cast(f.type)
+               for f in schema if not f.nullable and f.type not in (contracts.HASH, pa.binary(4 * config.num_perm))}  # fmt: skip
+    filled = {
+        **{name: documents[name] for name in ("doc_id", "id", "file", "row")},
+        "content_hash": hash_texts(canonical),
+        "signature": _fixed(signature),
+        "n_shingles": np.diff(shingles[0]),
+        "n_tokens": text.count_words(tokens),
+        "n_bytes": pc.binary_length(documents["text"]),
+    }
+    return contracts.signals(config.num_perm).batch(
+        {f.name: filled.get(f.name, nothing.get(f.name, pa.nulls(n, f.type))) for f in schema}
+    )
 
 
 @beam.typehints.with_output_types(Split)
 class Sign(Beside[Split, Split]):
-    """The survey without a detector."""
+    """The survey of what dedup needs: no score, no sketches."""
 
     def __init__(self, config: SurveyConfig) -> None:
         self.config = config
 
     def work(self, element: Split, *_: object) -> tuple[Split]:
         """One split."""
-        survey_split(element, self.config, Silent())  # type: ignore[arg-type]
+        config = self.config
+        documents = (batch for batch, _ in read_split(element, config.sources[element.source], config.limits))
+        batches = (signed(batch, config) for batch in documents)
+        config.store.write(element, batches, contracts.signals(config.num_perm).schema)
         return (element,)
 
 

@@ -16,7 +16,7 @@ further splits. On request, documents with one address are a pair whatever their
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -35,8 +35,10 @@ from transforms.store import SignalStore
 
 
 def partitions(splits: int) -> int:
-    """How many parts a shuffle by hash has: as many as there are splits, within limits, so that a part stays small."""
-    return min(1024, max(16, splits))
+    """How many parts a shuffle by hash has: it grows with the splits, so that a part stays small, but slower, because the
+    number of batches that are shuffled is the product of the two.
+    """
+    return min(1024, max(16, splits // 4))
 
 
 Rank = Literal[
@@ -230,21 +232,23 @@ def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.n
     return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
 
 
-class _CandidatePairs(beam.DoFn):
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _CandidatePairs(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         bands = _concat(group[1])
         content = bands["content"].to_numpy()
         left, right = lsh.candidate_pairs(bands["key"].to_numpy(), content)
-        # The same pair shares many bands: once per partition is enough, and left is always the smaller content.
+        # The same pair shares many bands: once per partition is enough, and left is always the smaller content. Of a pair
+        # that is found in both ways, the one by its address stays.
         swap = content[left] > content[right]
-        left, right = np.where(swap, right, left), np.where(swap, left, right)
-        sure_first = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
-        left, right = left[sure_first], right[sure_first]
-        _, first = np.unique(np.stack([content[left], content[right]]), axis=1, return_index=True)
-        sure = {"sure": bands["sure"].take(pa.array(left[first]))}
-        pairs = _side(bands, left[first], "left") | _side(bands, right[first], "right") | sure
-        if len(first):
-            yield from split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
+        order = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
+        smaller, larger = np.where(swap, right, left)[order], np.where(swap, left, right)[order]
+        _, first = np.unique(np.stack([content[smaller], content[larger]]), axis=1, return_index=True)
+        sure = {"sure": bands["sure"].take(pa.array(smaller[first]))}
+        pairs = _side(bands, smaller[first], "left") | _side(bands, larger[first], "right") | sure
+        if not len(first):
+            return []
+        return split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
 
 
 def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Array]:
@@ -252,30 +256,32 @@ def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Ar
     return {side: taken["content"], f"{side}_split": taken["split"], f"{side}_ordinal": taken["ordinal"]}
 
 
-class _AttachSignature(beam.DoFn):
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
     def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
         self.store, self.splits = store, splits
 
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         split, batches = group
         pairs = _distinct(_concat(batches))
         signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
         pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
-        yield from split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
+        return split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
 
 
-class _Verify(beam.DoFn):
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
     def __init__(self, store: SignalStore, splits: tuple[Split, ...], least: float) -> None:
         self.store, self.splits, self.least = store, splits, least
 
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
         split, batches = group
         pairs = _concat(batches)
         signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
         right = signatures(signature.take(pairs["right_ordinal"]))
         similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
         edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
-        yield pairs.select(["left", "right"]).filter(pa.array(edge))
+        return (pairs.select(["left", "right"]).filter(pa.array(edge)),)
 
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:

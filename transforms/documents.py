@@ -4,7 +4,6 @@ Where the recipe names no column, the well-known names are tried in order and, r
 counts. They cover Dolma, FineWeb, DCLM, RedPajama, C4 and our own releases.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.kernels import dates
+from transforms.kernels.columns import hash_texts
 from transforms.sources import Fields, Source
 
 # Not `added` (Dolma): that is when a collector took a document in.
@@ -55,9 +55,12 @@ class JsonColumns:
 
     def __init__(self, records: list[dict[str, Any]]) -> None:
         self.records = records
+        self.keys = set(itertools.chain.from_iterable(records))  # most of the names that are tried are in no record
 
     def get(self, name: str) -> list[Any] | None:
         """The value of every record; a key that holds the dots itself goes first."""
+        if name not in self.keys and name.split(".")[0] not in self.keys:
+            return None
         values = [record.get(name) for record in self.records]
         if "." in name:
             keys = name.split(".")
@@ -168,21 +171,20 @@ def document_ids(source: str, ids: pa.StringArray, text: pa.LargeStringArray) ->
     Lengths go before what is measured, so no two different triples feed the same bytes.
     """
     name = source.encode()
-    start = hashlib.blake2b(len(name).to_bytes(8, "little") + name, digest_size=contracts.HASH.byte_width)
-    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1].tolist()
-    values = memoryview(text.buffers()[2] or b"")
-
-    def digest(own: str | None, begin: int, end: int) -> bytes:
-        head = (
-            b"\xff" * 8 if own is None else (encoded := own.encode()) and len(encoded).to_bytes(8, "little") + encoded
-        )
-        state = start.copy()
-        state.update(head or bytes(8))
-        state.update(values[begin:end])
-        return state.digest()
-
-    digests = b"".join(map(digest, ids.to_pylist(), offsets[:-1], offsets[1:]))
-    return pa.FixedSizeBinaryArray.from_buffers(contracts.HASH, len(text), [None, pa.py_buffer(digests)])
+    prefix = len(name).to_bytes(8, "little") + name
+    own = ids.cast(pa.large_binary())
+    lengths = np.where(
+        own.is_null().to_numpy(zero_copy_only=False), -1, pc.fill_null(pc.binary_length(own), 0).to_numpy()
+    )
+    lengths = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(own), [None, pa.py_buffer(lengths.astype("<i8"))])
+    parts = (
+        pa.scalar(prefix, pa.large_binary()),
+        lengths.cast(pa.large_binary()),
+        own.fill_null(b""),
+        text.cast(pa.large_binary()),
+    )
+    fed = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    return hash_texts(fed)
 
 
 def _first(

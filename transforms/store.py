@@ -8,6 +8,7 @@ those. A file is written under another name and renamed: one that is there is wh
 import dataclasses
 import hashlib
 import json
+import os
 import posixpath
 import unicodedata
 import uuid
@@ -62,7 +63,12 @@ class SignalStore:
 
     def read(self, split: Split, columns: list[str]) -> pa.Table:
         """Some columns of a split's signals, in the order of its documents."""
-        with open_for_reading(self.path(split)) as source:
+        path = self.path(split)
+        if os.path.isfile(path):  # a local file is mapped, not copied
+            return pq.read_table(
+                path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
+            )
+        with open_for_reading(path) as source:
             return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
     def count(self, split: Split) -> int:

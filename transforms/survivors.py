@@ -9,7 +9,7 @@ which is read again for these documents only.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -79,8 +79,7 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
             return []
         split = self.splits[batch["split"][0].as_py()]
         content = batch["content"].to_numpy()
-        cluster = components.label(content, (labels["content"].to_numpy(), labels["cluster"].to_numpy()))
-        linked = np.isin(content, labels["content"].to_numpy())
+        cluster, linked = components.label(content, (labels["content"].to_numpy(), labels["cluster"].to_numpy()))
         signals = self.store.read(split, ["signature", "url_hash", "n_shingles"])
         signed = pa.array(linked & (signals["n_shingles"].to_numpy() > 0))
         signature = pc.if_else(
@@ -115,12 +114,13 @@ def shingles_of(
     return pa.concat_arrays(parts) if parts else pa.nulls(len(wanted), pa.binary())
 
 
-class _Survivors(beam.DoFn):
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _Survivors(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
     def __init__(self, config: DedupConfig, standings: tuple["Standing", ...]) -> None:
         self.config, self.standings = config, standings
 
-    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
-        yield decide(pa.concat_batches(list(group[1])), self.standings, self.config)
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
+        return (decide(pa.concat_batches(list(group[1])), self.standings, self.config),)
 
 
 @dataclasses.dataclass(frozen=True)

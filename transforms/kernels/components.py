@@ -45,10 +45,15 @@ def forest(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> Fores
     return nodes, nodes[parent]
 
 
-def label(content: npt.NDArray[np.uint64], labels: Forest) -> npt.NDArray[np.uint64]:
-    """The cluster of each content: its root where `labels` knows it, itself elsewhere. uint64[len(content)]."""
+def label(content: npt.NDArray[np.uint64], labels: Forest) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """The component of each content (its root where `labels` knows it, itself elsewhere), and whether it is known.
+
+    Returns:
+      `(component, known)`, uint64 and bool [len(content)].
+    """
     nodes, roots = labels
     if not len(nodes):
-        return content.copy()
+        return content.copy(), np.zeros(len(content), bool)
     at = np.minimum(np.searchsorted(nodes, content), len(nodes) - 1)
-    return np.where(nodes[at] == content, roots[at], content)
+    known = nodes[at] == content
+    return np.where(known, roots[at], content), known

@@ -1,0 +1,114 @@
+"""BLAKE2b of every text of a column, in one compiled call (RFC 7693).
+
+The standard library has it, and is a quarter faster on one thread; but one text at a time, holding the interpreter's lock, and
+for a text above 2 KB giving it up and waiting for it afterwards. On two threads a run of 100,000 documents took 7.65 s with
+it, 7.2 s with this. The tests hold this against it, bit for bit.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+DIGEST_BYTES = 16
+_BLOCK = 128
+_IV = np.array(
+    [0x6A09E667F3BCC908, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1,
+     0x510E527FADE682D1, 0x9B05688C2B3E6C1F, 0x1F83D9ABFB41BD6B, 0x5BE0CD19137E2179],
+    np.uint64,
+)  # fmt: skip
+_SIGMA = np.array(
+    [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+     [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
+     [11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4],
+     [7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8],
+     [9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13],
+     [2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9],
+     [12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11],
+     [13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10],
+     [6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5],
+     [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
+     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+     [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3]],
+    np.uint8,
+)  # fmt: skip
+_FIRST = _IV[0] ^ np.uint64(0x01010000 ^ DIGEST_BYTES)  # no key, one leaf
+_32, _24, _16, _63 = (np.uint64(n) for n in (32, 24, 16, 63))
+_40, _48, _1 = (np.uint64(64 - n) for n in (24, 16, 63))
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _mix(a, b, c, d, x, y):  # type: ignore[no-untyped-def]
+    """G of section 3.1."""
+    a = a + b + x
+    d ^= a
+    d = (d >> _32) | (d << _32)
+    c += d
+    b ^= c
+    b = (b >> _24) | (b << _40)
+    a = a + b + y
+    d ^= a
+    d = (d >> _16) | (d << _48)
+    c += d
+    b ^= c
+    b = (b >> _63) | (b << _1)
+    return a, b, c, d
+
+
+@numba.njit(nogil=True, cache=True)
+def _compress(h, m, length, last):  # type: ignore[no-untyped-def]
+    """F of section 3.2: work the block `m` into the state `h`, `length` bytes read so far."""
+    v0, v1, v2, v3, v4, v5, v6, v7 = h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
+    v8, v9, v10, v11 = _IV[0], _IV[1], _IV[2], _IV[3]
+    v12, v13, v14, v15 = _IV[4] ^ length, _IV[5], _IV[6], _IV[7]
+    if last:
+        v14 = ~v14
+    for r in range(12):
+        s = _SIGMA[r]
+        v0, v4, v8, v12 = _mix(v0, v4, v8, v12, m[s[0]], m[s[1]])
+        v1, v5, v9, v13 = _mix(v1, v5, v9, v13, m[s[2]], m[s[3]])
+        v2, v6, v10, v14 = _mix(v2, v6, v10, v14, m[s[4]], m[s[5]])
+        v3, v7, v11, v15 = _mix(v3, v7, v11, v15, m[s[6]], m[s[7]])
+        v0, v5, v10, v15 = _mix(v0, v5, v10, v15, m[s[8]], m[s[9]])
+        v1, v6, v11, v12 = _mix(v1, v6, v11, v12, m[s[10]], m[s[11]])
+        v2, v7, v8, v13 = _mix(v2, v7, v8, v13, m[s[12]], m[s[13]])
+        v3, v4, v9, v14 = _mix(v3, v4, v9, v14, m[s[14]], m[s[15]])
+    h[0] ^= v0 ^ v8
+    h[1] ^= v1 ^ v9
+    h[2] ^= v2 ^ v10
+    h[3] ^= v3 ^ v11
+    h[4] ^= v4 ^ v12
+    h[5] ^= v5 ^ v13
+    h[6] ^= v6 ^ v14
+    h[7] ^= v7 ^ v15
+
+
+@numba.njit(nogil=True, cache=True)
+def _digests(data, offsets):  # type: ignore[no-untyped-def]
+    out = np.empty((len(offsets) - 1, 2), np.uint64)
+    block = np.empty(_BLOCK, np.uint8)
+    words = block.view(np.uint64)
+    h = np.empty(8, np.uint64)
+    for d in range(len(out)):
+        at, end = offsets[d], offsets[d + 1]
+        length = np.uint64(0)
+        h[:] = _IV
+        h[0] = _FIRST
+        while end - at > _BLOCK:  # the last block is never empty, unless the text is
+            block[:] = data[at : at + _BLOCK]
+            at += _BLOCK
+            length += np.uint64(_BLOCK)
+            _compress(h, words, length, False)
+        block[: end - at] = data[at:end]
+        block[end - at :] = 0
+        _compress(h, words, length + np.uint64(end - at), True)
+        out[d, 0], out[d, 1] = h[0], h[1]
+    return out
+
+
+def digests(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """`hashlib.blake2b(data[offsets[i] : offsets[i + 1]], digest_size=16)` of each i, as two little-endian numbers each.
+
+    Returns:
+      uint64[n, 2]; its bytes are the digests one after the other.
+    """
+    return _digests(data, offsets)
