@@ -243,7 +243,7 @@ class _CandidatePairs(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa
         swap = content[left] > content[right]
         order = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
         smaller, larger = np.where(swap, right, left)[order], np.where(swap, left, right)[order]
-        _, first = np.unique(np.stack([content[smaller], content[larger]]), axis=1, return_index=True)
+        first = np.unique(np.stack([content[smaller], content[larger]]), axis=1, return_index=True)[1]
         sure = {"sure": bands["sure"].take(pa.array(smaller[first]))}
         pairs = _side(bands, smaller[first], "left") | _side(bands, larger[first], "right") | sure
         if not len(first):
