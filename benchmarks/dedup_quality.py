@@ -10,7 +10,8 @@ run in its two modes of verification, and its ledger is held against that.
 
 - recall at J: of all pairs at least so similar, the fraction of which not both documents are kept;
 - precision: of the dropped near duplicates, the fraction whose exact similarity to their survivor is at least the limit;
-- candidates: how many planted pairs share a band, by similarity, beside what the S-curve says (sum of its values).
+- candidates: how many planted pairs share a band, by similarity, beside what the S-curve says (sum of its values). The error
+  beside it is of independent pairs; docstrings have common phrases, so these are not quite.
 """
 
 import argparse
