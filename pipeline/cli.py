@@ -190,6 +190,26 @@ def detector_train(
     out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
 
 
+Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
+Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
+
+
+@detector_app.command("evaluate")
+def detector_evaluate(data: Labelled, model: Model = None) -> None:
+    """Say how well a detector tells labelled text apart, in all and by source, language, generator and length."""
+    from pipeline.score import evaluate_detector
+
+    out.print(evaluate_detector(data, model), markup=False)
+
+
+@detector_app.command("selftest")
+def detector_selftest(data: Labelled, model: Model = None) -> None:
+    """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded."""
+    from pipeline.score import selftest_detector
+
+    out.print(selftest_detector(data, model), markup=False)
+
+
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace."""
     code: object = 0

@@ -1,4 +1,4 @@
-"""`score` and `detector train`: the detector without the pipeline around it."""
+"""`score` and `detector train | evaluate | selftest`: the detector without the pipeline around it."""
 
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,12 @@ from pipeline.recipe import RecipeError
 from transforms.detector import Detector, load_detector
 from transforms.kernels.columns import hexadecimal
 from transforms.kernels.text import canonicalise, count_words
+from transforms.labelled import read_labelled
 from transforms.readers import ReadLimits, read_split
+from transforms.selftest import selftest, table
 from transforms.sources import Fields, Source, plan_splits
 from transforms.store import write_parquet
-from transforms.training import TrainingError, TrainingSettings, train
+from transforms.training import TrainingError, TrainingSettings, evaluate, train
 
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
@@ -81,7 +83,7 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
 
 
 def train_detector(
-    data: Sequence[str], output: str, evaluate: Sequence[str], exclude: Sequence[str], console: Console
+    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
 ) -> str:
     """Train a detector and say how good it is.
 
@@ -92,5 +94,43 @@ def train_detector(
     if wrong is not None:
         raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
-    detector = train(list(data), output, settings, tuple(evaluate), lambda line: console.print(line, markup=False))
+    detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
     return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+
+
+def evaluate_detector(data: Sequence[str], model: str | None) -> str:
+    """A table of how a detector does on labelled text, in all and by group.
+
+    Raises:
+      TrainingError, DetectorError: the data or the detector cannot be used.
+    """
+    detector = load_detector(model)
+    labelled = read_labelled(list(data))
+    lines = [
+        f"detector {detector.name!r} on {len(labelled.machine):,} documents; synthetic from log-odds {detector.threshold:.2f}.",
+        "Only text that it was not trained on says anything about other text.",
+        "",
+        f"{'group':44}{'human':>8}{'machine':>9}{'short':>7}{'AUROC':>8}{'TPR@1%':>8}{'FPR':>8}{'TPR':>8}",
+    ]
+    for row in evaluate(detector, labelled):
+        name = row.name if row.kind == "all" else f"{row.kind} {row.name}"
+        rates = (row.auroc, row.tpr_at_1_fpr, row.fpr, row.tpr)
+        numbers = "".join(f"{'-' if np.isnan(rate) else format(rate, '.3f'):>8}" for rate in rates)
+        lines.append(f"{name[:43]:44}{row.human:8,}{row.machine:9,}{row.unscored:7,}{numbers}")
+    return "\n".join(lines)
+
+
+def selftest_detector(data: Sequence[str], model: str | None) -> str:
+    """A table of how well planted shares are estimated and bounded with a detector.
+
+    Raises:
+      TrainingError, DetectorError: the data or the detector cannot be used.
+    """
+    detector = load_detector(model)
+    labelled = read_labelled(list(data))
+    scores = detector.score(labelled.tokens, labelled.n_tokens)
+    lines = [
+        f"detector {detector.name!r}; half of the labelled text is the reference, corpora are drawn from the other half",
+        "",
+    ]
+    return "\n".join([*lines, *table(selftest(labelled, scores))])

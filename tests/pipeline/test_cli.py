@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -151,3 +152,17 @@ def test_score_keeps_ids_and_columns(corpus: pathlib.Path) -> None:
     assert set(table["origin"].to_pylist()) <= {"human", "synthetic", "unknown"}
     clash = lowbackground("score", "data", "-o", "again.parquet", "--keep", "origin", cwd=corpus)
     assert (clash.returncode, "has a column of that name" in one_line(clash)) == (2, True)
+
+
+def test_detector_evaluate_and_selftest_print_tables_or_one_line(tmp_path: pathlib.Path) -> None:
+    rows = [
+        {"text": f"{words} number {i} of {i * i} and the {i % 7} others " * 8, "label": label, "generator": label}
+        for label, words in (("human", "an old man told of"), ("ai", "it is important to note"))
+        for i in range(30)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "labelled.parquet")
+    evaluated = lowbackground("detector", "evaluate", "labelled.parquet", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "AUROC" in evaluated.stdout
+    refused = lowbackground("detector", "selftest", "labelled.parquet", cwd=tmp_path)
+    assert (refused.returncode, "at least 200 are needed" in one_line(refused)) == (2, True)
