@@ -135,56 +135,20 @@ def _hash(folded, words, w):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _line(data, start, end, form, folded, classes, spelled):  # type: ignore[no-untyped-def]
-    """The line at `start`: where it ends, whether it is a paragraph, and then its hash."""
-    stop, w = _fold(data, start, end, form, folded)
-    if stop - start < MIN_BYTES or w < MIN_TOKENS:
-        return stop, False, np.uint64(0)
-    if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
-        return stop, False, np.uint64(0)
-    return stop, True, _hash(folded, folded.view(np.uint64), w)
-
-
-@numba.njit(nogil=True, cache=True)
-def _slots(size):  # type: ignore[no-untyped-def]
-    """How many slots the table of the types of a document of `size` bytes has: a small table stays in the cache."""
-    slots = 2
-    while slots < 2 * (size // MIN_BYTES + 1):
-        slots *= 2
-    return slots
-
-
-@numba.njit(nogil=True, cache=True)
-def _is_new(table, stamp, slots, mark, h):  # type: ignore[no-untyped-def]
-    """Whether the document `mark` did not have the type `h` yet; now it has."""
-    slot = np.int64(h & np.uint64(slots - 1))
-    while stamp[slot] == mark and table[slot] != h:
-        slot = (slot + 1) & (slots - 1)
-    if stamp[slot] == mark:
-        return False
-    stamp[slot] = mark
-    table[slot] = h
-    return True
-
-
-@numba.njit(nogil=True, cache=True)
-def _room(offsets):  # type: ignore[no-untyped-def]
-    """Memory for the types and the lines of one document: `(table, stamp, folded)`.
-
-    The table is an open-addressing one whose slots count only if stamped with the document. All is made for the longest
-    document, and pages that are never touched cost nothing.
-    """
-    longest = 0
-    for d in range(len(offsets) - 1):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    slots = _slots(longest)
-    return np.empty(slots, np.uint64), np.zeros(slots, np.int64), np.empty(8 * (longest // 8 + 2), np.uint8)
-
-
-@numba.njit(nogil=True, cache=True)
 def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
-    table, stamp, folded = _room(offsets)
+    longest = 0
+    for d in range(n_docs):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
+    # are made for the worst case, and pages that are never touched cost nothing.
+    slots = 2
+    while slots < 2 * (longest // MIN_BYTES + 1):
+        slots *= 2
+    table = np.empty(slots, np.uint64)
+    stamp = np.zeros(slots, np.int64)
+    folded = np.empty(8 * (longest // 8 + 2), np.uint8)
+    words = folded.view(np.uint64)
     sampled_below = np.uint64(0xFFFFFFFFFFFFFFFF) // np.uint64(rate)
     found = np.empty((offsets[n_docs] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
     n = 0
@@ -193,16 +157,26 @@ def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyp
     repeated = np.zeros(n_docs, np.int32)
     for d in range(n_docs):
         at, end = offsets[d], offsets[d + 1]
-        slots = _slots(end - at)
+        slots = 2  # for this document: a small table stays in the cache
+        while slots < 2 * ((end - at) // MIN_BYTES + 1):
+            slots *= 2
         while at < end:
             start = at
-            stop, is_paragraph, h = _line(data, start, end, form, folded, classes, spelled)
+            stop, w = _fold(data, start, end, form, folded)
             at = stop + 1
-            if not is_paragraph:
+            if stop - start < MIN_BYTES or w < MIN_TOKENS:
                 continue
-            if not _is_new(table, stamp, slots, d + 1, h):
+            if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
+                continue
+            h = _hash(folded, words, w)
+            slot = np.int64(h & np.uint64(slots - 1))
+            while stamp[slot] == d + 1 and table[slot] != h:
+                slot = (slot + 1) & (slots - 1)
+            if stamp[slot] == d + 1:
                 repeated[d] += _count_tokens(data, start, stop, stop - start, classes, spelled)
                 continue
+            stamp[slot] = d + 1
+            table[slot] = h
             n_paragraphs[d] += 1
             if h <= sampled_below:
                 found[n] = h
