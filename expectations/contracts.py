@@ -113,6 +113,9 @@ def signals(num_perm: int) -> Contract:
         _required("paragraphs", pa.binary()),  # uint64[], little-endian: see transforms/kernels/paragraphs.py
         _required("n_paragraphs", pa.int32()),  # different ones
         _required("repeated_tokens", pa.int32()),  # in paragraphs that occurred earlier in the document
+        _required(
+            "removed_tokens", pa.int32()
+        ),  # in paragraphs that were removed; the rest is of the text without them
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 
@@ -194,6 +197,7 @@ LEDGER = _contract(
     pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates
     _required("copies", pa.int32()),
     _required("n_tokens", pa.int32()),
+    _required("removed_tokens", pa.int32()),  # in paragraphs that were removed; not in n_tokens
     _required("origin", pa.string()),
     _required("origin_basis", pa.string()),
     pa.field("p_synthetic", pa.float32()),

@@ -19,6 +19,9 @@ import markupsafe
 from expectations import figures, wording
 
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
+PARAGRAPHS = tuple(
+    f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")
+)
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 _STATUS = {"pass": "holds", "fail": "does not hold", "error": "not measured"}
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
@@ -309,7 +312,7 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
         "metrics": [(metric, value) for metric, value in found if value is not None],
         "paragraphs": [
             (metric, before, after)
-            for metric in ("paragraphs.repeated_within", "paragraphs.repeated_across", "paragraphs.most_documents")
+            for metric in PARAGRAPHS
             for before, after in [(table.value(metric, "before"), table.value(metric, "after"))]
             if (before, after) != (None, None)
         ],

@@ -47,6 +47,7 @@ MEASURES = {
     "paragraphs.repeated_within": Measure("Share of tokens in paragraphs that their document already had", "share"),
     "paragraphs.repeated_across": Measure("Share of paragraphs that other documents have too", "share"),
     "paragraphs.most_documents": Measure("Documents that have the most frequent sampled paragraph", "count"),
+    "paragraphs.removed_tokens": Measure("Share of tokens that went with removed paragraphs", "share"),
     "source.max_share": Measure("Share of the largest source", "share"),
     "source.effective_number": Measure("Effective number of sources", "number"),
     "language.max_share": Measure("Share of the largest language", "share"),

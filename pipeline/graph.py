@@ -13,6 +13,7 @@ from pipeline.recipe import Recipe
 from transforms import coders as coders  # registers the coder of batches
 from transforms.attribute import Attribute
 from transforms.balance import Balance, Reference
+from transforms.boilerplate import BoilerplateConfig, FindBoilerplate
 from transforms.dedup import FindClusters
 from transforms.emit import Emit, EmitConfig
 from transforms.gate import Gate
@@ -33,6 +34,7 @@ class Job:
     params: tuple[tuple[str, float], ...]
     splits: tuple[Split, ...]
     earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
+    boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
     emit: EmitConfig
     reference: Reference | None
@@ -47,11 +49,13 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
 
     # fmt: off
     tasks      = root | "Splits" >> beam.Create(splits).with_output_types(Split) | "Spread" >> beam.Reshuffle()
-    surveyed   = tasks | "Survey" >> Survey(job.survey)                                  # the text is read here
+    unwanted   = tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, splits) if job.boilerplate else None
+    surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
     compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
     candidates = compared | "Attribute" >> Attribute(store, model)
-    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, sources, all_splits, store, limits, labels)
+    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
+        recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
 
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
@@ -59,7 +63,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
     metrics    = by_split | "Measure" >> Measure(sources, splits, store, model, cut)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
-    shards     = recorded | "Emit" >> Emit(job.emit, verdict)                            # and here again, if it passed
+    shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
     return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards)    # the manifest last
     # fmt: on
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import hashlib
 import importlib.metadata
 import logging
 import os
@@ -32,6 +33,7 @@ from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
 from transforms.balance import Reference
+from transforms.boilerplate import BoilerplateConfig
 from transforms.detector import load_detector
 from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
@@ -77,7 +79,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     detector = load_detector(recipe.detector.model)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
-    store = _store(recipe, detector.sha256)
+    store = _store(recipe, detector.sha256, splits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
         recipe.sources,
@@ -88,6 +90,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.dedup.num_perm,
         few_splits=len(splits) < THREADS,
     )
+    boilerplate = _boilerplate(recipe, few_splits=survey.few_splits) if recipe.dedup.paragraphs.remove else None
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     emit = EmitConfig(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
@@ -97,8 +100,9 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store
     )  # fmt: skip
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, survey, emit, Reference.of(detector), publication
-    )
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit, Reference.of(detector),
+        publication,
+    )  # fmt: skip
 
 
 def suite_params(recipe: Recipe) -> dict[str, float]:
@@ -115,17 +119,39 @@ def resolved(what: Recipe | Suite) -> str:
     return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _store(recipe: Recipe, detector_sha256: str) -> SignalStore:
+def _store(recipe: Recipe, detector_sha256: str, splits: tuple[Split, ...]) -> SignalStore:
     depends_on = {
+        **_how_read(recipe),
         "detector": detector_sha256,
-        "limits": repr(recipe.ingest.limits),
         "signature": f"{minhash.SCHEME} seed {minhash.SEED} {recipe.dedup.num_perm} of {recipe.dedup.ngram}-shingles",
-        **{
-            f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator"})
-            for number, source in enumerate(recipe.sources)
-        },
     }
+    if recipe.dedup.paragraphs.remove:
+        depends_on["removed"] = _removal(recipe, splits)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
+
+
+def _how_read(recipe: Recipe) -> dict[str, str]:
+    """What the documents of a split depend on beside its files."""
+    return {"limits": repr(recipe.ingest.limits)} | {
+        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator"})
+        for number, source in enumerate(recipe.sources)
+    }
+
+
+def _removal(recipe: Recipe, splits: tuple[Split, ...]) -> str:
+    """What the removed paragraphs depend on: the limit and, since they are counted across it, the whole corpus."""
+    pieces = sorted((split.source, *map(str, dataclasses.astuple(piece))) for split in splits for piece in split.pieces)
+    what = [recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces]
+    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
+    """The first reading. Its store is the survey's folder, under names that depend on less: another limit reads no text."""
+    depends_on = _how_read(recipe) | {"what": "paragraphs"}
+    store = SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
+    return BoilerplateConfig(
+        recipe.sources, recipe.ingest.limits, store, recipe.dedup.paragraphs.max_documents, few_splits
+    )
 
 
 def _signature(recipe: Recipe) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations import contracts
 from transforms.ahead import Beside
+from transforms.cut import ParagraphsConfig
 from transforms.kernels import components, lsh
 from transforms.kernels.columns import EMPTY_HASH, first_half, partition, signatures, split_by
 from transforms.kernels.lsh import salted
@@ -76,6 +77,7 @@ class DedupConfig(BaseModel):
     on_match: Literal["drop", "tag"] = Field(
         "drop", description="what becomes of a document that an earlier release has"
     )
+    paragraphs: ParagraphsConfig = ParagraphsConfig()
     max_source_loss: float = Field(
         0.5, ge=0, le=1, description="share of a source's documents that dedup may drop unnoticed"
     )

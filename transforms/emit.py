@@ -9,9 +9,10 @@ import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from expectations import contracts
 from expectations.verdict import Verdict
 from transforms.ahead import ahead, spread
+from transforms.cut import Unwanted, as_sides, cut
 from transforms.earlier import FOLDER
 from transforms.kernels.columns import hexadecimal
 from transforms.progress import TALLY
@@ -88,6 +90,7 @@ class Emit(beam.PTransform):
 
     config: EmitConfig
     verdict: beam.PCollection[str]
+    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
 
     def expand(self, recorded: beam.PCollection[Recorded]) -> beam.PCollection[Shard]:
         """Plan on one worker, then one task after the other on any."""
@@ -96,7 +99,7 @@ class Emit(beam.PTransform):
             | "Together" >> beam.combiners.ToList()
             | "Plan" >> beam.ParDo(_Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict))
             | "Spread" >> beam.Reshuffle()
-            | "WriteShards" >> beam.ParDo(_WriteShards(self.config))
+            | "WriteShards" >> beam.ParDo(_WriteShards(self.config), *as_sides(self.unwanted))
         )
 
 
@@ -132,17 +135,18 @@ class _WriteShards(beam.DoFn):
     def __init__(self, config: EmitConfig) -> None:
         self.config = config
 
-    def process(self, task: Task) -> Iterator[Shard]:
-        yield from write_shards(task, self.config)
+    def process(self, task: Task, *sides: Any) -> Iterator[Shard]:
+        yield from write_shards(task, self.config, *sides)
 
 
-def write_shards(task: Task, config: EmitConfig) -> Iterator[Shard]:
+def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[Shard]:
     """Write a task's documents, starting another shard whenever one is full, and their signatures."""
     if config.shards.signatures:
         yield write_signatures(task, config)
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
-    for batch in itertools.chain.from_iterable(spread(lambda part: _released_part(part, config), iter(task.parts))):
+    parts = spread(lambda part: _released_part(part, config, unwanted), iter(task.parts))
+    for batch in itertools.chain.from_iterable(parts):
         writer = writer or _ShardWriter(task.number, 0, schema, config)
         writer.add(batch)
         TALLY.add(documents_written=batch.num_rows)
@@ -170,13 +174,13 @@ def write_signatures(task: Task, config: EmitConfig) -> Shard:
     return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
-def _released_part(part: Recorded, config: EmitConfig) -> Iterable[pa.RecordBatch]:
+def _released_part(part: Recorded, config: EmitConfig, unwanted: Unwanted) -> Iterable[pa.RecordBatch]:
     """All batches of a small split at once, so that several are read at a time; those of a large one as they come."""
-    batches = released(part, config)
+    batches = released(part, config, unwanted)
     return list(batches) if part.kept_bytes <= AT_ONCE_BYTES else batches
 
 
-def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
+def released(part: Recorded, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[pa.RecordBatch]:
     """RELEASE batches of one split: its text again, with what the ledger says of it.
 
     Raises:
@@ -197,7 +201,8 @@ def released(part: Recorded, config: EmitConfig) -> Iterator[pa.RecordBatch]:
         rows = ledger.slice(at, n)
         at += n
         kept = rows["kept"].combine_chunks()
-        yield _release(documents.filter(kept), rows.filter(kept), source, config.shards.keep)
+        documents, _ = cut(documents.filter(kept), unwanted)
+        yield _release(documents, rows.filter(kept), source, config.shards.keep)
     if at != part.documents:
         raise InputError(f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again")
 

@@ -273,13 +273,15 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             *(("source", name, {number}) for number, name in enumerate(sources)),
         ):
             tokens = _total(tally.group_tokens, source=members, **where)
-            repeated = sum(
-                int(sums[1]) for (at, number), sums in tally.repeats.items() if at == stage and number in members
-            )
+            repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
+            repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
+            part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
+                         "n": _total(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
-                yield {"metric": "paragraphs.repeated_within", "stage": stage, "slice_kind": kind, "slice": name,
-                       "value": repeated / tokens if tokens else None, "unit": "fraction",
-                       "n": _total(tally.groups, source=members, **where), "note": what}  # fmt: skip
+                yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
+            read = tokens + removed  # all text may be gone
+            if read or kind == "overall":
+                yield part | {"metric": "paragraphs.removed_tokens", "value": removed / read if read else None}
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {

@@ -61,7 +61,7 @@ class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Recorded]:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
-        places = self.store.read(split, ["id", "file", "row"])
+        places = self.store.read(split, ["id", "file", "row", "removed_tokens"])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
@@ -91,6 +91,7 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
             "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
             "path": paths.take(places["file"].combine_chunks()),
             "row": places["row"].combine_chunks(),
+            "removed_tokens": places["removed_tokens"].combine_chunks(),
         }
     )
 

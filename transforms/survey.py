@@ -1,11 +1,12 @@
 """Split -> its signals: read the text once and turn each document into numbers, kept in the signal store.
 
-Text is read here and again in `emit`, and nowhere else. What leaves this stage is the split itself: whoever needs signals
+What leaves this stage is the split itself: whoever needs signals
 reads the columns it needs from the store, so that they cross no shuffle and wait in nobody's memory.
 """
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.ahead import Beside, ahead
+from transforms.cut import Unwanted, as_sides, cut
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, paragraphs, text
 from transforms.kernels.columns import first_half, hash_texts
@@ -43,10 +45,11 @@ class Survey(beam.PTransform):
     """Split -> the same split, once its signals are in the store; one that has them already is not read."""
 
     config: SurveyConfig
+    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
 
     def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
-        return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config))
+        return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config), *as_sides(self.unwanted))
 
 
 @beam.typehints.with_output_types(Split)
@@ -57,14 +60,14 @@ class _SurveySplit(Beside[Split, Split]):
     def setup(self) -> None:
         self.detector = load_detector(self.config.detector)
 
-    def work(self, split: Split, *_: object) -> tuple[Split]:
+    def work(self, split: Split, *sides: Any) -> tuple[Split]:
         if not self.config.store.has(split):
-            survey_split(split, self.config, self.detector)
+            survey_split(split, self.config, self.detector, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
         return (split,)
 
 
-def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None:
+def survey_split(split: Split, config: SurveyConfig, detector: Detector, unwanted: Unwanted = None) -> None:
     """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
     rejected: list[pa.RecordBatch] = []
 
@@ -80,7 +83,7 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector) -> None
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
     sample = Sample()
-    signals = (measure_documents(batch, config, detector, sample) for batch in documents())
+    signals = (measure_documents(batch, config, detector, sample, unwanted) for batch in documents())
     config.store.write(split, signals, contracts.signals(config.num_perm).schema)
 
 
@@ -102,9 +105,13 @@ class Sample:
 
 
 def measure_documents(
-    documents: pa.RecordBatch, config: SurveyConfig, detector: Detector, sample: Sample
+    documents: pa.RecordBatch, config: SurveyConfig, detector: Detector, sample: Sample, unwanted: Unwanted = None
 ) -> pa.RecordBatch:
-    """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch."""
+    """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch.
+
+    With `unwanted` paragraphs, of the text that is left without them (transforms/cut.py).
+    """
+    documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
     n_tokens = text.count_words(tokens)
     content_hash = hash_texts(canonical)
@@ -132,6 +139,7 @@ def measure_documents(
             "n_paragraphs": repeats.n_paragraphs,
             # The two are counted on either side of NFKC, and a part is never more than the whole.
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
+            "removed_tokens": removed_tokens,
             "head": heads,
         }
     )

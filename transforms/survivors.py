@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.ahead import Beside
+from transforms.cut import Unwanted, as_sides, cut
 from transforms.dedup import DedupConfig, partitions
 from transforms.kernels import components, minhash, text
 from transforms.kernels.columns import halves, partition, split_by
@@ -48,13 +49,15 @@ class ChooseSurvivors(beam.PTransform):
     store: SignalStore
     limits: ReadLimits
     labels: beam.PCollection[pa.RecordBatch]
+    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
 
     def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         """One shuffle, by component."""
         label = _Label(self.config, self.sources, self.splits, self.store, self.limits)
+        unwanted = self.unwanted if self.config.verify == "exact" else None  # else no text is read
         return (
             candidates
-            | "Label" >> beam.ParDo(label, beam.pvalue.AsSingleton(self.labels))
+            | "Label" >> beam.ParDo(label, beam.pvalue.AsSingleton(self.labels), *as_sides(unwanted))
             | "ByCluster" >> beam.GroupByKey()
             | "Survivors"
             >> beam.ParDo(_Survivors(self.config, tuple(Standing.of(s, self.config) for s in self.sources)))
@@ -74,7 +77,7 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
         self.config, self.sources, self.splits, self.store, self.limits = config, sources, splits, store, limits
 
     def work(self, batch: pa.RecordBatch, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
-        (labels,) = sides
+        labels, *unwanted = sides
         if not batch.num_rows:
             return []
         split = self.splits[batch["split"][0].as_py()]
@@ -88,7 +91,7 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
         with_url = pa.array(linked & self.config.url)
         url = pc.if_else(with_url, signals["url_hash"].combine_chunks(), pa.scalar(None, pa.uint64()))
         if self.config.verify == "exact" and split.source != EARLIER:
-            shingles = shingles_of(split, self.sources[split.source], self.limits, self.config.ngram, linked)
+            shingles = shingles_of(split, self.sources[split.source], self.limits, self.config.ngram, linked, *unwanted)
         else:
             shingles = pa.nulls(len(content), pa.binary())
         columns = [*batch.columns, pa.array(cluster), signature, url, shingles]
@@ -97,15 +100,24 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
 
 
 def shingles_of(
-    split: Split, source: Source, limits: ReadLimits, ngram: int, wanted: npt.NDArray[np.bool_]
+    split: Split,
+    source: Source,
+    limits: ReadLimits,
+    ngram: int,
+    wanted: npt.NDArray[np.bool_],
+    unwanted: Unwanted = None,
 ) -> pa.BinaryArray:
-    """The shingle sets of some documents of a split, read again: packed uint64, ascending; null for the others."""
+    """The shingle sets of some documents of a split, read again: packed uint64, ascending; null for the others.
+
+    With `unwanted` paragraphs, of the text that is left without them.
+    """
     parts = []
     at = 0
     for documents, _ in read_split(split, source, limits) if wanted.any() else ():
         here = wanted[at : at + documents.num_rows]
         at += documents.num_rows
-        _, tokens = text.canonicalise(documents["text"].filter(pa.array(here)))
+        documents, _ = cut(documents.filter(pa.array(here)), unwanted)
+        _, tokens = text.canonicalise(documents["text"])
         offsets, sets = minhash.shingle_sets(*minhash.words(tokens), ngram)
         packed = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(8 * offsets), pa.py_buffer(sets)]

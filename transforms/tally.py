@@ -20,7 +20,7 @@ from transforms.kernels.columns import first_half, halves
 POPULATIONS = ("read", "unique", "kept")
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
-PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens")
+PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head", *PARAGRAPHS]
 
 Key = tuple[int | str, ...]
@@ -42,7 +42,8 @@ class Tally:
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
-      repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs].
+      repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
+        tokens in those that were removed].
       quarantined: records by (source, reason, whether it is a file as a whole).
     """
 

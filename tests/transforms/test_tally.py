@@ -97,7 +97,7 @@ def test_the_numbers_by_hand() -> None:
         ("repeated_across", "after", ""): 2 / 4,
         ("most_documents", "before", ""): 3,
         ("most_documents", "after", ""): 2,
-    }
+    } | {("removed_tokens", stage, name): 0.0 for stage in ("before", "after") for name in ("", "one", "two")}
 
 
 def test_nothing_is_unmeasured() -> None:
