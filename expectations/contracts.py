@@ -14,8 +14,17 @@ WHEN = pa.timestamp("us", tz="UTC")
 # Origin as a small number in batches; the word in everything a person reads.
 ORIGINS = ("unknown", "human", "synthetic")
 UNKNOWN, HUMAN, SYNTHETIC = range(3)
-BASES = ("none", "declared", "detector")
-BASIS_NONE, BASIS_DECLARED, BASIS_DETECTOR = range(3)
+BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boilerplate", "reviewed")
+(
+    BASIS_NONE,
+    BASIS_DECLARED,
+    BASIS_DETECTOR,
+    BASIS_CREDENTIAL,
+    BASIS_WATERMARK,
+    BASIS_DATE,
+    BASIS_BOILERPLATE,
+    BASIS_REVIEWED,
+) = range(len(BASES))
 
 
 class ContractError(Exception):
@@ -115,7 +124,7 @@ def signals(num_perm: int) -> Contract:
         _required("repeated_tokens", pa.int32()),  # in paragraphs that occurred earlier in the document
         _required(
             "removed_tokens", pa.int32()
-        ),  # in paragraphs that were removed; the rest is of the text without them
+        ),  # in paragraphs that were removed; in nothing else that is counted here
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 
