@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from transforms.kernels.columns import first_half, hash_texts
 
-_PARTS = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#\s]+)(?P<rest>[^#\s]*)"
+_PARTS = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?P<host>[^/?#\s]+)(?P<rest>[^#]*)"
 
 
 def canonical_urls(urls: pa.StringArray) -> pa.StringArray:
@@ -19,7 +19,7 @@ def canonical_urls(urls: pa.StringArray) -> pa.StringArray:
     parts = pc.extract_regex(urls, _PARTS)
     host = pc.utf8_lower(pc.struct_field(parts, "host"))
     host = pc.replace_substring_regex(pc.replace_substring_regex(host, r"^www\.", ""), r":(80|443)$", "")
-    rest = pc.utf8_rtrim(pc.struct_field(parts, "rest"), "/")
+    rest = pc.utf8_rtrim(pc.utf8_rtrim_whitespace(pc.struct_field(parts, "rest")), "/")
     return pc.binary_join_element_wise(host, rest, "")
 
 

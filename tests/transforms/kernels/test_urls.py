@@ -22,6 +22,7 @@ def one(url):
         ("https://example.org:8080/x", "example.org:8080/x"),
         (" ftp://example.org/x ", "example.org/x"),
         ("https://пример.рф/Ж", "пример.рф/Ж"),
+        ("https://example.org/annual report 2020.pdf\n", "example.org/annual report 2020.pdf"),
         ("example.org/x", None),
         ("not an address", None),
         ("", None),
