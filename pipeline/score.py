@@ -10,6 +10,7 @@ from rich.console import Console
 from expectations import contracts
 from pipeline.recipe import RecipeError
 from transforms.detector import Detector, load_detector
+from transforms.documents import kept_as
 from transforms.kernels.columns import hexadecimal
 from transforms.kernels.text import canonicalise, count_words
 from transforms.labelled import read_labelled
@@ -78,7 +79,7 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
         "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(score))),
         "n_tokens": pa.array(n_tokens, pa.int32()),
     }
-    arrays = [columns[name] if name in columns else documents[name] for name in schema.names]
+    arrays = [columns[name] if name in columns else documents[kept_as(name)] for name in schema.names]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -126,7 +126,12 @@ def names(fields: Fields, field: str) -> tuple[str, ...]:
 
 def schema(keep: tuple[str, ...] = ()) -> pa.Schema:
     """DOCUMENT, and behind it the input's own columns that the recipe keeps."""
-    return pa.schema([*contracts.DOCUMENT.schema, *(pa.field(name, pa.string()) for name in keep)])
+    return pa.schema([*contracts.DOCUMENT.schema, *(pa.field(kept_as(name), pa.string()) for name in keep)])
+
+
+def kept_as(name: str) -> str:
+    """What the input's own column is called in a batch: DOCUMENT may have another of its name."""
+    return f"kept:{name}" if name in contracts.DOCUMENT.schema.names else name
 
 
 def build(

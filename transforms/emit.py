@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from expectations import contracts
 from expectations.verdict import Verdict
 from transforms.ahead import ahead, spread
 from transforms.cut import Unwanted, as_sides, cut
+from transforms.documents import kept_as
 from transforms.earlier import FOLDER
 from transforms.kernels.columns import hexadecimal
 from transforms.progress import TALLY
@@ -46,6 +47,15 @@ class ShardConfig(BaseModel):
         True, description="put MinHash signatures beside the shards, for later releases to compare with"
     )
     keep: tuple[str, ...] = Field((), description="columns of the input that go into the release, as text")
+
+    @field_validator("keep")
+    @classmethod
+    def _are_no_columns_of_its_own(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        taken = contracts.release(()).schema.names
+        for number, name in enumerate(keep):
+            if name in taken or name in keep[:number]:
+                raise ValueError(f"a release has one column called {name!r} already; leave it out")
+        return keep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +222,8 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: 
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("text", "created", "language", "generator", *keep)},
+            **{name: documents[name] for name in ("text", "created", "language", "generator")},
+            **{name: documents[kept_as(name)] for name in keep},
             "id": hexadecimal(documents["doc_id"]),
             "input_id": documents["id"],
         }

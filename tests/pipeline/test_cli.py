@@ -150,6 +150,8 @@ def test_score_keeps_ids_and_columns(corpus: pathlib.Path) -> None:
     assert table["id"].to_pylist() == [f"d{n}" for n in range(40)]
     assert table["page"].to_pylist() == [str(n) for n in range(40)]
     assert set(table["origin"].to_pylist()) <= {"human", "synthetic", "unknown"}
+    url = lowbackground("score", "data", "-o", "url.parquet", "--keep", "url", cwd=corpus)
+    assert url.returncode == 0
     clash = lowbackground("score", "data", "-o", "again.parquet", "--keep", "origin", cwd=corpus)
     assert (clash.returncode, "has a column of that name" in one_line(clash)) == (2, True)
 

@@ -163,6 +163,17 @@ def test_the_same_address_is_a_duplicate_on_request(tmp_path: pathlib.Path) -> N
     assert rows["short"]["similarity"] is None  # too short to be like anything
 
 
+def test_columns_that_the_reader_uses_itself_can_be_kept_as_the_input_has_them(tmp_path: pathlib.Path) -> None:
+    address = "https://www.example.org/page/"
+    write(tmp_path, "a", {"id": "t", "text": TOPICS[0], "url": address, "file": 7, "doc_id": "theirs"})
+    keep = ["url", "file", "doc_id", "row"]
+    result = run(tmp_path, "kept", "a", dedup={"url": True}, output={"path": "out", "keep": keep})
+    [shard] = pathlib.Path(result.folder, "data").iterdir()
+    [row] = pq.read_table(shard).select(keep).to_pylist()
+    assert row == {"url": address, "file": "7", "doc_id": "theirs", "row": None}
+    assert ledger(result)["t"]["kept"]
+
+
 def test_exact_mode_reads_the_text_and_keeps_the_same_whatever_the_files(tmp_path: pathlib.Path) -> None:
     records = documents(0, 40) + [{"id": f"n{n}", "text": " ".join(TOPICS[n].split()[: 110 + n])} for n in range(40)]
     write(tmp_path, "whole", *records)
