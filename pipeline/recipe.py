@@ -176,9 +176,25 @@ def _explain(complaint: Any) -> str:
         return f"unknown key {place!r}; {hint}"
     if complaint["type"] == "missing":
         return f"{place!r} is missing"
-    message = complaint["msg"].removeprefix("Value error, ")
-    given = "" if complaint["type"] == "value_error" else f", got {complaint['input']!r}"
-    return f"{place}: {message[:1].lower() + message[1:]}{given}"
+    given = complaint["input"]
+    if given is None:
+        return f"{place}: is empty; give it a value, or leave the line out for the default"
+    message = _WANTED.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
+    message = message[:1].lower() + message[1:]
+    if complaint["type"] != "value_error":
+        message += f", got {given!r}"
+    if complaint["type"] == "literal_error":
+        known = re.findall("'([^']*)'", complaint["ctx"]["expected"])
+        near = difflib.get_close_matches(str(given), known, 1, 0.5)
+        message += f"; did you mean {near[0]!r}?" if near else ""
+    return f"{place}: {message}" if place else message
+
+
+# What is wanted, in YAML's words instead of Python's.
+_WANTED = {
+    "tuple_type": "input should be a list, as [one, another]",
+    "model_type": "input should be a section with keys of its own",
+}
 
 
 def _known_keys(parents: list[int | str]) -> list[str]:
@@ -201,11 +217,18 @@ def _override(data: dict[str, Any], override: str) -> None:
     for part in parents:
         at = at[int(part)] if isinstance(at, list) and part.isdigit() and int(part) < len(at) else _child(at, part, key)
     if isinstance(at, list) and last.isdigit() and int(last) < len(at):
-        at[int(last)] = yaml.safe_load(value)
+        at[int(last)] = _value(key, value)
     elif isinstance(at, dict):
-        at[last] = yaml.safe_load(value)
+        at[last] = _value(key, value)
     else:
         raise RecipeError(f"--set {key}: {'.'.join(parents)} is not a section")
+
+
+def _value(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {key}: {value!r} is not YAML: {getattr(error, 'problem', None) or error}") from None
 
 
 def _child(at: Any, part: str, key: str) -> Any:

@@ -91,6 +91,18 @@ class DedupConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _order_is_one(self) -> "DedupConfig":
+        for key, names in (("survivor", self.survivor), ("source_order", self.source_order)):
+            twice = [name for number, name in enumerate(names) if name in names[:number]]
+            if twice:
+                raise ValueError(f"{key} names {twice[0]!r} twice; leave one of the two out")
+        if "source" in self.survivor and not self.source_order:
+            raise ValueError(
+                "survivor has 'source', but there is no source_order; say it, as source_order: [books, web]"
+            )
+        return self
+
     @property
     def policy(self) -> tuple[str, ...]:
         """The order of preference between duplicates, without the ids that come last."""

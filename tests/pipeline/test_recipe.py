@@ -30,3 +30,37 @@ def told(tmp_path: pathlib.Path, *overrides: str, **changes: object) -> str:
 )
 def test_kept_columns(tmp_path: pathlib.Path, keep: list[str], said: str) -> None:
     assert told(tmp_path, output={"keep": keep}) == said
+
+
+@pytest.mark.parametrize(
+    ("dedup", "said"),
+    [
+        ({"source_order": ["web", "books"], "survivor": ["protected", "source"]}, ""),
+        ({"source_order": ["book"]}, "dedup.source_order names 'book', which is no source; did you mean 'books'?"),
+        ({"source_order": ["web", "web"]}, "dedup: source_order names 'web' twice; leave one of the two out"),
+        ({"source_order": "web"}, "dedup.source_order: input should be a list, as [one, another], got 'web'"),
+        ({"survivor": ["longest", "longest"]}, "dedup: survivor names 'longest' twice; leave one of the two out"),
+        (
+            {"survivor": ["source"]},
+            "dedup: survivor has 'source', but there is no source_order; say it, as source_order: [books, web]",
+        ),
+        ({"paragraphs": True}, "dedup.paragraphs: input should be a section with keys of its own, got True"),
+        (
+            {"against": None},
+            "dedup.against: is empty; give it a value, or leave the line out for the default",
+        ),
+        (None, "dedup: is empty; give it a value, or leave the line out for the default"),
+    ],
+)
+def test_dedup(tmp_path: pathlib.Path, dedup: object, said: str) -> None:
+    assert told(tmp_path, dedup=dedup) == said
+
+
+def test_a_rule_that_does_not_exist_is_answered_with_the_nearest(tmp_path: pathlib.Path) -> None:
+    assert told(tmp_path, dedup={"survivor": ["protectd"]}).endswith(", got 'protectd'; did you mean 'protected'?")
+
+
+def test_an_override_that_is_not_yaml(tmp_path: pathlib.Path) -> None:
+    said = told(tmp_path, "dedup.against=[a")
+    assert said.startswith("--set dedup.against: '[a' is not YAML: ")
+    assert "\n" not in said
