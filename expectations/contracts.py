@@ -151,6 +151,7 @@ CANDIDATE = _contract(
     _required("origin_basis", pa.int8()),
     pa.field("p_synthetic", pa.float32()),  # null: not scorable
     _required("empty", pa.bool_()),
+    _required("emptied", pa.bool_()),  # by the removal of paragraphs
 )
 
 # What was decided about a document, on its way to the ledger.
@@ -185,7 +186,9 @@ REASONS = (
     "over_synthetic_share",
     "same_url",
     "in_earlier_release",
+    "repeated_paragraphs",  # it had text, and all of it went with repeated paragraphs
 )
+NO_TEXT = ("empty_text", "repeated_paragraphs")
 DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
 
 # One row per input document: kept or not, where, why, and which document stands for it.

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from expectations import contracts
 from pipeline.alike import alike
 from pipeline.find_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.recipe import Recipe, RecipeError
@@ -24,6 +25,7 @@ SENTENCES = {
     "near_duplicate": "dropped: a text that shares most of its shingles is kept instead",
     "same_url": "dropped: a document with the same address is kept instead",
     "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
+    "repeated_paragraphs": "dropped: all of its text was in repeated paragraphs, which the recipe has removed",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
 }
 
@@ -85,15 +87,17 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield f"  length      {row['n_tokens']:,} tokens"
+    if row.get("removed_tokens"):
+        yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
-    if row["stage"] == "dedup":
+    if row["stage"] == "dedup" and row["reason"] not in contracts.NO_TEXT:
         yield from _beside_survivor(row, ledger)
 
 
 def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
-    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
+    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] not in contracts.NO_TEXT]
     for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
         mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
         yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"
@@ -119,6 +123,8 @@ def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     except NoTextError as error:
         yield f"  texts       the survivor's cannot be shown: {error}"
         return
+    if row.get("removed_tokens"):  # which paragraphs went depends on the whole corpus, and is not in the release
+        yield "  similarity  below, of this document's text as it was read, with the paragraphs that were removed"
     yield from _similarity(text, survivor, recipe)
     if ledger.texts:
         yield f"  texts       this document's from the input, the survivor's from {place}"

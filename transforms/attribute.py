@@ -62,12 +62,13 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
             "created": pa.nulls(n, contracts.WHEN),
             "p_synthetic": pa.nulls(n, pa.float32()),
             "empty": np.zeros(n, bool),
+            "emptied": np.zeros(n, bool),
         }
     )
 
 
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
-NEEDED = [*SAME, "content_hash", "detector_score", "declared_origin"]
+NEEDED = [*SAME, "content_hash", "detector_score", "declared_origin", "removed_tokens"]
 
 
 def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
@@ -87,6 +88,8 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
         contracts.BASIS_DECLARED,
         np.where(np.isnan(score), contracts.BASIS_NONE, contracts.BASIS_DETECTOR),
     ).astype(np.int8)
+    # Nothing is left of it in canonical form: white space and invisible characters.
+    empty = pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH))
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},
@@ -97,7 +100,7 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
             "origin": origin,
             "origin_basis": basis,
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
-            # Nothing is left of it in canonical form: white space and invisible characters.
-            "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
+            "empty": empty,
+            "emptied": pc.and_(empty, pc.greater(column["removed_tokens"], 0)),
         }
     )

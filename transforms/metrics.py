@@ -21,7 +21,7 @@ from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Key, Tally
 Row = dict[str, Any]
 # The reasons of the documents in each population of `tally.POPULATIONS`; reason 0 is kept.
 REASONS_OF = {
-    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index("empty_text")},
+    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index(reason) for reason in contracts.NO_TEXT},
     "unique": {0, contracts.REASONS.index("over_synthetic_share")},
 }
 MIN_STRATUM = 2000  # scored documents that a source needs for a bound of its own; a smaller one takes the corpus'
@@ -224,7 +224,7 @@ def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     for name in ("exact", "near"):
         found = _total(tally.groups, reason=number[f"{name}_duplicate"])
         yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
-    removed = {number[reason] for reason in contracts.DUPLICATE}
+    removed = {number[reason] for reason in (*contracts.DUPLICATE, "repeated_paragraphs")}
     found = _total(tally.groups, reason=removed)
     yield row | {"metric": "duplicates.removed_fraction", "value": found / n if n else None}
     for source in sorted({int(key[0]) for key in tally.groups}):

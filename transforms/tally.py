@@ -142,7 +142,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     return tally
 
 
-DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
+DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, *contracts.NO_TEXT)
 
 
 def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:
@@ -180,7 +180,7 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, score: pa.Array) -> N
     reason = decisions["reason"].to_numpy()
     source = decisions["source"].to_numpy()
     undeclared = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
-    nonempty = reason != contracts.REASONS.index("empty_text")
+    nonempty = ~np.isin(reason, [contracts.REASONS.index(r) for r in contracts.NO_TEXT])
     unique = ~np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
     bins = share.bin_of(score.to_numpy(zero_copy_only=False).astype(np.float32))
     tokens = decisions["n_tokens"].to_numpy().astype(np.int64)

@@ -12,6 +12,7 @@ from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
 from pipeline import runner
+from pipeline.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
 from transforms import boilerplate, emit, survey
@@ -122,7 +123,7 @@ def test_the_ledger_and_the_metrics_say_what_was_removed(released: runner.Result
         assert row["n_tokens"] + row["removed_tokens"] == len(read.split())
         assert row["removed_tokens"] == len(read.split()) - len(cut_text(records[row["input_id"]]).split())
     [empty] = [row for row in ledger if row["input_id"] == "d60"]
-    assert (empty["reason"], empty["n_tokens"], empty["removed_tokens"]) == ("empty_text", 0, 12)
+    assert (empty["reason"], empty["n_tokens"], empty["removed_tokens"]) == ("repeated_paragraphs", 0, 12)
     metrics = {
         (r["stage"], r["slice"]): r["value"]
         for r in rows_of_metrics(released)
@@ -238,6 +239,30 @@ def test_exact_comparison_sees_the_cut_text(tmp_path: pathlib.Path) -> None:
     [near] = [row for row in rows(on, "ledger") if row["input_id"] in dropped[0]]
     assert near["reason"] == "near_duplicate"
     assert near["similarity"] > 0.8  # of the texts as they were read it is under 0.7
+
+
+def test_a_source_that_goes_altogether_is_named(tmp_path: pathlib.Path) -> None:
+    """A text with more copies than `max_documents` has nothing but repeated paragraphs. Nobody may lose it unseen."""
+    write(tmp_path, [{"id": f"u{i}", "text": words(i, 40)} for i in range(20)])
+    copied = words(100, 40) + "\n" + words(200, 40)
+    lines = [json.dumps({"id": f"copy{i}", "text": copied}) for i in range(LIMIT + 1)]
+    (tmp_path / "mirror.jsonl").write_text("\n".join(lines))
+    sources = [
+        {"name": "planted", "path": "corpus", "origin": "human"},
+        {"name": "mirror", "path": "mirror.jsonl", "origin": "human", "protected": True},
+    ]
+    dedup = {"paragraphs": {"remove": True, "max_documents": LIMIT}, "on_source_loss": "fail"}
+    data = {"release": "x", "sources": sources, "dedup": dedup, "output": {"path": "out"}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    recipe = load_recipe(str(tmp_path / "recipe.yaml"))
+    result = runner.run(recipe, runner.prepare(recipe, str(tmp_path)), QUIET)
+    assert result.exit_code == runner.FAILED
+    assert result.counts["dropped.repeated_paragraphs"] == LIMIT + 1
+    [loss] = [o for o in result.verdict.expectations if o.metric == "duplicates.removed_fraction"]
+    assert (loss.status, '(source "mirror") is 100%' in loss.message) == ("fail", True)
+    said = explain_document(result.folder, "copy0", texts=False)
+    assert "all of its text was in repeated paragraphs" in said
+    assert "removed     80 tokens" in said
 
 
 def stages(folder: pathlib.Path, remove: bool) -> tuple[list[str], list[str]]:
