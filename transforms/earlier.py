@@ -1,5 +1,6 @@
 """Earlier releases that a run is compared with: their signatures, once it is sure that they can be compared."""
 
+import hashlib
 import posixpath
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from transforms.store import open_for_reading
 
 MANIFEST = "MANIFEST.json"  # written last: a folder without it is no release
 FOLDER = "signatures"
+CHUNK_BYTES = 1 << 22
 
 
 def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int) -> list[Split]:
@@ -35,8 +37,10 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
         with open_for_reading(path) as file:
             try:
                 manifest = orjson.loads(file.read())
-                theirs, files = manifest["signature"], manifest["files"]
-            except (orjson.JSONDecodeError, KeyError, TypeError):
+                theirs = dict(manifest["signature"])
+                own = [_piece(release, entry) for entry in manifest["files"] if entry["path"].startswith(FOLDER + "/")]
+                kept = manifest["counts"]["kept"]
+            except (ValueError, LookupError, TypeError, AttributeError):
                 raise InputError(f"dedup.against: {path} is damaged; restore the release or leave it out") from None
         for key in sorted(signature.keys() | theirs.keys()):
             if signature.get(key) != theirs.get(key):
@@ -44,15 +48,30 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
                     f"dedup.against: the signatures of {release} were made with {key} {theirs.get(key)!r}, those of this run "
                     f"with {signature.get(key)!r}, so they cannot be compared; make one of the two again"
                 )
-        own = [entry for entry in files if entry["path"].startswith(FOLDER + "/")]
-        if not own and manifest["counts"].get("kept"):
+        if not own and kept:
             raise InputError(
                 f"dedup.against: {release} was written without signatures (output.signatures was false); make it again"
             )
-        for entry in own:
-            place = posixpath.join(release, entry["path"])
-            if not FileSystems.exists(place):
-                raise InputError(f"dedup.against: {place} is gone; restore the release or leave it out")
-            piece = Piece(place, "signatures", "", entry["bytes"], entry["sha256"])
-            splits.append(Split(first + len(splits), EARLIER, (piece,), entry["bytes"]))
+        for piece in own:
+            _is_whole(piece)
+            splits.append(Split(first + len(splits), EARLIER, (piece,), piece.size))
     return splits
+
+
+def _piece(release: str, entry: dict[str, Any]) -> Piece:
+    return Piece(posixpath.join(release, entry["path"]), "signatures", "", int(entry["bytes"]), str(entry["sha256"]))
+
+
+def _is_whole(piece: Piece) -> None:
+    """Refuse a file that is not what the manifest says: an altered signature is a duplicate missed, or one made up."""
+    if not FileSystems.exists(piece.path):
+        raise InputError(f"dedup.against: {piece.path} is gone; restore the release or leave it out")
+    found = hashlib.sha256()
+    with open_for_reading(piece.path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            found.update(chunk)
+    if found.hexdigest() != piece.fingerprint:
+        raise InputError(
+            f"dedup.against: {piece.path} is not the file that the release was published with (its SHA-256 differs); restore "
+            "the release or leave it out"
+        )

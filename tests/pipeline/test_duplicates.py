@@ -124,6 +124,26 @@ def test_a_release_whose_signatures_are_gone_is_refused(first: pathlib.Path) -> 
         run(first, "two", "new", dedup={"against": ["out/bare"]})
 
 
+def test_signatures_that_are_not_those_of_the_manifest_are_refused(first: pathlib.Path) -> None:
+    path = next((first / "out" / "one" / "signatures").iterdir())
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    for other in (whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
+        path.write_bytes(other)
+        with pytest.raises(InputError, match="SHA-256 differs"):
+            run(first, "two", "new", dedup={"against": ["out/one"]})
+    path.write_bytes(whole)
+    assert run(first, "two", "new", dedup={"against": ["out/one"]}).counts["dropped.in_earlier_release"] == 2
+
+
+@pytest.mark.parametrize(("key", "value"), [("signature", "x"), ("files", None), ("files", [{}]), ("counts", 1)])
+def test_a_manifest_of_another_shape_is_damage_and_no_crash(first: pathlib.Path, key: str, value: object) -> None:
+    path = first / "out" / "one" / "MANIFEST.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(InputError, match="damaged"):
+        run(first, "two", "new", dedup={"against": ["out/one"]})
+
+
 def test_remove_from_a_what_is_in_b(tmp_path: pathlib.Path) -> None:
     """Whatever else the policy says: a's copies are older and longer."""
     write(tmp_path, "a", *documents(0, 6, created="2001-01-01"))
