@@ -111,7 +111,8 @@ def signals(num_perm: int) -> Contract:
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
-        pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: too short to score
+        pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: the detector cannot judge it
+        _required("detector_band", pa.int8()),  # of its calibration, by language and length; -1: null score
         pa.field("created", WHEN),
         pa.field("language", pa.string()),
         _required("declared_origin", pa.int8()),
@@ -149,6 +150,7 @@ CANDIDATE = _contract(
     pa.field("created", WHEN),
     _required("origin", pa.int8()),
     _required("origin_basis", pa.int8()),
+    _required("detector_band", pa.int8()),
     pa.field("p_synthetic", pa.float32()),  # null: not scorable
     _required("empty", pa.bool_()),
     _required("emptied", pa.bool_()),  # by the removal of paragraphs
@@ -175,6 +177,7 @@ DECISION = _contract(
     _required("n_bytes", pa.int32()),
     _required("origin", pa.int8()),
     _required("origin_basis", pa.int8()),
+    _required("detector_band", pa.int8()),
     pa.field("p_synthetic", pa.float32()),
 )
 STAGES = ("", "ingest", "dedup", "balance")

@@ -26,6 +26,12 @@ MEASURES = {
     "input.unreadable_files": Measure("Number of unreadable files", "count"),
     "synthetic_share.tokens": Measure("Synthetic share of tokens", "share"),
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
+    "synthetic_share.interval.tokens": Measure("Estimated synthetic share of tokens", "share"),
+    "synthetic_share.interval.documents": Measure("Estimated synthetic share of documents", "share"),
+    "synthetic_share.by_generator.tokens": Measure("Synthetic share of tokens, by what may have written them", "share"),
+    "synthetic_share.by_generator.documents": Measure(
+        "Synthetic share of documents, by what may have written them", "share"
+    ),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),

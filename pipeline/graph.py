@@ -12,10 +12,11 @@ from pipeline.publish import Publication, Publish
 from pipeline.recipe import Recipe
 from transforms import coders as coders  # registers the coder of batches
 from transforms.attribute import Attribute
-from transforms.balance import Balance, Reference
+from transforms.balance import Balance
 from transforms.boilerplate import BoilerplateConfig, FindBoilerplate
 from transforms.dedup import FindClusters
 from transforms.emit import Emit, EmitConfig
+from transforms.estimate import Reference
 from transforms.gate import Gate
 from transforms.kernels.columns import split_by
 from transforms.measure import Measure

@@ -32,11 +32,11 @@ from pipeline.progress import shown
 from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
-from transforms.balance import Reference
 from transforms.boilerplate import BoilerplateConfig
 from transforms.detector import load_detector
 from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
+from transforms.estimate import Reference
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.sources import Split, plan_splits
@@ -100,8 +100,8 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store
     )  # fmt: skip
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit, Reference.of(detector),
-        publication,
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit,
+        Reference.of(detector.calibration), publication,
     )  # fmt: skip
 
 

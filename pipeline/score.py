@@ -23,7 +23,7 @@ from transforms.training import TrainingError, TrainingSettings, evaluate, train
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
     pa.field("doc_id", pa.string(), nullable=False),
-    pa.field("log_odds", pa.float32()),  # null: too short to score
+    pa.field("log_odds", pa.float32()),  # null: too short to score, or in a language that was not calibrated
     pa.field("p_synthetic", pa.float32()),
     pa.field("origin", pa.string(), nullable=False),
     pa.field("n_tokens", pa.int32(), nullable=False),
@@ -69,14 +69,14 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
     """DOCUMENT -> `schema`: the columns above and the kept ones."""
     _, tokens = canonicalise(documents["text"])
     n_tokens = count_words(tokens)
-    score = detector.score(tokens, n_tokens)
-    unknown = np.isnan(score)
+    scores = detector.score(tokens, n_tokens)
+    unknown = scores.band < 0
     columns = {
         "id": documents["id"],
         "doc_id": hexadecimal(documents["doc_id"]),
-        "log_odds": pa.array(score, pa.float32(), mask=unknown),
-        "p_synthetic": pa.array(detector.p_synthetic(score), pa.float32(), mask=unknown),
-        "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(score))),
+        "log_odds": pa.array(scores.log_odds, pa.float32(), mask=unknown),
+        "p_synthetic": pa.array(detector.p_synthetic(scores), pa.float32(), mask=unknown),
+        "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(scores))),
         "n_tokens": pa.array(n_tokens, pa.int32()),
     }
     arrays = [columns[name] if name in columns else documents[kept_as(name)] for name in schema.names]
@@ -108,7 +108,7 @@ def evaluate_detector(data: Sequence[str], model: str | None) -> str:
     detector = load_detector(model)
     labelled = read_labelled(list(data))
     lines = [
-        f"detector {detector.name!r} on {len(labelled.machine):,} documents; synthetic from log-odds {detector.threshold:.2f}.",
+        f"detector {detector.name!r} on {len(labelled.machine):,} documents",
         "Only text that it was not trained on says anything about other text.",
         "",
         f"{'group':44}{'human':>8}{'machine':>9}{'short':>7}{'AUROC':>8}{'TPR@1%':>8}{'FPR':>8}{'TPR':>8}",
@@ -129,7 +129,7 @@ def selftest_detector(data: Sequence[str], model: str | None) -> str:
     """
     detector = load_detector(model)
     labelled = read_labelled(list(data))
-    scores = detector.score(labelled.tokens, labelled.n_tokens)
+    scores = detector.score(labelled.tokens, labelled.n_tokens).log_odds
     lines = [
         f"detector {detector.name!r}; half of the labelled text is the reference, corpora are drawn from the other half",
         "",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.detector import Detector, load_detector
+from transforms.detector import Detector, Scores, load_detector
 from transforms.kernels.columns import EMPTY_HASH, first_half
 from transforms.sources import EARLIER, Split
 from transforms.store import SignalStore
@@ -50,7 +50,7 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
     """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
     n = signed.num_rows
     zeros = np.zeros(n, np.int32)
-    nothing = dict.fromkeys(("n_tokens", "n_bytes", "origin", "origin_basis"), zeros)
+    nothing = dict.fromkeys(("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band"), zeros)
     return contracts.CANDIDATE.batch(
         {
             **nothing,
@@ -68,7 +68,7 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
 
 
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
-NEEDED = [*SAME, "content_hash", "detector_score", "declared_origin", "removed_tokens"]
+NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "removed_tokens"]
 
 
 def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
@@ -80,9 +80,10 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
     column = {name: signals[name].combine_chunks() for name in NEEDED}
     declared = column["declared_origin"].to_numpy()
     score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
-    p_synthetic = detector.p_synthetic(score)
+    scores = Scores(score, column["detector_band"].to_numpy())
+    p_synthetic = detector.p_synthetic(scores)
     is_declared = declared != contracts.UNKNOWN
-    origin = np.where(is_declared, declared, detector.origin(score)).astype(np.int8)
+    origin = np.where(is_declared, declared, detector.origin(scores)).astype(np.int8)
     basis = np.where(
         is_declared,
         contracts.BASIS_DECLARED,
@@ -99,6 +100,7 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
             "source": np.full(n, split.source, np.int16),
             "origin": origin,
             "origin_basis": basis,
+            "detector_band": column["detector_band"],
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
             "empty": empty,
             "emptied": pc.and_(empty, pc.greater(column["removed_tokens"], 0)),

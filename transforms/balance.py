@@ -20,8 +20,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from expectations import contracts
-from transforms.detector import Detector
-from transforms.kernels import sampling, share
+from transforms.estimate import Reference
+from transforms.kernels import sampling
 from transforms.kernels.columns import halves
 from transforms.sources import Source
 
@@ -43,51 +43,33 @@ class RatioConfig(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
-    """How the detector did on held-out documents: what a bound of the hidden share is made from."""
-
-    human: tuple[int, int]  # flagged, of
-    families: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, detector: Detector) -> "Reference | None":
-        """Of a detector; None if it has no calibration."""
-        calibration = detector.calibration
-        if calibration is None:
-            return None
-        families = tuple((family.flagged, family.n) for family in calibration.families)
-        return cls((calibration.human.flagged, calibration.human.n), families)
-
-
-@dataclasses.dataclass(frozen=True)
 class Weighed:
     """What there is to balance: weights (tokens or documents) of the documents that dedup kept.
 
     Attributes:
       real: documents that are not labelled synthetic.
       fixed: synthetic documents of protected sources, never dropped here.
-      unflagged, unscored: the parts of `real` without a declaration, by whether the detector could score them.
-      flagged_documents, scored_documents: of those without a declaration, whatever they weigh.
+      unflagged, unscored: the parts of `real` without a declaration, those that the detector could score by language,
+        int64[languages], and the others.
+      flagged_documents, scored_documents: of those without a declaration, whatever they weigh, int64[languages].
       bins: the other synthetic documents, by place, int64[sampling.BINS].
     """
 
     real: int
     fixed: int
-    unflagged: int
+    unflagged: np.ndarray
     unscored: int
-    flagged_documents: int
-    scored_documents: int
+    flagged_documents: np.ndarray
+    scored_documents: np.ndarray
     bins: np.ndarray
 
 
 def hidden(weighed: Weighed, reference: Reference | None) -> int:
     """An upper bound of the synthetic weight among the documents that are not labelled synthetic."""
     if reference is None:
-        return weighed.unflagged + weighed.unscored
-    q_upper, residual = share.share_upper(
-        weighed.flagged_documents, weighed.scored_documents, *reference.human, reference.families
-    )
-    return math.ceil(residual * weighed.unflagged + q_upper * weighed.unscored)
+        return int(weighed.unflagged.sum()) + weighed.unscored
+    bound = reference.bound(weighed.flagged_documents, weighed.scored_documents)
+    return math.ceil(bound.residual @ weighed.unflagged + bound.of_mix(weighed.scored_documents) * weighed.unscored)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +145,14 @@ class Rule:
         """Where each document stands in the order of the cut."""
         return sampling.places(halves(batch["doc_id"]), self.salt, "balance")
 
+    def by_language(self, band: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Weights, or ones, of scored documents, summed by the language of their band. int64[languages]."""
+        if self.reference is None:
+            return np.array([len(band) if weight is None else weight.sum()], np.int64)
+        found = np.zeros(self.reference.languages, np.int64)
+        np.add.at(found, self.reference.language_of_band[band], 1 if weight is None else weight)
+        return found
+
     def hidden(self, weighed: Weighed) -> int:
         """The synthetic weight that is counted beside the labelled documents."""
         return hidden(weighed, self.reference) if self.config.count == "upper_bound" else 0
@@ -188,7 +178,8 @@ class WeighFn(beam.CombineFn):
 
     def create_accumulator(self) -> Weighed:
         """Nothing."""
-        return Weighed(0, 0, 0, 0, 0, 0, np.zeros(sampling.BINS, np.int64))
+        none = self.rule.by_language(np.zeros(0, np.int8), None)
+        return Weighed(0, 0, none, 0, none, none, np.zeros(sampling.BINS, np.int64))
 
     def add_input(self, total: Weighed, batch: pa.RecordBatch) -> Weighed:
         """Add the documents of a batch."""
@@ -198,13 +189,15 @@ class WeighFn(beam.CombineFn):
         place = sampling.Place(*(part[choosable] for part in rule.places(batch)))
         basis = batch["origin_basis"].to_numpy()
         scored, unscored = (kept & (basis == code) for code in (contracts.BASIS_DETECTOR, contracts.BASIS_NONE))
+        band = batch["detector_band"].to_numpy()
+        unflagged, flagged = scored & ~synthetic, scored & synthetic
         return Weighed(
             total.real + int(weight[kept & ~synthetic].sum()),
             total.fixed + int(weight[kept & synthetic & ~choosable].sum()),
-            total.unflagged + int(weight[scored & ~synthetic].sum()),
+            total.unflagged + rule.by_language(band[unflagged], weight[unflagged]),
             total.unscored + int(weight[unscored].sum()),
-            total.flagged_documents + int((scored & synthetic).sum()),
-            total.scored_documents + int(scored.sum()),
+            total.flagged_documents + rule.by_language(band[flagged], None),
+            total.scored_documents + rule.by_language(band[scored], None),
             total.bins + sampling.histogram(place, weight[choosable]),
         )
 

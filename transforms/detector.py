@@ -12,11 +12,9 @@ upper bound of a corpus share can be given.
 
 import dataclasses
 import hashlib
-import json
-import math
 import os
 import posixpath
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,57 +22,22 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from transforms.calibration import Calibration, parse_calibration
 from transforms.fasttext_file import DetectorError, FastTextFile, read_fasttext
-from transforms.kernels import linear, share
+from transforms.kernels import linear
 from transforms.kernels.text import Tokens
 
-__all__ = ["Calibration", "Counts", "Detector", "DetectorError", "load_detector"]
+__all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
 
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "detectors", "default")
-FORMAT = 1
 MIN_TOKENS = 50  # where no calibration says otherwise
 
 
-@dataclasses.dataclass(frozen=True)
-class Counts:
-    """Flagged, that is at or above the threshold, of how many held-out documents."""
+class Scores(NamedTuple):
+    """What a detector makes of a batch of documents."""
 
-    name: str
-    flagged: int
-    n: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """What the scores of a model mean, measured on documents of sources that it was not trained on.
-
-    Attributes:
-      model_sha256: of the `model.bin` it was measured for.
-      min_tokens: documents with fewer words and ideographs have no score.
-      threshold: log-odds at or above which a document is called synthetic.
-      target_fpr: the fraction of held-out human documents that the threshold was chosen to flag.
-      human_below: log-odds below which a scored document is called human; between the two it is unknown.
-      log_odds, p_synthetic: knots of the piecewise linear map to p_synthetic, both rising, for a prior of 1/2.
-      human_histogram, machine_histogram: held-out scores in the bins of `kernels.share`, int64[BINS].
-      human: held-out human documents in all.
-      families: held-out machine documents by generator: what an upper bound of a corpus share rests on.
-      uncovered: held-out documents of generators that were excluded from training; no bound holds for their like.
-      basis: how the held-out scores came about, in a sentence.
-    """
-
-    model_sha256: str
-    min_tokens: int
-    threshold: float
-    target_fpr: float
-    human_below: float
-    log_odds: tuple[float, ...]
-    p_synthetic: tuple[float, ...]
-    human_histogram: npt.NDArray[np.int64]
-    machine_histogram: npt.NDArray[np.int64]
-    human: Counts
-    families: tuple[Counts, ...]
-    uncovered: tuple[Counts, ...]
-    basis: str
+    log_odds: npt.NDArray[np.float32]  # [documents] of machine origin; NaN: it cannot judge the document
+    band: npt.NDArray[np.int8]  # [documents] index into `Calibration.bands`, 0 without a calibration; -1 where NaN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,29 +62,41 @@ class Detector:
         return self.calibration.min_tokens if self.calibration else MIN_TOKENS
 
     @property
-    def threshold(self) -> float:
-        """Log-odds at or above which a document is called synthetic."""
-        return self.calibration.threshold if self.calibration else 0.0
+    def n_bands(self) -> int:
+        """How many bands scores are told apart by."""
+        return len(self.calibration.bands) if self.calibration else 1
 
-    def score(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Log-odds of machine origin, float32[documents]; NaN for documents too short to score."""
-        scores = linear.score(tokens, self.model)
-        scores[n_tokens < self.min_tokens] = np.nan
-        return scores
-
-    def p_synthetic(self, log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Calibrated probability of machine origin where half of all text is a machine's, float32; NaN stays NaN."""
-        scores = np.asarray(log_odds, np.float64)
+    def score(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> Scores:
+        """Score a batch; a document that is too short or in a language that was not calibrated has no score."""
+        log_odds = linear.score(tokens, self.model)
         if self.calibration is None:
-            return (1 / (1 + np.exp(-np.clip(scores, -50, 50)))).astype(np.float32)
-        return np.interp(scores, self.calibration.log_odds, self.calibration.p_synthetic).astype(np.float32)
+            band = np.where(n_tokens < MIN_TOKENS, -1, 0).astype(np.int8)
+        else:
+            band = self.calibration.bands_of(tokens, n_tokens)
+        band[np.isnan(log_odds)] = -1
+        log_odds[band < 0] = np.nan
+        return Scores(log_odds, band)
 
-    def origin(self, log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+    def p_synthetic(self, scores: Scores) -> npt.NDArray[np.float32]:
+        """Calibrated probability of machine origin where half of all text is a machine's, float32; NaN stays NaN."""
+        log_odds = np.asarray(scores.log_odds, np.float64)
+        if self.calibration is None:
+            return (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
+        found = np.full(len(log_odds), np.nan, np.float32)
+        for number, band in enumerate(self.calibration.bands):
+            own = scores.band == number
+            found[own] = np.interp(log_odds[own], band.log_odds, band.p_synthetic)
+        return found
+
+    def origin(self, scores: Scores) -> npt.NDArray[np.int8]:
         """What to call each document, int8: SYNTHETIC, HUMAN, or UNKNOWN between the two and for NaN (`contracts`)."""
-        human_below = self.calibration.human_below if self.calibration else 0.0
-        called = np.full(np.shape(log_odds), contracts.UNKNOWN, np.int8)
-        called[np.asarray(log_odds) < human_below] = contracts.HUMAN
-        called[np.asarray(log_odds) >= self.threshold] = contracts.SYNTHETIC
+        bands = self.calibration.bands if self.calibration else ()
+        # Band -1, which has no score, takes the last entry.
+        human_below = np.array([*([band.human_below for band in bands] or [0.0]), -np.inf])
+        threshold = np.array([*([band.threshold for band in bands] or [0.0]), np.inf])
+        called = np.full(len(scores.log_odds), contracts.UNKNOWN, np.int8)
+        called[scores.log_odds < human_below[scores.band]] = contracts.HUMAN
+        called[scores.log_odds >= threshold[scores.band]] = contracts.SYNTHETIC
         return called
 
 
@@ -138,15 +113,10 @@ def load_detector(path: str | None = None) -> Detector:
       DetectorError: a file cannot be read, is damaged, or the two do not belong together.
     """
     folder = path or BUNDLED
-    bare = folder.endswith(".bin")
-    model_path = folder if bare else posixpath.join(folder, "model.bin")
-    data = _read(model_path)
+    model, data = read_model(folder)
     digest = hashlib.sha256(data)
-    model = _models.get(digest.digest())
-    if model is None:  # every stage that needs the detector asks for it again
-        model = _models[digest.digest()] = linear_of(read_fasttext(data, model_path), model_path)
     calibration = None
-    if not bare:
+    if not folder.endswith(".bin"):
         calibration_path = posixpath.join(folder, "calibration.json")
         text = _read(calibration_path)
         calibration = parse_calibration(text, calibration_path)
@@ -158,6 +128,21 @@ def load_detector(path: str | None = None) -> Detector:
         digest.update(text)
     name = posixpath.basename(folder.rstrip("/")) if path else "default"
     return Detector(name, digest.hexdigest(), model, calibration)
+
+
+def read_model(path: str) -> tuple[linear.LinearModel, bytes]:
+    """The model of a detector's folder or of a bare `.bin`, and the bytes of its file.
+
+    Raises:
+      DetectorError: it cannot be read or is damaged.
+    """
+    model_path = path if path.endswith(".bin") else posixpath.join(path, "model.bin")
+    data = _read(model_path)
+    digest = hashlib.sha256(data).digest()
+    model = _models.get(digest)
+    if model is None:  # every stage that needs the detector asks for it again
+        model = _models[digest] = linear_of(read_fasttext(data, model_path), model_path)
+    return model, data
 
 
 def linear_of(file: FastTextFile, path: str) -> linear.LinearModel:
@@ -178,80 +163,3 @@ def _read(path: str) -> bytes:
     except Exception as error:  # Beam's filesystems raise all kinds
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
         raise DetectorError(f"{path}: {reason}. A detector is a folder with model.bin and calibration.json") from None
-
-
-def calibration_json(calibration: Calibration) -> bytes:
-    """`calibration.json`: the same bytes for the same calibration."""
-    fields = {field.name: getattr(calibration, field.name) for field in dataclasses.fields(calibration)}
-    fields["human"] = dataclasses.asdict(calibration.human)
-    for kind in ("families", "uncovered"):
-        fields[kind] = [dataclasses.asdict(family) for family in fields[kind]]
-    for side in ("human", "machine"):
-        fields[f"{side}_histogram"] = fields[f"{side}_histogram"].tolist()
-    bins = {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}
-    return (json.dumps({"format": FORMAT, **fields, "histogram": bins}, indent=1) + "\n").encode()
-
-
-def parse_calibration(data: bytes, path: str) -> Calibration:
-    """Read `calibration.json`.
-
-    Raises:
-      DetectorError: it is not one, or its numbers contradict each other.
-    """
-    try:
-        calibration = _parse(json.loads(data))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"[:160]
-        raise DetectorError(
-            f"{path}: not a calibration of format {FORMAT} ({what}). Calibrate the detector again"
-        ) from None
-    return calibration
-
-
-def _parse(fields: dict[str, Any]) -> Calibration:
-    if fields["format"] != FORMAT:
-        raise ValueError(f"format {fields['format']}")
-    if fields["histogram"] != {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}:
-        raise ValueError("other histogram bins")
-    calibration = Calibration(
-        model_sha256=str(fields["model_sha256"]),
-        min_tokens=int(fields["min_tokens"]),
-        threshold=_finite(fields["threshold"]),
-        target_fpr=_finite(fields["target_fpr"]),
-        human_below=_finite(fields["human_below"]),
-        log_odds=tuple(map(_finite, fields["log_odds"])),
-        p_synthetic=tuple(map(_finite, fields["p_synthetic"])),
-        human_histogram=_counts(fields["human_histogram"]),
-        machine_histogram=_counts(fields["machine_histogram"]),
-        human=_flagged(fields["human"]),
-        families=tuple(map(_flagged, fields["families"])),
-        uncovered=tuple(map(_flagged, fields["uncovered"])),
-        basis=str(fields["basis"]),
-    )
-    knots, p = np.array(calibration.log_odds), np.array(calibration.p_synthetic)
-    if not len(knots) or len(knots) != len(p) or (np.diff(knots) <= 0).any() or (np.diff(p) < 0).any():
-        raise ValueError("the calibration map does not rise")
-    if p[0] < 0 or p[-1] > 1 or calibration.human_below > calibration.threshold or calibration.min_tokens < 1:
-        raise ValueError("a number is out of range")
-    return calibration
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value} is not a finite number")
-    return number
-
-
-def _counts(values: list[int]) -> npt.NDArray[np.int64]:
-    counts = np.array(values, np.int64)
-    if counts.shape != (share.BINS,) or (counts < 0).any():
-        raise ValueError("a histogram has the wrong shape or a negative count")
-    return counts
-
-
-def _flagged(fields: dict[str, Any]) -> Counts:
-    counts = Counts(str(fields["name"]), int(fields["flagged"]), int(fields["n"]))
-    if not 0 <= counts.flagged <= counts.n:
-        raise ValueError(f"{counts.name}: {counts.flagged} flagged of {counts.n}")
-    return counts

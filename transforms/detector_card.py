@@ -7,9 +7,10 @@ import shlex
 
 import numpy as np
 
-from transforms.detector import Calibration, Counts
+from transforms.calibration import Calibration, Counts
 from transforms.evaluation import Evaluation
 from transforms.fitting import TrainingSettings
+from transforms.kernels.share import clopper_pearson_lower, clopper_pearson_upper
 from transforms.labelled import Labelled
 
 KINDS = {
@@ -42,6 +43,7 @@ def render(
     held_out: Evaluation,
     other: Labelled | None = None,
     elsewhere: Evaluation | None = None,
+    trained: bool = True,
 ) -> str:
     """The card.
 
@@ -52,16 +54,19 @@ def render(
       held_out: how held-out documents of the training data did.
       other: text that was only evaluated on.
       elsewhere: how it did there.
+      trained: the model was trained on `labelled`; else it was only calibrated with it.
     """
+    data = "Training data" if trained else "Calibration data"
     parts = [
         "# Model card: detector of machine text\n",
         "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per "
         "feature.\n",
         f"## Intended use\n\n{USE}",
         f"## Known limits\n\n{LIMITS}",
-        f"## Training data\n\n{_data(labelled)}",
-        f"## Settings\n\n{_settings(settings, labelled)}",
+        f"## {data}\n\n{_data(labelled)}",
+        *([f"## Settings\n\n{_settings(settings, labelled)}"] if trained else []),
         f"## Thresholds\n\n{_thresholds(calibration)}",
+        f"## False alarms\n\n{_strata(calibration)}",
         f"## Held-out numbers\n\nHow they came about: {calibration.basis}.\n\n{_table(held_out)}",
     ]
     if other and elsewhere:
@@ -102,18 +107,45 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
 
 
 def _thresholds(calibration: Calibration) -> str:
-    human = calibration.human
     lines = [
-        f"- Called synthetic at log-odds {calibration.threshold:.4f} or more, which {human.flagged:,} of {human.n:,} "
-        f"held-out human documents reach ({human.flagged / human.n:.2%}).",
-        f"- Called human below {calibration.human_below:.4f}; unknown between the two.",
-        f"- Documents of fewer than {calibration.min_tokens} words and ideographs have no score.",
+        f"Chosen in each band so that {calibration.target_fpr:.1%} of its held-out human documents are called synthetic. A",
+        f"text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score.",
         "",
-        "| generator | flagged | held-out documents | fraction |",
-        "|---|--:|--:|--:|",
+        "| language | words | synthetic from | human below | human, called synthetic | of | machine, called synthetic | of |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    lines += [_counts_row(family.name, family) for family in calibration.families]
-    lines += [_counts_row(f"{family.name} (not covered)", family) for family in calibration.uncovered]
+    for band in calibration.bands:
+        flagged, n = sum(f.flagged for f in band.families), sum(f.n for f in band.families)
+        lines.append(
+            f"| {_language(calibration, band.language)} | from {band.shortest:,} | {band.threshold:.3f} | {band.human_below:.3f} "
+            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {flagged / n:.3f} | {n:,} |"
+        )
+    lines += ["", "| language | generator | flagged | held-out documents | fraction |", "|---|---|--:|--:|--:|"]
+    for number in sorted({band.language for band in calibration.bands}):
+        name = _language(calibration, number)
+        lines += [f"| {name} {_counts_row(family.name, family)}" for family in calibration.families(number)]
+    lines += [f"| {_counts_row(f'{family.name} (not covered)', family)}" for family in calibration.uncovered]
+    return "\n".join(lines) + "\n"
+
+
+def _language(calibration: Calibration, number: int) -> str:
+    return _cell(calibration.languages[number].name) if calibration.languages else "any"
+
+
+def _strata(calibration: Calibration) -> str:
+    lines = [
+        "Human documents that are called synthetic, in kinds with enough of them. The limits are exact (Clopper-Pearson, 95%",
+        "one-sided each).",
+        "",
+        "| | | called synthetic | of | fraction | at least | at most |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for s in calibration.strata:
+        low, high = clopper_pearson_lower(s.flagged, s.n, 0.05), clopper_pearson_upper(s.flagged, s.n, 0.05)
+        kind = KINDS.get(s.kind, s.kind) + (", only evaluated on" if s.elsewhere else "")
+        lines.append(
+            f"| {kind} | {_cell(s.name)} | {s.flagged:,} | {s.n:,} | {s.flagged / s.n:.3f} | {low:.3f} | {high:.3f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ class Result:
       unscored: documents too short to score.
       auroc: the chance that a machine document scores higher than a human one of the group.
       tpr_at_1_fpr: machine documents above the group's own human 99th percentile.
-      fpr, tpr: human and machine documents at or above the detector's threshold, in [0, 1].
+      fpr, tpr: human and machine documents that the detector calls synthetic, in [0, 1].
     """
 
     kind: str
@@ -53,13 +53,18 @@ def tpr_at_fpr(human: npt.NDArray[np.float32], machine: npt.NDArray[np.float32],
     return float((machine > np.quantile(human, 1 - fpr, method="higher")).mean())
 
 
-def evaluate_scores(labelled: Labelled, scores: npt.NDArray[np.float32], threshold: float) -> Evaluation:
+def evaluate_scores(labelled: Labelled, scores: npt.NDArray[np.float32], flagged: npt.NDArray[np.bool_]) -> Evaluation:
     """The numbers of all documents; of each source, language, generator, domain and attack; of each length band.
 
     A group by generator or attack is the machine documents of it against all human documents.
+
+    Args:
+      labelled: the documents.
+      scores: log-odds, float32[documents]; NaN where there is none.
+      flagged: whether the detector calls each synthetic.
     """
     everyone = np.ones(len(scores), bool)
-    results = [_result("all", "all", labelled, scores, threshold, everyone)]
+    results = [_result("all", "all", labelled, scores, flagged, everyone)]
     for kind in ("source_dataset", "language", "domain", "generator", "attack"):
         column = labelled.group(kind)
         of_machine = kind in ("generator", "attack")
@@ -67,11 +72,11 @@ def evaluate_scores(labelled: Labelled, scores: npt.NDArray[np.float32], thresho
             chosen = column == name
             if of_machine:
                 chosen = (chosen & labelled.machine) | ~labelled.machine
-            results.append(_result(kind, str(name), labelled, scores, threshold, chosen))
+            results.append(_result(kind, str(name), labelled, scores, flagged, chosen))
     for low, high in LENGTH_BANDS:
         chosen = (labelled.n_tokens >= low) & (labelled.n_tokens < (high or np.inf))
         name = f"{low}-{high - 1} tokens" if high else f"{low} tokens or more"
-        results.append(_result("length", name, labelled, scores, threshold, chosen))
+        results.append(_result("length", name, labelled, scores, flagged, chosen))
     return tuple(results)
 
 
@@ -80,7 +85,7 @@ def _result(
     name: str,
     labelled: Labelled,
     scores: npt.NDArray[np.float32],
-    threshold: float,
+    flagged: npt.NDArray[np.bool_],
     chosen: npt.NDArray[np.bool_],
 ) -> Result:
     scored = chosen & ~np.isnan(scores)
@@ -93,6 +98,6 @@ def _result(
         unscored=int(chosen.sum() - scored.sum()),
         auroc=auroc(human, machine),
         tpr_at_1_fpr=tpr_at_fpr(human, machine, 0.01),
-        fpr=float((human >= threshold).mean()) if len(human) else float("nan"),
-        tpr=float((machine >= threshold).mean()) if len(machine) else float("nan"),
+        fpr=float(flagged[scored & ~labelled.machine].mean()) if len(human) else float("nan"),
+        tpr=float(flagged[scored & labelled.machine].mean()) if len(machine) else float("nan"),
     )

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from scipy import sparse
 
 from transforms.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels import minhash, text
 
 GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence")
 LINK_NGRAM, LINK_FRACTION = 10, 0.1
+COMMON = 50  # documents
 
 
 class TrainingError(Exception):
@@ -164,3 +166,19 @@ class Links:
         shared = np.r_[0, np.cumsum(theirs[self._shingles])]
         counts = shared[self._offsets[1:]] - shared[self._offsets[:-1]]
         return counts > LINK_FRACTION * np.maximum(sizes, 1)
+
+    def groups(self) -> npt.NDArray[np.int64]:
+        """A number for each document, the same for two that share a tenth of the shorter one's shingles, and for their like.
+
+        Shingles of more than `COMMON` documents are no quotation and do not count. int64[documents].
+        """
+        sizes = np.diff(self._offsets)
+        rows = np.repeat(np.arange(len(sizes)), sizes)
+        has = sparse.csr_matrix((np.ones(len(rows), np.int32), (rows, self._shingles)), (len(sizes), self._n_distinct))
+        has.data[:] = 1
+        documents = np.asarray(has.sum(axis=0)).ravel()
+        has = has[:, np.flatnonzero((documents >= 2) & (documents <= COMMON))]
+        both = (has @ has.T).tocoo()
+        linked = both.data > LINK_FRACTION * np.minimum(sizes[both.row], sizes[both.col])
+        pairs = sparse.coo_matrix((np.ones(linked.sum()), (both.row[linked], both.col[linked])), both.shape)
+        return sparse.csgraph.connected_components(pairs, directed=False)[1].astype(np.int64)

@@ -1,7 +1,6 @@
 """Tally -> METRICS: the arithmetic behind every number of a release.
 
-A share of synthetic text has a point (declared text plus what the mixture estimate says of the undeclared) and an upper
-bound (declared text plus the worst-case Rogan-Gladen bound of the undeclared, docs/GLOSSARY.md). Gates read the bound.
+The synthetic share has a file of its own, `shares`.
 """
 
 from collections import Counter
@@ -9,40 +8,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from expectations import contracts
-from transforms.balance import Cut, Reference
+from transforms.balance import Cut
 from transforms.detector import Detector
-from transforms.kernels import diversity, paragraphs, share
-from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Key, Tally
+from transforms.kernels import diversity, paragraphs
+from transforms.shares import shares
+from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
 Row = dict[str, Any]
-# The reasons of the documents in each population of `tally.POPULATIONS`; reason 0 is kept.
-REASONS_OF = {
-    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index(reason) for reason in contracts.NO_TEXT},
-    "unique": {0, contracts.REASONS.index("over_synthetic_share")},
-}
-MIN_STRATUM = 2000  # scored documents that a source needs for a bound of its own; a smaller one takes the corpus'
-
-
-def assumptions(detector: Detector) -> tuple[str, ...]:
-    """What the upper bound of a share takes for granted; printed beside it."""
-    if detector.calibration is None:
-        return ("the detector has no calibration, so all text without a declaration may be synthetic",)
-    families = detector.calibration.families
-    hardest = min(families, key=lambda family: family.flagged / max(family.n, 1), default=None)
-    uncovered = detector.calibration.uncovered
-    return (
-        "declared origins are true",
-        "the writers of undeclared text are no harder to detect than the hardest generator of the calibration"
-        + (f" ({hardest.name})" if hardest else ""),
-        *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
-          if uncovered else []),
-        "documents too short to score hold as much synthetic text as the others",
-        "the rate by document also holds by token",
-    )  # fmt: skip
 
 
 def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut) -> pa.RecordBatch:
@@ -57,7 +32,7 @@ def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cu
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally),
-        *_shares(tally, sources, detector),
+        *shares(tally, sources, detector),
         *_duplicates(tally, sources),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
@@ -71,12 +46,6 @@ def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cu
         for name in ("value", "lower", "upper"):
             row[name] = None if row[name] is None or np.isnan(row[name]) else float(row[name])
     return contracts.METRICS.batch({f.name: [row[f.name] for row in rows] for f in contracts.METRICS.schema})
-
-
-def _total(counts: Counter[Key], **where: object) -> int:
-    """Sum of the groups that match; a value may be a set of accepted ones."""
-    at = {GROUP.index(name): value if isinstance(value, set) else {value} for name, value in where.items()}
-    return sum(n for key, n in counts.items() if all(key[i] in accepted for i, accepted in at.items()))
 
 
 def _words(name: str, value: int | str, sources: tuple[str, ...]) -> str:
@@ -94,34 +63,34 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     for metric, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
         for stage, where in (("before", {}), ("after", {"reason": 0})):
             row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
-            yield row | {"value": _total(counts, **where)}
+            yield row | {"value": total_of(counts, **where)}
             for name in ("source", "language", "origin", "generator"):
                 values = {key[GROUP.index(name)] for key in counts} - {""}
                 for value in values:
-                    n = _total(counts, **where, **{name: value})
+                    n = total_of(counts, **where, **{name: value})
                     yield row | {"slice_kind": name, "slice": _words(name, value, sources), "value": n}
             for first, second in (("source", "origin"), ("origin", "origin_basis")):
                 at = GROUP.index(first), GROUP.index(second)
                 for pair in {(key[at[0]], key[at[1]]) for key in counts}:
-                    n = _total(counts, **where, **{first: pair[0], second: pair[1]})
+                    n = total_of(counts, **where, **{first: pair[0], second: pair[1]})
                     slice_ = f"{_words(first, pair[0], sources)}/{_words(second, pair[1], sources)}"
                     kind = "source_origin" if first == "source" else "origin_basis"
                     yield row | {"slice_kind": kind, "slice": slice_, "value": n}
     for number, fingerprint in tally.fingerprints.items():
         yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
-               "value": None, "unit": "hash", "n": _total(tally.groups, source=number),
+               "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
                "note": f"{fingerprint:016x}"}  # fmt: skip
     dropped = {"metric": "documents.dropped", "unit": "documents", "n": total}
-    yield dropped | {"value": total - _total(tally.groups, reason=0)}
+    yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
-        yield dropped | {"slice_kind": "reason", "slice": reason, "value": _total(tally.groups, reason=number)}
+        yield dropped | {"slice_kind": "reason", "slice": reason, "value": total_of(tally.groups, reason=number)}
         for source in {key[0] for key in tally.groups}:
-            n = _total(tally.groups, reason=number, source=source)
+            n = total_of(tally.groups, reason=number, source=source)
             if n:
                 name = f"{sources[int(source)]}/{reason}"
                 yield dropped | {"slice_kind": "source_reason", "slice": name, "value": n}
-    scored = _total(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
-    undeclared = scored + _total(tally.groups, origin_basis=contracts.BASIS_NONE)
+    scored = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
+    undeclared = scored + total_of(tally.groups, origin_basis=contracts.BASIS_NONE)
     yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
            "unit": "fraction", "n": undeclared, "note": "of the documents without a declaration"}  # fmt: skip
 
@@ -141,95 +110,19 @@ def _quarantine(tally: Tally) -> Iterator[Row]:
     yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
 
 
-def _shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterator[Row]:
-    everything = set(range(len(sources)))
-    parent = _Estimate(tally, everything, detector)
-    slices = [("overall", "", everything, parent)]
-    note = "95 % upper bound, assuming: " + "; ".join(assumptions(detector))
-    for number, name in enumerate(sources):
-        own = _Estimate(tally, {number}, detector)
-        slices.append(("source", name, {number}, own if own.scored >= MIN_STRATUM else parent))
-    for kind, name, members, estimate in slices:
-        for unit, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
-            for stage in ("before", "after"):
-                value, upper = estimate.share(tally, counts, members, unit, stage)
-                if kind == "source" and upper is None:
-                    continue  # nothing of this source is left: there is no share to speak of
-                yield {
-                    "metric": f"synthetic_share.{unit}", "stage": stage, "slice_kind": kind, "slice": name,
-                    "value": value, "upper": upper, "unit": "fraction", "n": _total(tally.groups, source=members),
-                    "note": note,
-                }  # fmt: skip
-
-
-class _Estimate:
-    """What the scores of a set of undeclared documents say of their origin."""
-
-    def __init__(self, tally: Tally, members: set[int], detector: Detector) -> None:
-        self.q: float | None = None
-        self.q_upper = self.q_upper_unique = self.residual = 1.0
-        self.posterior = np.zeros(share.BINS)
-        read, unique = (_scores(tally, population, members)[0] for population in ("read", "unique"))
-        self.scored = int(read.sum())
-        calibration, reference = detector.calibration, Reference.of(detector)
-        if not self.scored or calibration is None or reference is None:
-            return
-        human, machine = calibration.human_histogram, calibration.machine_histogram
-        errors = (*reference.human, reference.families)
-        called = {"source": members, "origin_basis": contracts.BASIS_DETECTOR, "origin": contracts.SYNTHETIC}
-        flagged = {name: _total(tally.groups, **called, reason=reasons) for name, reasons in REASONS_OF.items()}
-        self.q = share.estimate_share(read, human, machine)
-        self.q_upper, _ = share.share_upper(flagged["read"], self.scored, *errors)
-        # The same numbers as the ratio stage's, so that what it cuts to the limit is within it here.
-        self.q_upper_unique, self.residual = share.share_upper(flagged["unique"], int(unique.sum()), *errors)
-        self.posterior = share.posterior(share.estimate_share(unique, human, machine), human, machine)
-
-    def share(
-        self, tally: Tally, counts: Counter[Key], members: set[int], unit: str, stage: str
-    ) -> tuple[float | None, float | None]:
-        """Point and upper bound of the synthetic share of some sources, before or after."""
-        where: dict[str, object] = {"source": members} | ({"reason": 0} if stage == "after" else {})
-        if stage == "before":
-            where["reason"] = REASONS_OF["read"]
-        total = _total(counts, **where)
-        if not total:
-            return None, None
-        declared = _total(counts, **where, origin_basis=contracts.BASIS_DECLARED, origin=contracts.SYNTHETIC)
-        scored = _total(counts, **where, origin_basis=contracts.BASIS_DETECTOR)
-        unscored = _total(counts, **where, origin_basis=contracts.BASIS_NONE)
-        if not scored + unscored:
-            return declared / total, declared / total
-        if self.q is None:
-            return None, (declared + scored + unscored) / total  # nothing is known: all of it may be synthetic
-        if stage == "before":
-            undeclared = scored + unscored
-            return (declared + self.q * undeclared) / total, (declared + self.q_upper * undeclared) / total
-        weights = _scores(tally, "kept", members)[0 if unit == "documents" else 1]
-        expected = float(weights @ self.posterior)
-        rate = expected / scored if scored else self.q
-        flagged = _total(counts, **where, origin_basis=contracts.BASIS_DETECTOR, origin=contracts.SYNTHETIC)
-        upper = flagged + self.residual * (scored - flagged) + self.q_upper_unique * unscored
-        return (declared + expected + rate * unscored) / total, min(1.0, (declared + upper) / total)
-
-
-def _scores(tally: Tally, population: str, members: set[int]) -> npt.NDArray[np.int64]:
-    parts = [bins for (name, source), bins in tally.scores.items() if name == population and source in members]
-    return sum(parts, np.zeros((2, share.BINS), np.int64))
-
-
 def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
-    n = sum(tally.groups.values()) - _total(tally.groups, reason=number["empty_text"])
+    n = sum(tally.groups.values()) - total_of(tally.groups, reason=number["empty_text"])
     row: Row = {"stage": "before", "unit": "fraction", "n": n}
     for name in ("exact", "near"):
-        found = _total(tally.groups, reason=number[f"{name}_duplicate"])
+        found = total_of(tally.groups, reason=number[f"{name}_duplicate"])
         yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
     removed = {number[reason] for reason in (*contracts.DUPLICATE, "repeated_paragraphs")}
-    found = _total(tally.groups, reason=removed)
+    found = total_of(tally.groups, reason=removed)
     yield row | {"metric": "duplicates.removed_fraction", "value": found / n if n else None}
     for source in sorted({int(key[0]) for key in tally.groups}):
-        own = _total(tally.groups, source=source) - _total(tally.groups, source=source, reason=number["empty_text"])
-        found = _total(tally.groups, source=source, reason=removed)
+        own = total_of(tally.groups, source=source) - total_of(tally.groups, source=source, reason=number["empty_text"])
+        found = total_of(tally.groups, source=source, reason=removed)
         yield row | {"metric": "duplicates.removed_fraction", "slice_kind": "source", "slice": sources[source], "n": own,
                      "value": found / own if own else 0.0}  # fmt: skip
     yield from _likeness(tally, row)
@@ -272,11 +165,11 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             ("overall", "", all_sources),
             *(("source", name, {number}) for number, name in enumerate(sources)),
         ):
-            tokens = _total(tally.group_tokens, source=members, **where)
+            tokens = total_of(tally.group_tokens, source=members, **where)
             repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
             repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
             part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
-                         "n": _total(tally.groups, source=members, **where)}  # fmt: skip
+                         "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
                 yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
             read = tokens + removed  # all text may be gone
@@ -285,7 +178,7 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {
-            "stage": stage, "n": _total(tally.groups, **where),
+            "stage": stage, "n": total_of(tally.groups, **where),
             "note": f"{what}; from {counts.documents.sum():,} of {found:,} that were sampled by their hash: of the few "
             "that are in very many documents, one may be missed",
         }  # fmt: skip
@@ -303,7 +196,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 tokens[_words(name, key[GROUP.index(name)], sources)] += n
         total = sum(tokens.values())
         shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
-        row: Row = {"n": _total(tally.groups, reason=0)}
+        row: Row = {"n": total_of(tally.groups, reason=0)}
         note = "of synthetic tokens" if name == "generator" else "of tokens"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
                      "unit": "fraction", "note": note}  # fmt: skip
@@ -326,7 +219,7 @@ def _ratio(cut: Cut) -> Iterator[Row]:
 
 
 def _text(tally: Tally) -> Iterator[Row]:
-    kept = _total(tally.groups, reason=0)
+    kept = total_of(tally.groups, reason=0)
     for order in diversity.ORDERS:
         counts = diversity.merge(tally.ngrams.get(order, []))
         rate = diversity.RATES[diversity.ORDERS.index(order)]

@@ -1,9 +1,9 @@
 """How far the estimated share of synthetic text can be trusted: known shares are planted, estimated, and compared.
 
 Half of the labelled documents serve as the reference that a calibration would be, the other half as corpora to be judged,
-and no document of one half quotes one of the other. In each run a share of machine documents is mixed with human ones, and
-the estimate and its upper bound (`kernels.share`) are held against it. Twice: with machine documents of the families that
-the reference knows, and with each family left out of the reference in turn, where the bound's assumption may not hold.
+and documents that quote each other are in the same half. In each run a share of machine documents is mixed with human ones, and
+the estimate and its upper bound (`estimate`) are held against it: with machine documents of the families that the reference
+knows, in all and by language, and with each family left out of the reference in turn, where the bound's assumption may not hold.
 """
 
 import dataclasses
@@ -13,6 +13,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from transforms.calibrate import calibrate, flag
+from transforms.calibration import Calibration
+from transforms.estimate import Mixture, Reference
+from transforms.fitting import TrainingSettings
 from transforms.kernels import share
 from transforms.labelled import Labelled, Links, TrainingError
 
@@ -29,7 +33,7 @@ class Planted:
     """What became of the runs with one planted share.
 
     Attributes:
-      family: IN_FAMILY, or the generator that was left out of the reference and planted.
+      family: IN_FAMILY, with or without a language; or which generator was left out of the reference, and planted.
       share: planted, a fraction of documents.
       runs, documents: how many corpora, and how many documents in each.
       bias: mean of estimate minus truth.
@@ -49,67 +53,96 @@ class Planted:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Reference:
-    human: npt.NDArray[np.int64]
-    machine: npt.NDArray[np.int64]
-    threshold: float
-    human_flagged: tuple[int, int]
-    families: tuple[tuple[int, int], ...]
+class _Judge:
+    """A calibration from the reference half, and what it needs of each document of the other half."""
+
+    calibration: Calibration
+    mixture: Mixture
+    reference: Reference
+    bands: npt.NDArray[np.int8]
+    bins: npt.NDArray[np.int64]
+    flagged: npt.NDArray[np.bool_]
+    languages: npt.NDArray[np.int64]  # -1: in no band
 
     @classmethod
-    def of(cls, scores: npt.NDArray[np.float32], family: npt.NDArray[np.str_], target_fpr: float) -> "_Reference":
-        human, machine = scores[family == ""], scores[family != ""]
-        threshold = float(np.quantile(human, 1 - target_fpr, method="higher"))
-        counts = []
-        for name in sorted(set(family.tolist()) - {""}):
-            own = scores[family == name]
-            counts.append((int((own > threshold).sum()), len(own)))
-        flagged = (int((human > threshold).sum()), len(human))
-        return cls(share.histogram(human), share.histogram(machine), threshold, flagged, tuple(counts))
+    def of(
+        cls,
+        labelled: Labelled,
+        scores: npt.NDArray[np.float32],
+        known: npt.NDArray[np.bool_],
+        settings: TrainingSettings,
+    ) -> "_Judge":
+        calibration = calibrate(labelled, known, scores, settings, "", "")
+        bands = np.where(np.isnan(scores), -1, calibration.bands_of(labelled.tokens, labelled.n_tokens)).astype(np.int8)
+        reference = Reference.of(calibration)
+        assert reference
+        flagged = flag(scores, bands, calibration)
+        languages = np.append(calibration.language_of_band, -1)[bands]
+        return cls(calibration, Mixture(calibration), reference, bands, share.bin_of(scores), flagged, languages)
 
-    def judge(self, scores: npt.NDArray[np.float32]) -> tuple[float, float]:
+    def estimate(self, drawn: npt.NDArray[np.int64]) -> tuple[float, float]:
         """Estimate and upper bound of the share of machine documents among some."""
-        estimate = share.estimate_share(share.histogram(scores), self.human, self.machine)
-        flagged = int((scores > self.threshold).sum())
-        return estimate, share.share_upper(flagged, len(scores), *self.human_flagged, self.families)[0]
+        bands = self.bands[drawn]
+        counts = np.zeros((len(self.calibration.bands), share.BINS), np.int64)
+        np.add.at(counts, (bands, self.bins[drawn]), 1)
+        scored = self.reference.by_language(np.bincount(bands, minlength=len(counts)))
+        flagged = self.reference.by_language(np.bincount(bands[self.flagged[drawn]], minlength=len(counts)))
+        bound = self.reference.bound(flagged, scored).of_mix(scored)
+        return self.mixture.estimate(counts), bound
 
 
-def selftest(labelled: Labelled, scores: npt.NDArray[np.float32], target_fpr: float = 0.01) -> tuple[Planted, ...]:
+def selftest(
+    labelled: Labelled, scores: npt.NDArray[np.float32], settings: TrainingSettings | None = None
+) -> tuple[Planted, ...]:
     """Plant shares in labelled text, estimate them, and say how it went.
 
     Args:
       labelled: text that the model which made the scores was not trained on.
       scores: log-odds, float32[documents]; NaN where a document is too short.
-      target_fpr: the false alarms that the threshold is chosen for, in [0, 1].
+      settings: how the reference half is calibrated.
 
     Raises:
       TrainingError: there are too few documents to make corpora of.
     """
     scored = ~np.isnan(scores)
     family = families(labelled, scored)
-    reference = scored & ((labelled.key >> np.uint64(40)) % np.uint64(2) == 0)
-    target = scored & ~reference
-    links = Links(labelled)
-    # From both halves, because documents that are quoted elsewhere are of other kinds than the rest.
-    reference, target = reference & ~links.to(target), target & ~links.to(reference)
-    for half, what in ((reference, "reference"), (target, "corpora")):
-        for side, name in ((~labelled.machine, "human"), (labelled.machine, "machine")):
-            n = int((half & side).sum())
+    settings = settings or TrainingSettings()
+    half = _halves(labelled)
+    reference, target = scored & half, scored & ~half
+    for side, what in ((reference, "reference"), (target, "corpora")):
+        for of, name in ((~labelled.machine, "human"), (labelled.machine, "machine")):
+            n = int((side & of).sum())
             if n < FEWEST:
                 raise TrainingError(
                     f"selftest: {n} {name} documents long enough to score for the {what} half, at least {FEWEST} are needed"
                 )
-    known = _Reference.of(scores[reference], family[reference], target_fpr)
-    rows = [_runs(IN_FAMILY, q, known, labelled.key, scores, target & ~labelled.machine, target & labelled.machine)
-            for q in SHARES]  # fmt: skip
+    known = _Judge.of(labelled, scores, reference, settings)
+    target &= known.bands >= 0
+    human = ~labelled.machine
+    rows = [_runs(IN_FAMILY, q, known, labelled.key, target & human, target & labelled.machine) for q in SHARES]
+    languages = known.calibration.languages
+    for number, language in enumerate(languages if len(languages) > 1 else ()):
+        own = target & (known.languages == number)
+        if min((own & human).sum(), (own & labelled.machine).sum()) >= FEWEST:
+            name = f"{IN_FAMILY}, language {language.name}"
+            rows += [_runs(name, q, known, labelled.key, own & human, own & labelled.machine) for q in SHARES]
     for name in sorted(set(family.tolist()) - {"", "other"}):
         own = target & (family == name)
         rest = reference & (family != name)
         if own.sum() >= FEWEST and (rest & labelled.machine).sum() >= FEWEST:
-            without = _Reference.of(scores[rest], family[rest], target_fpr)
-            humans = target & ~labelled.machine
-            rows += [_runs(name, q, without, labelled.key, scores, humans, own) for q in SHARES_OF_ONE]
-    return tuple(rows)
+            without = _Judge.of(labelled, scores, rest, settings)
+            what = f"{name}, left out of the reference"
+            ours = target & (without.bands >= 0)
+            rows += [_runs(what, q, without, labelled.key, ours & human, ours & own) for q in SHARES_OF_ONE]
+    return tuple(row for row in rows if row)
+
+
+def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
+    """Whether each document is of the reference half: by hash, and those that quote each other together."""
+    groups = Links(labelled).groups()
+    key = np.full(groups.max() + 1, np.iinfo(np.uint64).max)
+    np.minimum.at(key, groups, labelled.key)
+    return (key[groups] >> np.uint64(40)) % np.uint64(2) == 0
 
 
 def families(labelled: Labelled, scored: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
@@ -123,22 +156,36 @@ def families(labelled: Labelled, scored: npt.NDArray[np.bool_]) -> npt.NDArray[n
 def _runs(
     family: str,
     planted: float,
-    reference: _Reference,
+    judge: _Judge,
     key: npt.NDArray[np.uint64],
-    scores: npt.NDArray[np.float32],
     human: npt.NDArray[np.bool_],
     machine: npt.NDArray[np.bool_],
-) -> Planted:
-    humans, machines = np.flatnonzero(human), np.flatnonzero(machine)
+) -> Planted | None:
+    """Corpora in which every language has the planted share, in the mix of the human documents; None if that is not possible."""
+    strata = []
+    for number in np.unique(judge.languages[human]).tolist():
+        humans, machines = (np.flatnonzero(side & (judge.languages == number)) for side in (human, machine))
+        if len(machines) >= FEWEST // 2:
+            strata.append((humans, machines))
+    total = sum(len(humans) for humans, _ in strata)
+    if not total:
+        return None
     # Half of what there is at most, so that runs differ.
-    n = min(MOST, int(len(humans) / 2 / (1 - planted)), int(len(machines) / 2 / planted) if planted else MOST)
-    k = round(planted * n)
-    truth = k / n
-    found = []
+    n = min(MOST, int(total / 2 / (1 - planted)))
+    if planted:
+        n = min(n, *(int(len(machines) / 2 / planted / (len(humans) / total)) for humans, machines in strata))
+    found, truth = [], 0.0
     for repeat in range(REPEATS):
         salt = f"{family} {planted} {repeat}"
-        drawn = np.r_[_drawn(humans, key, n - k, salt), _drawn(machines, key, k, salt)]
-        found.append(reference.judge(scores[drawn]))
+        drawn, machine_drawn = [], 0
+        for humans, machines in strata:
+            size = round(n * len(humans) / total)
+            k = round(planted * size)
+            drawn += [_drawn(humans, key, size - k, salt), _drawn(machines, key, k, salt)]
+            machine_drawn += k
+        together = np.concatenate(drawn)
+        truth = machine_drawn / len(together)
+        found.append(judge.estimate(together))
     estimate, bound = np.array(found).T
     return Planted(
         family,
@@ -166,8 +213,7 @@ def table(rows: Sequence[Planted]) -> Iterator[str]:
     for row in rows:
         if row.family != family:
             family = row.family
-            what = family if family == IN_FAMILY else f"{family}, left out of the reference"
-            yield f"{what}: {row.runs} corpora a line"
+            yield f"{family}: {row.runs} corpora a line"
             yield "  planted  documents     bias    error  mean bound  bound holds"
         yield (
             f"  {100 * row.share:6.1f}%  {row.documents:9,}  {100 * row.bias:+6.2f}%  {100 * row.error:6.2f}%"

@@ -16,9 +16,7 @@ from expectations import contracts
 from transforms.kernels import diversity, paragraphs, share
 from transforms.kernels.columns import first_half, halves
 
-# Populations that the share is estimated in: all that was read, what dedup kept, what is released.
-POPULATIONS = ("read", "unique", "kept")
-GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason")
+GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head", *PARAGRAPHS]
@@ -32,7 +30,9 @@ class Tally:
 
     Attributes:
       groups: [documents, tokens] by `GROUP`; reason 0 is kept.
-      scores: by (population, source): [documents, tokens] x score bins, of scored documents without a declaration.
+      scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
+        detector.
+      squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
@@ -49,7 +49,8 @@ class Tally:
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
-    scores: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
@@ -63,12 +64,19 @@ class Tally:
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
 
+def total_of(counts: collections.Counter[Key], **where: object) -> int:
+    """The sum of the groups that match; a value may be a set of accepted ones."""
+    at = {GROUP.index(name): value if isinstance(value, set) else {value} for name, value in where.items()}
+    return sum(n for key, n in counts.items() if all(key[i] in accepted for i, accepted in at.items()))
+
+
 def merge(tallies: list[Tally]) -> Tally:
     """The tally of all documents of the parts."""
     total = Tally()
     for tally in tallies:
         total.groups.update(tally.groups)
         total.group_tokens.update(tally.group_tokens)
+        total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
@@ -119,7 +127,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     _count_groups(tally, decisions, columns)
     kept = decisions["kept"].to_numpy(zero_copy_only=False)
     reason = decisions["reason"].to_numpy()
-    _count_scores(tally, decisions, columns["detector_score"])
+    _count_scores(tally, decisions, columns)
     high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
@@ -163,7 +171,7 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     generator = pc.if_else(pa.array(origin == contracts.SYNTHETIC), columns["generator"].fill_null("unknown"), "")
     table = pa.table(
         {
-            **{name: decisions[name] for name in ("source", "origin", "origin_basis", "reason")},
+            **{name: decisions[name] for name in ("source", "origin", "origin_basis", "reason", "detector_band")},
             "language": columns["language"].fill_null("unknown"),
             "generator": generator,
             "n_tokens": decisions["n_tokens"].cast(pa.int64()),
@@ -176,21 +184,24 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         tally.group_tokens[key] += row["n_tokens_sum"]
 
 
-def _count_scores(tally: Tally, decisions: pa.RecordBatch, score: pa.Array) -> None:
-    reason = decisions["reason"].to_numpy()
-    source = decisions["source"].to_numpy()
-    undeclared = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
-    nonempty = ~np.isin(reason, [contracts.REASONS.index(r) for r in contracts.NO_TEXT])
-    unique = ~np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
-    bins = share.bin_of(score.to_numpy(zero_copy_only=False).astype(np.float32))
-    tokens = decisions["n_tokens"].to_numpy().astype(np.int64)
-    for population, members in zip(POPULATIONS, (nonempty, unique, reason == 0), strict=True):
-        for number in np.unique(source):
-            rows = members & undeclared & (source == number)  # all of these have a score, so a bin
-            documents = np.bincount(bins[rows], minlength=share.BINS)
-            weight = np.zeros(share.BINS, np.int64)
-            np.add.at(weight, bins[rows], tokens[rows])
-            tally.scores[population, int(number)] = np.stack([documents, weight]).astype(np.int64)
+def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
+    language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
+    score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
+    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
+    bins = share.bin_of(score)  # all of these have a score, so a bin
+    names = language.dictionary.to_pylist()
+    groups, inverse = np.unique(keys, axis=0, return_inverse=True)
+    counts = np.zeros((2, len(groups), share.BINS), np.int64)
+    np.add.at(counts[0], (inverse.ravel(), bins), 1)
+    np.add.at(counts[1], (inverse.ravel(), bins), tokens)
+    squares = np.zeros(len(groups), np.int64)
+    np.add.at(squares, inverse.ravel(), tokens**2)
+    for number, (source, reason, band, at) in enumerate(groups.tolist()):
+        tally.scores[source, names[at], reason, band] = counts[:, number]
+        tally.squares[source, names[at], reason] += int(squares[number])
 
 
 def _count_paragraphs(

@@ -19,6 +19,8 @@ from scipy.special import betaincinv
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 MERGED_BINS = 40
 
+Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
 
 def histogram(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Counts of scores in `BINS` equal bins from `LOWEST` to `HIGHEST`, int64[BINS].
@@ -38,20 +40,18 @@ def bin_of(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     return np.where(known, np.minimum(bins, BINS - 1), -1).astype(np.int64)
 
 
-def posterior(share: float, human: npt.NDArray[np.int64], machine: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The chance that a document in each bin is a machine's, where a fraction `share` of all is. float64[BINS].
+def posterior(share: float, human: Counts, machine: Counts) -> npt.NDArray[np.float64]:
+    """The chance that a document in each bin is a machine's, where a fraction `share` of all is. float64[bins].
 
     Bayes: q Q_b / ((1 - q) P_b + q Q_b), with the merged bins and smoothing of `estimate_share`.
     """
     starts = _merge(human / human.sum() + machine / machine.sum())
     h, m = (np.add.reduceat(counts.astype(np.float64), starts) + 0.5 for counts in (human, machine))
     p, q = (1 - share) * h / h.sum(), share * m / m.sum()
-    return np.repeat(q / (p + q), np.diff(np.r_[starts, BINS]))
+    return np.repeat(q / (p + q), np.diff(np.r_[starts, len(human)]))
 
 
-def estimate_share(
-    target: npt.NDArray[np.int64], human: npt.NDArray[np.int64], machine: npt.NDArray[np.int64]
-) -> float:
+def estimate_share(target: Counts, human: Counts, machine: Counts) -> float:
     """Maximum-likelihood share q of machine documents in a corpus, in [0, 1].
 
     With T_b, P_b, Q_b the target's counts and the human and machine references' frequencies in bin b, q maximises
@@ -66,9 +66,9 @@ def estimate_share(
     than the reference's is taken for synthetic text, an unseen generator that scores lower is missed.
 
     Args:
-      target: histogram of the corpus, from `histogram`.
-      human: histogram of human reference documents, over the same bins.
-      machine: histogram of machine reference documents, over the same bins.
+      target: counts (or weights) of the corpus by bin, [bins].
+      human: of human reference documents, over the same bins.
+      machine: of machine reference documents, over the same bins.
 
     Returns:
       q; NaN if the target or a reference is empty.
@@ -92,6 +92,28 @@ def estimate_share(
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
     return (low + high) / 2
+
+
+def estimate_variance(
+    q: float, target: Counts, human: Counts, machine: Counts, documents: float | None = None
+) -> float:
+    """About how far `estimate_share` may be off by chance: its variance, from the Fisher information of a document.
+
+        I = sum_b (Q_b - P_b)^2 / ((1 - q) P_b + q Q_b),   var = (1 / n + (1 - q)^2 / n_human + q^2 / n_machine) / I,
+
+    the noise of the corpus and of both references. Large where the references hardly differ.
+
+    Args:
+      q: the estimate.
+      target, human, machine: as for `estimate_share`.
+      documents: how many documents the target is worth; its sum by default.
+    """
+    starts = _merge(human / human.sum() + machine / machine.sum())
+    h, m = (np.add.reduceat(counts.astype(np.float64), starts) + 0.5 for counts in (human, machine))
+    p, r = h / h.sum(), m / m.sum()
+    information = float(np.sum((r - p) ** 2 / ((1 - q) * p + q * r)))
+    n = float(target.sum()) if documents is None else documents
+    return float((1 / n + (1 - q) ** 2 / human.sum() + q**2 / machine.sum()) / max(information, 1e-12))
 
 
 def _merge(mass: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -163,3 +185,21 @@ def share_upper(
     if k == n:  # nothing is below the threshold (or nothing was scored): nothing can be said of it
         return q_upper, 1.0
     return q_upper, min(1.0, q_upper * (1 - t_lower) / (1 - k / n))
+
+
+def share_upper_of_parts(
+    parts: Sequence[tuple[int, int, Sequence[tuple[int, int]]]], alpha: float = 0.05
+) -> list[tuple[float, float]]:
+    """`share_upper` of the parts of a corpus, such that with a chance of 1 - `alpha` all of them hold.
+
+    Bonferroni: each part that has documents gets an equal share of `alpha`. No credit is taken for false alarms.
+
+    Args:
+      parts: flagged, all scorable documents, and the reference's families, of each part.
+      alpha: chance that any of the bounds is too low.
+
+    Returns:
+      `(q_U, r_U)` of each part; `(1, 1)` for one without documents.
+    """
+    n_parts = max(1, sum(n > 0 for _, n, _ in parts))
+    return [share_upper(k, n, 0, 0, families, alpha / n_parts) if n else (1.0, 1.0) for k, n, families in parts]
