@@ -195,7 +195,7 @@ def _drawn_together(found: npt.NDArray[np.float64], variance: npt.NDArray[np.flo
     known = ~np.isnan(found)
     if known.sum() < 2:
         return found
-    q, weight = found[known], 1 / np.maximum(variance[known], 1e-12)
+    q, weight = found[known], 1 / np.clip(variance[known], 1e-12, 1e12)
     mean = float(np.average(q, weights=weight))
     spread = float(weight @ (q - mean) ** 2)
     between = max(0.0, (spread - (len(q) - 1)) / (weight.sum() - (weight**2).sum() / weight.sum()))

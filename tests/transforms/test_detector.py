@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations import contracts
-from transforms.detector import Calibration, Counts, calibration_json, linear_of, load_detector, parse_calibration
+from transforms.calibration import (
+    Band,
+    Calibration,
+    Counts,
+    Family,
+    Language,
+    Stratum,
+    calibration_json,
+    parse_calibration,
+)  # fmt: skip
+from transforms.detector import Scores, linear_of, load_detector
 from transforms.fasttext_file import DetectorError, collapse, read_fasttext, write_fasttext
 from transforms.kernels import linear, share
 from transforms.kernels.text import canonicalise, count_words
@@ -51,26 +61,34 @@ def tokens_of(texts: list[str]):
     return canonicalise(pa.array(texts, pa.large_string()))
 
 
+def band(**changes) -> Band:
+    human, machine = np.zeros(share.BINS, np.int64), np.zeros(share.BINS, np.int64)
+    human[90], machine[110] = 200, 100
+    fields = {
+        "language": 0,
+        "shortest": 3,
+        "threshold": 1.5,
+        "human_below": -0.5,
+        "log_odds": (-2.0, 0.0, 2.0),
+        "p_synthetic": (0.1, 0.5, 0.9),
+        "human": Counts("human", 2, 200),
+        "human_histogram": human,
+        "families": (Family("gpt-4", 30, 100, machine),),
+    }
+    return Band(**{**fields, **changes})
+
+
 def calibration(model: bytes, **changes) -> Calibration:
-    ones = np.ones(share.BINS, np.int64)
-    return Calibration(
-        **{
-            "model_sha256": hashlib.sha256(model).hexdigest(),
-            "min_tokens": 3,
-            "threshold": 1.5,
-            "target_fpr": 0.01,
-            "human_below": -0.5,
-            "log_odds": (-2.0, 0.0, 2.0),
-            "p_synthetic": (0.1, 0.5, 0.9),
-            "human_histogram": ones,
-            "machine_histogram": 2 * ones,
-            "human": Counts("human", 2, 200),
-            "families": (Counts("gpt-4", 30, 100),),
-            "uncovered": (Counts("gpt2", 1, 100),),
-            "basis": "made up for a test",
-            **changes,
-        }
-    )
+    fields = {
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+        "target_fpr": 0.01,
+        "languages": (),
+        "bands": (band(), band(shortest=8, threshold=1.0, p_synthetic=(0.2, 0.6, 0.8))),
+        "uncovered": (Counts("gpt2", 1, 100),),
+        "strata": (Stratum("domain", "letters", 1, 100, True),),
+        "basis": "made up for a test",
+    }
+    return Calibration(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -167,16 +185,27 @@ def test_a_weight_that_is_not_a_number_is_refused(model_bytes):
 def test_a_detector_scores_and_calls_documents(detector_folder):
     detector = load_detector(str(detector_folder))
     _, tokens = tokens_of(TEXTS)
-    log_odds = detector.score(tokens, count_words(tokens))
-    assert np.isnan(log_odds).tolist() == [False, False, True, True, False]  # fewer than three words
-    assert log_odds[0] > 0 > log_odds[1]
-    assert np.isnan(detector.p_synthetic(log_odds)).tolist() == np.isnan(log_odds).tolist()
-    at = np.array([np.nan, -0.6, -0.5, 1.4, 1.5], np.float32)
+    scores = detector.score(tokens, count_words(tokens))
+    assert np.isnan(scores.log_odds).tolist() == [False, False, True, True, False]  # fewer than three words
+    assert scores.band.tolist() == [0, 0, -1, -1, 0]
+    assert scores.log_odds[0] > 0 > scores.log_odds[1]
+    assert np.isnan(detector.p_synthetic(scores)).tolist() == np.isnan(scores.log_odds).tolist()
+    at = Scores(np.array([np.nan, -0.6, -0.5, 1.4, 1.5, 1.4], np.float32), np.int8([-1, 0, 0, 0, 0, 1]))
     unknown, human, synthetic = contracts.UNKNOWN, contracts.HUMAN, contracts.SYNTHETIC
-    assert detector.origin(at).tolist() == [unknown, human, unknown, unknown, synthetic]
-    np.testing.assert_allclose(
-        detector.p_synthetic(np.float32([-9, -1, 0, 1, 9])), [0.1, 0.3, 0.5, 0.7, 0.9], atol=1e-6
-    )
+    assert detector.origin(at).tolist() == [unknown, human, unknown, unknown, synthetic, synthetic]
+    at = Scores(np.float32([-9, -1, 0, 1, 9, 0]), np.int8([0, 0, 0, 0, 0, 1]))
+    np.testing.assert_allclose(detector.p_synthetic(at), [0.1, 0.3, 0.5, 0.7, 0.9, 0.6], atol=1e-6)
+
+
+def test_a_text_in_a_language_that_was_not_calibrated_has_no_score(detector_folder, model_bytes):
+    """The words are those the model knows, so it has an opinion; nobody has measured what it is worth."""
+    known = Language("xx", ("it", "is", "the"), 0.2)
+    (detector_folder / "calibration.json").write_bytes(calibration_json(calibration(model_bytes, languages=(known,))))
+    texts = ["it is important to note the mill", "important note delve moreover mill again"]
+    _, tokens = tokens_of(texts)
+    scores = load_detector(str(detector_folder)).score(tokens, count_words(tokens))
+    assert scores.band.tolist() == [0, -1]
+    assert np.isnan(scores.log_odds).tolist() == [False, True]
 
 
 def test_the_hash_is_that_of_both_files(detector_folder):
@@ -188,15 +217,18 @@ def test_a_bare_model_has_no_calibration(detector_folder):
     detector = load_detector(str(detector_folder / "model.bin"))
     assert detector.calibration is None
     assert detector.name == "model.bin"
-    np.testing.assert_allclose(detector.p_synthetic(np.float32([0, 2, -2])), [0.5, 0.8808, 0.1192], atol=1e-4)
-    assert detector.origin(np.float32([0.1, -0.1])).tolist() == [contracts.SYNTHETIC, contracts.HUMAN]
+    at = Scores(np.float32([0, 2, -2]), np.int8([0, 0, 0]))
+    np.testing.assert_allclose(detector.p_synthetic(at), [0.5, 0.8808, 0.1192], atol=1e-4)
+    at = Scores(np.float32([0.1, -0.1, np.nan]), np.int8([0, 0, -1]))
+    assert detector.origin(at).tolist() == [contracts.SYNTHETIC, contracts.HUMAN, contracts.UNKNOWN]
 
 
 def test_a_detector_can_be_pickled(detector_folder):
     detector = load_detector(str(detector_folder))
     again = pickle.loads(pickle.dumps(detector))
     _, tokens = tokens_of(TEXTS)
-    np.testing.assert_array_equal(again.score(tokens, count_words(tokens)), detector.score(tokens, count_words(tokens)))
+    ours, theirs = (d.score(tokens, count_words(tokens)) for d in (detector, again))
+    np.testing.assert_array_equal(ours.log_odds, theirs.log_odds)
 
 
 def test_a_calibration_of_another_model_is_refused(detector_folder, model_bytes):
@@ -213,16 +245,20 @@ def test_a_missing_file_is_named(detector_folder, missing):
 
 
 def test_a_calibration_survives_writing_and_reading(model_bytes):
-    before = calibration(model_bytes)
-    after = parse_calibration(calibration_json(before), "calibration.json")
+    known = (Language("en", ("the", "of"), 0.2), Language("zh", ("的",), 0.1))
+    bands = (band(), band(shortest=8), band(language=1))
+    before = calibration(model_bytes, languages=known, bands=bands)
+    data = calibration_json(before)
+    after = parse_calibration(data, "calibration.json")
     for field in dataclasses.fields(Calibration):
-        np.testing.assert_equal(getattr(after, field.name), getattr(before, field.name))
+        np.testing.assert_equal(str(getattr(after, field.name)), str(getattr(before, field.name)))
+    assert calibration_json(after) == data
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 1},
         {"threshold": "high"},
         {"threshold": float("nan")},
         {"threshold": -3.0},  # below human_below
@@ -230,15 +266,23 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
         {"p_synthetic": [0.5, 0.4, 0.9]},
         {"p_synthetic": [0.5, 0.6, 1.9]},
         {"log_odds": [], "p_synthetic": []},
-        {"human_histogram": [1, 2, 3]},
-        {"machine_histogram": [-1] * share.BINS},
-        {"families": [{"name": "gpt-4", "flagged": 5, "n": 4}]},
+        {"human_histogram": [[1, 2], [3, 4]]},  # not as many as there are documents
+        {"human_histogram": [[-1, 200]]},
+        {"human_histogram": [[share.BINS, 200]]},
+        {"families": [{"name": "gpt-4", "flagged": 5, "n": 4, "histogram": [[1, 4]]}]},
+        {"families": [{"name": "gpt-4", "flagged": 0, "n": 0, "histogram": []}]},
         {"histogram": {"bins": 10, "lowest": 0, "highest": 1}},
-        {"min_tokens": 0},
+        {"bands": []},
+        {"shortest": 0},
+        {"shortest": 8},  # twice
+        {"language": 1},  # of none
+        {"strata": [{"kind": "domain", "name": "x", "flagged": 2, "n": 1, "elsewhere": False}]},
     ],
 )
 def test_a_calibration_that_contradicts_itself_is_refused(model_bytes, changes):
-    fields = {**json.loads(calibration_json(calibration(model_bytes))), **changes}
+    fields = json.loads(calibration_json(calibration(model_bytes)))
+    place = fields if next(iter(changes)) in fields else fields["bands"][0]
+    place.update(changes)
     with pytest.raises(DetectorError, match=r"^c\.json: not a calibration"):
         parse_calibration(json.dumps(fields).encode(), "c.json")
 

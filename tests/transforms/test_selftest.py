@@ -14,7 +14,9 @@ FAMILIES = {"": 0.0, "easy": 6.0, "fair": 4.0}  # mean of the scores; human text
 
 
 def words(seed: str) -> str:
-    return hashlib.sha512(seed.encode()).hexdigest()[:60] + " " + hashlib.sha512((seed + "2").encode()).hexdigest()
+    """Sixty words that no other text has in this order."""
+    digest = hashlib.sha512(seed.encode()).digest()
+    return " ".join(f"w{byte % 50}" for byte in digest[:60])
 
 
 def labelled(folder, n: int = 1500, families: dict[str, float] = FAMILIES):
@@ -44,12 +46,41 @@ def test_in_family_the_estimate_is_right_and_the_bound_holds(tmp_path):
 def test_a_family_that_the_reference_does_not_know_is_reported_apart(tmp_path):
     """The hard one is missed where only easy ones are known, and then the bound may not hold: that is what the table is for."""
     documents, scores = labelled(tmp_path, families=FAMILIES | {"hard": 0.5})
-    rows = {(row.family, row.share): row for row in selftest(documents, scores)}
+    rows = {
+        (row.family.removesuffix(", left out of the reference"), row.share): row for row in selftest(documents, scores)
+    }
     assert {family for family, _ in rows} == {IN_FAMILY, "easy", "fair", "hard"}
     assert rows["hard", 0.25].bias < -0.1
     assert rows["hard", 0.25].covered < 0.5
     assert rows["easy", 0.25].covered == 1  # easier than what the reference knows
     assert {share for family, share in rows if family == "hard"} == set(SHARES_OF_ONE)
+
+
+def test_languages_are_planted_alike_and_reported_apart(tmp_path):
+    """In the weak language little is known, so it says so there, and the whole is still right."""
+    documents, scores = labelled(tmp_path)
+    languages = np.where(documents.key % np.uint64(3) == 0, "xx", "yy").astype(object)
+    own = {"xx": ["le", "la", "et"], "yy": ["the", "and", "of"]}
+    spoken = [
+        f"{text} {' '.join(own[name] * 12)}"
+        for text, name in zip(documents.canonical.to_pylist(), languages, strict=True)
+    ]
+    columns = {
+        "text": spoken,
+        "label": ["ai" if machine else "human" for machine in documents.machine],
+        "generator": documents.group("generator").tolist(),
+        "language": languages.tolist(),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "two.parquet")
+    found = read_labelled([str(tmp_path / "two.parquet")])
+    assert (found.machine == documents.machine).all()  # in the same order
+    weak = np.where(languages == "xx", scores / 4, scores).astype(np.float32)
+    rows = {(row.family, row.share): row for row in selftest(found, weak)}
+    assert {family for family, _ in rows if family.startswith(IN_FAMILY)} == {
+        IN_FAMILY, f"{IN_FAMILY}, language xx", f"{IN_FAMILY}, language yy"
+    }  # fmt: skip
+    assert rows[IN_FAMILY, 0.1].error <= 0.02
+    assert rows[f"{IN_FAMILY}, language yy", 0.1].error <= 0.02
 
 
 def test_it_is_the_same_every_time_and_whatever_the_order(tmp_path):

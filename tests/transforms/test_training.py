@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms import evaluation
-from transforms.detector import BUNDLED, load_detector
+from transforms.detector import BUNDLED, Scores, load_detector
+from transforms.estimate import Mixture, Reference
 from transforms.fitting import TrainingSettings, fit
-from transforms.kernels import share
-from transforms.kernels.text import canonicalise, count_words
+from transforms.kernels import linear
+from transforms.kernels.text import canonicalise
 from transforms.labelled import Links, TrainingError, read_labelled
-from transforms.training import evaluate, held_out_scores, train, usable_documents
+from transforms.training import evaluate, held_out_scores, recalibrate, train, usable_documents
 
 SETTINGS = TrainingSettings(dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
 SUBJECTS = ["harbour", "mill", "engine", "garden", "lecture", "kitchen", "river", "market", "violin", "glacier"]
@@ -66,7 +67,7 @@ def trained(data, tmp_path_factory):
 def test_a_trained_detector_loads_and_tells_the_two_styles_apart(trained):
     _, folder, _, elsewhere = trained
     overall = evaluate(load_detector(str(folder)), [elsewhere])[0]
-    assert (overall.human, overall.machine) == (30, 30)
+    assert overall.human + overall.machine >= 55  # of 60; the words of some are not enough like the others
     assert overall.auroc > 0.95
     assert overall.tpr > 0.5
 
@@ -78,23 +79,30 @@ def test_what_it_says_of_itself_is_from_sources_left_out(trained):
     assert [t for t in told if "without" in t] == [
         "Training without alpha (1 of 3)", "Training without beta (2 of 3)", "Training without gamma (3 of 3)",
     ]  # fmt: skip
-    assert calibration.human.n == 240
-    assert calibration.human.flagged <= 0.01 * 240
-    assert calibration.human_histogram.sum() == calibration.machine_histogram.sum() == 240
-    assert [f.name for f in calibration.families] == ["other"]  # each generator has fewer than 100 documents
-    assert calibration.families[0].n == 240
-    assert calibration.human_below <= calibration.threshold
-    assert detector.p_synthetic(np.float32([-30]))[0] < 0.2 < 0.8 < detector.p_synthetic(np.float32([30]))[0]
+    human, (machine,) = calibration.human, calibration.families()
+    assert (
+        225 <= min(human.n, machine.n) <= max(human.n, machine.n) <= 240
+    )  # words of some are not enough like the others
+    assert human.flagged <= 0.01 * 240
+    (band,) = calibration.bands  # too few documents for more
+    assert band.human_histogram.sum() == human.n
+    assert sum(family.histogram.sum() for family in band.families) == machine.n
+    assert machine.name == "other"  # each generator has fewer than 100 documents
+    assert band.human_below <= band.threshold
+    low, high = detector.p_synthetic(Scores(np.float32([-30, 30]), np.int8([0, 0])))
+    assert low < 0.2 < 0.8 < high
+    assert [known.name for known in calibration.languages] == ["en"]
+    assert {(s.kind, s.name, s.n) for s in calibration.strata if s.kind == "language"} == {("language", "en", human.n)}
 
 
 def test_held_out_counts_feed_the_share_of_a_corpus(trained):
     calibration = trained[0].calibration
-    half = (calibration.human_histogram + calibration.machine_histogram) // 1
-    q = share.estimate_share(half, calibration.human_histogram, calibration.machine_histogram)
-    assert q == pytest.approx(0.5, abs=0.02)
-    families = [(f.flagged, f.n) for f in calibration.families]
-    q_upper, _ = share.share_upper(families[0][0], 480, calibration.human.flagged, calibration.human.n, families)
-    assert q_upper > 0.5
+    (band,) = calibration.bands
+    (family,) = band.families
+    half = (band.human_histogram + family.histogram)[None]
+    assert Mixture(calibration).estimate(half) == pytest.approx(0.5, abs=0.02)
+    bound = Reference.of(calibration).bound(np.array([family.flagged]), np.array([480]))
+    assert 0.5 < bound.share[0] <= 1
 
 
 def test_the_card_says_what_it_was_trained_on(trained):
@@ -113,6 +121,22 @@ def test_training_twice_gives_the_same_bytes_whatever_the_order_of_the_files(dat
     train([f"{folder}{name}.parquet" for name in ("gamma", "alpha", "beta")], str(tmp_path), SETTINGS)
     for name in ("model.bin", "calibration.json"):
         assert (tmp_path / name).read_bytes() == (trained[1] / name).read_bytes()
+
+
+def test_a_model_of_ones_own_is_calibrated_on_ones_own_text(trained, tmp_path):
+    """A bare fastText model, and labelled text that it has not seen: the folder that comes out is a detector."""
+    bare = tmp_path / "own.bin"
+    bare.write_bytes((trained[1] / "model.bin").read_bytes())
+    unseen = write(tmp_path / "unseen.parquet", corpus("epsilon", n=120, domain="letters"))
+    detector = recalibrate(str(bare), [unseen], str(tmp_path / "mine"), SETTINGS, evaluate_on=[trained[3]])
+    assert (tmp_path / "mine" / "model.bin").read_bytes() == bare.read_bytes()
+    assert detector.calibration.human.n == 120
+    assert ("domain", "letters", 120, False) in {
+        (s.kind, s.name, s.n, s.elsewhere) for s in detector.calibration.strata
+    }
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert "Calibration data" in card
+    assert "word_ngrams" not in card  # nobody here knows how it was trained
 
 
 def test_without_sources_parts_by_hash_are_left_out_and_it_is_said(tmp_path):
@@ -149,8 +173,10 @@ def test_documents_that_are_the_same_in_canonical_form_count_once(tmp_path):
 def test_excluded_generators_are_counted_as_not_covered(tmp_path, data):
     excluding = dataclasses.replace(SETTINGS, exclude=("generator=gpt-gamma",))
     detector = train([data], str(tmp_path), excluding)
-    assert sum(family.n for family in detector.calibration.families) == 160
-    assert [(family.name, family.n) for family in detector.calibration.uncovered] == [("other", 80)]
+    assert sum(family.n for family in detector.calibration.families()) >= 150  # of 160
+    (other,) = detector.calibration.uncovered
+    assert other.name == "other"
+    assert other.n >= 75  # of 80; the words of some are not enough like the others
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "other (not covered)" in card
     command = "lowbackground detector train alpha.parquet beta.parquet gamma.parquet --exclude generator=gpt-gamma"
@@ -207,9 +233,9 @@ def test_the_bundled_detector_is_a_small_fasttext_model_and_keeps_its_promise():
     assert detector.name == "default"
     assert os.path.getsize(os.path.join(BUNDLED, "model.bin")) <= 5_000_000
     assert calibration.human.flagged / calibration.human.n <= calibration.target_fpr
-    assert min(family.flagged for family in calibration.families) > 0  # else no share could be bounded
+    assert min(family.flagged for family in calibration.families()) > 0  # else no share could be bounded
     canonical, tokens = canonicalise(pa.array([" ".join(PLAIN * 5), " ".join(GLOSSY * 5)], pa.large_string()))
-    log_odds = detector.score(tokens, count_words(tokens))
+    log_odds = linear.score(tokens, detector.model)
     assert log_odds[0] < log_odds[1]
     theirs = fasttext.load_model(os.path.join(BUNDLED, "model.bin"))
     for text, ours in zip(canonical.to_pylist(), log_odds, strict=True):
