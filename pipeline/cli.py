@@ -171,27 +171,29 @@ def score(
     out.print(score_input(data, output, tuple(keep or ()), text, model), markup=False)
 
 
+Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
+Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
+Evaluate = Annotated[
+    list[str] | None,
+    typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again"),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", help="leave out rows of this kind; may be given again", metavar="COLUMN=VALUE"),
+]
+
+
 @detector_app.command("train")
 def detector_train(
-    data: Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")],
+    data: Labelled,
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
-    evaluate: Annotated[
-        list[str] | None,
-        typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again"),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", help="leave out rows of this kind; may be given again", metavar="COLUMN=VALUE"),
-    ] = None,
+    evaluate: Evaluate = None,
+    exclude: Exclude = None,
 ) -> None:
     """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
     from pipeline.score import train_detector
 
     out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
-
-
-Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
-Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
 
 
 @detector_app.command("evaluate")
@@ -200,6 +202,34 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
     from pipeline.score import evaluate_detector
 
     out.print(evaluate_detector(data, model), markup=False)
+
+
+@detector_app.command("calibrate")
+def detector_calibrate(
+    model: Annotated[str, typer.Argument(help="a .bin, a detector's folder, or plugin:NAME", metavar="MODEL")],
+    data: Labelled,
+    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    evaluate: Evaluate = None,
+    exclude: Exclude = None,
+    min_tokens: Annotated[int, typer.Option("--min-tokens", min=1, help="shorter documents get no score")] = 50,
+    target_fpr: Annotated[
+        float, typer.Option("--target-fpr", min=0.0001, max=0.2, help="human documents to call synthetic, a fraction")
+    ] = 0.01,
+) -> None:
+    """Measure what a model's scores mean, on labelled text that it was not trained on."""
+    from pipeline.score import calibrate_detector
+
+    out.print(
+        calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr), markup=False
+    )
+
+
+@detector_app.command("card")
+def detector_card(model: Model = None) -> None:
+    """Print the model card of a detector."""
+    from pipeline.score import card_of
+
+    out.print(card_of(model), markup=False)
 
 
 @detector_app.command("selftest")

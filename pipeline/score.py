@@ -1,5 +1,6 @@
-"""`score` and `detector train | evaluate | selftest`: the detector without the pipeline around it."""
+"""`score` and `detector train | calibrate | evaluate | selftest | card`: the detector without the pipeline around it."""
 
+import pathlib
 import posixpath
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from expectations import contracts
 from pipeline.recipe import RecipeError
-from transforms.detector import Detector, load_detector
+from transforms.detector import BUNDLED, Detector, DetectorError, load_detector
 from transforms.documents import kept_as
 from transforms.kernels.columns import hexadecimal
 from transforms.kernels.text import canonicalise, count_words
@@ -18,7 +19,7 @@ from transforms.readers import ReadLimits, read_split
 from transforms.selftest import selftest, table
 from transforms.sources import Fields, Source, plan_splits
 from transforms.store import write_parquet
-from transforms.training import TrainingError, TrainingSettings, evaluate, train
+from transforms.training import TrainingError, TrainingSettings, evaluate, recalibrate, train
 
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
@@ -69,7 +70,7 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
     """DOCUMENT -> `schema`: the columns above and the kept ones."""
     _, tokens = canonicalise(documents["text"])
     n_tokens = count_words(tokens)
-    scores = detector.score(tokens, n_tokens)
+    scores = detector.score(documents["text"], tokens, n_tokens)
     unknown = scores.band < 0
     columns = {
         "id": documents["id"],
@@ -97,6 +98,46 @@ def train_detector(
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
     return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+
+
+def calibrate_detector(
+    model: str,
+    data: Sequence[str],
+    output: str,
+    evaluate_on: Sequence[str],
+    exclude: Sequence[str],
+    min_tokens: int,
+    target_fpr: float,
+) -> str:
+    """Measure what the scores of a model mean, and write it with its calibration and card.
+
+    Raises:
+      TrainingError, DetectorError: the data or the model cannot be used.
+    """
+    settings = TrainingSettings(exclude=tuple(exclude), min_tokens=min_tokens, target_fpr=target_fpr)
+    detector = recalibrate(model, list(data), output, settings, tuple(evaluate_on))
+    assert detector.calibration
+    human, bands = detector.calibration.human, len(detector.calibration.bands)
+    return (
+        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}, {bands} bands; "
+        f"{human.flagged:,} of {human.n:,} human documents are called synthetic."
+    )
+
+
+def card_of(model: str | None) -> str:
+    """The model card in a detector's folder, with control characters taken out.
+
+    Raises:
+      DetectorError: there is no such detector.
+    """
+    load_detector(model)  # a card of a detector that does not load is of no use
+    try:
+        card = (pathlib.Path(model or BUNDLED) / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise DetectorError(
+            f"{model}: has no README.md; `lowbackground detector calibrate` writes one beside the calibration"
+        ) from None
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in card)
 
 
 def evaluate_detector(data: Sequence[str], model: str | None) -> str:
@@ -129,7 +170,7 @@ def selftest_detector(data: Sequence[str], model: str | None) -> str:
     """
     detector = load_detector(model)
     labelled = read_labelled(list(data))
-    scores = detector.score(labelled.tokens, labelled.n_tokens).log_odds
+    scores = detector.score(labelled.texts, labelled.tokens, labelled.n_tokens).log_odds
     lines = [
         f"detector {detector.name!r}; half of the labelled text is the reference, corpora are drawn from the other half",
         "",

@@ -2,11 +2,12 @@
 
 A detector is a folder with
 
-- `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`);
+- `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`), or `plugin.json`: the name of one of
+  somebody else's (see `scorers`);
 - `calibration.json`: what its scores mean, measured on held-out sources (see `Calibration`);
 - `README.md`: its model card.
 
-A bare `.bin` will do: then p_synthetic is the model's own softmax, a document is called synthetic above 1/2, and no
+A bare `.bin` or the name of a plug-in will do: then p_synthetic is the model's own softmax, a document is called synthetic above 1/2, and no
 upper bound of a corpus share can be given.
 """
 
@@ -14,10 +15,11 @@ import dataclasses
 import hashlib
 import os
 import posixpath
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
@@ -26,6 +28,7 @@ from transforms.calibration import Calibration, parse_calibration
 from transforms.fasttext_file import DetectorError, FastTextFile, read_fasttext
 from transforms.kernels import linear
 from transforms.kernels.text import Tokens
+from transforms.scorers import PREFIX, load_plugin, parse_plugin
 
 __all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
 
@@ -40,20 +43,27 @@ class Scores(NamedTuple):
     band: npt.NDArray[np.int8]  # [documents] index into `Calibration.bands`, 0 without a calibration; -1 where NaN
 
 
+class Model(Protocol):
+    """What turns texts into log-odds of machine origin."""
+
+    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """Of each text, float32[texts]; NaN where it cannot judge. `tokens` are those of the canonical form."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Detector:
     """A model that scores documents, and what its scores mean. Made once per worker; it can be pickled.
 
     Attributes:
       name: the folder's or the file's name, for people.
-      sha256: of `model.bin`, and `calibration.json` after it if there is one: as of the two files concatenated.
-      model: a weight per feature.
+      sha256: of `model.bin` or `plugin.json`, and `calibration.json` after it if there is one: as of the two concatenated.
+      model: what scores.
       calibration: None for a bare `.bin`.
     """
 
     name: str
     sha256: str
-    model: linear.LinearModel
+    model: Model
     calibration: Calibration | None
 
     @property
@@ -66,9 +76,15 @@ class Detector:
         """How many bands scores are told apart by."""
         return len(self.calibration.bands) if self.calibration else 1
 
-    def score(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> Scores:
-        """Score a batch; a document that is too short or in a language that was not calibrated has no score."""
-        log_odds = linear.score(tokens, self.model)
+    def score(self, texts: pa.LargeStringArray, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> Scores:
+        """Score a batch; a document that is too short or in a language that was not calibrated has no score.
+
+        Args:
+          texts: as they were read.
+          tokens: of their canonical form.
+          n_tokens: words and ideographs of each.
+        """
+        log_odds = self.model.log_odds(texts, tokens)
         if self.calibration is None:
             band = np.where(n_tokens < MIN_TOKENS, -1, 0).astype(np.int8)
         else:
@@ -107,42 +123,56 @@ def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
     Args:
-      path: a folder with `model.bin` and `calibration.json`, or a bare `.bin`; None for the bundled detector.
+      path: a folder with `model.bin` (or `plugin.json`) and `calibration.json`, a bare `.bin`, or "plugin:NAME"; None for
+        the bundled detector.
 
     Raises:
       DetectorError: a file cannot be read, is damaged, or the two do not belong together.
     """
     folder = path or BUNDLED
-    model, data = read_model(folder)
+    model, name, data = read_model(folder)
     digest = hashlib.sha256(data)
     calibration = None
-    if not folder.endswith(".bin"):
+    if not _is_bare(folder):
         calibration_path = posixpath.join(folder, "calibration.json")
         text = _read(calibration_path)
         calibration = parse_calibration(text, calibration_path)
         if calibration.model_sha256 != digest.hexdigest():
             raise DetectorError(
-                f"{calibration_path}: made for another model.bin (its sha256 differs). Use the two that were written "
+                f"{calibration_path}: made for another {name} (its sha256 differs). Use the two that were written "
                 "together, or calibrate again"
             )
         digest.update(text)
-    name = posixpath.basename(folder.rstrip("/")) if path else "default"
-    return Detector(name, digest.hexdigest(), model, calibration)
+    return Detector(
+        posixpath.basename(folder.rstrip("/")) if path else "default", digest.hexdigest(), model, calibration
+    )
 
 
-def read_model(path: str) -> tuple[linear.LinearModel, bytes]:
-    """The model of a detector's folder or of a bare `.bin`, and the bytes of its file.
+def _is_bare(path: str) -> bool:
+    """Whether a path is a model alone, without a calibration."""
+    return path.endswith(".bin") or path.startswith(PREFIX)
+
+
+def read_model(path: str) -> tuple[Model, str, bytes]:
+    """The model of a detector's folder, of a bare `.bin`, or of a plug-in; the name of its file, and the bytes.
 
     Raises:
-      DetectorError: it cannot be read or is damaged.
+      DetectorError: it cannot be read or is damaged, or there is no such plug-in.
     """
+    if path.startswith(PREFIX):
+        plugin, data = load_plugin(path.removeprefix(PREFIX))
+        return plugin, "plugin.json", data
+    plugin_path = posixpath.join(path, "plugin.json")
+    if not path.endswith(".bin") and FileSystems.exists(plugin_path):
+        plugin, data = parse_plugin(_read(plugin_path), plugin_path)
+        return plugin, "plugin.json", data
     model_path = path if path.endswith(".bin") else posixpath.join(path, "model.bin")
     data = _read(model_path)
     digest = hashlib.sha256(data).digest()
     model = _models.get(digest)
     if model is None:  # every stage that needs the detector asks for it again
         model = _models[digest] = linear_of(read_fasttext(data, model_path), model_path)
-    return model, data
+    return model, "model.bin", data
 
 
 def linear_of(file: FastTextFile, path: str) -> linear.LinearModel:

@@ -39,6 +39,7 @@ class Labelled:
     """Labelled documents, in columns.
 
     Attributes:
+      texts: as they were read.
       canonical: the canonical texts.
       tokens: their tokens.
       n_tokens: words and ideographs of each, int32[documents].
@@ -49,6 +50,7 @@ class Labelled:
       dropped: documents that were dropped because they are empty or the same as an earlier one.
     """
 
+    texts: pa.LargeStringArray
     canonical: pa.LargeStringArray
     tokens: text.Tokens
     n_tokens: npt.NDArray[np.int32]
@@ -125,6 +127,7 @@ def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
     # Canonical text is its own canonical form, so these are the tokens of the original texts.
     canonical, tokens = text.canonicalise(canonical.take(pa.array(first)))
     return Labelled(
+        texts=_one(pc.fill_null(taken["text"], "")),
         canonical=canonical,
         tokens=tokens,
         n_tokens=text.count_words(tokens),

@@ -117,7 +117,7 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
-    score, band = detector.score(tokens, n_tokens)
+    score, band = detector.score(documents["text"], tokens, n_tokens)
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = pa.array(sample.mask(diversity.sample_keys(first_half(content_hash))))

@@ -61,7 +61,7 @@ def train(
     scores, basis = held_out_scores(labelled, usable, settings, progress)
     progress("Training the final model")
     model = write_fasttext(collapse(fit(labelled, usable, settings)))
-    return _calibrated(out_dir, model, labelled, usable, scores, basis, settings, other, trained=True)
+    return _calibrated(out_dir, "model.bin", model, labelled, usable, scores, basis, settings, other, trained=True)
 
 
 def recalibrate(
@@ -74,7 +74,7 @@ def recalibrate(
     """Measure what a model's scores mean on labelled text that it was not trained on, and write both as a folder.
 
     Args:
-      model: a folder with `model.bin`, or a bare `.bin`.
+      model: a folder with `model.bin`, a bare `.bin`, or "plugin:NAME".
       data, out_dir, settings, evaluate_on: as for `train`.
 
     Returns:
@@ -85,18 +85,19 @@ def recalibrate(
       DetectorError: the model cannot.
     """
     settings = settings or TrainingSettings()
-    detector, content = read_model(model)
+    scorer, file, content = read_model(model)
     labelled = read_labelled(data)
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
-    scores = linear.score(labelled.tokens, detector)
+    scores = scorer.log_odds(labelled.texts, labelled.tokens).copy()
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     basis = "scored by the model as it is, on text that whoever calibrated it says it was not trained on"
-    return _calibrated(out_dir, content, labelled, usable, scores, basis, settings, other, trained=False)
+    return _calibrated(out_dir, file, content, labelled, usable, scores, basis, settings, other, trained=False)
 
 
 def _calibrated(
     out_dir: str,
+    file: str,
     model: bytes,
     labelled: Labelled,
     usable: npt.NDArray[np.bool_],
@@ -109,10 +110,10 @@ def _calibrated(
     """Write a model with its calibration and card, and load it from there."""
     calibration = calibrate(labelled, usable, scores, settings, basis, hashlib.sha256(model).hexdigest())
     os.makedirs(out_dir, exist_ok=True)
-    _write(os.path.join(out_dir, "model.bin"), model)
+    _write(os.path.join(out_dir, file), model)
     _write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     if other:  # false alarms there are part of what is known of the detector
-        scored = load_detector(out_dir).score(other.tokens, other.n_tokens)
+        scored = load_detector(out_dir).score(other.texts, other.tokens, other.n_tokens)
         human = ~other.machine & (scored.band >= 0)
         found = strata(other, human, flag(*scored, calibration), elsewhere=True)
         calibration = dataclasses.replace(calibration, strata=calibration.strata + found)
@@ -133,7 +134,7 @@ def evaluate(detector: Detector, data: Sequence[str] | Labelled) -> Evaluation:
       TrainingError: the data cannot be used.
     """
     labelled = data if isinstance(data, Labelled) else read_labelled(data)
-    scores = detector.score(labelled.tokens, labelled.n_tokens)
+    scores = detector.score(labelled.texts, labelled.tokens, labelled.n_tokens)
     return evaluate_scores(labelled, scores.log_odds, detector.origin(scores) == contracts.SYNTHETIC)
 
 

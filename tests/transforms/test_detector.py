@@ -57,6 +57,10 @@ def model_bytes(folder) -> bytes:
     return train(folder)
 
 
+def texts_of(texts: list[str]) -> pa.LargeStringArray:
+    return pa.array(texts, pa.large_string())
+
+
 def tokens_of(texts: list[str]):
     return canonicalise(pa.array(texts, pa.large_string()))
 
@@ -185,7 +189,7 @@ def test_a_weight_that_is_not_a_number_is_refused(model_bytes):
 def test_a_detector_scores_and_calls_documents(detector_folder):
     detector = load_detector(str(detector_folder))
     _, tokens = tokens_of(TEXTS)
-    scores = detector.score(tokens, count_words(tokens))
+    scores = detector.score(texts_of(TEXTS), tokens, count_words(tokens))
     assert np.isnan(scores.log_odds).tolist() == [False, False, True, True, False]  # fewer than three words
     assert scores.band.tolist() == [0, 0, -1, -1, 0]
     assert scores.log_odds[0] > 0 > scores.log_odds[1]
@@ -203,7 +207,7 @@ def test_a_text_in_a_language_that_was_not_calibrated_has_no_score(detector_fold
     (detector_folder / "calibration.json").write_bytes(calibration_json(calibration(model_bytes, languages=(known,))))
     texts = ["it is important to note the mill", "important note delve moreover mill again"]
     _, tokens = tokens_of(texts)
-    scores = load_detector(str(detector_folder)).score(tokens, count_words(tokens))
+    scores = load_detector(str(detector_folder)).score(texts_of(texts), tokens, count_words(tokens))
     assert scores.band.tolist() == [0, -1]
     assert np.isnan(scores.log_odds).tolist() == [False, True]
 
@@ -227,7 +231,7 @@ def test_a_detector_can_be_pickled(detector_folder):
     detector = load_detector(str(detector_folder))
     again = pickle.loads(pickle.dumps(detector))
     _, tokens = tokens_of(TEXTS)
-    ours, theirs = (d.score(tokens, count_words(tokens)) for d in (detector, again))
+    ours, theirs = (d.score(texts_of(TEXTS), tokens, count_words(tokens)) for d in (detector, again))
     np.testing.assert_array_equal(ours.log_odds, theirs.log_odds)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from transforms.kernels.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash_token
 
@@ -35,6 +36,10 @@ class LinearModel(NamedTuple):
     ngram_weight: npt.NDArray[np.float32]  # [buckets]
     word_ngrams: int  # longest n-gram, in tokens; 1: words only
     eos_weight: float  # NaN: the end of the line is not in the vocabulary
+
+    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """As `score`; of the texts only the tokens are looked at."""
+        return score(tokens, self)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
