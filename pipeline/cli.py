@@ -204,6 +204,19 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
     out.print(evaluate_detector(data, model), markup=False)
 
 
+@detector_app.command("words")
+def detector_words(
+    data: Labelled,
+    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    evaluate: Evaluate = None,
+    exclude: Exclude = None,
+) -> None:
+    """Count in which documents words occur, as a detector that needs no training: a cross-check of another one."""
+    from pipeline.score import count_detector
+
+    out.print(count_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+
+
 @detector_app.command("calibrate")
 def detector_calibrate(
     model: Annotated[str, typer.Argument(help="a .bin, a detector's folder, or plugin:NAME", metavar="MODEL")],

@@ -19,7 +19,7 @@ from transforms.readers import ReadLimits, read_split
 from transforms.selftest import selftest, table
 from transforms.sources import Fields, Source, plan_splits
 from transforms.store import write_parquet
-from transforms.training import TrainingError, TrainingSettings, evaluate, recalibrate, train
+from transforms.training import TrainingError, TrainingSettings, count, evaluate, recalibrate, train
 
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
@@ -98,6 +98,19 @@ def train_detector(
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
     return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+
+
+def count_detector(
+    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
+) -> str:
+    """Count a table of words and say how good it is as a detector.
+
+    Raises:
+      TrainingError: the data or the settings will not do.
+    """
+    settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
+    detector = count(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
+    return f"wrote {output}: words.parquet, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
 
 
 def calibrate_detector(

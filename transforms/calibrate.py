@@ -47,7 +47,7 @@ def calibrate(
     """
     scored = usable & ~np.isnan(scores) & (labelled.n_tokens >= settings.min_tokens)
     check_enough(labelled, scored, f"documents of {settings.min_tokens} tokens or more")
-    languages = _languages(labelled, scored)
+    languages = languages_of(labelled, scored)
     number = _language_numbers(labelled, languages)
     bands: list[Band] = []
     for index in range(max(1, len(languages))):
@@ -82,7 +82,7 @@ def check_enough(labelled: Labelled, chosen: npt.NDArray[np.bool_], what: str) -
             raise TrainingError(f"{what}: {n} distinct {name} documents, at least {FEWEST} are needed")
 
 
-def _languages(labelled: Labelled, scored: npt.NDArray[np.bool_]) -> tuple[Language, ...]:
+def languages_of(labelled: Labelled, scored: npt.NDArray[np.bool_]) -> tuple[Language, ...]:
     """The languages with enough documents of both classes, and how they are known; none if the data does not tell."""
     column = labelled.group("language")
     names = [

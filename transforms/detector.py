@@ -7,8 +7,8 @@ A detector is a folder with
 - `calibration.json`: what its scores mean, measured on held-out sources (see `Calibration`);
 - `README.md`: its model card.
 
-A bare `.bin` or the name of a plug-in will do: then p_synthetic is the model's own softmax, a document is called synthetic above 1/2, and no
-upper bound of a corpus share can be given.
+A bare `.bin` or the name of a plug-in will do: then p_synthetic is the model's own softmax, a document is called synthetic
+above 1/2, and no upper bound of a corpus share can be given.
 """
 
 import dataclasses
@@ -29,6 +29,8 @@ from transforms.fasttext_file import DetectorError, FastTextFile, read_fasttext
 from transforms.kernels import linear
 from transforms.kernels.text import Tokens
 from transforms.scorers import PREFIX, load_plugin, parse_plugin
+from transforms.words import BUNDLED as WORDS
+from transforms.words import FILE, read_words
 
 __all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
 
@@ -123,13 +125,13 @@ def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
     Args:
-      path: a folder with `model.bin` (or `plugin.json`) and `calibration.json`, a bare `.bin`, or "plugin:NAME"; None for
-        the bundled detector.
+      path: a folder with `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin`,
+        "plugin:NAME", or "words" for the bundled word counts; None for the bundled detector.
 
     Raises:
       DetectorError: a file cannot be read, is damaged, or the two do not belong together.
     """
-    folder = path or BUNDLED
+    folder = WORDS if path == "words" else path or BUNDLED
     model, name, data = read_model(folder)
     digest = hashlib.sha256(data)
     calibration = None
@@ -166,6 +168,10 @@ def read_model(path: str) -> tuple[Model, str, bytes]:
     if not path.endswith(".bin") and FileSystems.exists(plugin_path):
         plugin, data = parse_plugin(_read(plugin_path), plugin_path)
         return plugin, "plugin.json", data
+    words_path = posixpath.join(path, FILE)
+    if not path.endswith(".bin") and FileSystems.exists(words_path):
+        data = _read(words_path)
+        return read_words(data, words_path), FILE, data
     model_path = path if path.endswith(".bin") else posixpath.join(path, "model.bin")
     data = _read(model_path)
     digest = hashlib.sha256(data).digest()

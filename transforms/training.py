@@ -13,19 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations import contracts
-from transforms import detector_card
+from transforms import detector_card, words
 from transforms.calibrate import FEWEST, calibrate, check_enough, flag, strata
 from transforms.calibration import calibration_json
-from transforms.detector import Detector, linear_of, load_detector, read_model
+from transforms.detector import Detector, Model, linear_of, load_detector, read_model
 from transforms.evaluation import Evaluation, evaluate_scores
 from transforms.fasttext_file import collapse, write_fasttext
 from transforms.fitting import TrainingSettings, fit
-from transforms.kernels import linear
 from transforms.labelled import GROUPS, Labelled, Links, TrainingError, read_labelled
 
 FOLDS = 5  # where there are no sources to leave out
 
-__all__ = ["TrainingError", "TrainingSettings", "evaluate", "recalibrate", "train"]
+__all__ = ["TrainingError", "TrainingSettings", "count", "evaluate", "recalibrate", "train"]
 
 Progress = Callable[[str], None]
 
@@ -62,6 +61,31 @@ def train(
     progress("Training the final model")
     model = write_fasttext(collapse(fit(labelled, usable, settings)))
     return _calibrated(out_dir, "model.bin", model, labelled, usable, scores, basis, settings, other, trained=True)
+
+
+def count(
+    data: Sequence[str],
+    out_dir: str,
+    settings: TrainingSettings | None = None,
+    evaluate_on: Sequence[str] = (),
+    progress: Progress = lambda _: None,
+) -> Detector:
+    """Count words instead of training (`words`), and write a detector's folder. Arguments and errors as for `train`."""
+    settings = dataclasses.replace(settings or TrainingSettings(), min_tokens=words.FIRST)
+    labelled = read_labelled(data)
+    other = read_labelled(evaluate_on) if evaluate_on else None
+    usable = usable_documents(labelled, settings)
+    scores, basis = held_out_scores(labelled, usable, settings, progress, _counted)
+    table = words.count_words(labelled, usable)
+    return _calibrated(out_dir, words.FILE, table, labelled, usable, scores, basis, settings, other, trained=False)
+
+
+def _trained(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Model:
+    return linear_of(fit(labelled, chosen, settings), "the model")
+
+
+def _counted(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Model:
+    return words.read_words(words.count_words(labelled, chosen), "the table")
 
 
 def recalibrate(
@@ -154,7 +178,11 @@ def usable_documents(labelled: Labelled, settings: TrainingSettings) -> npt.NDAr
 
 
 def held_out_scores(
-    labelled: Labelled, usable: npt.NDArray[np.bool_], settings: TrainingSettings, progress: Progress
+    labelled: Labelled,
+    usable: npt.NDArray[np.bool_],
+    settings: TrainingSettings,
+    progress: Progress,
+    make: Callable[[Labelled, npt.NDArray[np.bool_], TrainingSettings], Model] = _trained,
 ) -> tuple[npt.NDArray[np.float32], str]:
     """Score each document by a model that saw neither its source nor text that it shares.
 
@@ -164,10 +192,9 @@ def held_out_scores(
     scores = np.full(len(labelled.machine), np.nan, np.float32)
     left_out, basis = _folds(labelled, usable)
     for number, (name, out, rest) in enumerate(left_out, 1):
-        progress(f"Training without {name} ({number} of {len(left_out)})")
+        progress(f"Without {name} ({number} of {len(left_out)})")
         check_enough(labelled, rest, f"the data without {name}")
-        model = linear_of(fit(labelled, rest, settings), name)
-        scores[out] = linear.score(labelled.tokens, model)[out]
+        scores[out] = make(labelled, rest, settings).log_odds(labelled.texts, labelled.tokens)[out]
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     return scores, basis
 

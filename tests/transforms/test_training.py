@@ -76,8 +76,8 @@ def test_what_it_says_of_itself_is_from_sources_left_out(trained):
     detector, _, told, _ = trained
     calibration = detector.calibration
     assert calibration.basis.startswith("leave-one-source-out over 3 sources")
-    assert [t for t in told if "without" in t] == [
-        "Training without alpha (1 of 3)", "Training without beta (2 of 3)", "Training without gamma (3 of 3)",
+    assert [t for t in told if "Without" in t] == [
+        "Without alpha (1 of 3)", "Without beta (2 of 3)", "Without gamma (3 of 3)",
     ]  # fmt: skip
     human, (machine,) = calibration.human, calibration.families()
     assert (
