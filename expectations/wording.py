@@ -32,6 +32,8 @@ MEASURES = {
     "synthetic_share.by_generator.documents": Measure(
         "Synthetic share of documents, by what may have written them", "share"
     ),
+    "synthetic_share.cross_check": Measure("Synthetic share of undeclared documents, by a second detector", "share"),
+    "synthetic_share.cross_check_difference": Measure("How far the two detectors' shares lie apart", "share"),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),

@@ -11,6 +11,7 @@ import pathlib
 import posixpath
 import re
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -20,6 +21,7 @@ from transforms.balance import RatioConfig
 from transforms.dedup import DedupConfig
 from transforms.emit import ShardConfig
 from transforms.readers import ReadLimits
+from transforms.scorers import PREFIX
 from transforms.sources import Source
 
 
@@ -47,7 +49,13 @@ class IngestConfig(_Section):
 class DetectorConfig(_Section):
     """Which detector scores the text."""
 
-    model: str | None = Field(None, description="folder or file of a detector; empty: the bundled one")
+    model: str | None = Field(
+        None, description='folder or file of a detector, or "plugin:NAME"; empty: the bundled one'
+    )
+    cross_check: str | None = Field(
+        "words",
+        description="a second detector, whose estimate of the share is reported beside the first one's; empty: none",
+    )
 
 
 class OutputConfig(ShardConfig):
@@ -240,6 +248,11 @@ def _child(at: Any, part: str, key: str) -> Any:
     return child
 
 
+def _detector(path: str | None, rebase: Callable[[str], str]) -> str | None:
+    """Where a detector is: a file, unless it is a plug-in or the bundled word counts."""
+    return path if not path or path == "words" or path.startswith(PREFIX) else rebase(path)
+
+
 def _rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
@@ -252,11 +265,13 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
         )
         for source in recipe.sources
     )
-    model = recipe.detector.model
+    model, check = recipe.detector.model, recipe.detector.cross_check
     return recipe.model_copy(
         update={
             "sources": sources,
-            "detector": recipe.detector.model_copy(update={"model": model and rebase(model)}),
+            "detector": recipe.detector.model_copy(
+                update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}
+            ),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

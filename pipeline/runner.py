@@ -79,13 +79,16 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     detector = load_detector(recipe.detector.model)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
-    store = _store(recipe, detector.sha256, splits)
+    checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
+    detectors = detector.sha256 + (checker.sha256 if checker else "")
+    store = _store(recipe, detectors, splits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
         recipe.sources,
         recipe.ingest.limits,
         store,
         recipe.detector.model,
+        recipe.detector.cross_check,
         recipe.dedup.ngram,
         recipe.dedup.num_perm,
         few_splits=len(splits) < THREADS,
@@ -119,10 +122,10 @@ def resolved(what: Recipe | Suite) -> str:
     return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _store(recipe: Recipe, detector_sha256: str, splits: tuple[Split, ...]) -> SignalStore:
+def _store(recipe: Recipe, detectors: str, splits: tuple[Split, ...]) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
-        "detector": detector_sha256,
+        "detector": detectors,
         "signature": f"{minhash.SCHEME} seed {minhash.SEED} {recipe.dedup.num_perm} of {recipe.dedup.ngram}-shingles",
     }
     if recipe.dedup.paragraphs.remove:

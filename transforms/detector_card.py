@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import math
 import shlex
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from transforms.evaluation import Evaluation
 from transforms.fitting import TrainingSettings
 from transforms.kernels.share import clopper_pearson_lower, clopper_pearson_upper
 from transforms.labelled import Labelled
+from transforms.selftest import Planted, table
 
 KINDS = {
     "all": "",
@@ -26,11 +28,19 @@ USE = """A score is evidence, not proof. Use it to measure and bound the share o
 documents for review, and to thin out a corpus. Never use it to judge a person or a single document: at the threshold
 about one human document in a hundred is called synthetic, more in some groups (see the tables).
 """
+FASTTEXT = (
+    "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
+)
+PLUGIN = "A detector of somebody else: what its plugin.json names."
+PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
+as corpora, and estimated and bounded from the same held-out scores. Every language has the planted share.
+"""
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
   promises. See the false positives by source and domain, and check human text of your own before you drop anything.
 - The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
-- Languages other than those of the training data are not covered: there a score means nothing.
+- Texts in languages other than those of the calibration have no score. A language is known by its frequent words, so one that
+  is very like another (Galician, Catalan) may be taken for it.
 - Short documents have no score; they are of unknown origin, not human.
 - The map to p_synthetic holds where half of all text is a machine's.
 """
@@ -44,6 +54,8 @@ def render(
     other: Labelled | None = None,
     elsewhere: Evaluation | None = None,
     trained: bool = True,
+    planted: Sequence[Planted] = (),
+    what: str = FASTTEXT,
 ) -> str:
     """The card.
 
@@ -55,12 +67,13 @@ def render(
       other: text that was only evaluated on.
       elsewhere: how it did there.
       trained: the model was trained on `labelled`; else it was only calibrated with it.
+      planted: how well planted shares were estimated and bounded with the held-out scores.
+      what: the model is.
     """
     data = "Training data" if trained else "Calibration data"
     parts = [
         "# Model card: detector of machine text\n",
-        "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per "
-        "feature.\n",
+        f"{what}\n",
         f"## Intended use\n\n{USE}",
         f"## Known limits\n\n{LIMITS}",
         f"## {data}\n\n{_data(labelled)}",
@@ -69,6 +82,9 @@ def render(
         f"## False alarms\n\n{_strata(calibration)}",
         f"## Held-out numbers\n\nHow they came about: {calibration.basis}.\n\n{_table(held_out)}",
     ]
+    if planted:
+        lines = "\n".join(table(planted))
+        parts.append(f"## Planted shares\n\n{PLANTED}\n```\n{lines}\n```\n")
     if other and elsewhere:
         names = ", ".join(f"`{file.name}`" for file in other.files)
         parts.append(f"## On text that was only evaluated on: {names}\n\n{_table(elsewhere)}")

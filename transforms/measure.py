@@ -28,6 +28,7 @@ class Measure(beam.PTransform):
     splits: tuple[Split, ...]
     store: SignalStore
     detector: str | None
+    cross_check: str | None
     cut: beam.PCollection[Cut]
 
     def expand(
@@ -39,7 +40,8 @@ class Measure(beam.PTransform):
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits))
             | "Merge" >> beam.CombineGlobally(TallyFn())
-            | "Metrics" >> beam.ParDo(_Metrics(names, self.detector), beam.pvalue.AsSingleton(self.cut))
+            | "Metrics"
+            >> beam.ParDo(_Metrics(names, self.detector, self.cross_check), beam.pvalue.AsSingleton(self.cut))
         )
 
 
@@ -98,11 +100,12 @@ class TallyFn(beam.CombineFn):
 
 
 class _Metrics(beam.DoFn):
-    def __init__(self, sources: tuple[str, ...], detector: str | None) -> None:
-        self.sources, self.path = sources, detector
+    def __init__(self, sources: tuple[str, ...], detector: str | None, cross_check: str | None) -> None:
+        self.sources, self.path, self.other = sources, detector, cross_check
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
+        self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(tally, self.sources, self.detector, cut)
+        yield metrics_table(tally, self.sources, self.detector, cut, self.checker)

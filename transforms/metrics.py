@@ -14,13 +14,15 @@ from expectations import contracts
 from transforms.balance import Cut
 from transforms.detector import Detector
 from transforms.kernels import diversity, paragraphs
-from transforms.shares import shares
+from transforms.shares import cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
 Row = dict[str, Any]
 
 
-def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut) -> pa.RecordBatch:
+def metrics_table(
+    tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut, checker: Detector | None = None
+) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
     Args:
@@ -28,11 +30,13 @@ def metrics_table(tally: Tally, sources: tuple[str, ...], detector: Detector, cu
       sources: names, by number.
       detector: its calibration turns scores into shares.
       cut: what the ratio stage found.
+      checker: a second detector, if there is one.
     """
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally),
         *shares(tally, sources, detector),
+        *cross_check(tally, sources, detector, checker),
         *_duplicates(tally, sources),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),

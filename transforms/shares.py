@@ -55,6 +55,46 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, checker: Detector | None) -> Iterator[Row]:
+    """What a second detector, that knows nothing of the first, makes of the undeclared text; in all and by source.
+
+    Of documents that were read. A large difference says that one of the two does not fit the corpus, not which.
+    """
+    if checker is None or checker.calibration is None or detector.calibration is None:
+        return
+    mixtures = Mixture(detector.calibration), Mixture(checker.calibration)
+    for kind, name, members in (
+        ("overall", "", set(range(len(sources)))),
+        *(("source", s, {i}) for i, s in enumerate(sources)),
+    ):
+        first = np.zeros((len(detector.calibration.bands), share.BINS), np.int64)
+        second = np.zeros((len(checker.calibration.bands), share.BINS), np.int64)
+        for (source, _, reason, band), counts in tally.scores.items():
+            if source in members and reason in REASONS_OF["read"]:
+                first[int(band)] += counts[0]
+        for (number, why, at), bins in tally.checked.items():
+            if number in members and why in REASONS_OF["read"]:
+                second[at] += bins
+        n = int(second.sum())
+        if n < (1 if kind == "overall" else MIN_STRATUM) or not first.sum():
+            continue
+        theirs, low_high = mixtures[1].estimate(second), mixtures[1].interval(second, n, _key(f"check {name}"))
+        row: Row = {"stage": "before", "slice_kind": kind, "slice": name, "unit": "fraction", "n": n,
+                    "note": f"of undeclared documents, by {checker.name!r}"}  # fmt: skip
+        yield row | {
+            "metric": "synthetic_share.cross_check",
+            "value": theirs,
+            "lower": low_high[0],
+            "upper": low_high[1],
+        }
+        apart = abs(theirs - mixtures[0].estimate(first))
+        yield row | {"metric": "synthetic_share.cross_check_difference", "value": apart}
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
 def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterator[Row]:
     """The rows. A stratum with few scored documents borrows from the corpus, and takes its bound."""
     corpus = _Stratum(tally, {}, detector.calibration, None)
@@ -82,7 +122,9 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
                     ("interval", stratum.interval(unit), INTERVAL),
                     ("by_generator", stratum.range(), RANGE),
                 ):
-                    low, high = (None if np.isnan(q) else stratum.share(unit, stage, q) for q in ends)
+                    if np.isnan(ends).any():
+                        continue  # everything is declared
+                    low, high = (stratum.share(unit, stage, q) for q in ends)
                     yield row | {"metric": f"synthetic_share.{metric}.{unit}", "value": value, "lower": low, "upper": high,
                                  "note": note}  # fmt: skip
 
@@ -185,10 +227,7 @@ class _Stratum:
                 found[unit] = (float("nan"), float("nan"))
                 continue
             documents = float(counts.sum()) if unit == "documents" else self._effective(int(counts.sum()))
-            key = int.from_bytes(
-                hashlib.blake2b(repr(sorted(self.where.items())).encode(), digest_size=8).digest(), "little"
-            )
-            ends = self.mixture.interval(counts, documents, key)
+            ends = self.mixture.interval(counts, documents, _key(repr(sorted(self.where.items()))))
             parents = self.parent.interval(unit) if self.parent and self.borrows else (None, None)
             low, high = (self._with_parent(end, theirs) for end, theirs in zip(ends, parents, strict=True))
             found[unit] = (low, high)

@@ -35,9 +35,22 @@ class SurveyConfig:
     limits: ReadLimits
     store: SignalStore
     detector: str | None  # folder or file; None: the bundled one
+    cross_check: str | None  # another detector; None: there is no other
     ngram: int
     num_perm: int
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
+
+
+Detectors = tuple[Detector, Detector | None]  # the recipe's, and its cross-check
+
+
+def load_detectors(config: SurveyConfig) -> Detectors:
+    """The detectors that a survey asks.
+
+    Raises:
+      DetectorError: one of them cannot be loaded.
+    """
+    return load_detector(config.detector), load_detector(config.cross_check) if config.cross_check else None
 
 
 @dataclasses.dataclass(eq=False)
@@ -58,16 +71,16 @@ class _SurveySplit(Beside[Split, Split]):
         self.config = config
 
     def setup(self) -> None:
-        self.detector = load_detector(self.config.detector)
+        self.detectors = load_detectors(self.config)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
         if not self.config.store.has(split):
-            survey_split(split, self.config, self.detector, *sides)
+            survey_split(split, self.config, self.detectors, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
         return (split,)
 
 
-def survey_split(split: Split, config: SurveyConfig, detector: Detector, unwanted: Unwanted = None) -> None:
+def survey_split(split: Split, config: SurveyConfig, detectors: Detectors, unwanted: Unwanted = None) -> None:
     """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
     rejected: list[pa.RecordBatch] = []
 
@@ -83,7 +96,7 @@ def survey_split(split: Split, config: SurveyConfig, detector: Detector, unwante
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
     sample = Sample()
-    signals = (measure_documents(batch, config, detector, sample, unwanted) for batch in documents())
+    signals = (measure_documents(batch, config, detectors, sample, unwanted) for batch in documents())
     config.store.write(split, signals, contracts.signals(config.num_perm).schema)
 
 
@@ -105,7 +118,7 @@ class Sample:
 
 
 def measure_documents(
-    documents: pa.RecordBatch, config: SurveyConfig, detector: Detector, sample: Sample, unwanted: Unwanted = None
+    documents: pa.RecordBatch, config: SurveyConfig, detectors: Detectors, sample: Sample, unwanted: Unwanted = None
 ) -> pa.RecordBatch:
     """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch.
 
@@ -117,7 +130,8 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
-    score, band = detector.score(documents["text"], tokens, n_tokens)
+    score, band = detectors[0].score(documents["text"], tokens, n_tokens)
+    check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = pa.array(sample.mask(diversity.sample_keys(first_half(content_hash))))
@@ -135,6 +149,10 @@ def measure_documents(
             "n_bytes": pc.binary_length(documents["text"]),
             "detector_score": pa.array(score, mask=np.isnan(score)),
             "detector_band": band,
+            "check_score": pa.array(check.log_odds, mask=check.band < 0)
+            if check
+            else pa.nulls(len(band), pa.float32()),
+            "check_band": check.band if check else np.full(len(band), -1, np.int8),
             **sketches,
             "paragraphs": _packed(repeats.offsets, repeats.hashes),
             "n_paragraphs": repeats.n_paragraphs,

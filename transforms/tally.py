@@ -19,7 +19,17 @@ from transforms.kernels.columns import first_half, halves
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
-NEEDED = ["content_hash", "language", "generator", "detector_score", *SKETCHES, "head", *PARAGRAPHS]
+NEEDED = [
+    "content_hash",
+    "language",
+    "generator",
+    "detector_score",
+    "check_score",
+    "check_band",
+    *SKETCHES,
+    "head",
+    *PARAGRAPHS,
+]
 
 Key = tuple[int | str, ...]
 
@@ -33,6 +43,7 @@ class Tally:
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
+      checked: by (source, reason, band): of the same documents, their scores by the second detector.
       ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
@@ -51,6 +62,7 @@ class Tally:
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
@@ -82,6 +94,8 @@ def merge(tallies: list[Tally]) -> Tally:
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for key, bins in tally.scores.items():
             total.scores[key] = total.scores[key] + bins if key in total.scores else bins
+        for part, bins in tally.checked.items():
+            total.checked[part] = total.checked[part] + bins if part in total.checked else bins
         for order, parts in tally.ngrams.items():
             total.ngrams.setdefault(order, []).extend(parts)
         for stage, repeated in tally.paragraph_counts.items():
@@ -202,6 +216,17 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     for number, (source, reason, band, at) in enumerate(groups.tolist()):
         tally.scores[source, names[at], reason, band] = counts[:, number]
         tally.squares[source, names[at], reason] += int(squares[number])
+    band = columns["check_band"].to_numpy()
+    rests = rests & (band >= 0)
+    checked = columns["check_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False)
+    bins = share.bin_of(checked.astype(np.float32))
+    parts = np.stack(
+        [*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason")), band[rests]], 1
+    )
+    found, inverse = np.unique(parts, axis=0, return_inverse=True)
+    for number, (source, reason, at) in enumerate(found.tolist()):
+        own = bins[inverse.ravel() == number]
+        tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
 
 
 def _count_paragraphs(

@@ -21,6 +21,7 @@ from transforms.evaluation import Evaluation, evaluate_scores
 from transforms.fasttext_file import collapse, write_fasttext
 from transforms.fitting import TrainingSettings, fit
 from transforms.labelled import GROUPS, Labelled, Links, TrainingError, read_labelled
+from transforms.selftest import selftest
 
 FOLDS = 5  # where there are no sources to leave out
 
@@ -146,7 +147,12 @@ def _calibrated(
     bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
     held_out = evaluate_scores(labelled, np.where(bands < 0, np.nan, scores), flag(scores, bands, calibration))
     elsewhere = evaluate(detector, other) if other else None
-    card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained)
+    try:
+        planted = selftest(labelled, np.where(usable, scores, np.nan).astype(np.float32), settings)
+    except TrainingError:  # too few documents to make corpora of
+        planted = ()
+    what = words.CARD if file == words.FILE else detector_card.FASTTEXT if file == "model.bin" else detector_card.PLUGIN
+    card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what)
     _write(os.path.join(out_dir, "README.md"), card.encode())
     return detector
 

@@ -36,6 +36,10 @@ from transforms.labelled import Labelled, TrainingError
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "detectors", "words")
 FILE = "words.parquet"
 FORMAT = 1
+CARD = (
+    "Counts of the documents in which a word is among the first hundred, human and machine (Liang et al. 2024, 2403.07183). "
+    "Weaker than a trained model, and a cross-check of one: it knows nothing of order, punctuation or length."
+)
 FIRST = 100  # words of a document that are looked at; one with fewer has no score
 RAREST = 20  # documents of each class that a word must occur in
 MOST = 5000  # words of a language, the most frequent
@@ -199,7 +203,7 @@ def read_words(data: bytes, path: str) -> Words:
         )
         totals = [(int(one["human"]), int(one["machine"])) for one in about["languages"]]
         return _words(hashlib.sha256(data).hexdigest()[:16], languages, totals, table.select(SCHEMA.names).cast(SCHEMA))
-    except (pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise DetectorError(f"{path}: not a table of word counts ({what}). Count it again") from None
 
