@@ -128,6 +128,7 @@ def signals(num_perm: int) -> Contract:
         _required(
             "removed_tokens", pa.int32()
         ),  # in paragraphs that were removed; in nothing else that is counted here
+        pa.field("compliance", pa.binary()),  # uint16 a system, little-endian: transforms/comply.py; null: no systems
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 
@@ -247,8 +248,8 @@ def release(keep: tuple[str, ...]) -> Contract:
 METRICS = _contract(
     "METRICS",
     _required("metric", pa.string()),
-    _required("stage", pa.string()),  # "before" (all that was read) or "after" (the release)
-    _required("slice_kind", pa.string()),  # "overall", "source", "language", "generator", "origin", "reason"
+    _required("stage", pa.string()),  # "before" (all that was read), "deduplicated" or "after" (the release)
+    _required("slice_kind", pa.string()),  # of expectations/wording.py: SLICE_KINDS
     _required("slice", pa.string()),  # "" where the kind is overall
     pa.field("value", pa.float64()),  # null: could not be measured
     pa.field("lower", pa.float64()),
@@ -256,4 +257,5 @@ METRICS = _contract(
     _required("unit", pa.string()),
     _required("n", pa.int64()),  # how many documents it rests on
     pa.field("note", pa.string()),  # method and assumptions
+    pa.field("needed", pa.int64()),  # documents it takes to judge the number; with fewer it is inconclusive
 )

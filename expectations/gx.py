@@ -30,8 +30,8 @@ def validate(metrics: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
       suite: with every parameter resolved (`Suite.resolve`).
 
     Returns:
-      One dict per expectation, in the order of the suite: `key` (its path in the suite), `status` ("pass", "fail" or
-      "error": nothing was selected, or a number is missing or not finite), `error` (why, or None), and `rows`, the
+      One dict per expectation, in the order of the suite: `key` (its path in the suite), `status` ("pass", "fail",
+      "inconclusive" (too few documents) or "error": nothing was selected, or a number is missing or not finite), `error` (why, or None), and `rows`, the
       selected rows of `metrics` with `observed` (the number that was compared) and their own `status`.
     """
     gx = _great_expectations()
@@ -59,6 +59,7 @@ def _domain_object(gx: types.SimpleNamespace, item: Expectation, key: str) -> An
             "bound": item.bound,
             "min_value": item.min,
             "max_value": item.max,
+            "min_documents": item.min_documents,
         },
         severity=item.severity,
         meta={"key": key},
@@ -80,21 +81,29 @@ def _plain(key: str, result: Any) -> dict[str, Any]:
     return {"key": key, "status": status, "error": details["error"], "rows": details["rows"]}
 
 
-def compare(rows: list[Row], bound: str, low: float | None, high: float | None) -> dict[str, Any]:
-    """Hold the chosen number of every row against its limits. Nothing to compare is an error, never a pass."""
+def compare(
+    rows: list[Row], bound: str, low: float | None, high: float | None, min_documents: int = 0
+) -> dict[str, Any]:
+    """Hold the chosen number of every row against its limits. Nothing to compare is an error, never a pass.
+
+    A number that rests on too few documents is inconclusive, unless it fails at its better bound too.
+    """
     judged = []
     for row in rows:
-        observed = stable(row[bound])
-        within = observed is not None and (low is None or observed >= low) and (high is None or observed <= high)
-        status = "error" if observed is None else "pass" if within else "fail"
         numbers = {name: stable(row[name]) for name in ("value", "lower", "upper")}
+        observed = numbers[bound]
+        status = "error" if observed is None else "pass" if _within(observed, observed, low, high) else "fail"
+        needed = max(min_documents, int(stable(row.get("needed")) or 0))
+        if row["n"] < needed and not _fails_clearly(numbers, low, high):
+            status = "inconclusive"
         note = row["note"] if isinstance(row["note"], str) else None
         judged.append(
             {"slice": row["slice"], **numbers, "n": int(row["n"]), "unit": row["unit"], "note": note}
-            | {"observed": observed, "status": status}
+            | {"observed": observed, "status": status, "needed": needed}
         )
     statuses = {row["status"] for row in judged}
-    status = next((worst for worst in ("fail", "error") if worst in statuses), "pass" if judged else "error")
+    worst_first = ("fail", "error", "inconclusive")
+    status = next((worst for worst in worst_first if worst in statuses), "pass" if judged else "error")
     missing = [row["slice"] for row in judged if row["status"] == "error"]
     error = None
     if not judged:
@@ -102,6 +111,16 @@ def compare(rows: list[Row], bound: str, low: float | None, high: float | None) 
     elif missing:
         error = f"no finite {bound} for {len(missing)} of {len(judged)} rows"
     return {"status": status, "error": error, "rows": judged}
+
+
+def _within(at_least: float, at_most: float, low: float | None, high: float | None) -> bool:
+    return (low is None or at_least >= low) and (high is None or at_most <= high)
+
+
+def _fails_clearly(numbers: dict[str, float | None], low: float | None, high: float | None) -> bool:
+    """Whether even the bound that speaks for the release is outside the limits; a number without bounds never does."""
+    lower, upper = numbers["lower"], numbers["upper"]
+    return lower is not None and upper is not None and not _within(upper, lower, low, high)
 
 
 @functools.cache  # the two classes below may be registered once per process
@@ -137,7 +156,9 @@ def _great_expectations() -> types.SimpleNamespace:
             )
             chosen = frame["metric"].notna()
             for column, wanted in metric_value_kwargs.items():
-                if wanted is not None:
+                if column == "slice" and wanted is not None and wanted.endswith("/*"):
+                    chosen &= frame[column].str.startswith(wanted[:-1])
+                elif wanted is not None:
                     chosen &= frame[column] == wanted
             return frame[chosen].astype(object).to_dict("records")
 
@@ -151,13 +172,15 @@ def _great_expectations() -> types.SimpleNamespace:
         bound: str = "value"
         min_value: float | None = None
         max_value: float | None = None
+        min_documents: int = 0
 
         metric_dependencies = ("lowbackground.metric_rows",)
-        success_keys = ("metric", "stage", "slice_kind", "slice", "bound", "min_value", "max_value")
+        success_keys = ("metric", "stage", "slice_kind", "slice", "bound", "min_value", "max_value", "min_documents")
         args_keys = success_keys
 
         def _validate(self, metrics, runtime_configuration=None, execution_engine=None):  # type: ignore[no-untyped-def]
-            details = compare(metrics["lowbackground.metric_rows"], self.bound, self.min_value, self.max_value)
+            rows = metrics["lowbackground.metric_rows"]
+            details = compare(rows, self.bound, self.min_value, self.max_value, self.min_documents)
             return {"success": details["status"] == "pass", "result": {"details": details}}
 
     return types.SimpleNamespace(

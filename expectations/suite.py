@@ -27,7 +27,7 @@ class SuiteError(Exception):
 
 def _known_metric(name: str) -> str:
     if name not in MEASURES:
-        raise ValueError(f"unknown metric {name!r}; {_nearest(name, list(MEASURES))}")
+        raise ValueError(f"unknown metric {name!r}; {nearest(name, list(MEASURES))}")
     return name
 
 
@@ -53,12 +53,17 @@ class Expectation(_Strict):
 
     expect: Literal["metric_to_be_between"]
     metric: Metric
-    stage: Literal["before", "after"] = "after"
+    stage: Literal["before", "deduplicated", "after"] = "after"
     slice_kind: Annotated[str, pydantic.Field(json_schema_extra={"enum": [*SLICE_KINDS]})] = "overall"
-    slice: str | None = pydantic.Field(None, description="One slice; without it every slice of the kind must hold.")
+    slice: str | None = pydantic.Field(
+        None, description='One slice, or all under "name/*"; without it every slice of the kind must hold.'
+    )
     bound: Literal["value", "lower", "upper"] = pydantic.Field("value", description="Which number is compared.")
     min: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
     max: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
+    min_documents: int = pydantic.Field(
+        0, ge=0, description="A number that rests on fewer is inconclusive: a warning, never a pass, unless it clearly fails."
+    )
     severity: Literal["critical", "warning", "info"] = "critical"
     notes: str = ""
 
@@ -66,7 +71,7 @@ class Expectation(_Strict):
     @classmethod
     def _known_kind(cls, kind: str) -> str:
         if kind not in SLICE_KINDS:
-            raise ValueError(f"unknown slice kind {kind!r}; {_nearest(kind, list(SLICE_KINDS))}")
+            raise ValueError(f"unknown slice kind {kind!r}; {nearest(kind, list(SLICE_KINDS))}")
         return kind
 
     @pydantic.model_validator(mode="after")
@@ -129,19 +134,19 @@ def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
         raise SuiteError(f"expectations: got {value!r}; write a preset ({', '.join(presets())}), a path or a mapping")
     if value in presets():
         text = (importlib.resources.files("expectations") / "suites" / f"{value}.yaml").read_text("utf-8")
-        return _validated(_parsed(text, f"suite {value}"), f"suite {value}")
+        return _validated(parsed(text, f"suite {value}"), f"suite {value}")
     path = pathlib.Path(base_dir, value)
     if not path.suffix and not path.exists():
-        raise SuiteError(f"expectations: no suite {value!r}; {_nearest(value, presets())}, or the path of a YAML file")
+        raise SuiteError(f"expectations: no suite {value!r}; {nearest(value, presets())}, or the path of a YAML file")
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(f"expectations: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    data = _parsed(text, str(path))
+    data = parsed(text, str(path))
     return _validated({"suite": path.stem, **data}, str(path))
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, where YAML would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -155,17 +160,22 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parsed(text: str, where: str) -> dict[str, Any]:
+def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> dict[str, Any]:
+    """A YAML file that is a mapping without a key given twice.
+
+    Raises:
+      SuiteError: it is not; the message says where.
+    """
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+        data = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""
         raise SuiteError(f"{where}: not YAML{line}: {getattr(error, 'problem', None) or error}") from error
     except RecursionError as error:
-        raise SuiteError(f"{where}: nested too deeply to be a suite") from error
+        raise SuiteError(f"{where}: nested too deeply") from error
     if not isinstance(data, dict):
-        raise SuiteError(f"{where}: a suite is a mapping with the key 'expectations', got {type(data).__name__}")
+        raise SuiteError(f"{where}: {what}, got {type(data).__name__}")
     return data
 
 
@@ -190,10 +200,10 @@ def _complaint(first: Any, steps: list[Any]) -> str:
     given, kind, context = first["input"], first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
         known = Expectation.model_fields if "expectations" in steps[:-1] else Suite.model_fields
-        return f"unknown key; {_nearest(str(steps[-1]), list(known))}"
+        return f"unknown key; {nearest(str(steps[-1]), list(known))}"
     if kind == "literal_error":
         known_words = re.findall(r"'([^']*)'", context["expected"])
-        return f"unknown value {given!r}; {_nearest(str(given), known_words)}"
+        return f"unknown value {given!r}; {nearest(str(given), known_words)}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -206,7 +216,8 @@ def _complaint(first: Any, steps: list[Any]) -> str:
     return f"{wanted}, got {str(given)[:80]!r}"
 
 
-def _nearest(word: str, known: list[str]) -> str:
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for a word that is not known: the one that was meant, or all there are."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 

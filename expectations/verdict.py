@@ -17,7 +17,7 @@ from expectations import apart, contracts, wording
 from expectations.suite import Expectation, Suite
 
 SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics table has them all
-_BADNESS = {"fail": 0, "error": 1, "pass": 2}
+_BADNESS = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
 
 
 class VerdictError(Exception):
@@ -36,8 +36,9 @@ class SliceOutcome:
     lower: float | None
     upper: float | None
     n: int  # documents it rests on
-    status: Literal["pass", "fail", "error"]
+    status: Literal["pass", "fail", "inconclusive", "error"]
     note: str | None = None
+    needed: int = 0  # documents that it takes to judge it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Outcome:
     max: float | None
     threshold: str  # the same in words, with the parameter it came from
     severity: Literal["critical", "warning", "info"]
-    status: Literal["pass", "fail", "error"]
+    status: Literal["pass", "fail", "inconclusive", "error"]
     message: str
     notes: str
     unit: str | None
@@ -73,7 +74,7 @@ class Verdict:
 
     status: Literal["passed", "failed"]
     reasons: tuple[str, ...]  # the message of every critical expectation that did not hold
-    warnings: tuple[str, ...]  # and of every warning
+    warnings: tuple[str, ...]  # and of every warning, and of every critical one that is inconclusive
     suite: str
     suite_sha256: str
     params: dict[str, float | None]
@@ -113,7 +114,8 @@ def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | 
       params: the numbers behind `$name` in the suite, such as {"max_synthetic_share": 0.3}.
 
     Returns:
-      The verdict: "failed" if a critical expectation failed or could not be measured, else "passed".
+      The verdict: "failed" if a critical expectation failed or could not be measured, else "passed". One that is
+      inconclusive, because there is too little data, is a warning.
 
     Raises:
       SuiteError: a parameter of the suite is not set.
@@ -127,11 +129,12 @@ def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | 
         _outcome(item, written, result)
         for item, written, result in zip(resolved.expectations, suite.expectations, results, strict=True)
     )
-    reasons = _messages(outcomes, "critical")
+    reasons = tuple(item.message for item in outcomes if _rejects(item))
+    warnings = tuple(item.message for item in outcomes if item.status != "pass" and item.severity != "info")
     return Verdict(
         status="failed" if reasons else "passed",
         reasons=reasons,
-        warnings=_messages(outcomes, "warning"),
+        warnings=tuple(message for message in warnings if message not in reasons),
         suite=suite.suite,
         suite_sha256=suite.sha256(),
         params={name: wording.stable(value) for name, value in sorted(params.items())},
@@ -139,8 +142,8 @@ def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | 
     )
 
 
-def _messages(outcomes: tuple[Outcome, ...], severity: str) -> tuple[str, ...]:
-    return tuple(item.message for item in outcomes if item.severity == severity and item.status != "pass")
+def _rejects(item: Outcome) -> bool:
+    return item.severity == "critical" and item.status in ("fail", "error")
 
 
 def _outcome(item: Expectation, written: Expectation, result: dict[str, Any]) -> Outcome:
@@ -196,6 +199,9 @@ def _message(item: Expectation, status: str, error: str | None, slices: list[Sli
         reason = slices[0].note if len(slices) == 1 and slices[0].note else error
         return wording.unmeasured(about, reason)
     worst = slices[0]
+    if status == "inconclusive":
+        about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
+        return wording.too_few(about, worst.value, worst.n, worst.needed, form)
     assert worst.observed is not None, item
     about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
     verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"

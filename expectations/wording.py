@@ -74,8 +74,24 @@ MEASURES = {
     "length.q50": Measure("Median length in tokens", "number"),
     "length.q75": Measure("Length that 75% of the documents stay under, in tokens", "number"),
     "length.q95": Measure("Length that 95% of the documents stay under, in tokens", "number"),
+    "structure.core": Measure("Core", "share"),
+    "structure.reference": Measure("Core of the reference", "share"),
+    "structure.retention": Measure("Retention of the core", "share"),
+    "structure.stage_retention": Measure("Retention of the core by this stage", "share"),
+    "structure.expected_deviance": Measure("Expected deviance", "number"),
+    "structure.deviance_variance": Measure("Variance of the deviance", "number"),
+    "structure.mean_square_deviance": Measure("Mean square of the deviance", "number"),
+    "structure.core_entropy": Measure("Entropy of the core, in nats", "number"),
+    "structure.effective_number": Measure("Effective number of structures", "number"),
+    "structure.effective_number_2": Measure("Effective number of structures, order 2", "number"),
+    "structure.expected_deviance_ratio": Measure("Expected deviance against the reference's", "share"),
+    "structure.effective_number_ratio": Measure("Effective number of structures against the reference's", "share"),
+    "structure.divergence": Measure("Distance from the target distribution, in bits", "number"),
+    "structure.association": Measure("Risk ratio of the association", "number"),
+    "structure.documents": Measure("Number of documents that a system speaks of", "count"),
+    "structure.pattern": Measure("Share of documents with exactly these structures", "share"),
 }
-STAGES = {"before": "what was read", "after": "the release"}
+STAGES = {"before": "what was read", "deduplicated": "what dedup kept", "after": "the release"}
 SLICE_KINDS = {
     "overall": "",
     "source": "source",
@@ -88,6 +104,12 @@ SLICE_KINDS = {
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
+    "system": "system",  # of structures, by its id
+    "structure": "structure",  # "<system>/<structure>"
+    "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"
+    "group": "group of structures",  # "<system>/<structure>+<structure>"
+    "association": "association",  # "<system>/<structure> given <structure> against <structure>"
+    "pattern": "pattern",  # "<system>/<structures that a document has, joined by +>"
 }
 REASONS = {
     "empty_text": "Empty text",
@@ -158,6 +180,12 @@ def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str
 def unmeasured(about: str, reason: str | None) -> str:
     """The sentence for a number that is not there."""
     return f"{about} could not be measured: {(reason or 'no reason was recorded').rstrip('.')}."
+
+
+def too_few(about: str, value: float | None, n: int, needed: int, form: str) -> str:
+    """The sentence for a number that too few documents stand behind."""
+    seen = "" if value is None else f" (seen: {number(value, form)})"
+    return f"{about} is inconclusive: it rests on {n:,} documents, and it takes {needed:,} to judge it{seen}."
 
 
 def limits(low: float | None, high: float | None, form: str) -> str:

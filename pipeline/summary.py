@@ -20,7 +20,7 @@ WORDS = {
     "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
 }
-MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR "}
+MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
 
 
 def ran(result: "Result") -> str:
@@ -80,7 +80,8 @@ def verdict_lines(verdict: Verdict) -> str:
     """One line for each expectation, then the verdict."""
     lines = []
     for outcome in verdict.expectations:
-        mark = MARKS[outcome.status] if outcome.severity == "critical" or outcome.status == "pass" else "warn"
+        plain = outcome.severity == "critical" or outcome.status in ("pass", "inconclusive")
+        mark = MARKS[outcome.status] if plain else "warn"
         lines.append(f"  {mark}  {outcome.message}")
     lines.append(f"verdict: {verdict.status}" + (f" ({len(verdict.warnings)} warnings)" if verdict.warnings else ""))
     return "\n".join(lines)

@@ -1,0 +1,505 @@
+"""Systems of structures: what diversity means to those whom a corpus concerns, in their own YAML, checked strictly.
+
+A *structure* is something a document has or has not: a word of a list, a match of a pattern, a value in a column. A
+*system* is a list of structures with an owner, who says why they matter and what must become of them. The framework is
+that of arXiv 2601.06116 (Rios-Sialer), turned from what a model writes to what a corpus holds; the arithmetic is in
+transforms/kernels/cores.py. What is not declared is not claimed.
+
+`systems_schema()` is the schema for editors.
+"""
+
+import datetime
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pydantic
+import yaml
+
+from expectations.suite import Expectation, SuiteError, nearest, parsed
+
+MOST_STRUCTURES = 12  # of one system: their combinations are counted
+MIN_DOCUMENTS = 300  # to see a fifth of a structure go that half of the documents have
+
+
+class StructuresError(SuiteError):
+    """A system cannot be used. The message is one line: which file and key, what is wrong, what would be right."""
+
+
+Id = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Ratio = Annotated[float, pydantic.Field(gt=0, strict=True, allow_inf_nan=False)]
+Words = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+OneOrMore = Annotated[Words, pydantic.BeforeValidator(_listed)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Owner(_Strict):
+    """Who speaks: labels are norms, so somebody stands behind them."""
+
+    team: Annotated[str, pydantic.Field(min_length=1)]
+    contact: str = ""
+
+
+class Slice(_Strict):
+    """Which documents a system speaks of: those that meet every condition. One of which a date is asked and not known is out."""
+
+    source: OneOrMore | None = None
+    language: OneOrMore | None = pydantic.Field(None, description="as the input says, compared letter by letter")
+    origin: OneOrMore | None = None
+    min_tokens: Annotated[int, pydantic.Field(ge=0)] = 0
+    created_from: datetime.date | None = None
+    created_before: datetime.date | None = None
+    columns: dict[str, OneOrMore] = pydantic.Field({}, description="columns of the input and the values that count")
+
+    @pydantic.field_validator("origin")
+    @classmethod
+    def _known_origin(cls, origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        known = ["human", "synthetic", "unknown"]
+        for origin in origins or ():
+            if origin not in known:
+                raise ValueError(f"unknown origin {origin!r}; {nearest(origin, known)}")
+        return origins
+
+
+class Lexicon(_Strict):
+    """Has at least `min_terms` different terms of a list, as whole words of the canonical text (case, quotes folded)."""
+
+    kind: Literal["lexicon"]
+    id: Id
+    terms: tuple[str, ...] = ()
+    terms_file: str | None = pydantic.Field(None, description="one term a line, added to `terms`; # starts a comment")
+    min_terms: Annotated[int, pydantic.Field(ge=1)] = 1
+    note: str = ""
+
+
+class Regex(_Strict):
+    """Matches an RE2 pattern anywhere in the text."""
+
+    kind: Literal["regex"]
+    id: Id
+    pattern: Annotated[str, pydantic.Field(min_length=1)]
+    ignore_case: bool = True
+    note: str = ""
+
+    @pydantic.field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            matches_nothing = pc.match_substring_regex(pa.array([""]), pattern=pattern)[0].as_py()
+        except pa.ArrowInvalid as error:
+            reason = str(error).removeprefix("Invalid regular expression: ")
+            raise ValueError(f"RE2 cannot use the pattern ({reason}); it has no look-around and no back-reference") from None
+        if matches_nothing:
+            raise ValueError("the pattern matches the empty text, so every document; make it ask for something")
+        return pattern
+
+
+class Column(_Strict):
+    """A column of the input has one of some values."""
+
+    kind: Literal["column"]
+    id: Id
+    column: Annotated[str, pydantic.Field(min_length=1)]
+    values: OneOrMore
+    note: str = ""
+
+    @pydantic.field_validator("column")
+    @classmethod
+    def _not_text(cls, column: str) -> str:
+        if column in ("text", "created"):
+            raise ValueError(f"{column!r} is no label; use a lexicon or regex for text, the slice for dates")
+        return column
+
+
+class Classifier(_Strict):
+    """Not supported; accepted by name only, so that the refusal can say why."""
+
+    kind: Literal["classifier"]
+    id: Id
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, value: Any) -> Any:
+        raise ValueError(
+            "kind 'classifier' is not supported: a score that is not corrected by a labelled sample takes its own errors for "
+            "a norm; write the label into a column of the input and use kind 'column'"
+        )
+
+
+Structure = Annotated[Lexicon | Regex | Column | Classifier, pydantic.Field(discriminator="kind")]
+
+
+class Reference(_Strict):
+    """What the release is held against: `human_subset`, `uniform`, `{release: FOLDER}` or `{structure: share, ...}`."""
+
+    kind: Literal["human_subset", "uniform", "release", "target"]
+    release: str | None = None
+    target: tuple[tuple[str, Share], ...] = ()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        if value in ("human_subset", "uniform"):
+            return {"kind": value}
+        if isinstance(value, dict) and set(value) == {"release"} and isinstance(value["release"], str):
+            return {"kind": "release", "release": value["release"]}
+        if value and isinstance(value, dict) and all(isinstance(share, int | float) for share in value.values()):
+            return {"kind": "target", "target": [(name, float(share)) for name, share in value.items()]}
+        raise ValueError(
+            f"{str(value)[:80]!r} is no reference; write human_subset, uniform, {{release: FOLDER}} or a share for each structure"
+        )
+
+    @pydantic.model_serializer
+    def _as_written(self) -> Any:
+        if self.kind == "release":
+            return {"release": self.release}
+        return dict(self.target) if self.kind == "target" else self.kind
+
+
+class _Rule(_Strict):
+    severity: Literal["critical", "warning", "info"] = "critical"
+    notes: str = ""
+    of_documents: ClassVar[bool] = False  # whether the reference has to be documents, and not shares alone
+
+
+class MinShare(_Rule):
+    """The core of a structure does not fall under a floor."""
+
+    kind: Literal["min_share"]
+    structure: str
+    min: Share
+
+
+class Retention(_Rule):
+    """Each core is at least this fraction of the reference's."""
+
+    kind: Literal["retention"]
+    structures: Literal["all"] | Words = "all"
+    min: Ratio
+
+
+class MaxCore(_Rule):
+    """No structure becomes the norm."""
+
+    kind: Literal["max_core"]
+    structures: Literal["all"] | Words = "all"
+    max: Share
+
+
+class ExpectedDevianceRatio(_Rule):
+    """Documents differ from the core about as much as the reference's do."""
+
+    of_documents = True
+    kind: Literal["expected_deviance_ratio"]
+    min: Ratio
+
+
+class CoreEffectiveNumber(_Rule):
+    """As many structures effectively share the core as in the reference (Hill number of order 1)."""
+
+    kind: Literal["core_effective_number"]
+    min_ratio: Ratio
+
+
+class TargetDistribution(_Rule):
+    """Within a group of structures, shares are near to a target: Jensen-Shannon divergence, in bits."""
+
+    kind: Literal["target_distribution"]
+    group: Words
+    target: Literal["reference"] | dict[str, Share] = "reference"
+    measure: Literal["jsd"] = "jsd"
+    max: Share
+
+
+class Avoid(_Rule):
+    """A structure that should stay rare."""
+
+    kind: Literal["avoid"]
+    structure: str
+    max: Share
+
+
+class Association(_Rule):
+    """`then` is not much more frequent where `given` is than where `vs_given` is."""
+
+    kind: Literal["association"]
+    given: str
+    then: str
+    vs_given: str
+    max_risk_ratio: Ratio
+
+
+class StageDelta(_Rule):
+    """A stage of the pipeline does not norm away what it was given."""
+
+    kind: Literal["stage_delta"]
+    stage: Literal["dedup", "balance"]
+    structures: Literal["all"] | Words = "all"
+    max_retention_loss: Share
+
+
+Rule = Annotated[
+    MinShare | Retention | MaxCore | ExpectedDevianceRatio | CoreEffectiveNumber | TargetDistribution | Avoid | Association
+    | StageDelta,
+    pydantic.Field(discriminator="kind"),
+]  # fmt: skip
+STAGE_AFTER = {"dedup": "deduplicated", "balance": "after"}  # what a stage leaves, in the words of the metrics
+
+
+class System(_Strict):
+    """A named list of structures, who owns it and why, whom it speaks of, and what must hold."""
+
+    id: Id
+    owner: Owner
+    rationale: Annotated[str, pydantic.Field(min_length=1)]
+    slice: Slice = Slice()
+    weight: Literal["docs", "tokens"] = "docs"
+    structures: Annotated[tuple[Structure, ...], pydantic.Field(min_length=1, max_length=MOST_STRUCTURES)]
+    reference: Reference = Reference.model_validate("human_subset")
+    min_documents: Annotated[int, pydantic.Field(ge=1)] = pydantic.Field(
+        MIN_DOCUMENTS, description="fewer on either side make what is said of the system as a whole inconclusive"
+    )
+    expectations: tuple[Rule, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The ids of its structures, in order: bit i of a pattern is structure i."""
+        return [structure.id for structure in self.structures]
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> "System":
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two structures are called {twice[0]!r}; give each its own id")
+        for rule in self.expectations:
+            self._check(rule)
+        if self.reference.kind == "target" and sorted(dict(self.reference.target)) != sorted(names):
+            wrong = sorted(set(dict(self.reference.target)) ^ set(names))
+            raise ValueError(f"reference: it gives a share for each structure and nothing else; look at {wrong[0]!r}")
+        if self.reference.kind == "human_subset" and self.slice.origin and "human" not in self.slice.origin:
+            raise ValueError("reference: human_subset is empty in a slice without origin human; use another reference")
+        return self
+
+    def _check(self, rule: Any) -> None:
+        named = [getattr(rule, key, None) for key in ("structure", "given", "then", "vs_given")]
+        lists = [getattr(rule, key, ()) for key in ("structures", "group")]
+        target = getattr(rule, "target", "reference")
+        for name in [*named, *(one for words in lists if words != "all" for one in words)]:
+            if name is not None and name not in self.names:
+                raise ValueError(f"{rule.kind} names {name!r}, which is no structure; {nearest(name, self.names)}")
+        if target != "reference" and sorted(target) != sorted(rule.group):
+            raise ValueError("target_distribution: `target` gives a share for each structure of `group` and nothing else")
+        if rule.of_documents and self.reference.kind in ("uniform", "target"):
+            raise ValueError(f"{rule.kind} needs a reference made of documents: human_subset or a release")
+
+    def definition(self) -> str:
+        """SHA-256 of what its numbers mean: structures, slice and weight; not of who asks, nor of what is asked."""
+        said = self.model_dump(mode="json", include={"slice", "weight", "structures"})
+        for structure in said["structures"]:
+            structure.pop("note", None)
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+class _File(_Strict):
+    systems: Annotated[tuple[System, ...], pydantic.Field(min_length=1)]
+
+
+def load_systems(paths: Sequence[str], base_dir: str = ".") -> tuple[System, ...]:
+    """Load the systems that a recipe's `structures:` key names; the terms of `terms_file` become part of them.
+
+    Args:
+      paths: YAML files, relative to `base_dir`. A `terms_file` in them is relative to the file that names it, a release
+        too.
+      base_dir: the folder of the recipe.
+
+    Raises:
+      StructuresError: a file cannot be read, or says something we do not understand.
+    """
+    systems = [system for path in paths for system in _load(pathlib.Path(base_dir, path))]
+    names = [system.id for system in systems]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise StructuresError(f"structures: two systems are called {twice[0]!r}; give each its own id")
+    return tuple(systems)
+
+
+def _load(path: pathlib.Path) -> tuple[System, ...]:
+    try:
+        data = parsed(_text(path, "structures"), str(path), "it is a mapping with the key 'systems'")
+        systems = _File.model_validate(_with_terms(data, path)).systems
+    except pydantic.ValidationError as error:
+        raise StructuresError(f"{path}: {_one_line(error)}") from error
+    except SuiteError as error:
+        raise StructuresError(str(error)) from error
+    for system in systems:
+        for structure in system.structures:
+            if isinstance(structure, Lexicon) and not structure.terms:
+                raise StructuresError(f"{path}: {system.id}.{structure.id} has no terms; give `terms` or `terms_file`")
+    return systems
+
+
+def _text(path: pathlib.Path, what: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise StructuresError(f"{what}: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
+    """The same with the words of each `terms_file`, and releases, as seen from here. What is malformed is left to pydantic."""
+    for system in data.get("systems") or [] if isinstance(data.get("systems"), list) else []:
+        if not isinstance(system, dict):
+            continue
+        reference, structures = system.get("reference"), system.get("structures")
+        if isinstance(reference, dict) and isinstance(reference.get("release"), str) and len(reference) == 1:
+            folder = reference["release"]
+            system["reference"] = {"release": folder if "://" in folder else str(path.parent / folder)}
+        for structure in structures if isinstance(structures, list) else []:
+            own = structure.get("terms", []) if isinstance(structure, dict) else None
+            if isinstance(own, list) and isinstance(structure.get("terms_file"), str):
+                lines = _text(path.parent / structure.pop("terms_file"), f"{path}: terms_file").splitlines()
+                terms = (line.partition("#")[0].strip() for line in lines)
+                structure["terms"] = [*own, *(term for term in terms if term)]
+    return data
+
+
+def systems_yaml(systems: tuple[System, ...]) -> str:
+    """Systems as YAML with every default and every term written out: `load_systems` reads it again."""
+    return yaml.safe_dump({"systems": [s.model_dump(mode="json") for s in systems]}, sort_keys=False, allow_unicode=True)
+
+
+def systems_schema() -> dict[str, Any]:
+    """JSON Schema of a file of systems."""
+    return _File.model_json_schema()
+
+
+def documents_needed(core: float) -> int:
+    """Documents on each side that it takes to see a fifth of a structure go (one-sided 95 %, power 80 %): 280 (1 - m) / m."""
+    return math.ceil(280 * (1 - core) / core - 1e-9) if core > 0 else 2**62
+
+
+def rules(systems: tuple[System, ...]) -> Iterator[Expectation]:
+    """What systems expect, as expectations about the metrics table (transforms/cores.py makes its rows)."""
+    for system in systems:
+        for rule in system.expectations:
+            for asked in _asked(system, rule):
+                why = f"{system.id}, owned by {system.owner.team}: {rule.notes or system.rationale}"
+                yield Expectation(expect="metric_to_be_between", severity=rule.severity, notes=why, **asked)
+
+
+def _asked(system: System, rule: Any) -> Iterator[dict[str, Any]]:
+    """Each rule reads the bound that speaks against the release; a stage's own effect is counted, not estimated."""
+    about: dict[str, Any] = {"slice_kind": "structure"}
+    whole = {"slice_kind": "system", "slice": system.id, "bound": "lower"}
+    match rule:
+        case MinShare():
+            one = about | {"metric": "structure.core", "slice": f"{system.id}/{rule.structure}", "bound": "lower"}
+            yield one | {"min": rule.min, "min_documents": documents_needed(rule.min) if rule.min else 0}
+        case Avoid():
+            one = about | {"metric": "structure.core", "slice": f"{system.id}/{rule.structure}", "bound": "upper"}
+            yield one | {"max": rule.max, "min_documents": documents_needed(rule.max) if rule.max else 0}
+        case MaxCore():
+            for slice_ in _slices(system, rule.structures):
+                one = about | {"metric": "structure.core", "slice": slice_, "bound": "upper"}
+                yield one | {"max": rule.max, "min_documents": system.min_documents}
+        case Retention():
+            for slice_ in _slices(system, rule.structures):
+                yield about | {"metric": "structure.retention", "slice": slice_, "bound": "lower", "min": rule.min}
+        case StageDelta():
+            for slice_ in _slices(system, rule.structures):
+                one = about | {"metric": "structure.stage_retention", "slice": slice_, "stage": STAGE_AFTER[rule.stage]}
+                yield one | {"min": 1 - rule.max_retention_loss}
+        case ExpectedDevianceRatio():
+            yield whole | {"metric": "structure.expected_deviance_ratio", "min": rule.min}
+        case CoreEffectiveNumber():
+            yield whole | {"metric": "structure.effective_number_ratio", "min": rule.min_ratio}
+        case TargetDistribution():
+            one = {"metric": "structure.divergence", "slice_kind": "group", "slice": group_slice(system, rule)}
+            yield one | {"bound": "upper", "max": rule.max}
+        case Association():
+            one = {"metric": "structure.association", "slice_kind": "association", "bound": "upper"}
+            yield one | {"slice": association_slice(system, rule), "max": rule.max_risk_ratio}
+
+
+def _slices(system: System, structures: Any) -> list[str]:
+    return [f"{system.id}/*"] if structures == "all" else [f"{system.id}/{name}" for name in structures]
+
+
+def group_slice(system: System, rule: TargetDistribution) -> str:
+    """What the rows of a target distribution are called; targets that differ are different rows."""
+    target = "" if rule.target == "reference" else "=" + ",".join(f"{rule.target[name]:g}" for name in rule.group)
+    return f"{system.id}/{'+'.join(rule.group)}{target}"
+
+
+def association_slice(system: System, rule: Association) -> str:
+    """What the row of an association is called."""
+    return f"{system.id}/{rule.then} given {rule.given} against {rule.vs_given}"
+
+
+_MODELS: dict[str, type[pydantic.BaseModel]] = {"lexicon": Lexicon, "regex": Regex, "column": Column, "classifier": Classifier}
+_RULES: dict[str, type[pydantic.BaseModel]] = {
+    "min_share": MinShare, "retention": Retention, "max_core": MaxCore, "expected_deviance_ratio": ExpectedDevianceRatio,
+    "core_effective_number": CoreEffectiveNumber, "target_distribution": TargetDistribution, "avoid": Avoid,
+    "association": Association, "stage_delta": StageDelta,
+}  # fmt: skip
+
+
+def _one_line(error: pydantic.ValidationError) -> str:
+    """The first complaint, as `path: what is wrong; what would be right`."""
+    # A misspelt key is also a missing one: the misspelling says more.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    steps = list(first["loc"])
+    # The kind of a structure or rule is a step of pydantic's behind its number, no key of the file.
+    shown = [
+        step
+        for before, step in zip([None, *steps], steps, strict=False)
+        if not (isinstance(before, int) and step in _MODELS | _RULES)
+    ]
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown).lstrip(".")
+    return f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
+
+
+def _complaint(first: Any, steps: list[Any]) -> str:
+    given, kind, context = first["input"], first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key; {nearest(str(steps[-1]), list(_model_at(steps[:-1]).model_fields))}"
+    if kind == "union_tag_invalid":
+        return f"unknown kind {context['tag']!r}; {nearest(context['tag'], list(_RULES if 'expectations' in steps else _MODELS))}"
+    if kind == "union_tag_not_found":
+        return "has no `kind`"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return f"{given[:60]!r} is no id; use at most 40 small letters, digits, '_' and '-', a letter first"
+    if kind == "literal_error":
+        return f"unknown value {str(given)[:60]!r}; known: {context['expected']}"
+    if isinstance(given, bool):
+        return f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
+    return f"{first['msg'].lower()}, got {str(given)[:80]!r}"
+
+
+def _model_at(steps: list[Any]) -> type[pydantic.BaseModel]:
+    """The model whose keys a place in the file has."""
+    if steps and steps[-1] in ("slice", "owner"):
+        return {"slice": Slice, "owner": Owner}[steps[-1]]
+    if len(steps) > 2 and steps[-1] in (_RULES if "expectations" in steps else _MODELS):
+        return (_RULES if "expectations" in steps else _MODELS)[steps[-1]]
+    return System if steps else _File
