@@ -31,8 +31,9 @@ def validate(metrics: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
 
     Returns:
       One dict per expectation, in the order of the suite: `key` (its path in the suite), `status` ("pass", "fail",
-      "inconclusive" (too few documents) or "error": nothing was selected, or a number is missing or not finite), `error` (why, or None), and `rows`, the
-      selected rows of `metrics` with `observed` (the number that was compared) and their own `status`.
+      "inconclusive": too few documents, or "error": nothing was selected, or a number is missing or not finite), `error`
+      (why, or None), and `rows`, the selected rows of `metrics` with `observed` (the number that was compared), `needed`
+      (documents that it takes) and their own `status`.
     """
     gx = _great_expectations()
     context = gx.get_context(mode="ephemeral")  # without the mode, a gx/ folder here or a cloud variable would be used

@@ -103,7 +103,9 @@ class Regex(_Strict):
             matches_nothing = pc.match_substring_regex(pa.array([""]), pattern=pattern)[0].as_py()
         except pa.ArrowInvalid as error:
             reason = str(error).removeprefix("Invalid regular expression: ")
-            raise ValueError(f"RE2 cannot use the pattern ({reason}); it has no look-around and no back-reference") from None
+            raise ValueError(
+                f"RE2 cannot use the pattern ({reason}); it has no look-around and no back-reference"
+            ) from None
         if matches_nothing:
             raise ValueError("the pattern matches the empty text, so every document; make it ask for something")
         return pattern
@@ -304,7 +306,9 @@ class System(_Strict):
             if name is not None and name not in self.names:
                 raise ValueError(f"{rule.kind} names {name!r}, which is no structure; {nearest(name, self.names)}")
         if target != "reference" and sorted(target) != sorted(rule.group):
-            raise ValueError("target_distribution: `target` gives a share for each structure of `group` and nothing else")
+            raise ValueError(
+                "target_distribution: `target` gives a share for each structure of `group` and nothing else"
+            )
         if rule.of_documents and self.reference.kind in ("uniform", "target"):
             raise ValueError(f"{rule.kind} needs a reference made of documents: human_subset or a release")
 
@@ -313,7 +317,15 @@ class System(_Strict):
         said = self.model_dump(mode="json", include={"slice", "weight", "structures"})
         for structure in said["structures"]:
             structure.pop("note", None)
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return _digest(said)
+
+    def sha256(self) -> str:
+        """SHA-256 of all that it says, terms included."""
+        return _digest(self.model_dump(mode="json"))
+
+
+def _digest(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 class _File(_Strict):
@@ -381,7 +393,9 @@ def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
 
 def systems_yaml(systems: tuple[System, ...]) -> str:
     """Systems as YAML with every default and every term written out: `load_systems` reads it again."""
-    return yaml.safe_dump({"systems": [s.model_dump(mode="json") for s in systems]}, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(
+        {"systems": [s.model_dump(mode="json") for s in systems]}, sort_keys=False, allow_unicode=True
+    )
 
 
 def systems_schema() -> dict[str, Any]:
@@ -408,16 +422,8 @@ def _asked(system: System, rule: Any) -> Iterator[dict[str, Any]]:
     about: dict[str, Any] = {"slice_kind": "structure"}
     whole = {"slice_kind": "system", "slice": system.id, "bound": "lower"}
     match rule:
-        case MinShare():
-            one = about | {"metric": "structure.core", "slice": f"{system.id}/{rule.structure}", "bound": "lower"}
-            yield one | {"min": rule.min, "min_documents": documents_needed(rule.min) if rule.min else 0}
-        case Avoid():
-            one = about | {"metric": "structure.core", "slice": f"{system.id}/{rule.structure}", "bound": "upper"}
-            yield one | {"max": rule.max, "min_documents": documents_needed(rule.max) if rule.max else 0}
-        case MaxCore():
-            for slice_ in _slices(system, rule.structures):
-                one = about | {"metric": "structure.core", "slice": slice_, "bound": "upper"}
-                yield one | {"max": rule.max, "min_documents": system.min_documents}
+        case MinShare() | MaxCore() | Avoid():
+            yield from _about_core(system, rule)
         case Retention():
             for slice_ in _slices(system, rule.structures):
                 yield about | {"metric": "structure.retention", "slice": slice_, "bound": "lower", "min": rule.min}
@@ -437,6 +443,19 @@ def _asked(system: System, rule: Any) -> Iterator[dict[str, Any]]:
             yield one | {"slice": association_slice(system, rule), "max": rule.max_risk_ratio}
 
 
+def _about_core(system: System, rule: Any) -> Iterator[dict[str, Any]]:
+    low, high = getattr(rule, "min", None), getattr(rule, "max", None)
+    slices = _slices(system, rule.structures if isinstance(rule, MaxCore) else (rule.structure,))
+    needed = system.min_documents if isinstance(rule, MaxCore) else documents_needed(low or high or 1)
+    about = {"metric": "structure.core", "slice_kind": "structure", "min_documents": needed}
+    for slice_ in slices:
+        yield (
+            about
+            | ({"bound": "upper", "max": high} if low is None else {"bound": "lower", "min": low})
+            | {"slice": slice_}
+        )
+
+
 def _slices(system: System, structures: Any) -> list[str]:
     return [f"{system.id}/*"] if structures == "all" else [f"{system.id}/{name}" for name in structures]
 
@@ -452,7 +471,12 @@ def association_slice(system: System, rule: Association) -> str:
     return f"{system.id}/{rule.then} given {rule.given} against {rule.vs_given}"
 
 
-_MODELS: dict[str, type[pydantic.BaseModel]] = {"lexicon": Lexicon, "regex": Regex, "column": Column, "classifier": Classifier}
+_MODELS: dict[str, type[pydantic.BaseModel]] = {
+    "lexicon": Lexicon,
+    "regex": Regex,
+    "column": Column,
+    "classifier": Classifier,
+}
 _RULES: dict[str, type[pydantic.BaseModel]] = {
     "min_share": MinShare, "retention": Retention, "max_core": MaxCore, "expected_deviance_ratio": ExpectedDevianceRatio,
     "core_effective_number": CoreEffectiveNumber, "target_distribution": TargetDistribution, "avoid": Avoid,
@@ -498,8 +522,6 @@ def _complaint(first: Any, steps: list[Any]) -> str:
 
 def _model_at(steps: list[Any]) -> type[pydantic.BaseModel]:
     """The model whose keys a place in the file has."""
-    if steps and steps[-1] in ("slice", "owner"):
-        return {"slice": Slice, "owner": Owner}[steps[-1]]
-    if len(steps) > 2 and steps[-1] in (_RULES if "expectations" in steps else _MODELS):
-        return (_RULES if "expectations" in steps else _MODELS)[steps[-1]]
-    return System if steps else _File
+    known: dict[str, Any] = {"slice": Slice, "owner": Owner} | (_RULES if "expectations" in steps else _MODELS)
+    model: type[pydantic.BaseModel] = known.get(str(steps[-1]), System) if steps else _File
+    return model

@@ -62,7 +62,9 @@ class Expectation(_Strict):
     min: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
     max: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
     min_documents: int = pydantic.Field(
-        0, ge=0, description="A number that rests on fewer is inconclusive: a warning, never a pass, unless it clearly fails."
+        0,
+        ge=0,
+        description="A number that rests on fewer is inconclusive: a warning, never a pass, unless it clearly fails.",
     )
     severity: Literal["critical", "warning", "info"] = "critical"
     notes: str = ""
@@ -150,6 +152,7 @@ class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, where YAML would silently take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As a safe loader does, after a look at the keys."""
         seen = set()
         for key_node, _ in node.value:
             if key_node.value in seen:

@@ -14,6 +14,7 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
@@ -28,7 +29,7 @@ from transforms.sources import Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
 
-SUITE = "suite.yaml"
+SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 SHOWN_QUARANTINE = 20
 
 
@@ -52,6 +53,7 @@ class Publication:
     about: str
     splits: tuple[Split, ...]
     store: SignalStore
+    structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
 
 
 def target(output: str, release: str, passed: bool) -> str:
@@ -109,6 +111,8 @@ def publish(
         _write(folder, "recipe.yaml", publication.recipe.encode()),
         _write(folder, SUITE, publication.suite.encode()),
     ]
+    if publication.structures:
+        entries.append(_write(folder, STRUCTURES, publication.structures.encode()))
     report = report_input(publication, verdict, metrics, entries)
     entries.append(_write(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
@@ -185,6 +189,7 @@ def report_input(
         "assumptions": sorted({part for note in notes for part in note.split(": ", 1)[-1].split("; ")}),
         "limit": about["limit"],
         "clusters": {"size_counts": sizes},
+        "systems": (yaml.safe_load(publication.structures) or {}).get("systems", []) if publication.structures else [],
     }
 
 
@@ -239,6 +244,7 @@ WHAT = {
     "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
     "recipe.yaml": "the recipe as it was run, defaults written out",
     SUITE: "the suite it was judged by",
+    STRUCTURES: "what stakeholders declare diversity to be, with every term, and what they expect",
     "report/index.html": "this page",
     "README.md": "dataset card",
     MANIFEST: "checksums of all files, versions, inputs; written last",

@@ -95,6 +95,9 @@ class Recipe(_Section):
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
+    structures: tuple[str, ...] = Field(
+        (), description="YAML files of systems of structures: what diversity means to whom, and what must hold"
+    )
     output: OutputConfig = OutputConfig()
     runner: RunnerConfig = RunnerConfig()
 
@@ -104,6 +107,11 @@ class Recipe(_Section):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
         return name
+
+    @field_validator("structures", mode="before")
+    @classmethod
+    def _one_file_or_more(cls, files: Any) -> Any:
+        return [files] if isinstance(files, str) else files
 
     @field_validator("sources")
     @classmethod

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
+from expectations.structures import load_systems
 from expectations.suite import load_suite
 from expectations.verdict import Verdict, judge
-from pipeline.publish import SUITE
+from pipeline.publish import STRUCTURES, SUITE
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.runner import exit_code, read_metrics, suite_params
 from transforms.gate import with_rules
@@ -31,10 +32,12 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
         raise RecipeError(f"{release}: no release there (it has no recipe.yaml)")
     recipe = load_recipe(path, overrides)
     loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
+    # As they were, whatever their files say by now: the metrics are of those.
+    systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])
     verdict = judge(
         metrics,
-        with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail"),
+        with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems),
         suite_params(recipe),
     )
     return verdict, exit_code(verdict)

@@ -25,6 +25,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from expectations import contracts
+from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite import Suite, load_suite
 from expectations.verdict import Verdict
 from pipeline.graph import Job, build
@@ -33,12 +34,15 @@ from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
 from transforms.boilerplate import BoilerplateConfig
+from transforms.comply import Systems
+from transforms.cores import from_metrics
 from transforms.detector import load_detector
 from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
 from transforms.estimate import Reference
 from transforms.gate import with_rules
 from transforms.kernels import minhash
+from transforms.kernels.cores import Cores
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
@@ -73,7 +77,8 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
       InputError, SuiteError, DetectorError: the recipe does not fit the world.
     """
     own = load_suite(recipe.expectations, base_dir)
-    suite = with_rules(own, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail")
+    systems = load_systems(recipe.structures, base_dir)
+    suite = with_rules(own, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems)
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
@@ -81,7 +86,8 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
-    store = _store(recipe, detectors, splits)
+    looked_for = _looked_for(systems)
+    store = _store(recipe, detectors, splits, looked_for)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
         recipe.sources,
@@ -91,6 +97,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.detector.cross_check,
         recipe.dedup.ngram,
         recipe.dedup.num_perm,
+        looked_for,
         few_splits=len(splits) < THREADS,
     )
     boilerplate = _boilerplate(recipe, few_splits=survey.few_splits) if recipe.dedup.paragraphs.remove else None
@@ -98,14 +105,33 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     emit = EmitConfig(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
     )
-    about = _about(recipe, splits, detector.sha256, suite)
+    about = _about(recipe, splits, detector.sha256, suite, systems)
     publication = Publication(
-        recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store
+        recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
+        systems_yaml(systems) if systems else "",
     )  # fmt: skip
     return Job(
         recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit,
         Reference.of(detector.calibration), publication,
     )  # fmt: skip
+
+
+def _looked_for(systems: tuple[System, ...]) -> Systems:
+    """The systems, with what the releases that they name say of them."""
+
+    def reference(system: System) -> Cores | None:
+        folder = system.reference.release
+        if folder is None:
+            return None
+        if not FileSystems.exists(posixpath.join(folder, "metrics.parquet")):
+            raise StructuresError(
+                f"structures: system {system.id!r}: {folder} is not a release (it has no metrics.parquet)"
+            )
+        return from_metrics(read_metrics(folder), system, folder)
+
+    found = Systems(systems, tuple(map(reference, systems)))
+    assert found.words is None or len(found.words.owner)  # built here, so that a bad term is refused before any work
+    return found
 
 
 def suite_params(recipe: Recipe) -> dict[str, float]:
@@ -122,7 +148,7 @@ def resolved(what: Recipe | Suite) -> str:
     return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _store(recipe: Recipe, detectors: str, splits: tuple[Split, ...]) -> SignalStore:
+def _store(recipe: Recipe, detectors: str, splits: tuple[Split, ...], systems: Systems) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
         "detector": detectors,
@@ -130,6 +156,8 @@ def _store(recipe: Recipe, detectors: str, splits: tuple[Split, ...]) -> SignalS
     }
     if recipe.dedup.paragraphs.remove:
         depends_on["removed"] = _removal(recipe, splits)
+    if systems.systems:
+        depends_on["structures"] = systems.key()
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
@@ -165,7 +193,9 @@ def _signature(recipe: Recipe) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _about(recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite) -> str:
+def _about(
+    recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite, systems: tuple[System, ...]
+) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
         pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
@@ -176,6 +206,11 @@ def _about(recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suit
     about = {
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
+        "structures": [
+            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
+             "definition_sha256": system.definition()}
+            for system in systems
+        ],
         "detector_sha256": detector_sha256,
         "salt": recipe.salt,
         "signature": _signature(recipe),

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 
+from expectations import structures
+from expectations.structures import System
 from expectations.suite import Expectation, Suite
 from expectations.verdict import judge
 
@@ -30,8 +32,10 @@ class _Judge(beam.DoFn):
         yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params)).to_json()
 
 
-def with_rules(suite: Suite, fail_on_shortage: bool, fail_on_source_loss: bool) -> Suite:
-    """The suite with the rules that hold for every release put before its own expectations."""
+def with_rules(
+    suite: Suite, fail_on_shortage: bool, fail_on_source_loss: bool, systems: tuple[System, ...] = ()
+) -> Suite:
+    """The suite with the rules that hold for every release put before its own expectations, those of systems behind."""
     rules = [
         Expectation(
             expect="metric_to_be_between",
@@ -65,4 +69,4 @@ def with_rules(suite: Suite, fail_on_shortage: bool, fail_on_source_loss: bool) 
                 notes="ratio.on_shortage is 'fail': there must be enough real text for all synthetic text.",
             )
         )
-    return suite.model_copy(update={"expectations": (*rules, *suite.expectations)})
+    return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *structures.rules(systems))})

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms import cores
 from transforms.ahead import Beside
 from transforms.balance import Cut
+from transforms.comply import NO_SYSTEMS, Systems
 from transforms.detector import load_detector
 from transforms.memory import give_back
 from transforms.metrics import metrics_table
@@ -30,6 +32,7 @@ class Measure(beam.PTransform):
     detector: str | None
     cross_check: str | None
     cut: beam.PCollection[Cut]
+    systems: Systems = NO_SYSTEMS
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
@@ -38,23 +41,28 @@ class Measure(beam.PTransform):
         names = tuple(source.name for source in self.sources)
         return (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits))
+            | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
             | "Merge" >> beam.CombineGlobally(TallyFn())
             | "Metrics"
-            >> beam.ParDo(_Metrics(names, self.detector, self.cross_check), beam.pvalue.AsSingleton(self.cut))
+            >> beam.ParDo(_Metrics(names, self.detector, self.cross_check, self.systems), beam.pvalue.AsSingleton(self.cut))
         )
 
 
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
-        self.store, self.splits = store, splits
+    def __init__(
+        self, store: SignalStore, splits: tuple[Split, ...], sources: tuple[str, ...], systems: Systems
+    ) -> None:
+        self.store, self.splits, self.sources, self.systems = store, splits, sources, systems
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Tally]:
         number, batches = group
         split = self.splits[number]
         decisions = in_order(batches)
         tally = tally_split(decisions, self.store.read(split, NEEDED))
+        if self.systems.systems:
+            signals = self.store.read(split, cores.NEEDED)
+            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
         with open_for_reading(quarantine_path(self.store, split)) as source:
             bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
         for row in bad:
@@ -100,12 +108,14 @@ class TallyFn(beam.CombineFn):
 
 
 class _Metrics(beam.DoFn):
-    def __init__(self, sources: tuple[str, ...], detector: str | None, cross_check: str | None) -> None:
-        self.sources, self.path, self.other = sources, detector, cross_check
+    def __init__(
+        self, sources: tuple[str, ...], detector: str | None, cross_check: str | None, systems: Systems
+    ) -> None:
+        self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
         self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(tally, self.sources, self.detector, cut, self.checker)
+        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems)

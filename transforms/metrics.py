@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from expectations import contracts
 from transforms.balance import Cut
+from transforms.comply import NO_SYSTEMS, Systems
+from transforms.cores import structure_rows
 from transforms.detector import Detector
 from transforms.kernels import diversity, paragraphs
 from transforms.shares import cross_check, shares
@@ -21,7 +23,12 @@ Row = dict[str, Any]
 
 
 def metrics_table(
-    tally: Tally, sources: tuple[str, ...], detector: Detector, cut: Cut, checker: Detector | None = None
+    tally: Tally,
+    sources: tuple[str, ...],
+    detector: Detector,
+    cut: Cut,
+    checker: Detector | None = None,
+    systems: Systems = NO_SYSTEMS,
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -31,6 +38,7 @@ def metrics_table(
       detector: its calibration turns scores into shares.
       cut: what the ratio stage found.
       checker: a second detector, if there is one.
+      systems: of structures that were looked for.
     """
     rows = [
         *_counts(tally, sources),
@@ -42,13 +50,15 @@ def metrics_table(
         *_concentration(tally, sources),
         *_ratio(cut),
         *_text(tally),
+        *structure_rows(tally.patterns, systems),
     ]
     template: Row = {"stage": "after", "slice_kind": "overall", "slice": "", "lower": None, "upper": None, "note": None}
+    template |= {"needed": None}
     rows = [template | row for row in rows]
     rows.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
     for row in rows:
         for name in ("value", "lower", "upper"):
-            row[name] = None if row[name] is None or np.isnan(row[name]) else float(row[name])
+            row[name] = None if row[name] is None or not np.isfinite(row[name]) else float(row[name])
     return contracts.METRICS.batch({f.name: [row[f.name] for row in rows] for f in contracts.METRICS.schema})
 
 

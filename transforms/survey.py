@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.ahead import Beside, ahead
+from transforms.comply import NO_SYSTEMS, Systems, comply
 from transforms.cut import Unwanted, as_sides, cut
 from transforms.detector import Detector, load_detector
 from transforms.kernels import diversity, minhash, paragraphs, text
@@ -38,6 +39,7 @@ class SurveyConfig:
     cross_check: str | None  # another detector; None: there is no other
     ngram: int
     num_perm: int
+    systems: Systems = NO_SYSTEMS  # of structures that are looked for
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -85,7 +87,7 @@ def survey_split(split: Split, config: SurveyConfig, detectors: Detectors, unwan
     rejected: list[pa.RecordBatch] = []
 
     def documents() -> Iterator[pa.RecordBatch]:
-        read = read_split(split, config.sources[split.source], config.limits)
+        read = read_split(split, config.sources[split.source], config.limits, config.systems.columns)
         for batch, quarantine in ahead(read) if config.few_splits else read:
             if quarantine.num_rows:
                 rejected.append(quarantine)
@@ -96,7 +98,8 @@ def survey_split(split: Split, config: SurveyConfig, detectors: Detectors, unwan
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
     sample = Sample()
-    signals = (measure_documents(batch, config, detectors, sample, unwanted) for batch in documents())
+    source = config.sources[split.source].name
+    signals = (measure_documents(batch, config, detectors, sample, unwanted, source) for batch in documents())
     config.store.write(split, signals, contracts.signals(config.num_perm).schema)
 
 
@@ -118,9 +121,16 @@ class Sample:
 
 
 def measure_documents(
-    documents: pa.RecordBatch, config: SurveyConfig, detectors: Detectors, sample: Sample, unwanted: Unwanted = None
+    documents: pa.RecordBatch,
+    config: SurveyConfig,
+    detectors: Detectors,
+    sample: Sample,
+    unwanted: Unwanted = None,
+    source: str = "",
 ) -> pa.RecordBatch:
     """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch.
+
+    Behind DOCUMENT's columns stand those of `config.systems`; `source` is the name of theirs.
 
     With `unwanted` paragraphs, of the text that is left without them (transforms/cut.py).
     """
@@ -159,6 +169,7 @@ def measure_documents(
             # The two are counted on either side of NFKC, and a part is never more than the whole.
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
+            "compliance": comply(documents, tokens, source, config.systems),
             "head": heads,
         }
     )

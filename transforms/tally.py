@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.kernels import diversity, paragraphs, share
+from transforms.kernels import cores, diversity, paragraphs, share
 from transforms.kernels.columns import first_half, halves
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -55,6 +55,7 @@ class Tally:
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
       repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
         tokens in those that were removed].
+      patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/cores.py.
       quarantined: records by (source, reason, whether it is a file as a whole).
     """
 
@@ -73,6 +74,7 @@ class Tally:
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
 
@@ -102,6 +104,9 @@ def merge(tallies: list[Tally]) -> Tally:
             total.paragraph_counts.setdefault(stage, []).extend(repeated)
         for group, sums in tally.repeats.items():
             total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
+        for population, counts in tally.patterns.items():
+            known = total.patterns.get(population)
+            total.patterns[population] = counts if known is None else cores.merge([known, counts])
         total.lengths.extend(tally.lengths)
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed

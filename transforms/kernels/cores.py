@@ -28,6 +28,9 @@ IN_SLICE = np.uint16(1 << 15)  # set where the input's own columns put a documen
 Floats = npt.NDArray[np.float64]
 
 
+Population = tuple[int, int, int]
+
+
 class Counts(NamedTuple):
     """Documents by block and pattern."""
 
@@ -59,9 +62,7 @@ class Cores(NamedTuple):
     effective_number_2: float
 
 
-def count(
-    patterns: npt.NDArray[np.uint16], content: npt.NDArray[np.uint64], tokens: npt.NDArray[np.integer]
-) -> Counts:
+def count(patterns: npt.NDArray[np.uint16], content: npt.NDArray[np.uint64], tokens: npt.NDArray[np.integer]) -> Counts:
     """Count documents. `content` names what a document says (its hash), and so its block."""
     keys = (content >> np.uint64(58)).astype(np.uint32) << np.uint32(16) | patterns.astype(np.uint32)
     weight = tokens.astype(np.int64)
@@ -177,7 +178,7 @@ def wilson(share: float, n: float) -> Interval:
 
 
 def ratio(one: Interval, other: Interval) -> Interval:
-    """one / other, with limits from the limits of both (MOVER, Donner and Zou 2012, equations 9 and 10).
+    """One / other, with limits from the limits of both (MOVER, Donner and Zou 2012, equations 9 and 10).
 
     They are exact enough for independent samples, and too wide where the two share documents. A side without limits is
     taken as known.

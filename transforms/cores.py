@@ -1,0 +1,289 @@
+"""Patterns of structures -> METRICS: what a system says of what was read, of what dedup kept, and of the release.
+
+Which documents a system speaks of is decided here, and not in the survey, so another slice reads no text.
+"""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from expectations.structures import (
+    Association,
+    Slice,
+    StructuresError,
+    System,
+    TargetDistribution,
+    association_slice,
+    documents_needed,
+    group_slice,
+)
+from transforms.comply import Systems, unpack
+from transforms.kernels import cores
+from transforms.kernels.columns import first_half
+from transforms.kernels.cores import Cores, Counts, Interval, Population
+
+Row = dict[str, Any]
+
+NEEDED = ["content_hash", "language", "created", "compliance"]
+# How far a document came: one that is at a number is also at those below it.
+STAGES = ("before", "deduplicated", "after")
+# Whose it is. A human by the detector's word is no reference: the detector's blind spots would become the norm.
+UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR = range(4)
+OF_ORIGIN = {"human": (HUMAN, HUMAN_BY_DETECTOR), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
+EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR)
+
+LIMITS = "Wilson's limits; as if documents were drawn one by one"
+AGAINST = {
+    "human_subset": "against the human documents that dedup kept; human by declaration or evidence, not by the detector alone",
+    "release": "against the release {release}",
+    "uniform": "against the same sum spread evenly",
+    "target": "against the shares that the system names",
+}
+
+
+def count_split(
+    decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...], source: str
+) -> dict[Population, Counts]:
+    """Count the patterns of one split's documents, by (system, stage, whose). Empty documents count for nothing.
+
+    Args:
+      decisions: DECISION for every document of the split, by ordinal.
+      signals: the columns `NEEDED` of the split's signals, in the same order.
+      systems: those that the signals were made with.
+      source: the name of the split's source.
+    """
+    columns = {name: signals[name].combine_chunks() for name in NEEDED}
+    patterns = unpack(columns["compliance"], len(systems))
+    content, tokens = first_half(columns["content_hash"]), decisions["n_tokens"].to_numpy()
+    dropped_by = decisions["stage"].to_numpy()
+    stage = np.where(dropped_by > contracts.STAGES.index("dedup"), 1, 0)
+    stage[decisions["kept"].to_numpy(zero_copy_only=False)] = 2
+    whose = decisions["origin"].to_numpy().copy()
+    judged = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
+    whose[judged & (whose == contracts.HUMAN)] = HUMAN_BY_DETECTOR
+    found = {}
+    for number, system in enumerate(systems):
+        inside = _in_slice(system.slice, decisions, columns, source) & (patterns[:, number] >= cores.IN_SLICE)
+        inside &= dropped_by != contracts.STAGES.index("ingest")
+        for at in range(len(STAGES)):
+            for who in EVERYONE:
+                rows = inside & (stage == at) & (whose == who)
+                if rows.any():
+                    bits = patterns[rows, number] & ~cores.IN_SLICE
+                    found[number, at, who] = cores.count(bits, content[rows], tokens[rows])
+    return found
+
+
+def _in_slice(
+    asked: Slice, decisions: pa.RecordBatch, columns: dict[str, pa.Array], source: str
+) -> npt.NDArray[np.bool_]:
+    """Which documents meet the conditions that need no text and no column of the input's own."""
+    inside = decisions["n_tokens"].to_numpy() >= asked.min_tokens
+    if asked.source is not None and source not in asked.source:
+        inside[:] = False
+    if asked.language is not None:
+        inside &= pc.is_in(columns["language"], value_set=pa.array(asked.language)).to_numpy(zero_copy_only=False)
+    if asked.origin is not None:
+        inside &= np.isin(decisions["origin"].to_numpy(), [contracts.ORIGINS.index(origin) for origin in asked.origin])
+    for day, compare in ((asked.created_from, pc.greater_equal), (asked.created_before, pc.less)):
+        if day is not None:
+            moment = pa.scalar(day, pa.date32()).cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.int64())
+            since = compare(columns["created"].cast(pa.int64()), moment)
+            inside &= pc.fill_null(since, False).to_numpy(zero_copy_only=False)
+    return inside
+
+
+def structure_rows(patterns: dict[Population, Counts], systems: Systems) -> Iterator[Row]:
+    """All measures of all systems, as rows of METRICS."""
+    earlier = systems.references or (None,) * len(systems.systems)
+    for number, (system, reference) in enumerate(zip(systems.systems, earlier, strict=True)):
+        yield from _System(system, number, patterns, reference).rows()
+
+
+class _System:
+    """One system, and the documents that it speaks of."""
+
+    def __init__(self, system: System, number: int, patterns: dict[Population, Counts], earlier: Cores | None) -> None:
+        self.system, self.n = system, len(system.structures)
+        self.counts = {population[1:]: counts for population, counts in patterns.items() if population[0] == number}
+        self.at = {stage: self.cores(self.population(stage)) for stage in STAGES}
+        self.reference = earlier or self._reference()
+
+    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE) -> Counts:
+        """The documents that came at least so far."""
+        least = STAGES.index(stage)
+        return cores.merge([c for (at, who), c in self.counts.items() if at >= least and who in whose])
+
+    def cores(self, counts: Counts) -> Cores:
+        return cores.summarise(counts, self.n, self.system.weight)
+
+    def _reference(self) -> Cores:
+        asked = self.system.reference
+        if asked.kind == "human_subset":
+            return self.cores(self.population("deduplicated", (HUMAN,)))
+        if asked.kind == "target":
+            shares = np.array([dict(asked.target)[name] for name in self.system.names])
+        else:
+            assert asked.kind == "uniform", asked
+            shares = np.full(self.n, np.mean([one.value for one in self.at["after"].core]))
+        entropy, first, second = cores.effective_numbers(shares)
+        known = [Interval(share, share, share) for share in shares.tolist()]
+        # As sure as any number of documents could make it.
+        return Cores(
+            2**62, tuple(known), cores.UNKNOWN, np.nan, np.nan, entropy, Interval(first, first, first), second
+        )  # fmt: skip
+
+    def rows(self) -> Iterator[Row]:
+        """All its rows, each without what the table's template says."""
+        for stage in STAGES:
+            yield from self._stage(stage)
+        for stage in ("before", "after"):
+            for origin, whose in OF_ORIGIN.items():
+                found = self.cores(self.population(stage, whose))
+                for name, core in zip(self.system.names, found.core, strict=True):
+                    yield self._row(
+                        "core", "structure_origin", core, found.n, f"/{name}/{origin}", stage=stage, note=LIMITS
+                    )
+        yield from self._retained()
+        yield from self._asked()
+        yield from self._patterns()
+
+    def _row(
+        self,
+        metric: str,
+        kind: str,
+        number: Interval | float,
+        n: int,
+        slice_: str = "",
+        unit: str = "fraction",
+        **more: Any,
+    ) -> Row:
+        value, lower, upper = number if isinstance(number, Interval) else (number, None, None)
+        return {"metric": f"structure.{metric}", "slice_kind": kind, "slice": self.system.id + slice_, "value": value,
+                "lower": lower, "upper": upper, "unit": unit, "n": min(n, 2**62), **more}  # fmt: skip
+
+    def _stage(self, stage: str) -> Iterator[Row]:
+        found = self.at[stage]
+        definition = f"definition {self.system.definition()}"
+        yield self._row("documents", "system", float(found.n), found.n, unit="documents", stage=stage, note=definition)
+        for name, core in zip(self.system.names, found.core, strict=True):
+            yield self._row("core", "structure", core, found.n, f"/{name}", stage=stage, note=LIMITS)
+        jackknife = f"limits by leaving out each of {cores.BLOCKS} parts of the documents"
+        values: list[tuple[str, Interval | float, str, str | None]] = [
+            ("expected_deviance", found.expected_deviance, "distance", jackknife),
+            (
+                "deviance_variance",
+                found.deviance_variance,
+                "distance",
+                "rises while one norm takes over: never read it alone",
+            ),
+            ("mean_square_deviance", found.mean_square_deviance, "distance", None),
+            ("core_entropy", found.entropy, "nats", None),
+            ("effective_number", found.effective_number, "structures", jackknife),
+            ("effective_number_2", found.effective_number_2, "structures", None),
+        ]
+        for metric, number, unit, note in values:
+            yield self._row(metric, "system", number, found.n, unit=unit, stage=stage, note=note)
+
+    def _retained(self) -> Iterator[Row]:
+        after, reference = self.at["after"], self.reference
+        n = min(after.n, reference.n)
+        against = AGAINST[self.system.reference.kind].format(release=self.system.reference.release)
+        wide = f"{against}; limits as if the two shared no document, so rather too wide"
+        for name, one, other in zip(self.system.names, after.core, reference.core, strict=True):
+            yield self._row("reference", "structure", other, reference.n, f"/{name}", note=against)
+            needed = _needed(other, n)
+            yield self._row("retention", "structure", cores.ratio(one, other), n, f"/{name}", note=wide, needed=needed)
+        for metric in ("expected_deviance", "effective_number"):
+            quotient = cores.ratio(getattr(after, metric), getattr(reference, metric))
+            yield self._row(f"{metric}_ratio", "system", quotient, n, note=wide, needed=self.system.min_documents)
+        for before, stage in itertools.pairwise(STAGES):
+            given, left = self.at[before], self.at[stage]
+            for name, one, other in zip(self.system.names, left.core, given.core, strict=True):
+                value = cores.ratio(one, other).value  # of these very documents: counted, so without limits
+                yield self._row("stage_retention", "structure", value, given.n, f"/{name}", stage=stage,
+                                note=f"against {before}; counted, not estimated", needed=_needed(other, given.n))  # fmt: skip
+
+    def _asked(self) -> Iterator[Row]:
+        """Rows that only an expectation asks for."""
+        counts, column = self.population("after"), 0 if self.system.weight == "docs" else 1
+        place = self.system.names.index
+        for rule in self.system.expectations:
+            if isinstance(rule, TargetDistribution):
+                group = [place(name) for name in rule.group]
+                target = np.array(
+                    [self.reference.core[i].value for i in group]
+                    if rule.target == "reference"
+                    else [rule.target[name] for name in rule.group]
+                )
+                number = cores.divergence_from(counts, self.n, column, group, target)
+                n = min(self.at["after"].n, self.reference.n) if rule.target == "reference" else self.at["after"].n
+                slice_ = group_slice(self.system, rule).removeprefix(self.system.id)
+                yield self._row("divergence", "group", number, n, slice_, "bits", needed=self.system.min_documents)
+            elif isinstance(rule, Association):
+                n, one = cores.given(counts, place(rule.given), place(rule.then), column)
+                n_other, other = cores.given(counts, place(rule.vs_given), place(rule.then), column)
+                n = min(n, n_other)
+                slice_ = association_slice(self.system, rule).removeprefix(self.system.id)
+                needed = _needed(other, n)
+                yield self._row(
+                    "association", "association", cores.ratio(one, other), n, slice_, "ratio", needed=needed
+                )
+
+    def _patterns(self) -> Iterator[Row]:
+        """How often each combination occurs in the release: what two structures are together, cores do not say."""
+        patterns, sums = cores.by_pattern(self.population("after"))
+        weights = sums[:, 0 if self.system.weight == "docs" else 1]
+        for pattern, weight, n in zip(patterns.tolist(), weights.tolist(), sums[:, 0].tolist(), strict=True):
+            names = [name for bit, name in enumerate(self.system.names) if pattern >> bit & 1]
+            yield self._row("pattern", "pattern", weight / max(1, weights.sum()), n, f"/{'+'.join(names) or '(none)'}")
+
+
+def _needed(reference: Interval, n: int) -> int:
+    """Documents that it takes to see the loss of a structure; where the reference has none of it, more than there are."""
+    share = reference.value
+    return documents_needed(share if share > 0 else 1 / max(2, n)) if not np.isnan(share) else documents_needed(0.5)
+
+
+def from_metrics(metrics: pa.RecordBatch, system: System, release: str) -> Cores:
+    """What a release says of a system, from its metrics.
+
+    Raises:
+      StructuresError: it was not measured there, or with another definition.
+    """
+    rows = {
+        (row["metric"].removeprefix("structure."), row["slice"]): row
+        for row in metrics.to_pylist()
+        if row["metric"].startswith("structure.") and row["stage"] == "after"
+    }
+    documents = rows.get(("documents", system.id))
+    if documents is None:
+        raise StructuresError(
+            f"structures: {release} says nothing of system {system.id!r}; make that release again with this system in its recipe"
+        )
+    if documents["note"] != f"definition {system.definition()}":
+        raise StructuresError(
+            f"structures: {release} measured system {system.id!r} by other structures, slice or weight, so the two cannot be "
+            "compared; make it again with these"
+        )
+
+    def interval(metric: str, slice_: str) -> Interval:
+        row = rows[metric, slice_]
+        return Interval(*(np.nan if row[name] is None else row[name] for name in ("value", "lower", "upper")))
+
+    return Cores(
+        documents["n"],
+        tuple(interval("core", f"{system.id}/{name}") for name in system.names),
+        interval("expected_deviance", system.id),
+        interval("deviance_variance", system.id).value,
+        interval("mean_square_deviance", system.id).value,
+        interval("core_entropy", system.id).value,
+        interval("effective_number", system.id),
+        interval("effective_number_2", system.id).value,
+    )
