@@ -17,13 +17,14 @@ import jinja2
 import markupsafe
 
 from expectations import figures, wording
+from expectations.structures_report import systems_shown
 
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
 PARAGRAPHS = tuple(
     f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")
 )
 _RANK = {"critical": 0, "warning": 1, "info": 2}
-_STATUS = {"pass": "holds", "fail": "does not hold", "error": "not measured"}
+_STATUS = {"pass": "holds", "fail": "does not hold", "inconclusive": "not enough data", "error": "not measured"}
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
@@ -37,7 +38,8 @@ def render(report: dict[str, Any]) -> str:
       report: `release` (name), `verdict` (verdict.json as a dict), `metrics` (rows of `contracts.METRICS` as dicts),
         `quarantine` (examples: path, row, reason, detail), `recipe` (YAML), `versions` (name to version), `inputs`
         (source, files, bytes, and optionally fingerprint), `files` (path, what), `assumptions` (sentences), `limit` (a
-        fraction or None), `clusters` (`size_counts`: cluster size to count). Every key may be missing or empty.
+        fraction or None), `clusters` (`size_counts`: cluster size to count), `systems` (of
+        structures). Every key may be missing or empty.
 
     Returns:
       A whole HTML document, the same for the same input.
@@ -64,6 +66,7 @@ def render(report: dict[str, Any]) -> str:
         lengths=_lengths(table),
         duplicates=_duplicates(table, (report.get("clusters") or {}).get("size_counts") or {}),
         origins=_origins(table),
+        systems=systems_shown(report.get("systems") or [], table.row, table.rows, verdict),
         quarantine={
             "reasons": table.slices("documents.quarantined", None, "reason"),
             "examples": (report.get("quarantine") or [])[:SHOWN_QUARANTINED],
