@@ -225,7 +225,7 @@ class TargetDistribution(_Rule):
     group: Words
     target: Literal["reference"] | dict[str, Share] = "reference"
     measure: Literal["jsd"] = "jsd"
-    max: Share
+    max: Annotated[float, pydantic.Field(gt=0, le=1, strict=True, allow_inf_nan=False)]
 
 
 class Avoid(_Rule):

@@ -199,13 +199,13 @@ def _message(item: Expectation, status: str, error: str | None, slices: list[Sli
         reason = slices[0].note if len(slices) == 1 and slices[0].note else error
         return wording.unmeasured(about, reason)
     worst = slices[0]
-    if status == "inconclusive":
-        about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
-        return wording.too_few(about, worst.value, worst.n, worst.needed, form)
-    assert worst.observed is not None, item
     about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
-    verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"
-    sentence = f"{about} {verb} {wording.comparison(worst.observed, low, high, form)}"
+    if status == "inconclusive":
+        sentence = wording.too_few(about, worst.value, worst.n, worst.needed, form)
+    else:
+        assert worst.observed is not None, item
+        verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"
+        sentence = f"{about} {verb} {wording.comparison(worst.observed, low, high, form)}"
     many = sum(one.status != "pass" for one in slices)
     if len(slices) > 1:
         sentence += f"; {len(slices) - many} of {len(slices)} hold"

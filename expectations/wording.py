@@ -77,15 +77,17 @@ MEASURES = {
     "structure.core": Measure("Core", "share"),
     "structure.reference": Measure("Core of the reference", "share"),
     "structure.retention": Measure("Retention of the core", "share"),
-    "structure.stage_retention": Measure("Retention of the core by this stage", "share"),
+    "structure.stage_retention": Measure("Retention of the core by the stage", "share"),
     "structure.expected_deviance": Measure("Expected deviance", "number"),
     "structure.deviance_variance": Measure("Variance of the deviance", "number"),
     "structure.mean_square_deviance": Measure("Mean square of the deviance", "number"),
     "structure.core_entropy": Measure("Entropy of the core, in nats", "number"),
     "structure.effective_number": Measure("Effective number of structures", "number"),
     "structure.effective_number_2": Measure("Effective number of structures, order 2", "number"),
-    "structure.expected_deviance_ratio": Measure("Expected deviance against the reference's", "share"),
-    "structure.effective_number_ratio": Measure("Effective number of structures against the reference's", "share"),
+    "structure.expected_deviance_ratio": Measure("Expected deviance as a fraction of the reference's", "share"),
+    "structure.effective_number_ratio": Measure(
+        "Effective number of structures as a fraction of the reference's", "share"
+    ),
     "structure.divergence": Measure("Distance from the target distribution, in bits", "number"),
     "structure.association": Measure("Risk ratio of the association", "number"),
     "structure.documents": Measure("Number of documents that a system speaks of", "count"),
@@ -185,7 +187,7 @@ def unmeasured(about: str, reason: str | None) -> str:
 def too_few(about: str, value: float | None, n: int, needed: int, form: str) -> str:
     """The sentence for a number that too few documents stand behind."""
     seen = "" if value is None else f" (seen: {number(value, form)})"
-    return f"{about} is inconclusive: it rests on {n:,} documents, and it takes {needed:,} to judge it{seen}."
+    return f"{about} is inconclusive: it rests on {n:,} documents, and it takes {needed:,} to judge it{seen}"
 
 
 def limits(low: float | None, high: float | None, form: str) -> str:

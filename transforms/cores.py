@@ -38,6 +38,7 @@ UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR = range(4)
 OF_ORIGIN = {"human": (HUMAN, HUMAN_BY_DETECTOR), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
 EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR)
 
+CHANGE = 0.2  # of a ratio: what there must be enough documents to see, as for a single structure
 LIMITS = "Wilson's limits; as if documents were drawn one by one"
 AGAINST = {
     "human_subset": "against the human documents that dedup kept; human by declaration or evidence, not by the detector alone",
@@ -202,7 +203,8 @@ class _System:
             yield self._row("retention", "structure", cores.ratio(one, other), n, f"/{name}", note=wide, needed=needed)
         for metric in ("expected_deviance", "effective_number"):
             quotient = cores.ratio(getattr(after, metric), getattr(reference, metric))
-            yield self._row(f"{metric}_ratio", "system", quotient, n, note=wide, needed=self.system.min_documents)
+            needed = self._needed_of(quotient, n, CHANGE)
+            yield self._row(f"{metric}_ratio", "system", quotient, n, note=wide, needed=needed)
         for before, stage in itertools.pairwise(STAGES):
             given, left = self.at[before], self.at[stage]
             for name, one, other in zip(self.system.names, left.core, given.core, strict=True):
@@ -225,7 +227,8 @@ class _System:
                 number = cores.divergence_from(counts, self.n, column, group, target)
                 n = min(self.at["after"].n, self.reference.n) if rule.target == "reference" else self.at["after"].n
                 slice_ = group_slice(self.system, rule).removeprefix(self.system.id)
-                yield self._row("divergence", "group", number, n, slice_, "bits", needed=self.system.min_documents)
+                needed = self._needed_of(number, n, rule.max)
+                yield self._row("divergence", "group", number, n, slice_, "bits", needed=needed)
             elif isinstance(rule, Association):
                 n, one = cores.given(counts, place(rule.given), place(rule.then), column)
                 n_other, other = cores.given(counts, place(rule.vs_given), place(rule.then), column)
@@ -235,6 +238,10 @@ class _System:
                 yield self._row(
                     "association", "association", cores.ratio(one, other), n, slice_, "ratio", needed=needed
                 )
+
+    def _needed_of(self, number: Interval, n: int, change: float) -> int:
+        """Documents that it takes to see a number of the whole system change by so much."""
+        return max(self.system.min_documents, cores.documents_to_tell(number, n, change))
 
     def _patterns(self) -> Iterator[Row]:
         """How often each combination occurs in the release: what two structures are together, cores do not say."""

@@ -52,6 +52,11 @@ def metrics_table(
         *_text(tally),
         *structure_rows(tally.patterns, systems),
     ]
+    return in_table(rows)
+
+
+def in_table(rows: list[Row]) -> pa.RecordBatch:
+    """Rows as METRICS, sorted; what a row does not say is overall, of the release, and without bounds."""
     template: Row = {"stage": "after", "slice_kind": "overall", "slice": "", "lower": None, "upper": None, "note": None}
     template |= {"needed": None}
     rows = [template | row for row in rows]

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 BLOCKS = 64
 Z = 1.6448536269514722  # one-sided 95 %
+POWER = 0.8416212335729143  # 80 %
 IN_SLICE = np.uint16(1 << 15)  # set where the input's own columns put a document into the system's slice
 
 Floats = npt.NDArray[np.float64]
@@ -135,10 +136,13 @@ def deviance(weights: Floats, has: Floats) -> tuple[float, float]:
 
 
 def effective_numbers(core: Floats) -> tuple[float, float, float]:
-    """Entropy in nats, and the effective numbers of order 1 and 2, of a core of any sum; NaN if that is 0."""
+    """Entropy in nats, and the effective numbers of order 1 and 2, of a core of any sum.
+
+    Where nothing complies with anything, no structure is effectively there (0), and there is no entropy (NaN).
+    """
     total = core.sum()
     if not total > 0:
-        return np.nan, np.nan, np.nan
+        return np.nan, 0.0, 0.0
     p = core[core > 0] / total
     entropy = float(-(p * np.log(p)).sum())
     return entropy, float(np.exp(entropy)), float(1 / (p * p).sum())
@@ -162,6 +166,14 @@ def _jackknife(value: float, leave_out: Floats) -> Interval:
         return Interval(value, np.nan, np.nan)
     margin = Z * float(np.sqrt((b - 1) / b * ((leave_out - leave_out.mean()) ** 2).sum()))
     return Interval(value, max(0.0, value - margin), value + margin)
+
+
+def documents_to_tell(number: Interval, n: int, change: float) -> int:
+    """About how many documents it takes to see a number change by so much (power 80 %), from how sure `n` make it."""
+    margins = [abs(limit - number.value) for limit in number[1:] if np.isfinite(limit)]
+    if not margins or np.isnan(number.value):
+        return n + 1
+    return int(min(2**62, np.ceil(n * ((Z + POWER) / Z * max(margins) / change) ** 2)))
 
 
 def wilson(share: float, n: float) -> Interval:
