@@ -180,5 +180,7 @@ def test_what_occurs_together() -> None:
 
 def test_how_many_documents_it_takes_shrinks_with_the_square_of_the_change() -> None:
     sure = Interval(1.0, 0.9, 1.1)
-    assert cores.documents_to_tell(sure, 1000, 0.1) == pytest.approx(4 * cores.documents_to_tell(sure, 1000, 0.2), rel=0.01)
+    assert cores.documents_to_tell(sure, 1000, 0.1) == pytest.approx(
+        4 * cores.documents_to_tell(sure, 1000, 0.2), rel=0.01
+    )
     assert cores.documents_to_tell(cores.UNKNOWN, 7, 0.2) == 8
