@@ -230,3 +230,39 @@ def test_a_level_that_the_user_set_is_kept():
         assert logger.level == logging.DEBUG
     finally:
         logger.setLevel(before)
+
+
+@pytest.mark.parametrize(
+    ("row_changes", "asked", "status"),
+    [
+        ({"n": 10, "needed": 11}, {"min": 5}, "inconclusive"),  # never a pass
+        ({"n": 11, "needed": 11}, {"min": 5}, "pass"),
+        ({"n": 10, "needed": 11}, {"min": 15}, "inconclusive"),  # without bounds no failure is clear
+        ({"n": 10, "needed": 11, "lower": 8.0, "upper": 12.0}, {"min": 11, "bound": "lower"}, "inconclusive"),
+        ({"n": 10, "needed": 11, "lower": 8.0, "upper": 12.0}, {"min": 13, "bound": "lower"}, "fail"),  # at its best
+        ({"n": 10, "needed": 11, "lower": 8.0, "upper": 12.0}, {"max": 9, "bound": "upper"}, "inconclusive"),
+        ({"n": 10, "needed": 11, "lower": 8.0, "upper": 12.0}, {"max": 7, "bound": "upper"}, "fail"),
+        ({"n": 10, "needed": 11, "value": None}, {"min": 5}, "inconclusive"),
+        ({"n": 10, "needed": None, "value": None}, {"min": 5}, "error"),
+        ({"n": 10}, {"min": 5, "min_documents": 11}, "inconclusive"),
+        ({"n": 10}, {"min": 5, "min_documents": 10}, "pass"),
+    ],
+)
+def test_too_few_documents_make_it_inconclusive_unless_it_fails_at_its_better_bound(row_changes, asked, status):
+    rows = [row(**row_changes)]
+    metrics = pd.DataFrame(rows, columns=[*COLUMNS, "needed"])
+    metrics = metrics.astype({"value": float, "lower": float, "upper": float, "needed": float})
+    result = gx.validate(metrics, suite(asked))[0]
+    assert result["status"] == status
+
+
+def test_the_worst_of_several_slices_decides_and_a_star_chooses_those_under_a_name():
+    few = {"slice_kind": "structure", "n": 1}
+    rows = [
+        row(slice_="one/a", slice_kind="structure"),
+        row(slice_="one/b", **few),
+        row(slice_="oneness/c", value=0.0, slice_kind="structure"),
+    ]
+    asked = {"slice_kind": "structure", "min": 5, "min_documents": 5}
+    found = statuses(frame(*rows), asked | {"slice": "one/*"}, asked, asked | {"slice": "two/*"})
+    assert found == ["inconclusive", "fail", "error"]

@@ -187,3 +187,17 @@ def test_two_numbers_that_differ_never_read_the_same(value, limit, form):
 )
 def test_numbers_are_written_as_a_person_writes_them(value, form, words):
     assert wording.number(value, form) == words
+
+
+@pytest.mark.parametrize(
+    ("severity", "warnings"),
+    [("critical", 1), ("warning", 1), ("info", 0)],
+)
+def test_what_is_inconclusive_warns_and_never_rejects(severity, warnings):
+    found = judge(SHARE, asked(severity=severity, min_documents=100))
+    assert (found.status, found.expectations[0].status, len(found.warnings)) == ("passed", "inconclusive", warnings)
+    assert found.expectations[0].message == (
+        "The synthetic share of tokens in the release is inconclusive: it rests on 7 documents, and it takes 100 to judge it "
+        "(seen: 20%)."
+    )
+    assert Verdict.from_json(found.to_json()) == found

@@ -1,0 +1,195 @@
+"""Structures through the whole flow: a group that a flood of synthetic text drowns is missed, and the gate says so."""
+
+import json
+import pathlib
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from rich.console import Console
+
+from expectations.structures import StructuresError
+from pipeline import runner
+from pipeline.recipe import RecipeError, load_recipe
+from pipeline.regate import judge_again
+
+QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
+HOSTILE = "<script>alert(1)</script> \u202e"
+
+
+def corpus(human: int, synthetic: int, lost: bool) -> list[dict]:
+    """Documents of words that no other has. A third of the human ones speak of a river; synthetic ones do if not `lost`."""
+    records = []
+    for number in range(human + synthetic):
+        origin = "human" if number < human else "synthetic"
+        speaks = number % 3 == 0 and (origin == "human" or not lost)
+        words = [f"{number}w{i}" for i in range(20)] + (["the", "River,"] if speaks else ["a", "road"])
+        kind = "novel" if number % 5 else "essay"
+        records.append({"id": str(number), "text": " ".join(words), "origin": origin, "kind": kind, "language": "en"})
+    return records
+
+
+RIVER = {
+    "id": "places",
+    "owner": {"team": HOSTILE, "contact": "us@example.org"},
+    "rationale": f"Rivers must not dry up. {HOSTILE}",
+    "slice": {"language": "en", "min_tokens": 20},
+    "structures": [
+        {"id": "river", "kind": "lexicon", "terms_file": "river.txt", "note": HOSTILE},
+        {"id": "road", "kind": "regex", "pattern": r"\bROAD\b"},
+        {"id": "essay", "kind": "column", "column": "kind", "values": "essay"},
+    ],
+    "expectations": [
+        {"kind": "retention", "structures": ["river"], "min": 0.8, "notes": HOSTILE},
+        {"kind": "max_core", "max": 0.99, "severity": "warning"},
+        {"kind": "stage_delta", "stage": "balance", "max_retention_loss": 0.1, "severity": "warning"},
+    ],
+}
+
+
+def run(folder: pathlib.Path, records: list[dict] | None, system: dict | None, **changes: object) -> runner.Result:
+    if records is not None:
+        (folder / "corpus").mkdir()
+        lines = "\n".join(map(json.dumps, records))
+        (folder / "corpus" / "all.jsonl").write_text(lines)
+    (folder / "river.txt").write_text("river\nrivers\n")
+    (folder / "systems.yaml").write_text(yaml.safe_dump({"systems": [system]}))
+    asked = [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]
+    data = {
+        "release": "test",
+        "sources": [{"name": "web", "path": "corpus/*"}],
+        "ratio": {"max_synthetic_share": 0.9},
+        "expectations": {"expectations": asked},
+        "output": {"path": "out"},
+        **({"structures": "systems.yaml"} if system else {}),
+        **changes,
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(data))
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    return runner.run(recipe, runner.prepare(recipe, str(folder)), QUIET, replace=True)
+
+
+def outcomes(result: runner.Result) -> dict:
+    return {(o.metric.removeprefix("structure."), o.slice): o for o in result.verdict.expectations}
+
+
+@pytest.fixture(scope="module")
+def drowned(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, runner.Result]:
+    """800 human documents, and 1500 synthetic ones in which there is no river."""
+    folder = tmp_path_factory.mktemp("drowned")
+    return folder, run(folder, corpus(800, 1500, lost=True), RIVER)
+
+
+def test_a_planted_loss_is_caught_and_nothing_is_released(drowned: tuple[pathlib.Path, runner.Result]) -> None:
+    _, result = drowned
+    assert result.exit_code == runner.FAILED
+    assert not pathlib.Path(result.folder, "data").exists()
+    lost = outcomes(result)["retention", "places/river"]
+    assert lost.status == "fail"
+    assert lost.worst.value == pytest.approx(800 / 2300)  # as many of the documents are human
+    assert lost.worst.n == 800
+    assert list(result.verdict.reasons) == [lost.message]
+    assert outcomes(result)["core", "places/*"].status == "pass"
+    assert outcomes(result)["stage_retention", "places/*"].status == "pass"  # the ratio stage dropped nothing
+
+
+def test_the_metrics_have_every_structure_by_stage_and_origin(drowned: tuple[pathlib.Path, runner.Result]) -> None:
+    rows = pq.read_table(pathlib.Path(drowned[1].folder, "metrics.parquet")).to_pylist()
+    core = {(r["slice"], r["stage"]): r for r in rows if r["metric"] == "structure.core"}
+    assert core["places/river", "after"]["value"] == pytest.approx(267 / 2300)
+    assert core["places/river/human", "after"]["value"] == pytest.approx(267 / 800)
+    assert core["places/river/synthetic", "after"]["value"] == 0
+    assert core["places/road", "before"]["value"] == pytest.approx(1 - 267 / 2300)
+    assert core["places/essay", "deduplicated"]["value"] == pytest.approx(1 / 5)
+    together = {r["slice"]: r["n"] for r in rows if r["metric"] == "structure.pattern"}
+    assert set(together) == {"places/river", "places/road", "places/river+essay", "places/road+essay"}
+    assert sum(together.values()) == 2300
+
+
+def test_the_report_says_who_and_why_and_shows_hostile_words_as_text(drowned: tuple[pathlib.Path, runner.Result]) -> None:
+    page = pathlib.Path(drowned[1].folder, "report", "index.html").read_text()
+    assert "What diversity means, and to whom" in page
+    assert "Rivers must not dry up. &lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "us@example.org" in page
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "the human documents that dedup kept" in page
+
+
+def test_the_release_says_what_was_looked_for(drowned: tuple[pathlib.Path, runner.Result]) -> None:
+    stored = yaml.safe_load(pathlib.Path(drowned[1].folder, "structures.yaml").read_text())["systems"][0]
+    assert stored["structures"][0]["terms"] == ["river", "rivers"]
+    assert stored["owner"]["team"] == HOSTILE
+
+
+def test_gate_judges_again_by_the_systems_of_the_release(
+    drowned: tuple[pathlib.Path, runner.Result],
+) -> None:
+    folder, result = drowned
+    (folder / "systems.yaml").unlink()  # whatever became of the file
+    verdict, code = judge_again(result.folder, None, ())
+    assert (code, verdict.reasons) == (runner.FAILED, result.verdict.reasons)
+
+
+def test_another_expectation_reads_no_text_and_another_word_does(
+    drowned: tuple[pathlib.Path, runner.Result],
+) -> None:
+    folder, _ = drowned
+    signals = set((folder / "out" / ".signals").glob("*.parquet"))
+    relaxed = RIVER | {"expectations": [{"kind": "retention", "structures": ["river"], "min": 0.2}], "rationale": "else"}
+    passed = run(folder, None, relaxed)
+    assert passed.exit_code == runner.PASSED
+    assert set((folder / "out" / ".signals").glob("*.parquet")) == signals
+    manifest = json.loads(pathlib.Path(passed.folder, "MANIFEST.json").read_text())
+    about = manifest["structures"][0]
+    assert (about["id"], about["rationale"], len(about["definition_sha256"])) == ("places", "else", 64)
+    assert "structures.yaml" in {entry["path"] for entry in manifest["files"]}
+    # The release that just passed can be the next one's reference.
+    next_one = relaxed | {"reference": {"release": "out/test"}}
+    again = run(folder, None, next_one, release="next")
+    assert outcomes(again)["retention", "places/river"].worst.value == 1
+    other_words = relaxed | {"structures": [{"id": "river", "kind": "lexicon", "terms": ["brook"]}]}
+    run(folder, None, other_words, release="words")
+    assert len(set((folder / "out" / ".signals").glob("*.parquet"))) == 2 * len(signals)
+    with pytest.raises(StructuresError, match="by other structures, slice or weight"):
+        run(folder, None, other_words | {"reference": {"release": "out/test"}}, release="other")
+    with pytest.raises(StructuresError, match="is not a release"):
+        run(folder, None, relaxed | {"reference": {"release": "out/none"}}, release="other")
+
+
+def test_what_is_not_lost_passes(tmp_path: pathlib.Path) -> None:
+    result = run(tmp_path, corpus(1500, 1500, lost=False), RIVER)
+    assert result.exit_code == runner.PASSED
+    assert outcomes(result)["retention", "places/river"].status == "pass"
+    assert not result.verdict.warnings
+
+
+def test_too_little_data_is_inconclusive_and_warns(tmp_path: pathlib.Path) -> None:
+    result = run(tmp_path, corpus(60, 60, lost=False), RIVER)
+    assert result.exit_code == runner.PASSED
+    judged = outcomes(result)["retention", "places/river"]
+    assert (judged.status, judged.severity) == ("inconclusive", "critical")
+    assert "it rests on 60 documents, and it takes 560 to judge it" in judged.message
+    assert judged.message in result.verdict.warnings
+    assert "not enough data" in pathlib.Path(result.folder, "report", "index.html").read_text()
+
+
+def test_without_structures_nothing_is_looked_for(tmp_path: pathlib.Path) -> None:
+    result = run(tmp_path, corpus(30, 0, lost=False), None)
+    signals = pq.read_table(next((tmp_path / "out" / ".signals").glob("[!.]*[!e].parquet")))
+    if "compliance" in signals.column_names:
+        assert signals["compliance"].null_count == signals.num_rows
+    rows = pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist()
+    assert not [r for r in rows if r["metric"].startswith("structure.")]
+    assert not pathlib.Path(result.folder, "structures.yaml").exists()
+    assert "What diversity means" not in pathlib.Path(result.folder, "report", "index.html").read_text()
+
+
+def test_a_wrong_key_or_file_is_said_before_any_work(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(StructuresError, match=r"systems\[0\].colour: unknown key"):
+        run(tmp_path, corpus(3, 0, lost=False), RIVER | {"colour": "blue"})
+    with pytest.raises(RecipeError, match="structures"):
+        run(tmp_path, None, RIVER, structures={"a": 1})
+    with pytest.raises(StructuresError, match="cannot read"):
+        run(tmp_path, None, RIVER, structures=["none.yaml"])
+    assert not (tmp_path / "out").exists()
