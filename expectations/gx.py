@@ -61,6 +61,7 @@ def _domain_object(gx: types.SimpleNamespace, item: Expectation, key: str) -> An
             "min_value": item.min,
             "max_value": item.max,
             "min_documents": item.min_documents,
+            "unsure": item.unsure,
         },
         severity=item.severity,
         meta={"key": key},
@@ -83,11 +84,17 @@ def _plain(key: str, result: Any) -> dict[str, Any]:
 
 
 def compare(
-    rows: list[Row], bound: str, low: float | None, high: float | None, min_documents: int = 0
+    rows: list[Row],
+    bound: str,
+    low: float | None,
+    high: float | None,
+    min_documents: int = 0,
+    unsure: str = "fail",
 ) -> dict[str, Any]:
     """Hold the chosen number of every row against its limits. Nothing to compare is an error, never a pass.
 
-    A number that rests on too few documents is inconclusive, unless it fails at its better bound too.
+    A number that rests on too few documents is inconclusive, unless it fails at its better bound too. One whose bound is
+    outside the limits while its value is within is what `unsure` says.
     """
     judged = []
     for row in rows:
@@ -95,6 +102,9 @@ def compare(
         observed = numbers[bound]
         status = "error" if observed is None else "pass" if _within(observed, observed, low, high) else "fail"
         needed = max(min_documents, int(stable(row.get("needed")) or 0))
+        value = numbers["value"]
+        if status == "fail" and value is not None and _within(value, value, low, high):
+            status = unsure
         if row["n"] < needed and not _fails_clearly(numbers, low, high):
             status = "inconclusive"
         note = row["note"] if isinstance(row["note"], str) else None
@@ -174,14 +184,25 @@ def _great_expectations() -> types.SimpleNamespace:
         min_value: float | None = None
         max_value: float | None = None
         min_documents: int = 0
+        unsure: str = "fail"
 
         metric_dependencies = ("lowbackground.metric_rows",)
-        success_keys = ("metric", "stage", "slice_kind", "slice", "bound", "min_value", "max_value", "min_documents")
+        success_keys = (
+            "metric",
+            "stage",
+            "slice_kind",
+            "slice",
+            "bound",
+            "min_value",
+            "max_value",
+            "min_documents",
+            "unsure",
+        )
         args_keys = success_keys
 
         def _validate(self, metrics, runtime_configuration=None, execution_engine=None):  # type: ignore[no-untyped-def]
             rows = metrics["lowbackground.metric_rows"]
-            details = compare(rows, self.bound, self.min_value, self.max_value, self.min_documents)
+            details = compare(rows, self.bound, self.min_value, self.max_value, self.min_documents, self.unsure)
             return {"success": details["status"] == "pass", "result": {"details": details}}
 
     return types.SimpleNamespace(

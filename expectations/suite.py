@@ -66,6 +66,9 @@ class Expectation(_Strict):
         ge=0,
         description="A number that rests on fewer is inconclusive: a warning, never a pass, unless it clearly fails.",
     )
+    unsure: Literal["fail", "inconclusive"] = pydantic.Field(
+        "fail", description="What it is if the value is within the limits and the bound is not."
+    )
     severity: Literal["critical", "warning", "info"] = "critical"
     notes: str = ""
 

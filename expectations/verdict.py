@@ -201,7 +201,10 @@ def _message(item: Expectation, status: str, error: str | None, slices: list[Sli
     worst = slices[0]
     about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
     if status == "inconclusive":
-        sentence = wording.too_few(about, worst.value, worst.n, worst.needed, form)
+        sentence = wording.inconclusive(about, worst.value, worst.n, worst.needed, form)
+        if worst.n >= worst.needed and worst.observed is not None:
+            asked = wording.limits(low, high, form)
+            sentence = wording.unsure(about, worst.value, worst.observed, item.bound, asked, form)
     else:
         assert worst.observed is not None, item
         verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"

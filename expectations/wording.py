@@ -184,10 +184,16 @@ def unmeasured(about: str, reason: str | None) -> str:
     return f"{about} could not be measured: {(reason or 'no reason was recorded').rstrip('.')}."
 
 
-def too_few(about: str, value: float | None, n: int, needed: int, form: str) -> str:
+def inconclusive(about: str, value: float | None, n: int, needed: int, form: str) -> str:
     """The sentence for a number that too few documents stand behind."""
     seen = "" if value is None else f" (seen: {number(value, form)})"
     return f"{about} is inconclusive: it rests on {n:,} documents, and it takes {needed:,} to judge it{seen}"
+
+
+def unsure(about: str, value: float | None, observed: float, bound: str, asked: str, form: str) -> str:
+    """The sentence for a number whose bound is outside the limits while it is within."""
+    seen, at = number(value, form), number(observed, form)
+    return f"{about} is inconclusive: it is {seen}, its {bound} bound is {at}, and {asked} is asked for"
 
 
 def limits(low: float | None, high: float | None, form: str) -> str:

@@ -245,6 +245,10 @@ def test_a_level_that_the_user_set_is_kept():
         ({"n": 10, "needed": 11, "value": None}, {"min": 5}, "inconclusive"),
         ({"n": 10, "needed": None, "value": None}, {"min": 5}, "error"),
         ({"n": 10}, {"min": 5, "min_documents": 11}, "inconclusive"),
+        ({"lower": 8.0, "upper": 12.0}, {"min": 9, "bound": "lower"}, "fail"),  # a bound is a bound, unless it is said
+        ({"lower": 8.0, "upper": 12.0}, {"min": 9, "bound": "lower", "unsure": "inconclusive"}, "inconclusive"),
+        ({"lower": 8.0, "upper": 12.0}, {"min": 11, "bound": "lower", "unsure": "inconclusive"}, "fail"),
+        ({"lower": 8.0, "upper": 12.0}, {"max": 11, "bound": "upper", "unsure": "inconclusive"}, "inconclusive"),
         ({"n": 10}, {"min": 5, "min_documents": 10}, "pass"),
     ],
 )

@@ -343,3 +343,23 @@ def test_no_cluster_is_lost_between_the_bars(size_counts):
     drawing = figures.cluster_sizes(size_counts, 340)
     shown = sum(int(bar["text"].replace(",", "")) for bar in drawing["rows"]) if drawing else 0
     assert shown == sum(size_counts.values())
+
+
+def test_systems_say_what_they_speak_of_and_what_they_are_held_against():
+    system = {
+        "id": "places", "owner": {"team": "us", "contact": ""}, "rationale": "why", "weight": "tokens",
+        "slice": {"source": ["web"], "language": ["en", "de"], "origin": None, "min_tokens": 1500,
+                  "created_from": "2020-01-01", "created_before": None, "columns": {"<genre>": ["novel"]}},
+        "structures": [{"id": "river", "note": ""}],
+    }  # fmt: skip
+    for reference, words in (
+        ("uniform", "the same sum of cores, spread evenly"),
+        ({"release": "old/<one>"}, "the release old/&lt;one&gt;"),
+        ({"river": 0.5}, "the shares that the system names"),
+    ):
+        page = report.render({"systems": [system | {"reference": reference}]})
+        assert words in page
+        assert "source web, language en or de, &lt;genre&gt; novel, 1,500 tokens or more, from 2020-01-01" in page
+        assert "by tokens" in page
+        assert "Nothing is expected of it; it is only counted." in page
+        assert "No document that was read is of this kind" in page

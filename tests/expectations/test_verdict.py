@@ -201,3 +201,12 @@ def test_what_is_inconclusive_warns_and_never_rejects(severity, warnings):
         "(seen: 20%)."
     )
     assert Verdict.from_json(found.to_json()) == found
+
+
+def test_a_bound_outside_with_the_value_within_may_be_inconclusive():
+    found = judge(SHARE, asked(max=0.22, unsure="inconclusive"))
+    assert (found.status, found.expectations[0].message) == (
+        "passed",
+        "The synthetic share of tokens in the release is inconclusive: it is 20%, its upper bound is 25%, and at most 22% is "
+        "asked for.",
+    )

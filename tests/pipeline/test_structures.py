@@ -106,7 +106,9 @@ def test_the_metrics_have_every_structure_by_stage_and_origin(drowned: tuple[pat
     assert sum(together.values()) == 2300
 
 
-def test_the_report_says_who_and_why_and_shows_hostile_words_as_text(drowned: tuple[pathlib.Path, runner.Result]) -> None:
+def test_the_report_says_who_and_why_and_shows_hostile_words_as_text(
+    drowned: tuple[pathlib.Path, runner.Result],
+) -> None:
     page = pathlib.Path(drowned[1].folder, "report", "index.html").read_text()
     assert "What diversity means, and to whom" in page
     assert "Rivers must not dry up. &lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -136,7 +138,10 @@ def test_another_expectation_reads_no_text_and_another_word_does(
 ) -> None:
     folder, _ = drowned
     signals = set((folder / "out" / ".signals").glob("*.parquet"))
-    relaxed = RIVER | {"expectations": [{"kind": "retention", "structures": ["river"], "min": 0.2}], "rationale": "else"}
+    relaxed = RIVER | {
+        "expectations": [{"kind": "retention", "structures": ["river"], "min": 0.2}],
+        "rationale": "else",
+    }
     passed = run(folder, None, relaxed)
     assert passed.exit_code == runner.PASSED
     assert set((folder / "out" / ".signals").glob("*.parquet")) == signals

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from expectations import contracts
-from expectations.structures import StructuresError, System, rules
+from expectations.structures import StructuresError, System, documents_needed, rules
 from expectations.suite import Suite
 from expectations.verdict import judge
 from transforms import cores as stage
@@ -339,3 +340,31 @@ def test_what_a_stage_did_is_counted() -> None:
     }
     assert rows["structure.stage_retention", "deduplicated", "test/man"] == pytest.approx((200 / 700) / 0.5)
     assert rows["structure.stage_retention", "after", "test/man"] == 1
+
+
+def test_between_its_bounds_a_limit_is_inconclusive() -> None:
+    """Enough documents, and a core a little above the floor: neither shown to hold nor seen to fail."""
+    asked = [{"kind": "avoid", "structure": "woman", "max": 0.5}]
+    one = system(*GENDER.model_dump()["structures"], expectations=asked)
+    for n, status in ((470, "pass"), (490, "inconclusive"), (510, "fail")):
+        found = judged(one, {"100": n, "000": 1000 - n})["core", "test/woman"]
+        assert found.status == status
+
+
+def test_how_often_a_release_that_lost_nothing_fails_and_one_that_lost_a_third_does_not() -> None:
+    """At the least data of the reference: exact chances, over all pairs of counts that are not too rare."""
+    core, n = 0.3, documents_needed(0.3)
+    chances = {}
+    for kept in (1.0, 0.65):
+        counts = np.arange(n + 1)
+        release, reference = stats.binom.pmf(counts, n, core * kept), stats.binom.pmf(counts, n, core)
+        fails = passes = 0.0
+        for x, y in itertools.product(np.flatnonzero(release > 1e-5), np.flatnonzero(reference > 1e-5)):
+            found = cores.ratio(cores.wilson(x / n, n), cores.wilson(y / n, n))
+            chance = release[x] * reference[y]
+            fails += chance * (found.value < 0.8)
+            passes += chance * (found.lower >= 0.8)
+        chances[kept] = fails, passes
+    assert chances[1.0][0] < 0.01  # false alarm
+    assert chances[0.65][0] > 0.95  # caught
+    assert chances[0.65][1] < 1e-4  # and never called well
