@@ -1,4 +1,4 @@
-"""A file of systems is read strictly: what we do not understand is refused in one line, with its place and what would be right."""
+"""A file of systems is read strictly: what we do not understand is refused in one line, with its place and what is right."""
 
 import pathlib
 
