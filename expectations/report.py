@@ -24,7 +24,7 @@ PARAGRAPHS = tuple(
     f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")
 )
 _RANK = {"critical": 0, "warning": 1, "info": 2}
-_STATUS = {"pass": "holds", "fail": "does not hold", "inconclusive": "not enough data", "error": "not measured"}
+_STATUS = {"pass": "holds", "fail": "does not hold", "inconclusive": "inconclusive", "error": "not measured"}
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"

@@ -29,6 +29,7 @@ dedup:
   against: []                  # folders of earlier releases whose documents are not wanted again
 
 expectations: mixed            # a preset (strict, cautious, mixed), a YAML file, or a suite written out here
+structures: []                 # YAML files of what diversity means to whom, and what must not be lost
 
 output:
   path: {output}

@@ -110,6 +110,10 @@ def checked(recipe: Recipe, job: "Job") -> str:
     lines += [
         "",
         f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations",
+        *(
+            f"  system {s.id}, owned by {s.owner.team}: {len(s.structures)} structures, {len(s.expectations)} rules"
+            for s in job.survey.systems.systems
+        ),
         "",
         "recipe, defaults written out",
     ]
