@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -82,7 +83,9 @@ class Lexicon(_Strict):
     kind: Literal["lexicon"]
     id: Id
     terms: tuple[str, ...] = ()
-    terms_file: str | None = pydantic.Field(None, description="one term a line, added to `terms`; # starts a comment")
+    terms_file: str | None = pydantic.Field(
+        None, description="one term a line, added to `terms`; # after a space, or first, starts a comment"
+    )
     min_terms: Annotated[int, pydantic.Field(ge=1)] = 1
     note: str = ""
 
@@ -386,7 +389,7 @@ def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
             own = structure.get("terms", []) if isinstance(structure, dict) else None
             if isinstance(own, list) and isinstance(structure.get("terms_file"), str):
                 lines = _text(path.parent / structure.pop("terms_file"), f"{path}: terms_file").splitlines()
-                terms = (line.partition("#")[0].strip() for line in lines)
+                terms = (re.split(r"(?:^|\s)#", line)[0].strip() for line in lines)
                 structure["terms"] = [*own, *(term for term in terms if term)]
     return data
 

@@ -285,7 +285,9 @@ def read_metrics(folder: str) -> pa.RecordBatch:
     """The metrics of a release or a rejection."""
     with FileSystems.open(posixpath.join(folder, "metrics.parquet")) as file:
         table = pq.read_table(pa.PythonFile(file, mode="r"))
-    return contracts.METRICS.batch({name: table[name].combine_chunks() for name in contracts.METRICS.schema.names})
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
+    return contracts.METRICS.batch(columns)
 
 
 def _cause(error: BaseException) -> str:

@@ -111,7 +111,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         "",
         f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations",
         *(
-            f"  system {s.id}, owned by {s.owner.team}: {len(s.structures)} structures, {len(s.expectations)} rules"
+            f"  system {s.id}: {len(s.structures)} structures, {len(s.expectations)} rules"
             for s in job.survey.systems.systems
         ),
         "",

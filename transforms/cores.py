@@ -38,6 +38,7 @@ UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR = range(4)
 OF_ORIGIN = {"human": (HUMAN, HUMAN_BY_DETECTOR), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
 EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR)
 
+STATED = 2**62  # documents behind a share that somebody states: it is as sure as any number could make it
 CHANGE = 0.2  # of a ratio: what there must be enough documents to see, as for a single structure
 LIMITS = "Wilson's limits; as if documents were drawn one by one"
 AGAINST = {
@@ -135,9 +136,8 @@ class _System:
             shares = np.full(self.n, np.mean([one.value for one in self.at["after"].core]))
         entropy, first, second = cores.effective_numbers(shares)
         known = [Interval(share, share, share) for share in shares.tolist()]
-        # As sure as any number of documents could make it.
         return Cores(
-            2**62, tuple(known), cores.UNKNOWN, np.nan, np.nan, entropy, Interval(first, first, first), second
+            STATED, tuple(known), cores.UNKNOWN, np.nan, np.nan, entropy, Interval(first, first, first), second
         )  # fmt: skip
 
     def rows(self) -> Iterator[Row]:
@@ -167,7 +167,7 @@ class _System:
     ) -> Row:
         value, lower, upper = number if isinstance(number, Interval) else (number, None, None)
         return {"metric": f"structure.{metric}", "slice_kind": kind, "slice": self.system.id + slice_, "value": value,
-                "lower": lower, "upper": upper, "unit": unit, "n": min(n, 2**62), **more}  # fmt: skip
+                "lower": lower, "upper": upper, "unit": unit, "n": n if n < STATED else 0, **more}  # fmt: skip
 
     def _stage(self, stage: str) -> Iterator[Row]:
         found = self.at[stage]

@@ -131,9 +131,9 @@ def test_two_systems_of_one_name_are_refused_wherever_they_are(tmp_path: pathlib
 
 def test_terms_of_a_file_become_part_of_the_system(tmp_path: pathlib.Path) -> None:
     (tmp_path / "lex").mkdir()
-    (tmp_path / "lex" / "w.txt").write_text("# a list\nhers  # of her\n\n  two words \n")
+    (tmp_path / "lex" / "w.txt").write_text("# a list\nhers  # of her\n\n  two words \nc#\n#x\n")
     found = load(tmp_path, system(structures=[{**WOMAN, "terms_file": "lex/w.txt"}]))
-    assert found[0].structures[0].terms == ("she", "her", "hers", "two words")
+    assert found[0].structures[0].terms == ("she", "her", "hers", "two words", "c#")
     (tmp_path / "copy.yaml").write_text(systems_yaml(found))
     assert load_systems(["copy.yaml"], str(tmp_path)) == found
 
