@@ -52,7 +52,7 @@ AGAINST = {
 def count_split(
     decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...], source: str
 ) -> dict[Population, Counts]:
-    """Count the patterns of one split's documents, by (system, stage, whose). Empty documents count for nothing.
+    """Count the patterns of one split's documents, by (system, stage, whose). Those without text count for nothing.
 
     Args:
       decisions: DECISION for every document of the split, by ordinal.
@@ -69,10 +69,13 @@ def count_split(
     whose = decisions["origin"].to_numpy().copy()
     judged = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     whose[judged & (whose == contracts.HUMAN)] = HUMAN_BY_DETECTOR
+    textless = np.isin(
+        decisions["reason"].to_numpy(), [contracts.REASONS.index(reason) for reason in contracts.NO_TEXT]
+    )
     found = {}
     for number, system in enumerate(systems):
         inside = _in_slice(system.slice, decisions, columns, source) & (patterns[:, number] >= cores.IN_SLICE)
-        inside &= dropped_by != contracts.STAGES.index("ingest")
+        inside &= ~textless
         for at in range(len(STAGES)):
             for who in EVERYONE:
                 rows = inside & (stage == at) & (whose == who)

@@ -135,11 +135,20 @@ def decisions(rows: list[dict]) -> pa.RecordBatch:
     empty = {
         f.name: [None if f.nullable else plain.get(f.type, 0)] * len(rows) for f in contracts.DECISION.schema
     }  # fmt: skip
-    asked = {name: [row[name] for row in rows] for name in ("kept", "stage", "origin", "origin_basis", "n_tokens")}
+    asked = {
+        name: [row[name] for row in rows] for name in ("kept", "stage", "reason", "origin", "origin_basis", "n_tokens")
+    }
     return contracts.DECISION.batch(empty | asked)
 
 
-KEPT = {"kept": True, "stage": 0, "origin": contracts.HUMAN, "origin_basis": contracts.BASIS_DECLARED, "n_tokens": 100}
+KEPT = {
+    "kept": True,
+    "stage": 0,
+    "reason": 0,
+    "origin": contracts.HUMAN,
+    "origin_basis": contracts.BASIS_DECLARED,
+    "n_tokens": 100,
+}
 
 
 def counts(rows: list[dict], *systems: System, source: str = "web") -> dict:
@@ -167,7 +176,7 @@ def row(number: int, **changes: object) -> dict:
 def test_how_far_documents_came_and_whose_they_are() -> None:
     dropped = {"kept": False, "stage": contracts.STAGES.index("dedup")}
     cut = {"kept": False, "stage": contracts.STAGES.index("balance"), "origin": contracts.SYNTHETIC}
-    empty = {"kept": False, "stage": contracts.STAGES.index("ingest")}
+    empty = {"kept": False, "reason": contracts.REASONS.index("empty_text")}
     by_detector = {"origin_basis": contracts.BASIS_DETECTOR, "pattern": 2}
     rows = [row(0), row(1, **dropped), row(2, **cut), row(3, **empty), row(4, **by_detector), row(5, origin=0)]
     found = stage._System(GENDER, 0, counts(rows, GENDER), None)
