@@ -44,7 +44,9 @@ class Measure(beam.PTransform):
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
             | "Merge" >> beam.CombineGlobally(TallyFn())
             | "Metrics"
-            >> beam.ParDo(_Metrics(names, self.detector, self.cross_check, self.systems), beam.pvalue.AsSingleton(self.cut))
+            >> beam.ParDo(
+                _Metrics(names, self.detector, self.cross_check, self.systems), beam.pvalue.AsSingleton(self.cut)
+            )
         )
 
 
