@@ -34,6 +34,10 @@ MEASURES = {
     ),
     "synthetic_share.cross_check": Measure("Synthetic share of undeclared documents, by a second detector", "share"),
     "synthetic_share.cross_check_difference": Measure("How far the two detectors' shares lie apart", "share"),
+    "detector.false_alarm_rate": Measure("Share of human text that the detector calls synthetic", "share"),
+    "detector.false_alarm_disparity": Measure(
+        "How many times its overall rate the detector's highest rate of false alarms is", "number"
+    ),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
@@ -101,6 +105,7 @@ SLICE_KINDS = {
     "generator": "generator",
     "origin": "origin",
     "reason": "reason",
+    "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "cluster_size": "cluster size",
     "similarity": "similarity",  # "0.80-0.85", to the survivor

@@ -15,6 +15,7 @@ from transforms.balance import Cut
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
+from transforms.fairness import false_alarms
 from transforms.kernels import diversity, paragraphs
 from transforms.shares import cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -45,6 +46,7 @@ def metrics_table(
         *_quarantine(tally),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
+        *false_alarms(tally, detector),
         *_duplicates(tally, sources),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
