@@ -19,6 +19,7 @@ import markupsafe
 from expectations import figures, wording
 from expectations.structures_report import systems_shown
 
+RANGES = (("interval", "95% bootstrap interval of the estimate"), ("by_generator", "if one generator wrote all of it"))
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
 PARAGRAPHS = tuple(
     f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")
@@ -60,6 +61,8 @@ def render(report: dict[str, Any]) -> str:
         facts=_facts(table),
         flow=_flow(table),
         share=_share(table, report.get("limit")),
+        cross_check=table.row("synthetic_share.cross_check", "before"),
+        apart=table.row("synthetic_share.cross_check_difference", "before"),
         assumptions=report.get("assumptions") or [],
         limit=report.get("limit"),
         sources=_sources(table),
@@ -237,7 +240,9 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         drawings = _both(figures.shares, rows, limit if unit == "tokens" else None)
         notes = {row["note"] for row in rows if row["note"]}
         if drawings:
-            found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes)})
+            ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
+            ranges = [(words, row) for words, row in ranges if row["lower"] is not None]
+            found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 
 

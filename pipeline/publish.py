@@ -172,7 +172,7 @@ def report_input(
     about = orjson.loads(publication.about)
     rows = metrics.to_pylist()
     sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
-    notes = {r["note"] for r in rows if r["metric"].startswith("synthetic_share.") and r["note"]}
+    notes = {r["note"] for r in rows if r["metric"] == "synthetic_share.tokens" and r["note"]}
     shown: list[dict[str, object]] = []
     for split in publication.splits:
         if len(shown) < SHOWN_QUARANTINE:
