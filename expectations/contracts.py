@@ -156,7 +156,6 @@ CANDIDATE = _contract(
     _required("detector_band", pa.int8()),
     pa.field("p_synthetic", pa.float32()),  # null: not scorable
     _required("empty", pa.bool_()),
-    _required("emptied", pa.bool_()),  # by the removal of paragraphs
 )
 
 # What was decided about a document, on its way to the ledger.
@@ -192,9 +191,7 @@ REASONS = (
     "over_synthetic_share",
     "same_url",
     "in_earlier_release",
-    "repeated_paragraphs",  # it had text, and all of it went with repeated paragraphs
 )
-NO_TEXT = ("empty_text", "repeated_paragraphs")
 DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
 
 # One row per input document: kept or not, where, why, and which document stands for it.

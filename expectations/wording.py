@@ -125,7 +125,6 @@ REASONS = {
     "over_synthetic_share": "Over the synthetic limit",
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
-    "repeated_paragraphs": "Nothing but repeated paragraphs",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from expectations import contracts
 from pipeline.alike import alike
 from pipeline.find_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.recipe import Recipe, RecipeError
@@ -25,7 +24,6 @@ SENTENCES = {
     "near_duplicate": "dropped: a text that shares most of its shingles is kept instead",
     "same_url": "dropped: a document with the same address is kept instead",
     "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
-    "repeated_paragraphs": "dropped: all of its text was in repeated paragraphs, which the recipe has removed",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
 }
 
@@ -91,13 +89,13 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
-    if row["stage"] == "dedup" and row["reason"] not in contracts.NO_TEXT:
+    if row["stage"] == "dedup":
         yield from _beside_survivor(row, ledger)
 
 
 def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
-    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] not in contracts.NO_TEXT]
+    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
     for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
         mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
         yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 WORDS = {
     "dropped.empty_text": "empty text",
-    "dropped.repeated_paragraphs": "nothing but repeated paragraphs",
     "dropped.exact_duplicate": "exact duplicate",
     "dropped.near_duplicate": "near duplicate",
     "dropped.same_url": "same address",

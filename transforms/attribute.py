@@ -62,13 +62,12 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
             "created": pa.nulls(n, contracts.WHEN),
             "p_synthetic": pa.nulls(n, pa.float32()),
             "empty": np.zeros(n, bool),
-            "emptied": np.zeros(n, bool),
         }
     )
 
 
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
-NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "removed_tokens"]
+NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin"]
 
 
 def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
@@ -89,8 +88,6 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
         contracts.BASIS_DECLARED,
         np.where(np.isnan(score), contracts.BASIS_NONE, contracts.BASIS_DETECTOR),
     ).astype(np.int8)
-    # Nothing is left of it in canonical form: white space and invisible characters.
-    empty = pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH))
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},
@@ -102,7 +99,7 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
             "origin_basis": basis,
             "detector_band": column["detector_band"],
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
-            "empty": empty,
-            "emptied": pc.and_(empty, pc.greater(column["removed_tokens"], 0)),
+            # Nothing is left of it in canonical form: white space and invisible characters.
+            "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
         }
     )

@@ -21,7 +21,8 @@ class ParagraphsConfig(BaseModel):
     remove: bool = Field(
         False,
         description="remove, with its line feed, every paragraph that its document already had, and from all documents "
-        "each that is in more than max_documents of them; the text is read once more for that",
+        "each that is in more than max_documents of them, but where such paragraphs are more than half of a document; the "
+        "text is read once more for that",
     )
     max_documents: int = Field(
         10,
@@ -44,8 +45,8 @@ def cut(documents: pa.RecordBatch, unwanted: Unwanted) -> tuple[pa.RecordBatch, 
 
     Args:
       documents: DOCUMENT, with or without further columns.
-      unwanted: hashes of the paragraphs that go from every document, unique, ascending; None: nothing is removed, not
-        even what a document repeats.
+      unwanted: hashes of the paragraphs that go from the documents of which they are at most half, unique, ascending;
+        None: nothing is removed, not even what a document repeats.
 
     Returns:
       The batch, and the tokens that each document lost, int32[n].

@@ -138,7 +138,7 @@ def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     for name in ("exact", "near"):
         found = total_of(tally.groups, reason=number[f"{name}_duplicate"])
         yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
-    removed = {number[reason] for reason in (*contracts.DUPLICATE, "repeated_paragraphs")}
+    removed = {number[reason] for reason in contracts.DUPLICATE}
     found = total_of(tally.groups, reason=removed)
     yield row | {"metric": "duplicates.removed_fraction", "value": found / n if n else None}
     for source in sorted({int(key[0]) for key in tally.groups}):
@@ -193,7 +193,7 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                          "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
                 yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
-            read = tokens + removed  # all text may be gone
+            read = tokens + removed
             if read or kind == "overall":
                 yield part | {"metric": "paragraphs.removed_tokens", "value": removed / read if read else None}
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))

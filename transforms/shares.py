@@ -25,7 +25,7 @@ from transforms.tally import Key, Tally, total_of
 Row = dict[str, Any]
 # The reasons of the documents of each population: all that was read, what dedup kept, what is released; reason 0 is kept.
 REASONS_OF: dict[str, set[int]] = {
-    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index(reason) for reason in contracts.NO_TEXT},
+    "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index("empty_text")},
     "unique": {0, contracts.REASONS.index("over_synthetic_share")},
     "kept": {0},
 }

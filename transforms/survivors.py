@@ -296,18 +296,15 @@ def _decided(
     n, survivor = candidates.num_rows, stars.survivor
     content, origin = candidates["content"].to_numpy(), candidates["origin"].to_numpy()
     empty = candidates["empty"].to_numpy(zero_copy_only=False)
-    emptied = candidates["emptied"].to_numpy(zero_copy_only=False)
     itself = survivor == np.arange(n)
     exact = content == content[survivor]
-    by_earlier = candidates["source"].to_numpy()[survivor] == EARLIER
-    names = ("repeated_paragraphs", "empty_text", "", "in_earlier_release", "exact_duplicate", "same_url")
     reason = np.select(
-        [emptied, empty, itself, by_earlier, exact, stars.how == SAME_URL],
-        [_reason(name) for name in names],
+        [empty, itself, candidates["source"].to_numpy()[survivor] == EARLIER, exact, stars.how == SAME_URL],
+        [_reason("empty_text"), 0, _reason("in_earlier_release"), _reason("exact_duplicate"), _reason("same_url")],
         _reason("near_duplicate"),
     )
     kept = itself & ~empty
-    stage = np.select([empty & ~emptied, kept], [_stage("ingest"), 0], _stage("dedup"))
+    stage = np.select([empty, kept], [_stage("ingest"), 0], _stage("dedup"))
     members = np.bincount(survivor, minlength=n)
     origins = np.zeros(n, np.int8)
     np.bitwise_or.at(origins, survivor, np.array([0, 1, 2], np.int8)[origin])

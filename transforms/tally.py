@@ -169,7 +169,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     return tally
 
 
-DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, *contracts.NO_TEXT)
+DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
 
 
 def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:

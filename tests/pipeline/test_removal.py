@@ -39,7 +39,7 @@ def corpus() -> list[dict[str, str]]:
         lines[d] += [OFTEN, OFTEN]  # twice in a document is one document
     for d in range(50, 60):
         lines[d] += ["too short to count", lines[d][2], "too short to count"]
-    lines[60] = [TOO_OFTEN.replace(" ", "  ")]  # nothing is left of it
+    lines[60] = [TOO_OFTEN.replace(" ", "  ")]  # nothing would be left of it
     for d in range(20):  # each synthetic text is different from all others
         lines[200 + d] = [words(100 * (200 + d) + p, 12) for p in range(6)] + [lines[2][0]] * (d == 0)
     records = [
@@ -51,7 +51,9 @@ def corpus() -> list[dict[str, str]]:
 
 
 def cut_text(record: dict[str, str]) -> str:
-    """What should be left of a document."""
+    """What should be left of a document. Of d60 all, for more than half of it is what many have."""
+    if record["id"] == "d60":
+        return record["text"]
     left, seen = "", set()
     for line in record["text"].splitlines(keepends=True):
         form = "".join(line.lower().split())
@@ -122,8 +124,8 @@ def test_the_ledger_and_the_metrics_say_what_was_removed(released: runner.Result
         read = records[row["input_id"]]["text"]
         assert row["n_tokens"] + row["removed_tokens"] == len(read.split())
         assert row["removed_tokens"] == len(read.split()) - len(cut_text(records[row["input_id"]]).split())
-    [empty] = [row for row in ledger if row["input_id"] == "d60"]
-    assert (empty["reason"], empty["n_tokens"], empty["removed_tokens"]) == ("repeated_paragraphs", 0, 12)
+    [whole] = [row for row in ledger if row["input_id"] == "d60"]
+    assert (whole["kept"], whole["n_tokens"], whole["removed_tokens"]) == (True, 12, 0)
     metrics = {
         (r["stage"], r["slice"]): r["value"]
         for r in rows_of_metrics(released)
@@ -218,13 +220,13 @@ def test_a_second_run_reads_text_to_write_and_for_new_files_only(
 
 def test_exact_comparison_sees_the_cut_text(tmp_path: pathlib.Path) -> None:
     """Two documents that are alike only without what they repeat, and two only with it."""
-    banners = [words(5000 + i, 40) for i in range(3)]
-    alike, alone = words(1, 60), [words(10 + i, 15) for i in range(2)]
+    banners = [words(5000 + i, 33) for i in range(3)]
+    alike, alone = words(1, 60), [words(9, 80) + " " + words(10 + i, 20) for i in range(2)]
     records = [
         {"id": "a", "text": alike + "\n" + "\n".join([banners[0]] + [words(77, 12)] * 30)},
         {"id": "b", "text": alike + " end\n" + words(77, 12)},
         *({"id": f"c{i}", "text": "\n".join([*banners, alone[i]])} for i in range(2)),
-        *({"id": f"e{i}", "text": "\n".join([*banners, words(100 + i, 80)])} for i in range(8)),
+        *({"id": f"e{i}", "text": "\n".join([*banners, words(100 + i, 120)])} for i in range(8)),
     ]
     write(tmp_path, records)
     exact = {"verify": "exact", "min_similarity": 0.7, "bands": 50, "rows": 2}
@@ -241,28 +243,19 @@ def test_exact_comparison_sees_the_cut_text(tmp_path: pathlib.Path) -> None:
     assert near["similarity"] > 0.8  # of the texts as they were read it is under 0.7
 
 
-def test_a_source_that_goes_altogether_is_named(tmp_path: pathlib.Path) -> None:
-    """A text with more copies than `max_documents` has nothing but repeated paragraphs. Nobody may lose it unseen."""
-    write(tmp_path, [{"id": f"u{i}", "text": words(i, 40)} for i in range(20)])
-    copied = words(100, 40) + "\n" + words(200, 40)
-    lines = [json.dumps({"id": f"copy{i}", "text": copied}) for i in range(LIMIT + 1)]
-    (tmp_path / "mirror.jsonl").write_text("\n".join(lines))
-    sources = [
-        {"name": "planted", "path": "corpus", "origin": "human"},
-        {"name": "mirror", "path": "mirror.jsonl", "origin": "human", "protected": True},
-    ]
-    dedup = {"paragraphs": {"remove": True, "max_documents": LIMIT}, "on_source_loss": "fail"}
-    data = {"release": "x", "sources": sources, "dedup": dedup, "output": {"path": "out"}}
-    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
-    recipe = load_recipe(str(tmp_path / "recipe.yaml"))
-    result = runner.run(recipe, runner.prepare(recipe, str(tmp_path)), QUIET)
-    assert result.exit_code == runner.FAILED
-    assert result.counts["dropped.repeated_paragraphs"] == LIMIT + 1
-    [loss] = [o for o in result.verdict.expectations if o.metric == "duplicates.removed_fraction"]
-    assert (loss.status, '(source "mirror") is 100%' in loss.message) == ("fail", True)
-    said = explain_document(result.folder, "copy0", texts=False)
-    assert "all of its text was in repeated paragraphs" in said
-    assert "removed     80 tokens" in said
+def test_of_a_text_with_more_copies_than_a_paragraph_may_have_one_stays_whole(tmp_path: pathlib.Path) -> None:
+    """Copies are for dedup, which keeps one; a document that only quotes from them has lost the quotation."""
+    copied = "\n\n".join(words(100 + i, 40) for i in range(5)) + "\n"
+    quoting = words(200, 50) + "\n" + words(101, 40)
+    records = [{"id": f"copy{i}", "text": copied} for i in range(12)] + [{"id": "quoting", "text": quoting}]
+    records += [{"id": f"u{i}", "text": words(i, 40)} for i in range(20)]
+    write(tmp_path, [record | {"origin": "human"} for record in records])
+    result = run(tmp_path, dedup={"paragraphs": {"remove": True}})
+    texts = {row["input_id"]: row["text"] for row in rows(result, "data")}
+    assert [text for name, text in texts.items() if name.startswith("copy")] == [copied]
+    assert texts["quoting"] == words(200, 50) + "\n"
+    assert result.counts["dropped.exact_duplicate"] == 11
+    assert "removed     40 tokens" in explain_document(result.folder, "quoting", texts=False)
 
 
 def stages(folder: pathlib.Path, remove: bool) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ def document(number, content=None, cluster=1, signature=(0,) * 8, **other):
     row = {
         "doc_id": number.to_bytes(16, "big"), "split": 0, "ordinal": number, "source": 0, "content": content or number,
         "n_tokens": 100, "n_bytes": 500, "created": None, "origin": UNKNOWN, "origin_basis": contracts.BASIS_NONE,
-        "p_synthetic": None, "empty": False, "emptied": False, "cluster": cluster, "url": None, "shingles": None,
+        "p_synthetic": None, "empty": False, "cluster": cluster, "url": None, "shingles": None,
         "signature": None if signature is None else np.array(signature, "<u4").tobytes(),
     }  # fmt: skip
     return row | other

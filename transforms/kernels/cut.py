@@ -51,6 +51,7 @@ def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[n
     stamp = np.zeros(len(table), np.int64)
     folded = np.empty(8 * (longest // 8 + 2), np.uint8)
     words = folded.view(np.uint64)
+    going = np.empty((longest // MIN_BYTES + 1, 4), np.int64)  # of paragraphs: start, end, tokens, had it already?
     out = np.empty(offsets[n_docs] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
     n = 0
     out_offsets = np.zeros(n_docs + 1, np.int64)
@@ -58,7 +59,7 @@ def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[n
     for d in range(n_docs):
         at, end = offsets[d], offsets[d + 1]
         slots = _slots(end - at)
-        keep_from = at
+        n_going, common, again = 0, 0, 0
         while at < end:
             start = at
             stop, w = _fold(data, start, end, form, folded)
@@ -68,14 +69,25 @@ def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[n
             if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
                 continue
             h = _hash(folded, words, w)
-            if _is_new(table, stamp, slots, d + 1, h) and not _among(unwanted, h):
+            had = 0 if _is_new(table, stamp, slots, d + 1, h) else 1
+            if not had and not _among(unwanted, h):
                 continue
-            removed[d] += _count_tokens(data, start, stop, stop - start, classes, spelled)
-            out[n : n + start - keep_from] = data[keep_from:start]
-            n += start - keep_from
-            keep_from = min(at, end)  # behind its line feed, if it has one
-        out[n : n + end - keep_from] = data[keep_from:end]
-        n += end - keep_from
+            tokens = _count_tokens(data, start, stop, stop - start, classes, spelled)
+            common += tokens * (1 - had)
+            again += tokens * had
+            going[n_going] = start, min(at, end), tokens, had  # with its line feed, if it has one
+            n_going += 1
+        start = offsets[d]
+        # What is left without repeats: if most of it is common, it is a copy of a text and not one with boilerplate.
+        few = common == 0 or 2 * common <= _count_tokens(data, start, end, end - start, classes, spelled) - again
+        for stop, behind, tokens, had in going[:n_going]:
+            if had or few:
+                removed[d] += tokens
+                out[n : n + stop - start] = data[start:stop]
+                n += stop - start
+                start = behind
+        out[n : n + end - start] = data[start:end]
+        n += end - start
         out_offsets[d + 1] = n
     return out, out_offsets, removed
 
@@ -83,9 +95,11 @@ def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[n
 def without(
     text: pa.LargeStringArray, unwanted: npt.NDArray[np.uint64]
 ) -> tuple[pa.LargeStringArray, npt.NDArray[np.int32]]:
-    """Each text without its unwanted paragraphs, and without those that it had before.
+    """Each text without the paragraphs that it had before, and without its unwanted ones if they are its smaller part.
 
-    A paragraph goes with the line feed that ends it; every other byte stays.
+    Where more than half of the words and ideographs that are left without repeats are in unwanted paragraphs, those stay.
+    So a text that has words never loses all of them. A paragraph goes with the line feed that ends it; every other byte
+    stays.
 
     Args:
       text: large_string[n], no nulls, valid UTF-8.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from transforms import cut as documents_cut
 from transforms.kernels import cut, paragraphs
+from transforms.kernels.text import canonicalise, count_words
 
 EIGHT = "one two three four five six seven eight"
 NINE = EIGHT + " nine"
@@ -28,18 +29,19 @@ def tokens_of(line: str) -> int:
     return int(paragraphs.find(pa.array([line + "\n" + line], pa.large_string())).repeated_tokens[0])
 
 
+def tokens_in(text: str) -> int:
+    """Of any text: line by line, each made a paragraph by eight words more."""
+    return sum(tokens_of(f"{line} {EIGHT}") - 8 for line in text.split("\n"))
+
+
 def reference(text: str, unwanted: set[int]) -> tuple[str, int]:
-    """A text without its unwanted and its repeated paragraphs, and the tokens in them."""
-    kept, tokens, seen = "", 0, set()
-    for whole in re.findall(r"[^\n]*\n|[^\n]+$", text):
-        line = whole.removesuffix("\n")
-        h = hash_of(line)
-        if h is None or (h not in unwanted and h not in seen):
-            kept += whole
-        else:
-            tokens += tokens_of(line)
-        seen.add(h)
-    return kept, tokens
+    """A text without its repeated paragraphs and, unless most of the rest is in them, without its unwanted ones."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", text)
+    hashes = [hash_of(line.removesuffix("\n")) for line in lines]
+    once = [line for i, line in enumerate(lines) if hashes[i] is None or hashes[i] not in hashes[:i]]
+    less = [line for line in once if hash_of(line.removesuffix("\n")) not in unwanted]
+    left = "".join(once if tokens_in("".join(once)) > 2 * tokens_in("".join(less)) else less)
+    return left, tokens_in(text) - tokens_in(left)
 
 
 def without(values: list[str], unwanted: set[int]) -> list[tuple[str, int]]:
@@ -73,15 +75,34 @@ def test_equals_the_reference_wherever_the_batch_is_cut(
     assert list(zip(text.to_pylist(), tokens.tolist(), strict=True)) == want[start : start + length]
 
 
+@given(texts, st.sets(known))
+@example(EIGHT, {EIGHT})
+@example("\u0301 é " * 8 + "\n\u00ad", {"\u0301 é " * 8})
+def test_what_has_a_token_keeps_one_and_a_second_cut_finds_nothing(value: str, chosen: set[str]) -> None:
+    """Also by the tokens of the canonical form, which decide whether a document is empty."""
+    unwanted = {h for h in map(hash_of, chosen) if h is not None}
+    [(left, removed)] = without([value], unwanted)
+    assert removed <= tokens_in(value)
+    assert (tokens_in(left) > 0) == (tokens_in(value) > 0)
+    _, tokens = canonicalise(pa.array([value, left], pa.large_string()))
+    before, after = count_words(tokens)
+    assert (after > 0) == (before > 0)
+    assert without([left], unwanted) == [(left, 0)]
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
         (f"{EIGHT}\n{NINE}\n", f"{NINE}\n"),
         (f"{NINE}\n{EIGHT}", f"{NINE}\n"),
         (f"{NINE}\r\n{EIGHT}\r\n{NINE}\r\n", f"{NINE}\r\n"),
-        (f"a\n\n{EIGHT}\n\nb", "a\n\n\nb"),
+        (f"a\n\n{EIGHT}\n\nb {NINE}", f"a\n\n\nb {NINE}"),
         (f"{EIGHT} and more", f"{EIGHT} and more"),
-        (EIGHT, ""),
+        (f"{EIGHT}\n{EIGHT}\n{EIGHT}\n{NINE}", f"{NINE}"),  # its repeats do not make it the larger part
+        (f"{EIGHT}\n{' '.join('abcdefgh')}", " ".join("abcdefgh")),  # half of a text goes, more does not
+        (f"{EIGHT}\na b c d e f g", f"{EIGHT}\na b c d e f g"),
+        (f"{EIGHT}\na b c\n{EIGHT}", f"{EIGHT}\na b c\n"),
+        (EIGHT, EIGHT),
         ("", ""),
     ],
 )
@@ -91,9 +112,9 @@ def test_what_goes_and_what_stays(text: str, left: str) -> None:
 
 
 def test_cutting_again_changes_nothing() -> None:
-    values = [f"{EIGHT}\n{NINE}\n{IDEOGRAPHS}\n{NINE}\nx", f"x\n{IDEOGRAPHS}"]
+    values = [f"{EIGHT}\n{NINE}\n{IDEOGRAPHS}\n{NINE}\nx", f"x\n{IDEOGRAPHS}", "\n".join([IDEOGRAPHS] * 3 + [NINE])]
     once = without(values, {hash_of(IDEOGRAPHS)})  # type: ignore[arg-type]
-    assert [tokens for _, tokens in once] == [17, 8]
+    assert [tokens for _, tokens in once] == [17, 0, 24]
     assert without([text for text, _ in once], {hash_of(IDEOGRAPHS)}) == [(t, 0) for t, _ in once]  # type: ignore[arg-type]
 
 
