@@ -106,7 +106,7 @@ def signals(num_perm: int) -> Contract:
         _required("row", pa.int64()),
         _required("content_hash", HASH),  # of the canonical text
         _required("signature", pa.binary(4 * num_perm)),  # uint32[num_perm], little-endian
-        pa.field("url_hash", pa.uint64()),  # of its address without scheme, "www." and fragment; null: it has none
+        pa.field("url_hash", pa.uint64()),  # of its address in comparable form (kernels/urls.py); null: it has none
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),

@@ -1,11 +1,14 @@
 """Addresses that lead to the same page are one; others are not."""
 
+import re
+from urllib.parse import unquote
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.kernels.urls import canonical_urls, hash_urls
+from transforms.kernels.urls import canonical_urls, decode_unreserved, hash_urls
 
 
 def one(url):
@@ -23,6 +26,14 @@ def one(url):
         (" ftp://example.org/x ", "example.org/x"),
         ("https://пример.рф/Ж", "пример.рф/Ж"),
         ("https://example.org/annual report 2020.pdf\n", "example.org/annual report 2020.pdf"),
+        ("https://example.org/%7euser/%41%2fb%25%37E", "example.org/~user/A%2fb%257E"),  # once: %25 stays
+        ("https://example.org/50%/%zz/%4", "example.org/50%/%zz/%4"),
+        ("https://example.org?x=1", "example.org/?x=1"),
+        ("https://example.org./A", "example.org/A"),
+        ("https://www.example.org.:8080/A", "example.org:8080/A"),
+        ("https://example.org:/A", "example.org/A"),
+        ("https://me:pass@word@Example.org:80/a@b", "example.org/a@b"),
+        ("https://%65xample.org/", "example.org"),
         ("example.org/x", None),
         ("not an address", None),
         ("", None),
@@ -31,6 +42,22 @@ def one(url):
 )
 def test_what_is_left_of_an_address(url, canonical):
     assert one(url) == canonical
+
+
+def by_unquote(url: str) -> str:
+    """One pass with the standard library's decoder, of what it decodes to unreserved characters."""
+    return re.sub(
+        "%[0-9A-Fa-f]{2}",
+        lambda found: c if re.fullmatch(r"[\w.~-]", c := unquote(found[0]), re.ASCII) else found[0],
+        url,
+    )
+
+
+@given(st.lists(st.text(st.sampled_from("%%%2347aefAEF~/é"), max_size=12)), st.integers(0, 3))
+def test_unreserved_characters_are_decoded_as_the_standard_library_does(urls, start):
+    found = decode_unreserved(pa.array(urls, pa.large_string()).slice(start))
+    found.validate(full=True)
+    assert found.to_pylist() == [by_unquote(url) for url in urls[start:]]
 
 
 @given(st.lists(st.one_of(st.none(), st.text(), st.from_regex(r"https?://[a-z.]{1,9}/[^\x00]*"))))
