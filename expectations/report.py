@@ -310,6 +310,7 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
         "duplicates.exact_fraction",
         "duplicates.near_fraction",
         "duplicates.removed_fraction",
+        "duplicates.undecided",
         "duplicates.largest_cluster",
         "duplicates.cross_origin",
         "duplicates.cross_origin_lost",
@@ -326,6 +327,7 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
         ],
         "drawings": _both(figures.cluster_sizes, size_counts),
         "alike": _both(figures.similarities, alike),
+        "undecided": table.row("duplicates.undecided", "before"),
         "clusters": sum(int(count) for count in size_counts.values()),
     }
 

@@ -64,7 +64,7 @@ def init(
     """Look at some input and write a commented recipe for it."""
     from pipeline.init import write_recipe
 
-    out.print(write_recipe(data, output))
+    out.print(write_recipe(data, output), markup=False)
 
 
 @app.command()
@@ -105,7 +105,7 @@ def _run(recipe: "object", base_dir: str, replace: bool) -> None:
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    out.print(ran(result), markup=False)
+    out.print(ran(result, recipe), markup=False)
     raise typer.Exit(result.exit_code)
 
 

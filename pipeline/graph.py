@@ -63,7 +63,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
     recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
     metrics    = by_split | "Measure" >> Measure(
-        sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems)
+        sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems, recipe.dedup.undecided_below)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
     return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards)    # the manifest last

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import yaml
 
 from pipeline.recipe import RecipeError
+from pipeline.summary import unread
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import Source, Split, plan_splits
 
@@ -71,7 +72,9 @@ def write_recipe(data: Sequence[str], output: str) -> str:
     with open(output, "x", encoding="utf-8") as file:
         file.write(text)
     found = ", ".join(f"{source.name}" for source in sources)
-    return f"wrote {output} with {len(sources)} source(s): {found}\nnext: read it, then lowbackground check {output}"
+    skipped = [f"{source.name}: {words}" for source in sources for words in unread(source)]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
+    return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
 def _sources(path: str) -> list[Source]:

@@ -1,10 +1,11 @@
 """What commands print about a recipe, a run and a verdict, as plain text."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Verdict
 from pipeline.recipe import Recipe
+from transforms.sources import FORMATS, Source, find_unread
 
 if TYPE_CHECKING:
     from pipeline.demo import Planted
@@ -19,14 +20,45 @@ WORDS = {
     "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
 }
+SHOWN_ENDINGS = 8
 MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
 
 
-def ran(result: "Result") -> str:
+def ran(result: "Result", recipe: Recipe) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
-    return "\n".join(
-        [*_flow(result), *_shares(result), "", verdict_lines(result.verdict), "", *_hint(result), *_where(result)]
-    )
+    verdict = verdict_lines(result.verdict)
+    remarks = [*_flow(result), *_undecided(result), *_shares(result), *_idle_after(result, recipe)]
+    return "\n".join([*remarks, "", verdict, "", *_hint(result), *_where(result)])
+
+
+def idle(recipe: Recipe) -> Iterator[str]:
+    """One line for each setting that changes nothing, as far as the recipe alone says so."""
+    dedup = recipe.dedup
+    if dedup.on_match != "drop" and not dedup.against:
+        yield f"warning: dedup.on_match: {dedup.on_match} has no effect without dedup.against; name the earlier releases"
+    said = dedup.paragraphs.model_fields_set  # a recipe with all defaults written out says both, and means both
+    if "max_documents" in said and "remove" not in said:
+        yield "warning: dedup.paragraphs.max_documents has no effect without remove: true"
+
+
+def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
+    yield from idle(recipe)
+    if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
+        yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
+
+
+def _undecided(result: "Result") -> Iterator[str]:
+    row = _overall(result, "duplicates.undecided")
+    if row["value"]:
+        yield f"{row['value']:,.0f} of {row['n']:,} near duplicates have a {row['note']};"
+        yield "  these are estimates, and by their texts some may be less alike. `dedup.verify: exact` compares texts."
+
+
+def _overall(result: "Result", metric: str) -> dict[str, Any]:
+    from pipeline.runner import read_metrics
+
+    rows = read_metrics(result.folder).to_pylist()
+    return next(row for row in rows if row["metric"] == metric and row["slice_kind"] == "overall")
 
 
 def _flow(result: "Result") -> Iterator[str]:
@@ -96,6 +128,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
         declared = source.origin or "not declared"
         lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
+        lines += [f"    {words}" for words in unread(source)]
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
@@ -114,9 +147,24 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
+        *([*found, ""] if (found := list(idle(recipe))) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
+
+
+def unread(source: Source) -> Iterator[str]:
+    """Which files of a source's folders and patterns are not read: one line, or none."""
+    found = find_unread(source)
+    if found:
+        endings = [f"{count:,} {ending if ending.isprintable() else ascii(ending)}" if ending else f"{count:,} without ending"
+                   for ending, count in found.items()]  # fmt: skip
+        more = f" and {len(found) - SHOWN_ENDINGS} endings more" if len(found) > SHOWN_ENDINGS else ""
+        text = source.format == "auto" and any(
+            FORMATS.get(f".{ending.split('.')[1]}") == "text" for ending in found if ending
+        )
+        hint = "; text beside data is taken for a README: to read it, give it a source of its own with `format: text`"
+        yield f"not read: {', '.join(endings[:SHOWN_ENDINGS])}{more}{hint if text else ''}"
 
 
 def planted(found: "Planted") -> str:

@@ -31,7 +31,9 @@ class RatioConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_synthetic_share: float = Field(0.3, ge=0, le=1, description="limit of the synthetic share of the release")
+    max_synthetic_share: float = Field(
+        0.3, ge=0, le=1, strict=True, description="limit of the synthetic share of the release"
+    )
     unit: Literal["tokens", "documents"] = Field("tokens", description="what the share is a share of")
     count: Literal["upper_bound", "labelled"] = Field(
         "upper_bound",

@@ -69,9 +69,7 @@ def count_split(
     whose = decisions["origin"].to_numpy().copy()
     judged = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     whose[judged & (whose == contracts.HUMAN)] = HUMAN_BY_DETECTOR
-    textless = np.isin(
-        decisions["reason"].to_numpy(), [contracts.REASONS.index(reason) for reason in contracts.NO_TEXT]
-    )
+    textless = decisions["reason"].to_numpy() == contracts.REASONS.index("empty_text")
     found = {}
     for number, system in enumerate(systems):
         inside = _in_slice(system.slice, decisions, columns, source) & (patterns[:, number] >= cores.IN_SLICE)

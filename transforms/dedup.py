@@ -55,11 +55,14 @@ class DedupConfig(BaseModel):
     ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
     bands: int = Field(14, ge=1, le=512, description="bands of a signature")
     rows: int = Field(8, ge=1, le=64, description="rows of a band")
-    min_similarity: float = Field(0.8, ge=0, le=1, description="least Jaccard similarity of a pair of duplicates")
+    min_similarity: float = Field(
+        0.8, ge=0, le=1, strict=True, description="least Jaccard similarity of a pair of duplicates"
+    )
     min_to_survivor: float | None = Field(
         None,
         ge=0,
         le=1,
+        strict=True,
         description="least Jaccard similarity of a dropped document to the kept one; empty: min_similarity",
     )
     verify: Literal["estimate", "exact"] = Field(
@@ -79,7 +82,7 @@ class DedupConfig(BaseModel):
     )
     paragraphs: ParagraphsConfig = ParagraphsConfig()
     max_source_loss: float = Field(
-        0.5, ge=0, le=1, description="share of a source's documents that dedup may drop unnoticed"
+        0.5, ge=0, le=1, strict=True, description="share of a source's documents that dedup may drop unnoticed"
     )
     on_source_loss: Literal["warn", "fail"] = Field("warn", description="what happens above max_source_loss")
 
@@ -112,6 +115,15 @@ class DedupConfig(BaseModel):
     def least_to_survivor(self) -> float:
         """Least Jaccard similarity of a dropped document to the kept one."""
         return self.min_similarity if self.min_to_survivor is None else self.min_to_survivor
+
+    @property
+    def undecided_below(self) -> float:
+        """Up to which similarity to the survivor an estimate does not decide: three standard errors above the limit.
+
+        In exact mode it is 0, for texts decide.
+        """
+        least = self.least_to_survivor
+        return 0.0 if self.verify == "exact" else least + 3 * (least * (1 - least) / self.num_perm) ** 0.5
 
     @property
     def least_of_pair(self) -> float:

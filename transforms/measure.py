@@ -33,6 +33,7 @@ class Measure(beam.PTransform):
     cross_check: str | None
     cut: beam.PCollection[Cut]
     systems: Systems = NO_SYSTEMS
+    undecided_below: float = 0.0
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
@@ -45,7 +46,8 @@ class Measure(beam.PTransform):
             | "Merge" >> beam.CombineGlobally(TallyFn())
             | "Metrics"
             >> beam.ParDo(
-                _Metrics(names, self.detector, self.cross_check, self.systems), beam.pvalue.AsSingleton(self.cut)
+                _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below),
+                beam.pvalue.AsSingleton(self.cut),
             )
         )
 
@@ -111,13 +113,21 @@ class TallyFn(beam.CombineFn):
 
 class _Metrics(beam.DoFn):
     def __init__(
-        self, sources: tuple[str, ...], detector: str | None, cross_check: str | None, systems: Systems
+        self,
+        sources: tuple[str, ...],
+        detector: str | None,
+        cross_check: str | None,
+        systems: Systems,
+        undecided_below: float,
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
+        self.undecided_below = undecided_below
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
         self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems)
+        yield metrics_table(
+            tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below
+        )

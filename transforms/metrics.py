@@ -3,6 +3,7 @@
 The synthetic share has a file of its own, `shares`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ def metrics_table(
     cut: Cut,
     checker: Detector | None = None,
     systems: Systems = NO_SYSTEMS,
+    undecided_below: float = 0.0,
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -40,6 +42,7 @@ def metrics_table(
       cut: what the ratio stage found.
       checker: a second detector, if there is one.
       systems: of structures that were looked for.
+      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
     """
     rows = [
         *_counts(tally, sources),
@@ -47,7 +50,7 @@ def metrics_table(
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
-        *_duplicates(tally, sources),
+        *_duplicates(tally, sources, undecided_below),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
         *_ratio(cut),
@@ -101,6 +104,8 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
                "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
                "note": f"{fingerprint:016x}"}  # fmt: skip
+    yield {"metric": "documents.with_address", "stage": "before", "unit": "documents", "n": total,
+           "value": tally.addresses}  # fmt: skip
     dropped = {"metric": "documents.dropped", "unit": "documents", "n": total}
     yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
@@ -131,7 +136,7 @@ def _quarantine(tally: Tally) -> Iterator[Row]:
     yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
 
 
-def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:
     number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
     n = sum(tally.groups.values()) - total_of(tally.groups, reason=number["empty_text"])
     row: Row = {"stage": "before", "unit": "fraction", "n": n}
@@ -146,7 +151,7 @@ def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         found = total_of(tally.groups, source=source, reason=removed)
         yield row | {"metric": "duplicates.removed_fraction", "slice_kind": "source", "slice": sources[source], "n": own,
                      "value": found / own if own else 0.0}  # fmt: skip
-    yield from _likeness(tally, row)
+    yield from _likeness(tally, row, undecided_below)
     sizes = diversity.merge(tally.clusters)
     largest = int(sizes.types.max()) if len(sizes.types) else 1
     yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None, "unit": "documents"}
@@ -157,7 +162,7 @@ def _duplicates(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                      "unit": "clusters"}  # fmt: skip
 
 
-def _likeness(tally: Tally, row: Row) -> Iterator[Row]:
+def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
     """How like their survivors the near duplicates are, and what met in one cluster."""
     near = int(tally.similarity.sum())
     values = np.arange(101) / 100
@@ -166,6 +171,11 @@ def _likeness(tally: Tally, row: Row) -> Iterator[Row]:
     for name, value in zip(("q01", "q05", "q50"), q, strict=True):
         yield row | {"metric": f"duplicates.similarity_{name}", "unit": "jaccard", "n": near, "note": note,
                      "value": None if value is None else float(value) / 100}  # fmt: skip
+    below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
+    undecided = int(tally.similarity[:below].sum())
+    note = f"similarity under {below / 100:.2f}, within three standard errors of the limit"
+    yield row | {"metric": "duplicates.undecided", "unit": "documents", "n": near, "value": undecided,
+                 "note": note if below else "the texts decided"}  # fmt: skip
     for low in range(0, 100, 5):
         count = int(tally.similarity[low : low + 5 + (low == 95)].sum())
         if count:

@@ -4,6 +4,7 @@ A recipe names sources; `plan_splits` looks at their files once, before the run,
 depends on the files alone: sources in the recipe's order, paths sorted.
 """
 
+import collections
 import dataclasses
 import os
 import posixpath
@@ -136,12 +137,7 @@ def find_pieces(source: Source) -> list[Piece]:
       InputError: as `plan_splits`.
     """
     found: dict[str, Piece] = {}
-    for path in (source.path,) if isinstance(source.path, str) else source.path:
-        files, kind = _list(source, path)
-        pieces = [p for p in (_piece(source.format, file, kind) for file in files) if p]
-        if kind != "file" and source.format == "auto" and any(p.format != "text" for p in pieces):
-            # Beside data, a text file is a README or a licence.
-            pieces = [p for p in pieces if p.format != "text"]
+    for path, files, pieces in _found(source):
         if not pieces:
             raise InputError(_nothing(source, path, files))
         for piece in pieces:
@@ -151,6 +147,36 @@ def find_pieces(source: Source) -> list[Piece]:
                 )
         found.update((piece.path, piece) for piece in pieces)
     return [found[path] for path in sorted(found)]
+
+
+def find_unread(source: Source) -> dict[str, int]:
+    """Files that a source's folders and patterns match and that are not read, by ending (`.md`, `.txt.gz`; "": none), in order.
+
+    Files that are hidden or describe a data set do not count.
+    """
+    matched: set[str] = set()
+    read: set[str] = set()
+    for _, files, pieces in _found(source):
+        matched.update(file.path for file in files if posixpath.basename(file.path) not in DESCRIPTIONS)
+        read.update(piece.path for piece in pieces)
+    return dict(sorted(collections.Counter(map(_ending, matched - read)).items()))
+
+
+def _ending(path: str) -> str:
+    """`.txt`, `.txt.gz`, or nothing."""
+    stem, ending = posixpath.splitext(path.lower())
+    return posixpath.splitext(stem)[1] + ending if ending in COMPRESSIONS else ending
+
+
+def _found(source: Source) -> Iterator[tuple[str, list[FileMetadata], list[Piece]]]:
+    """For each path of a source the files that it stands for, and those of them that are read."""
+    for path in (source.path,) if isinstance(source.path, str) else source.path:
+        files, kind = _list(source, path)
+        pieces = [p for p in (_piece(source.format, file, kind) for file in files) if p]
+        if kind != "file" and source.format == "auto" and any(p.format != "text" for p in pieces):
+            # Beside data, a text file is a README or a licence.
+            pieces = [p for p in pieces if p.format != "text"]
+        yield path, files, pieces
 
 
 def _list(source: Source, path: str) -> tuple[list[FileMetadata], str]:

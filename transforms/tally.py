@@ -21,6 +21,7 @@ SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
+    "url_hash",
     "language",
     "generator",
     "detector_score",
@@ -49,6 +50,7 @@ class Tally:
       clusters: clusters by size, likewise.
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
+      addresses: documents that have one.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
@@ -69,6 +71,7 @@ class Tally:
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
+    addresses: int = 0
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
@@ -110,6 +113,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.lengths.extend(tally.lengths)
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
+        total.addresses += tally.addresses
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sample_below = min(total.sample_below, tally.sample_below)
@@ -150,6 +154,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
+    tally.addresses = decisions.num_rows - columns["url_hash"].null_count
     mask = pa.array(kept)
     for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
         tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]

@@ -247,6 +247,16 @@ def test_a_fingerprint_is_shown_with_its_input_and_is_no_missing_number():
     assert "wiki 1 10 B 00ff00ff" in text
 
 
+def test_what_an_estimate_leaves_undecided_is_said():
+    rows = [
+        row("duplicates.by_similarity", "before", 9.0, "similarity", "0.80-0.85"),
+        row("duplicates.undecided", "before", 7.0, note="similarity under <0.92>"),
+    ]
+    page = report.render({"metrics": rows})
+    assert "7 of 100 have a similarity under &lt;0.92&gt;: these are estimates" in page
+    assert "these are estimates" not in report.render({"metrics": [rows[0], rows[1] | {"value": 0.0}]})
+
+
 def test_origin_and_basis_are_shown_together_or_apart():
     apart = [
         row("documents", "after", 3.0, "origin", "human"),

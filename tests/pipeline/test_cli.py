@@ -64,6 +64,18 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
     assert "nothing to clean" in lowbackground("clean", "releases", cwd=corpus).stdout
 
 
+def test_files_that_are_not_read_are_said(corpus: pathlib.Path) -> None:
+    for name in ("one.txt", "two.txt", "three.md", "four.csv", "[red]five.[red]"):
+        (corpus / "data" / name).write_text("A text that somebody wrote.")
+    said = "not read: 1 .[red], 1 .csv, 1 .md, 2 .txt; text beside data is taken for a README"
+    made = lowbackground("init", "data", "-o", "mine.yaml", cwd=corpus)
+    assert f"data: {said}" in made.stdout
+    assert f"\n    {said}" in lowbackground("check", "mine.yaml", cwd=corpus).stdout
+    for path in (corpus / "data").glob("*.*"):
+        path.unlink() if path.suffix != ".jsonl" else None
+    assert "not read" not in lowbackground("check", "mine.yaml", cwd=corpus).stdout
+
+
 def test_a_release_is_judged_again_by_its_own_suite_wherever_it_stands(recipe: pathlib.Path) -> None:
     """Its suite was a file beside the recipe, which nobody needs any more."""
     folder = recipe.parent

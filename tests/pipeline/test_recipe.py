@@ -44,6 +44,9 @@ def test_kept_columns(tmp_path: pathlib.Path, keep: list[str], said: str) -> Non
             {"survivor": ["source"]},
             "dedup: survivor has 'source', but there is no source_order; say it, as source_order: [books, web]",
         ),
+        ({"min_similarity": True}, "dedup.min_similarity: input should be a valid number, got True"),
+        ({"min_to_survivor": False}, "dedup.min_to_survivor: input should be a valid number, got False"),
+        ({"min_similarity": 1}, ""),
         ({"paragraphs": True}, "dedup.paragraphs: input should be a section with keys of its own, got True"),
         (
             {"against": None},

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import pickle
 
 import pyarrow as pa
@@ -6,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.sources import Fields, InputError, Piece, Source, plan_splits
+from transforms.sources import Fields, InputError, Piece, Source, find_pieces, find_unread, plan_splits
 
 
 def write(folder, **files):
@@ -73,6 +74,33 @@ def test_of_a_hugging_face_folder_only_the_data_are_taken(tmp_path):
     )
     assert paths(planned(tmp_path), tmp_path) == [["data/train-00000-of-00001.parquet"]]
     assert paths(planned(tmp_path, format="text"), tmp_path) == [["LICENSE.txt", "README.md"]]
+
+
+def test_what_is_not_read_is_counted_by_ending(tmp_path):
+    names = (
+        "a.jsonl",
+        "b.txt",
+        "c.TXT",
+        "sub/d.md",
+        "e.jsonl.gz",
+        "f",
+        "g.csv",
+        "h.txt.gz",
+        "dataset_info.json",
+        ".hidden",
+        "_x/y.csv",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    unread = {"": 1, ".csv": 1, ".md": 1, ".txt": 2, ".txt.gz": 1}
+    assert find_unread(Source(name="a", path=str(tmp_path))) == unread
+    assert find_unread(Source(name="a", path=(str(tmp_path), str(tmp_path / "b.txt")))) == unread | {".txt": 1}
+    as_text = Source(name="a", path=str(tmp_path), format="text")
+    assert find_unread(as_text) == {"": 1, ".csv": 1, ".jsonl": 1, ".jsonl.gz": 1}
+    assert find_unread(Source(name="a", path=str(tmp_path / "a.jsonl"))) == {}
+    read = {piece.path for piece in find_pieces(Source(name="a", path=str(tmp_path)))}
+    assert {pathlib.Path(path).name for path in read} == {"a.jsonl", "e.jsonl.gz"}
 
 
 def test_a_glob_or_a_file_is_taken_at_the_recipe_s_word(tmp_path):
