@@ -66,7 +66,9 @@ class DedupConfig(BaseModel):
         description="least Jaccard similarity of a dropped document to the kept one; empty: min_similarity",
     )
     verify: Literal["estimate", "exact"] = Field(
-        "estimate", description="similarity from signatures, or from the texts of candidates, which are read again"
+        "estimate",
+        description="similarity from signatures, or from the texts of candidates, which are read again; of an earlier release "
+        "there are only signatures",
     )
     survivor: tuple[Rank, ...] = Field(
         ("protected", "declared_human", "earliest", "trusted", "least_synthetic", "longest"),

@@ -65,3 +65,17 @@ def test_estimates_are_as_good_as_they_say(measured):
     near = [(number, row["survivor"]) for number, row in ledger.items() if row["reason"] == "near_duplicate"]
     exact = np.array([quality.jaccard(matrix, *pair) for pair in near])
     assert (exact >= 0.8 - 4 * np.sqrt(0.8 * 0.2 / signature.shape[1])).all()
+
+
+def test_of_a_template_family_estimates_drop_too_much_and_exact_mode_does_not():
+    """What README says of the default: errors that all pairs share, three standard errors at the most."""
+    family = quality.template_family(600)
+    matrix, signature = quality.shingle_matrix(family)
+    assert {value.split()[:200] == family[0].split()[:200] for value in family} == {True}
+    assert {len(value.split()) for value in family} == set(range(210, 241))
+    by_texts = quality.judged(quality.ledger_of(family, verify="exact"), matrix, 0.8)
+    by_estimate = quality.judged(quality.ledger_of(family), matrix, 0.8)
+    assert by_texts["near duplicates dropped"] > 200
+    assert by_texts["precision"] == 1
+    assert by_estimate["precision"] < 1
+    assert by_estimate["least similar to its survivor"] >= 0.8 - 3 * np.sqrt(0.8 * 0.2 / signature.shape[1])
