@@ -128,6 +128,4 @@ class _Metrics(beam.DoFn):
         self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(
-            tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below
-        )
+        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below)
