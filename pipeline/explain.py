@@ -99,7 +99,7 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
 
 SAYS = {
     "credential:synthetic:unverified": "a content credential says that a machine wrote it; its signature was not verified",
-    "credential:unverified": "a content credential that says nothing of a machine; its signature was not verified, so it counts for nothing",
+    "credential:unverified": "a content credential that names no machine; nobody verified its signature, so it says nothing",
     "credential:malformed": "a content credential that is damaged, so it counts for nothing",
     "date:human": "it is older than evidence.date_cutoff, in a source whose dates are trusted",
 }

@@ -97,8 +97,8 @@ def merge(tallies: list[Tally]) -> Tally:
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
-        for group, parts_of in tally.dated.items():
-            total.dated[group] = total.dated[group] + parts_of if group in total.dated else parts_of
+        for at, weighed in tally.dated.items():
+            total.dated[at] = total.dated[at] + weighed if at in total.dated else weighed
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for key, bins in tally.scores.items():

@@ -123,9 +123,8 @@ def _ask(plugin: Plugin, text: pa.LargeStringArray) -> tuple[npt.NDArray[np.floa
     where = f"watermark {plugin.config.name!r} (version {plugin.version})"
     try:
         answer = plugin.detector.detect(text)
-        score, p_value, key_id = answer
-        score, p_value = np.asarray(score, np.float64), np.asarray(p_value, np.float64)
-        key_id = np.array(list(key_id), object)
+        score, p_value = np.asarray(answer[0], np.float64), np.asarray(answer[1], np.float64)
+        key_id = np.array(list(answer[2]), object)
     except Exception as error:  # a plug-in may do anything
         raise WatermarkError(f"{where}: failed on {len(text)} texts: {_said(error)}; ask its makers") from error
     if not len(score) == len(p_value) == len(key_id) == len(text) or score.ndim != 1 or p_value.ndim != 1:

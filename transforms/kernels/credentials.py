@@ -1,7 +1,7 @@
-"""Content credentials in text: the C2PA text manifest wrapper (C2PA 2.3, A.7), found before anything is normalised.
+r"""Content credentials in text: the C2PA text manifest wrapper (C2PA 2.3, A.7), found before anything is normalised.
 
 A wrapper is U+FEFF and then variation selectors, one for each byte: bytes 0 to 15 are U+FE00 to U+FE0F, 16 to 255 are U+E0100
-to U+E01EF. The bytes are `C2PATXT\\0`, the version 1, the length of the manifest (uint32, big-endian), the manifest (a JUMBF
+to U+E01EF. The bytes are `C2PATXT\0`, the version 1, the length of the manifest (uint32, big-endian), the manifest (a JUMBF
 box), and whatever pads the wrapper.
 
 Nothing is verified: neither the signature, nor that the manifest belongs to this text. So a manifest is believed when it
