@@ -3,6 +3,7 @@
 import json
 import pathlib
 import pydoc_data.topics
+import re
 import sys
 from collections.abc import Iterator
 
@@ -14,19 +15,33 @@ from rich.console import Console
 
 from expectations import contracts
 from pipeline import runner
-from pipeline.cli import main
-from pipeline.demo import _machine_lines
+from pipeline.cli import _exit_code_of
 from pipeline.explain import explain_document
 from pipeline.recipe import RecipeError, load_recipe
 from transforms.phrases import PhraseError
 from transforms.review import TEXT_CHARS
+from transforms.watermarks import WatermarkError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 PLUGINS = pathlib.Path(__file__).parent.parent / "plugins"
 PHRASE = "As an AI language model, I do not have a favourite season."
 MANIFEST = b"\0\0\0\x20jumb digitalSourceType trainedAlgorithmicMedia"
 TOPICS = [text[:1500] for _, text in sorted(pydoc_data.topics.topics.items()) if len(text) > 1500]
-MACHINE = [json.loads(line)["text"] for line in _machine_lines()]
+# Written by a model, for this test: what the bundled detector knows best.
+GENERATED = [
+    "It is important to note that in today's rapidly evolving world, technology plays a crucial role in shaping our lives. "
+    "Furthermore, it offers numerous benefits that can enhance our overall well-being. In conclusion, by embracing innovation "
+    "and fostering collaboration, we can create a brighter future for generations to come. Moreover, it is essential to "
+    "navigate potential challenges with care, ensuring that everyone has the opportunity to thrive.",
+    "In recent years, sustainable agriculture has emerged as a vital solution to the pressing issue of food security. "
+    "Additionally, this approach not only promotes environmental stewardship but also supports local communities. "
+    "Furthermore, it is crucial to recognize the significant impact of education and awareness in driving meaningful change. "
+    "Overall, a comprehensive strategy that fosters resilience and inclusivity is essential for long-term success.",
+    "Effective communication is a fundamental aspect of building strong and meaningful relationships in the workplace. "
+    "Moreover, active listening plays a pivotal role in fostering mutual respect and understanding among team members. "
+    "Additionally, it is essential to cultivate an environment that encourages open dialogue and diverse perspectives. "
+    "In conclusion, by prioritizing empathy and transparency, organizations can enhance productivity and overall well-being.",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +57,7 @@ def corpus() -> dict[str, dict[str, dict]]:
     import greenlist_watermark
 
     text = iter(TOPICS)
-    words = [f"{word}{number}" for number, word in enumerate(" ".join(TOPICS[:3]).split()[:400])]
+    words = sorted(set(re.findall("[a-z]+", " ".join(TOPICS[:3]).lower())))
     credential = c2pa_text.encode_wrapper(MANIFEST)
     return {
         "books": {  # declared human
@@ -69,7 +84,7 @@ def corpus() -> dict[str, dict[str, dict]]:
             "epoch": {"text": next(text), "created": "1970-01-01"},
             "oldgenerated": {"text": next(text), "created": "2015-07-01", "origin": "synthetic"},
         },
-        "machine": {f"m{number}": {"text": text} for number, text in enumerate(MACHINE)},  # declared human
+        "machine": {f"m{number}": {"text": text} for number, text in enumerate(GENERATED)},  # declared human
     }
 
 
@@ -83,7 +98,9 @@ def run(folder: pathlib.Path, data: dict[str, dict[str, dict]], files: int = 1, 
         (folder / source).mkdir(parents=True, exist_ok=True)
         lines = [json.dumps({"id": name, **record}) for name, record in records.items()]
         for number in range(files):
-            (folder / source / f"{number}.jsonl").write_text("\n".join(lines[number::files]))
+            path, text = folder / source / f"{number}.jsonl", "\n".join(lines[number::files])
+            if not path.exists() or path.read_text() != text:  # a file that changes is read again
+                path.write_text(text)
     recipe = {
         "release": "test",
         "sources": [{"name": name, "path": name, **settings.get(name, {})} for name in data],
@@ -166,7 +183,7 @@ def test_conflicts_are_counted_asked_about_and_shown(released: runner.Result) ->
         if {"declared:human", "date:human"} & {*row["evidence"].split()} and ":synthetic" in row["evidence"]
     }
     assert {"credential", "phrase", "marked", "oldphrase", "oldmarked", "oldgenerated"} <= set(disputed)
-    assert any(name.startswith("m") and name[1:].isdigit() for name in disputed)  # machine text called human
+    assert {"m0", "m1", "m2"} <= set(disputed)  # machine text that is declared human
     kept = [row for row in disputed.values() if row["kept"]]
     assert metric(released, "origin.conflicts", "before") == len(disputed)
     assert metric(released, "origin.conflicts", "after") == len(kept)
@@ -259,25 +276,14 @@ def test_a_worker_that_meets_a_broken_plug_in_says_so(tmp_path: pathlib.Path) ->
         run(tmp_path, {"web": corpus()["web"]}, evidence=broken)
 
 
-def test_wrong_evidence_settings_are_refused_in_one_line(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_evidence_settings_are_refused_in_one_line(tmp_path: pathlib.Path) -> None:
     web = {"web": corpus()["web"]}
-    with pytest.raises(PhraseError, match=r"none\.yaml: not found"):
+    with pytest.raises(PhraseError, match=r"none\.yaml: not found") as no_file:
         run(tmp_path, web, evidence={"phrases": "none.yaml"})
+    with pytest.raises(WatermarkError, match="no installed package declares it") as no_plugin:
+        run(tmp_path, web, evidence={"watermarks": [{"name": "gone", "max_fpr": 0.01}]})
+    assert _exit_code_of(no_file.value) == _exit_code_of(no_plugin.value) == 2
     with pytest.raises(RecipeError, match=r"evidence\.watermarks\.0\.max_fpr' is missing"):
         run(tmp_path, web, evidence={"watermarks": [{"name": "greenlist"}]})
     with pytest.raises(RecipeError, match=r"evidence\.date_cutoff: .*less than or equal to 2022-11-30"):
         run(tmp_path, web, evidence={"date_cutoff": "2024-01-01"})
-    (tmp_path / "recipe.yaml").write_text(
-        json.dumps({"release": "x", "sources": [{"name": "web", "path": "web"}], "evidence": {"watermarks": [
-            {"name": "gone", "max_fpr": 0.01}]}})
-    )  # fmt: skip
-    argv, sys.argv = sys.argv, ["lowbackground", "check", str(tmp_path / "recipe.yaml")]
-    try:
-        with pytest.raises(SystemExit) as stopped:
-            main()
-    finally:
-        sys.argv = argv
-    assert stopped.value.code == 2
-    assert "no installed package declares it" in capsys.readouterr().err.replace("\n", " ")
