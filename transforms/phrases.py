@@ -16,10 +16,10 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from transforms.kernels import phrases
+from transforms.kernels.literals import MIN_BYTES
 from transforms.kernels.phrases import Phrase, Phrases
 
 SHIPPED = "phrases.yaml"
-MIN_LITERAL = 4  # bytes: a shorter one is in every other text, and the quick search would find nothing out
 
 
 class PhraseError(Exception):
@@ -35,7 +35,7 @@ class Entry(BaseModel):
     language: str
     proves: str
     where: Literal["start", "line", "anywhere"]
-    contains: tuple[str, ...] = ()
+    contains: Annotated[tuple[str, ...], Field(min_length=1)]
     pattern: Annotated[str, Field(min_length=1)]
     example: str
 
@@ -101,14 +101,12 @@ def _entry(item: object, where: str) -> Entry:
         raise PhraseError(
             f"{where}: RE2 does not take its pattern ({why[:200]}); it has no look-around and no back-references"
         )
-    if entry.where != "start" and not entry.contains:
-        raise PhraseError(f"{where}: `contains` is missing: give strings of which every match holds one")
     wrong = next((literal for literal in entry.contains if literal != literal.lower()), None)
     if wrong is not None:
         raise PhraseError(f"{where}: contains: write {wrong!r} in lower case")
-    short = next((literal for literal in entry.contains if len(literal.encode()) < MIN_LITERAL), None)
+    short = next((literal for literal in entry.contains if len(literal.encode()) < MIN_BYTES), None)
     if short is not None:
-        raise PhraseError(f"{where}: contains: {short!r} is too short to search for; give {MIN_LITERAL} bytes or more")
+        raise PhraseError(f"{where}: contains: {short!r} is too short to search for; give {MIN_BYTES} bytes or more")
     if phrases.find(pa.array([entry.example], pa.large_string()), compiled((entry,)))[0] == phrases.NONE:
         raise PhraseError(
             f"{where}: does not find its own example; either the pattern does not match where it says ({entry.where}), or "
