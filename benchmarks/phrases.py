@@ -10,6 +10,7 @@ no hit, and of all.
 
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 import time
@@ -37,7 +38,9 @@ def tables(paths: list[str]) -> Iterator[pa.Table]:
             table = pq.read_table(file, columns=names)
             if "language" not in names:
                 table = table.append_column("language", pa.array(["-"] * table.num_rows))
-            yield table.cast(pa.schema([("text", pa.large_string()), ("label", pa.string()), ("language", pa.string())]))
+            yield table.cast(
+                pa.schema([("text", pa.large_string()), ("label", pa.string()), ("language", pa.string())])
+            )
 
 
 def interval(hits: int, n: int) -> tuple[float, float]:
@@ -52,7 +55,7 @@ def batches(text: pa.LargeStringArray) -> list[pa.LargeStringArray]:
     ends = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
     cuts = np.unique(np.searchsorted(ends, np.arange(ends[0], ends[-1] + BATCH_BYTES, BATCH_BYTES)))
     cuts = np.unique(np.minimum(np.append(cuts, len(text)), len(text)))
-    return [text.slice(int(a), int(b - a)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [text.slice(a, b - a) for a, b in itertools.pairwise(cuts.tolist())]
 
 
 def speed(work: Callable[[pa.LargeStringArray], object], parts: list[pa.LargeStringArray], n_bytes: int) -> float:

@@ -27,7 +27,7 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
 ) = range(len(BASES))
 
 
-# Who is believed where two speak: the first of these that says anything (docs/decisions/0013).
+# Who is believed where two speak: the first of these that says anything (docs/decisions/0017).
 AUTHORITY = (
     BASIS_CREDENTIAL,
     BASIS_DECLARED,

@@ -173,7 +173,9 @@ def test_a_release_says_what_its_rows_rest_on_and_leaves_the_text_alone(released
     ledger = {row["doc_id"]: row for row in read(released, "ledger")}
     for row in read(released, "data"):
         assert row["text"] == records[row["input_id"]]["text"]  # with its credential, whole or broken
-        assert (row["evidence"], row["origin_basis"]) == tuple(ledger[row["id"]][k] for k in ("evidence", "origin_basis"))
+        assert (row["evidence"], row["origin_basis"]) == tuple(
+            ledger[row["id"]][k] for k in ("evidence", "origin_basis")
+        )
 
 
 def test_conflicts_are_counted_asked_about_and_shown(released: runner.Result) -> None:
@@ -213,7 +215,9 @@ def test_conflicts_are_counted_asked_about_and_shown(released: runner.Result) ->
 
 def test_the_queue_is_bounded_and_does_not_depend_on_files(released: runner.Result, tmp_path: pathlib.Path) -> None:
     watermarks = [{"name": "greenlist", "max_fpr": 1e-6, "options": {"key": "k1"}}]
-    short = run(tmp_path, corpus(), files=3, evidence={"watermarks": watermarks, "queue": 2}, ingest={"split_bytes": 2000})
+    short = run(
+        tmp_path, corpus(), files=3, evidence={"watermarks": watermarks, "queue": 2}, ingest={"split_bytes": 2000}
+    )
     queue, whole = (pq.read_table(f"{r.folder}/review/queue.parquet").to_pylist() for r in (short, released))
     first: list[dict] = []
     for row in whole:

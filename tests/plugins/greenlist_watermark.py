@@ -6,7 +6,6 @@ so the number of green ones is binomial.
 """
 
 import hashlib
-import itertools
 import re
 
 import numpy as np

@@ -22,7 +22,9 @@ BETWEEN = (CALIBRATION.threshold + CALIBRATION.human_below) / 2
 
 
 def when(*days: str | None) -> pa.TimestampArray:
-    moments = [None if day is None else datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC) for day in days]
+    moments = [
+        None if day is None else datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC) for day in days
+    ]
     return pa.array(moments, contracts.WHEN)
 
 
@@ -47,8 +49,7 @@ def shown(basis: int) -> int:
 
 
 CREDENTIAL, WATERMARK, BOILERPLATE = (
-    shown(basis)
-    for basis in (contracts.BASIS_CREDENTIAL, contracts.BASIS_WATERMARK, contracts.BASIS_BOILERPLATE)
+    shown(basis) for basis in (contracts.BASIS_CREDENTIAL, contracts.BASIS_WATERMARK, contracts.BASIS_BOILERPLATE)
 )
 
 
@@ -87,7 +88,15 @@ def test_a_date_counts_only_where_dates_are_trusted() -> None:
 
 def test_the_cut_off_is_a_day_in_utc() -> None:
     days = when("2022-11-29T23:59:59", "2022-11-30", None, "0987-01-01", "1970-01-01", "1970-01-02", "2030-01-01")
-    assert dated(days, CHATGPT).tolist() == [HUMAN, 0, 0, HUMAN, 0, HUMAN, 0]  # the very start of 1970 is a missing date
+    assert dated(days, CHATGPT).tolist() == [
+        HUMAN,
+        0,
+        0,
+        HUMAN,
+        0,
+        HUMAN,
+        0,
+    ]  # the very start of 1970 is a missing date
     assert dated(days, datetime.date(2000, 1, 1)).tolist() == [0, 0, 0, HUMAN, 0, HUMAN, 0]
     assert dated(days, None).tolist() == [0] * 7
 

@@ -1,6 +1,7 @@
 """The review queue: a bounded choice by hash, the same whatever the order, of documents that nobody has judged."""
 
 import hashlib
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from expectations import contracts
 from expectations.contracts import HUMAN, SYNTHETIC
 from transforms.kernels import evidence
 from transforms.review import DISPUTED, FirstFn, disputed, first
+
 
 def code(**said: int) -> int:
     return int(sum(evidence.say(contracts.BASES.index(name), np.array([origin]))[0] for name, origin in said.items()))
@@ -82,7 +84,7 @@ def test_the_choice_does_not_depend_on_order_or_parts(order: list[int], cuts: li
     combine = FirstFn("salt", most)
     shuffled = MANY.take(pa.array(order))
     bounds = sorted({0, *cuts, len(order)})
-    parts = [shuffled.slice(a, b - a) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [shuffled.slice(a, b - a) for a, b in itertools.pairwise(bounds)]
     accumulators = [combine.add_input(combine.create_accumulator(), part) for part in parts]
     merged = combine.merge_accumulators([*accumulators, combine.create_accumulator()])
     assert combine.extract_output(merged).equals(first(MANY, "salt", most))
@@ -90,4 +92,3 @@ def test_the_choice_does_not_depend_on_order_or_parts(order: list[int], cuts: li
 
 def test_nothing_to_ask() -> None:
     assert first(pa.RecordBatch.from_pylist([], schema=DISPUTED), "salt", 5).num_rows == 0
-

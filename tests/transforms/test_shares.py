@@ -12,8 +12,8 @@ from transforms import metrics
 from transforms.balance import RatioConfig, Rule, WeighFn, hidden
 from transforms.detector import load_detector
 from transforms.kernels import evidence
-from transforms.tally import Tally, merge, tally_split
 from transforms.tally import NEEDED as SIGNALS_NEEDED
+from transforms.tally import Tally, merge, tally_split
 
 Row = tuple[str, str, int, int]  # origin, basis, tokens, prior
 DETECTOR = load_detector()
@@ -99,7 +99,10 @@ def test_priors_of_parts_add_up() -> None:
 
 
 def test_conflicts_are_counted_by_kind_and_by_source() -> None:
-    code = int(evidence.say(contracts.BASIS_DECLARED, np.array([1]))[0] | evidence.say(contracts.BASIS_BOILERPLATE, np.array([2]))[0])
+    code = int(
+        evidence.say(contracts.BASIS_DECLARED, np.array([1]))[0]
+        | evidence.say(contracts.BASIS_BOILERPLATE, np.array([2]))[0]
+    )
     agreed, disputed = tally([("human", "declared", 10, 0)] * 3), tally([("human", "declared", 10, 0)], code)
     found = list(metrics._conflicts(merge([agreed, disputed]), ("one",)))
     for stage in ("before", "after"):
@@ -107,4 +110,7 @@ def test_conflicts_are_counted_by_kind_and_by_source() -> None:
         assert values["origin.conflicts", ""] == values["origin.conflicts", "one"] == 1
         assert values["origin.conflict_rate", "one"] == 0.25
         assert values["origin.conflicts", "declared/boilerplate"] == 1
-    assert [row["value"] for row in metrics._conflicts(Tally(), ("one",)) if row["slice_kind"] == "overall"] == [0, None] * 2
+    assert [row["value"] for row in metrics._conflicts(Tally(), ("one",)) if row["slice_kind"] == "overall"] == [
+        0,
+        None,
+    ] * 2

@@ -17,7 +17,7 @@ from transforms.kernels.columns import text_buffers
 
 MIN_BYTES = 7
 _FOLD, _FOLDS = np.uint8(0x20), np.uint32(0x20202020)
-_BITS = 16
+_BITS = 15
 _MULTIPLIER, _SHIFT = np.uint32(2654435761), np.uint32(32 - _BITS)  # Knuth's multiplicative hash
 
 
@@ -71,7 +71,7 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
 @numba.njit(nogil=True, cache=True, inline="always")
 def _holds(data, start, literals, string):  # type: ignore[no-untyped-def]
     base = literals.offsets[string]
-    for i in range(literals.offsets[string + 1] - base):
+    for i in range(literals.offsets[string + 1] - base):  # noqa: SIM110 (compiled)
         if data[start + i] | _FOLD != literals.data[base + i]:
             return False
     return True

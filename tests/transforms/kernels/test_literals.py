@@ -27,7 +27,19 @@ def by_brute_force(text: str) -> list[bool]:
     return [any(0 <= at < limit for at in here) for here, (limit, _) in zip(places, GROUPS, strict=True)]
 
 
-PIECES = ["As an AI model", "LANGUAGE MODEL", "语言模型", "Certainly! Here", "language", " ", "é", "x" * 7, "", "语", "mode"]
+PIECES = [
+    "As an AI model",
+    "LANGUAGE MODEL",
+    "语言模型",
+    "Certainly! Here",
+    "language",
+    " ",
+    "é",
+    "x" * 7,
+    "",
+    "语",
+    "mode",
+]
 
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), max_size=8))
@@ -49,7 +61,10 @@ def test_a_string_does_not_cross_into_the_next_document() -> None:
 
 
 def test_a_group_may_be_wanted_near_the_start_only() -> None:
-    assert found("x" * 11 + "certainly! here", "x" * 12 + "certainly! here") == [[False, False, True, False], [False] * 4]
+    assert found("x" * 11 + "certainly! here", "x" * 12 + "certainly! here") == [
+        [False, False, True, False],
+        [False] * 4,
+    ]
 
 
 def test_nothing_to_look_in_or_for() -> None:
