@@ -6,6 +6,7 @@ so the number of green ones is binomial.
 """
 
 import hashlib
+import itertools
 import re
 
 import numpy as np
@@ -40,9 +41,7 @@ class Detector:
         score, p_value = np.full(len(texts), np.nan), np.full(len(texts), np.nan)
         for row, text in enumerate(texts.to_pylist()):
             words = re.findall(r"\w+", text.lower())
-            pairs = set(
-                zip(words[:-1], words[1:], strict=True)
-            )  # a pair counts once, or repetition would look like a mark
+            pairs = set(itertools.pairwise(words))  # a pair counts once, or repetition would look like a mark
             if len(pairs) < self.min_words:
                 continue
             green = sum(is_green(self.key, *pair, self.gamma) for pair in pairs)
