@@ -15,10 +15,10 @@ from transforms.kernels.evidence import in_words, say
 from transforms.sources import Split
 
 DETECTOR = load_detector()
-CALIBRATION = DETECTOR.calibration
-assert CALIBRATION is not None
-MACHINE, PERSON = CALIBRATION.threshold + 1, CALIBRATION.human_below - 1
-BETWEEN = (CALIBRATION.threshold + CALIBRATION.human_below) / 2
+assert DETECTOR.calibration is not None
+BAND = DETECTOR.calibration.bands[0]
+MACHINE, PERSON = BAND.threshold + 1, BAND.human_below - 1
+BETWEEN = (BAND.threshold + BAND.human_below) / 2
 
 
 def when(*days: str | None) -> pa.TimestampArray:
@@ -31,7 +31,8 @@ def when(*days: str | None) -> pa.TimestampArray:
 def signals(score: float | None = None, declared: int = 0, shown: int = 0, created: str | None = None) -> pa.Table:
     columns = {
         "doc_id": [b"d" * 16], "n_tokens": [100], "n_bytes": [500], "created": when(created), "content_hash": [b"c" * 16],
-        "detector_score": [score], "declared_origin": [declared], "evidence": [shown],
+        "detector_score": [score], "detector_band": [-1 if score is None else 0], "declared_origin": [declared],
+        "evidence": [shown], "removed_tokens": [0],
     }  # fmt: skip
     schema = contracts.signals(8).schema
     return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in NEEDED})
