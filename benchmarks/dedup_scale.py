@@ -91,7 +91,8 @@ def alone(files: list[str], out: str) -> None:
     signed = root | beam.Create(job.splits).with_output_types(Split) | beam.Reshuffle() | beam.ParDo(Sign(job.survey))
     labels = signed | FindClusters(recipe.dedup, store, job.splits)
     chosen = ChooseSurvivors(recipe.dedup, recipe.sources, job.splits, store, recipe.ingest.limits, labels)
-    decided = signed | Attribute(store, None) | chosen | beam.ParDo(graph._BySplit()) | beam.GroupByKey()
+    origin = Attribute(store, None, recipe.sources, recipe.evidence.date_cutoff)
+    decided = signed | origin | chosen | beam.ParDo(graph._BySplit()) | beam.GroupByKey()
     _ = decided | Record(recipe.sources, job.splits, store, out)
     root.run().wait_until_finish()
 

@@ -27,6 +27,26 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
 ) = range(len(BASES))
 
 
+# Who is believed where two speak: the first of these that says anything (docs/decisions/0017).
+AUTHORITY = (
+    BASIS_CREDENTIAL,
+    BASIS_DECLARED,
+    BASIS_WATERMARK,
+    BASIS_REVIEWED,
+    BASIS_DATE,
+    BASIS_BOILERPLATE,
+    BASIS_DETECTOR,
+)
+assert sorted((BASIS_NONE, *AUTHORITY)) == list(range(len(BASES))), "a basis has no authority"
+# A document that rests on one of these counts as what it says. A date leaves a prior, a detector an estimate.
+SETTLED = (BASIS_CREDENTIAL, BASIS_DECLARED, BASIS_WATERMARK, BASIS_REVIEWED, BASIS_BOILERPLATE)
+PRIOR_UNIT = 10_000  # `machine_prior` counts in parts of this
+
+# `evidence` is all that spoke of a document: two bits for each basis, at twice its number, an index into ORIGINS; above
+# them what was found and is not believed (transforms/kernels/evidence.py).
+CREDENTIAL_SILENT, CREDENTIAL_MALFORMED = 1 << 16, 1 << 17
+
+
 class ContractError(Exception):
     """A batch broke a promise between two stages: a bug of ours, never the user's."""
 
@@ -119,6 +139,10 @@ def signals(num_perm: int) -> Contract:
         pa.field("language", pa.string()),
         _required("declared_origin", pa.int8()),
         pa.field("generator", pa.string()),
+        _required("evidence", pa.int32()),  # what the text itself shows: credential, watermark, boilerplate
+        pa.field("boilerplate", pa.string()),  # id of the phrase that was found
+        pa.field("watermark", pa.string()),  # plug-in and key of the hit
+        pa.field("watermark_p", pa.float32()),  # smallest p-value of the plug-ins; null: none could say
         _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/diversity.py
         _required("ngrams_2", pa.binary()),
         _required("ngrams_3", pa.binary()),
@@ -155,6 +179,8 @@ CANDIDATE = _contract(
     _required("origin_basis", pa.int8()),
     _required("detector_band", pa.int8()),
     pa.field("p_synthetic", pa.float32()),  # null: not scorable
+    _required("evidence", pa.int32()),  # all that spoke of it
+    _required("machine_prior", pa.int32()),  # where origin rests on a date: how many of 10,000 like it are a machine's
     _required("empty", pa.bool_()),
 )
 
@@ -181,6 +207,8 @@ DECISION = _contract(
     _required("origin_basis", pa.int8()),
     _required("detector_band", pa.int8()),
     pa.field("p_synthetic", pa.float32()),
+    _required("evidence", pa.int32()),
+    _required("machine_prior", pa.int32()),
 )
 STAGES = ("", "ingest", "dedup", "balance")
 REASONS = (
@@ -215,6 +243,12 @@ LEDGER = _contract(
     _required("removed_tokens", pa.int32()),  # in paragraphs that were removed; not in n_tokens
     _required("origin", pa.string()),
     _required("origin_basis", pa.string()),
+    _required(
+        "evidence", pa.string()
+    ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
+    pa.field("boilerplate", pa.string()),  # id of the phrase that was found
+    pa.field("watermark", pa.string()),  # plug-in and key of the hit
+    pa.field("watermark_p", pa.float32()),
     pa.field("p_synthetic", pa.float32()),
 )
 
@@ -232,6 +266,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("n_tokens", pa.int32()),
         _required("origin", pa.string()),
         _required("origin_basis", pa.string()),
+        _required("evidence", pa.string()),  # as in the ledger
         pa.field("p_synthetic", pa.float32()),
         pa.field("generator", pa.string()),
         _required("cluster_size", pa.int32()),
@@ -239,6 +274,20 @@ def release(keep: tuple[str, ...]) -> Contract:
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
         *(pa.field(name, pa.string()) for name in keep),
     )
+
+
+# Documents whose evidence disagrees and that a person should look at; by reason, then in salted hash order.
+REVIEW = _contract(
+    "REVIEW",
+    _required("doc_id", pa.string()),
+    _required("content_hash", pa.string()),  # of the canonical text, hexadecimal: what a label is keyed by
+    _required("source", pa.string()),
+    _required("reason", pa.string()),  # "<basis that says human>/<basis that says synthetic>"
+    _required("evidence", pa.string()),
+    pa.field("p_synthetic", pa.float32()),
+    _required("n_tokens", pa.int32()),
+    _required("text", pa.large_string()),  # its first characters
+)
 
 
 # Every number of a release, in long form; the table that the suite is judged on.

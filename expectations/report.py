@@ -70,6 +70,7 @@ def render(report: dict[str, Any]) -> str:
         duplicates=_duplicates(table, (report.get("clusters") or {}).get("size_counts") or {}),
         origins=_origins(table),
         systems=systems_shown(report.get("systems") or [], table.row, table.rows, verdict),
+        conflicts=_conflicts(table),
         quarantine={
             "reasons": table.slices("documents.quarantined", None, "reason"),
             "examples": (report.get("quarantine") or [])[:SHOWN_QUARANTINED],
@@ -344,6 +345,24 @@ def _origins(table: _Table) -> list[dict[str, Any]]:
             rows.append({"origin": origin, "basis": basis, "before": before.get(name, 0), "after": after.get(name, 0)})
     joint = any(row["origin"] != "any" and row["basis"] for row in rows)
     return [row for row in rows if row["basis"]] if joint else rows
+
+
+def _conflicts(table: _Table) -> dict[str, Any]:
+    """Where evidence of origin disagrees: by who says what, and by source, those that have any."""
+    kinds = table.slices("origin.conflicts", "before", "conflict")
+    kept = table.slices("origin.conflicts", "after", "conflict")
+    sources = table.slices("origin.conflicts", "before", "source")
+    rows = [
+        {"name": name, "before": found, "after": table.value("origin.conflicts", "after", "source", name)}
+        | {"rate": table.value("origin.conflict_rate", "before", "source", name)}
+        for name, found in sources.items()
+    ]
+    return {
+        "kinds": [dict(zip(("human", "synthetic"), kind.split("/"), strict=True))
+                  | {"before": found, "after": kept.get(kind, 0)} for kind, found in kinds.items()],
+        "sources": rows[:SHOWN_SOURCES],
+        "more": max(0, len(rows) - SHOWN_SOURCES),
+    }  # fmt: skip
 
 
 def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ MEASURES = {
         "How many times its overall rate the detector's highest rate of false alarms is", "number"
     ),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
+    "origin.conflicts": Measure("Number of documents whose evidence of origin disagrees", "count"),
+    "origin.conflict_rate": Measure("Share of documents whose evidence of origin disagrees", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
     "duplicates.removed_fraction": Measure("Share of documents dropped as duplicates", "share"),
@@ -109,6 +111,7 @@ SLICE_KINDS = {
     "reason": "reason",
     "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
+    "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
     "cluster_size": "cluster size",
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "source_reason": "source and reason",  # "<source>/<reason>"

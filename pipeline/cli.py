@@ -291,9 +291,12 @@ def _exit_code_of(error: Exception) -> int | None:
     from pipeline.runner import RunError
     from transforms.detector import DetectorError
     from transforms.labelled import TrainingError
+    from transforms.phrases import PhraseError
     from transforms.sources import InputError
+    from transforms.watermarks import WatermarkError
 
-    if isinstance(error, RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError):
+    wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
+    if isinstance(error, wrong | PhraseError | WatermarkError):
         return 2
     return 4 if isinstance(error, RunError | apart.EngineError) else None
 

@@ -13,6 +13,7 @@ from pipeline.alike import alike
 from pipeline.find_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.side_by_side import side_by_side
+from transforms.phrases import load_phrases
 from transforms.store import open_for_reading
 
 SHOWN = 10
@@ -84,6 +85,7 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
+    yield from _evidence(row)
     yield f"  length      {row['n_tokens']:,} tokens"
     if row.get("removed_tokens"):
         yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
@@ -91,6 +93,30 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield from _cluster(row, ledger)
     if row["stage"] == "dedup":
         yield from _beside_survivor(row, ledger)
+
+
+SAYS = {
+    "credential:synthetic:unverified": "a content credential says that a machine wrote it; its signature was not verified",
+    "credential:unverified": "a content credential that names no machine; nobody verified its signature, so it says nothing",
+    "credential:malformed": "a content credential that is damaged, so it counts for nothing",
+    "date:human": "it is older than evidence.date_cutoff, in a source whose dates are trusted",
+}
+
+
+def _evidence(row: dict[str, Any]) -> Iterator[str]:
+    """Each that spoke of its origin, the highest authority first; releases of earlier versions do not say."""
+    phrases = {entry.id: entry.proves for entry in load_phrases()}
+    for number, word in enumerate((row.get("evidence") or "").split()):
+        basis, _, says = word.partition(":")
+        sentence = SAYS.get(word, f"{basis} says {says}")
+        if basis == "boilerplate":
+            name = row["boilerplate"]
+            sentence += f": phrase {name!r}" + (f" ({phrases[name]})" if name in phrases else "")
+        elif basis == "watermark":
+            sentence += f": {row['watermark']!r}, p-value {row['watermark_p']:.3g}"
+        yield f"  {'' if number else 'evidence':11} {sentence}"
+    if row.get("watermark_p") is not None and row["watermark"] is None:
+        yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
 
 
 def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:

@@ -21,6 +21,7 @@ from transforms.gate import Gate
 from transforms.kernels.columns import split_by
 from transforms.measure import Measure
 from transforms.record import Record
+from transforms.review import Review
 from transforms.sources import Split
 from transforms.survey import Survey, SurveyConfig
 from transforms.survivors import ChooseSurvivors
@@ -54,7 +55,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
     compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
-    candidates = compared | "Attribute" >> Attribute(store, model)
+    candidates = compared | "Attribute" >> Attribute(store, model, sources, recipe.evidence.date_cutoff)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
         recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
@@ -64,9 +65,10 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
     metrics    = by_split | "Measure" >> Measure(
         sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems, recipe.dedup.undecided_below)
+    review     = by_split | "Review" >> Review(sources, splits, store, limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
-    return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards)    # the manifest last
+    return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards, review)    # the manifest last
     # fmt: on
 
 

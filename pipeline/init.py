@@ -42,6 +42,7 @@ SOURCE = """\
     path: {path}
     # {files:,} files, {bytes:,} bytes. {seen}
     # origin: human            # say it only if you know it: human or synthetic. Without it the origin is unknown, and scored
+    # trust_dates: true        # say it only if `created` is when a text was written: older than ChatGPT is then human
     # licence: CC-BY-4.0
     # fields: {{text: {text}, id: {id}}}   # where columns are called something else
 """

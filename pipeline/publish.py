@@ -30,6 +30,7 @@ from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
+QUEUE = "review/queue.parquet"
 SHOWN_QUARANTINE = 20
 
 
@@ -69,6 +70,7 @@ class Publish(beam.PTransform):
     metrics: beam.PCollection[pa.RecordBatch]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
+    review: beam.PCollection[pa.RecordBatch]
 
     def expand(self, verdict: beam.PCollection[str]) -> beam.PCollection[str]:
         """One element; its side inputs make it wait for every stage."""
@@ -77,6 +79,7 @@ class Publish(beam.PTransform):
             beam.pvalue.AsSingleton(self.metrics),
             beam.pvalue.AsList(self.recorded),
             beam.pvalue.AsList(self.shards),
+            beam.pvalue.AsSingleton(self.review),
         )
 
 
@@ -85,9 +88,14 @@ class _PublishRelease(beam.DoFn):
         self.publication = publication
 
     def process(
-        self, verdict: str, metrics: pa.RecordBatch, recorded: list[Recorded], shards: list[Shard]
+        self,
+        verdict: str,
+        metrics: pa.RecordBatch,
+        recorded: list[Recorded],
+        shards: list[Shard],
+        review: pa.RecordBatch,
     ) -> Iterator[str]:
-        yield publish(self.publication, Verdict.from_json(verdict), metrics, recorded, shards)
+        yield publish(self.publication, Verdict.from_json(verdict), metrics, recorded, shards, review)
 
 
 def publish(
@@ -96,6 +104,7 @@ def publish(
     metrics: pa.RecordBatch,
     recorded: Iterable[Recorded],
     shards: Iterable[Shard],
+    review: pa.RecordBatch,
 ) -> str:
     """Move everything to its place; the manifest last. Returns the folder."""
     folder = target(publication.output, publication.release, verdict.passed)
@@ -106,6 +115,7 @@ def publish(
         *_move_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
         *_move_ledger(recorded, folder),
         *_write_quarantine(publication, folder),
+        _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
         _write(folder, "verdict.json", verdict.to_json().encode()),
         _write(folder, "recipe.yaml", publication.recipe.encode()),
@@ -240,6 +250,7 @@ def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:
 
 
 WHAT = {
+    QUEUE: "documents whose evidence of origin disagrees, for a person to look at",
     "metrics.parquet": "every number, in long form",
     "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
     "recipe.yaml": "the recipe as it was run, defaults written out",

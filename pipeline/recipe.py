@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from transforms.balance import RatioConfig
 from transforms.dedup import DedupConfig
 from transforms.emit import ShardConfig
+from transforms.evidence import EvidenceConfig
 from transforms.readers import ReadLimits
 from transforms.scorers import PREFIX
 from transforms.sources import Source
@@ -91,6 +92,7 @@ class Recipe(_Section):
     salt: str = Field("lowbackground", description="changes every choice made by hashing; kept in the manifest")
     sources: tuple[Source, ...] = Field(min_length=1, description="what to read")
     ingest: IngestConfig = IngestConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     detector: DetectorConfig = DetectorConfig()
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
@@ -274,9 +276,11 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
         for source in recipe.sources
     )
     model, check = recipe.detector.model, recipe.detector.cross_check
+    phrases = recipe.evidence.phrases
     return recipe.model_copy(
         update={
             "sources": sources,
+            "evidence": recipe.evidence.model_copy(update={"phrases": phrases and rebase(phrases)}),
             "detector": recipe.detector.model_copy(
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}
             ),

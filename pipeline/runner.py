@@ -40,12 +40,14 @@ from transforms.detector import load_detector
 from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
 from transforms.estimate import Reference
+from transforms.evidence import Witnesses, load_witnesses
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
+from transforms.watermarks import fingerprint
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
@@ -74,7 +76,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     """Everything that is found out before the run: the splits, the suite, the detector, where things go.
 
     Raises:
-      InputError, SuiteError, DetectorError: the recipe does not fit the world.
+      InputError, SuiteError, DetectorError, PhraseError, WatermarkError: the recipe does not fit the world.
     """
     own = load_suite(recipe.expectations, base_dir)
     systems = load_systems(recipe.structures, base_dir)
@@ -86,8 +88,9 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
+    witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(systems)
-    store = _store(recipe, detectors, splits, looked_for)
+    store = _store(recipe, detectors, witnesses, splits, looked_for)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     survey = SurveyConfig(
         recipe.sources,
@@ -95,6 +98,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         store,
         recipe.detector.model,
         recipe.detector.cross_check,
+        recipe.evidence,
         recipe.dedup.ngram,
         recipe.dedup.num_perm,
         looked_for,
@@ -105,7 +109,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     emit = EmitConfig(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
     )
-    about = _about(recipe, splits, detector.sha256, suite, systems)
+    about = _about(recipe, splits, detector.sha256, witnesses, suite, systems)
     publication = Publication(
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
         systems_yaml(systems) if systems else "",
@@ -148,10 +152,13 @@ def resolved(what: Recipe | Suite) -> str:
     return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _store(recipe: Recipe, detectors: str, splits: tuple[Split, ...], systems: Systems) -> SignalStore:
+def _store(
+    recipe: Recipe, detectors: str, witnesses: Witnesses, splits: tuple[Split, ...], systems: Systems
+) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
         "detector": detectors,
+        "evidence": witnesses.fingerprint(),
         "signature": f"{minhash.SCHEME} seed {minhash.SEED} {recipe.dedup.num_perm} of {recipe.dedup.ngram}-shingles",
     }
     if recipe.dedup.paragraphs.remove:
@@ -194,7 +201,12 @@ def _signature(recipe: Recipe) -> dict[str, Any]:
 
 
 def _about(
-    recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite, systems: tuple[System, ...]
+    recipe: Recipe,
+    splits: tuple[Split, ...],
+    detector_sha256: str,
+    witnesses: Witnesses,
+    suite: Suite,
+    systems: tuple[System, ...],
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -212,6 +224,8 @@ def _about(
             for system in systems
         ],
         "detector_sha256": detector_sha256,
+        "evidence_sha256": witnesses.fingerprint(),
+        "watermarks": fingerprint(witnesses.plugins),
         "salt": recipe.salt,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,

@@ -55,6 +55,7 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
     for data in (
         "transforms/detectors/default/model.bin",
         "expectations/suites/mixed.yaml",
+        "transforms/phrases.yaml",
         "pipeline/demo_machine.jsonl",
     ):
         assert data in names

@@ -1,11 +1,12 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
-A declaration of the source or the row comes first. Without one, the detector speaks: above its threshold *synthetic*,
-clearly below it *human*, and *unknown* between, or where the text is too short to score. Nothing declared never means
-human.
+Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
+beside it. The detector comes last: above its threshold *synthetic*, clearly below it *human*, and *unknown* between, or where
+the text is too short to score. Nothing declared never means human.
 """
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -15,8 +16,10 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector import Detector, Scores, load_detector
+from transforms.evidence import dated, priors
 from transforms.kernels.columns import EMPTY_HASH, first_half
-from transforms.sources import EARLIER, Split
+from transforms.kernels.evidence import say, settle
+from transforms.sources import EARLIER, Source, Split
 from transforms.store import SignalStore
 
 
@@ -26,15 +29,19 @@ class Attribute(beam.PTransform):
 
     store: SignalStore
     detector: str | None
+    sources: tuple[Source, ...]
+    date_cutoff: datetime.date
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        return surveyed | "Origin" >> beam.ParDo(_Attribute(self.store, self.detector))
+        return surveyed | "Origin" >> beam.ParDo(
+            _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff))
+        )
 
 
 class _Attribute(beam.DoFn):
-    def __init__(self, store: SignalStore, detector: str | None) -> None:
-        self.store, self.path = store, detector
+    def __init__(self, store: SignalStore, detector: str | None, cutoffs: tuple[datetime.date | None, ...]) -> None:
+        self.store, self.path, self.cutoffs = store, detector, cutoffs
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -43,14 +50,20 @@ class _Attribute(beam.DoFn):
         if split.source == EARLIER:
             yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
             return
-        yield attribute(self.store.read(split, NEEDED), split, self.detector)
+        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source])
+
+
+def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[datetime.date | None, ...]:
+    """The cut-off of each source; None where its dates are not trusted."""
+    return tuple(date_cutoff if source.trust_dates else None for source in sources)
 
 
 def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
     """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
     n = signed.num_rows
     zeros = np.zeros(n, np.int32)
-    nothing = dict.fromkeys(("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band"), zeros)
+    numbers = ("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band", "evidence", "machine_prior")
+    nothing = dict.fromkeys(numbers, zeros)
     return contracts.CANDIDATE.batch(
         {
             **nothing,
@@ -67,27 +80,37 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
 
 
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
-NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin"]
+NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "evidence"]
 
 
-def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
+def attribute(
+    signals: pa.Table, split: Split, detector: Detector, cutoff: datetime.date | None = None
+) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 
     `p_synthetic` is always the detector's, also beside a declaration: where the two disagree, both can be seen.
+
+    Args:
+      signals: the columns `NEEDED`.
+      split: where they are from.
+      detector: what the scores mean.
+      cutoff: documents older than this are human; None: the source's dates are not trusted.
     """
     n = signals.num_rows
     column = {name: signals[name].combine_chunks() for name in NEEDED}
-    declared = column["declared_origin"].to_numpy()
     score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
     scores = Scores(score, column["detector_band"].to_numpy())
     p_synthetic = detector.p_synthetic(scores)
-    is_declared = declared != contracts.UNKNOWN
-    origin = np.where(is_declared, declared, detector.origin(scores)).astype(np.int8)
-    basis = np.where(
-        is_declared,
-        contracts.BASIS_DECLARED,
-        np.where(np.isnan(score), contracts.BASIS_NONE, contracts.BASIS_DETECTOR),
-    ).astype(np.int8)
+    evidence = (
+        column["evidence"].to_numpy()
+        | say(contracts.BASIS_DECLARED, column["declared_origin"].to_numpy())
+        | say(contracts.BASIS_DATE, dated(column["created"], cutoff))
+        | say(contracts.BASIS_DETECTOR, detector.origin(scores))
+    )
+    origin, basis = settle(evidence)
+    # A score that calls a text neither is still what its origin rests on: unknown, and counted by the estimate.
+    rests = (basis == contracts.BASIS_NONE) & ~np.isnan(score)
+    basis = np.where(rests, contracts.BASIS_DETECTOR, basis).astype(np.int8)
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},
@@ -99,6 +122,8 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
             "origin_basis": basis,
             "detector_band": column["detector_band"],
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
+            "evidence": evidence,
+            "machine_prior": np.where(basis == contracts.BASIS_DATE, priors(column["created"]), 0).astype(np.int32),
             # Nothing is left of it in canonical form: white space and invisible characters.
             "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
         }

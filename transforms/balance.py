@@ -51,9 +51,10 @@ class Weighed:
     Attributes:
       real: documents that are not labelled synthetic.
       fixed: synthetic documents of protected sources, never dropped here.
-      unflagged, unscored: the parts of `real` without a declaration, those that the detector could score by language,
+      unflagged, unscored: the parts of `real` whose origin nothing settles, those that the detector could score by language,
         int64[languages], and the others.
-      flagged_documents, scored_documents: of those without a declaration, whatever they weigh, int64[languages].
+      dated: of the part of `real` that is human by its date, the sum of weight times `machine_prior`.
+      flagged_documents, scored_documents: of those that nothing settles, whatever they weigh, int64[languages].
       bins: the other synthetic documents, by place, int64[sampling.BINS].
     """
 
@@ -61,6 +62,7 @@ class Weighed:
     fixed: int
     unflagged: np.ndarray
     unscored: int
+    dated: int
     flagged_documents: np.ndarray
     scored_documents: np.ndarray
     bins: np.ndarray
@@ -68,10 +70,12 @@ class Weighed:
 
 def hidden(weighed: Weighed, reference: Reference | None) -> int:
     """An upper bound of the synthetic weight among the documents that are not labelled synthetic."""
+    dated = -(-weighed.dated // contracts.PRIOR_UNIT)  # rounded up
     if reference is None:
-        return int(weighed.unflagged.sum()) + weighed.unscored
+        return int(weighed.unflagged.sum()) + weighed.unscored + dated
     bound = reference.bound(weighed.flagged_documents, weighed.scored_documents)
-    return math.ceil(bound.residual @ weighed.unflagged + bound.of_mix(weighed.scored_documents) * weighed.unscored)
+    of_unscored = bound.of_mix(weighed.scored_documents) * weighed.unscored
+    return math.ceil(bound.residual @ weighed.unflagged + of_unscored) + dated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +185,7 @@ class WeighFn(beam.CombineFn):
     def create_accumulator(self) -> Weighed:
         """Nothing."""
         none = self.rule.by_language(np.zeros(0, np.int8), None)
-        return Weighed(0, 0, none, 0, none, none, np.zeros(sampling.BINS, np.int64))
+        return Weighed(0, 0, none, 0, 0, none, none, np.zeros(sampling.BINS, np.int64))
 
     def add_input(self, total: Weighed, batch: pa.RecordBatch) -> Weighed:
         """Add the documents of a batch."""
@@ -198,6 +202,7 @@ class WeighFn(beam.CombineFn):
             total.fixed + int(weight[kept & synthetic & ~choosable].sum()),
             total.unflagged + rule.by_language(band[unflagged], weight[unflagged]),
             total.unscored + int(weight[unscored].sum()),
+            total.dated + int((weight * batch["machine_prior"].to_numpy())[kept].sum()),
             total.flagged_documents + rule.by_language(band[flagged], None),
             total.scored_documents + rule.by_language(band[scored], None),
             total.bins + sampling.histogram(place, weight[choosable]),

@@ -218,7 +218,8 @@ def released(part: Recorded, config: EmitConfig, unwanted: Unwanted = None) -> I
 
 
 def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: tuple[str, ...]) -> pa.RecordBatch:
-    same = ("n_tokens", "origin", "origin_basis", "p_synthetic", "cluster_size", "copies", "earlier_id", "source")
+    known = ("origin", "origin_basis", "evidence", "p_synthetic")
+    same = (*known, "n_tokens", "cluster_size", "copies", "earlier_id", "source")
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
@@ -245,7 +246,7 @@ class _ShardWriter:
             schema,
             compression="zstd",
             compression_level=3,
-            use_dictionary=["source", "language", "origin", "origin_basis", "generator"],
+            use_dictionary=["source", "language", "origin", "origin_basis", "evidence", "generator"],
             write_page_index=True,
         )
 

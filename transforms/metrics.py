@@ -17,8 +17,8 @@ from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
 from transforms.fairness import false_alarms
-from transforms.kernels import diversity, paragraphs
-from transforms.shares import cross_check, shares
+from transforms.kernels import diversity, evidence, paragraphs
+from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
 Row = dict[str, Any]
@@ -50,6 +50,7 @@ def metrics_table(
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
+        *_conflicts(tally, sources),
         *_duplicates(tally, sources, undecided_below),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
@@ -118,7 +119,7 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     scored = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
     undeclared = scored + total_of(tally.groups, origin_basis=contracts.BASIS_NONE)
     yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
-           "unit": "fraction", "n": undeclared, "note": "of the documents without a declaration"}  # fmt: skip
+           "unit": "fraction", "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
 
 
 def _quarantine(tally: Tally) -> Iterator[Row]:
@@ -134,6 +135,26 @@ def _quarantine(tally: Tally) -> Iterator[Row]:
     yield row | {"metric": "input.bad_fraction", "value": bad / records if records else None, "unit": "fraction"}
     files = sum(n for (_, _, whole_file), n in tally.quarantined.items() if whole_file)
     yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
+
+
+def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Documents about which two disagree, of those that are not empty, by source and by who says what."""
+    note = "one says human and another synthetic; a detector that says human contradicts nobody"
+    for stage, reasons in (("before", REASONS_OF["read"]), ("after", {0})):
+        found = {key: n for key, n in tally.conflicts.items() if key[2] in reasons}
+        slices = [("overall", "", set(range(len(sources))), set(range(len(evidence.CONFLICTS))))]
+        slices += [("source", name, {number}, slices[0][3]) for number, name in enumerate(sources)]
+        slices += [
+            ("conflict", evidence.CONFLICT_WORDS[kind], slices[0][2], {kind})
+            for kind in sorted({kind for _, kind, _ in found})
+        ]
+        for slice_kind, name, members, kinds in slices:
+            n = total_of(tally.groups, source=members, reason=reasons)
+            value = sum(m for (source, kind, _), m in found.items() if source in members and kind in kinds)
+            row: Row = {"stage": stage, "slice_kind": slice_kind, "slice": name, "n": n, "note": note}
+            yield row | {"metric": "origin.conflicts", "value": value, "unit": "documents"}
+            if n or slice_kind == "overall":
+                yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None, "unit": "fraction"}
 
 
 def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:

@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.ahead import Beside
 from transforms.kernels.columns import hexadecimal
+from transforms.kernels.evidence import in_words
 from transforms.measure import in_order
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, write_parquet
+
+SHOWN = ("boilerplate", "watermark", "watermark_p")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Recorded]:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
-        places = self.store.read(split, ["id", "file", "row", "removed_tokens"])
+        places = self.store.read(split, ["id", "file", "row", "removed_tokens", *SHOWN])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
@@ -92,6 +95,8 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
             "path": paths.take(places["file"].combine_chunks()),
             "row": places["row"].combine_chunks(),
             "removed_tokens": places["removed_tokens"].combine_chunks(),
+            **{name: places[name].combine_chunks() for name in SHOWN},
+            "evidence": in_words(decisions["evidence"].to_numpy()),
         }
     )
 

@@ -1,8 +1,9 @@
 """Tally -> the rows of METRICS that say how synthetic a corpus is: in all, by source and by language, before and after.
 
-A share of synthetic text has a *point*: declared text plus what the mixture estimate says of the undeclared; an *interval*
-of that estimate, which knows of the noise and not of what the references miss; and an *upper bound*: declared text plus the
-worst-case Rogan-Gladen bound of the undeclared (docs/GLOSSARY.md). Gates read the bound.
+A share of synthetic text has a *point*: text whose origin is settled, plus what the mixture estimate says of the rest; an
+*interval* of that estimate, which knows of the noise and not of what the references miss; and an *upper bound*: settled text
+plus the worst-case Rogan-Gladen bound of the rest (docs/GLOSSARY.md). Text that is human by its date adds its year's prior to
+all of them. Gates read the bound.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from expectations import contracts
 from transforms.calibration import Calibration
 from transforms.detector import Detector
 from transforms.estimate import Bound, Mixture, Reference, range_over_families
+from transforms.evidence import PRIORS
 from transforms.kernels import share
 from transforms.tally import Key, Tally, total_of
 
@@ -45,7 +47,9 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     hardest = min(calibration.families(), key=lambda family: family.flagged / max(family.n, 1), default=None)
     uncovered = calibration.uncovered
     return (
-        "declared origins are true",
+        "declared origins, and others that are settled without the detector, are true",
+        "of text that counts as human by its date, "
+        + f"{PRIORS[0][1] / contracts.PRIOR_UNIT:.1%} to {PRIORS[-1][1] / contracts.PRIOR_UNIT:.1%} by year is a machine's",
         "the writers of undeclared text are no harder to detect than the hardest generator of the calibration in their language"
         + (f" ({hardest.name} in all)" if hardest else ""),
         *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
@@ -261,33 +265,33 @@ class _Stratum:
           stage: "before" or "after".
           q: the machine share of the undeclared text that was read, if not the estimate.
         """
-        total, declared, scored, unscored = self._weights(unit, stage)
+        total, settled, scored, unscored = self._weights(unit, stage)
         if not total:
             return None
         if not scored + unscored:
-            return declared / total
+            return settled / total
         estimate = self.q("read", unit)
         if estimate is None:
             return None
         if stage == "before":
-            return (declared + (estimate if q is None else q) * (scored + unscored)) / total
+            return (settled + (estimate if q is None else q) * (scored + unscored)) / total
         # What was dropped was dropped for its score: the posterior of each bin says what is left.
         by_language = np.clip(self._by_language_q + (0.0 if q is None else q - estimate), 0, 1)
         chance = self.mixture.posterior(by_language, self.scores("unique")[0])
         expected = float((self.scores("kept")[0 if unit == "documents" else 1] * chance).sum())
         rate = expected / scored if scored else self.q("unique", unit) or 0.0
-        return (declared + expected + rate * unscored) / total
+        return (settled + expected + rate * unscored) / total
 
     def upper(self, unit: str, stage: str) -> float | None:
         """The upper bound of the synthetic share, in [0, 1]; None where there is nothing."""
-        total, declared, scored, unscored = self._weights(unit, stage)
+        total, settled, scored, unscored = self._weights(unit, stage)
         if not total:
             return None
         if not scored + unscored:
-            return declared / total
+            return settled / total
         bound = self._bounds
         if bound is None or self.reference is None:
-            return (declared + scored + unscored) / total  # nothing is known: all of it may be synthetic
+            return (settled + scored + unscored) / total  # nothing is known: all of it may be synthetic
         read, unique = bound
         if stage == "before":
             hidden = read.share @ self._by_language(unit, "read") + read.of_mix(self._mix("read")) * unscored
@@ -295,7 +299,7 @@ class _Stratum:
             flagged = self._by_language(unit, "kept", origin=contracts.SYNTHETIC)
             others = self._by_language(unit, "kept") - flagged
             hidden = flagged.sum() + unique.residual @ others + unique.of_mix(self._mix("unique")) * unscored
-        return min(1.0, float(declared + hidden) / total)
+        return min(1.0, float(settled + hidden) / total)
 
     @functools.cached_property
     def _bounds(self) -> tuple[Bound, Bound] | None:
@@ -325,12 +329,22 @@ class _Stratum:
         of_band = [total_of(self.groups[unit], **chosen, detector_band=band) for band in bands]
         return self.reference.by_language(np.array(of_band))
 
-    def _weights(self, unit: str, stage: str) -> tuple[int, int, int, int]:
-        """In all; declared synthetic; undeclared with a score; undeclared without."""
+    def _dated(self, unit: str, reasons: set[int]) -> float:
+        """How much of the text that is human by its date a machine wrote all the same, by its years' priors."""
+        parts = (
+            int(sums[0 if unit == "documents" else 1])
+            for (source, language, reason), sums in self.tally.dated.items()
+            if reason in reasons and self._holds(source, language)
+        )
+        return sum(parts) / contracts.PRIOR_UNIT
+
+    def _weights(self, unit: str, stage: str) -> tuple[int, float, int, int]:
+        """In all; settled synthetic and what dates leave; the rest with a score; the rest without."""
         counts, reasons = self.groups[unit], REASONS_OF[OF_STAGE[stage]]
         return (
             total_of(counts, reason=reasons),
-            total_of(counts, reason=reasons, origin_basis=contracts.BASIS_DECLARED, origin=contracts.SYNTHETIC),
+            total_of(counts, reason=reasons, origin_basis=set(contracts.SETTLED), origin=contracts.SYNTHETIC)
+            + self._dated(unit, reasons),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_DETECTOR),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_NONE),
         )

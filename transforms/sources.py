@@ -64,6 +64,8 @@ class Source(BaseModel):
       licence: as the source states it.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
       protected: never dropped to reach a ratio.
+      trust_dates: whether `created` is when a document was written; then those older than `evidence.date_cutoff` are human,
+        but for a part that depends on the year. Not for dates that the crawler or an editing system may have set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +79,7 @@ class Source(BaseModel):
     licence: str | None = None
     trust: Annotated[float, Field(ge=0, le=1)] = 0.5
     protected: bool = False
+    trust_dates: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

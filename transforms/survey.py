@@ -19,6 +19,7 @@ from transforms.ahead import Beside, ahead
 from transforms.comply import NO_SYSTEMS, Systems, comply
 from transforms.cut import Unwanted, as_sides, cut
 from transforms.detector import Detector, load_detector
+from transforms.evidence import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.kernels import diversity, minhash, paragraphs, text
 from transforms.kernels.columns import first_half, hash_texts
 from transforms.kernels.urls import hash_urls
@@ -37,6 +38,7 @@ class SurveyConfig:
     store: SignalStore
     detector: str | None  # folder or file; None: the bundled one
     cross_check: str | None  # another detector; None: there is no other
+    evidence: EvidenceConfig
     ngram: int
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
@@ -74,15 +76,18 @@ class _SurveySplit(Beside[Split, Split]):
 
     def setup(self) -> None:
         self.detectors = load_detectors(self.config)
+        self.witnesses = load_witnesses(self.config.evidence)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
         if not self.config.store.has(split):
-            survey_split(split, self.config, self.detectors, *sides)
+            survey_split(split, self.config, self.detectors, self.witnesses, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
         return (split,)
 
 
-def survey_split(split: Split, config: SurveyConfig, detectors: Detectors, unwanted: Unwanted = None) -> None:
+def survey_split(
+    split: Split, config: SurveyConfig, detectors: Detectors, witnesses: Witnesses, unwanted: Unwanted = None
+) -> None:
     """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
     rejected: list[pa.RecordBatch] = []
 
@@ -98,8 +103,8 @@ def survey_split(split: Split, config: SurveyConfig, detectors: Detectors, unwan
         write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
 
     sample = Sample()
-    source = config.sources[split.source].name
-    signals = (measure_documents(batch, config, detectors, sample, unwanted, source) for batch in documents())
+    loaded, source = (detectors, witnesses), config.sources[split.source].name
+    signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
     config.store.write(split, signals, contracts.signals(config.num_perm).schema)
 
 
@@ -124,6 +129,7 @@ def measure_documents(
     documents: pa.RecordBatch,
     config: SurveyConfig,
     detectors: Detectors,
+    witnesses: Witnesses,
     sample: Sample,
     unwanted: Unwanted = None,
     source: str = "",
@@ -132,8 +138,10 @@ def measure_documents(
 
     Behind DOCUMENT's columns stand those of `config.systems`; `source` is the name of theirs.
 
-    With `unwanted` paragraphs, of the text that is left without them (transforms/cut.py).
+    With `unwanted` paragraphs, of the text that is left without them (transforms/cut.py), but for what witnesses a model:
+    what it leaves in many texts is among the first to be removed.
     """
+    shown = look(documents["text"], witnesses)
     documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
     n_tokens = text.count_words(tokens)
@@ -150,6 +158,7 @@ def measure_documents(
         {
             **{name: documents[name] for name in ("doc_id", "id", "file", "row", "created", "language", "generator")},
             "declared_origin": documents["declared_origin"],
+            **shown,
             "content_hash": content_hash,
             "url_hash": _url_hashes(documents["url"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),

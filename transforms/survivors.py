@@ -308,18 +308,8 @@ def _decided(
     members = np.bincount(survivor, minlength=n)
     origins = np.zeros(n, np.int8)
     np.bitwise_or.at(origins, survivor, np.array([0, 1, 2], np.int8)[origin])
-    same = (
-        "doc_id",
-        "split",
-        "ordinal",
-        "source",
-        "n_tokens",
-        "n_bytes",
-        "origin",
-        "origin_basis",
-        "detector_band",
-        "p_synthetic",
-    )
+    known = ("origin", "origin_basis", "detector_band", "p_synthetic", "evidence", "machine_prior")
+    same = ("doc_id", "split", "ordinal", "source", "n_tokens", "n_bytes", *known)
     similarity = np.where(exact, 1.0, stars.similarity)
     decisions = contracts.DECISION.batch(
         {

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.kernels import cores, diversity, paragraphs, share
+from transforms.kernels import cores, diversity, evidence, paragraphs, share
 from transforms.kernels.columns import first_half, halves
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -41,6 +41,8 @@ class Tally:
 
     Attributes:
       groups: [documents, tokens] by `GROUP`; reason 0 is kept.
+      conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
+      dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
@@ -63,6 +65,8 @@ class Tally:
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
+    dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -95,6 +99,9 @@ def merge(tallies: list[Tally]) -> Tally:
         total.group_tokens.update(tally.group_tokens)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
+        total.conflicts.update(tally.conflicts)
+        for at, weighed in tally.dated.items():
+            total.dated[at] = total.dated[at] + weighed if at in total.dated else weighed
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for key, bins in tally.scores.items():
@@ -148,6 +155,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally = Tally()
     columns = {name: signals[name].combine_chunks() for name in NEEDED}
     _count_groups(tally, decisions, columns)
+    _count_evidence(tally, decisions, columns["language"])
     kept = decisions["kept"].to_numpy(zero_copy_only=False)
     reason = decisions["reason"].to_numpy()
     _count_scores(tally, decisions, columns)
@@ -206,6 +214,26 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         key = tuple(row[name] for name in GROUP)
         tally.groups[key] += row["n_tokens_count"]
         tally.group_tokens[key] += row["n_tokens_sum"]
+
+
+def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
+    keys = [decisions[name].to_numpy() for name in ("source", "evidence", "reason")]
+    keys[1] = evidence.conflict(keys[1])
+    found = keys[1] != 0
+    tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
+    prior = decisions["machine_prior"].cast(pa.int64())
+    table = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "reason")},
+            "language": language.fill_null("unknown"),
+            "documents": prior,
+            "tokens": pc.multiply(prior, decisions["n_tokens"].cast(pa.int64())),
+        }
+    ).filter(pc.greater(prior, 0))
+    sums = table.group_by(["source", "language", "reason"]).aggregate([("documents", "sum"), ("tokens", "sum")])
+    for row in sums.to_pylist():
+        weighed = np.array([row["documents_sum"], row["tokens_sum"]], np.int64)
+        tally.dated[row["source"], row["language"], row["reason"]] = weighed
 
 
 def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:

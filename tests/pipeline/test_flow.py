@@ -223,6 +223,7 @@ def test_a_failed_gate_writes_a_report_and_a_verdict_and_no_shard(tmp_path: path
         "metrics.parquet",
         "recipe.yaml",
         "report",
+        "review",
         "suite.yaml",
         "verdict.json",
     }

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from expectations import contracts
 from transforms import metrics, survey
+from transforms.evidence import EvidenceConfig, load_witnesses
 from transforms.kernels import paragraphs
 from transforms.readers import ReadLimits
 from transforms.store import SignalStore
 from transforms.tally import NEEDED, Tally, compact, merge, tally_split
 
-CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), None, "words", ngram=5, num_perm=8)
+EVIDENCE = EvidenceConfig()
+CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), None, "words", EVIDENCE, ngram=5, num_perm=8)
 SOURCES = ("one", "two")
 
 
@@ -34,7 +36,8 @@ def tally(rows: list[tuple[str, bool, int]]) -> Tally:
     """Of documents (text, kept, source), as the survey and the decisions would have it."""
     values = [row[0] for row in rows]
     documents = filled(contracts.DOCUMENT, len(rows), text=values)
-    signals = survey.measure_documents(documents, CONFIG, survey.load_detectors(CONFIG), survey.Sample())
+    loaded = survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)
+    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.Sample())
     decisions = filled(
         contracts.DECISION,
         len(rows),

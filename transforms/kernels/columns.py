@@ -10,13 +10,19 @@ from expectations.contracts import HASH
 from transforms.kernels.blake2b import digests
 
 
-def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
-    """BLAKE2b of each text, 16 bytes. Cryptographic, because a text must not be able to pose as another's duplicate."""
+def text_buffers(
+    texts: pa.LargeStringArray | pa.LargeBinaryArray,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes of a column of texts, and where each begins. No copy."""
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     values = texts.buffers()[2]
     # An empty buffer may be missing, and Numba wants an array all the same.
-    data = np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8)
-    found = digests(data, offsets)
+    return np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8), offsets
+
+
+def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
+    """BLAKE2b of each text, 16 bytes. Cryptographic, because a text must not be able to pose as another's duplicate."""
+    found = digests(*text_buffers(texts))
     return pa.FixedSizeBinaryArray.from_buffers(HASH, len(found), [None, pa.py_buffer(found.astype("<u8", copy=False))])
 
 

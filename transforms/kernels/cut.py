@@ -5,8 +5,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.columns import text_buffers
 from transforms.kernels.paragraphs import _FORM, MIN_BYTES, MIN_TOKENS, _count_tokens, _fold, _hash
-from transforms.kernels.text import _buffers, _tables
+from transforms.kernels.text import _tables
 
 
 @numba.njit(nogil=True, cache=True)
@@ -109,7 +110,7 @@ def without(
       The texts, large_string[n], and how many words and ideographs were in the paragraphs that each lost, int32[n].
     """
     classes, spelled, *_ = _tables()
-    out, offsets, removed = _without(*_buffers(text), unwanted, _FORM, classes, spelled)
+    out, offsets, removed = _without(*text_buffers(text), unwanted, _FORM, classes, spelled)
     if not removed.any():  # a paragraph has tokens, so nothing was removed
         return text, removed
     return pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(offsets), pa.py_buffer(out)), removed

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.columns import text_buffers
 from transforms.kernels.minhash import POLYNOMIAL, mix64
 from transforms.kernels.text import (
     _IGNORE,
@@ -31,7 +32,6 @@ from transforms.kernels.text import (
     _SOLO,
     _SPACE,
     _TABLE_SIZE,
-    _buffers,
     _class_of,
     _decode,
     _tables,
@@ -196,7 +196,7 @@ def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
       Hashes of the sampled paragraphs, and counts of all.
     """
     classes, spelled, *_ = _tables()
-    return Paragraphs(*_find(*_buffers(text), rate, _FORM, classes, spelled))
+    return Paragraphs(*_find(*text_buffers(text), rate, _FORM, classes, spelled))
 
 
 def count(hashes: npt.NDArray[np.uint64]) -> Counts:

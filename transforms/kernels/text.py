@@ -45,6 +45,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.kernels.columns import text_buffers
+
 WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
 
 _SPACE, _LETTER, _SOLO, _PUNCT, _IGNORE, _MARK = range(6)
@@ -374,14 +376,6 @@ def _canonicalise(data, offsets, classes, spelled):  # type: ignore[no-untyped-d
     return out[:w], out_offsets, token_offsets, kind[:t], hash64[1 : t + _ONE], hash32[1 : t + _ONE]
 
 
-def _buffers(text: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The bytes of a column of texts, and where each begins."""
-    offsets = np.frombuffer(text.buffers()[1], np.int64)[text.offset : text.offset + len(text) + 1]
-    values = text.buffers()[2]
-    # An empty buffer may be missing, and Numba wants an array all the same.
-    return np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8), offsets
-
-
 def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens]:
     """The canonical form of each text, and its tokens.
 
@@ -392,12 +386,12 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
       The canonical texts (large_string, same length) and their tokens.
     """
     classes, spelled, order = _tables()
-    not_plain = pa.array(_not_plain(*_buffers(text), classes, order))
+    not_plain = pa.array(_not_plain(*text_buffers(text), classes, order))
     if pc.any(not_plain).as_py():
         # Not pyarrow's utf8_normalize: it decomposes, whatever form is asked of it (pyarrow 25.0.1).
         caseless = [_caseless(value) for value in text.filter(not_plain).to_pylist()]
         text = pc.replace_with_mask(text, not_plain, pa.array(caseless, pa.large_string()))
-    out, out_offsets, *tokens = _canonicalise(*_buffers(text), classes, spelled)
+    out, out_offsets, *tokens = _canonicalise(*text_buffers(text), classes, spelled)
     canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out))
     return canonical, Tokens(*tokens)
 

@@ -6,8 +6,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.kernels.columns import first_half, hash_texts
-from transforms.kernels.text import _buffers
+from transforms.kernels.columns import first_half, hash_texts, text_buffers
 
 # User information before the host is a reader's, not the page's.
 _PARTS = r"^\s*[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\s]*@)?(?P<host>[^/?#@\s]+)(?P<rest>[^#]*)"
@@ -59,7 +58,7 @@ def decode_unreserved(urls: pa.LargeStringArray) -> pa.LargeStringArray:
     Args:
       urls: large_string[n], no nulls.
     """
-    out, offsets = _decode_unreserved(*_buffers(urls), _HEX, _UNRESERVED)
+    out, offsets = _decode_unreserved(*text_buffers(urls), _HEX, _UNRESERVED)
     return pa.LargeStringArray.from_buffers(len(urls), pa.py_buffer(offsets), pa.py_buffer(out))
 
 
