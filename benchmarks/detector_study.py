@@ -1,11 +1,13 @@
 """What was tried to make the detector better on sources that it has not seen, each way under the same judgement.
 
     python -m benchmarks.detector_study DATA_DIR [--only WORD]
+    python -m benchmarks.detector_study DATA_DIR --generators
 
 `DATA_DIR` holds labelled Parquet files (columns text, label, source_dataset, domain, language, generator, attack).
 Each document is scored by a model that saw neither its source nor text that it shares (`training.folds`), and the
 scores of all folds are pooled: one threshold for all sources. Files named by `--evaluation` are never trained on.
-Everything is trained with one thread; it takes about 15 minutes and 4 GB.
+With `--generators` each generator is left out as well: its documents are scored by a model that saw neither their source nor
+any text of that generator. Everything is trained with one thread; it takes about 15 minutes and 4 GB.
 """
 
 import argparse
@@ -27,7 +29,7 @@ from transforms.kernels import linear, ngrams
 from transforms.kernels.text import PUNCTUATION, Tokens, hash_token
 from transforms.labelled import Labelled, compared, read_labelled
 from transforms.model import linear_of
-from transforms.ngram_fitting import fit_ngrams, importance_of
+from transforms.ngram_fitting import Training, fit_ngrams, importance_of
 from transforms.training import Fold, folds, usable_documents
 
 LEAST_CHARS, FPR = 300, 0.01
@@ -289,17 +291,52 @@ def rows(study: Study) -> dict[str, Callable[[], Scores]]:
     return tried
 
 
+def by_generator(study: Study) -> None:
+    """Print how each generator is found in English, seen in other sources and never seen."""
+    data, training = study.labelled, Training(study.labelled, study.settings)
+    generator, machine = data.group("generator").astype(str), data.machine & study.usable
+    english = (data.n_tokens >= study.settings.min_tokens) & (data.group("language") == "en")
+    english &= (study.chars >= LEAST_CHARS) & ~study.elsewhere
+    seen, unseen = np.full((2, len(machine)), np.nan)
+
+    def score(rest: npt.NDArray[np.bool_]) -> Scores:
+        return training.model(rest).log_odds(data.texts, data.tokens).astype(np.float64)
+
+    for _, out, rest in study.folds:
+        seen[out] = score(rest)[out]
+        for name in sorted(set(generator[out & machine & english])):
+            of = out & (generator == name)
+            unseen[of] = score(rest & (generator != name))[of]
+    human = seen[english & ~data.machine & ~np.isnan(seen)]
+    print("| generator | documents | AUROC | TPR | AUROC, never seen | TPR, never seen |\n|---|--:|--:|--:|--:|--:|")
+    for name in [*sorted(set(generator[machine & english])), ""]:
+        of = english & machine & ((generator == name) | (not name))
+        numbers = [
+            f(human, scores[of], *rest) for scores in (seen, unseen) for f, *rest in ((auroc,), (tpr_at_fpr, FPR))
+        ]
+        print(f"| {name or 'all'} | {int(of.sum()):,} | {' | '.join(f'{number:.3f}' for number in numbers)} |")
+
+
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir")
     parser.add_argument("--evaluation", action="append", help="file name; default: liang_bias.parquet")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--generators", action="store_true", help="leave each generator out as well")
     args = parser.parse_args()
     study = load(args.data_dir, args.evaluation or ["liang_bias.parquet"])
+    if args.generators:
+        by_generator(study)
+    else:
+        by_row(study, args.only)
+
+
+def by_row(study: Study, only: str) -> None:
+    """Print what was tried, a row each."""
     head = False
     for name, make in rows(study).items():
-        if args.only not in name:
+        if only not in name:
             continue
         start = time.perf_counter()
         found = judged(study, make())
