@@ -197,7 +197,7 @@ sources:
     path: corpus/web-undeclared
 
 ratio:
-  max_synthetic_share: 0.09    # the release may hold this much synthetic text, counted in
+  max_synthetic_share: 0.05    # the release may hold this much synthetic text, counted in
   unit: tokens                   # tokens (or documents)
 
 expectations: mixed              # what must be true of the release: a preset, or a file of your own

@@ -4,6 +4,7 @@ A detector is a folder with
 
 - `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`), or `plugin.json`: the name of one of
   somebody else's (see `scorers`);
+- beside `model.bin` perhaps `ngrams.bin`: a table of n-grams whose log-odds are added to fastText's (see `ngram_file`);
 - `calibration.json`: what its scores mean, measured on held-out sources (see `Calibration`);
 - `README.md`: its model card.
 
@@ -25,9 +26,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from transforms.calibration import Calibration, parse_calibration
-from transforms.fasttext_file import DetectorError, FastTextFile, read_fasttext
-from transforms.kernels import linear
+from transforms.fasttext_file import DetectorError
 from transforms.kernels.text import Tokens
+from transforms.model import FastTextModel, parse_model
 from transforms.scorers import PREFIX, load_plugin, parse_plugin
 from transforms.words import BUNDLED as WORDS
 from transforms.words import FILE, read_words
@@ -35,6 +36,7 @@ from transforms.words import FILE, read_words
 __all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
 
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "detectors", "default")
+BARE = (".bin", ".ftz")
 MIN_TOKENS = 50  # where no calibration says otherwise
 
 
@@ -58,9 +60,9 @@ class Detector:
 
     Attributes:
       name: the folder's or the file's name, for people.
-      sha256: of `model.bin` or `plugin.json`, and `calibration.json` after it if there is one: as of the two concatenated.
+      sha256: of the model's files and `calibration.json`, those that there are, as of one file.
       model: what scores.
-      calibration: None for a bare `.bin`.
+      calibration: None for a bare `.bin` or `.ftz`.
     """
 
     name: str
@@ -118,22 +120,22 @@ class Detector:
         return called
 
 
-_models: dict[bytes, linear.LinearModel] = {}  # by the SHA-256 of their file
+_models: dict[tuple[bytes, ...], FastTextModel] = {}  # by the SHA-256 of their files
 
 
 def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
     Args:
-      path: a folder with `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin`,
+      path: a folder with `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin` or `.ftz`,
         "plugin:NAME", or "words" for the bundled word counts; None for the bundled detector.
 
     Raises:
-      DetectorError: a file cannot be read, is damaged, or the two do not belong together.
+      DetectorError: a file cannot be read, is damaged, or they do not belong together.
     """
     folder = WORDS if path == "words" else path or BUNDLED
-    model, name, data = read_model(folder)
-    digest = hashlib.sha256(data)
+    model, files = read_model(folder)
+    digest = hashlib.sha256(b"".join(files.values()))
     calibration = None
     if not _is_bare(folder):
         calibration_path = posixpath.join(folder, "calibration.json")
@@ -141,8 +143,8 @@ def load_detector(path: str | None = None) -> Detector:
         calibration = parse_calibration(text, calibration_path)
         if calibration.model_sha256 != digest.hexdigest():
             raise DetectorError(
-                f"{calibration_path}: made for another {name} (its sha256 differs). Use the two that were written "
-                "together, or calibrate again"
+                f"{calibration_path}: made for another model (the sha256 of {' and '.join(files)} differs). Use the files "
+                "that were written together, or calibrate again"
             )
         digest.update(text)
     return Detector(
@@ -152,44 +154,38 @@ def load_detector(path: str | None = None) -> Detector:
 
 def _is_bare(path: str) -> bool:
     """Whether a path is a model alone, without a calibration."""
-    return path.endswith(".bin") or path.startswith(PREFIX)
+    return path.endswith(BARE) or path.startswith(PREFIX)
 
 
-def read_model(path: str) -> tuple[Model, str, bytes]:
-    """The model of a detector's folder, of a bare `.bin`, or of a plug-in; the name of its file, and the bytes.
+def read_model(path: str) -> tuple[Model, dict[str, bytes]]:
+    """The model of a detector's folder, of a bare `.bin` or `.ftz`, or of a plug-in; and its files, by name, the main one first.
 
     Raises:
       DetectorError: it cannot be read or is damaged, or there is no such plug-in.
     """
     if path.startswith(PREFIX):
         plugin, data = load_plugin(path.removeprefix(PREFIX))
-        return plugin, "plugin.json", data
+        return plugin, {"plugin.json": data}
+    bare = path.endswith(BARE)
     plugin_path = posixpath.join(path, "plugin.json")
-    if not path.endswith(".bin") and FileSystems.exists(plugin_path):
+    if not bare and FileSystems.exists(plugin_path):
         plugin, data = parse_plugin(_read(plugin_path), plugin_path)
-        return plugin, "plugin.json", data
+        return plugin, {"plugin.json": data}
     words_path = posixpath.join(path, FILE)
-    if not path.endswith(".bin") and FileSystems.exists(words_path):
+    if not bare and FileSystems.exists(words_path):
         data = _read(words_path)
-        return read_words(data, words_path), FILE, data
-    model_path = path if path.endswith(".bin") else posixpath.join(path, "model.bin")
-    data = _read(model_path)
-    digest = hashlib.sha256(data).digest()
-    model = _models.get(digest)
+        return read_words(data, words_path), {FILE: data}
+    model_path = path if bare else posixpath.join(path, "model.bin")
+    table_path = posixpath.join(path, "ngrams.bin")
+    files = {"model.bin": _read(model_path)}
+    if not bare and FileSystems.exists(table_path):
+        files["ngrams.bin"] = _read(table_path)
+    digests = tuple(hashlib.sha256(content).digest() for content in files.values())
+    model = _models.get(digests)
     if model is None:  # every stage that needs the detector asks for it again
-        model = _models[digest] = linear_of(read_fasttext(data, model_path), model_path)
-    return model, "model.bin", data
-
-
-def linear_of(file: FastTextFile, path: str) -> linear.LinearModel:
-    """The linear model of a fastText file."""
-    weights, n_words = file.weights(), len(file.words)
-    if not np.isfinite(weights).all():
-        raise DetectorError(f"{path}: its weights overflow. Train the detector again")
-    try:
-        return linear.linear_model(file.words, weights[:n_words], weights[n_words:], file.word_ngrams)
-    except ValueError as error:
-        raise DetectorError(f"{path}: {error}. Copy it again or train the detector again") from None
+        model = parse_model(files["model.bin"], files.get("ngrams.bin"), model_path, table_path)
+        _models[digests] = model
+    return model, files
 
 
 def _read(path: str) -> bytes:

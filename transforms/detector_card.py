@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -30,6 +30,10 @@ about one human document in a hundred is called synthetic, more in some groups (
 """
 FASTTEXT = (
     "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
+)
+TABLE = (
+    f"{FASTTEXT[:-1]} (`model.bin`), whose log-odds are added to those of a table of n-grams (`ngrams.bin`).\nThe table holds "
+    "n-grams whose use differs between human and machine text of the same source, domain and language."
 )
 PLUGIN = "A detector of somebody else: what its plugin.json names."
 PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
@@ -91,6 +95,11 @@ def render(
     return "\n".join(parts)
 
 
+def of_model(files: Collection[str]) -> str:
+    """What a model of these files is."""
+    return TABLE if "ngrams.bin" in files else FASTTEXT if "model.bin" in files else PLUGIN
+
+
 def _data(labelled: Labelled) -> str:
     lines = ["| file | rows | sha256 |", "|---|--:|---|"]
     lines += [f"| `{_cell(file.name)}` | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
@@ -116,7 +125,7 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
     excluded = "".join(f" --exclude {shlex.quote(exclusion)}" for exclusion in settings.exclude)
     lines.append(
         "\nTrained with one thread and a fixed seed: the same files, settings and build of fastText give the same "
-        "`model.bin`, byte for byte, on the same kind of processor. To train it again:\n\n"
+        "model, byte for byte, on the same kind of processor. To train it again:\n\n"
         f"    lowbackground detector train {files}{excluded} --output FOLDER"
     )
     return "\n".join(lines) + "\n"

@@ -1,8 +1,9 @@
-"""fastText's model file (`.bin`, version 12), read and written without fastText.
+"""fastText's model file (`.bin` or `.ftz`, version 12), read and written without fastText.
 
 The layout is that of fastText 0.9's `FastText::saveModel`: magic and version; 12 int32 and a double of arguments; the
 dictionary (words, then labels, each as bytes, a zero, an int64 count and an int8 type); for each of the two matrices a
-byte "quantised", two int64 of shape and float32 rows. All little-endian. Nothing in the file is trusted: every length
+byte "quantised", two int64 of shape and float32 rows. A quantised model (`.ftz`, see `fasttext_quantised`) is read as the
+model of dimension 1 that predicts the same. All little-endian. Nothing in the file is trusted: every length
 is checked against what is left of it before anything is allocated.
 """
 
@@ -11,6 +12,8 @@ import struct
 
 import numpy as np
 import numpy.typing as npt
+
+from transforms.fasttext_quantised import MAX_BUCKETS, Quantised, kept_buckets, spread
 
 MAGIC, VERSION = 793712314, 12
 SOFTMAX, SUPERVISED = 3, 3
@@ -36,7 +39,7 @@ class FastTextFile:
       words: the vocabulary, in UTF-8, with `counts`.
       labels: the two labels, `__label__` included, with `label_counts`.
       n_tokens: how many tokens it was trained on.
-      input: one row per word, then one per n-gram bucket, float32[words + buckets, dim].
+      input: one row per word, then one per n-gram bucket, float32[words + buckets, dim]; NaN: no feature.
       output: one row per label, float32[2, dim].
     """
 
@@ -99,7 +102,7 @@ class _Reader:
 
     def matrix(self, name: str, rows: int, dim: int) -> npt.NDArray[np.float32]:
         if self.take(1)[0]:
-            raise self.refuse("the model is quantised (.ftz). Give the .bin it was made from")
+            raise self.refuse(f"the {name} matrix is quantised. Quantise the model again without qout")
         shape = self.unpack(struct.Struct("<2q"))
         if shape != (rows, dim):
             raise self.refuse(f"the {name} matrix is {shape[0]} x {shape[1]}, the dictionary asks for {rows} x {dim}")
@@ -124,11 +127,20 @@ def read_fasttext(data: bytes, path: str) -> FastTextFile:
         raise reader.refuse("not a fastText model of version 12 (a .bin file). Train one: lowbackground detector train")
     reader.take(8)
     args = reader.unpack(_ARGS)
-    n_words, n_labels, n_tokens = _check_args(reader, args)
+    n_words, n_labels, n_tokens, n_pruned = _check_args(reader, args)
     entries = [(reader.string(), *reader.unpack(_ENTRY_TAIL)) for _ in range(n_words + n_labels)]
     if any(kind != (i >= n_words) for i, (_, _, kind) in enumerate(entries)):
         raise reader.refuse("its vocabulary is out of order: damaged. Copy it again or train the detector again")
     words, labels = entries[:n_words], entries[n_words:]
+    kept = kept_buckets(reader, n_pruned, args[8])
+    rows = n_words + (args[8] if kept is None else len(kept))
+    quantised = None
+    if data[reader.at : reader.at + 1] == b"\1":
+        reader.take(1)
+        quantised = Quantised(reader, rows, args[0])
+    elif kept is not None:
+        raise reader.refuse("its dictionary is pruned but it is not quantised: damaged. Copy it again")
+    dense = reader.matrix("input", rows, args[0]) if quantised is None else np.zeros((0, args[0]), np.float32)
     model = FastTextFile(
         args=args,
         words=[word for word, _, _ in words],
@@ -136,14 +148,16 @@ def read_fasttext(data: bytes, path: str) -> FastTextFile:
         labels=[label for label, _, _ in labels],
         label_counts=[count for _, count, _ in labels],
         n_tokens=n_tokens,
-        input=reader.matrix("input", n_words + args[8], args[0]),
+        input=dense,
         output=reader.matrix("output", n_labels, args[0]),
     )
     _check_labels(reader, model.labels)
-    return model
+    if quantised is None:
+        return model
+    return one_dimension(model, spread(quantised.weights(model.direction), n_words, kept, args[8]))
 
 
-def _check_args(reader: _Reader, args: tuple) -> tuple[int, int, int]:
+def _check_args(reader: _Reader, args: tuple) -> tuple[int, int, int, int]:
     dim, word_ngrams, loss, model, bucket, maxn = (args[i] for i in (0, 5, 6, 7, 8, 10))
     size, n_words, n_labels, n_tokens, n_pruned = reader.unpack(_DICTIONARY)
     left = len(reader.data) - reader.at
@@ -153,15 +167,14 @@ def _check_args(reader: _Reader, args: tuple) -> tuple[int, int, int]:
         raise reader.refuse(f"trained with subwords (maxn {maxn}). Train it again with minn 0 and maxn 0")
     if loss != SOFTMAX:
         raise reader.refuse("trained with a loss other than softmax. Train it again with loss softmax")
-    if n_pruned >= 0:
-        raise reader.refuse("its dictionary is pruned. Give the model as it was before it was quantised")
     if n_labels != 2:
         raise reader.refuse(f"{n_labels} labels; a detector has two, __label__human and __label__synthetic")
-    # Each entry takes 10 bytes or more, each row 4 * dim: what cannot fit is refused before anything is allocated.
+    # Each entry takes 10 bytes or more, each row a byte: what cannot fit is refused before anything is allocated.
     sane = 0 < dim <= MAX_DIM and word_ngrams >= 1 and bucket >= 0 and n_words >= 0 and size == n_words + n_labels
-    if not sane or 10 * size > left or 4 * dim * (n_words + bucket) > left or (word_ngrams > 1 and bucket == 0):
+    rows = n_words + (bucket if n_pruned < 0 else n_pruned)
+    if not sane or 10 * size > left or rows > left or bucket > MAX_BUCKETS or (word_ngrams > 1 and bucket == 0):
         raise reader.refuse("its header makes no sense or the file ends too early. Copy it again")
-    return n_words, n_labels, n_tokens
+    return n_words, n_labels, n_tokens, n_pruned
 
 
 def _check_labels(reader: _Reader, labels: list[bytes]) -> None:
@@ -207,7 +220,11 @@ def collapse(model: FastTextFile) -> FastTextFile:
     input: w_f = (o_machine - o_human) . v_f; output: +1/2 for the machine, -1/2 for the human. The difference of the
     two outputs, and so the softmax, is the same.
     """
-    machine = _machine_label(model.labels)
+    return one_dimension(model, model.weights())
+
+
+def one_dimension(model: FastTextFile, weights: npt.NDArray[np.float32]) -> FastTextFile:
+    """The model of dimension 1 that has these weights."""
     output = np.full((2, 1), -0.5, np.float32)
-    output[machine] = 0.5
-    return dataclasses.replace(model, args=(1, *model.args[1:]), input=model.weights()[:, None], output=output)
+    output[_machine_label(model.labels)] = 0.5
+    return dataclasses.replace(model, args=(1, *model.args[1:]), input=weights[:, None], output=output)

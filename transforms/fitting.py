@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.fasttext_file import FastTextFile, read_fasttext
-from transforms.labelled import Labelled, TrainingError
+from transforms.labelled import Labelled, TrainingError, compared
 
 MOST_REPEATS = 8
 SEED = 1
@@ -23,6 +23,11 @@ class TrainingSettings:
 
     Attributes:
       word_ngrams, dim, epochs, learning_rate, buckets, min_count: fastText's own; see its documentation.
+      ngrams: the longest n-gram of the table that is added to fastText's log-odds, in tokens; 0: no table.
+      ngram_min_documents: fewest training documents that an n-gram of the table is in.
+      ngram_min_z: least significance of its difference between the classes (`kernels.ngrams.separation`).
+      ngram_epochs, ngram_rate: passes over the documents and learning rate of its weights.
+      fasttext_weight: what fastText's log-odds are multiplied by before the table's are added.
       crop_tokens: longer documents are cut into pieces of about this many tokens for training; 0: they are not.
       exclude: documents that are neither trained on nor calibrated with, as "column=value" (a column of
         `labelled.GROUPS`): text whose label is doubtful. They are still evaluated on.
@@ -37,6 +42,12 @@ class TrainingSettings:
     learning_rate: float = 0.5
     buckets: int = 1_000_000
     min_count: int = 20
+    ngrams: int = 3
+    ngram_min_documents: int = 8
+    ngram_min_z: float = 2.0
+    ngram_epochs: int = 8
+    ngram_rate: float = 0.3
+    fasttext_weight: float = 0.25
     crop_tokens: int = 0
     exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
@@ -45,7 +56,7 @@ class TrainingSettings:
 
 
 def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:
-    """Train one fastText model on the chosen documents, the smaller class of each source and language repeated."""
+    """Train one fastText model on the chosen documents, the smaller class of each cell repeated."""
     import fasttext  # late: a worker that only scores does not need it
 
     with tempfile.TemporaryDirectory(prefix="lowbackground-") as folder:
@@ -68,10 +79,9 @@ def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSet
 
 def _lines(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Iterator[str]:
     """Lines of fastText's training format, in an order given by the hash of the text."""
-    rows = np.flatnonzero(chosen)
-    sources, languages = labelled.group("source_dataset")[rows], labelled.group("language")[rows]
-    strata = ["\0".join(pair) for pair in zip(sources, languages, strict=True)]
-    copies = _copies(np.unique(strata, return_inverse=True)[1], labelled.machine[rows])
+    used, cell = compared(labelled, chosen)
+    rows = np.flatnonzero(used)
+    copies = _copies(cell[rows], labelled.machine[rows])
     texts = labelled.canonical.take(rows).to_pylist()
     pieces = []
     for row, text, n_copies in zip(rows.tolist(), texts, copies.tolist(), strict=True):
@@ -92,8 +102,8 @@ def _pieces(text: str, crop_tokens: int) -> list[str]:
     return [" ".join(tokens[a:b]) for a, b in itertools.pairwise(bounds)]
 
 
-def _copies(stratum: npt.NDArray[np.int64], machine: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """How often each document is repeated, so that a source does not give its class away."""
-    counts = np.stack([np.bincount(stratum[machine == side], minlength=stratum.max() + 1) for side in (False, True)])
-    own, other = counts[machine.astype(int), stratum], counts[1 - machine.astype(int), stratum]
+def _copies(cell: npt.NDArray[np.int64], machine: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How often each document is repeated, so that a source or domain does not give its class away."""
+    counts = np.stack([np.bincount(cell[machine == side], minlength=cell.max() + 1) for side in (False, True)])
+    own, other = counts[machine.astype(int), cell], counts[1 - machine.astype(int), cell]
     return np.clip(np.rint(other / own), 1, MOST_REPEATS).astype(np.int64)

@@ -18,6 +18,8 @@ from transforms.kernels import minhash, text
 
 GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence")
 LINK_NGRAM, LINK_FRACTION = 10, 0.1
+CELL = ("source_dataset", "domain", "language")
+FEWEST_IN_CELL = 20  # documents of each class that make a comparison
 COMMON = 50  # documents
 
 
@@ -146,6 +148,22 @@ def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
 def _one(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array."""
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def compared(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which of the chosen documents to learn from, and what each is compared within: its source, domain and language.
+
+    A cell that has too few of one class says what its text is about, not who wrote it: it is left out, unless no cell
+    has enough of both. Then all chosen documents are one cell.
+
+    Returns:
+      bool[documents], and the number of each document's cell, int64[documents].
+    """
+    names = ["\0".join(row) for row in zip(*map(labelled.group, CELL), strict=True)]
+    cell = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    counts = [np.bincount(cell[chosen & (labelled.machine == side)], minlength=len(cell)) for side in (False, True)]
+    used = chosen & (np.minimum(*counts) >= FEWEST_IN_CELL)[cell]
+    return (used, cell) if used.any() else (chosen, np.zeros(len(chosen), np.int64))
 
 
 class Links:

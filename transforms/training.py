@@ -1,4 +1,4 @@
-"""Train a detector: labelled text -> `model.bin`, `calibration.json`, `README.md`.
+"""Train a detector: labelled text -> `model.bin`, `ngrams.bin`, `calibration.json`, `README.md`.
 
 What the scores mean is measured on text of sources that the scoring model was not trained on: one model is trained for
 each source left out, and the held-out scores are pooled. The model that is shipped is trained on everything.
@@ -16,11 +16,13 @@ from expectations import contracts
 from transforms import detector_card, words
 from transforms.calibrate import FEWEST, calibrate, check_enough, flag, strata
 from transforms.calibration import calibration_json
-from transforms.detector import Detector, Model, linear_of, load_detector, read_model
+from transforms.detector import Detector, Model, load_detector, read_model
 from transforms.evaluation import Evaluation, evaluate_scores
 from transforms.fasttext_file import collapse, write_fasttext
-from transforms.fitting import TrainingSettings, fit
+from transforms.fitting import TrainingSettings
 from transforms.labelled import GROUPS, Labelled, Links, TrainingError, read_labelled
+from transforms.ngram_file import write_ngrams
+from transforms.ngram_fitting import Training
 from transforms.selftest import selftest
 
 FOLDS = 5  # where there are no sources to leave out
@@ -58,10 +60,14 @@ def train(
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
     check_enough(labelled, usable, "the data")
-    scores, basis = held_out_scores(labelled, usable, settings, progress)
+    training = Training(labelled, settings)
+    scores, basis = held_out_scores(labelled, usable, settings, progress, training.model)
     progress("Training the final model")
-    model = write_fasttext(collapse(fit(labelled, usable, settings)))
-    return _calibrated(out_dir, "model.bin", model, labelled, usable, scores, basis, settings, other, trained=True)
+    fasttext, table = training.files(usable)
+    model = {"model.bin": write_fasttext(collapse(fasttext))}
+    if table is not None:
+        model["ngrams.bin"] = write_ngrams(table)
+    return _calibrated(out_dir, model, labelled, usable, scores, basis, settings, other, trained=True)
 
 
 def count(
@@ -76,17 +82,13 @@ def count(
     labelled = read_labelled(data)
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
-    scores, basis = held_out_scores(labelled, usable, settings, progress, _counted)
+
+    def counted(chosen: npt.NDArray[np.bool_]) -> Model:
+        return words.read_words(words.count_words(labelled, chosen), "the table")
+
+    scores, basis = held_out_scores(labelled, usable, settings, progress, counted)
     table = words.count_words(labelled, usable)
-    return _calibrated(out_dir, words.FILE, table, labelled, usable, scores, basis, settings, other, trained=False)
-
-
-def _trained(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Model:
-    return linear_of(fit(labelled, chosen, settings), "the model")
-
-
-def _counted(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Model:
-    return words.read_words(words.count_words(labelled, chosen), "the table")
+    return _calibrated(out_dir, {words.FILE: table}, labelled, usable, scores, basis, settings, other, trained=False)
 
 
 def recalibrate(
@@ -110,20 +112,19 @@ def recalibrate(
       DetectorError: the model cannot.
     """
     settings = settings or TrainingSettings()
-    scorer, file, content = read_model(model)
+    scorer, files = read_model(model)
     labelled = read_labelled(data)
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
     scores = scorer.log_odds(labelled.texts, labelled.tokens).copy()
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     basis = "scored by the model as it is, on text that whoever calibrated it says it was not trained on"
-    return _calibrated(out_dir, file, content, labelled, usable, scores, basis, settings, other, trained=False)
+    return _calibrated(out_dir, files, labelled, usable, scores, basis, settings, other, trained=False)
 
 
 def _calibrated(
     out_dir: str,
-    file: str,
-    model: bytes,
+    model: dict[str, bytes],
     labelled: Labelled,
     usable: npt.NDArray[np.bool_],
     scores: npt.NDArray[np.float32],
@@ -133,9 +134,14 @@ def _calibrated(
     trained: bool,
 ) -> Detector:
     """Write a model with its calibration and card, and load it from there."""
-    calibration = calibrate(labelled, usable, scores, settings, basis, hashlib.sha256(model).hexdigest())
+    calibration = calibrate(
+        labelled, usable, scores, settings, basis, hashlib.sha256(b"".join(model.values())).hexdigest()
+    )
     os.makedirs(out_dir, exist_ok=True)
-    _write(os.path.join(out_dir, file), model)
+    if "ngrams.bin" not in model and os.path.exists(os.path.join(out_dir, "ngrams.bin")):
+        os.remove(os.path.join(out_dir, "ngrams.bin"))  # of the detector that was there before
+    for name, content in model.items():
+        _write(os.path.join(out_dir, name), content)
     _write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     if other:  # false alarms there are part of what is known of the detector
         scored = load_detector(out_dir).score(other.texts, other.tokens, other.n_tokens)
@@ -151,7 +157,7 @@ def _calibrated(
         planted = selftest(labelled, np.where(usable, scores, np.nan).astype(np.float32), settings)
     except TrainingError:  # too few documents to make corpora of
         planted = ()
-    what = words.CARD if file == words.FILE else detector_card.FASTTEXT if file == "model.bin" else detector_card.PLUGIN
+    what = words.CARD if words.FILE in model else detector_card.of_model(model)
     card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what)
     _write(os.path.join(out_dir, "README.md"), card.encode())
     return detector
@@ -188,7 +194,7 @@ def held_out_scores(
     usable: npt.NDArray[np.bool_],
     settings: TrainingSettings,
     progress: Progress,
-    make: Callable[[Labelled, npt.NDArray[np.bool_], TrainingSettings], Model] = _trained,
+    make: Callable[[npt.NDArray[np.bool_]], Model],
 ) -> tuple[npt.NDArray[np.float32], str]:
     """Score each document by a model that saw neither its source nor text that it shares.
 
@@ -196,11 +202,11 @@ def held_out_scores(
       Log-odds, float32[documents], NaN where too short; and how they came about, in a sentence.
     """
     scores = np.full(len(labelled.machine), np.nan, np.float32)
-    left_out, basis = _folds(labelled, usable)
+    left_out, basis = folds(labelled, usable)
     for number, (name, out, rest) in enumerate(left_out, 1):
         progress(f"Without {name} ({number} of {len(left_out)})")
         check_enough(labelled, rest, f"the data without {name}")
-        scores[out] = make(labelled, rest, settings).log_odds(labelled.texts, labelled.tokens)[out]
+        scores[out] = make(rest).log_odds(labelled.texts, labelled.tokens)[out]
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     return scores, basis
 
@@ -208,7 +214,7 @@ def held_out_scores(
 Fold = tuple[str, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]  # name, left out, trained on
 
 
-def _folds(labelled: Labelled, usable: npt.NDArray[np.bool_]) -> tuple[list[Fold], str]:
+def folds(labelled: Labelled, usable: npt.NDArray[np.bool_]) -> tuple[list[Fold], str]:
     """What to leave out in turn: each source if every rest has enough of both classes, else parts by hash."""
     links = Links(labelled)
 

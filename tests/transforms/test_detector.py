@@ -25,10 +25,11 @@ from transforms.calibration import (
     calibration_json,
     parse_calibration,
 )  # fmt: skip
-from transforms.detector import Scores, linear_of, load_detector
+from transforms.detector import Scores, load_detector
 from transforms.fasttext_file import DetectorError, collapse, read_fasttext, write_fasttext
 from transforms.kernels import linear, share
 from transforms.kernels.text import canonicalise, count_words
+from transforms.model import linear_of
 
 LINES = [
     f"__label__{label} " + " ".join(words[(i * k + k) % len(words)] for k in range(1, 10))
@@ -147,7 +148,7 @@ def test_models_that_are_no_detector_are_refused_with_the_reason(folder, changes
     assert "\n" not in str(raised.value)
 
 
-def test_word_vectors_and_quantised_models_are_refused(folder, model_bytes):
+def test_word_vectors_and_quantised_outputs_are_refused(folder, model_bytes):
     vectors = fasttext.train_unsupervised(str(folder / "train.txt"), minCount=1, dim=4, bucket=10, thread=1, verbose=0)
     vectors.save_model(str(folder / "vectors.bin"))
     with pytest.raises(DetectorError, match="not a classifier"):

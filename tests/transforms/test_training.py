@@ -13,10 +13,12 @@ import pytest
 from transforms import evaluation
 from transforms.detector import BUNDLED, Scores, load_detector
 from transforms.estimate import Mixture, Reference
+from transforms.fasttext_file import DetectorError
 from transforms.fitting import TrainingSettings, fit
-from transforms.kernels import linear
+from transforms.kernels import linear, ngrams
 from transforms.kernels.text import canonicalise
-from transforms.labelled import Links, TrainingError, read_labelled
+from transforms.labelled import Links, TrainingError, compared, read_labelled
+from transforms.ngram_fitting import Training
 from transforms.training import evaluate, held_out_scores, recalibrate, train, usable_documents
 
 SETTINGS = TrainingSettings(dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
@@ -119,7 +121,7 @@ def test_the_card_says_what_it_was_trained_on(trained):
 def test_training_twice_gives_the_same_bytes_whatever_the_order_of_the_files(data, trained, tmp_path):
     folder = data.removesuffix("*.parquet")
     train([f"{folder}{name}.parquet" for name in ("gamma", "alpha", "beta")], str(tmp_path), SETTINGS)
-    for name in ("model.bin", "calibration.json"):
+    for name in ("model.bin", "ngrams.bin", "calibration.json"):
         assert (tmp_path / name).read_bytes() == (trained[1] / name).read_bytes()
 
 
@@ -142,7 +144,8 @@ def test_a_model_of_ones_own_is_calibrated_on_ones_own_text(trained, tmp_path):
 def test_without_sources_parts_by_hash_are_left_out_and_it_is_said(tmp_path):
     path = write(tmp_path / "one.parquet", corpus("alpha", n=200).select(["text", "label"]))
     labelled = read_labelled([path])
-    scores, basis = held_out_scores(labelled, usable_documents(labelled, SETTINGS), SETTINGS, lambda _: None)
+    usable, make = usable_documents(labelled, SETTINGS), Training(labelled, SETTINGS).model
+    scores, basis = held_out_scores(labelled, usable, SETTINGS, lambda _: None, make)
     assert basis.startswith("5-fold by hash of the text")
     assert not np.isnan(scores).any()
 
@@ -220,6 +223,53 @@ def test_a_wrong_exclusion_is_refused(data, tmp_path):
         train([data], str(tmp_path), dataclasses.replace(SETTINGS, exclude=("polish",)))
 
 
+def test_the_score_is_the_tables_and_a_part_of_fasttexts(trained):
+    detector = trained[0]
+    _, tokens = canonicalise(pa.array([" ".join(PLAIN), " ".join(GLOSSY), ""], pa.large_string()))
+    fasttext_part, table = linear.score(tokens, detector.model.fasttext), ngrams.score(tokens, detector.model.table)
+    assert table[0] < 0 < table[1]
+    expected = np.float32(SETTINGS.fasttext_weight) * fasttext_part + table
+    np.testing.assert_array_equal(detector.model.log_odds(pa.nulls(3, pa.large_string()), tokens), expected)
+
+
+def test_without_a_table_the_folder_has_none(data, tmp_path):
+    (tmp_path / "ngrams.bin").write_bytes(b"of the detector that was here before")
+    detector = train([data], str(tmp_path), dataclasses.replace(SETTINGS, ngrams=0))
+    assert detector.model.table is None
+    assert not (tmp_path / "ngrams.bin").exists()
+    assert "ngrams.bin" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("damage", "message"), [(b"", "not a table"), (b"LBNG" + bytes(28), "version 0")])
+def test_a_damaged_table_is_refused(trained, tmp_path, damage, message):
+    for name in ("model.bin", "calibration.json"):
+        (tmp_path / name).write_bytes((trained[1] / name).read_bytes())
+    (tmp_path / "ngrams.bin").write_bytes(damage)
+    with pytest.raises(DetectorError, match=f"ngrams.bin: {message}"):
+        load_detector(str(tmp_path))
+
+
+def test_a_table_of_another_model_is_refused(trained, tmp_path):
+    for name in ("model.bin", "calibration.json"):
+        (tmp_path / name).write_bytes((trained[1] / name).read_bytes())
+    with pytest.raises(DetectorError, match="made for another model"):  # the table is missing
+        load_detector(str(tmp_path))
+
+
+def test_what_cannot_be_compared_is_not_learned_from(tmp_path):
+    alone = corpus("gamma", generator="gpt-4").slice(80)  # machine documents only
+    labelled = read_labelled(
+        [write(tmp_path / "x.parquet", pa.concat_tables([corpus("alpha"), corpus("beta"), alone]))]
+    )
+    used, cell = compared(labelled, np.ones(len(labelled.machine), bool))
+    assert set(labelled.group("source_dataset")[used]) == {"alpha", "beta"}
+    assert len(set(cell[used])) == 2
+    few = read_labelled([write(tmp_path / "y.parquet", pa.concat_tables([alone, corpus("delta").slice(0, 80)]))])
+    used, cell = compared(few, np.ones(len(few.machine), bool))  # no source has both: better this than nothing
+    assert used.all()
+    assert set(cell.tolist()) == {0}
+
+
 def test_auroc_and_tpr_by_hand():
     human, machine = np.float32([0, 1, 2, 3]), np.float32([2, 4])
     assert evaluation.auroc(human, machine) == (2.5 + 4) / 8
@@ -231,11 +281,13 @@ def test_the_bundled_detector_is_a_small_fasttext_model_and_keeps_its_promise():
     detector = load_detector()
     calibration = detector.calibration
     assert detector.name == "default"
-    assert os.path.getsize(os.path.join(BUNDLED, "model.bin")) <= 5_000_000
+    assert sum(entry.stat().st_size for entry in os.scandir(BUNDLED)) <= 10_000_000
+    assert detector.model.table is not None
+    assert detector.model.table.longest == 3
     assert calibration.human.flagged / calibration.human.n <= calibration.target_fpr
     assert min(family.flagged for family in calibration.families()) > 0  # else no share could be bounded
     canonical, tokens = canonicalise(pa.array([" ".join(PLAIN * 5), " ".join(GLOSSY * 5)], pa.large_string()))
-    log_odds = linear.score(tokens, detector.model)
+    log_odds = linear.score(tokens, detector.model.fasttext)
     assert log_odds[0] < log_odds[1]
     theirs = fasttext.load_model(os.path.join(BUNDLED, "model.bin"))
     for text, ours in zip(canonical.to_pylist(), log_odds, strict=True):

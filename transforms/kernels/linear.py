@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from transforms.kernels.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash_token
 
@@ -33,13 +32,9 @@ class LinearModel(NamedTuple):
 
     table_hash64: npt.NDArray[np.uint64]  # [slots], a power of two and at least one of them empty
     table_weight: npt.NDArray[np.float32]  # [slots]
-    ngram_weight: npt.NDArray[np.float32]  # [buckets]
+    ngram_weight: npt.NDArray[np.float32]  # [buckets]; NaN: the bucket was pruned and is no feature
     word_ngrams: int  # longest n-gram, in tokens; 1: words only
     eos_weight: float  # NaN: the end of the line is not in the vocabulary
-
-    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """As `score`; of the texts only the tokens are looked at."""
-        return score(tokens, self)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -85,8 +80,10 @@ def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, wo
             for j in range(t + 1, min(t + word_ngrams, end + 1)):
                 following = hash32[j] if j < end else eos_hash
                 h = h * _NGRAM_PRIME + np.uint64(np.int64(np.int32(following)))
-                total += ngram_weight[h % buckets]
-                count += 1
+                weight = ngram_weight[h % buckets]
+                if not np.isnan(weight):
+                    total += weight
+                    count += 1
         out[d] = total / count if count > 0 else np.nan
     return out
 
@@ -119,7 +116,7 @@ def linear_model(
     Args:
       words: the vocabulary in UTF-8, `</s>` among them or not.
       word_weights: float32[words], finite.
-      ngram_weight: float32[buckets], finite; not empty if `word_ngrams` > 1.
+      ngram_weight: float32[buckets], finite or NaN (pruned); not empty if `word_ngrams` > 1.
       word_ngrams: the longest n-gram, at least 1.
 
     Raises:

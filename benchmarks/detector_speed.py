@@ -1,0 +1,93 @@
+"""How quickly the bundled detector scores, beside fastText's own `predict` with the same `model.bin`.
+
+    python -m benchmarks.detector_speed DATA_DIR [--language en]
+
+Every rate is bytes of UTF-8 over CPU seconds of this process, one thread, the best of `--repeats`. fastText's `predict`
+gets the texts as they are, on one line each: it neither folds case nor cuts punctuation off, and has no table to look
+into. Ours does all of that.
+"""
+
+import argparse
+import glob
+import os
+import pathlib
+import time
+from collections.abc import Callable
+
+import fasttext
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.detector import BUNDLED, load_detector
+from transforms.fasttext_file import read_fasttext
+from transforms.kernels import linear
+from transforms.kernels.text import canonicalise, count_words
+from transforms.model import linear_of
+
+BATCH = 4096  # documents
+
+
+def texts_of(data_dir: str, language: str | None) -> pa.LargeStringArray:
+    """The texts of all Parquet files of a folder, of one language if it is given."""
+    columns = ["text", *(["language"] if language else [])]
+    tables = [pq.read_table(path, columns=columns) for path in sorted(glob.glob(os.path.join(data_dir, "*.parquet")))]
+    table = pa.concat_tables(tables)
+    if language:
+        table = table.filter(pc.equal(table["language"], language))
+    return table["text"].drop_null().cast(pa.large_string()).combine_chunks()
+
+
+def best(repeats: int, work: Callable[[], object]) -> float:
+    """The fewest CPU seconds that the work took."""
+    taken = []
+    for _ in range(repeats):
+        start = time.process_time()
+        work()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def main() -> None:
+    """Print the rates and their ratios as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir")
+    parser.add_argument("--language")
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    texts = texts_of(args.data_dir, args.language)
+    batches = [texts.slice(start, BATCH) for start in range(0, len(texts), BATCH)]
+    size = pc.sum(pc.binary_length(texts)).as_py()
+    detector = load_detector()
+    lines = [text.replace("\n", " ") for text in texts.to_pylist()]
+    theirs = fasttext.load_model(os.path.join(BUNDLED, "model.bin"))
+    fasttext_part = linear_of(read_fasttext(pathlib.Path(BUNDLED, "model.bin").read_bytes(), "model.bin"), "model.bin")
+    tokens = [canonicalise(batch)[1] for batch in batches]
+    counts = [count_words(batch) for batch in tokens]
+    scored = list(zip(batches, tokens, counts, strict=True))
+    detector.score(*scored[0])  # compiled
+
+    def whole() -> None:
+        for batch in batches:
+            _, found = canonicalise(batch)
+            detector.score(batch, found, count_words(found))
+
+    seconds = {
+        "canonical form, tokens and score": best(args.repeats, whole),
+        "score of tokens": best(args.repeats, lambda: [detector.score(*batch) for batch in scored]),
+        "the part of fastText in it": best(
+            args.repeats, lambda: [linear.score(batch, fasttext_part) for batch in tokens]
+        ),
+        "fastText's predict, a list of texts": best(args.repeats, lambda: theirs.predict(lines, k=2)),
+        "fastText's predict, one text at a time": best(
+            args.repeats, lambda: [theirs.predict(line, k=2) for line in lines]
+        ),
+    }
+    reference = seconds["fastText's predict, a list of texts"]
+    print(f"{len(texts):,} documents, {size / 1e6:.1f} MB\n\n| | MB/s | times predict |\n|---|--:|--:|")
+    for name, taken in seconds.items():
+        print(f"| {name} | {size / 1e6 / taken:.0f} | {reference / taken:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
