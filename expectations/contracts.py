@@ -25,6 +25,8 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
     BASIS_BOILERPLATE,
     BASIS_REVIEWED,
 ) = range(len(BASES))
+# A document that rests on one of these counts as what it says. A date leaves a prior, a detector an estimate.
+SETTLED = (BASIS_CREDENTIAL, BASIS_DECLARED, BASIS_WATERMARK, BASIS_REVIEWED, BASIS_BOILERPLATE)
 
 
 class ContractError(Exception):

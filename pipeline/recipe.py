@@ -21,6 +21,7 @@ from transforms.balance import RatioConfig
 from transforms.dedup import DedupConfig
 from transforms.emit import ShardConfig
 from transforms.readers import ReadLimits
+from transforms.reviewed import ReviewConfig
 from transforms.scorers import PREFIX
 from transforms.sources import Source
 
@@ -92,6 +93,7 @@ class Recipe(_Section):
     sources: tuple[Source, ...] = Field(min_length=1, description="what to read")
     ingest: IngestConfig = IngestConfig()
     detector: DetectorConfig = DetectorConfig()
+    review: ReviewConfig = ReviewConfig()
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
@@ -280,6 +282,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
             "detector": recipe.detector.model_copy(
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}
             ),
+            "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

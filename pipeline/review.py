@@ -134,7 +134,7 @@ def load_page() -> Page:
         if found
     )
     policy = (
-        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; "
+        f"default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return Page(body, policy)
@@ -224,7 +224,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         session = self.server.session
         cookie = session.enter(token)
         if cookie is None and not self._known():
-            self._refuse(http.HTTPStatus.FORBIDDEN, "this address was used, or is wrong; take the last one that was printed")
+            self._refuse(
+                http.HTTPStatus.FORBIDDEN, "this address was used, or is wrong; take the last one that was printed"
+            )
             return
         self.send_response(http.HTTPStatus.SEE_OTHER)
         if cookie is not None:

@@ -43,6 +43,8 @@ from transforms.estimate import Reference
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
+from transforms.labels import sha256_of
+from transforms.reviewed import read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
@@ -74,7 +76,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     """Everything that is found out before the run: the splits, the suite, the detector, where things go.
 
     Raises:
-      InputError, SuiteError, DetectorError: the recipe does not fit the world.
+      InputError, SuiteError, DetectorError, LabelError: the recipe does not fit the world.
     """
     own = load_suite(recipe.expectations, base_dir)
     systems = load_systems(recipe.structures, base_dir)
@@ -111,7 +113,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         systems_yaml(systems) if systems else "",
     )  # fmt: skip
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit,
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, read_reviewed(recipe.review), boilerplate, survey, emit,
         Reference.of(detector.calibration), publication,
     )  # fmt: skip
 
@@ -212,6 +214,7 @@ def _about(
             for system in systems
         ],
         "detector_sha256": detector_sha256,
+        "labels_sha256": [sha256_of(path) for path in recipe.review.labels],
         "salt": recipe.salt,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,

@@ -1,6 +1,7 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
-A declaration of the source or the row comes first. Without one, the detector speaks: above its threshold *synthetic*,
+A declaration of the source or the row comes first, then what people said of the text (`review.labels`). Without either, the
+detector speaks: above its threshold *synthetic*,
 clearly below it *human*, and *unknown* between, or where the text is too short to score. Nothing declared never means
 human.
 """
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.detector import Detector, Scores, load_detector
 from transforms.kernels.columns import EMPTY_HASH, first_half
+from transforms.reviewed import Reviewed
 from transforms.sources import EARLIER, Split
 from transforms.store import SignalStore
 
@@ -26,15 +28,16 @@ class Attribute(beam.PTransform):
 
     store: SignalStore
     detector: str | None
+    reviewed: Reviewed | None = None
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        return surveyed | "Origin" >> beam.ParDo(_Attribute(self.store, self.detector))
+        return surveyed | "Origin" >> beam.ParDo(_Attribute(self.store, self.detector, self.reviewed))
 
 
 class _Attribute(beam.DoFn):
-    def __init__(self, store: SignalStore, detector: str | None) -> None:
-        self.store, self.path = store, detector
+    def __init__(self, store: SignalStore, detector: str | None, reviewed: Reviewed | None) -> None:
+        self.store, self.path, self.reviewed = store, detector, reviewed
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -43,7 +46,7 @@ class _Attribute(beam.DoFn):
         if split.source == EARLIER:
             yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
             return
-        yield attribute(self.store.read(split, NEEDED), split, self.detector)
+        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.reviewed)
 
 
 def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
@@ -70,7 +73,7 @@ SAME = ("doc_id", "n_tokens", "n_bytes", "created")
 NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin"]
 
 
-def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordBatch:
+def attribute(signals: pa.Table, split: Split, detector: Detector, reviewed: Reviewed | None = None) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 
     `p_synthetic` is always the detector's, also beside a declaration: where the two disagree, both can be seen.
@@ -88,6 +91,10 @@ def attribute(signals: pa.Table, split: Split, detector: Detector) -> pa.RecordB
         contracts.BASIS_DECLARED,
         np.where(np.isnan(score), contracts.BASIS_NONE, contracts.BASIS_DETECTOR),
     ).astype(np.int8)
+    if reviewed is not None:
+        said = reviewed.of(column["content_hash"])
+        is_reviewed = ~is_declared & (said != contracts.UNKNOWN)
+        origin, basis = np.where(is_reviewed, said, origin), np.where(is_reviewed, contracts.BASIS_REVIEWED, basis)
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},

@@ -48,8 +48,10 @@ class Reviewer:
 
 @dataclasses.dataclass(frozen=True)
 class Reviewing:
-    """How good the panel's answers were on gold items, undetermined counted as synthetic (`sensitivity_lower` and
-    `false_alarms_lower` are what the bound uses)."""
+    """How good the panel's answers were on gold items, undetermined counted as synthetic.
+
+    The bound uses `sensitivity_lower` and `false_alarms_lower`.
+    """
 
     synthetic: int
     human: int

@@ -36,7 +36,7 @@ class GoldItems:
     origin: npt.NDArray[np.int8]
 
     def choose(self, n: int, salt: str, taken: pa.Array) -> "GoldItems":
-        """n of them by hash, half of each origin if there are enough, none whose content is in `taken`.
+        """Choose n by hash, half of each origin if there are enough, none whose content is in `taken`.
 
         Raises:
           GoldError: there are fewer than n.

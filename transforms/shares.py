@@ -330,7 +330,7 @@ class _Stratum:
         counts, reasons = self.groups[unit], REASONS_OF[OF_STAGE[stage]]
         return (
             total_of(counts, reason=reasons),
-            total_of(counts, reason=reasons, origin_basis=contracts.BASIS_DECLARED, origin=contracts.SYNTHETIC),
+            total_of(counts, reason=reasons, origin_basis=set(contracts.SETTLED), origin=contracts.SYNTHETIC),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_DETECTOR),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_NONE),
         )
