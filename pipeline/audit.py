@@ -117,6 +117,8 @@ def _said(one: Certificate) -> Iterator[str]:
     point = "not told apart" if one.share.value is None else f"{one.share.value:.2%}"
     yield f"synthetic    {point}, at most {one.share.upper:.2%} (risk {one.level:g}; undetermined counted as synthetic)"
     yield f"             at most {one.undetermined_as_human.upper:.2%} if every undetermined one were human"
+    for warning in one.warnings:
+        yield f"warning      {warning}"
     for assumption in one.assumptions:
         yield f"assuming     {assumption}"
     for reason in one.void:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -53,10 +54,9 @@ class Session:
         self.given: dict[str, dict[str, str]] = {}  # reviewer -> content -> label
         known = read_labels([labels])
         words = {code: word for word, code in WORDS.items()}
+        hashes = [content.hex() for content in known.content_hash.view("V16").tolist()]
         for reviewer, votes in known.votes.items():
-            rows = [(at, votes[at].argmax()) for at in votes.any(axis=1).nonzero()[0]]
-            hashes = known.content_hash.astype("S16").view("V16")
-            self.given[reviewer] = {bytes(hashes[at]).hex(): words[int(code)] for at, code in rows}
+            self.given[reviewer] = {hashes[at]: words[code] for at, code in np.argwhere(votes > 0).tolist()}
 
     @property
     def cookie(self) -> str:
@@ -102,7 +102,7 @@ class Session:
         item = asked.get("item")
         if not isinstance(item, str) or item not in self.number:
             raise LabelError("there is no such item")
-        row = {name: asked.get(name) for name in ("item", "label", "reviewer", "seconds")} | {
+        row: dict[str, Any] = {name: asked.get(name) for name in ("item", "label", "reviewer", "seconds")} | {
             "content_hash": self.contents[self.number[item]],
             "note": asked.get("note", ""),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,7 +163,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """The terminal is for people."""
 
-    def do_GET(self) -> None:  # noqa: N802 (the name that the library asks for)
+    def do_GET(self) -> None:
         """The page, the state of a reviewer, or an item."""
         if not self._from_here():
             return
@@ -182,7 +182,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._refuse(http.HTTPStatus.NOT_FOUND, "there is nothing here")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """An answer."""
         # Read in any case, so that a refused request's body is not taken for the next request.
         body = self._body()

@@ -74,7 +74,9 @@ class Certificate:
       share: point, and one-sided limits at `level`; undetermined counts as synthetic above, as human below.
       undetermined_as_human: the same point and upper limit if every undetermined one were human.
       two_sided: limits at `level` together, for comparing with an estimate.
+      agreement: Krippendorff's alpha over all items with two votes or more; None: not known.
       void: why nothing is certified, whatever the numbers; empty: it is not void.
+      warnings: what a reader should know beside the assumptions.
     """
 
     __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
@@ -106,6 +108,7 @@ class Certificate:
     limit: float
     certified: bool
     void: tuple[str, ...]
+    warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
     format: Literal["lowbackground.certificate/1"] = "lowbackground.certificate/1"
 
@@ -159,7 +162,7 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
     sides = certify.share_limits(synthetic, wide, n, level / 2, population, gold)
     point = certify.share_point(wide, n, gold and gold[1])
     agreement = certify.agreement(votes)
-    void = _void(agreement, gold)
+    void, warnings = _doubts(agreement, gold, sample, votes)
     return Certificate(
         release=about["release"],
         manifest_sha256=about["manifest_sha256"],
@@ -188,6 +191,7 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
         limit=terms.limit,
         certified=not void and upper <= terms.limit,
         void=void,
+        warnings=warnings,
         assumptions=_assumptions(gold, n < about["n"] and terms.look is None, n, about),
     )
 
@@ -253,16 +257,24 @@ def _known(sample: pa.Table) -> npt.NDArray[np.int8]:
     return pc.fill_null(found, contracts.UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int8)
 
 
-def _void(agreement: float, gold: tuple[certify.Gold, certify.Gold] | None) -> tuple[str, ...]:
-    found = []
+def _doubts(
+    agreement: float, gold: tuple[certify.Gold, certify.Gold] | None, sample: pa.Table, votes: npt.NDArray[np.int64]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What makes a certificate void, and what is only a warning.
+
+    Alpha compares disagreement with that of votes paired at random. Where hardly anything is synthetic, one disagreement
+    takes it to zero (docs/decisions), so it voids an audit only if it was measured on gold items too, half of which are.
+    """
+    void, warnings = [], []
     if agreement < MIN_AGREEMENT:
-        found.append(
-            f"reviewers do not agree: Krippendorff's alpha is {agreement:.2f}, under {MIN_AGREEMENT}; agree on what the "
-            "labels mean, and label again"
-        )
+        low = f"Krippendorff's alpha is {agreement:.2f}, under {MIN_AGREEMENT}"
+        if (votes[_known(sample) != contracts.UNKNOWN].sum(axis=1) > 1).any():
+            void.append(f"reviewers do not agree: {low}; settle what the labels mean, and label again")
+        else:
+            warnings.append(f"{low}; where hardly anything is synthetic it says little, with gold items it would")
     if gold and not (gold[1].synthetic and gold[1].human):
-        found.append("no gold item of one of the two origins is labelled, so the reviewers' errors are not known")
-    return tuple(found)
+        void.append("no gold item of one of the two origins is labelled, so the reviewers' errors are not known")
+    return tuple(void), tuple(warnings)
 
 
 def _share(value: float | None, lower: float, upper: float) -> Share:

@@ -117,8 +117,9 @@ def parse_label(line: bytes) -> dict[str, Any]:
         raise LabelError("not JSON") from None
     if not isinstance(row, dict):
         raise LabelError("not an object")
-    row = {"item": None, "seconds": None, "note": "", "at": None} | row
-    if not isinstance(row.get("content_hash"), str) or not _HEX.fullmatch(row["content_hash"]):
+    row = {"content_hash": "", "item": None, "seconds": None, "note": "", "at": None} | row
+    content = row["content_hash"]
+    if not isinstance(content, str) or not _HEX.fullmatch(content):
         raise LabelError("content_hash must be 32 hexadecimal digits")
     if "label" not in row or not (row["label"] is None or row["label"] in [*WORDS]):
         raise LabelError(f"label must be {', '.join(WORDS)} or null")

@@ -60,7 +60,8 @@ class Released:
           ReleaseError: a shard is not what the manifest says.
         """
         order = np.argsort(positions, kind="stable")
-        wanted, found = positions[order], []
+        wanted = positions[order]
+        found: list[pa.RecordBatch] = []
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             mine = wanted[(wanted >= start) & (wanted < start + rows)] - start
             if len(mine):

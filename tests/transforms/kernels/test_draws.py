@@ -1,6 +1,7 @@
 """Who is drawn: the same whatever the batches, each with the chance that is claimed."""
 
 import hashlib
+import itertools
 
 import numpy as np
 from hypothesis import given
@@ -19,7 +20,7 @@ def ids(n, salt="documents"):
 def raced(halves, weight, n_draws, cuts, salt="s"):
     best, seeds = draws.no_best(n_draws), draws.seeds(n_draws, salt)
     bounds = [0, *sorted(cuts), len(weight)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         part = slice(start, end)
         draws.race(best, (halves[0][part], halves[1][part]), weight[part], np.arange(start, end), seeds)
     return best.at
