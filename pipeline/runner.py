@@ -43,8 +43,7 @@ from transforms.estimate import Reference
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
-from transforms.labels import sha256_of
-from transforms.reviewed import read_reviewed
+from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
@@ -107,13 +106,14 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     emit = EmitConfig(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
     )
-    about = _about(recipe, splits, detector.sha256, suite, systems)
+    reviewed = read_reviewed(recipe.review)
+    about = _about(recipe, splits, detector.sha256, suite, systems, reviewed)
     publication = Publication(
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
         systems_yaml(systems) if systems else "",
     )  # fmt: skip
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, read_reviewed(recipe.review), boilerplate, survey, emit,
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         Reference.of(detector.calibration), publication,
     )  # fmt: skip
 
@@ -196,7 +196,12 @@ def _signature(recipe: Recipe) -> dict[str, Any]:
 
 
 def _about(
-    recipe: Recipe, splits: tuple[Split, ...], detector_sha256: str, suite: Suite, systems: tuple[System, ...]
+    recipe: Recipe,
+    splits: tuple[Split, ...],
+    detector_sha256: str,
+    suite: Suite,
+    systems: tuple[System, ...],
+    reviewed: Reviewed | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -214,7 +219,7 @@ def _about(
             for system in systems
         ],
         "detector_sha256": detector_sha256,
-        "labels_sha256": [sha256_of(path) for path in recipe.review.labels],
+        "labels_sha256": reviewed.sha256 if reviewed else [],
         "salt": recipe.salt,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,

@@ -99,12 +99,6 @@ def read_labels(paths: Sequence[str]) -> Labels:
     return _labels({key: label for key, label in last.items() if label is not None}, tuple(files), tuple(warnings))
 
 
-def sha256_of(path: str) -> str:
-    """The checksum of a file of labels, which names it in a manifest."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def parse_label(line: bytes) -> dict[str, Any]:
     """One line as a label.
 

@@ -30,10 +30,12 @@ class Reviewed:
     Attributes:
       content_hash: sorted, 16 bytes each, S16[contents].
       origin: human or synthetic, int8[contents].
+      sha256: of the files of labels.
     """
 
     content_hash: npt.NDArray[np.bytes_]
     origin: npt.NDArray[np.int8]
+    sha256: tuple[str, ...]
 
     def of(self, content_hash: pa.FixedSizeBinaryArray) -> npt.NDArray[np.int8]:
         """The reviewed origin of each document, int8[documents]; unknown where there is none."""
@@ -45,7 +47,7 @@ def reviewed(labels: Labels) -> Reviewed:
     """What the most votes say; ties and undetermined documents are left out."""
     origin = most_votes(labels.total)
     decided = origin > UNKNOWN
-    return Reviewed(labels.content_hash[decided], origin[decided])
+    return Reviewed(labels.content_hash[decided], origin[decided], tuple(digest for _, digest in labels.files))
 
 
 def read_reviewed(config: ReviewConfig) -> Reviewed | None:
