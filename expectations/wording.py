@@ -39,7 +39,7 @@ MEASURES = {
     "detector.false_alarm_disparity": Measure(
         "How many times its overall rate the detector's highest rate of false alarms is", "number"
     ),
-    "audit.share": Measure("Synthetic share that people found where they audited", "share"),
+    "audit.share": Measure("Synthetic share that people found", "share"),
     "audit.disagreement": Measure("Distance between the synthetic share that people found and the estimate", "share"),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations import contracts
+from expectations.wording import number
 from transforms.audit_sample import METADATA, AuditError, Design, design_of, draw
 from transforms.certificate import Certificate, Terms, hashes_of, make_certificate
 from transforms.gold import read_gold
@@ -123,13 +124,16 @@ def _said(one: Certificate) -> Iterator[str]:
         yield f"assuming     {assumption}"
     for reason in one.void:
         yield f"VOID         {reason}"
+    limit = number(one.limit, "share")
     if one.certified:
-        yield f"certified: at most {one.limit:.4g} synthetic"
+        yield f"certified: at most {limit} of these {one.by} are synthetic"
         return
-    yield f"not certified: at most {one.limit:.4g} synthetic"
-    if not one.void and one.look is None and one.gold is None and one.share.upper > one.limit:
-        found = one.synthetic + one.undetermined
-        yield f"             with {found} found, {labels_needed(found, one.limit, one.level):,} labels would be needed"
+    yield f"not certified: at most {limit} of these {one.by} are synthetic"
+    found = one.synthetic + one.undetermined
+    if not one.void and one.look is None and one.gold is None and one.limit > 0:
+        needed = labels_needed(found, one.limit, one.level)
+        if one.n < needed <= one.documents:
+            yield f"             with {found} found, {needed:,} labels would be needed"
 
 
 def export_labels(sample: str, labels: Sequence[str], output: str, active: bool) -> str:

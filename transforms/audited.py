@@ -1,8 +1,9 @@
 """A certificate beside the metrics of its release: what people found against what the detector makes of it.
 
-The rule: the audit's two-sided interval of the synthetic share and the estimate's must meet. The estimate's is from its
-lower limit (its point, where it has none) to its upper bound, among the documents that were audited. If they do not meet,
-the detector's calibration does not fit this corpus, and no number that rests on it can be trusted: the gate fails.
+The rule: the audit's two-sided interval of the synthetic share and the estimate's must meet, both among the documents that
+were audited. The estimate's goes from the lower limit of its interval, where the metrics have one, else from 0, to its upper
+bound. If they do not meet, the detector's calibration does not fit this corpus, and no number that rests on it can be
+trusted: the gate fails.
 """
 
 from collections.abc import Iterator
@@ -96,7 +97,9 @@ def estimated(metrics: list[Row], certificate: Certificate) -> tuple[tuple[float
     total = after[certificate.by, "overall", ""]["value"]
     if total <= declared:
         return None, "the release has no document of the audited kind"
-    low = next((share[name] for name in ("lower", "value") if share[name] is not None), 0.0)
+    interval = after.get((f"synthetic_share.interval.{certificate.by}", "overall", ""), share)
+    low = share["lower"] if interval["lower"] is None else interval["lower"]
+    low = 0.0 if low is None else low  # without a limit there is no telling from where
     low, high = ((end * total - synthetic) / (total - declared) for end in (low, share["upper"]))
     return (min(1.0, max(0.0, low)), min(1.0, max(0.0, high))), ""
 

@@ -108,7 +108,7 @@ def label(folder: pathlib.Path, labels: dict[str, str], name: str = "labels.json
 def test_labels_are_certified(folder):
     said = lowbackground("audit", "certify", "s.parquet", "labels.jsonl", "--limit", 0.4, cwd=folder)
     assert said.returncode == 0, said.stdout + said.error
-    assert "certified: at most 0.4 synthetic" in said.stdout
+    assert "certified: at most 40% of these documents are synthetic" in said.stdout
     one = json.loads((folder / "certificate.json").read_text())
     known = truth(folder)
     audited = [row for row in sample(folder) if row["stream"] == "audit"]
@@ -125,7 +125,7 @@ def test_a_limit_that_is_not_certified_is_exit_code_1_and_the_same_certificate_t
     for name in ("a.json", "b.json"):
         said = lowbackground("audit", "certify", "s.parquet", "labels.jsonl", "-o", name, cwd=folder)
         assert said.returncode == 1
-        assert "not certified: at most 0.05 synthetic" in said.stdout
+        assert "not certified: at most 5% of these documents are synthetic" in said.stdout
     assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes()
     assert json.loads((folder / "a.json").read_text())["certified"] is False
 

@@ -290,17 +290,30 @@ def test_audit_and_estimate_that_meet_agree(audit):
     assert rows["audit.disagreement"]["value"] == 0
 
 
-@pytest.mark.parametrize(("share", "upper", "lower"), [(0.001, 0.01, None), (0.3, 0.4, None), (0.3, 0.4, 0.2)])
+@pytest.mark.parametrize(("share", "upper", "lower"), [(0.001, 0.01, None), (0.3, 0.4, 0.2), (0.001, 0.01, 0.0005)])
 def test_audit_and_estimate_that_do_not_meet_disagree_by_their_distance(audit, share, upper, lower):
     row = compared(metrics_of(4000, share, upper, lower=lower), audit)["audit.disagreement"]
     low, high = certify.limits(10, 200, 0.025)
-    assert row["value"] == pytest.approx(max(low - upper, (lower or share) - high))
+    assert row["value"] == pytest.approx(max(low - upper, (lower or 0) - high))
     assert row["value"] > 0
 
 
+def test_an_estimate_without_a_lower_limit_is_contradicted_from_above_only(audit):
+    """Where nobody knows how low it may be, a low audit contradicts nothing."""
+    assert compared(metrics_of(4000, 0.3, 0.4), audit)["audit.disagreement"]["value"] == 0
+
+
+def test_the_lower_limit_is_that_of_the_estimates_own_interval(audit):
+    metrics = metrics_of(4000, 0.3, 0.4)
+    (row,) = (row for row in metrics.to_pylist() if row["metric"] == "synthetic_share.documents")
+    row |= {"metric": "synthetic_share.interval.documents", "lower": 0.25, "upper": 0.35}
+    metrics = pa.concat_tables([metrics, pa.Table.from_pylist([row], metrics.schema)])
+    assert estimated(metrics.to_pylist(), audit)[0] == pytest.approx((0.25, 0.4))
+
+
 def test_the_estimate_is_that_of_the_audited_documents(audit):
-    """4,000 undeclared beside 6,000 declared ones, of which 1,000 are synthetic: 12 % of all is 5 % of the undeclared."""
-    metrics = metrics_of(10_000, 0.12, 0.14, declared=(5000, 1000)).to_pylist()
+    """4,000 undeclared beside 6,000 declared ones, of which 1,000 are synthetic: 12 to 14 % of all is 5 to 10 % of the undeclared."""
+    metrics = metrics_of(10_000, 0.13, 0.14, declared=(5000, 1000), lower=0.12).to_pylist()
     assert estimated(metrics, audit)[0] == pytest.approx((0.05, 0.1))
 
 
