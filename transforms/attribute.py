@@ -1,9 +1,8 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
 A declaration of the source or the row comes first, then what people said of the text (`review.labels`). Without either, the
-detector speaks: above its threshold *synthetic*,
-clearly below it *human*, and *unknown* between, or where the text is too short to score. Nothing declared never means
-human.
+detector speaks: above its threshold *synthetic*, clearly below it *human*, and *unknown* between, or where the text is too
+short to score. Nothing declared never means human.
 """
 
 import dataclasses

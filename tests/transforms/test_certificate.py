@@ -312,7 +312,7 @@ def test_the_lower_limit_is_that_of_the_estimates_own_interval(audit):
 
 
 def test_the_estimate_is_that_of_the_audited_documents(audit):
-    """4,000 undeclared beside 6,000 declared ones, of which 1,000 are synthetic: 12 to 14 % of all is 5 to 10 % of the undeclared."""
+    """4,000 undeclared beside 6,000 declared ones, 1,000 of which are synthetic: 12 to 14 % of all is 5 to 10 % of them."""
     metrics = metrics_of(10_000, 0.13, 0.14, declared=(5000, 1000), lower=0.12).to_pylist()
     assert estimated(metrics, audit)[0] == pytest.approx((0.05, 0.1))
 
