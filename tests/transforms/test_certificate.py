@@ -317,6 +317,14 @@ def test_the_estimate_is_that_of_the_audited_documents(audit):
     assert estimated(metrics, audit)[0] == pytest.approx((0.05, 0.1))
 
 
+def test_a_share_of_tokens_is_compared_with_a_share_of_tokens(audit):
+    by_tokens = Certificate(**{**vars(audit), "by": "tokens"})
+    metrics = metrics_of(4000, 0.3, 0.4, unit="tokens", lower=0.2)
+    assert estimated(metrics.to_pylist(), by_tokens)[0] == pytest.approx((0.2, 0.4))
+    assert compared(metrics, by_tokens)["audit.disagreement"]["value"] > 0
+    assert estimated(metrics.to_pylist(), audit)[0] is None  # nobody estimated documents
+
+
 def test_what_cannot_be_compared_has_no_value_and_says_why(audit):
     row = compared(metrics_of(3999, 0.05, 0.06), audit)["audit.disagreement"]
     assert row["value"] is None
