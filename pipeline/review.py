@@ -14,6 +14,7 @@ import http.server
 import importlib.resources
 import re
 import secrets
+import sys
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -150,6 +151,12 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__((HOST, port), Handler)
         session.port = self.server_address[1]
         self.hosts = {f"{name}:{session.port}" for name in (HOST, "localhost")}
+
+    def handle_error(self, *_: object) -> None:
+        """A browser that went away is nobody's business; anything else is one line."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            self.session.say(f"error: a request could not be answered: {type(error).__name__}: {error}")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

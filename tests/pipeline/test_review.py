@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -227,6 +228,20 @@ def test_a_client_that_says_nothing_does_not_keep_others_waiting(visitor, server
     silent.sendall(b"POST /api/label HTTP/1.1\r\nContent-Length: 100\r\n\r\nab")
     assert visitor.ask("GET", "/").status == 200
     silent.close()
+
+
+def test_a_browser_that_goes_away_leaves_no_trace(visitor, server, capfd):
+    for sent in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"GET"):
+        gone = socket.create_connection(("127.0.0.1", server.session.port))
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+        gone.sendall(sent)
+        gone.close()
+    assert visitor.ask("GET", "/").status == 200
+    server.session.texts = None  # a mistake of ours
+    with pytest.raises(http.client.HTTPException):
+        visitor.ask("GET", f"/api/item/{server.session.items[0]}")
+    assert "could not be answered: TypeError" in server.said[-1]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_full_disk_is_said_and_not_taken_for_an_answer(visitor, server, monkeypatch):
