@@ -302,9 +302,9 @@ def serve(sample: str, labels: str, port: int, say: Callable[[str], None]) -> No
         server = Server(session, port)
     except OSError as error:
         raise LabelError(f"port {port}: {error.strerror}; give another --port") from None
-    say(f"{table.num_rows:,} items of {sample}; answers go to {labels}. Ctrl-C stops, and nothing is lost.")
-    say(f"open this address in a browser (it works once): {session.address}")
     try:
+        say(f"{table.num_rows:,} items of {sample}; answers go to {labels}. Ctrl-C stops, and nothing is lost.")
+        say(f"open this address in a browser (it works once): {session.address}")
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
         say("stopped")
