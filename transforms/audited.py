@@ -25,17 +25,9 @@ def with_audit(metrics: pa.Table, certificate: Certificate) -> pa.Table:
     What cannot be compared has no value and a note that says why, so that its expectation fails.
     """
     rows = list(_rows(metrics.to_pylist(), certificate))
-    template: Row = {
-        "stage": "after",
-        "slice_kind": "overall",
-        "slice": "",
-        "lower": None,
-        "upper": None,
-        "unit": "fraction",
-    }
-    batch = contracts.METRICS.batch(
-        {name: [(template | row)[name] for row in rows] for name in contracts.METRICS.schema.names}
-    )
+    template: Row = dict.fromkeys(contracts.METRICS.schema.names)
+    template |= {"stage": "after", "slice_kind": "overall", "slice": "", "unit": "fraction"}
+    batch = contracts.METRICS.batch({name: [(template | row)[name] for row in rows] for name in template})
     return pa.concat_tables([metrics, pa.Table.from_batches([batch])]).combine_chunks()
 
 
