@@ -255,18 +255,10 @@ def metrics_of(documents, share, upper, declared=(0, 0), unit="documents", lower
           for name in {unit, "documents"} for origin, n in zip(("human", "synthetic"), declared, strict=True)),
         {"metric": f"synthetic_share.{unit}", "value": share, "lower": lower, "upper": upper},
     ]  # fmt: skip
-    template = {
-        "stage": "after",
-        "slice_kind": "overall",
-        "slice": "",
-        "lower": None,
-        "upper": None,
-        "unit": "",
-        "n": 1,
-    }
-    rows = [template | {"note": None} | row for row in rows]
-    names = contracts.METRICS.schema.names
-    return pa.Table.from_batches([contracts.METRICS.batch({name: [row[name] for row in rows] for name in names})])
+    template = dict.fromkeys(contracts.METRICS.schema.names)
+    template |= {"stage": "after", "slice_kind": "overall", "slice": "", "unit": "", "n": 1}
+    rows = [template | row for row in rows]
+    return pa.Table.from_batches([contracts.METRICS.batch({name: [row[name] for row in rows] for name in template})])
 
 
 def compared(metrics, one):
