@@ -26,7 +26,6 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
     BASIS_REVIEWED,
 ) = range(len(BASES))
 
-
 # Who is believed where two speak: the first of these that says anything (docs/decisions/0017).
 AUTHORITY = (
     BASIS_CREDENTIAL,
@@ -289,6 +288,26 @@ REVIEW = _contract(
     _required("text", pa.large_string()),  # its first characters
 )
 
+# What people are asked to label: documents of a release and, among them, items of known origin. In the order they are shown.
+AUDIT = _contract(
+    "AUDIT",
+    _required("item", pa.string()),
+    _required("stream", pa.string()),  # index into STREAMS, in words; never shown
+    _required("draws", pa.list_(pa.int32())),  # of the audit stream: which draws hit this document, ascending, from 0
+    pa.field("inclusion", pa.float64()),  # chance of being in the audit stream; null in the others
+    _required("content_hash", pa.string()),  # hexadecimal, of the canonical text
+    pa.field("doc_id", pa.string()),  # null: not of the release
+    _required("text", pa.large_string()),
+    pa.field("source", pa.string()),
+    pa.field("language", pa.string()),
+    pa.field("n_tokens", pa.int32()),
+    pa.field("p_synthetic", pa.float32()),
+    pa.field("informative", pa.float64()),  # what a label would tell; of the active stream only
+    pa.field("gold_label", pa.string()),  # the known origin of a gold item
+)
+STREAMS = ("audit", "active", "gold")
+# Bases on which a document's origin is said by who made it. What rests on another is "undeclared", and audited.
+DECLARED_BASES = ("declared", "credential")
 
 # Every number of a release, in long form; the table that the suite is judged on.
 METRICS = _contract(

@@ -39,6 +39,8 @@ MEASURES = {
     "detector.false_alarm_disparity": Measure(
         "How many times its overall rate the detector's highest rate of false alarms is", "number"
     ),
+    "audit.share": Measure("Synthetic share that people found", "share"),
+    "audit.disagreement": Measure("Distance between the synthetic share that people found and the estimate", "share"),
     "origin.scored_fraction": Measure("Share of the undeclared documents that the detector could score", "share"),
     "origin.conflicts": Measure("Number of documents whose evidence of origin disagrees", "count"),
     "origin.conflict_rate": Measure("Share of documents whose evidence of origin disagrees", "share"),

@@ -28,6 +28,10 @@ app = typer.Typer(
 )
 detector_app = typer.Typer(help="Train and inspect detectors.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
+audit_app = typer.Typer(help="Certify a release by people's labels.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+review_app = typer.Typer(help="Label documents.", no_args_is_help=True)
+app.add_typer(review_app, name="review")
 out = Console(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -114,13 +118,16 @@ def gate(
     release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
     suite: Annotated[str | None, typer.Option("--suite", help="a preset or a YAML file; default: the recipe's")] = None,
     overrides: Overrides = None,
+    audit: Annotated[
+        str | None, typer.Option("--audit", help="a certificate of this release; it and the estimate must agree")
+    ] = None,
 ) -> None:
     """Judge a release again, on its metrics, without the corpus."""
     apart.start()
     from pipeline.regate import judge_again
     from pipeline.summary import verdict_lines
 
-    verdict, code = judge_again(release, suite, overrides or ())
+    verdict, code = judge_again(release, suite, overrides or (), audit)
     out.print(verdict_lines(verdict), markup=False)
     raise typer.Exit(code)
 
@@ -253,6 +260,81 @@ def detector_selftest(data: Labelled, model: Model = None) -> None:
     out.print(selftest_detector(data, model), markup=False)
 
 
+@audit_app.command("sample")
+def audit_sample(
+    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    n: Annotated[int, typer.Option("--n", min=1, help="draws that certify; 311 pass with up to 9 synthetic")] = 311,
+    by: Annotated[str, typer.Option("--by", help="documents, or tokens: drawn in proportion to length")] = "documents",
+    everything: Annotated[bool, typer.Option("--all", help="audit declared documents as well")] = False,
+    first_look: Annotated[
+        int | None, typer.Option("--first-look", help="allow a verdict after so many draws, at half the risk each")
+    ] = None,
+    active: Annotated[int, typer.Option("--active", min=0, help="informative documents beside them, at most")] = 100,
+    gold: Annotated[
+        str | None, typer.Option("--gold", help="items of known origin (text, label) to measure reviewers by")
+    ] = None,
+    gold_share: Annotated[float, typer.Option("--gold-share", min=0.15, max=0.9, help="of all items")] = 0.15,
+    salt: Annotated[str | None, typer.Option("--salt", help="of the draw; default: the manifest's hash")] = None,
+) -> None:
+    """Draw documents of a release for people to label."""
+    from pipeline.audit import sample_release
+    from transforms.audit_sample import Design
+
+    if by not in ("documents", "tokens"):
+        raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
+    design = Design(n, by, "all" if everything else "undeclared", first_look, active, gold_share, salt)
+    out.print(sample_release(release, output, design, gold), markup=False)
+
+
+SampleFile = Annotated[str, typer.Argument(help="what `audit sample` wrote", metavar="SAMPLE")]
+LabelFiles = Annotated[list[str], typer.Argument(help="what `review serve` wrote", metavar="LABELS...")]
+
+
+@audit_app.command("certify")
+def audit_certify(
+    sample: SampleFile,
+    labels: LabelFiles,
+    output: Annotated[str, typer.Option("--output", "-o", help="the certificate to write")] = "certificate.json",
+    limit: Annotated[float, typer.Option("--limit", min=0, max=1, help="synthetic share to certify")] = 0.05,
+    alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="chance that the bound is wrong")] = 0.05,
+    look: Annotated[int | None, typer.Option("--look", min=1, max=2, help="of a sample with --first-look")] = None,
+    votes: Annotated[int, typer.Option("--votes", min=1, help="reviewers that each document needs")] = 1,
+) -> None:
+    """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified."""
+    from pipeline.audit import certify_sample
+    from transforms.certificate import Terms
+
+    said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes))
+    out.print(said, markup=False)
+    raise typer.Exit(0 if certified else 1)
+
+
+@audit_app.command("export")
+def audit_export(
+    sample: SampleFile,
+    labels: LabelFiles,
+    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
+) -> None:
+    """Write labelled documents as `detector` commands read them."""
+    from pipeline.audit import export_labels
+
+    out.print(export_labels(sample, labels, output, active), markup=False)
+
+
+@review_app.command("serve")
+def review_serve(
+    sample: SampleFile,
+    labels: Annotated[str, typer.Option("--labels", help="file that answers are added to")] = "labels.jsonl",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free")] = 0,
+) -> None:
+    """Show a sample on a page of this machine, and write down what people say of it."""
+    from pipeline.review import serve
+
+    serve(sample, labels, port, lambda line: out.print(line, markup=False))
+
+
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace."""
     code: object = 0
@@ -289,14 +371,19 @@ def _exit_code_of(error: Exception) -> int | None:
     from expectations.verdict import VerdictError
     from pipeline.recipe import RecipeError
     from pipeline.runner import RunError
+    from transforms.audit_sample import AuditError
     from transforms.detector import DetectorError
+    from transforms.gold import GoldError
     from transforms.labelled import TrainingError
+    from transforms.labels import LabelError
     from transforms.phrases import PhraseError
+    from transforms.released import ReleaseError
     from transforms.sources import InputError
     from transforms.watermarks import WatermarkError
 
     wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
-    if isinstance(error, wrong | PhraseError | WatermarkError):
+    audit = AuditError | GoldError | LabelError | ReleaseError
+    if isinstance(error, wrong | audit | PhraseError | WatermarkError):
         return 2
     return 4 if isinstance(error, RunError | apart.EngineError) else None
 

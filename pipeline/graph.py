@@ -22,6 +22,7 @@ from transforms.kernels.columns import split_by
 from transforms.measure import Measure
 from transforms.record import Record
 from transforms.review import Review
+from transforms.reviewed import Reviewed
 from transforms.sources import Split
 from transforms.survey import Survey, SurveyConfig
 from transforms.survivors import ChooseSurvivors
@@ -36,6 +37,7 @@ class Job:
     params: tuple[tuple[str, float], ...]
     splits: tuple[Split, ...]
     earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
+    reviewed: Reviewed | None  # what people said of documents
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
     emit: EmitConfig
@@ -55,7 +57,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
     compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
-    candidates = compared | "Attribute" >> Attribute(store, model, sources, recipe.evidence.date_cutoff)
+    candidates = compared | "Attribute" >> Attribute(store, model, sources, recipe.evidence.date_cutoff, job.reviewed)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
         recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
     balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)

@@ -22,6 +22,7 @@ from transforms.dedup import DedupConfig
 from transforms.emit import ShardConfig
 from transforms.evidence import EvidenceConfig
 from transforms.readers import ReadLimits
+from transforms.reviewed import ReviewConfig
 from transforms.scorers import PREFIX
 from transforms.sources import Source
 
@@ -94,6 +95,7 @@ class Recipe(_Section):
     ingest: IngestConfig = IngestConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     detector: DetectorConfig = DetectorConfig()
+    review: ReviewConfig = ReviewConfig()
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
@@ -284,6 +286,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
             "detector": recipe.detector.model_copy(
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}
             ),
+            "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

@@ -13,19 +13,26 @@ from expectations.verdict import Verdict, judge
 from pipeline.publish import STRUCTURES, SUITE
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.runner import exit_code, read_metrics, suite_params
+from transforms.audit_sample import AuditError
+from transforms.audited import with_audit, with_audit_rules
+from transforms.certificate import Certificate
 from transforms.gate import with_rules
+from transforms.released import open_release
 
 
-def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tuple[Verdict, int]:
+def judge_again(
+    release: str, suite: str | None, overrides: Sequence[str], audit: str | None = None
+) -> tuple[Verdict, int]:
     """The verdict of a suite on a release that is there already, and its exit code.
 
     Args:
       release: folder of a release or a rejection.
       suite: a preset or a YAML file, from the current folder; None: the one that the release was judged by.
       overrides: changes to the release's recipe, such as `ratio.max_synthetic_share=0.1`.
+      audit: a certificate of this very release, which then must agree with its estimate.
 
     Raises:
-      RecipeError, SuiteError: there is no release, or the suite is wrong.
+      RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
     """
     path = posixpath.join(release, "recipe.yaml")
     if not FileSystems.exists(path):
@@ -35,9 +42,23 @@ def judge_again(release: str, suite: str | None, overrides: Sequence[str]) -> tu
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])
-    verdict = judge(
-        metrics,
-        with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems),
-        suite_params(recipe),
-    )
+    rules = with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems)
+    if audit is not None:
+        metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
+    verdict = judge(metrics, rules, suite_params(recipe))
     return verdict, exit_code(verdict)
+
+
+def _certificate(path: str, release: str) -> Certificate:
+    try:
+        with open(path, "rb") as file:
+            certificate = Certificate.from_json(file.read(), path)
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror}; `lowbackground audit certify` writes certificates") from None
+    manifest = open_release(release).manifest_sha256
+    if certificate.manifest_sha256 != manifest:
+        raise AuditError(
+            f"{path} is of release {certificate.release!r} with manifest {certificate.manifest_sha256[:12]}, not of "
+            f"{release} with manifest {manifest[:12]}; audit this one"
+        )
+    return certificate

@@ -44,6 +44,7 @@ from transforms.evidence import Witnesses, load_witnesses
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
+from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
 from transforms.survey import SurveyConfig
@@ -76,7 +77,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     """Everything that is found out before the run: the splits, the suite, the detector, where things go.
 
     Raises:
-      InputError, SuiteError, DetectorError, PhraseError, WatermarkError: the recipe does not fit the world.
+      InputError, SuiteError, DetectorError, PhraseError, WatermarkError, LabelError: the recipe does not fit the world.
     """
     own = load_suite(recipe.expectations, base_dir)
     systems = load_systems(recipe.structures, base_dir)
@@ -109,13 +110,14 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     emit = EmitConfig(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
     )
-    about = _about(recipe, splits, detector.sha256, witnesses, suite, systems)
+    reviewed = read_reviewed(recipe.review)
+    about = _about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed)
     publication = Publication(
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
         systems_yaml(systems) if systems else "",
     )  # fmt: skip
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, boilerplate, survey, emit,
+        recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         Reference.of(detector.calibration), publication,
     )  # fmt: skip
 
@@ -207,6 +209,7 @@ def _about(
     witnesses: Witnesses,
     suite: Suite,
     systems: tuple[System, ...],
+    reviewed: Reviewed | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -226,6 +229,7 @@ def _about(
         "detector_sha256": detector_sha256,
         "evidence_sha256": witnesses.fingerprint(),
         "watermarks": fingerprint(witnesses.plugins),
+        "labels_sha256": reviewed.sha256 if reviewed else [],
         "salt": recipe.salt,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,

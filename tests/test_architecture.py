@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from expectations import contracts
-from pipeline.cli import app, detector_app
+from pipeline.cli import app, audit_app, detector_app, review_app
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -26,7 +26,8 @@ def test_every_column_is_in_the_glossary() -> None:
 def test_every_command_is_in_the_readme_and_has_help() -> None:
     readme = (ROOT / "README.md").read_text()
     names = {(command.name or command.callback.__name__): command.callback for command in app.registered_commands}
-    names |= {f"detector {command.name}": command.callback for command in detector_app.registered_commands}
+    for group, sub in (("detector", detector_app), ("audit", audit_app), ("review", review_app)):
+        names |= {f"{group} {command.name}": command.callback for command in sub.registered_commands}
     for name, callback in names.items():
         assert f"lowbackground {name}" in readme, name
         assert callback.__doc__, name
@@ -57,6 +58,7 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
         "expectations/suites/mixed.yaml",
         "transforms/phrases.yaml",
         "pipeline/demo_machine.jsonl",
+        "pipeline/review.html",
     ):
         assert data in names
 

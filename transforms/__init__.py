@@ -11,6 +11,9 @@
     gate       verdict
     emit       shards: the text is read again here
 
+After a release: `released` reads it, `audit_sample` draws what people label, `labels` are their answers, `certificate` what these
+say, `audited` holds that against the metrics, `reviewed` makes the next run believe them.
+
 `store` keeps signals between runs, `detector` and `training` are the detector's two lives, `coders` is how batches
 travel. The work is done in `kernels`.
 """

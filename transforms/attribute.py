@@ -19,6 +19,7 @@ from transforms.detector import Detector, Scores, load_detector
 from transforms.evidence import dated, priors
 from transforms.kernels.columns import EMPTY_HASH, first_half
 from transforms.kernels.evidence import say, settle
+from transforms.reviewed import Reviewed
 from transforms.sources import EARLIER, Source, Split
 from transforms.store import SignalStore
 
@@ -31,17 +32,23 @@ class Attribute(beam.PTransform):
     detector: str | None
     sources: tuple[Source, ...]
     date_cutoff: datetime.date
+    reviewed: Reviewed | None = None
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        return surveyed | "Origin" >> beam.ParDo(
-            _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff))
-        )
+        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), self.reviewed)
+        return surveyed | "Origin" >> beam.ParDo(own)
 
 
 class _Attribute(beam.DoFn):
-    def __init__(self, store: SignalStore, detector: str | None, cutoffs: tuple[datetime.date | None, ...]) -> None:
-        self.store, self.path, self.cutoffs = store, detector, cutoffs
+    def __init__(
+        self,
+        store: SignalStore,
+        detector: str | None,
+        cutoffs: tuple[datetime.date | None, ...],
+        reviewed: Reviewed | None,
+    ) -> None:
+        self.store, self.path, self.cutoffs, self.reviewed = store, detector, cutoffs, reviewed
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -50,7 +57,7 @@ class _Attribute(beam.DoFn):
         if split.source == EARLIER:
             yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
             return
-        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source])
+        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source], self.reviewed)
 
 
 def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[datetime.date | None, ...]:
@@ -84,7 +91,11 @@ NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_or
 
 
 def attribute(
-    signals: pa.Table, split: Split, detector: Detector, cutoff: datetime.date | None = None
+    signals: pa.Table,
+    split: Split,
+    detector: Detector,
+    cutoff: datetime.date | None = None,
+    reviewed: Reviewed | None = None,
 ) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 
@@ -95,6 +106,7 @@ def attribute(
       split: where they are from.
       detector: what the scores mean.
       cutoff: documents older than this are human; None: the source's dates are not trusted.
+      reviewed: what people said of texts; None: nothing.
     """
     n = signals.num_rows
     column = {name: signals[name].combine_chunks() for name in NEEDED}
@@ -107,6 +119,8 @@ def attribute(
         | say(contracts.BASIS_DATE, dated(column["created"], cutoff))
         | say(contracts.BASIS_DETECTOR, detector.origin(scores))
     )
+    if reviewed is not None:
+        evidence |= say(contracts.BASIS_REVIEWED, reviewed.of(column["content_hash"]))
     origin, basis = settle(evidence)
     # A score that calls a text neither is still what its origin rests on: unknown, and counted by the estimate.
     rests = (basis == contracts.BASIS_NONE) & ~np.isnan(score)

@@ -76,3 +76,25 @@ def hexadecimal(hashes: pa.FixedSizeBinaryArray) -> pa.StringArray:
     digits[1::2] = _DIGITS[data & 15]
     offsets = np.arange(len(hashes) + 1, dtype=np.int32) * (2 * width)
     return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+_DIGIT_VALUES = np.full(256, 255, np.uint8)
+_DIGIT_VALUES[_DIGITS] = np.arange(16)
+
+
+def from_hexadecimal(words: pa.StringArray) -> pa.FixedSizeBinaryArray:
+    """The 16-byte hashes that `hexadecimal` wrote.
+
+    Raises:
+      ValueError: a word is not 32 lower-case hexadecimal digits.
+    """
+    offsets = np.frombuffer(words.buffers()[1], np.int32)[words.offset : words.offset + len(words) + 1]
+    if not len(words):
+        return pa.array([], HASH)
+    if words.null_count or (np.diff(offsets) != 32).any():
+        raise ValueError("not the 32 digits of a hash")
+    digits = _DIGIT_VALUES[np.frombuffer(words.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]]
+    if (digits == 255).any():
+        raise ValueError("not hexadecimal digits")
+    data = digits[0::2] << 4 | digits[1::2]
+    return pa.FixedSizeBinaryArray.from_buffers(HASH, len(words), [None, pa.py_buffer(data)])
