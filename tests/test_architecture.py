@@ -55,6 +55,7 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
     assert tops == {"pipeline", "transforms", "expectations"}
     for data in (
         "transforms/detectors/default/model.bin",
+        "transforms/detectors/default/ngrams.bin",
         "expectations/suites/mixed.yaml",
         "transforms/phrases.yaml",
         "pipeline/demo_machine.jsonl",
