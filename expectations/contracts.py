@@ -26,7 +26,7 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
     BASIS_REVIEWED,
 ) = range(len(BASES))
 
-# Who is believed where two speak: the first of these that says anything (docs/decisions/0017).
+# Who is believed where two speak: the first of these that says anything (docs/decisions/0015).
 AUTHORITY = (
     BASIS_CREDENTIAL,
     BASIS_DECLARED,
