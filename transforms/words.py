@@ -13,6 +13,7 @@ A table of counts is a Parquet file; nothing is trained. `lowbackground detector
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -70,15 +71,18 @@ class Words:
     starts: npt.NDArray[np.int64]
     absent: npt.NDArray[np.float64]
 
+    @functools.cached_property
+    def _lists(self) -> language.WordLists:
+        return language.word_lists([known.words for known in self.languages])
+
     def score(self, texts: pa.LargeStringArray) -> npt.NDArray[np.float32]:
         """Log-ratio of each text, float32[texts]; NaN for a short one and for one in none of the languages."""
         return self.log_odds(texts, canonicalise(texts)[1])
 
     def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
         """The same, for tokens that are there already."""
-        lists = language.word_lists([known.words for known in self.languages])
         least = np.array([known.least for known in self.languages], np.float32)
-        spoken = language.language_of(language.covered(tokens, lists), least)
+        spoken = language.language_of(language.covered(tokens, self._lists), least)
         return _ratios(
             tokens.offsets,
             tokens.kind,

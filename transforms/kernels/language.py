@@ -16,13 +16,16 @@ from transforms.kernels.linear import hash_words
 from transforms.kernels.text import PUNCTUATION, Tokens
 
 MOST = 32  # languages
+FIRST = 200  # words of a text that are looked at
+_ONE = np.uint64(1)
+_LANES = 4  # languages that are counted in one number, 16 bits each
 
 
 class WordLists(NamedTuple):
-    """The frequent words of some languages: an open-addressing table of their hashes. A slot without a bit is empty."""
+    """The frequent words of some languages: an open-addressing table of their hashes. A slot without a 1 is empty."""
 
     hash64: npt.NDArray[np.uint64]  # [slots], a power of two and at least half of them empty
-    languages: npt.NDArray[np.uint32]  # [slots] a bit for each language that has the word
+    ones: npt.NDArray[np.uint64]  # [slots, languages / _LANES] 1 in the lane of each language that has the word
     n: int  # languages
 
 
@@ -37,53 +40,61 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
     """
     if len(lists) > MOST:
         raise ValueError(f"{len(lists)} languages; at most {MOST}")
-    masks: dict[str, int] = {}
-    for number, words in enumerate(lists):
-        for word in words:
-            masks[word] = masks.get(word, 0) | 1 << number
-    slots = 1 << (2 * len(masks) + 1).bit_length()
-    table = np.zeros(slots, np.uint64), np.zeros(slots, np.uint32)
-    _fill(hash_words([word.encode() for word in masks]), np.array(list(masks.values()), np.uint32), *table)
+    words = list(dict.fromkeys(word for listed in lists for word in listed))
+    number = {word: row for row, word in enumerate(words)}
+    ones = np.zeros((len(words), -(-len(lists) // _LANES) or 1), np.uint64)
+    for language, listed in enumerate(lists):
+        rows = np.unique([number[word] for word in listed])
+        ones[rows, language // _LANES] |= np.uint64(1) << np.uint64(16 * (language % _LANES))
+    slots = 1 << (2 * len(words) + 1).bit_length()
+    table = np.zeros(slots, np.uint64), np.zeros((slots, ones.shape[1]), np.uint64)
+    _fill(hash_words([word.encode() for word in words]), ones, *table)
     return WordLists(*table, len(lists))
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill(hash64, masks, table_hash64, table_masks):  # type: ignore[no-untyped-def]
+def _fill(hash64, ones, table_hash64, table_ones):  # type: ignore[no-untyped-def]
     last = np.uint64(len(table_hash64) - 1)
     for i in range(len(hash64)):
-        slot = np.int64(hash64[i] & last)
-        while table_masks[slot]:
-            slot = (slot + 1) & np.int64(last)
-        table_hash64[slot], table_masks[slot] = hash64[i], masks[i]
+        slot = hash64[i] & last
+        while table_ones[slot].any():
+            slot = (slot + _ONE) & last
+        table_hash64[slot], table_ones[slot] = hash64[i], ones[i]
 
 
 @numba.njit(nogil=True, cache=True)
-def _covered(offsets, kind, hash64, table_hash64, table_masks, n):  # type: ignore[no-untyped-def]
+def _covered(offsets, kind, hash64, table_hash64, table_ones, used, n):  # type: ignore[no-untyped-def]
     out = np.zeros((len(offsets) - 1, n), np.float32)
     last = np.uint64(len(table_hash64) - 1)
-    counts = np.zeros(n, np.int64)
+    counts = np.zeros(table_ones.shape[1], np.uint64)
     for d in range(len(offsets) - 1):
         counts[:] = 0
         words = 0
-        for t in range(offsets[d], offsets[d + 1]):
+        for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
             if kind[t] == PUNCTUATION:
                 continue
             words += 1
-            slot = np.int64(hash64[t] & last)
-            while table_masks[slot]:
+            slot = hash64[t] & last
+            while used[slot]:
                 if table_hash64[slot] == hash64[t]:
-                    for number in range(n):
-                        counts[number] += (table_masks[slot] >> np.uint32(number)) & np.uint32(1)
+                    for lane in range(len(counts)):
+                        counts[lane] += table_ones[slot, lane]
                     break
-                slot = (slot + 1) & np.int64(last)
-        if words:
-            out[d] = (counts / words).astype(np.float32)
+                slot = (slot + _ONE) & last
+            if words == FIRST:
+                break
+        for number in range(n if words else 0):
+            out[d, number] = (
+                (counts[number // _LANES] >> np.uint64(16 * (number % _LANES))) & np.uint64(0xFFFF)
+            ) / words
     return out
 
 
 def covered(tokens: Tokens, lists: WordLists) -> npt.NDArray[np.float32]:
-    """Of each document's words and ideographs, the fraction that is in each language's list. float32[documents, languages]."""
-    return _covered(tokens.offsets, tokens.kind, tokens.hash64, lists.hash64, lists.languages, lists.n)
+    """Of each document's first words and ideographs, the fraction in each language's list. float32[documents, languages]."""
+    return _covered(
+        tokens.offsets, tokens.kind, tokens.hash64, lists.hash64, lists.ones, lists.ones.any(axis=1), lists.n
+    )
 
 
 def language_of(fractions: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

@@ -25,13 +25,20 @@ _ROLL, _BACK = np.uint64(23), np.uint64(41)
 MOST = 255  # a higher count counts as this
 TF = np.array([0.0, *(1 + math.log(count) for count in range(1, MOST + 1))])
 _SKETCH_BITS = 22
+_MAYBE_BITS = 21  # 256 KB, of which 80,000 n-grams set one bit in twenty-five
+_TO_BIT, _S6, _LOW6, _ONE = np.uint64(64 - _MAYBE_BITS), np.uint64(6), np.uint64(63), np.uint64(1)
 CONTINUITY = 0.25  # added to the variance: n-grams that are hardly there are not significant
 _GRADIENT = 1e-3  # what AdaGrad's sums of squares start from
 
 
 class NgramModel(NamedTuple):
-    """A weight per n-gram, in an open-addressing table with linear probing; a slot whose number is -1 is empty."""
+    """A weight per n-gram, in an open-addressing table with linear probing; a slot whose number is -1 is empty.
 
+    Most n-grams of a text are not in the table. A bit for the top of each hash says so without a look at the table, which is
+    too large for the fastest memory.
+    """
+
+    maybe: npt.NDArray[np.uint64]  # [1 << _MAYBE_BITS >> 6] bits
     table_hash64: npt.NDArray[np.uint64]  # [slots], a power of two and at least one of them empty
     table_number: npt.NDArray[np.int32]  # [slots] index into `weight`
     weight: npt.NDArray[np.float32]  # [n-grams]
@@ -219,23 +226,32 @@ def ngram_model(
     slots = 1 << (2 * len(hash64) + 1).bit_length()
     table_hash64, table_number = np.zeros(slots, np.uint64), np.full(slots, -1, np.int32)
     _fill(hash64, table_hash64, table_number)
-    return NgramModel(table_hash64, table_number, np.ascontiguousarray(weight), longest, bias)
+    maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
+    bit = hash64 >> np.uint64(64 - _MAYBE_BITS)
+    np.bitwise_or.at(maybe, (bit >> _S6).astype(np.int64), np.uint64(1) << (bit & _LOW6))
+    return NgramModel(maybe, table_hash64, table_number, np.ascontiguousarray(weight), longest, bias)
 
 
 @numba.njit(nogil=True, cache=True)
-def _score(offsets, hash64, table_hash64, table_number, weight, longest, bias):  # type: ignore[no-untyped-def]
+def _score(offsets, hash64, maybe, table_hash64, table_number, weight, longest, bias):  # type: ignore[no-untyped-def]
     out = np.empty(len(offsets) - 1, np.float32)
     mask = np.uint64(len(table_hash64) - 1)
     counts, touched = np.zeros(len(weight), np.uint8), np.empty(len(weight), np.int32)
     for d in range(len(out)):
         total, norm, n_touched = 0.0, 0.0, 0
-        for t in range(offsets[d], offsets[d + 1]):
-            h = _START
-            for j in range(t, min(t + longest, offsets[d + 1])):
+        end = np.uint64(offsets[d + 1])
+        for start in range(offsets[d], offsets[d + 1]):
+            h, j = _START, np.uint64(start)
+            last = min(j + np.uint64(longest), end)
+            while j < last:
                 h = _extend(h, hash64[j])
-                slot = _first_slot(h, mask)
+                j += _ONE
+                bit = h >> _TO_BIT
+                if not (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE:
+                    continue
+                slot = np.uint64(_first_slot(h, mask))
                 while table_number[slot] >= 0 and table_hash64[slot] != h:
-                    slot = (slot + 1) & np.int64(mask)
+                    slot = (slot + _ONE) & mask
                 number = table_number[slot]
                 if number < 0:
                     continue
