@@ -132,7 +132,7 @@ def calibrate_detector(
     assert detector.calibration
     human, bands = detector.calibration.human, len(detector.calibration.bands)
     return (
-        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}, {bands} bands; "
+        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}, {bands} band{'s'[: bands > 1]}; "
         f"{human.flagged:,} of {human.n:,} human documents are called synthetic."
     )
 
