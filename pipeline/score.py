@@ -97,7 +97,8 @@ def train_detector(
         raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
-    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}; "
+        f"bands: {bands}; "
 
 
 def count_detector(
