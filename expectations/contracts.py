@@ -25,6 +25,8 @@ BASES = ("none", "declared", "detector", "credential", "watermark", "date", "boi
     BASIS_BOILERPLATE,
     BASIS_REVIEWED,
 ) = range(len(BASES))
+# What rests on nothing, or on a detector: its share is an estimate with a bound.
+GUESSED = (BASIS_NONE, BASIS_DETECTOR)
 
 # Who is believed where two speak: the first of these that says anything (docs/decisions/0015).
 AUTHORITY = (
@@ -101,6 +103,8 @@ DOCUMENT = _contract(
     pa.field("url", pa.string()),
     _required("declared_origin", pa.int8()),  # index into ORIGINS; unknown where nothing is declared
     pa.field("generator", pa.string()),
+    pa.field("kind", pa.string()),  # of synthetic text, in lower case
+    pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
 )
 
 # A record that could not be read.
@@ -142,6 +146,8 @@ def signals(num_perm: int) -> Contract:
         pa.field("boilerplate", pa.string()),  # id of the phrase that was found
         pa.field("watermark", pa.string()),  # plug-in and key of the hit
         pa.field("watermark_p", pa.float32()),  # smallest p-value of the plug-ins; null: none could say
+        pa.field("kind", pa.string()),
+        pa.field("stratum", pa.string()),
         _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/diversity.py
         _required("ngrams_2", pa.binary()),
         _required("ngrams_3", pa.binary()),
@@ -218,8 +224,28 @@ REASONS = (
     "over_synthetic_share",
     "same_url",
     "in_earlier_release",
+    "over_limit",
 )
 DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
+
+# What dedup left, as the mixture sees it, in the signal store: one row for each document that is kept so far.
+OFFER = _contract(
+    "OFFER",
+    _required("doc_id", HASH),
+    _required("ordinal", pa.int32()),
+    _required("source", pa.int16()),
+    _required("n_tokens", pa.int32()),
+    _required("origin", pa.int8()),
+    _required("origin_basis", pa.int8()),
+    _required("detector_band", pa.int8()),
+    _required("machine_prior", pa.int32()),
+    pa.field("detector_score", pa.float32()),
+    pa.field("language", pa.string()),
+    pa.field("generator", pa.string()),
+    pa.field("kind", pa.string()),
+    pa.field("stratum", pa.string()),
+    _required("again", pa.bool_()),  # it duplicates a document of an earlier release
+)
 
 # One row per input document: kept or not, where, why, and which document stands for it.
 LEDGER = _contract(
@@ -268,6 +294,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("evidence", pa.string()),  # as in the ledger
         pa.field("p_synthetic", pa.float32()),
         pa.field("generator", pa.string()),
+        pa.field("kind", pa.string()),
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags

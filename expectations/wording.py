@@ -60,6 +60,10 @@ MEASURES = {
     "duplicates.cross_origin_lost": Measure("Number of such clusters whose survivor is not human", "count"),
     "duplicates.clusters": Measure("Number of duplicate clusters", "count"),
     "ratio.dropped": Measure("Synthetic text dropped for the ratio", "count"),
+    "ratio.conflicts": Measure("Number of the mixture's limits that cannot be kept together", "count"),
+    "ratio.copied": Measure("Text that counts again because it is copied", "count"),
+    "ratio.limit": Measure("Share that a limit of the mixture is about", "number"),
+    "ratio.weight": Measure("Weight of a favoured stratum", "number"),
     "ratio.missing": Measure("Real text missing for all synthetic text", "count"),
     "duplicates.largest_cluster": Measure("Size of the largest duplicate cluster", "count"),
     "paragraphs.repeated_within": Measure("Share of tokens in paragraphs that their document already had", "share"),
@@ -116,6 +120,8 @@ SLICE_KINDS = {
     "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
     "cluster_size": "cluster size",
     "similarity": "similarity",  # "0.80-0.85", to the survivor
+    "limit": "limit",
+    "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
     "system": "system",  # of structures, by its id
@@ -132,6 +138,7 @@ REASONS = {
     "over_synthetic_share": "Over the synthetic limit",
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
+    "over_limit": "Over a limit of the mixture",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 

@@ -114,6 +114,27 @@ def _run(recipe: "object", base_dir: str, replace: bool) -> None:
 
 
 @app.command()
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="what the table is by: source (default), language, generator, kind, stratum"),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+) -> None:
+    """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost."""
+    from pipeline.plan import plan_mixture
+    from pipeline.recipe import load_recipe
+    from pipeline.runner import prepare
+
+    loaded = load_recipe(recipe, overrides or ())
+    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), err, by or ["source"], form)
+    out.print(found.text, markup=False)
+    raise typer.Exit(1 if found.refused else 0)
+
+
+@app.command()
 def gate(
     release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
     suite: Annotated[str | None, typer.Option("--suite", help="a preset or a YAML file; default: the recipe's")] = None,

@@ -26,6 +26,7 @@ SENTENCES = {
     "same_url": "dropped: a document with the same address is kept instead",
     "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
+    "over_limit": "dropped: past the cut that keeps a limit of the mixture (ratio.limits and its neighbours in the recipe)",
 }
 
 

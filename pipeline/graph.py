@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
@@ -12,14 +13,14 @@ from pipeline.publish import Publication, Publish
 from pipeline.recipe import Recipe
 from transforms import coders as coders  # registers the coder of batches
 from transforms.attribute import Attribute
-from transforms.balance import Balance
+from transforms.balance import Balance, Decided, Rule
 from transforms.boilerplate import BoilerplateConfig, FindBoilerplate
 from transforms.dedup import FindClusters
 from transforms.emit import Emit, EmitConfig
-from transforms.estimate import Reference
 from transforms.gate import Gate
 from transforms.kernels.columns import split_by
 from transforms.measure import Measure
+from transforms.offer import Offer, OfferStore
 from transforms.record import Record
 from transforms.review import Review
 from transforms.reviewed import Reviewed
@@ -41,14 +42,15 @@ class Job:
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
     emit: EmitConfig
-    reference: Reference | None
+    offers: OfferStore  # what dedup left, for the mixture
+    rule: Rule
     publication: Publication
 
 
-def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
-    """Put the flow on a pipeline. The one element that comes out is the path of what was published."""
+def decide(root: beam.Pipeline, job: Job) -> tuple[beam.PCollection[Decided], beam.PCollection[np.ndarray] | None]:
+    """From files to the decisions of dedup, split by split; and the paragraphs that are removed, if any are."""
     recipe, splits, store = job.recipe, job.splits, job.survey.store
-    sources, model, limits = recipe.sources, recipe.detector.model, recipe.ingest.limits
+    sources, limits = recipe.sources, recipe.ingest.limits
     all_splits = splits + job.earlier
 
     # fmt: off
@@ -57,17 +59,29 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
     compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
-    candidates = compared | "Attribute" >> Attribute(store, model, sources, recipe.evidence.date_cutoff, job.reviewed)
+    candidates = compared | "Attribute" >> Attribute(
+        store, recipe.detector.model, sources, recipe.evidence.date_cutoff, job.reviewed)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
         recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
-    balanced, cut = unique | "Balance" >> Balance(recipe.ratio, sources, recipe.salt, job.reference)
-
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
-    by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
-    recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
-    metrics    = by_split | "Measure" >> Measure(
-        sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems, recipe.dedup.undecided_below)
-    review     = by_split | "Review" >> Review(sources, splits, store, limits, recipe.salt, recipe.evidence.queue)
+    by_split   = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
+    return by_split | "Offer" >> Offer(job.offers, splits), unwanted
+    # fmt: on
+
+
+def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
+    """Put the flow on a pipeline. The one element that comes out is the path of what was published."""
+    recipe, splits, store = job.recipe, job.splits, job.survey.store
+
+    # fmt: off
+    decided, unwanted = decide(root, job)
+    balanced, mixture = decided | "Balance" >> Balance(job.rule, job.offers, splits)
+    recorded   = balanced | "Record" >> Record(recipe.sources, splits, store, job.emit.staging)
+    metrics    = balanced | "Measure" >> Measure(
+        recipe.sources, splits, store, recipe.detector.model, recipe.detector.cross_check, mixture, job.survey.systems,
+        recipe.dedup.undecided_below)
+    review     = balanced | "Review" >> Review(
+        recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
     return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards, review)    # the manifest last

@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from transforms.balance import RatioConfig
 from transforms.dedup import DedupConfig
 from transforms.emit import ShardConfig
 from transforms.evidence import EvidenceConfig
+from transforms.ratio import RatioConfig
 from transforms.readers import ReadLimits
 from transforms.reviewed import ReviewConfig
 from transforms.scorers import PREFIX
@@ -134,6 +134,21 @@ class Recipe(_Section):
                 near = difflib.get_close_matches(name, names, 1, 0.5)
                 hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}"
                 raise ValueError(f"dedup.source_order names {name!r}, which is no source; {hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_name_sources(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        for limit in self.ratio.limits:
+            if limit.source is not None and limit.source not in names:
+                raise ValueError(
+                    f"ratio.limits names {limit.source!r}, which is no source; there is {', '.join(names)}"
+                )
+        asks = [n for n in ("fresh_human", "retain_human") if getattr(self.ratio, n) is not None]
+        if asks and not self.dedup.against:
+            raise ValueError(f"ratio.{asks[0]} is about earlier releases; name their folders in dedup.against")
+        if "retain_human" in asks and self.dedup.on_match != "tag":
+            raise ValueError("ratio.retain_human needs dedup.on_match: tag, or what earlier releases have is dropped")
         return self
 
     def fingerprint(self) -> str:

@@ -11,13 +11,14 @@ import sys
 import unicodedata
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 from apache_beam.io.filesystems import FileSystems
@@ -33,17 +34,18 @@ from pipeline.progress import shown
 from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
+from transforms.balance import Rule
 from transforms.boilerplate import BoilerplateConfig
 from transforms.comply import Systems
 from transforms.cores import from_metrics
 from transforms.detector import load_detector
 from transforms.earlier import MANIFEST, plan_earlier
 from transforms.emit import EmitConfig
-from transforms.estimate import Reference
 from transforms.evidence import Witnesses, load_witnesses
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
+from transforms.offer import OfferStore
 from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
@@ -81,7 +83,13 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     """
     own = load_suite(recipe.expectations, base_dir)
     systems = load_systems(recipe.structures, base_dir)
-    suite = with_rules(own, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems)
+    suite = with_rules(
+        own,
+        recipe.ratio.on_shortage == "fail",
+        recipe.dedup.on_source_loss == "fail",
+        systems,
+        has_limits=not recipe.ratio.is_budget_only,
+    )
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
@@ -116,10 +124,35 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
         systems_yaml(systems) if systems else "",
     )  # fmt: skip
+    if detector.calibration is None and recipe.ratio.count == "estimate":
+        raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
+    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe))
     return Job(
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
-        Reference.of(detector.calibration), publication,
+        OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, publication,
     )  # fmt: skip
+
+
+def _decided_by(
+    recipe: Recipe, splits: tuple[Split, ...], earlier: tuple[Split, ...], reviewed: Reviewed | None
+) -> str:
+    """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
+    later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
+    pieces = [[split.source, *map(str, map(dataclasses.astuple, split.pieces))] for split in (*splits, *earlier)]
+    what = [recipe.model_dump(mode="json", exclude=later), pieces, reviewed.sha256 if reviewed else ()]
+    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def _earlier_human(recipe: Recipe) -> int:
+    """The human text of the earlier releases, every document once, in the unit of the ratio, as their ledgers say."""
+    total = 0
+    for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
+        for match in FileSystems.match([posixpath.join(release, "ledger", "*.parquet")])[0].metadata_list:
+            with FileSystems.open(match.path) as file:
+                rows = pq.read_table(pa.PythonFile(file, mode="r"), columns=["kept", "origin", "n_tokens"])
+            held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
+            total += held.num_rows if recipe.ratio.unit == "documents" else pc.sum(held["n_tokens"]).as_py() or 0
+    return total
 
 
 def _looked_for(systems: tuple[System, ...]) -> Systems:
@@ -173,7 +206,7 @@ def _store(
 def _how_read(recipe: Recipe) -> dict[str, str]:
     """What the documents of a split depend on beside its files."""
     return {"limits": repr(recipe.ingest.limits)} | {
-        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator"})
+        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator", "kind"})
         for number, source in enumerate(recipe.sources)
     }
 
@@ -250,21 +283,30 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     release = target(recipe.output.path, recipe.release, passed=True)
     if FileSystems.exists(posixpath.join(release, MANIFEST)) and not replace:
         raise RecipeError(f"{release} exists; choose another name (--set release=NAME) or say --replace")
+    execute(recipe, job, console, build)
+    with FileSystems.open(done_path(job.publication)) as file:
+        folder = file.read().decode()
+    FileSystems.delete([done_path(job.publication)])
+    return read_result(folder)
+
+
+def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
+    """Run a graph of a job to its end, and show how far it is.
+
+    Raises:
+      RunError: a worker failed.
+    """
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name in LOCAL:
                 _give_memory_back()
             pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
-            build(pipeline, job)
+            graph(pipeline, job)
             pipeline.run().wait_until_finish()
     except Exception as error:
         clear(job.publication.staging)
         raise RunError(_cause(error)) from error
-    with FileSystems.open(done_path(job.publication)) as file:
-        folder = file.read().decode()
-    FileSystems.delete([done_path(job.publication)])
-    return read_result(folder)
 
 
 def options(recipe: Recipe, tasks: int) -> PipelineOptions:

@@ -19,6 +19,7 @@ WORDS = {
     "dropped.same_url": "same address",
     "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
+    "dropped.over_limit": "over a limit of the mixture",
 }
 SHOWN_ENDINGS = 8
 MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
@@ -85,9 +86,14 @@ def _shares(result: "Result") -> Iterator[str]:
 
 
 def _hint(result: "Result") -> Iterator[str]:
-    """What would help, where the bound of the share is what failed and much of the text says nothing about itself."""
+    """What would help: which limits are in conflict; or where the bound failed, and much text says nothing of itself."""
     from pipeline.runner import read_metrics
 
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "ratio.conflicts" and row["note"]:
+            yield f"There is no such mixture: {row['note']}"
+            yield ""
+            return
     failed = [o for o in result.verdict.expectations if o.severity == "critical" and o.status != "pass"]
     if not any(o.metric.startswith("synthetic_share.") and o.bound == "upper" for o in failed):
         return

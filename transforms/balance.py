@@ -1,310 +1,211 @@
-"""DECISION -> DECISION: synthetic documents are dropped until their share is at or under the limit.
+"""(split, DECISION) -> (split, DECISION): what a release holds is brought to what the recipe asks of its mixture.
 
-Counted are the documents labelled synthetic, and what those without a declaration may hide: the upper bound that the gate
-will hold the release to, so that a release that is cut to its limit also passes.
-
-After dedup, because dedup changes the share. Two passes: a histogram of the synthetic documents' weight by their place in
-hash order finds the bin in which the budget runs out, and the documents of that one bin, sorted, find the cut. What is
-kept is exact to one document, deterministic, and nested: a lower limit keeps a subset.
+After dedup, because dedup changes every share. Counted as synthetic are, unless the recipe says otherwise, labelled
+documents and what the others may hide: the bound that the gate will hold the release to, so that a release that is cut to
+its limit also passes. The arithmetic is in `mixture.py`, `limits.py`, `targets.py` and `settle.py`; here is the engine's side.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from typing import Literal
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
 
 from expectations import contracts
-from transforms.estimate import Reference
-from transforms.kernels import sampling
-from transforms.kernels.columns import halves
-from transforms.sources import Source
+from transforms.ahead import spread
+from transforms.mixture import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
+from transforms.offer import OfferStore
+from transforms.settle import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
+from transforms.sources import Split
+from transforms.targets import Aim, aim
 
+__all__ = ["Balance", "Decided", "Mixture", "OfferReader", "Rule", "mix"]
 
-class RatioConfig(BaseModel):
-    """How much synthetic text a release may hold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_synthetic_share: float = Field(
-        0.3, ge=0, le=1, strict=True, description="limit of the synthetic share of the release"
-    )
-    unit: Literal["tokens", "documents"] = Field("tokens", description="what the share is a share of")
-    count: Literal["upper_bound", "labelled"] = Field(
-        "upper_bound",
-        description="what counts as synthetic: labelled documents and what the others may hide, or labelled ones only",
-    )
-    on_shortage: Literal["shrink", "fail"] = Field(
-        "shrink", description="too little real text for all synthetic text: drop synthetic documents, or fail"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Weighed:
-    """What there is to balance: weights (tokens or documents) of the documents that dedup kept.
-
-    Attributes:
-      real: documents that are not labelled synthetic.
-      fixed: synthetic documents of protected sources, never dropped here.
-      unflagged, unscored: the parts of `real` whose origin nothing settles, those that the detector could score by language,
-        int64[languages], and the others.
-      dated: of the part of `real` that is human by its date, the sum of weight times `machine_prior`.
-      flagged_documents, scored_documents: of those that nothing settles, whatever they weigh, int64[languages].
-      bins: the other synthetic documents, by place, int64[sampling.BINS].
-    """
-
-    real: int
-    fixed: int
-    unflagged: np.ndarray
-    unscored: int
-    dated: int
-    flagged_documents: np.ndarray
-    scored_documents: np.ndarray
-    bins: np.ndarray
-
-
-def hidden(weighed: Weighed, reference: Reference | None) -> int:
-    """An upper bound of the synthetic weight among the documents that are not labelled synthetic."""
-    dated = -(-weighed.dated // contracts.PRIOR_UNIT)  # rounded up
-    if reference is None:
-        return int(weighed.unflagged.sum()) + weighed.unscored + dated
-    bound = reference.bound(weighed.flagged_documents, weighed.scored_documents)
-    of_unscored = bound.of_mix(weighed.scored_documents) * weighed.unscored
-    return math.ceil(bound.residual @ weighed.unflagged + of_unscored) + dated
-
-
-@dataclasses.dataclass(frozen=True)
-class Cut:
-    """Where the synthetic documents are cut off, and the numbers behind it.
-
-    Attributes:
-      place: documents at or after this place are dropped; None: none is.
-      real, available, taken: weight of real text, of synthetic text before and after the cut.
-      hidden: the most that may be synthetic of the real text.
-      missing: how much more real text would make room for all synthetic text; None: no amount would.
-      unit: "tokens" or "documents".
-    """
-
-    place: tuple[int, int, int] | None
-    real: int
-    available: int
-    taken: int
-    hidden: int
-    missing: int | None
-    unit: str
+Decided = tuple[int, pa.RecordBatch]
 
 
 @dataclasses.dataclass(eq=False)
 class Balance(beam.PTransform):
-    """DECISION -> (DECISION, Cut): enforce the ratio among the documents kept so far."""
+    """(split, DECISION) -> (the same, Mixture)."""
 
-    config: RatioConfig
-    sources: tuple[Source, ...]
-    salt: str
-    reference: Reference | None
+    rule: Rule
+    store: OfferStore
+    splits: tuple[Split, ...]
 
-    def expand(
-        self, decisions: beam.PCollection[pa.RecordBatch]
-    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[Cut]]:
-        """Two small combines; the documents themselves cross no shuffle."""
-        rule = Rule(self.config, tuple(source.protected for source in self.sources), self.salt, self.reference)
-        weighed = decisions | "Weigh" >> beam.CombineGlobally(WeighFn(rule))
-        edge = decisions | "AtTheCut" >> beam.ParDo(_AtTheCut(rule), beam.pvalue.AsSingleton(weighed))
-        together = edge | "Together" >> beam.CombineGlobally(TogetherFn())
-        cut = together | "Cut" >> beam.ParDo(_Cut(rule), beam.pvalue.AsSingleton(weighed))
-        balanced = decisions | "Drop" >> beam.ParDo(_Drop(rule), beam.pvalue.AsSingleton(cut))
-        return balanced, cut
+    def expand(self, decided: beam.PCollection[Decided]) -> tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]:
+        """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
+        at = self.rule, self.store, self.splits
+        single = beam.pvalue.AsSingleton
+        thought = (
+            decided
+            | "CountScores" >> beam.ParDo(_CountScores(*at))
+            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule.bands))
+            | "Opinion" >> beam.ParDo(_Think(*at))
+        )
+        aimed = (
+            decided
+            | "Weigh" >> beam.ParDo(_Weigh(*at), single(thought))
+            | "Weighed" >> beam.CombineGlobally(WeighedFn())
+            | "Aim" >> beam.ParDo(_Aim(*at), single(thought))
+        )
+        mixture = (
+            decided
+            | "Edges" >> beam.ParDo(_FindEdges(*at), single(aimed))
+            | "Together" >> beam.CombineGlobally(EdgesFn())
+            | "Settle" >> beam.ParDo(_Settle(*at), single(aimed))
+        )
+        return decided | "Take" >> beam.ParDo(_Take(*at), single(mixture)), mixture
+
+
+class _Pass(beam.DoFn):
+    def __init__(self, rule: Rule, store: OfferStore, splits: tuple[Split, ...]) -> None:
+        self.rule, self.store, self.splits = rule, store, splits
+
+    def offer(self, element: Decided) -> pa.RecordBatch:
+        return self.store.read(self.splits[element[0]])
+
+
+class _CountScores(_Pass):
+    def process(self, element: Decided) -> Iterator[Scores]:
+        yield count_scores(self.offer(element), self.rule)
+
+
+class _Think(_Pass):
+    def process(self, scores: Scores) -> Iterator[Opinion]:
+        yield opinion(scores, self.rule.calibration)
+
+
+class _Weigh(_Pass):
+    def process(self, element: Decided, thought: Opinion) -> Iterator[Weighed]:
+        yield weigh(self.offer(element), self.rule, thought)
+
+
+class _Aim(_Pass):
+    def process(self, weighed: Weighed, thought: Opinion) -> Iterator[Aim]:
+        yield aim(weighed, self.rule, thought)
+
+
+class _FindEdges(_Pass):
+    def process(self, element: Decided, aimed: Aim) -> Iterator[Edges]:
+        yield edges(self.offer(element), self.rule, aimed)
+
+
+class _Settle(_Pass):
+    def process(self, found: Edges, aimed: Aim) -> Iterator[Mixture]:
+        yield settle(found, aimed, self.rule)
+
+
+class _Take(_Pass):
+    def process(self, element: Decided, mixture: Mixture) -> Iterator[Decided]:
+        number, decisions = element
+        yield number, taken(decisions, self.offer(element), self.rule, mixture)
+
+
+def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> pa.RecordBatch:
+    """DECISION of a split by ordinal, and its OFFER -> DECISION: copies of what is taken, a reason for what is not."""
+    copies, for_share = take(offer, rule, mixture)
+    at, gone = offer["ordinal"].to_numpy(), copies == 0
+    columns = {name: decisions[name] for name in decisions.schema.names}
+
+    def put(name: str, values: np.ndarray) -> None:
+        column = columns[name].to_numpy(zero_copy_only=False).copy()
+        column[at] = np.where(gone, values, column[at]) if name != "copies" else values
+        columns[name] = column
+
+    put("copies", copies)
+    put("kept", np.zeros(len(at), bool))
+    put("stage", np.full(len(at), contracts.STAGES.index("balance"), np.int8))
+    put("reason", np.where(for_share, REASON_OF_SHARE, REASON_OF_LIMIT).astype(np.int8))
+    return contracts.DECISION.batch(columns)
+
+
+def mix(offers: Iterable[pa.RecordBatch], rule: Rule) -> Mixture:
+    """The same mixture without an engine. `offers` is gone through three times."""
+    thought = opinion(Scores.merge(count_scores(offer, rule) for offer in offers), rule.calibration)
+    weighed = Weighed({})
+    for offer in offers:
+        weighed = Weighed.merge([weighed, weigh(offer, rule, thought)])
+    aimed = aim(weighed, rule, thought)
+    return settle(Edges.of(edges(offer, rule, aimed) for offer in offers), aimed, rule)
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
-    """Which documents may be cut, what they weigh and where they stand."""
+class OfferReader:
+    """The offers of some splits, read again every time they are gone through."""
 
-    config: RatioConfig
-    protected: tuple[bool, ...]
-    salt: str
-    reference: Reference | None
+    store: OfferStore
+    splits: tuple[Split, ...]
 
-    def synthetic(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Whether each document is labelled synthetic. bool[rows]."""
-        return batch["origin"].to_numpy() == contracts.SYNTHETIC
-
-    def weight(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Tokens, or ones. int64[rows]."""
-        return (
-            batch["n_tokens"].to_numpy().astype(np.int64)
-            if self.config.unit == "tokens"
-            else np.ones(len(batch), np.int64)
-        )
-
-    def choosable(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Whether each document is kept so far, synthetic, and not protected. bool[rows]."""
-        protected = np.array(self.protected, bool)[batch["source"].to_numpy()]
-        return batch["kept"].to_numpy(zero_copy_only=False) & self.synthetic(batch) & ~protected
-
-    def places(self, batch: pa.RecordBatch) -> sampling.Place:
-        """Where each document stands in the order of the cut."""
-        return sampling.places(halves(batch["doc_id"]), self.salt, "balance")
-
-    def by_language(self, band: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """Weights, or ones, of scored documents, summed by the language of their band. int64[languages]."""
-        if self.reference is None:
-            return np.array([len(band) if weight is None else weight.sum()], np.int64)
-        found = np.zeros(self.reference.languages, np.int64)
-        np.add.at(found, self.reference.language_of_band[band], 1 if weight is None else weight)
-        return found
-
-    def hidden(self, weighed: Weighed) -> int:
-        """The synthetic weight that is counted beside the labelled documents."""
-        return hidden(weighed, self.reference) if self.config.count == "upper_bound" else 0
-
-    @property
-    def max_share(self) -> Fraction:
-        """The limit, exactly as it was written."""
-        return Fraction(str(self.config.max_synthetic_share))
-
-    def limit(self, weighed: Weighed) -> int | None:
-        """How much choosable synthetic weight the real text allows; None: any."""
-        total = sampling.budget(weighed.real, self.max_share, self.hidden(weighed))
-        return None if total is None else max(0, total - weighed.fixed)
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """One batch for each split."""
+        return spread(self.store.read, iter(self.splits))
 
 
-@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_input_types(Scores)
+@beam.typehints.with_output_types(Scores)
+class ScoresFn(beam.CombineFn):
+    """Scores of splits -> of the corpus."""
+
+    def __init__(self, bands: int) -> None:
+        self.bands = bands
+
+    def create_accumulator(self) -> Scores:
+        """Nothing."""
+        return Scores.none(self.bands)
+
+    def add_input(self, total: Scores, part: Scores) -> Scores:
+        """Add one split."""
+        return Scores.merge([total, part])
+
+    def merge_accumulators(self, totals: Iterable[Scores]) -> Scores:
+        """Add all."""
+        return Scores.merge(totals)
+
+    def extract_output(self, total: Scores) -> Scores:
+        """As it is."""
+        return total
+
+
+@beam.typehints.with_input_types(Weighed)
 @beam.typehints.with_output_types(Weighed)
-class WeighFn(beam.CombineFn):
-    """DECISION -> Weighed."""
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
+class WeighedFn(beam.CombineFn):
+    """Weighed of splits -> of the corpus."""
 
     def create_accumulator(self) -> Weighed:
         """Nothing."""
-        none = self.rule.by_language(np.zeros(0, np.int8), None)
-        return Weighed(0, 0, none, 0, 0, none, none, np.zeros(sampling.BINS, np.int64))
+        return Weighed({})
 
-    def add_input(self, total: Weighed, batch: pa.RecordBatch) -> Weighed:
-        """Add the documents of a batch."""
-        rule, weight = self.rule, self.rule.weight(batch)
-        kept, synthetic = batch["kept"].to_numpy(zero_copy_only=False), rule.synthetic(batch)
-        choosable = rule.choosable(batch)
-        place = sampling.Place(*(part[choosable] for part in rule.places(batch)))
-        basis = batch["origin_basis"].to_numpy()
-        scored, unscored = (kept & (basis == code) for code in (contracts.BASIS_DETECTOR, contracts.BASIS_NONE))
-        band = batch["detector_band"].to_numpy()
-        unflagged, flagged = scored & ~synthetic, scored & synthetic
-        return Weighed(
-            total.real + int(weight[kept & ~synthetic].sum()),
-            total.fixed + int(weight[kept & synthetic & ~choosable].sum()),
-            total.unflagged + rule.by_language(band[unflagged], weight[unflagged]),
-            total.unscored + int(weight[unscored].sum()),
-            total.dated + int((weight * batch["machine_prior"].to_numpy())[kept].sum()),
-            total.flagged_documents + rule.by_language(band[flagged], None),
-            total.scored_documents + rule.by_language(band[scored], None),
-            total.bins + sampling.histogram(place, weight[choosable]),
-        )
+    def add_input(self, total: Weighed, part: Weighed) -> Weighed:
+        """Add one split."""
+        return Weighed.merge([total, part])
 
     def merge_accumulators(self, totals: Iterable[Weighed]) -> Weighed:
-        """Sums."""
-        parts = [dataclasses.astuple(total) for total in totals]
-        return Weighed(*(sum(column[1:], column[0]) for column in zip(*parts, strict=True)))
+        """Add all."""
+        return Weighed.merge(totals)
 
     def extract_output(self, total: Weighed) -> Weighed:
         """As it is."""
         return total
 
 
-class _AtTheCut(beam.DoFn):
-    """The choosable documents of the one bin in which the budget runs out."""
+@beam.typehints.with_input_types(Edges)
+@beam.typehints.with_output_types(Edges)
+class EdgesFn(beam.CombineFn):
+    """Edges of splits -> of the corpus, in their order."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-
-    def process(self, batch: pa.RecordBatch, weighed: Weighed) -> Iterator[pa.RecordBatch]:
-        limit = self.rule.limit(weighed)
-        if limit is None:
-            return
-        at, _ = sampling.cut_bin(weighed.bins, limit)
-        yield batch.filter(pa.array(self.rule.choosable(batch) & sampling.in_bin(self.rule.places(batch), at)))
-
-
-@beam.typehints.with_input_types(pa.RecordBatch)
-@beam.typehints.with_output_types(pa.RecordBatch)
-class TogetherFn(beam.CombineFn):
-    """DECISION batches -> one. One bin of 65,536 is small."""
-
-    def create_accumulator(self) -> list[pa.RecordBatch]:
-        """No document."""
+    def create_accumulator(self) -> list[Edges]:
+        """Nothing."""
         return []
 
-    def add_input(self, batches: list[pa.RecordBatch], batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    def add_input(self, total: list[Edges], part: Edges) -> list[Edges]:
         """Keep it."""
-        return [*batches, batch] if batch.num_rows else batches
+        return [*total, part] if len(part.cell) else total
 
-    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
+    def merge_accumulators(self, totals: Iterable[list[Edges]]) -> list[Edges]:
         """All of them."""
-        return [batch for accumulator in accumulators for batch in accumulator]
+        return [part for total in totals for part in total]
 
-    def extract_output(self, batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-        """One batch, in no particular order."""
-        return pa.concat_batches([contracts.DECISION.empty(), *batches])
-
-
-class _Cut(beam.DoFn):
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-
-    def process(self, batch: pa.RecordBatch, weighed: Weighed) -> Iterator[Cut]:
-        yield find_cut(batch, weighed, self.rule)
-
-
-def find_cut(batch: pa.RecordBatch, weighed: Weighed, rule: Rule) -> Cut:
-    """Take the documents of the cut's bin, in order, as long as they fit; the cut is at the first that does not.
-
-    Args:
-      batch: DECISION, the choosable documents of the bin in which the budget runs out, in any order.
-      weighed: of all documents.
-      rule: whose budget.
-    """
-    limit, available = rule.limit(weighed), int(weighed.bins.sum())
-    place, taken = None, available
-    if limit is not None and available > limit:
-        _, taken = sampling.cut_bin(weighed.bins, limit)
-        places, weight = rule.places(batch), rule.weight(batch)
-        order = sampling.order(places)
-        first_out = int(np.argmin(taken + np.cumsum(weight[order]) <= limit))
-        taken += int(weight[order][:first_out].sum())
-        at = order[first_out]
-        place = (int(places.u[at]), int(places.high[at]), int(places.low[at]))
-    counted = rule.hidden(weighed)
-    needed = sampling.needed(available + weighed.fixed, rule.max_share, counted)
-    missing = None if needed is None else max(0, needed - weighed.real)
-    totals = (weighed.real, available + weighed.fixed, taken + weighed.fixed)
-    return Cut(place, *totals, counted, missing, rule.config.unit)
-
-
-class _Drop(beam.DoFn):
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-
-    def process(self, batch: pa.RecordBatch, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield drop_over(batch, self.rule, cut)
-
-
-def drop_over(batch: pa.RecordBatch, rule: Rule, cut: Cut) -> pa.RecordBatch:
-    """DECISION -> DECISION: mark the choosable documents at and after the cut as dropped."""
-    over = rule.choosable(batch) & ~sampling.before(rule.places(batch), cut.place)
-    columns = {name: batch[name] for name in batch.schema.names}
-    for name, value in (
-        ("kept", False),
-        ("stage", contracts.STAGES.index("balance")),
-        ("reason", contracts.REASONS.index("over_synthetic_share")),
-        ("copies", 0),
-    ):
-        column = columns[name].to_numpy(zero_copy_only=False)
-        columns[name] = np.where(over, np.array(value, column.dtype), column)
-    return contracts.DECISION.batch(columns)
+    def extract_output(self, total: list[Edges]) -> Edges:
+        """One, sorted."""
+        return Edges.of(total)

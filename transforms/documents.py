@@ -28,6 +28,8 @@ WELL_KNOWN = {
     "url": ("url", "metadata.url"),
     "origin": ("origin", "declared_origin", "label"),
     "generator": ("generator", "model"),
+    "kind": ("kind", "synthetic_kind"),
+    "stratum": (),  # only where the recipe says so
 }
 ORIGIN_WORDS = {
     **dict.fromkeys(("human", "human-written", "human_written", "real"), contracts.HUMAN),
@@ -151,9 +153,13 @@ def build(
     ids = first("id", as_strings, pa.string())
     origin = pc.fill_null(_origins(source, columns, n), contracts.UNKNOWN)
     generator = first("generator", as_strings, pa.string())
+    kind = pc.utf8_lower(pc.utf8_trim_whitespace(first("kind", as_strings, pa.string())))
+    synthetic = pc.equal(origin, contracts.SYNTHETIC)
     if source.generator is not None:
-        synthetic = pc.equal(origin, contracts.SYNTHETIC)
         generator = pc.coalesce(generator, pc.if_else(synthetic, pa.scalar(source.generator, pa.string()), None))
+    if source.kind is not None:
+        kind = pc.coalesce(kind, pa.scalar(source.kind.strip().lower(), pa.string()))
+    kind = pc.if_else(synthetic, kind, None)  # human text that happens to have such a column has none
     kept = [_first(columns, (name,), as_strings, pa.string(), n) for name in keep]
     arrays = [
         document_ids(source.name, ids, text),
@@ -166,6 +172,8 @@ def build(
         first("url", as_strings, pa.string()),
         origin,
         generator,
+        kind,
+        first("stratum", as_strings, pa.string()),
     ]
     return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))
 

@@ -223,7 +223,7 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: 
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("text", "created", "language", "generator")},
+            **{name: documents[name] for name in ("text", "created", "language", "generator", "kind")},
             **{name: documents[kept_as(name)] for name in keep},
             "id": hexadecimal(documents["doc_id"]),
             "input_id": documents["id"],

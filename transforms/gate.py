@@ -33,7 +33,11 @@ class _Judge(beam.DoFn):
 
 
 def with_rules(
-    suite: Suite, fail_on_shortage: bool, fail_on_source_loss: bool, systems: tuple[System, ...] = ()
+    suite: Suite,
+    fail_on_shortage: bool,
+    fail_on_source_loss: bool,
+    systems: tuple[System, ...] = (),
+    has_limits: bool = False,
 ) -> Suite:
     """The suite with the rules that hold for every release put before its own expectations, those of systems behind."""
     rules = [
@@ -67,6 +71,15 @@ def with_rules(
                 metric="ratio.dropped",
                 max=0.0,
                 notes="ratio.on_shortage is 'fail': there must be enough real text for all synthetic text.",
+            )
+        )
+    if has_limits:
+        rules.append(
+            Expectation(
+                expect="metric_to_be_between",
+                metric="ratio.conflicts",
+                max=0.0,
+                notes="Rule of every run with floors or caps. Limits that cannot be kept together are not relaxed.",
             )
         )
     return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *structures.rules(systems))})

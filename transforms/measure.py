@@ -4,18 +4,17 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import cores
 from transforms.ahead import Beside
-from transforms.balance import Cut
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.detector import load_detector
 from transforms.memory import give_back
 from transforms.metrics import metrics_table
 from transforms.readers import FILE_REASONS
+from transforms.settle import Mixture
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
@@ -24,20 +23,18 @@ from transforms.tally import NEEDED, Tally, compact, merge, tally_split
 
 @dataclasses.dataclass(eq=False)
 class Measure(beam.PTransform):
-    """(split, DECISION...) -> one METRICS batch."""
+    """(split, DECISION) -> one METRICS batch."""
 
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
     store: SignalStore
     detector: str | None
     cross_check: str | None
-    cut: beam.PCollection[Cut]
+    mixture: beam.PCollection[Mixture]
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
 
-    def expand(
-        self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
-    ) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[pa.RecordBatch]:
         """One pass over the signals of kept documents, then one combine."""
         names = tuple(source.name for source in self.sources)
         return (
@@ -47,22 +44,21 @@ class Measure(beam.PTransform):
             | "Metrics"
             >> beam.ParDo(
                 _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below),
-                beam.pvalue.AsSingleton(self.cut),
+                beam.pvalue.AsSingleton(self.mixture),
             )
         )
 
 
 @beam.typehints.with_output_types(Tally)
-class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
+class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
     def __init__(
         self, store: SignalStore, splits: tuple[Split, ...], sources: tuple[str, ...], systems: Systems
     ) -> None:
         self.store, self.splits, self.sources, self.systems = store, splits, sources, systems
 
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Tally]:
-        number, batches = group
+    def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Tally]:
+        number, decisions = group
         split = self.splits[number]
-        decisions = in_order(batches)
         tally = tally_split(decisions, self.store.read(split, NEEDED))
         if self.systems.systems:
             signals = self.store.read(split, cores.NEEDED)
@@ -73,16 +69,6 @@ class _TallySplit(Beside[tuple[int, Iterable[pa.RecordBatch]], Tally]):
             tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
         give_back()
         return (tally,)
-
-
-def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """All decisions of one split, one for each of its documents, by ordinal."""
-    decisions = pa.concat_batches(list(batches))
-    decisions = decisions.take(pa.array(np.argsort(decisions["ordinal"].to_numpy())))
-    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), (
-        "a document has no or two decisions"
-    )
-    return decisions
 
 
 @beam.typehints.with_input_types(Tally)
@@ -127,5 +113,7 @@ class _Metrics(beam.DoFn):
         self.detector = load_detector(self.path)
         self.checker = load_detector(self.other) if self.other else None
 
-    def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below)
+    def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
+        yield metrics_table(
+            tally, self.sources, self.detector, mixture, self.checker, self.systems, self.undecided_below
+        )

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
-from transforms.balance import Cut
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
 from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
+from transforms.settle import Mixture
 from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
@@ -28,7 +28,7 @@ def metrics_table(
     tally: Tally,
     sources: tuple[str, ...],
     detector: Detector,
-    cut: Cut,
+    mixture: Mixture,
     checker: Detector | None = None,
     systems: Systems = NO_SYSTEMS,
     undecided_below: float = 0.0,
@@ -39,7 +39,7 @@ def metrics_table(
       tally: of every document that was read.
       sources: names, by number.
       detector: its calibration turns scores into shares.
-      cut: what the ratio stage found.
+      mixture: what the ratio stage found.
       checker: a second detector, if there is one.
       systems: of structures that were looked for.
       undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
@@ -54,7 +54,7 @@ def metrics_table(
         *_duplicates(tally, sources, undecided_below),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
-        *_ratio(cut),
+        *_ratio(mixture),
         *_text(tally),
         *structure_rows(tally.patterns, systems),
     ]
@@ -85,8 +85,10 @@ def _words(name: str, value: int | str, sources: tuple[str, ...]) -> str:
 
 def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     total = sum(tally.groups.values())
-    for metric, counts in (("documents", tally.groups), ("tokens", tally.group_tokens)):
+    for metric in ("documents", "tokens"):
         for stage, where in (("before", {}), ("after", {"reason": 0})):
+            # A document of the release is one row of it, however often it counts; its tokens count as often as it does.
+            counts = tally.groups if metric == "documents" else tally.counts(metric, stage)
             row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
             yield row | {"value": total_of(counts, **where)}
             for name in ("source", "language", "origin", "generator"):
@@ -243,7 +245,7 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
 def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     for name in ("source", "language", "generator"):
         tokens: Counter[str] = Counter()
-        for key, n in tally.group_tokens.items():
+        for key, n in tally.counts("tokens", "after").items():
             if key[GROUP.index("reason")] == 0 and key[GROUP.index(name)] != "":
                 tokens[_words(name, key[GROUP.index(name)], sources)] += n
         total = sum(tokens.values())
@@ -257,17 +259,36 @@ def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": f"{name}.effective_number", "value": effective, "unit": f"{name}s", "note": note}
 
 
-def _ratio(cut: Cut) -> Iterator[Row]:
+def _ratio(mixture: Mixture) -> Iterator[Row]:
+    found = mixture
     values = {
-        "real": (cut.real, "text that is not counted as synthetic"),
-        "available": (cut.available, "synthetic text after dedup"),
-        "taken": (cut.taken, "synthetic text in the release"),
-        "hidden": (cut.hidden, "the most of the real text that may be synthetic, counted against the limit"),
-        "dropped": (cut.available - cut.taken, "synthetic text dropped for the ratio"),
-        "missing": (cut.missing, "how much more real text would make room for all synthetic text"),
+        "real": (found.real, "text that is not labelled synthetic, after dedup"),
+        "real_taken": (found.real_taken, "the same in the release, copies counted"),
+        "available": (found.available, "labelled synthetic text after dedup"),
+        "taken": (found.taken, "labelled synthetic text in the release, copies counted"),
+        "hidden": (found.hidden, "the part of the real text that is counted against the limit"),
+        "dropped": (max(0, found.available - found.taken), "labelled synthetic text dropped"),
+        "copied": (found.copied, "text that is in the release more than once, without its first copy"),
+        "missing": (found.missing, "how much more real text would make room for all synthetic text"),
     }
+    row: Row = {"unit": found.unit, "n": 0}
     for name, (value, note) in values.items():
-        yield {"metric": f"ratio.{name}", "value": value, "unit": cut.unit, "n": 0, "note": note}
+        yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
+    yield row | {"metric": "ratio.conflicts", "value": len(found.conflict), "unit": "limits",
+                 "note": found.refusal() or None}  # fmt: skip
+    for limit in found.rows:
+        asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
+        yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
+                             "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
+                             "note": "nothing more would fit" if limit.binds else None}  # fmt: skip
+    for stratum, lift in found.lifts.items():
+        yield row | {
+            "metric": "ratio.weight",
+            "slice_kind": "stratum",
+            "slice": stratum,
+            "value": lift,
+            "unit": "ratio",
+        }
 
 
 def _text(tally: Tally) -> Iterator[Row]:

@@ -1,8 +1,7 @@
-"""(split, DECISION...) -> the ledger: one row per input document, written for every split, passed or not."""
+"""(split, DECISION) -> the ledger: one row per input document, written for every split, passed or not."""
 
 import dataclasses
 import posixpath
-from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -13,7 +12,6 @@ from expectations import contracts
 from transforms.ahead import Beside
 from transforms.kernels.columns import hexadecimal
 from transforms.kernels.evidence import in_words
-from transforms.measure import in_order
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, write_parquet
 
@@ -39,14 +37,14 @@ class Recorded:
 
 @dataclasses.dataclass(eq=False)
 class Record(beam.PTransform):
-    """(split, DECISION...) -> Recorded."""
+    """(split, DECISION) -> Recorded."""
 
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
     store: SignalStore
     staging: str
 
-    def expand(self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]) -> beam.PCollection[Recorded]:
+    def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
         """One file per split."""
         return decisions | "WriteLedger" >> beam.ParDo(
             _WriteLedger(self.sources, self.splits, self.store, self.staging)
@@ -54,16 +52,16 @@ class Record(beam.PTransform):
 
 
 @beam.typehints.with_output_types(Recorded)
-class _WriteLedger(Beside[tuple[int, Iterable[pa.RecordBatch]], Recorded]):
+class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def __init__(
         self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, staging: str
     ) -> None:
         self.names = tuple(source.name for source in sources)
         self.splits, self.store, self.staging = splits, store, staging
 
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[Recorded]:
-        number, batches = group
-        split, decisions = self.splits[number], in_order(batches)
+    def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
+        number, decisions = group
+        split = self.splits[number]
         places = self.store.read(split, ["id", "file", "row", "removed_tokens", *SHOWN])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))

@@ -1,4 +1,4 @@
-"""(split, DECISION...) -> REVIEW: documents whose evidence disagrees, for a person to look at.
+"""(split, DECISION) -> REVIEW: documents whose evidence disagrees, for a person to look at.
 
 Of each kind of conflict the recipe's number of documents is taken, the first in salted hash order, from those that dedup
 kept: whichever files they came in, the same documents are asked about. Their text is read once more, and only that of the
@@ -18,7 +18,6 @@ from expectations import contracts
 from transforms.ahead import Beside
 from transforms.kernels import evidence, sampling
 from transforms.kernels.columns import halves, hexadecimal, split_by
-from transforms.measure import in_order
 from transforms.readers import ReadLimits, read_split
 from transforms.sources import InputError, Source, Split
 from transforms.store import SignalStore
@@ -37,7 +36,7 @@ QUEUED = pa.schema([*contracts.REVIEW.schema, DISPUTED.field("place")])
 
 @dataclasses.dataclass(eq=False)
 class Review(beam.PTransform):
-    """(split, DECISION...) -> one REVIEW batch."""
+    """(split, DECISION) -> one REVIEW batch."""
 
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
@@ -46,9 +45,7 @@ class Review(beam.PTransform):
     salt: str
     most: int  # documents of each kind of conflict
 
-    def expand(
-        self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
-    ) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[pa.RecordBatch]:
         """A combine over a few narrow rows, then one reading of each split that holds one of the chosen."""
         return (
             decisions
@@ -62,19 +59,19 @@ class Review(beam.PTransform):
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
-class _Disputed(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
+class _Disputed(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
     def __init__(self, salt: str, most: int) -> None:
         self.salt, self.most = salt, most
 
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
-        return (first(disputed(in_order(group[1])), self.salt, self.most),)
+    def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[pa.RecordBatch]:
+        return (first(disputed(group[1]), self.salt, self.most),)
 
 
 def disputed(decisions: pa.RecordBatch) -> pa.RecordBatch:
     """DECISION -> DISPUTED: those whose evidence disagrees, that no duplicate stands for and nobody has judged."""
     codes = decisions["evidence"].to_numpy()
     conflict = evidence.conflict(codes)
-    looked_at = (contracts.REASONS.index(""), contracts.REASONS.index("over_synthetic_share"))
+    looked_at = [contracts.REASONS.index(name) for name in ("", "over_synthetic_share", "over_limit")]
     open_ = evidence.said(codes, contracts.BASIS_REVIEWED) == contracts.UNKNOWN
     chosen = (conflict != 0) & np.isin(decisions["reason"].to_numpy(), looked_at) & open_
     columns = [decisions[name] for name in DISPUTED.names[:-2]]

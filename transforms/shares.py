@@ -28,7 +28,7 @@ Row = dict[str, Any]
 # The reasons of the documents of each population: all that was read, what dedup kept, what is released; reason 0 is kept.
 REASONS_OF: dict[str, set[int]] = {
     "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index("empty_text")},
-    "unique": {0, contracts.REASONS.index("over_synthetic_share")},
+    "unique": {0, contracts.REASONS.index("over_synthetic_share"), contracts.REASONS.index("over_limit")},
     "kept": {0},
 }
 OF_STAGE = {"before": "read", "after": "kept"}
@@ -158,6 +158,16 @@ class _Stratum:
         }
 
     @functools.cached_property
+    def released(self) -> dict[str, Counter[Key]]:
+        """The same, of which those that are kept count with every copy."""
+        return {
+            unit: Counter(
+                {key: n for key, n in self.tally.counts(unit, "after").items() if self._holds(key[0], key[1])}
+            )
+            for unit in ("documents", "tokens")
+        }
+
+    @functools.cached_property
     def reference(self) -> Reference | None:
         return Reference.of(self.calibration)
 
@@ -171,7 +181,8 @@ class _Stratum:
         bands = len(self.calibration.bands) if self.calibration else 1
         found = np.zeros((2, bands, share.BINS), np.int64)
         reasons = REASONS_OF[population]
-        for (source, language, reason, band), counts in self.tally.scores.items():
+        more = self.tally.more_scores if population == "kept" else {}
+        for (source, language, reason, band), counts in (*self.tally.scores.items(), *more.items()):
             if reason in reasons and self._holds(source, language):
                 found[:, int(band)] += counts
         return found
@@ -326,25 +337,29 @@ class _Stratum:
         assert self.reference is not None
         chosen = {**where, "reason": REASONS_OF[population], "origin_basis": contracts.BASIS_DETECTOR}
         bands = range(len(self.reference.language_of_band))
-        of_band = [total_of(self.groups[unit], **chosen, detector_band=band) for band in bands]
+        counts = (self.released if population == "kept" else self.groups)[unit]
+        of_band = [total_of(counts, **chosen, detector_band=band) for band in bands]
         return self.reference.by_language(np.array(of_band))
 
-    def _dated(self, unit: str, reasons: set[int]) -> float:
+    def _dated(self, unit: str, stage: str) -> float:
         """How much of the text that is human by its date a machine wrote all the same, by its years' priors."""
-        parts = (
+        reasons, parts = REASONS_OF[OF_STAGE[stage]], [*self.tally.dated.items()]
+        if stage == "after":
+            parts += self.tally.more_dated.items()
+        found = (
             int(sums[0 if unit == "documents" else 1])
-            for (source, language, reason), sums in self.tally.dated.items()
+            for (source, language, reason), sums in parts
             if reason in reasons and self._holds(source, language)
         )
-        return sum(parts) / contracts.PRIOR_UNIT
+        return sum(found) / contracts.PRIOR_UNIT
 
     def _weights(self, unit: str, stage: str) -> tuple[int, float, int, int]:
         """In all; settled synthetic and what dates leave; the rest with a score; the rest without."""
-        counts, reasons = self.groups[unit], REASONS_OF[OF_STAGE[stage]]
+        counts, reasons = (self.released if stage == "after" else self.groups)[unit], REASONS_OF[OF_STAGE[stage]]
         return (
             total_of(counts, reason=reasons),
             total_of(counts, reason=reasons, origin_basis=set(contracts.SETTLED), origin=contracts.SYNTHETIC)
-            + self._dated(unit, reasons),
+            + self._dated(unit, stage),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_DETECTOR),
             total_of(counts, reason=reasons, origin_basis=contracts.BASIS_NONE),
         )

@@ -48,6 +48,8 @@ class Fields(BaseModel):
     url: str | None = None
     origin: str | None = None
     generator: str | None = None
+    kind: str | None = None
+    stratum: str | None = None
 
 
 class Source(BaseModel):
@@ -61,6 +63,7 @@ class Source(BaseModel):
       fields: which column is which.
       origin: declared for every row that does not say otherwise itself.
       generator: of the synthetic rows that do not name one themselves.
+      kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
       licence: as the source states it.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
       protected: never dropped to reach a ratio.
@@ -76,6 +79,7 @@ class Source(BaseModel):
     fields: Fields = Fields()
     origin: Literal["human", "synthetic"] | None = None
     generator: str | None = None
+    kind: str | None = None
     licence: str | None = None
     trust: Annotated[float, Field(ge=0, le=1)] = 0.5
     protected: bool = False

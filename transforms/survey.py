@@ -125,6 +125,11 @@ class Sample:
         return keys < diversity.sample_below(self.smallest)
 
 
+AS_READ = (
+    "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+)  # fmt: skip
+
+
 def measure_documents(
     documents: pa.RecordBatch,
     config: SurveyConfig,
@@ -156,8 +161,7 @@ def measure_documents(
     heads = pc.if_else(sampled, pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
     return contracts.signals(config.num_perm).batch(
         {
-            **{name: documents[name] for name in ("doc_id", "id", "file", "row", "created", "language", "generator")},
-            "declared_origin": documents["declared_origin"],
+            **{name: documents[name] for name in AS_READ},
             **shown,
             "content_hash": content_hash,
             "url_hash": _url_hashes(documents["url"]),

@@ -40,11 +40,14 @@ class Tally:
     """Counts of decided documents.
 
     Attributes:
-      groups: [documents, tokens] by `GROUP`; reason 0 is kept.
+      groups, group_tokens: documents and tokens by `GROUP`; reason 0 is kept.
+      more, more_tokens: likewise what kept documents add by counting more than once.
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
+      more_dated: likewise what kept documents add by counting more than once.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
+      more_scores: likewise what kept documents add by counting more than once.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
       ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
@@ -67,7 +70,11 @@ class Tally:
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
@@ -84,6 +91,11 @@ class Tally:
     patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
+    def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
+        """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
+        one, more = (self.groups, self.more) if unit == "documents" else (self.group_tokens, self.more_tokens)
+        return one if stage == "before" else one + more
+
 
 def total_of(counts: collections.Counter[Key], **where: object) -> int:
     """The sum of the groups that match; a value may be a set of accepted ones."""
@@ -97,15 +109,17 @@ def merge(tallies: list[Tally]) -> Tally:
     for tally in tallies:
         total.groups.update(tally.groups)
         total.group_tokens.update(tally.group_tokens)
+        total.more.update(tally.more)
+        total.more_tokens.update(tally.more_tokens)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
-        for at, weighed in tally.dated.items():
-            total.dated[at] = total.dated[at] + weighed if at in total.dated else weighed
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for key, bins in tally.scores.items():
-            total.scores[key] = total.scores[key] + bins if key in total.scores else bins
+        for name in ("scores", "more_scores", "dated", "more_dated"):
+            own, theirs = getattr(total, name), getattr(tally, name)
+            for key, bins in theirs.items():
+                own[key] = own[key] + bins if key in own else bins
         for part, bins in tally.checked.items():
             total.checked[part] = total.checked[part] + bins if part in total.checked else bins
         for order, parts in tally.ngrams.items():
@@ -201,19 +215,26 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     origin = decisions["origin"].to_numpy()
     # A generator is what wrote synthetic text; what a row of human text says there is not one.
     generator = pc.if_else(pa.array(origin == contracts.SYNTHETIC), columns["generator"].fill_null("unknown"), "")
+    more = np.maximum(decisions["copies"].to_numpy().astype(np.int64) - 1, 0)
     table = pa.table(
         {
             **{name: decisions[name] for name in ("source", "origin", "origin_basis", "reason", "detector_band")},
             "language": columns["language"].fill_null("unknown"),
             "generator": generator,
             "n_tokens": decisions["n_tokens"].cast(pa.int64()),
+            "more": more,
+            "more_tokens": more * decisions["n_tokens"].to_numpy(),
         }
     )
-    grouped = table.group_by(list(GROUP)).aggregate([("n_tokens", "count"), ("n_tokens", "sum")]).to_pylist()
+    sums = [("n_tokens", "count"), ("n_tokens", "sum"), ("more", "sum"), ("more_tokens", "sum")]
+    grouped = table.group_by(list(GROUP)).aggregate(sums).to_pylist()
     for row in grouped:
         key = tuple(row[name] for name in GROUP)
         tally.groups[key] += row["n_tokens_count"]
         tally.group_tokens[key] += row["n_tokens_sum"]
+        if row["more_sum"]:
+            tally.more[key] += row["more_sum"]
+            tally.more_tokens[key] += row["more_tokens_sum"]
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
@@ -228,12 +249,19 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
             "language": language.fill_null("unknown"),
             "documents": prior,
             "tokens": pc.multiply(prior, decisions["n_tokens"].cast(pa.int64())),
+            "more": np.maximum(decisions["copies"].to_numpy().astype(np.int64) - 1, 0),
         }
     ).filter(pc.greater(prior, 0))
-    sums = table.group_by(["source", "language", "reason"]).aggregate([("documents", "sum"), ("tokens", "sum")])
+    for name in ("documents", "tokens"):
+        table = table.append_column(f"more_{name}", pc.multiply(table["more"], table[name]))
+    columns = ("documents", "tokens", "more_documents", "more_tokens")
+    sums = table.group_by(["source", "language", "reason"]).aggregate([(name, "sum") for name in columns])
     for row in sums.to_pylist():
-        weighed = np.array([row["documents_sum"], row["tokens_sum"]], np.int64)
-        tally.dated[row["source"], row["language"], row["reason"]] = weighed
+        at = row["source"], row["language"], row["reason"]
+        once = [row[f"{name}_sum"] for name in columns]
+        tally.dated[at] = np.array(once[:2], np.int64)
+        if any(once[2:]):
+            tally.more_dated[at] = np.array(once[2:], np.int64)
 
 
 def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
@@ -246,13 +274,17 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()
     groups, inverse = np.unique(keys, axis=0, return_inverse=True)
-    counts = np.zeros((2, len(groups), share.BINS), np.int64)
-    np.add.at(counts[0], (inverse.ravel(), bins), 1)
-    np.add.at(counts[1], (inverse.ravel(), bins), tokens)
+    copies = decisions["copies"].to_numpy()[rests].astype(np.int64)
+    counts, more = np.zeros((2, 2, len(groups), share.BINS), np.int64)
+    for into, times in ((counts, np.ones_like(copies)), (more, np.maximum(copies - 1, 0))):
+        np.add.at(into[0], (inverse.ravel(), bins), times)
+        np.add.at(into[1], (inverse.ravel(), bins), times * tokens)
     squares = np.zeros(len(groups), np.int64)
     np.add.at(squares, inverse.ravel(), tokens**2)
     for number, (source, reason, band, at) in enumerate(groups.tolist()):
         tally.scores[source, names[at], reason, band] = counts[:, number]
+        if more[:, number].any():
+            tally.more_scores[source, names[at], reason, band] = more[:, number]
         tally.squares[source, names[at], reason] += int(squares[number])
     band = columns["check_band"].to_numpy()
     rests = rests & (band >= 0)

