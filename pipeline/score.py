@@ -97,8 +97,7 @@ def train_detector(
         raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
-    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}; "
-        f"bands: {bands}; "
+    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
 
 
 def count_detector(
@@ -133,7 +132,7 @@ def calibrate_detector(
     assert detector.calibration
     human, bands = detector.calibration.human, len(detector.calibration.bands)
     return (
-        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}, {bands} band{'s'[: bands > 1]}; "
+        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}. Bands: {bands}. "
         f"{human.flagged:,} of {human.n:,} human documents are called synthetic."
     )
 
