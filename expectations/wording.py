@@ -37,7 +37,7 @@ MEASURES = {
     "synthetic_share.cross_check_difference": Measure("How far the two detectors' shares lie apart", "share"),
     "detector.false_alarm_rate": Measure("Share of human text that the detector calls synthetic", "share"),
     "detector.false_alarm_disparity": Measure(
-        "How many times its overall rate the detector's highest rate of false alarms is", "number"
+        "Ratio of the highest of the detector's rates of false alarms to that of all text", "number"
     ),
     "audit.share": Measure("Synthetic share that people found", "share"),
     "audit.disagreement": Measure("Distance between the synthetic share that people found and the estimate", "share"),
