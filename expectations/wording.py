@@ -17,6 +17,30 @@ class Measure:
     form: str  # "share" (a fraction, said in per cent), "count" or "number"
 
 
+_WORDS = {1: "words", 2: "word pairs", 3: "word triples"}
+_HILL = {
+    "0": "Number of different {}",
+    "1": "Effective number of {}",
+    "2": "Effective number of frequent {}",
+    "inf": "Effective number of {} by the most frequent one",
+}  # Hill numbers of order 0, 1, 2, infinity
+_LEXICAL = {
+    f"lexical.hill_{q}_{n}": Measure(title.format(words), "count")
+    for n, words in _WORDS.items()
+    for q, title in _HILL.items()
+}
+_LEXICAL |= {
+    f"lexical.stage_hill_{q}_{n}": Measure(
+        f"{_HILL[q].format(words)} that the stage left, as a fraction of what it was given", "share"
+    )
+    for n, words in _WORDS.items()
+    for q in ("0", "1", "2")
+}
+_LEXICAL |= {
+    f"lexical.coverage_{n}": Measure(f"Chance that the next of its {words} was seen before", "share")
+    for n, words in _WORDS.items()
+}
+
 MEASURES = {
     "documents": Measure("Number of documents", "count"),
     "documents.dropped": Measure("Number of dropped documents", "count"),
@@ -78,6 +102,8 @@ MEASURES = {
     "lexical.entropy_1": Measure("Entropy of words, in bits", "number"),
     "lexical.entropy_2": Measure("Entropy of word pairs, in bits", "number"),
     "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
+    **_LEXICAL,
+    "lexical.zipf_slope": Measure("Exponent of word frequency against rank", "number"),
     "repetition.compression_ratio": Measure("Compression ratio", "number"),
     "length.q05": Measure("Length that 5% of the documents stay under, in tokens", "number"),
     "length.q25": Measure("Length that 25% of the documents stay under, in tokens", "number"),

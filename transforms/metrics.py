@@ -18,6 +18,7 @@ from transforms.cores import structure_rows
 from transforms.detector import Detector
 from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
+from transforms.lexis import lexical_rows
 from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
@@ -56,6 +57,7 @@ def metrics_table(
         *_concentration(tally, sources),
         *_ratio(cut),
         *_text(tally),
+        *lexical_rows(tally.ngrams, sources),
         *structure_rows(tally.patterns, systems),
     ]
     return in_table(rows)
@@ -272,13 +274,6 @@ def _ratio(cut: Cut) -> Iterator[Row]:
 
 def _text(tally: Tally) -> Iterator[Row]:
     kept = total_of(tally.groups, reason=0)
-    for order in diversity.ORDERS:
-        counts = diversity.merge(tally.ngrams.get(order, []))
-        rate = diversity.RATES[diversity.ORDERS.index(order)]
-        note = f"document frequency, first {diversity.WINDOW} tokens" + (f", 1 type in {rate}" if rate > 1 else "")
-        row: Row = {"n": kept, "note": note}
-        yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts), "unit": "fraction"}
-        yield row | {"metric": f"lexical.entropy_{order}", "value": diversity.entropy(counts, order), "unit": "bits"}
     keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
     ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
     note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"

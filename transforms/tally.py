@@ -13,11 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.kernels import cores, diversity, evidence, paragraphs, share
+from transforms.kernels import cores, diversity, evidence, paragraphs, share, vocabulary
 from transforms.kernels.columns import first_half, halves
+from transforms.kernels.vocabulary import Vocabulary
+from transforms.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
+# Words and n-grams by fold as well, which says how sure a number is, are counted in so small a part of hash space.
+FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 32)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
@@ -47,7 +51,8 @@ class Tally:
         detector.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
-      ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
+      ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
+      folded: the same of fewer types, by fold too.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
@@ -70,7 +75,8 @@ class Tally:
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
+    ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    folded: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
@@ -106,10 +112,11 @@ def merge(tallies: list[Tally]) -> Tally:
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for key, bins in tally.scores.items():
             total.scores[key] = total.scores[key] + bins if key in total.scores else bins
-        for part, bins in tally.checked.items():
-            total.checked[part] = total.checked[part] + bins if part in total.checked else bins
-        for order, parts in tally.ngrams.items():
-            total.ngrams.setdefault(order, []).extend(parts)
+        for band, bins in tally.checked.items():
+            total.checked[band] = total.checked[band] + bins if band in total.checked else bins
+        for whole, part in ((total.ngrams, tally.ngrams), (total.folded, tally.folded)):
+            for order, vocabularies in part.items():
+                whole.setdefault(order, []).extend(vocabularies)
         for stage, repeated in tally.paragraph_counts.items():
             total.paragraph_counts.setdefault(stage, []).extend(repeated)
         for group, sums in tally.repeats.items():
@@ -129,7 +136,9 @@ def merge(tallies: list[Tally]) -> Tally:
 
 def compact(tally: Tally, tightly: bool = False) -> Tally:
     """The same counts in less space: heads cut to the sample, parts merged when the tail outgrows the head, or all."""
-    for parts in (*tally.ngrams.values(), tally.lengths, tally.clusters):
+    for vocabularies in (*tally.ngrams.values(), *tally.folded.values()):
+        vocabularies[:] = vocabulary.compact(vocabularies, tightly)
+    for parts in (tally.lengths, tally.clusters):
         if len(parts) > 1 and (
             tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
         ):
@@ -163,9 +172,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
-    mask = pa.array(kept)
-    for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
-        tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]
+    _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
@@ -265,6 +272,22 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     for number, (source, reason, at) in enumerate(found.tolist()):
         own = bins[inverse.ravel() == number]
         tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
+
+
+def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    language = columns["language"].fill_null("unknown").dictionary_encode()
+    fold = folds(first_half(columns["content_hash"])).astype(np.int64)
+    parts = [how_far(decisions), whose(decisions), decisions["source"].to_numpy(), language.indices.to_numpy()]
+    groups, group = np.unique(np.stack([part.astype(np.int64) for part in parts], axis=1), axis=0, return_inverse=True)
+    words = language.dictionary.to_pylist()
+    names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
+    by_fold = [(*name, number) for name in names for number in range(FOLDS)]
+    for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
+        column = columns[sketch]
+        bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1] // 4
+        offsets, types = (bounds - bounds[0]).astype(np.int64), unpack(column)
+        tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
+        tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
 
 
 def _count_paragraphs(
