@@ -40,6 +40,11 @@ _LEXICAL |= {
     f"lexical.coverage_{n}": Measure(f"Chance that the next of its {words} was seen before", "share")
     for n, words in _WORDS.items()
 }
+_LEXICAL |= {
+    f"reference.hill_{q}_{n}": Measure(f"{_HILL[q].format(words)} as a fraction of the reference's", "share")
+    for n, words in _WORDS.items()
+    for q in ("0", "1", "2")
+}
 
 MEASURES = {
     "documents": Measure("Number of documents", "count"),
@@ -104,6 +109,9 @@ MEASURES = {
     "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
     **_LEXICAL,
     "lexical.zipf_slope": Measure("Exponent of word frequency against rank", "number"),
+    "reference.tail_mass": Measure("Share of rare words as a fraction of the reference's", "share"),
+    "reference.tail_types": Measure("Rare words of the reference that are left", "share"),
+    "reference.distance": Measure("Distance of the words from the reference's, in bits", "number"),
     "repetition.compression_ratio": Measure("Compression ratio", "number"),
     "length.q05": Measure("Length that 5% of the documents stay under, in tokens", "number"),
     "length.q25": Measure("Length that 25% of the documents stay under, in tokens", "number"),
@@ -144,6 +152,7 @@ SLICE_KINDS = {
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
+    "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"
     "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"

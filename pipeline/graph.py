@@ -21,6 +21,7 @@ from transforms.gate import Gate
 from transforms.kernels.columns import split_by
 from transforms.measure import Measure
 from transforms.record import Record
+from transforms.reference import Asked
 from transforms.review import Review
 from transforms.reviewed import Reviewed
 from transforms.sources import Split
@@ -42,6 +43,7 @@ class Job:
     survey: SurveyConfig
     emit: EmitConfig
     reference: Reference | None
+    held_against: Asked  # the reference of diversity
     publication: Publication
 
 
@@ -65,12 +67,13 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     by_split   = (balanced | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
     recorded   = by_split | "Record" >> Record(sources, splits, store, job.emit.staging)
-    metrics    = by_split | "Measure" >> Measure(
-        sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems, recipe.dedup.undecided_below)
+    metrics, sketches = by_split | "Measure" >> Measure(
+        sources, splits, store, model, recipe.detector.cross_check, cut, job.survey.systems, recipe.dedup.undecided_below,
+        job.held_against)
     review     = by_split | "Review" >> Review(sources, splits, store, limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
-    return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards, review)    # the manifest last
+    return verdict | "Publish" >> Publish(job.publication, metrics, sketches, recorded, shards, review)  # the manifest last
     # fmt: on
 
 

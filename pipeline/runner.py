@@ -44,6 +44,7 @@ from transforms.evidence import Witnesses, load_witnesses
 from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
+from transforms.reference import load_reference
 from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
@@ -85,6 +86,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
+    held_against = load_reference(recipe.reference, recipe.output.path)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
@@ -118,7 +120,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     )  # fmt: skip
     return Job(
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
-        Reference.of(detector.calibration), publication,
+        Reference.of(detector.calibration), held_against, publication,
     )  # fmt: skip
 
 
@@ -231,6 +233,8 @@ def _about(
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "salt": recipe.salt,
+        "reference": recipe.reference,
+        "sketches": contracts.SKETCHES_FORM,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,
         "inputs": inputs,

@@ -16,6 +16,7 @@ from transforms.detector import load_detector
 from transforms.memory import give_back
 from transforms.metrics import metrics_table
 from transforms.readers import FILE_REASONS
+from transforms.reference import NO_REFERENCE, Asked, sketches
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
@@ -24,7 +25,7 @@ from transforms.tally import NEEDED, Tally, compact, merge, tally_split
 
 @dataclasses.dataclass(eq=False)
 class Measure(beam.PTransform):
-    """(split, DECISION...) -> one METRICS batch."""
+    """(split, DECISION...) -> one METRICS batch, and one SKETCHES batch."""
 
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
@@ -34,21 +35,22 @@ class Measure(beam.PTransform):
     cut: beam.PCollection[Cut]
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
+    reference: Asked = NO_REFERENCE
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
-    ) -> beam.PCollection[pa.RecordBatch]:
-        """One pass over the signals of kept documents, then one combine."""
+    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
+        """One pass over the signals, then one combine."""
         names = tuple(source.name for source in self.sources)
-        return (
+        tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
             | "Merge" >> beam.CombineGlobally(TallyFn())
-            | "Metrics"
-            >> beam.ParDo(
-                _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below),
-                beam.pvalue.AsSingleton(self.cut),
-            )
+        )
+        metrics = _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference)
+        return (
+            tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.cut)),
+            tally | "Sketches" >> beam.ParDo(_Sketches(names)),
         )
 
 
@@ -119,13 +121,23 @@ class _Metrics(beam.DoFn):
         cross_check: str | None,
         systems: Systems,
         undecided_below: float,
+        reference: Asked,
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
-        self.undecided_below = undecided_below
+        self.undecided_below, self.reference = undecided_below, reference
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
         self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
-        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below)
+        reference = self.reference.found(tally, self.sources)
+        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below, reference)
+
+
+class _Sketches(beam.DoFn):
+    def __init__(self, sources: tuple[str, ...]) -> None:
+        self.sources = sources
+
+    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
+        yield sketches(tally, self.sources)

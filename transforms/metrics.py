@@ -13,12 +13,14 @@ import pyarrow as pa
 
 from expectations import contracts
 from transforms.balance import Cut
+from transforms.compare import reference_rows
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
 from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
 from transforms.lexis import lexical_rows
+from transforms.reference import Reference
 from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
@@ -33,6 +35,7 @@ def metrics_table(
     checker: Detector | None = None,
     systems: Systems = NO_SYSTEMS,
     undecided_below: float = 0.0,
+    reference: Reference | None = None,
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -44,6 +47,7 @@ def metrics_table(
       checker: a second detector, if there is one.
       systems: of structures that were looked for.
       undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
+      reference: what the release is held against, if anything.
     """
     rows = [
         *_counts(tally, sources),
@@ -58,6 +62,7 @@ def metrics_table(
         *_ratio(cut),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
+        *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, systems),
     ]
     return in_table(rows)

@@ -11,11 +11,13 @@ the spectrum alone, and nothing has to be drawn (sample-based rarefaction, Colwe
 Counts of a sample of types (one in R, by hash) say the same: sums over types are R times those of the sample.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
 from scipy.stats import binom
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +38,12 @@ class Spectrum(NamedTuple):
 
 def spectrum(documents: npt.NDArray[np.int64], one_in: float = 1.0) -> Spectrum:
     """The spectrum of types with these document counts; zeros are no types."""
-    values, types = np.unique(documents[documents > 0], return_counts=True)
+    documents = documents[documents > 0]
+    if len(documents) and documents.max() < 1 << 20:
+        of_each = np.bincount(documents)
+        values = np.flatnonzero(of_each)
+        return Spectrum(values.astype(np.int64), of_each[values].astype(np.int64), one_in)
+    values, types = np.unique(documents, return_counts=True)
     return Spectrum(values.astype(np.int64), types.astype(np.int64), one_in)
 
 
@@ -72,11 +79,23 @@ def _thinned(documents: npt.NDArray[np.int64], f: float) -> tuple[Floats, Floats
         return np.ones_like(c), c * np.log(c), c * c
     # X ln X around its mean, to the fourth moment; exact where counts are small and this is not.
     log = mean * np.log(mean) + (1 - f) / 2 - (1 - f) * (1 - 2 * f) / (6 * mean) + (1 - f) ** 2 / (4 * mean)
-    small = (c <= _EXACT) | (mean < _SURE)
+    small, rare = c <= _EXACT, (c > _EXACT) & (mean < _SURE)
+    x = np.arange(1.0, _EXACT + 1)
     if small.any():
-        x = np.arange(1, _EXACT + 1)
-        log[small] = binom.pmf(x[None, :], documents[small][:, None], f) @ (x * np.log(x))
+        chance = _log_choose()[documents[small] - 1] + x * np.log(f) + (c[small, None] - x) * np.log1p(-f)
+        log[small] = np.exp(np.minimum(chance, 0)) @ (x * np.log(x))
+    if rare.any():
+        log[rare] = binom.pmf(x[None, :], documents[rare][:, None], f) @ (x * np.log(x))
     return -np.expm1(c * np.log1p(-f)), log, mean * (1 - f) + mean * mean
+
+
+@functools.cache
+def _log_choose() -> Floats:
+    """Of c and x from 1 to `_EXACT`: the logarithm of c over x, -inf where x is more."""
+    c, x = np.arange(1.0, _EXACT + 1)[:, None], np.arange(1.0, _EXACT + 1)[None, :]
+    with np.errstate(invalid="ignore"):
+        found = gammaln(c + 1) - gammaln(x + 1) - gammaln(np.maximum(c - x, 0) + 1)
+    return np.where(x <= c, found, -np.inf)
 
 
 def coverage(one: Spectrum) -> float:
