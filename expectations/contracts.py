@@ -152,6 +152,7 @@ def signals(num_perm: int) -> Contract:
             "removed_tokens", pa.int32()
         ),  # in paragraphs that were removed; in nothing else that is counted here
         pa.field("compliance", pa.binary()),  # uint16 a system, little-endian: transforms/comply.py; null: no systems
+        _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 

@@ -95,6 +95,14 @@ MEASURES = {
     "paragraphs.repeated_across": Measure("Share of paragraphs that other documents have too", "share"),
     "paragraphs.most_documents": Measure("Documents that have the most frequent sampled paragraph", "count"),
     "paragraphs.removed_tokens": Measure("Share of tokens that went with removed paragraphs", "share"),
+    **{
+        f"{name}.effective_number_2": Measure(f"Effective number of frequent {name}s", "number")
+        for name in ("source", "language", "generator", "licence", "year")
+    },
+    "licence.max_share": Measure("Share of the most frequent licence", "share"),
+    "licence.effective_number": Measure("Effective number of licences", "number"),
+    "year.max_share": Measure("Share of the most frequent year", "share"),
+    "year.effective_number": Measure("Effective number of years", "number"),
     "source.max_share": Measure("Share of the largest source", "share"),
     "source.effective_number": Measure("Effective number of sources", "number"),
     "language.max_share": Measure("Share of the largest language", "share"),
@@ -109,6 +117,16 @@ MEASURES = {
     "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
     **_LEXICAL,
     "lexical.zipf_slope": Measure("Exponent of word frequency against rank", "number"),
+    "lexical.mattr": Measure("Ratio of distinct words to words in windows of 500", "number"),
+    "semantic.vendi_1": Measure("Effective number of documents by their words (Vendi score)", "number"),
+    "semantic.vendi_inf": Measure("Effective number of documents by the most common direction", "number"),
+    "semantic.mean_distance": Measure("Mean distance of two documents by their words", "number"),
+    "repetition.self_repetition": Measure("Self-repetition between documents", "number"),
+    "repetition.template_rate": Measure("Share of documents with a phrase that others have too", "share"),
+    "reference.vendi_1": Measure("Effective number of documents as a fraction of the reference's", "share"),
+    "reference.vendi_inf": Measure(
+        "Effective number of documents by the most common direction as a fraction of the reference's", "share"
+    ),
     "reference.tail_mass": Measure("Share of rare words as a fraction of the reference's", "share"),
     "reference.tail_types": Measure("Rare words of the reference that are left", "share"),
     "reference.distance": Measure("Distance of the words from the reference's, in bits", "number"),

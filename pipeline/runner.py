@@ -82,7 +82,13 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     """
     own = load_suite(recipe.expectations, base_dir)
     systems = load_systems(recipe.structures, base_dir)
-    suite = with_rules(own, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems)
+    suite = with_rules(
+        own,
+        recipe.ratio.on_shortage == "fail",
+        recipe.dedup.on_source_loss == "fail",
+        systems,
+        recipe.reference is not None,
+    )
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)

@@ -4,15 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from transforms.kernels import cores, diversity, likeness, vocabulary
+from transforms import sample
+from transforms.kernels import cores, diversity, embedding, likeness, vocabulary
 from transforms.kernels.cores import Interval
+from transforms.kernels.embedding import Points
 from transforms.kernels.hill import Floats
 from transforms.kernels.likeness import Side
 from transforms.kernels.vocabulary import Population, Vocabulary
 from transforms.lexis import MIN_LANGUAGE, one_in
 from transforms.populations import FOLDS, OF_ORIGIN
-from transforms.reference import Reference, folded
+from transforms.reference import Reference, folded, sampled
 from transforms.tally import Tally
 
 Row = dict[str, Any]
@@ -31,6 +34,7 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
     if reference is None:
         return
     release = folded(tally, sources)
+    yield from _semantic(sampled(tally, 2), reference)
     for order in diversity.ORDERS:
         one, other = (vocabulary.bounded(side, MOST_COMPARED) for side in (release[order], reference.ngrams[order]))
         below = min(one.below, other.below)
@@ -42,6 +46,23 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
                 )
                 row: Row = {"slice_kind": kind, "slice": name, "note": note}
                 yield from _compared(one, other, mine, theirs, order, row)
+
+
+def _semantic(mine: tuple[Points, npt.NDArray[np.int8]], reference: Reference) -> Iterator[Row]:
+    """Vendi scores over the reference's, of equally many documents."""
+    n = min(len(mine[0]), len(reference.points))
+    sides = [sample.by_fold(points[:n], fold[:n]) for points, fold in (mine, (reference.points, reference.fold))]
+    limits = []
+    for side in sides:
+        whole = embedding.add(side)
+        values = embedding.vendi(whole)
+        without = np.array([embedding.vendi(embedding.less(whole, part)) for part in side if part.n])
+        limits.append([cores.jackknife(v, left) for v, left in zip(values, without.reshape(-1, 2).T, strict=True)])
+    wide = "; they share documents, so rather too wide" if reference.own else ""
+    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}"
+    row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
+    for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
+        yield _row(name, cores.ratio(one, other), row, CHANGE)
 
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:

@@ -47,7 +47,8 @@ class Measure(beam.PTransform):
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
             | "Merge" >> beam.CombineGlobally(TallyFn())
         )
-        metrics = _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference)
+        licences = tuple(source.licence for source in self.sources)
+        metrics = _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences)
         return (
             tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.cut)),
             tally | "Sketches" >> beam.ParDo(_Sketches(names)),
@@ -122,9 +123,10 @@ class _Metrics(beam.DoFn):
         systems: Systems,
         undecided_below: float,
         reference: Asked,
+        licences: tuple[str | None, ...],
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
-        self.undecided_below, self.reference = undecided_below, reference
+        self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -132,7 +134,9 @@ class _Metrics(beam.DoFn):
 
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
         reference = self.reference.found(tally, self.sources)
-        yield metrics_table(tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below, reference)
+        yield metrics_table(
+            tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below, reference, self.licences
+        )
 
 
 class _Sketches(beam.DoFn):

@@ -21,6 +21,7 @@ from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
 from transforms.lexis import lexical_rows
 from transforms.reference import Reference
+from transforms.sample import sample_rows
 from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 
@@ -36,6 +37,7 @@ def metrics_table(
     systems: Systems = NO_SYSTEMS,
     undecided_below: float = 0.0,
     reference: Reference | None = None,
+    licences: tuple[str | None, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -48,6 +50,7 @@ def metrics_table(
       systems: of structures that were looked for.
       undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
       reference: what the release is held against, if anything.
+      licences: of the sources, by number, as they state them; none: unknown.
     """
     rows = [
         *_counts(tally, sources),
@@ -58,10 +61,11 @@ def metrics_table(
         *_conflicts(tally, sources),
         *_duplicates(tally, sources, undecided_below),
         *_paragraphs(tally, sources),
-        *_concentration(tally, sources),
+        *_concentration(tally, sources, licences or (None,) * len(sources)),
         *_ratio(cut),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
+        *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, systems),
     ]
@@ -247,21 +251,28 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.most_documents", "value": most, "unit": "documents"}
 
 
-def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
-    for name in ("source", "language", "generator"):
-        tokens: Counter[str] = Counter()
-        for key, n in tally.group_tokens.items():
-            if key[GROUP.index("reason")] == 0 and key[GROUP.index(name)] != "":
-                tokens[_words(name, key[GROUP.index(name)], sources)] += n
+def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
+    """How much of the release's text is of one source, language, licence, year or generator."""
+    row: Row = {"n": total_of(tally.groups, reason=0)}
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator", "licence")}
+    for key, n in tally.group_tokens.items():
+        if key[GROUP.index("reason")] != 0:
+            continue
+        for name in ("source", "language", "generator"):
+            if key[GROUP.index(name)] != "":
+                found[name][_words(name, key[GROUP.index(name)], sources)] += n
+        found["licence"][licences[int(key[0])] or "unknown"] += n
+    for name, tokens in (found | {"year": tally.years}).items():
         total = sum(tokens.values())
         shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
-        row: Row = {"n": total_of(tally.groups, reason=0)}
         note = "of synthetic tokens" if name == "generator" else "of tokens"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
                      "unit": "fraction", "note": note}  # fmt: skip
-        # Hill number of order 1: exp of the Shannon entropy (Hill 1973).
-        effective = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        yield row | {"metric": f"{name}.effective_number", "value": effective, "unit": f"{name}s", "note": note}
+        # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
+        one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        two = float(1 / (shares * shares).sum()) if len(shares) else None
+        for metric, value in (("effective_number", one), ("effective_number_2", two)):
+            yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
 
 
 def _ratio(cut: Cut) -> Iterator[Row]:

@@ -5,17 +5,21 @@ import hashlib
 import posixpath
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from transforms import sample
 from transforms.earlier import MANIFEST
 from transforms.kernels import diversity, vocabulary
 from transforms.kernels.diversity import Counts
+from transforms.kernels.embedding import DIMENSIONS, Points
 from transforms.kernels.vocabulary import Population, Vocabulary
-from transforms.populations import HUMAN
+from transforms.populations import EVERYONE, HUMAN
 from transforms.sources import InputError
 from transforms.store import open_for_reading
 from transforms.tally import SKETCHES, Tally
@@ -23,6 +27,7 @@ from transforms.tally import SKETCHES, Tally
 FILE = "sketches.parquet"
 HUMAN_SUBSET = "human_subset"
 MOST_WRITTEN = 1 << 17  # counts by order: about half a megabyte each
+MOST_POINTS = 4096  # 256 bytes each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,11 +37,14 @@ class Reference:
     Attributes:
       name: how it is called where it is spoken of.
       ngrams: by order, documents of types by (how far, whose, source, language, fold).
+      points, fold: documents of a sample by hash, in its order (transforms/kernels/embedding.py), and their folds.
       own: it is the human part of the very corpus that is judged.
     """
 
     name: str
     ngrams: dict[int, Vocabulary]
+    points: Points
+    fold: npt.NDArray[np.int8]
     own: bool = False
 
 
@@ -52,7 +60,9 @@ class Asked:
         if not self.human_subset:
             return self.release
         human = {order: _of(one, 1, (HUMAN,)) for order, one in folded(tally, sources).items()}
-        return Reference("the human documents that dedup kept, by declaration or evidence", human, own=True)
+        points, fold = sampled(tally, 1, (HUMAN,))
+        name = "the human documents that dedup kept, by declaration or evidence"
+        return Reference(name, human, points, fold, own=True)
 
 
 NO_REFERENCE = Asked()
@@ -70,6 +80,13 @@ def folded(tally: Tally, sources: tuple[str, ...]) -> dict[int, Vocabulary]:
     return found
 
 
+def sampled(tally: Tally, at: int, whose: tuple[int, ...] = EVERYONE) -> tuple[Points, npt.NDArray[np.int8]]:
+    """The points of sampled documents that came at least so far, in the order of the sample, and their folds."""
+    chosen = sample.reached(sample.merge(tally.sampled), at, tally.sample_below)
+    chosen = chosen.filter(pa.array(np.isin(chosen["whose"].to_numpy(), whose)))
+    return sample.points_of(chosen), chosen["fold"].to_numpy()
+
+
 def _of(one: Vocabulary, at: int, whose: tuple[int, ...] | None = None) -> Vocabulary:
     chosen = [p for p in one.counts if p[0] >= at and (whose is None or p[1] in whose)]
     return Vocabulary({p: one.counts[p] for p in chosen}, {p: one.documents[p] for p in chosen}, one.below)
@@ -85,7 +102,21 @@ def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
             parts.append(_rows(name, population, one.below, types, documents))
             n = np.array([one.documents[population]])
             parts.append(_rows(f"documents_{order}", population, one.below, np.zeros(1, np.uint32), n))
-    return pa.concat_batches(parts) if parts else contracts.SKETCHES.empty()
+    parts.append(_vectors(*sampled(tally, 2)))
+    return pa.concat_batches(parts)
+
+
+def _vectors(points: Points, fold: npt.NDArray[np.int8]) -> pa.RecordBatch:
+    n = min(MOST_POINTS, len(points))
+    vectors = [one.tobytes() for one in points[:n]]
+    zeros = np.zeros(n, np.int64)
+    return contracts.SKETCHES.batch(
+        {
+            "sketch": pa.repeat("vector", n), "source": pa.repeat("", n), "language": pa.repeat("", n),
+            "whose": zeros.astype(np.int8), "fold": pa.array(fold[:n]), "type": np.arange(n, dtype=np.uint32),
+            "count": zeros + 1, "below": zeros, "vector": vectors,
+        }
+    )  # fmt: skip
 
 
 def _rows(sketch: str, population: Population, below: int, types, counts) -> pa.RecordBatch:  # type: ignore[no-untyped-def]
@@ -147,7 +178,7 @@ def from_table(table: pa.Table, name: str) -> Reference:
         counts: dict[Population, Counts] = {}
         documents: dict[Population, int] = {}
         below = vocabulary.EVERYWHERE
-        own = table.filter(pa.compute.is_in(table["sketch"], pa.array([sketch, f"documents_{order}"])))
+        own = table.filter(pc.is_in(table["sketch"], pa.array([sketch, f"documents_{order}"])))
         lists = (
             own.group_by(groups, use_threads=False).aggregate([("type", "list"), ("count", "list")])
             if len(own)
@@ -163,4 +194,6 @@ def from_table(table: pa.Table, name: str) -> Reference:
             else:
                 documents[population] = int(n[0])
         found[order] = Vocabulary(counts, documents, below)
-    return Reference(f"the release {name}", found)
+    vectors = table.filter(pc.equal(table["sketch"], "vector")).sort_by("type").combine_chunks()
+    points = np.frombuffer(b"".join(vectors["vector"].to_pylist()), np.int8).reshape(-1, DIMENSIONS)
+    return Reference(f"the release {name}", found, points, vectors["fold"].to_numpy())

@@ -21,9 +21,19 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.sources import EARLIER, Split
 
-HASHES = ("signature", "doc_id", "content_hash", "url_hash", "ngrams_1", "ngrams_2", "ngrams_3", "paragraphs")
+HASHES = (
+    "signature",
+    "doc_id",
+    "content_hash",
+    "url_hash",
+    "ngrams_1",
+    "ngrams_2",
+    "ngrams_3",
+    "paragraphs",
+    "first_words",
+)
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 9  # raise it when a kernel changes what it computes
+VERSION = 10  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)

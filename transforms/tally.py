@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms import sample
 from transforms.kernels import cores, diversity, evidence, paragraphs, share, vocabulary
 from transforms.kernels.columns import first_half, halves
 from transforms.kernels.vocabulary import Vocabulary
@@ -26,6 +27,7 @@ PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
     "url_hash",
+    "created",
     "language",
     "generator",
     "detector_score",
@@ -33,6 +35,7 @@ NEEDED = [
     "check_band",
     *SKETCHES,
     "head",
+    "first_words",
     *PARAGRAPHS,
 ]
 
@@ -47,6 +50,7 @@ class Tally:
       groups: [documents, tokens] by `GROUP`; reason 0 is kept.
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
+      years: tokens of kept documents by year of `created`; "unknown" where there is none.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
@@ -59,6 +63,7 @@ class Tally:
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
+      sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
@@ -72,6 +77,7 @@ class Tally:
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -83,6 +89,7 @@ class Tally:
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
+    sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
@@ -103,6 +110,7 @@ def merge(tallies: list[Tally]) -> Tally:
     for tally in tallies:
         total.groups.update(tally.groups)
         total.group_tokens.update(tally.group_tokens)
+        total.years.update(tally.years)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
@@ -130,6 +138,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.addresses += tally.addresses
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
+        total.sampled.extend(tally.sampled)
         total.sample_below = min(total.sample_below, tally.sample_below)
     return compact(total)
 
@@ -148,6 +157,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
             tightly or len(counts) > 64 or sum(len(c.types) for c in counts[1:]) > 2 * len(counts[0].types)
         ):
             counts[:] = [paragraphs.merge(counts)]
+    tally.sampled = sample.compact(tally.sampled, tightly)
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
         tally.heads = {key: tally.heads[key] for key in smallest}
@@ -184,6 +194,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.sample_below = int(below)
     sampled = np.flatnonzero(kept & (keys < below))
     smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    tally.sampled = [sample.take(decisions, columns, keys, keys < below)]
     heads = columns["head"].take(pa.array(smallest)).to_pylist()
     tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
     return tally
@@ -221,6 +232,10 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         key = tuple(row[name] for name in GROUP)
         tally.groups[key] += row["n_tokens_count"]
         tally.group_tokens[key] += row["n_tokens_sum"]
+    year = pc.fill_null(pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
+    kept = pa.table({"year": year, "n_tokens": table["n_tokens"]}).filter(decisions["kept"])
+    for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
+        tally.years[row["year"]] = row["n_tokens_sum"]
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:

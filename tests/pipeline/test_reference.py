@@ -11,6 +11,7 @@ from rich.console import Console
 from expectations import contracts
 from pipeline import runner
 from pipeline.recipe import load_recipe
+from pipeline.regate import judge_again
 from transforms.sources import InputError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
@@ -75,7 +76,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def test_a_release_of_the_same_kind_holds_its_own(releases: pathlib.Path) -> None:
     result = run(releases, "second", SAME, reference="first")  # by its name
     found = numbers(result)
-    for metric in ("hill_0_1", "hill_1_1", "hill_2_1", "hill_1_2", "tail_types"):
+    for metric in ("hill_0_1", "hill_1_1", "hill_2_1", "hill_1_2", "tail_types", "vendi_1", "vendi_inf"):
         row = found[metric, "after", ""]
         assert row["lower"] < row["value"] < row["upper"]
         assert row["value"] == pytest.approx(1, abs=0.06), metric
@@ -85,14 +86,22 @@ def test_a_release_of_the_same_kind_holds_its_own(releases: pathlib.Path) -> Non
 
 
 def test_text_without_a_tail_is_told_apart_and_its_own_human_part_shows_whose_it_is(releases: pathlib.Path) -> None:
-    result = run(releases, "third", SAME + MACHINE, reference="human_subset")
+    result = run(releases, "third", SAME + MACHINE, reference="human_subset", expectations="mixed")
+    said = {outcome.metric: outcome for outcome in result.verdict.expectations}
+    assert said["reference.hill_1_1"].status == "fail"
+    assert said["reference.hill_1_1"].severity == "warning"
+    again, _ = judge_again(result.folder, None, ())
+    assert [(o.metric, o.status) for o in again.expectations] == [
+        (o.metric, o.status) for o in result.verdict.expectations
+    ]
     found = numbers(result)
-    assert found["hill_0_1", "after", ""]["upper"] < 0.97
-    assert found["hill_0_1", "after", "synthetic"]["value"] < 0.5
+    assert found["hill_1_1", "after", ""]["upper"] < 0.6
+    assert found["hill_0_1", "after", "synthetic"]["value"] < 0.2
     assert found["hill_0_1", "after", "human"]["value"] == pytest.approx(1, abs=1e-9)
     assert found["tail_types", "after", "synthetic"]["value"] < 0.2
     assert found["tail_mass", "after", "human"]["value"] == pytest.approx(1, abs=1e-9)
     assert found["distance", "after", "synthetic"]["value"] > 0.1
+    assert found["vendi_1", "after", ""]["value"] < 1
     before = {name: found["lexical.hill_1_1", "before", name]["value"] for name in ("", "human", "synthetic")}
     assert before["synthetic"] < before[""] < before["human"] * 1.05
 
