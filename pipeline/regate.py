@@ -42,7 +42,13 @@ def judge_again(
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])
-    rules = with_rules(loaded, recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", systems, recipe.reference is not None)
+    rules = with_rules(
+        loaded,
+        recipe.ratio.on_shortage == "fail",
+        recipe.dedup.on_source_loss == "fail",
+        systems,
+        recipe.reference is not None,
+    )
     if audit is not None:
         metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
     verdict = judge(metrics, rules, suite_params(recipe))

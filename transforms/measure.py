@@ -48,7 +48,9 @@ class Measure(beam.PTransform):
             | "Merge" >> beam.CombineGlobally(TallyFn())
         )
         licences = tuple(source.licence for source in self.sources)
-        metrics = _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences)
+        metrics = _Metrics(
+            names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences
+        )
         return (
             tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.cut)),
             tally | "Sketches" >> beam.ParDo(_Sketches(names)),
@@ -135,7 +137,15 @@ class _Metrics(beam.DoFn):
     def process(self, tally: Tally, cut: Cut) -> Iterator[pa.RecordBatch]:
         reference = self.reference.found(tally, self.sources)
         yield metrics_table(
-            tally, self.sources, self.detector, cut, self.checker, self.systems, self.undecided_below, reference, self.licences
+            tally,
+            self.sources,
+            self.detector,
+            cut,
+            self.checker,
+            self.systems,
+            self.undecided_below,
+            reference,
+            self.licences,
         )
 
 
