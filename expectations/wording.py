@@ -117,6 +117,10 @@ MEASURES = {
     "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
     **_LEXICAL,
     "lexical.zipf_slope": Measure("Exponent of word frequency against rank", "number"),
+    "excess.words": Measure("Number of words that a year has in excess", "count"),
+    "excess.delta_max": Measure(
+        "Share of documents by which the word most in excess exceeds what was expected", "share"
+    ),
     "lexical.mattr": Measure("Ratio of distinct words to words in windows of 500", "number"),
     "semantic.vendi_1": Measure("Effective number of documents by their words (Vendi score)", "number"),
     "semantic.vendi_inf": Measure("Effective number of documents by the most common direction", "number"),
@@ -170,6 +174,7 @@ SLICE_KINDS = {
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
+    "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"

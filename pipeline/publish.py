@@ -122,7 +122,6 @@ def publish(
         *_write_quarantine(publication, folder),
         _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
-        _write(folder, SKETCHES, _parquet(sketches)),
         _write(folder, "verdict.json", verdict.to_json().encode()),
         _write(folder, "recipe.yaml", publication.recipe.encode()),
         _write(folder, SUITE, publication.suite.encode()),
@@ -132,6 +131,7 @@ def publish(
     report = report_input(publication, verdict, metrics, entries)
     entries.append(_write(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
+        entries.append(_write(folder, SKETCHES, _parquet(sketches)))
         entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {

@@ -17,6 +17,7 @@ from transforms.compare import reference_rows
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
+from transforms.excess import excess_rows
 from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
 from transforms.lexis import lexical_rows
@@ -65,6 +66,7 @@ def metrics_table(
         *_ratio(cut),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
+        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, systems),

@@ -57,6 +57,7 @@ class Tally:
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
       ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
       folded: the same of fewer types, by fold too.
+      dated_words: documents of words of kept documents by (year,), of those that have a date.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
@@ -83,6 +84,7 @@ class Tally:
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
     folded: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    dated_words: list[Vocabulary] = dataclasses.field(default_factory=list)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
@@ -139,13 +141,14 @@ def merge(tallies: list[Tally]) -> Tally:
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
+        total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     return compact(total)
 
 
 def compact(tally: Tally, tightly: bool = False) -> Tally:
     """The same counts in less space: heads cut to the sample, parts merged when the tail outgrows the head, or all."""
-    for vocabularies in (*tally.ngrams.values(), *tally.folded.values()):
+    for vocabularies in (*tally.ngrams.values(), *tally.folded.values(), tally.dated_words):
         vocabularies[:] = vocabulary.compact(vocabularies, tightly)
     for parts in (tally.lengths, tally.clusters):
         if len(parts) > 1 and (
@@ -232,7 +235,7 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         key = tuple(row[name] for name in GROUP)
         tally.groups[key] += row["n_tokens_count"]
         tally.group_tokens[key] += row["n_tokens_sum"]
-    year = pc.fill_null(pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
+    year = pc.fill_null(_year(columns), "unknown")
     kept = pa.table({"year": year, "n_tokens": table["n_tokens"]}).filter(decisions["kept"])
     for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
         tally.years[row["year"]] = row["n_tokens_sum"]
@@ -289,6 +292,10 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
 
 
+def _year(columns: dict[str, pa.Array]) -> pa.StringArray:
+    return pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string())
+
+
 def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
     language = columns["language"].fill_null("unknown").dictionary_encode()
     fold = folds(first_half(columns["content_hash"])).astype(np.int64)
@@ -302,6 +309,12 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1] // 4
         offsets, types = (bounds - bounds[0]).astype(np.int64), unpack(column)
         tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
+        if order == 1 and columns["created"].null_count < len(fold):
+            dates = _year(columns).filter(decisions["kept"]).dictionary_encode()
+            years = [(year,) for year in dates.dictionary.to_pylist()]
+            of_year = np.full(len(fold), -1, np.int64)
+            of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
+            tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
         tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
 
 
