@@ -29,6 +29,7 @@ from expectations.gx import compare
 from pipeline import demo
 from transforms import survey
 from transforms.compare import reference_rows
+from transforms.evidence import EvidenceConfig, load_witnesses
 from transforms.gate import REFERENCE_RULES
 from transforms.kernels.sampling import places
 from transforms.readers import ReadLimits
@@ -36,7 +37,8 @@ from transforms.reference import from_table, sketches
 from transforms.store import SignalStore
 from transforms.tally import NEEDED, Tally, tally_split
 
-CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), "words", None, ngram=5, num_perm=8)
+EVIDENCE = EvidenceConfig()
+CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), "words", None, EVIDENCE, ngram=5, num_perm=8)
 WORD = re.compile(r"\w+")
 MASS = 0.95
 
@@ -136,9 +138,9 @@ def lost_group(texts: list[str]) -> np.ndarray:
 
 def measured(texts: list[str]) -> pa.Table:
     """SIGNALS, with the words of every document."""
-    detectors, every = survey.load_detectors(CONFIG), _Everything()
+    loaded, every = (survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)), _Everything()
     parts = [_documents(texts[at : at + 500]) for at in range(0, len(texts), 500)]
-    batches = [survey.measure_documents(part, CONFIG, detectors, every) for part in parts]
+    batches = [survey.measure_documents(part, CONFIG, *loaded, every) for part in parts]
     return pa.Table.from_batches(batches).select(NEEDED).combine_chunks()
 
 

@@ -78,12 +78,23 @@ def _ngrams(offsets, words, size, most):  # type: ignore[no-untyped-def]
     return out[:n], owner[:n]
 
 
+def _first(ordered: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Whether a number differs from the one before it."""
+    return np.r_[np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1]]
+
+
 def _shared(offsets, words, size, most):  # type: ignore[no-untyped-def]
     """The different n-grams of each document, and how many documents have each."""
     ngrams, owner = _ngrams(offsets, words, size, most)
-    pairs = np.unique(np.stack([ngrams, owner.astype(np.uint64)], axis=1), axis=0)
-    _, index, documents = np.unique(pairs[:, 0], return_inverse=True, return_counts=True)
-    return pairs[:, 1].astype(np.int64), documents[index.ravel()]
+    # One number each, because sorting rows is slow: the document in the low bits, what is left of the hash above them.
+    bits = np.uint64(max(1, len(offsets) - 1).bit_length())
+    keys = np.sort(
+        (ngrams >> bits << bits) | owner.astype(np.uint64)
+    )  # np.unique hashes, which takes a hundred times as long
+    keys = keys[_first(keys)]
+    first = np.flatnonzero(_first(keys >> bits))
+    documents = np.diff(np.r_[first, len(keys)])
+    return (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64), np.repeat(documents, documents)
 
 
 def self_repetition(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:
