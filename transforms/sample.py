@@ -84,7 +84,7 @@ _EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPL
 
 def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
     """The same sample in fewer parts, when there are many, or always."""
-    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 4 * SAMPLE
+    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
     return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 

@@ -22,7 +22,7 @@ from transforms.populations import FOLDS, folds, how_far, whose
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
 # Words and n-grams by fold as well, which says how sure a number is, are counted in so small a part of hash space.
-FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 32)
+FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 30)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
