@@ -158,6 +158,7 @@ def signals(num_perm: int) -> Contract:
             "removed_tokens", pa.int32()
         ),  # in paragraphs that were removed; in nothing else that is counted here
         pa.field("compliance", pa.binary()),  # uint16 a system, little-endian: transforms/comply.py; null: no systems
+        _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
 
@@ -335,6 +336,23 @@ AUDIT = _contract(
 STREAMS = ("audit", "active", "gold")
 # Bases on which a document's origin is said by who made it. What rests on another is "undeclared", and audited.
 DECLARED_BASES = ("declared", "credential")
+
+# What a release keeps of its documents so that later ones can be held against it: counts, and no text.
+SKETCHES = _contract(
+    "SKETCHES",
+    _required(
+        "sketch", pa.string()
+    ),  # what is counted: ngrams_1, ...; "documents" counts them, "vector" is one of them
+    _required("source", pa.string()),
+    _required("language", pa.string()),
+    _required("whose", pa.int8()),  # index into transforms/populations.py: EVERYONE
+    _required("fold", pa.int8()),  # of hash space
+    _required("type", pa.uint32()),  # hash of an n-gram
+    _required("count", pa.int64()),  # documents
+    _required("below", pa.int64()),  # the part of hash space that was counted
+    pa.field("vector", pa.binary()),  # int8[]: transforms/kernels/embedding.py
+)
+SKETCHES_FORM = "1"  # raise it when a sketch counts something else: two forms cannot be compared
 
 # Every number of a release, in long form; the table that the suite is judged on.
 METRICS = _contract(

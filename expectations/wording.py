@@ -17,6 +17,35 @@ class Measure:
     form: str  # "share" (a fraction, said in per cent), "count" or "number"
 
 
+_WORDS = {1: "words", 2: "word pairs", 3: "word triples"}
+_HILL = {
+    "0": "Number of different {}",
+    "1": "Effective number of {}",
+    "2": "Effective number of frequent {}",
+    "inf": "Effective number of {} by the most frequent one",
+}  # Hill numbers of order 0, 1, 2, infinity
+_LEXICAL = {
+    f"lexical.hill_{q}_{n}": Measure(title.format(words), "count")
+    for n, words in _WORDS.items()
+    for q, title in _HILL.items()
+}
+_LEXICAL |= {
+    f"lexical.stage_hill_{q}_{n}": Measure(
+        f"{_HILL[q].format(words)} that the stage left, as a fraction of what it was given", "share"
+    )
+    for n, words in _WORDS.items()
+    for q in ("0", "1", "2")
+}
+_LEXICAL |= {
+    f"lexical.coverage_{n}": Measure(f"Chance that the next of its {words} was seen before", "share")
+    for n, words in _WORDS.items()
+}
+_LEXICAL |= {
+    f"reference.hill_{q}_{n}": Measure(f"{_HILL[q].format(words)} as a fraction of the reference's", "share")
+    for n, words in _WORDS.items()
+    for q in ("0", "1", "2")
+}
+
 MEASURES = {
     "documents": Measure("Number of documents", "count"),
     "documents.dropped": Measure("Number of dropped documents", "count"),
@@ -70,6 +99,14 @@ MEASURES = {
     "paragraphs.repeated_across": Measure("Share of paragraphs that other documents have too", "share"),
     "paragraphs.most_documents": Measure("Documents that have the most frequent sampled paragraph", "count"),
     "paragraphs.removed_tokens": Measure("Share of tokens that went with removed paragraphs", "share"),
+    **{
+        f"{name}.effective_number_2": Measure(f"Effective number of frequent {name}s", "number")
+        for name in ("source", "language", "generator", "licence", "year")
+    },
+    "licence.max_share": Measure("Share of the most frequent licence", "share"),
+    "licence.effective_number": Measure("Effective number of licences", "number"),
+    "year.max_share": Measure("Share of the most frequent year", "share"),
+    "year.effective_number": Measure("Effective number of years", "number"),
     "source.max_share": Measure("Share of the largest source", "share"),
     "source.effective_number": Measure("Effective number of sources", "number"),
     "language.max_share": Measure("Share of the largest language", "share"),
@@ -82,6 +119,25 @@ MEASURES = {
     "lexical.entropy_1": Measure("Entropy of words, in bits", "number"),
     "lexical.entropy_2": Measure("Entropy of word pairs, in bits", "number"),
     "lexical.entropy_3": Measure("Entropy of word triples, in bits", "number"),
+    **_LEXICAL,
+    "lexical.zipf_slope": Measure("Exponent of word frequency against rank", "number"),
+    "excess.words": Measure("Number of words that a year has in excess", "count"),
+    "excess.delta_max": Measure(
+        "Share of documents by which the word most in excess exceeds what was expected", "share"
+    ),
+    "lexical.mattr": Measure("Ratio of distinct words to words in windows of 500", "number"),
+    "semantic.vendi_1": Measure("Effective number of documents by their words (Vendi score)", "number"),
+    "semantic.vendi_inf": Measure("Effective number of documents by the most common direction", "number"),
+    "semantic.mean_distance": Measure("Mean distance of two documents by their words", "number"),
+    "repetition.self_repetition": Measure("Self-repetition between documents", "number"),
+    "repetition.template_rate": Measure("Share of documents with a phrase that others have too", "share"),
+    "reference.vendi_1": Measure("Effective number of documents as a fraction of the reference's", "share"),
+    "reference.vendi_inf": Measure(
+        "Effective number of documents by the most common direction as a fraction of the reference's", "share"
+    ),
+    "reference.tail_mass": Measure("Share of rare words as a fraction of the reference's", "share"),
+    "reference.tail_types": Measure("Rare words of the reference that are left", "share"),
+    "reference.distance": Measure("Distance of the words from the reference's, in bits", "number"),
     "repetition.compression_ratio": Measure("Compression ratio", "number"),
     "length.q05": Measure("Length that 5% of the documents stay under, in tokens", "number"),
     "length.q25": Measure("Length that 25% of the documents stay under, in tokens", "number"),
@@ -124,6 +180,8 @@ SLICE_KINDS = {
     "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
+    "year": "year",
+    "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"
     "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"

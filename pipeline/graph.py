@@ -22,6 +22,7 @@ from transforms.kernels.columns import split_by
 from transforms.measure import Measure
 from transforms.offer import Offer, OfferStore
 from transforms.record import Record
+from transforms.reference import Asked
 from transforms.review import Review
 from transforms.reviewed import Reviewed
 from transforms.sources import Split
@@ -44,6 +45,7 @@ class Job:
     emit: EmitConfig
     offers: OfferStore  # what dedup left, for the mixture
     rule: Rule
+    held_against: Asked  # the reference of diversity
     publication: Publication
 
 
@@ -77,14 +79,14 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decided, unwanted = decide(root, job)
     balanced, mixture = decided | "Balance" >> Balance(job.rule, job.offers, splits)
     recorded   = balanced | "Record" >> Record(recipe.sources, splits, store, job.emit.staging)
-    metrics    = balanced | "Measure" >> Measure(
+    metrics, sketches = balanced | "Measure" >> Measure(
         recipe.sources, splits, store, recipe.detector.model, recipe.detector.cross_check, mixture, job.survey.systems,
-        recipe.dedup.undecided_below)
+        recipe.dedup.undecided_below, job.held_against)
     review     = balanced | "Review" >> Review(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
-    return verdict | "Publish" >> Publish(job.publication, metrics, recorded, shards, review)    # the manifest last
+    return verdict | "Publish" >> Publish(job.publication, metrics, sketches, recorded, shards, review)  # the manifest last
     # fmt: on
 
 

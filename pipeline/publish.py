@@ -25,6 +25,7 @@ from transforms.earlier import FOLDER as SIGNATURES
 from transforms.earlier import MANIFEST
 from transforms.emit import DATA, Shard
 from transforms.record import Recorded
+from transforms.reference import FILE as SKETCHES
 from transforms.sources import Split
 from transforms.store import SignalStore, open_for_reading
 from transforms.survey import quarantine_path
@@ -68,6 +69,7 @@ class Publish(beam.PTransform):
 
     publication: Publication
     metrics: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[pa.RecordBatch]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
     review: beam.PCollection[pa.RecordBatch]
@@ -77,6 +79,7 @@ class Publish(beam.PTransform):
         return verdict | "PublishRelease" >> beam.ParDo(
             _PublishRelease(self.publication),
             beam.pvalue.AsSingleton(self.metrics),
+            beam.pvalue.AsSingleton(self.sketches),
             beam.pvalue.AsList(self.recorded),
             beam.pvalue.AsList(self.shards),
             beam.pvalue.AsSingleton(self.review),
@@ -91,17 +94,19 @@ class _PublishRelease(beam.DoFn):
         self,
         verdict: str,
         metrics: pa.RecordBatch,
+        sketches: pa.RecordBatch,
         recorded: list[Recorded],
         shards: list[Shard],
         review: pa.RecordBatch,
     ) -> Iterator[str]:
-        yield publish(self.publication, Verdict.from_json(verdict), metrics, recorded, shards, review)
+        yield publish(self.publication, Verdict.from_json(verdict), metrics, sketches, recorded, shards, review)
 
 
 def publish(
     publication: Publication,
     verdict: Verdict,
     metrics: pa.RecordBatch,
+    sketches: pa.RecordBatch,
     recorded: Iterable[Recorded],
     shards: Iterable[Shard],
     review: pa.RecordBatch,
@@ -126,6 +131,7 @@ def publish(
     report = report_input(publication, verdict, metrics, entries)
     entries.append(_write(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
+        entries.append(_write(folder, SKETCHES, _parquet(sketches)))
         entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
@@ -252,6 +258,7 @@ def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:
 WHAT = {
     QUEUE: "documents whose evidence of origin disagrees, for a person to look at",
     "metrics.parquet": "every number, in long form",
+    SKETCHES: "counts of words and of pairs, for later releases to be held against; no text",
     "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
     "recipe.yaml": "the recipe as it was run, defaults written out",
     SUITE: "the suite it was judged by",

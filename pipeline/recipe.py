@@ -22,6 +22,7 @@ from transforms.emit import ShardConfig
 from transforms.evidence import EvidenceConfig
 from transforms.ratio import RatioConfig
 from transforms.readers import ReadLimits
+from transforms.reference import HUMAN_SUBSET
 from transforms.reviewed import ReviewConfig
 from transforms.scorers import PREFIX
 from transforms.sources import Source
@@ -99,6 +100,10 @@ class Recipe(_Section):
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
+    reference: str | None = Field(
+        None,
+        description='what diversity is held against: the folder or name of an earlier release, or "human_subset"; empty: nothing',
+    )
     structures: tuple[str, ...] = Field(
         (), description="YAML files of systems of structures: what diversity means to whom, and what must hold"
     )
@@ -292,7 +297,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
         )
         for source in recipe.sources
     )
-    model, check = recipe.detector.model, recipe.detector.cross_check
+    model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference
     phrases = recipe.evidence.phrases
     return recipe.model_copy(
         update={
@@ -302,6 +307,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}
             ),
             "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
+            "reference": rebase(reference) if reference and reference != HUMAN_SUBSET else reference,
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

@@ -48,6 +48,7 @@ def judge_again(
         recipe.dedup.on_source_loss == "fail",
         systems,
         not recipe.ratio.is_budget_only,
+        recipe.reference is not None,
     )
     if audit is not None:
         metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)

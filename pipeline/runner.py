@@ -46,6 +46,7 @@ from transforms.gate import with_rules
 from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
 from transforms.offer import OfferStore
+from transforms.reference import load_reference
 from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
@@ -89,10 +90,12 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
         recipe.dedup.on_source_loss == "fail",
         systems,
         has_limits=not recipe.ratio.is_budget_only,
+        has_reference=recipe.reference is not None,
     )
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
+    held_against = load_reference(recipe.reference, recipe.output.path)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
@@ -129,7 +132,7 @@ def prepare(recipe: Recipe, base_dir: str) -> Job:
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe))
     return Job(
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
-        OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, publication,
+        OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication,
     )  # fmt: skip
 
 
@@ -264,6 +267,8 @@ def _about(
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "salt": recipe.salt,
+        "reference": recipe.reference,
+        "sketches": contracts.SKETCHES_FORM,
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,
         "inputs": inputs,

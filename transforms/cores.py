@@ -27,17 +27,11 @@ from transforms.comply import Systems, unpack
 from transforms.kernels import cores
 from transforms.kernels.columns import first_half
 from transforms.kernels.cores import Cores, Counts, Interval, Population
+from transforms.populations import EVERYONE, HUMAN, OF_ORIGIN, STAGES, how_far, textless, whose
 
 Row = dict[str, Any]
 
 NEEDED = ["content_hash", "language", "created", "compliance"]
-# How far a document came: one that is at a number is also at those below it.
-STAGES = ("before", "deduplicated", "after")
-# Whose it is. A human by the detector's word is no reference: the detector's blind spots would become the norm.
-UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR = range(4)
-OF_ORIGIN = {"human": (HUMAN, HUMAN_BY_DETECTOR), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
-EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR)
-
 STATED = 2**62  # documents behind a share that somebody states: it is as sure as any number could make it
 CHANGE = 0.2  # of a ratio: what there must be enough documents to see, as for a single structure
 LIMITS = "Wilson's limits; as if documents were drawn one by one"
@@ -63,20 +57,14 @@ def count_split(
     columns = {name: signals[name].combine_chunks() for name in NEEDED}
     patterns = unpack(columns["compliance"], len(systems))
     content, tokens = first_half(columns["content_hash"]), decisions["n_tokens"].to_numpy()
-    dropped_by = decisions["stage"].to_numpy()
-    stage = np.where(dropped_by > contracts.STAGES.index("dedup"), 1, 0)
-    stage[decisions["kept"].to_numpy(zero_copy_only=False)] = 2
-    whose = decisions["origin"].to_numpy().copy()
-    judged = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
-    whose[judged & (whose == contracts.HUMAN)] = HUMAN_BY_DETECTOR
-    textless = decisions["reason"].to_numpy() == contracts.REASONS.index("empty_text")
+    stage, owner, without_text = how_far(decisions), whose(decisions), textless(decisions)
     found = {}
     for number, system in enumerate(systems):
         inside = _in_slice(system.slice, decisions, columns, source) & (patterns[:, number] >= cores.IN_SLICE)
-        inside &= ~textless
+        inside &= ~without_text
         for at in range(len(STAGES)):
             for who in EVERYONE:
-                rows = inside & (stage == at) & (whose == who)
+                rows = inside & (stage == at) & (owner == who)
                 if rows.any():
                     bits = patterns[rows, number] & ~cores.IN_SLICE
                     found[number, at, who] = cores.count(bits, content[rows], tokens[rows])
@@ -146,8 +134,8 @@ class _System:
         for stage in STAGES:
             yield from self._stage(stage)
         for stage in ("before", "after"):
-            for origin, whose in OF_ORIGIN.items():
-                found = self.cores(self.population(stage, whose))
+            for origin, members in OF_ORIGIN.items():
+                found = self.cores(self.population(stage, members))
                 for name, core in zip(self.system.names, found.core, strict=True):
                     yield self._row(
                         "core", "structure_origin", core, found.n, f"/{name}/{origin}", stage=stage, note=LIMITS

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from expectations import structures
 from expectations.structures import System
-from expectations.suite import Expectation, Suite
+from expectations.suite import Expectation, Suite, presets
 from expectations.verdict import judge
 
 
@@ -38,8 +38,12 @@ def with_rules(
     fail_on_source_loss: bool,
     systems: tuple[System, ...] = (),
     has_limits: bool = False,
+    has_reference: bool = False,
 ) -> Suite:
-    """The suite with the rules that hold for every release put before its own expectations, those of systems behind."""
+    """The suite with the rules that hold for every release put before its own expectations, those of systems behind.
+
+    A preset warns of what is lost against the reference, if there is one; another suite says itself what it asks.
+    """
     rules = [
         Expectation(
             expect="metric_to_be_between",
@@ -82,4 +86,37 @@ def with_rules(
                 notes="Rule of every run with floors or caps. Limits that cannot be kept together are not relaxed.",
             )
         )
-    return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *structures.rules(systems))})
+    kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
+    return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *kept, *structures.rules(systems))})
+
+
+def _kept(metric: str, least: float, notes: str) -> Expectation:
+    return Expectation(
+        expect="metric_to_be_between",
+        metric=f"reference.{metric}",
+        bound="lower",
+        min=least,
+        unsure="inconclusive",
+        severity="warning",
+        notes=notes,
+    )
+
+
+_WORDS = "Measured against the reference at one number of occurrences, so that size alone changes nothing."
+REFERENCE_RULES = (
+    _kept("hill_0_1", 0.90, f"Fewer different words: about what a fifth of truncated-sampling text does. {_WORDS}"),
+    _kept("hill_1_1", 0.90, f"Fewer words in effect: what is common takes over. {_WORDS}"),
+    _kept("hill_1_2", 0.90, f"Fewer word pairs in effect. {_WORDS}"),
+    _kept("tail_mass", 0.90, "Rare words go first when models learn from models (Shumailov et al. 2024)."),
+    _kept("tail_types", 0.90, "Rare words of the reference that are gone altogether."),
+    _kept("vendi_1", 0.85, "Documents say less different things, by their words."),
+    Expectation(
+        expect="metric_to_be_between",
+        metric="reference.distance",
+        bound="upper",
+        max=0.03,
+        unsure="inconclusive",
+        severity="warning",
+        notes="The words are others than the reference's. A new source does this too, and it need not be a loss.",
+    ),
+)

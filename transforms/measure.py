@@ -14,6 +14,7 @@ from transforms.detector import load_detector
 from transforms.memory import give_back
 from transforms.metrics import metrics_table
 from transforms.readers import FILE_REASONS
+from transforms.reference import NO_REFERENCE, Asked, sketches
 from transforms.settle import Mixture
 from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading
@@ -23,7 +24,7 @@ from transforms.tally import NEEDED, Tally, compact, merge, tally_split
 
 @dataclasses.dataclass(eq=False)
 class Measure(beam.PTransform):
-    """(split, DECISION) -> one METRICS batch."""
+    """(split, DECISION) -> one METRICS batch, and one SKETCHES batch."""
 
     sources: tuple[Source, ...]
     splits: tuple[Split, ...]
@@ -33,19 +34,25 @@ class Measure(beam.PTransform):
     mixture: beam.PCollection[Mixture]
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
+    reference: Asked = NO_REFERENCE
 
-    def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[pa.RecordBatch]:
-        """One pass over the signals of kept documents, then one combine."""
+    def expand(
+        self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]
+    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
+        """One pass over the signals, then one combine."""
         names = tuple(source.name for source in self.sources)
-        return (
+        tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
             | "Merge" >> beam.CombineGlobally(TallyFn())
-            | "Metrics"
-            >> beam.ParDo(
-                _Metrics(names, self.detector, self.cross_check, self.systems, self.undecided_below),
-                beam.pvalue.AsSingleton(self.mixture),
-            )
+        )
+        licences = tuple(source.licence for source in self.sources)
+        metrics = _Metrics(
+            names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences
+        )
+        return (
+            tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.mixture)),
+            tally | "Sketches" >> beam.ParDo(_Sketches(names)),
         )
 
 
@@ -105,15 +112,34 @@ class _Metrics(beam.DoFn):
         cross_check: str | None,
         systems: Systems,
         undecided_below: float,
+        reference: Asked,
+        licences: tuple[str | None, ...],
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
-        self.undecided_below = undecided_below
+        self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
         self.checker = load_detector(self.other) if self.other else None
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
+        reference = self.reference.found(tally, self.sources)
         yield metrics_table(
-            tally, self.sources, self.detector, mixture, self.checker, self.systems, self.undecided_below
+            tally,
+            self.sources,
+            self.detector,
+            mixture,
+            self.checker,
+            self.systems,
+            self.undecided_below,
+            reference,
+            self.licences,
         )
+
+
+class _Sketches(beam.DoFn):
+    def __init__(self, sources: tuple[str, ...]) -> None:
+        self.sources = sources
+
+    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
+        yield sketches(tally, self.sources)

@@ -12,11 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
+from transforms.compare import reference_rows
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.cores import structure_rows
 from transforms.detector import Detector
+from transforms.excess import excess_rows
 from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
+from transforms.lexis import lexical_rows
+from transforms.reference import Reference
+from transforms.sample import sample_rows
 from transforms.settle import Mixture
 from transforms.shares import REASONS_OF, cross_check, shares
 from transforms.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -32,6 +37,8 @@ def metrics_table(
     checker: Detector | None = None,
     systems: Systems = NO_SYSTEMS,
     undecided_below: float = 0.0,
+    reference: Reference | None = None,
+    licences: tuple[str | None, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -43,6 +50,8 @@ def metrics_table(
       checker: a second detector, if there is one.
       systems: of structures that were looked for.
       undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
+      reference: what the release is held against, if anything.
+      licences: of the sources, by number, as they state them; none: unknown.
     """
     rows = [
         *_counts(tally, sources),
@@ -53,9 +62,13 @@ def metrics_table(
         *_conflicts(tally, sources),
         *_duplicates(tally, sources, undecided_below),
         *_paragraphs(tally, sources),
-        *_concentration(tally, sources),
+        *_concentration(tally, sources, licences or (None,) * len(sources)),
         *_ratio(mixture),
         *_text(tally),
+        *lexical_rows(tally.ngrams, sources),
+        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
+        *sample_rows(tally.sampled, tally.sample_below, sources),
+        *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, systems),
     ]
     return in_table(rows)
@@ -242,21 +255,28 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.most_documents", "value": most, "unit": "documents"}
 
 
-def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
-    for name in ("source", "language", "generator"):
-        tokens: Counter[str] = Counter()
-        for key, n in tally.counts("tokens", "after").items():
-            if key[GROUP.index("reason")] == 0 and key[GROUP.index(name)] != "":
-                tokens[_words(name, key[GROUP.index(name)], sources)] += n
+def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
+    """How much of the release's text is of one source, language, licence, year or generator."""
+    row: Row = {"n": total_of(tally.groups, reason=0)}
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator", "licence")}
+    for key, n in tally.counts("tokens", "after").items():
+        if key[GROUP.index("reason")] != 0:
+            continue
+        for name in ("source", "language", "generator"):
+            if key[GROUP.index(name)] != "":
+                found[name][_words(name, key[GROUP.index(name)], sources)] += n
+        found["licence"][licences[int(key[0])] or "unknown"] += n
+    for name, tokens in (found | {"year": tally.years}).items():
         total = sum(tokens.values())
         shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
-        row: Row = {"n": total_of(tally.groups, reason=0)}
         note = "of synthetic tokens" if name == "generator" else "of tokens"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
                      "unit": "fraction", "note": note}  # fmt: skip
-        # Hill number of order 1: exp of the Shannon entropy (Hill 1973).
-        effective = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        yield row | {"metric": f"{name}.effective_number", "value": effective, "unit": f"{name}s", "note": note}
+        # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
+        one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        two = float(1 / (shares * shares).sum()) if len(shares) else None
+        for metric, value in (("effective_number", one), ("effective_number_2", two)):
+            yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
 
 
 def _ratio(mixture: Mixture) -> Iterator[Row]:
@@ -293,13 +313,6 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
 
 def _text(tally: Tally) -> Iterator[Row]:
     kept = total_of(tally.groups, reason=0)
-    for order in diversity.ORDERS:
-        counts = diversity.merge(tally.ngrams.get(order, []))
-        rate = diversity.RATES[diversity.ORDERS.index(order)]
-        note = f"document frequency, first {diversity.WINDOW} tokens" + (f", 1 type in {rate}" if rate > 1 else "")
-        row: Row = {"n": kept, "note": note}
-        yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts), "unit": "fraction"}
-        yield row | {"metric": f"lexical.entropy_{order}", "value": diversity.entropy(counts, order), "unit": "bits"}
     keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
     ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
     note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"

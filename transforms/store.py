@@ -21,7 +21,17 @@ from apache_beam.io.filesystems import FileSystems
 
 from transforms.sources import EARLIER, Split
 
-HASHES = ("signature", "doc_id", "content_hash", "url_hash", "ngrams_1", "ngrams_2", "ngrams_3", "paragraphs")
+HASHES = (
+    "signature",
+    "doc_id",
+    "content_hash",
+    "url_hash",
+    "ngrams_1",
+    "ngrams_2",
+    "ngrams_3",
+    "paragraphs",
+    "first_words",
+)
 ROW_GROUP_BYTES = 8 << 20
 VERSION = 10  # raise it when a kernel changes what it computes
 

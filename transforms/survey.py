@@ -20,7 +20,7 @@ from transforms.comply import NO_SYSTEMS, Systems, comply
 from transforms.cut import Unwanted, as_sides, cut
 from transforms.detector import Detector, load_detector
 from transforms.evidence import EvidenceConfig, Witnesses, load_witnesses, look
-from transforms.kernels import diversity, minhash, paragraphs, text
+from transforms.kernels import diversity, minhash, paragraphs, repetition, text
 from transforms.kernels.columns import first_half, hash_texts
 from transforms.kernels.urls import hash_urls
 from transforms.progress import TALLY
@@ -157,8 +157,8 @@ def measure_documents(
     check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
-    sampled = pa.array(sample.mask(diversity.sample_keys(first_half(content_hash))))
-    heads = pc.if_else(sampled, pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
+    sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
+    heads = pc.if_else(pa.array(sampled), pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
     return contracts.signals(config.num_perm).batch(
         {
             **{name: documents[name] for name in AS_READ},
@@ -183,6 +183,7 @@ def measure_documents(
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
             "compliance": comply(documents, tokens, source, config.systems),
+            "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
         }
     )

@@ -13,15 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.kernels import cores, diversity, evidence, paragraphs, share
+from transforms import sample
+from transforms.kernels import cores, diversity, evidence, paragraphs, share, vocabulary
 from transforms.kernels.columns import first_half, halves
+from transforms.kernels.vocabulary import Vocabulary
+from transforms.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
+# Words and n-grams by fold as well, which says how sure a number is, are counted in so small a part of hash space.
+FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 30)
 PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
     "url_hash",
+    "created",
     "language",
     "generator",
     "detector_score",
@@ -29,6 +35,7 @@ NEEDED = [
     "check_band",
     *SKETCHES,
     "head",
+    "first_words",
     *PARAGRAPHS,
 ]
 
@@ -45,18 +52,22 @@ class Tally:
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       more_dated: likewise what kept documents add by counting more than once.
+      years: tokens of kept documents by year of `created`; "unknown" where there is none.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       more_scores: likewise what kept documents add by counting more than once.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
-      ngrams: by order, document counts of n-grams of kept documents; a list of parts, compacted now and then.
+      ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
+      folded: the same of fewer types, by fold too.
+      dated_words: documents of words of kept documents by (year,), of those that have a date.
       lengths: kept documents by number of tokens, likewise.
       clusters: clusters by size, likewise.
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
+      sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
@@ -73,17 +84,21 @@ class Tally:
     more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    ngrams: dict[int, list[diversity.Counts]] = dataclasses.field(default_factory=dict)
+    ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    folded: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    dated_words: list[Vocabulary] = dataclasses.field(default_factory=list)
     lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
     clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
+    sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
@@ -111,6 +126,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.group_tokens.update(tally.group_tokens)
         total.more.update(tally.more)
         total.more_tokens.update(tally.more_tokens)
+        total.years.update(tally.years)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
@@ -120,10 +136,11 @@ def merge(tallies: list[Tally]) -> Tally:
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
-        for part, bins in tally.checked.items():
-            total.checked[part] = total.checked[part] + bins if part in total.checked else bins
-        for order, parts in tally.ngrams.items():
-            total.ngrams.setdefault(order, []).extend(parts)
+        for band, bins in tally.checked.items():
+            total.checked[band] = total.checked[band] + bins if band in total.checked else bins
+        for whole, part in ((total.ngrams, tally.ngrams), (total.folded, tally.folded)):
+            for order, vocabularies in part.items():
+                whole.setdefault(order, []).extend(vocabularies)
         for stage, repeated in tally.paragraph_counts.items():
             total.paragraph_counts.setdefault(stage, []).extend(repeated)
         for group, sums in tally.repeats.items():
@@ -137,13 +154,17 @@ def merge(tallies: list[Tally]) -> Tally:
         total.addresses += tally.addresses
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
+        total.sampled.extend(tally.sampled)
+        total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     return compact(total)
 
 
 def compact(tally: Tally, tightly: bool = False) -> Tally:
     """The same counts in less space: heads cut to the sample, parts merged when the tail outgrows the head, or all."""
-    for parts in (*tally.ngrams.values(), tally.lengths, tally.clusters):
+    for vocabularies in (*tally.ngrams.values(), *tally.folded.values(), tally.dated_words):
+        vocabularies[:] = vocabulary.compact(vocabularies, tightly)
+    for parts in (tally.lengths, tally.clusters):
         if len(parts) > 1 and (
             tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
         ):
@@ -153,6 +174,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
             tightly or len(counts) > 64 or sum(len(c.types) for c in counts[1:]) > 2 * len(counts[0].types)
         ):
             counts[:] = [paragraphs.merge(counts)]
+    tally.sampled = sample.compact(tally.sampled, tightly)
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
         tally.heads = {key: tally.heads[key] for key in smallest}
@@ -177,9 +199,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
-    mask = pa.array(kept)
-    for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
-        tally.ngrams[order] = [diversity.count(unpack(columns[name].filter(mask)))]
+    _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
@@ -191,6 +211,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.sample_below = int(below)
     sampled = np.flatnonzero(kept & (keys < below))
     smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    tally.sampled = [sample.take(decisions, columns, keys, keys < below)]
     heads = columns["head"].take(pa.array(smallest)).to_pylist()
     tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
     return tally
@@ -235,6 +256,12 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         if row["more_sum"]:
             tally.more[key] += row["more_sum"]
             tally.more_tokens[key] += row["more_tokens_sum"]
+    year = pc.fill_null(_year(columns), "unknown")
+    kept = pa.table({"year": year, "n_tokens": pc.add(table["n_tokens"], table["more_tokens"])}).filter(
+        decisions["kept"]
+    )
+    for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
+        tally.years[row["year"]] = row["n_tokens_sum"]
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
@@ -297,6 +324,32 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     for number, (source, reason, at) in enumerate(found.tolist()):
         own = bins[inverse.ravel() == number]
         tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
+
+
+def _year(columns: dict[str, pa.Array]) -> pa.StringArray:
+    return pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string())
+
+
+def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    language = columns["language"].fill_null("unknown").dictionary_encode()
+    fold = folds(first_half(columns["content_hash"])).astype(np.int64)
+    parts = [how_far(decisions), whose(decisions), decisions["source"].to_numpy(), language.indices.to_numpy()]
+    groups, group = np.unique(np.stack([part.astype(np.int64) for part in parts], axis=1), axis=0, return_inverse=True)
+    words = language.dictionary.to_pylist()
+    names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
+    by_fold = [(*name, number) for name in names for number in range(FOLDS)]
+    for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
+        column = columns[sketch]
+        bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1] // 4
+        offsets, types = (bounds - bounds[0]).astype(np.int64), unpack(column)
+        tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
+        if order == 1 and columns["created"].null_count < len(fold):
+            dates = _year(columns).filter(decisions["kept"]).dictionary_encode()
+            years = [(year,) for year in dates.dictionary.to_pylist()]
+            of_year = np.full(len(fold), -1, np.int64)
+            of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
+            tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
+        tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
 
 
 def _count_paragraphs(

@@ -17,6 +17,7 @@ from expectations.structures import StructuresError, System, documents_needed, r
 from expectations.suite import Suite
 from expectations.verdict import judge
 from transforms import cores as stage
+from transforms import populations as whole
 from transforms.comply import Systems, comply, pack, unpack
 from transforms.kernels import cores
 from transforms.kernels.text import canonicalise
@@ -181,7 +182,7 @@ def test_how_far_documents_came_and_whose_they_are() -> None:
     by_detector = {"origin_basis": contracts.BASIS_DETECTOR, "pattern": 2}
     rows = [row(0), row(1, **dropped), row(2, **cut), row(3, **empty), row(4, **by_detector), row(5, origin=0)]
     found = stage._System(GENDER, 0, counts(rows, GENDER), None)
-    assert {at: found.at[at].n for at in stage.STAGES} == {"before": 5, "deduplicated": 4, "after": 3}
+    assert {at: found.at[at].n for at in whole.STAGES} == {"before": 5, "deduplicated": 4, "after": 3}
     assert found.reference.n == 1  # not whom the detector alone calls human, and not who was a duplicate
     assert [one.value for one in found.reference.core] == [1, 0, 0]
     by_origin = {r["slice"]: r for r in found.rows() if r["slice_kind"] == "structure_origin" and r["stage"] == "after"}
@@ -246,8 +247,8 @@ def test_order_and_splits_change_nothing(rows: list[dict], size: int, seed: int)
 
 def judged(one: System, release: dict, reference: cores.Cores | None = None, **more: dict) -> dict:
     """Statuses by (metric, slice) of what a system expects, of a release with these patterns."""
-    populations = {(0, 2, stage.UNKNOWN): counted(release)} | {
-        (0, at, stage.HUMAN): counted(which) for at, which in more.items()
+    populations = {(0, 2, whole.UNKNOWN): counted(release)} | {
+        (0, at, whole.HUMAN): counted(which) for at, which in more.items()
     }
     metrics = in_table(list(stage.structure_rows(populations, Systems((one,), (reference,)))))
     suite = Suite(suite="test", expectations=tuple(rules((one,))))
@@ -328,7 +329,7 @@ def test_other_references_and_rules() -> None:
 
 
 def test_an_earlier_release_is_read_from_its_metrics() -> None:
-    populations = {(0, 2, stage.UNKNOWN): counted(REFERENCE)}
+    populations = {(0, 2, whole.UNKNOWN): counted(REFERENCE)}
     metrics = in_table(list(stage.structure_rows(populations, Systems((GENDER,)))))
     assert stage.from_metrics(metrics, GENDER, "old") == cores.summarise(counted(REFERENCE), 3)
     changed = system(lexicon("woman", "her"), *GENDER.model_dump()["structures"][1:], id="gender")
@@ -343,7 +344,7 @@ def test_what_a_stage_did_is_counted() -> None:
     one = system(*GENDER.model_dump()["structures"], expectations=asked)
     # Dedup drops 300 of 500 documents with a man: his core falls from 500 / 1000 to 200 / 700.
     dropped, left = counted({"010": 300}), counted({"010": 200, "100": 500})
-    populations = {(0, 0, stage.HUMAN): dropped, (0, 2, stage.HUMAN): left}
+    populations = {(0, 0, whole.HUMAN): dropped, (0, 2, whole.HUMAN): left}
     rows = {
         (r["metric"], r.get("stage"), r["slice"]): r["value"]
         for r in stage.structure_rows(populations, Systems((one,)))

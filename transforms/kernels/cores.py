@@ -117,7 +117,7 @@ def summarise(counts: Counts, n: int, weight: str = "docs") -> Cores:
     _, leave_out = _without_each_block(counts, patterns, column, weights)
     jackknifed = np.array([[deviance(w, has)[0], effective_numbers(w @ has)[1]] for w in leave_out])
     entropy, first, second = effective_numbers(core)
-    limits = [_jackknife(value, parts) for value, parts in zip((expected, first), jackknifed.T, strict=True)]
+    limits = [jackknife(value, parts) for value, parts in zip((expected, first), jackknifed.T, strict=True)]
     return Cores(
         documents, tuple(wilson(share, effective) for share in core.tolist()), limits[0], variance,
         float((core * (1 - core)).mean()), entropy, limits[1], second,
@@ -159,7 +159,7 @@ def _without_each_block(
     return blocks, weights - by_block
 
 
-def _jackknife(value: float, leave_out: Floats) -> Interval:
+def jackknife(value: float, leave_out: Floats) -> Interval:
     """Limits from the value without each block: s^2 = (B - 1) / B sum (v_b - mean)^2. None from fewer than two blocks."""
     b = len(leave_out)
     if b < 2 or not np.isfinite(leave_out).all():
@@ -225,7 +225,7 @@ def divergence_from(counts: Counts, n: int, column: int, group: list[int], targe
     patterns, sums = by_pattern(counts)
     weights, has = sums[:, column].astype(np.float64), compliance(patterns, n)[:, group]
     _, leave_out = _without_each_block(counts, patterns, column, weights)
-    return _jackknife(divergence(weights @ has, target), np.array([divergence(w @ has, target) for w in leave_out]))
+    return jackknife(divergence(weights @ has, target), np.array([divergence(w @ has, target) for w in leave_out]))
 
 
 def given(counts: Counts, condition: int, structure: int, column: int) -> tuple[int, Interval]:

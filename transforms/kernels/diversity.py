@@ -96,16 +96,16 @@ def distinct(counts: Counts) -> float:
     return len(counts.types) / total if total else float("nan")
 
 
-def entropy(counts: Counts, order: int) -> float:
+def entropy(counts: Counts, one_in: float = 1.0) -> float:
     """Shannon entropy of the n-gram distribution in bits, plug-in estimate. NaN if empty.
 
-    With one type in R sampled: H = log2 R - sum (c/T) log2 (c/T), T the occurrences in the sample.
+    With one type in R = `one_in` sampled: H = log2 R - sum (c/T) log2 (c/T), T the occurrences in the sample.
     """
     total = int(counts.documents.sum())
     if not total:
         return float("nan")
     p = counts.documents / total
-    return float(np.log2(RATES[ORDERS.index(order)]) - (p * np.log2(p)).sum())
+    return float(np.log2(one_in) - (p * np.log2(p)).sum())
 
 
 @numba.njit(nogil=True, cache=True)

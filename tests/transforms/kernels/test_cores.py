@@ -155,7 +155,7 @@ def test_the_jackknife_is_as_sure_as_a_mean_is() -> None:
     share = cores.summarise(many, 1).core[0]
     patterns, sums = cores.by_pattern(many)
     blocks = cores._without_each_block(many, patterns, 0, sums[:, 0].astype(float))[1]
-    limits = cores._jackknife(0.4, blocks[:, 1] / blocks.sum(axis=1))
+    limits = cores.jackknife(0.4, blocks[:, 1] / blocks.sum(axis=1))
     assert limits.upper - limits.lower == pytest.approx(share.upper - share.lower, rel=0.25)
 
 

@@ -1,0 +1,164 @@
+"""A sample of what dedup kept, by hash, with its words: what is measured between documents is measured here.
+
+A document is in it if its sample key is among the `SAMPLE` smallest of those that came as far, so which parts it is put
+together from changes nothing. Contents are unique after dedup, and so are keys.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.kernels import embedding, repetition
+from transforms.kernels.columns import first_half
+from transforms.populations import FOLDS, OF_ORIGIN, STAGES, folds, how_far, whose
+
+Row = dict[str, Any]
+
+SAMPLE = 4096
+LEAST = 100  # sampled documents: of fewer, nothing is said of a slice
+SAMPLED = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("at", pa.int8()),
+        ("whose", pa.int8()),
+        ("source", pa.int16()),
+        ("language", pa.string()),
+        ("fold", pa.int8()),
+        ("words", pa.binary()),
+    ]
+)
+
+
+def take(
+    decisions: pa.RecordBatch,
+    columns: dict[str, pa.Array],
+    keys: npt.NDArray[np.uint64],
+    eligible: npt.NDArray[np.bool_],
+) -> pa.RecordBatch:
+    """SAMPLED of one split.
+
+    Args:
+      decisions: DECISION for every document.
+      columns: of its signals, in the same order.
+      keys: sample keys.
+      eligible: whose words the survey kept.
+    """
+    at = how_far(decisions)
+    rows = np.flatnonzero(eligible & (at > 0))
+    rows = rows[_smallest(keys[rows], at[rows])]
+    own = pa.array(rows)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(keys[rows]),
+            pa.array(at[rows]),
+            pa.array(whose(decisions)[rows]),
+            decisions["source"].take(own),
+            columns["language"].fill_null("unknown").take(own),
+            pa.array(folds(first_half(columns["content_hash"]))[rows]),
+            columns["first_words"].take(own),
+        ],
+        schema=SAMPLED,
+    )
+
+
+def _smallest(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """The rows with the `SAMPLE` smallest keys of each stage, by stage and key."""
+    order = np.lexsort((keys, at))
+    place = np.arange(len(keys)) - np.searchsorted(at[order], at[order])
+    found: npt.NDArray[np.int64] = order[place < SAMPLE]
+    return found
+
+
+def merge(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The sample of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
+    whole = pa.concat_batches(parts) if parts else _EMPTY
+    return whole.take(pa.array(_smallest(whole["key"].to_numpy(), whole["at"].to_numpy())))
+
+
+_EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPLED], schema=SAMPLED)
+
+
+def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
+    """The same sample in fewer parts, when there are many, or always."""
+    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
+    return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+
+
+def reached(whole: pa.RecordBatch, at: int, below: int) -> pa.RecordBatch:
+    """The sampled documents that came at least so far: those with keys below what is complete for all of them."""
+    key, stage = whole["key"].to_numpy(), whole["at"].to_numpy()
+    for one in range(at, len(STAGES)):
+        own = key[stage == one]
+        if len(own) == SAMPLE:
+            below = min(below, int(own.max()) + 1)
+    chosen = whole.filter(pa.array((stage >= at) & (key < np.uint64(below))))
+    return chosen.take(pc.sort_indices(chosen["key"]))
+
+
+def words_of(chosen: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """`(offsets, hashes)` of the words of sampled documents."""
+    column = chosen["words"]
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1].astype(
+        np.int64
+    )
+    data = column.buffers()[2]
+    words = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return (offsets - offsets[:1]) // 4, words[offsets[0] : offsets[-1]].view("<u4")
+
+
+def points_of(chosen: pa.RecordBatch) -> embedding.Points:
+    """The points of sampled documents, int8[documents, dimensions]."""
+    return embedding.embed(*words_of(chosen))
+
+
+def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedding.Sums]:
+    """The sums of the points of each fold."""
+    return [embedding.sums(points[fold == number]) for number in range(FOLDS)]
+
+
+def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
+    """What is measured in the sample: by stage and slice."""
+    whole = merge(parts)
+    for at in range(1, len(STAGES)):
+        chosen = reached(whole, at, below)
+        for kind, name, mask in _slices(chosen, sources):
+            # Slices of the release only: the eigenvalues of one cost tens of milliseconds.
+            if kind == "overall" or (STAGES[at] == "after" and mask.sum() >= LEAST):
+                row = {"stage": STAGES[at], "slice_kind": kind, "slice": name, "n": int(mask.sum())}
+                yield from _measured(chosen.filter(pa.array(mask)), row)
+
+
+def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    yield "overall", "", np.ones(chosen.num_rows, bool)
+    for name, who in OF_ORIGIN.items():
+        yield "origin", name, np.isin(chosen["whose"].to_numpy(), who)
+    for number, name in enumerate(sources):
+        yield "source", name, chosen["source"].to_numpy() == number
+    for name in sorted(pc.unique(chosen["language"]).to_pylist()):
+        yield "language", name, pc.equal(chosen["language"], name).to_numpy(zero_copy_only=False)
+
+
+def _measured(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+    sampled = f"of {chosen.num_rows:,} documents, a sample by hash"
+    sums = embedding.sums(points_of(chosen))
+    hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"
+    for metric, value in zip(("vendi_1", "vendi_inf"), embedding.vendi(sums), strict=True):
+        yield row | {"metric": f"semantic.{metric}", "value": value, "unit": "documents", "note": hashed}
+    distance = embedding.mean_distance(sums)
+    yield row | {"metric": "semantic.mean_distance", "value": distance, "unit": "distance", "note": hashed}
+    words = words_of(chosen)
+    ratios = repetition.mattr(*words)
+    ratios = ratios[~np.isnan(ratios)]
+    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None, "unit": "fraction",
+                 "n": len(ratios), "note": f"windows of {repetition.MATTR_WINDOW} words, {sampled}"}  # fmt: skip
+    grows = f"{sampled}; grows with their number"
+    note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
+    value = repetition.self_repetition(*words)
+    yield row | {"metric": "repetition.self_repetition", "value": value, "unit": "score", "note": note}
+    note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
+    value = repetition.template_rate(*words)
+    yield row | {"metric": "repetition.template_rate", "value": value, "unit": "fraction", "note": note}
