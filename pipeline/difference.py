@@ -22,7 +22,7 @@ from transforms.earlier import MANIFEST
 from transforms.store import open_for_reading
 
 COLUMNS = ("doc_id", "source", "origin", "n_tokens")
-PART_ROWS = 1 << 20  # documents of a release that are held at a time, about 100 bytes each
+PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
 MOST_PARTS = 256
 FATES = ("stayed", "came", "went")
 
