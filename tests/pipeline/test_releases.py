@@ -25,6 +25,10 @@ from pipeline.recipe import RecipeError, load_recipe
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 
 
+SIZE = {"expect": "size_to_be_at_least", "min": 150}
+WAIVER = {"who": "Ada", "why": "the first is small", "until": "2027-01-31"}
+
+
 def texts() -> list[str]:
     found = []
     for _, text in sorted(pydoc_data.topics.topics.items()):
@@ -55,15 +59,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         recipe = {
             "release": name,
             "sources": [{"name": "topics", "path": f"{name}.jsonl"}],
-            "expectations": {"expectations": [{"expect": "size_to_be_at_least", "min": 1 if name != "v3" else 150}]},
+            "expectations": {"expectations": [SIZE | ({"min": 1000, "waivers": [WAIVER]} if name == "v1" else {})]},
             "output": {"path": "."},
             "dedup": {"min_similarity": 0.95},
         }
         (folder / "recipe.yaml").write_text(json.dumps(recipe))
         loaded = load_recipe(str(folder / "recipe.yaml"), [f"output.path={folder}"])
-        result = runner.run(loaded, runner.prepare(loaded, str(folder)), QUIET)
+        result = runner.run(loaded, runner.prepare(loaded, str(folder), "2027-01-31"), QUIET)
         assert result.exit_code == 0, result.verdict.reasons
     return folder
+
+
+def test_a_run_with_a_waiver_says_so_in_everything_it_leaves(folder: pathlib.Path) -> None:
+    verdict = json.loads((folder / "v1" / "verdict.json").read_text())
+    assert (verdict["status"], verdict["judged_on"], len(verdict["waived"])) == ("passed", "2027-01-31", 1)
+    assert "1 of them do not hold and are waived" in (folder / "v1" / "README.md").read_text()
+    assert "Waiver by Ada until 2027-01-31" in (folder / "v1" / "report" / "index.html").read_text()
+    assert load_suite("suite.yaml", str(folder / "v1")).expectations[0].waivers[0].who == "Ada"
+    kept_for_others = json.loads((folder / "v1" / "great_expectations" / "validation.json").read_text())
+    assert kept_for_others["success"] is False
+    assert json.loads((folder / "v2" / "verdict.json").read_text())["judged_on"] is None
 
 
 def kept(folder: pathlib.Path) -> dict[str, dict]:
