@@ -231,10 +231,11 @@ def decides(one: Movement) -> bool:
 def verdict(found: Sequence[Movement]) -> Verdict:
     """What the movements come to, in one line."""
     asked = [one for one in found if decides(one) and sign_of(one.metric)[2]]
-    known = [one for one in asked if one.status in ("worse", "better", "same")]
-    unknown = f"; {len(asked) - len(known)} cannot be told from noise" if len(asked) > len(known) else ""
+    known = [one for one in asked if one.low is not None]
+    untold = sum(one.status == "unknown" for one in asked)
+    unknown = f"; {untold} cannot be told from noise" if untold else ""
     alarms = f"{len(known)} comparisons, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
-    if not known:
+    if not known and not any(one.status == "same" for one in asked):
         return Verdict("unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise")
     for status, words in (("worse", "moved the wrong way"), ("better", "moved the right way, none the wrong way")):
         moved = [one for one in known if one.status == status]
