@@ -4,18 +4,24 @@ Why so guarded: importing Great Expectations takes seconds and swallows every Py
 left to itself it would use whatever project or cloud the current folder names. Its suites drop what they do not
 understand, its results come in another order, and an expectation that looked at nothing counts as met. Each of these is
 turned off or turned into an error here, and tests/expectations/test_gx.py reproduces them.
+
+`register` is for other users of Great Expectations, who may ask our metrics table (`metrics.parquet` of a release) by the
+names of expectations/domain.py; `data_docs` shows a validation as they are used to see it.
 """
 
 import contextlib
 import functools
 import logging
+import re
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas
 
+from expectations import wording
+from expectations.domain import NAMED, Named
 from expectations.suite import Expectation, Suite
 from expectations.wording import stable
 
@@ -134,11 +140,46 @@ def _fails_clearly(numbers: dict[str, float | None], low: float | None, high: fl
     return lower is not None and upper is not None and not _within(upper, lower, low, high)
 
 
-@functools.cache  # the two classes below may be registered once per process
+def register() -> types.SimpleNamespace:
+    """Register our expectations with Great Expectations, and give them back by name.
+
+    They ask tables with the columns of `contracts.METRICS`, such as `pandas.read_parquet("RELEASE/metrics.parquet")`:
+    `ExpectMetricToBeBetween`, and one for each name of `domain.NAMED`, such as
+    `ExpectSyntheticShareToBeAtMost(max_value=0.1, of="documents", slice_kind="source")`.
+    """
+    return _great_expectations().own
+
+
+def data_docs(validation: Mapping[str, Any]) -> str:
+    """A validation (`native.validation`) as a page of Data Docs, by Great Expectations' own renderer.
+
+    The page makes no request and runs no script: what Great Expectations would load from elsewhere is cut out, and a
+    content security policy forbids the rest. Whatever comes from data is given to it as the parameter of a template, which
+    it escapes; its name of the suite is not, and is made harmless here.
+    """
+    gx = _great_expectations()
+    name = "".join(c if c.isalnum() or c in " ._-" else "_" for c in str(validation["suite_name"]))
+    page = gx.page(gx.load_validation({**validation, "suite_name": name}))
+    page = re.sub(r"<script\b.*?</script>|<(?:script|link|img)\b[^>]*>", "", page, flags=re.DOTALL | re.IGNORECASE)
+    page = re.sub(r'\sonclick="[^"]*"', "", page)
+    return page.replace("<head>", f"<head>\n{_HEAD}", 1)
+
+
+_HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff; }
+table { border-collapse: collapse; } td, th { border: 1px solid #ccc; padding: .4rem .7rem; text-align: left; }
+nav, footer, .modal, #ge-cta-footer, .walkthrough-card, button, input, label { display: none !important; }
+</style>"""
+
+
+@functools.cache  # the classes below may be registered once per process
 def _great_expectations() -> types.SimpleNamespace:
     """What we use of Great Expectations, with our expectation registered."""
     with _quiet():
         import great_expectations
+        from great_expectations.compatibility import pydantic as pydantic1
+        from great_expectations.core.expectation_validation_result import expectationSuiteValidationResultSchema
         from great_expectations.core.metric_domain_types import MetricDomainTypes
         from great_expectations.data_context.types.base import ProgressBarsConfig
         from great_expectations.execution_engine import PandasExecutionEngine
@@ -146,6 +187,14 @@ def _great_expectations() -> types.SimpleNamespace:
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
         from great_expectations.expectations.metrics.metric_provider import metric_value
         from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+        from great_expectations.render import (
+            LegacyDiagnosticRendererType,
+            LegacyRendererType,
+            RenderedStringTemplateContent,
+        )
+        from great_expectations.render.renderer import ValidationResultsPageRenderer
+        from great_expectations.render.renderer.renderer import renderer
+        from great_expectations.render.view import DefaultJinjaPageView
 
     class MetricRows(TableMetricProvider):
         """The rows of the metrics table that an expectation is about."""
@@ -205,12 +254,95 @@ def _great_expectations() -> types.SimpleNamespace:
             details = compare(rows, self.bound, self.min_value, self.max_value, self.min_documents, self.unsure)
             return {"success": details["status"] == "pass", "result": {"details": details}}
 
+        @classmethod
+        @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
+        def _prescriptive_renderer(cls, configuration=None, result=None, runtime_configuration=None):  # type: ignore[no-untyped-def]
+            words = _asked(cls, configuration or result.expectation_config)
+            template = {
+                "template": "$what: $asked ($severity). $notes",
+                "params": words,
+                "styling": {},
+            }  # without it nothing is escaped
+            return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
+
+        @classmethod
+        @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
+        def _diagnostic_observed_value_renderer(  # type: ignore[no-untyped-def]
+            cls, configuration=None, result=None, runtime_configuration=None
+        ):
+            return _seen(result.result.get("details") or {})  # numbers and words of ours: it is not escaped
+
+    def by_name(name: str, named: Named) -> Any:
+        side = f"{named.side}_value"
+
+        def choose(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+            metric = named.metric(values.get("of"))
+            if values.get("metric", metric) != metric:
+                raise ValueError(f"metric: {name} reads {metric}; choose by `of`: {', '.join(named.of)}")
+            kind = values.get("slice_kind") or named.slice_kind(metric)
+            if kind not in named.slices:
+                raise ValueError(f"slice_kind: one of {', '.join(named.slices)}, not {kind!r}")
+            return values | {"metric": metric, "slice_kind": kind}
+
+        body = {
+            "__module__": __name__,
+            "__doc__": named.about.replace("`max`", "`max_value`").replace("`min`", "`min_value`"),
+            "__annotations__": {"of": str, "metric": str, "slice_kind": str, "stage": str, "bound": str, "unsure": str}
+            | {side: float},
+            "of": next(iter(named.of)),
+            "metric": "",
+            "slice_kind": "",
+            "stage": named.stage,
+            "bound": named.bound,
+            "unsure": named.unsure,
+            "_choose": pydantic1.root_validator(pre=True, allow_reuse=True)(choose),
+        }
+        metaclass: Any = type(ExpectMetricToBeBetween)
+        return metaclass(_class_name(name), (ExpectMetricToBeBetween,), body)
+
+    own: dict[str, Any] = {"ExpectMetricToBeBetween": ExpectMetricToBeBetween}
+    own |= {_class_name(name): by_name(name, named) for name, named in NAMED.items()}
     return types.SimpleNamespace(
+        own=types.SimpleNamespace(**own),
+        load_validation=expectationSuiteValidationResultSchema.load,
+        page=lambda result: DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)),
         get_context=great_expectations.get_context,
         ExpectationSuite=great_expectations.ExpectationSuite,
         ExpectationConfiguration=ExpectationConfiguration,
         ProgressBarsConfig=ProgressBarsConfig,
     )
+
+
+def _class_name(name: str) -> str:
+    return "Expect" + "".join(word.capitalize() for word in name.split("_"))
+
+
+def _asked(cls: Any, configuration: Any) -> dict[str, str]:
+    """What an expectation asks for, in words."""
+    asked = {name: field.default for name, field in cls.__fields__.items()} | dict(configuration.kwargs)
+    bound = "" if asked["bound"] == "value" else f", by the {asked['bound']} bound"
+    low, high = (
+        (value if isinstance(value, int | float) else None) for value in (asked["min_value"], asked["max_value"])
+    )
+    limits = (
+        wording.limits(low, high, wording.form_of(asked["metric"])) if (low, high) != (None, None) else "within limits"
+    )
+    what = wording.subject(asked["metric"], asked["stage"], asked["slice_kind"], asked["slice"])
+    severity = getattr(configuration.severity, "value", configuration.severity) or "critical"
+    notes = configuration.notes if isinstance(configuration.notes, str) else ""
+    words = {"what": what, "asked": limits + bound, "severity": str(severity), "notes": notes}
+    return {key: wording.one_line(word) for key, word in words.items()}
+
+
+def _seen(details: Mapping[str, Any]) -> str:
+    """The outcome and the numbers that were seen, where they do not all hold only those; no word of it is from data."""
+    rows = details.get("rows") or []
+    numbers = [float(row["observed"]) for row in rows if row["observed"] is not None]
+    span = "no number" if not numbers else f"{min(numbers):.6g}"
+    span += f" to {max(numbers):.6g}" if len(set(numbers)) > 1 else ""
+    status = details.get("status")
+    known = status if status in ("pass", "fail", "inconclusive") else "error"
+    return f"{known}{' (waived)' if details.get('waived') is True else ''}: {span}"
 
 
 @contextlib.contextmanager

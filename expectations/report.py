@@ -26,6 +26,7 @@ PARAGRAPHS = tuple(
 )
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 _STATUS = {"pass": "holds", "fail": "does not hold", "inconclusive": "inconclusive", "error": "not measured"}
+_STATUS |= {"waived": "waived"}
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
@@ -170,7 +171,11 @@ def _headline(verdict: dict[str, Any]) -> dict[str, Any]:
     warnings = [sentence for sentence in verdict.get("warnings") or [] if sentence not in reasons]
     status = verdict.get("status")
     asked = sum(item["severity"] == "critical" for item in verdict.get("expectations") or [])
-    if status == "passed":
+    waived = list(verdict.get("waived") or [])
+    if status == "passed" and waived:
+        words = f"Passed, with waivers: {len(waived)} of {len(verdict['expectations'])} expectations "
+        words += "does not hold and is waived." if len(waived) == 1 else "do not hold and are waived."
+    elif status == "passed":
         words = f"Passed: {_critical(asked)} {'holds' if asked == 1 else 'hold'}."
     elif status == "failed" and len(reasons) == 1:
         words, reasons = f"Rejected: because {reasons[0][0].lower()}{reasons[0][1:]}", []
@@ -178,7 +183,7 @@ def _headline(verdict: dict[str, Any]) -> dict[str, Any]:
         words = f"Rejected: because {len(reasons)} of {_critical(asked)} do not hold."
     else:
         words = "No verdict: this release has not been judged."
-    return {"status": status or "none", "words": words, "reasons": reasons, "warnings": warnings}
+    return {"status": status or "none", "words": words, "reasons": reasons, "warnings": warnings, "waived": waived}
 
 
 def _critical(asked: int) -> str:
@@ -187,7 +192,7 @@ def _critical(asked: int) -> str:
 
 def _expectations(verdict: dict[str, Any]) -> dict[str, Any]:
     """Those that do not hold first, the gravest first; otherwise in the order of the suite."""
-    items = list(verdict.get("expectations") or [])
+    items = [item | ({"status": "waived"} if item.get("waived") else {}) for item in verdict.get("expectations") or []]
     items.sort(key=lambda item: (item["status"] == "pass", _RANK.get(item["severity"], 3)))
     counts = {status: sum(item["status"] == status for item in items) for status in _STATUS}
     return {"items": items[:SHOWN_EXPECTATIONS], "more": max(0, len(items) - SHOWN_EXPECTATIONS), "counts": counts}

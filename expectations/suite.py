@@ -1,7 +1,7 @@
 """A suite: the list of expectations that a release is judged on, read from YAML and checked strictly.
 
 A suite that says something we do not understand is refused: a misspelt severity must never turn a gate off. The shipped
-suites are in `expectations/suites/`; `Suite.model_json_schema()` is the schema for editors.
+suites are in `expectations/suites/`; `suite_schema()` is the schema for editors.
 """
 
 import difflib
@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from expectations.domain import GENERIC, NAMED, schema_of, translated
+from expectations.waivers import Waiver
 from expectations.wording import MEASURES, SLICE_KINDS
 
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?:\s*\*\s*(\d+(?:\.\d+)?))?")
@@ -71,6 +73,12 @@ class Expectation(_Strict):
     )
     severity: Literal["critical", "warning", "info"] = "critical"
     notes: str = ""
+    waivers: tuple[Waiver, ...] = pydantic.Field((), description="Who lets it pass all the same, why, and until when.")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, item: Any) -> Any:
+        return translated(item) if isinstance(item, Mapping) else item
 
     @pydantic.field_validator("slice_kind")
     @classmethod
@@ -87,6 +95,9 @@ class Expectation(_Strict):
             raise ValueError(f"slice {self.slice!r} needs a slice_kind, such as source")
         if isinstance(self.min, float) and isinstance(self.max, float) and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}, so it could never hold")
+        for waiver in self.waivers:
+            if waiver.slice is not None and self.slice_kind == "overall":
+                raise ValueError(f"waiver of slice {waiver.slice!r}: the expectation has no slices; leave slice out")
         return self
 
 
@@ -99,7 +110,7 @@ class Suite(_Strict):
 
     def sha256(self) -> str:
         """The fingerprint of the suite as written (before parameters), over its meaning and not its layout."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
     def resolve(self, params: Mapping[str, float | None]) -> "Suite":
         """The same suite with every `$parameter` replaced by its number.
@@ -115,6 +126,15 @@ class Suite(_Strict):
             }
             resolved.append(item.model_dump() | numbers)
         return _validated({**self.model_dump(), "expectations": resolved}, f"suite {self.suite}, with its parameters")
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of a suite, with the expectations by name that `Expectation` reads as the generic one."""
+    schema = Suite.model_json_schema()
+    generic = schema["$defs"]["Expectation"]
+    named = [schema_of(name, generic) for name in NAMED]
+    schema["properties"]["expectations"]["items"] = {"anyOf": [{"$ref": "#/$defs/Expectation"}, *named]}
+    return schema
 
 
 def presets() -> list[str]:
@@ -205,10 +225,12 @@ def _one_line(error: pydantic.ValidationError) -> str:
 def _complaint(first: Any, steps: list[Any]) -> str:
     given, kind, context = first["input"], first["type"], first.get("ctx", {})
     if kind == "extra_forbidden":
-        known = Expectation.model_fields if "expectations" in steps[:-1] else Suite.model_fields
+        nested = (("waivers", Waiver), ("expectations", Expectation))
+        known = next((model for key, model in nested if key in steps[:-1]), Suite).model_fields
         return f"unknown key; {nearest(str(steps[-1]), list(known))}"
     if kind == "literal_error":
         known_words = re.findall(r"'([^']*)'", context["expected"])
+        known_words += list(NAMED) if GENERIC in known_words else []
         return f"unknown value {given!r}; {nearest(str(given), known_words)}"
     if kind == "missing":
         return "is missing"

@@ -5,6 +5,7 @@ expectation rejects a release, and one that could not be measured rejects it too
 """
 
 import dataclasses
+import datetime
 import json
 import math
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pydantic
 
 from expectations import apart, contracts, wording
-from expectations.suite import Expectation, Suite
+from expectations.suite import Expectation, Suite, SuiteError
 
 SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics table has them all
 _BADNESS = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
@@ -39,6 +40,20 @@ class SliceOutcome:
     status: Literal["pass", "fail", "inconclusive", "error"]
     note: str | None = None
     needed: int = 0  # documents that it takes to judge it
+    waived: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class WaiverOutcome:
+    """A waiver of an expectation, and what it did."""
+
+    __pydantic_config__: ClassVar[pydantic.ConfigDict] = pydantic.ConfigDict(extra="forbid")
+
+    who: str
+    why: str
+    until: str  # the last day on which it counts
+    slice: str | None  # None: all slices
+    state: Literal["applies", "expired", "not needed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +79,15 @@ class Outcome:
     worst: SliceOutcome | None  # the slice that decided; None: there was none
     slices: int  # how many were looked at
     not_held: tuple[SliceOutcome, ...]  # at most SHOWN_SLICES, worst first
+    waived: bool = False  # everything that does not hold is waived; `status` still says that it does not
+    waivers: tuple[WaiverOutcome, ...] = ()
+    min_documents: int = 0
+    unsure: str = "fail"
+
+    @property
+    def rejects(self) -> bool:
+        """Whether it alone keeps a release from being published."""
+        return self.severity == "critical" and self.status in ("fail", "error") and not self.waived
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +103,8 @@ class Verdict:
     suite_sha256: str
     params: dict[str, float | None]
     expectations: tuple[Outcome, ...]  # in the order of the suite
+    waived: tuple[str, ...] = ()  # the message of every expectation that does not hold and is waived
+    judged_on: str | None = None  # the day that waivers were held against; None: the suite has none
     format: Literal["lowbackground.verdict/1"] = "lowbackground.verdict/1"
 
     @property
@@ -105,32 +131,42 @@ class Verdict:
             raise VerdictError(f"verdict.json: {place}: {first['msg']}; run `gate` again to write it") from error
 
 
-def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | None = None) -> Verdict:
+def judge(
+    metrics: pa.Table,
+    suite: Suite,
+    params: Mapping[str, float | None] | None = None,
+    today: datetime.date | None = None,
+) -> Verdict:
     """Judge a release by its metrics.
 
     Args:
       metrics: `contracts.METRICS`.
       suite: what must be true.
       params: the numbers behind `$name` in the suite, such as {"max_synthetic_share": 0.3}.
+      today: the day that waivers are held against. Without waivers the verdict is the same on every day.
 
     Returns:
       The verdict: "failed" if a critical expectation failed or could not be measured, else "passed". One that is
       inconclusive, because there is too little data, is a warning.
 
     Raises:
-      SuiteError: a parameter of the suite is not set.
+      SuiteError: a parameter of the suite is not set, or it has waivers and there is no day to hold them against.
       ContractError: `metrics` is not the metrics table.
     """
     contracts.METRICS.check(metrics)
     params = dict(params or {})
     resolved = suite.resolve(params)
+    dated = any(item.waivers for item in suite.expectations)
+    if dated and today is None:
+        raise SuiteError(f"suite {suite.suite}: it has waivers, so it takes a day to judge by it")
     results = apart.validate(metrics, resolved)
     outcomes = tuple(
-        _outcome(item, written, result)
+        _outcome(item, written, result, today)
         for item, written, result in zip(resolved.expectations, suite.expectations, results, strict=True)
     )
-    reasons = tuple(item.message for item in outcomes if _rejects(item))
-    warnings = tuple(item.message for item in outcomes if item.status != "pass" and item.severity != "info")
+    reasons = tuple(item.message for item in outcomes if item.rejects)
+    open_ = [item for item in outcomes if item.status != "pass" and not item.waived]
+    warnings = tuple(item.message for item in open_ if item.severity != "info")
     return Verdict(
         status="failed" if reasons else "passed",
         reasons=reasons,
@@ -139,16 +175,20 @@ def judge(metrics: pa.Table, suite: Suite, params: Mapping[str, float | None] | 
         suite_sha256=suite.sha256(),
         params={name: wording.stable(value) for name, value in sorted(params.items())},
         expectations=outcomes,
+        waived=tuple(item.message for item in outcomes if item.waived),
+        judged_on=str(today) if dated else None,
     )
 
 
-def _rejects(item: Outcome) -> bool:
-    return item.severity == "critical" and item.status in ("fail", "error")
-
-
-def _outcome(item: Expectation, written: Expectation, result: dict[str, Any]) -> Outcome:
+def _outcome(item: Expectation, written: Expectation, result: dict[str, Any], today: datetime.date | None) -> Outcome:
     units = [row.pop("unit") for row in result["rows"]]
-    slices = sorted((SliceOutcome(**row) for row in result["rows"]), key=lambda one: _order(one, item))
+    slices = [SliceOutcome(**row) for row in result["rows"]]
+    slices, waivers, said = _waived(item, slices, result["status"], today)
+    slices.sort(key=lambda one: _order(one, item))
+    status, left = result["status"], {one.status for one in slices if not one.waived}
+    waived = status != "pass" and left <= {"pass"} and any(waiver.state == "applies" for waiver in waivers)
+    if not waived and left:  # what is left to decide is what is not waived
+        status = min(left, key=lambda one: _BADNESS[one])
     return Outcome(
         key=result["key"],
         metric=item.metric,
@@ -160,23 +200,47 @@ def _outcome(item: Expectation, written: Expectation, result: dict[str, Any]) ->
         max=_float(item.max),
         threshold=_threshold(item, written),
         severity=item.severity,
-        status=result["status"],
-        message=_message(item, result["status"], result["error"], slices),
+        status=status,
+        message=_message(item, status, result["error"], slices) + said,
         notes=item.notes,
         unit=units[0] if units else None,
         worst=slices[0] if slices else None,
         slices=len(slices),
         not_held=tuple(one for one in slices if one.status != "pass")[:SHOWN_SLICES],
+        waived=waived,
+        waivers=waivers,
+        min_documents=item.min_documents,
+        unsure=item.unsure,
     )
 
 
-def _order(one: SliceOutcome, item: Expectation) -> tuple[int, float, str]:
-    """Sorts failures first and, among equals, the number that is furthest over (or least under) its limit."""
+def _waived(
+    item: Expectation, slices: list[SliceOutcome], status: str, today: datetime.date | None
+) -> tuple[list[SliceOutcome], tuple[WaiverOutcome, ...], str]:
+    """The slices with those marked that a waiver speaks of, what became of each waiver, and what is said of them."""
+    not_held = {one.slice for one in slices if one.status != "pass"} or ({""} if status != "pass" else set())
+    marked, found, said = slices, [], ""
+    for waiver in item.waivers:
+        assert today is not None, item
+        state = waiver.state(today, not_held)
+        found.append(WaiverOutcome(waiver.who, waiver.why, str(waiver.until), waiver.slice, state))
+        said += waiver.sentence(state)
+        if state == "applies":
+            marked = [
+                dataclasses.replace(one, waived=True)
+                if one.status != "pass" and waiver.slice in (None, one.slice) else one
+                for one in marked
+            ]  # fmt: skip
+    return marked, tuple(found), said
+
+
+def _order(one: SliceOutcome, item: Expectation) -> tuple[bool, bool, int, float, str]:
+    """Sorts what decides first; then failures and, among equals, the number that is furthest over (or least under) its limit."""
     low, high = _float(item.min), _float(item.max)
     room = 0.0
     if one.observed is not None:
         room = min(math.inf if low is None else one.observed - low, math.inf if high is None else high - one.observed)
-    return _BADNESS[one.status], room, one.slice
+    return one.waived or one.status == "pass", one.status == "pass", _BADNESS[one.status], room, one.slice
 
 
 def _float(limit: float | str | None) -> float | None:

@@ -245,6 +245,11 @@ def told_apart(value: float, limit: float, form: str) -> tuple[str, str]:
     return repr(value), repr(limit)
 
 
+def one_line(text: str) -> str:
+    """`text` on one line, with a mark for what a terminal would obey, hide or turn around."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:
     """What was measured, to start a sentence with: `The synthetic share of tokens in the release (source "wiki")`."""
     title = title_of(metric)

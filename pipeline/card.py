@@ -41,5 +41,7 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
     upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
     yield f"Synthetic share of tokens: {point}, at most {upper} ({share['note']}).\n"
     yield f"Judged by the suite `{verdict.suite}`: {len(verdict.expectations)} expectations, {verdict.status}."
+    if verdict.waived:
+        yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."
     yield "`report/index.html` shows them, `ledger/` says what became of every input document, `MANIFEST.json` has checksums.\n"
     yield "An origin that rests on a detector is evidence, not proof; `origin_basis` says which rows those are."

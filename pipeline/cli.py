@@ -40,6 +40,13 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="change one key, as ratio.max_synthetic_share=0.1", metavar="KEY=VALUE"),
 ]
+Output = Annotated[
+    str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
+]
+
+Today = Annotated[
+    str | None, typer.Option("--today", help="the day that waivers are held against", metavar="YYYY-MM-DD")
+]
 
 
 @app.command()
@@ -88,16 +95,17 @@ def run(
     overrides: Overrides = None,
     replace: Annotated[bool, typer.Option("--replace", help="replace a release of the same name")] = False,
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
+    today: Today = None,
 ) -> None:
     """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
     apart.start()  # first of all: its import is over before there is work for every core
     from pipeline.recipe import load_recipe
 
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
-    _run(load_recipe(recipe, changes), os.path.dirname(recipe) or ".", replace)
+    _run(load_recipe(recipe, changes), os.path.dirname(recipe) or ".", replace, today)
 
 
-def _run(recipe: "object", base_dir: str, replace: bool) -> None:
+def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = None) -> None:
     from pipeline.recipe import Recipe
     from pipeline.runner import prepare
     from pipeline.runner import run as run_job
@@ -105,7 +113,7 @@ def _run(recipe: "object", base_dir: str, replace: bool) -> None:
 
     assert isinstance(recipe, Recipe)
     try:
-        result = run_job(recipe, prepare(recipe, base_dir), err, replace)
+        result = run_job(recipe, prepare(recipe, base_dir, today), err, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
@@ -142,15 +150,73 @@ def gate(
     audit: Annotated[
         str | None, typer.Option("--audit", help="a certificate of this release; it and the estimate must agree")
     ] = None,
+    form: Annotated[str, typer.Option("--format", help="text, json, junit or github")] = "text",
+    output: Output = None,
+    today: Today = None,
+    data_docs: Annotated[
+        str | None,
+        typer.Option("--data-docs", help="also write a page of Great Expectations' Data Docs", metavar="DIR"),
+    ] = None,
 ) -> None:
     """Judge a release again, on its metrics, without the corpus."""
     apart.start()
-    from pipeline.regate import judge_again
-    from pipeline.summary import verdict_lines
+    from expectations.formats import FORMATS
+    from pipeline.outputs import chosen, deliver
+    from pipeline.regate import judge_again, write_data_docs
 
-    verdict, code = judge_again(release, suite, overrides or (), audit)
-    out.print(verdict_lines(verdict), markup=False)
+    written = chosen(form, FORMATS)
+    verdict, code = judge_again(release, suite, overrides or (), audit, today)
+    if data_docs:
+        write_data_docs(verdict, data_docs)
+    deliver(written(verdict), output, FORMATS["text"](verdict))
     raise typer.Exit(code)
+
+
+FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="exit code 1 if it got worse")]
+TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]
+TEXT_OR_JSON = {"text": "text", "json": "json"}
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="folder of the earlier release", metavar="RELEASE")],
+    second: Annotated[str, typer.Argument(help="folder of the later one", metavar="RELEASE")],
+    form: TextOrJson = "text",
+    fail_on_worse: FailOnWorse = False,
+) -> None:
+    """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
+    from pipeline.difference import difference
+    from pipeline.outputs import chosen, deliver
+
+    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON))
+    deliver(answer, None, "")
+    raise typer.Exit(int(worse and fail_on_worse))
+
+
+@app.command()
+def history(
+    releases: Annotated[list[str], typer.Argument(help="folders of releases, the oldest first", metavar="RELEASE...")],
+    form: TextOrJson = "text",
+    fail_on_worse: FailOnWorse = False,
+) -> None:
+    """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
+    from pipeline.history import history as history_of
+    from pipeline.outputs import chosen, deliver
+
+    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON))
+    deliver(answer, None, "")
+    raise typer.Exit(int(worse and fail_on_worse))
+
+
+@app.command()
+def propose(
+    releases: Annotated[list[str], typer.Argument(help="folders of reference releases", metavar="RELEASE...")],
+    output: Annotated[str, typer.Option("--output", "-o", help="the suite to write")] = "suite.yaml",
+) -> None:
+    """Write a suite from releases that are good, with limits from their own spread."""
+    from pipeline.propose import propose as propose_suite
+
+    out.print(propose_suite(releases, output), markup=False)
 
 
 @app.command()
@@ -168,6 +234,18 @@ def explain(
 
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     out.print(explain_document(release, doc_id, width, not no_text), markup=False)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="suite, recipe or structures", metavar="suite|recipe|structures")],
+    output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; default: the screen")] = None,
+) -> None:
+    """Print the JSON Schema of a file that people write, for their editors."""
+    from pipeline.outputs import deliver
+    from pipeline.schemas import schema_of
+
+    deliver(schema_of(what), output, "")
 
 
 @app.command()

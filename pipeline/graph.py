@@ -1,6 +1,7 @@
 """The whole flow, on one screen. Every edge is typed; a test walks the graph and fails on `Any`."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -47,6 +48,7 @@ class Job:
     rule: Rule
     held_against: Asked  # the reference of diversity
     publication: Publication
+    today: datetime.date  # that waivers of the suite are held against
 
 
 def decide(root: beam.Pipeline, job: Job) -> tuple[beam.PCollection[Decided], beam.PCollection[np.ndarray] | None]:
@@ -84,7 +86,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         recipe.dedup.undecided_below, job.held_against)
     review     = balanced | "Review" >> Review(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
-    verdict    = metrics | "Gate" >> Gate(job.suite, job.params)
+    verdict    = metrics | "Gate" >> Gate(job.suite, job.params, job.today)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
     return verdict | "Publish" >> Publish(job.publication, metrics, sketches, recorded, shards, review)  # the manifest last
     # fmt: on

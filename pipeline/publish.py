@@ -18,6 +18,7 @@ import yaml
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from expectations import native
 from expectations.report import render
 from expectations.verdict import Verdict
 from pipeline.card import card
@@ -32,6 +33,7 @@ from transforms.survey import quarantine_path
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
+GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
 SHOWN_QUARANTINE = 20
 
 
@@ -123,6 +125,8 @@ def publish(
         _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
         _write(folder, "verdict.json", verdict.to_json().encode()),
+        _write(folder, GX_SUITE, _json(native.suite(verdict))),
+        _write(folder, GX_VALIDATION, _json(native.validation(verdict))),
         _write(folder, "recipe.yaml", publication.recipe.encode()),
         _write(folder, SUITE, publication.suite.encode()),
     ]
@@ -142,7 +146,7 @@ def publish(
             "fingerprints": fingerprints(metrics),
             "files": entries,
         }
-        _write(folder, MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+        _write(folder, MANIFEST, _json(manifest))
     clear(publication.staging)
     with FileSystems.create(done_path(publication), compression_type=CompressionTypes.UNCOMPRESSED) as file:
         file.write(folder.encode())
@@ -262,11 +266,17 @@ WHAT = {
     "verdict.json": "every expectation with its limit, what was measured, and whether it holds",
     "recipe.yaml": "the recipe as it was run, defaults written out",
     SUITE: "the suite it was judged by",
+    GX_SUITE: "the same with its limits, in Great Expectations' own JSON",
+    GX_VALIDATION: "what was found, in Great Expectations' own JSON",
     STRUCTURES: "what stakeholders declare diversity to be, with every term, and what they expect",
     "report/index.html": "this page",
     "README.md": "dataset card",
     MANIFEST: "checksums of all files, versions, inputs; written last",
 }
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def _write(folder: str, name: str, data: bytes) -> dict[str, object]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
+from expectations import native
 from expectations.structures import load_systems
 from expectations.suite import load_suite
 from expectations.verdict import Verdict, judge
+from pipeline.outputs import save
 from pipeline.publish import STRUCTURES, SUITE
 from pipeline.recipe import RecipeError, load_recipe
-from pipeline.runner import exit_code, read_metrics, suite_params
+from pipeline.runner import day, exit_code, read_metrics, suite_params
 from transforms.audit_sample import AuditError
 from transforms.audited import with_audit, with_audit_rules
 from transforms.certificate import Certificate
@@ -21,7 +23,7 @@ from transforms.released import open_release
 
 
 def judge_again(
-    release: str, suite: str | None, overrides: Sequence[str], audit: str | None = None
+    release: str, suite: str | None, overrides: Sequence[str], audit: str | None = None, today: str | None = None
 ) -> tuple[Verdict, int]:
     """The verdict of a suite on a release that is there already, and its exit code.
 
@@ -30,6 +32,7 @@ def judge_again(
       suite: a preset or a YAML file, from the current folder; None: the one that the release was judged by.
       overrides: changes to the release's recipe, such as `ratio.max_synthetic_share=0.1`.
       audit: a certificate of this very release, which then must agree with its estimate.
+      today: the day that waivers are held against, as 2027-01-31; None: today's in UTC.
 
     Raises:
       RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
@@ -52,7 +55,7 @@ def judge_again(
     )
     if audit is not None:
         metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
-    verdict = judge(metrics, rules, suite_params(recipe))
+    verdict = judge(metrics, rules, suite_params(recipe), day(today))
     return verdict, exit_code(verdict)
 
 
@@ -69,3 +72,18 @@ def _certificate(path: str, release: str) -> Certificate:
             f"{release} with manifest {manifest[:12]}; audit this one"
         )
     return certificate
+
+
+def write_data_docs(verdict: Verdict, folder: str) -> None:
+    """A verdict as a page of Great Expectations' Data Docs, `index.html` of a folder.
+
+    Raises:
+      RecipeError: it cannot be written.
+    """
+    from expectations import gx  # late: it is slow to import
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"cannot write {folder}: {error.strerror}") from error
+    save(gx.data_docs(native.validation(verdict)), os.path.join(folder, "index.html"))

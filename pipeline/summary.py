@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from expectations.verdict import Verdict
+from expectations.formats import as_text
 from pipeline.recipe import Recipe
 from transforms.sources import FORMATS, Source, find_unread
 
@@ -22,14 +22,12 @@ WORDS = {
     "dropped.over_limit": "over a limit of the mixture",
 }
 SHOWN_ENDINGS = 8
-MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
 
 
 def ran(result: "Result", recipe: Recipe) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
-    verdict = verdict_lines(result.verdict)
     remarks = [*_flow(result), *_undecided(result), *_shares(result), *_idle_after(result, recipe)]
-    return "\n".join([*remarks, "", verdict, "", *_hint(result), *_where(result)])
+    return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
 
 
 def idle(recipe: Recipe) -> Iterator[str]:
@@ -94,7 +92,9 @@ def _hint(result: "Result") -> Iterator[str]:
             yield f"There is no such mixture: {row['note']}"
             yield ""
             return
-    failed = [o for o in result.verdict.expectations if o.severity == "critical" and o.status != "pass"]
+    failed = [
+        o for o in result.verdict.expectations if o.severity == "critical" and o.status != "pass" and not o.waived
+    ]
     if not any(o.metric.startswith("synthetic_share.") and o.bound == "upper" for o in failed):
         return
     rows = read_metrics(result.folder).to_pylist()
@@ -111,17 +111,6 @@ def _where(result: "Result") -> Iterator[str]:
     yield f"ledger   {result.folder}/ledger/   (why a document was dropped: lowbackground explain {result.folder} DOC_ID)"
     if result.verdict.passed:
         yield f"release  {result.folder}/data/"
-
-
-def verdict_lines(verdict: Verdict) -> str:
-    """One line for each expectation, then the verdict."""
-    lines = []
-    for outcome in verdict.expectations:
-        plain = outcome.severity == "critical" or outcome.status in ("pass", "inconclusive")
-        mark = MARKS[outcome.status] if plain else "warn"
-        lines.append(f"  {mark}  {outcome.message}")
-    lines.append(f"verdict: {verdict.status}" + (f" ({len(verdict.warnings)} warnings)" if verdict.warnings else ""))
-    return "\n".join(lines)
 
 
 def checked(recipe: Recipe, job: "Job") -> str:

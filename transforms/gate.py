@@ -1,6 +1,7 @@
 """METRICS -> verdict: the suite, and the rules that no suite can leave out."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -18,18 +19,19 @@ class Gate(beam.PTransform):
 
     suite: Suite
     params: tuple[tuple[str, float], ...]
+    today: datetime.date  # that waivers are held against
 
     def expand(self, metrics: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[str]:
         """One element in, one out."""
-        return metrics | "Judge" >> beam.ParDo(_Judge(self.suite, self.params))
+        return metrics | "Judge" >> beam.ParDo(_Judge(self.suite, self.params, self.today))
 
 
 class _Judge(beam.DoFn):
-    def __init__(self, suite: Suite, params: tuple[tuple[str, float], ...]) -> None:
-        self.suite, self.params = suite, params
+    def __init__(self, suite: Suite, params: tuple[tuple[str, float], ...], today: datetime.date) -> None:
+        self.suite, self.params, self.today = suite, params, today
 
     def process(self, metrics: pa.RecordBatch) -> Iterator[str]:
-        yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params)).to_json()
+        yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params), self.today).to_json()
 
 
 def with_rules(

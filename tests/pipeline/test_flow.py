@@ -219,6 +219,7 @@ def test_a_failed_gate_writes_a_report_and_a_verdict_and_no_shard(tmp_path: path
     folder = pathlib.Path(result.folder)
     assert folder.name == "test.rejected"
     assert {path.name for path in folder.iterdir()} == {
+        "great_expectations",
         "ledger",
         "metrics.parquet",
         "recipe.yaml",

@@ -1,0 +1,278 @@
+"""What moved between two releases, by how much, and whether that is more than noise. Early signs of collapse first.
+
+The order is that in which signs of model collapse are seen in data: tails, then the diversity of words, templates,
+redundancy, meaning, spread, distance (docs/decisions/0022). The noise of a difference comes from the limits that the rows
+have; else from a bound that is written down here; else it is unknown, and then nothing is claimed.
+"""
+
+import dataclasses
+import fnmatch
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from expectations import wording
+
+Row = Mapping[str, Any]
+Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
+Status = Literal["worse", "better", "moved", "same", "counted", "unknown", "came", "went"]
+SIGMAS = 3.0  # a difference counts from three standard errors on: one false alarm in 370 comparisons, half of them bad
+Z95 = 1.6449  # limits are taken as one-sided 95 %: if they are two-sided, they are used a little too wide
+DOCUMENTED = (
+    0.5  # relative standard deviation of Hill numbers of words x sqrt(documents): splits of English text, at most 0.47
+)
+ALIKE = 0.1  # relative difference of sizes up to which measures that grow with the corpus may be compared
+
+# (what it is a sign of, patterns of metrics, which way is worse); the first that matches
+SIGNS: tuple[tuple[str, tuple[str, ...], Literal["up", "down", ""]], ...] = (
+    ("tails", ("reference.tail_*", "reference.hill_0_*", "lexical.hill_0_*", "lexical.distinct_*"), "down"),
+    ("tails", ("structure.retention",), "down"),
+    ("tails", ("lexical.coverage_*", "lexical.zipf_slope"), "up"),
+    ("words", ("reference.hill_*", "lexical.hill_*", "lexical.entropy_*", "lexical.mattr"), "down"),
+    ("templates", ("repetition.template_rate", "repetition.self_repetition", "paragraphs.repeated_*"), "up"),
+    ("redundancy", ("repetition.compression_ratio", "reference.compression*"), "up"),
+    ("meaning", ("semantic.*", "reference.vendi_*", "structure.effective_number*"), "down"),
+    ("meaning", ("structure.expected_deviance*",), "down"),
+    ("spread", ("structure.deviance_variance", "length.*", "*bpb*"), ""),
+    ("distance", ("reference.distance*", "*jsd*", "structure.divergence"), "up"),
+    ("synthetic share", ("synthetic_share.tokens", "synthetic_share.documents"), "up"),
+    ("concentration", ("*.max_share",), "up"),
+    ("concentration", ("*.effective_number*",), "down"),
+    ("input", ("duplicates.*_fraction", "input.bad_fraction", "input.unreadable_files"), "up"),
+    ("input", ("detector.false_alarm*",), "up"),
+    ("input", ("origin.scored_fraction",), "down"),
+    ("size", ("documents", "tokens"), ""),
+)
+EARLY = ("tails", "words", "templates", "redundancy", "meaning", "spread", "distance")
+# Fractions of `n` documents or records, each in it or not.
+COUNTED_OF_N = (
+    "duplicates.exact_fraction",
+    "duplicates.near_fraction",
+    "duplicates.removed_fraction",
+    "input.bad_fraction",
+    "origin.scored_fraction",
+    "repetition.template_rate",
+)
+SPREAD_OF_WORDS = ("lexical.hill_0_1", "lexical.hill_1_1", "lexical.hill_2_1", "lexical.entropy_1")
+GROWS = ("lexical.hill_*", "lexical.entropy_*", "lexical.distinct_*", "lexical.coverage_*", "lexical.zipf_slope")
+
+
+@dataclasses.dataclass(frozen=True)
+class Movement:
+    """One number in two releases."""
+
+    sign: str
+    metric: str
+    stage: str
+    slice_kind: str
+    slice: str
+    before: float | None
+    after: float | None
+    change: float | None
+    low: float | None  # limits of the change, of SIGMAS standard errors; None: unknown
+    high: float | None
+    basis: str  # where the limits come from, or why there are none
+    status: Status
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What it comes to."""
+
+    status: Literal["worse", "better", "steady", "unknown"]
+    line: str
+
+
+def sign_of(metric: str) -> tuple[int, str, Literal["up", "down", ""]]:
+    """Rank, name and worse direction of the sign that a metric is; behind all others if it is none."""
+    for rank, (name, patterns, worse) in enumerate(SIGNS):
+        if any(fnmatch.fnmatchcase(metric, pattern) for pattern in patterns):
+            return rank, name, worse
+    return len(SIGNS), "other", ""
+
+
+def movements(
+    first: Sequence[Row], second: Sequence[Row], name: str = "", same_detector: bool = True
+) -> list[Movement]:
+    """What moved from one release to another.
+
+    Args:
+      first, second: rows of `contracts.METRICS`.
+      name: of the first release: numbers that the second one gives against it are changes themselves.
+      same_detector: whether both were scored alike; else shares of synthetic text cannot be compared.
+
+    Returns:
+      One for every row of either that has a value, early signs first. Of a metric that is told of several stages only
+      that of the release.
+    """
+    tables = [{_key(row): row for row in rows} for rows in (first, second)]
+    released = {key[0] for table in tables for key in table if key[1] == "after"}
+    keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
+    found = [_moved(key, tables, name, same_detector) for key in keys]
+    chosen = [one for one in found if one.before is not None or one.after is not None]
+    return sorted(chosen, key=lambda one: (sign_of(one.metric)[0], one.slice_kind != "overall", *_place(one)))
+
+
+def _key(row: Row) -> Key:
+    return row["metric"], row["stage"], row["slice_kind"], row["slice"]
+
+
+def _place(one: Movement) -> Key:
+    return one.metric, one.stage, one.slice_kind, one.slice
+
+
+def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool) -> Movement:
+    _, sign, worse = sign_of(key[0])
+    first, second = (table.get(key) for table in tables)
+    before, after = (wording.stable(row["value"]) if row else None for row in (first, second))
+    if key[0].startswith("reference.") and after is not None and second is not None and _is_against(second, name):
+        before, first = (0.0 if "distance" in key[0] else 1.0), None
+        limits, basis = _own(None, second, before)
+    elif before is None or after is None:
+        status: Status = "unknown" if (before, after) == (None, None) else "came" if before is None else "went"
+        return Movement(sign, *key, before, after, None, None, None, "only one of them has it", status)
+    else:
+        assert first is not None and second is not None, key  # noqa: PT018
+        limits, basis = noise_of(key, first, second, tables, same_detector)
+    change = after - before
+    if limits is None and change == 0:
+        return Movement(sign, *key, before, after, 0.0, None, None, "equal", "same")
+    if limits is None:
+        counted = wording.form_of(key[0]) == "count" and not basis
+        return Movement(sign, *key, before, after, change, None, None, basis, "counted" if counted else "unknown")
+    low, high = change - limits[0], change + limits[1]
+    status = "same"
+    if low > 0 or high < 0:
+        status = "moved" if not worse else "worse" if (low > 0) == (worse == "up") else "better"
+    return Movement(
+        sign, *key, before, after, wording.stable(change), wording.stable(low), wording.stable(high), basis, status
+    )
+
+
+def _is_against(row: Row, name: str) -> bool:
+    return bool(name) and f"against {name}," in f"{row.get('note') or ''},".replace(";", ",")
+
+
+def noise_of(
+    key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool
+) -> tuple[tuple[float, float] | None, str]:
+    """How far below and above the change of a number its limits lie, and on what that rests.
+
+    Args:
+      key: of both rows.
+      first, second: the rows; both have a value.
+      tables: all rows of both releases, by key.
+      same_detector: whether both were scored alike.
+
+    Returns:
+      None where nothing is known; then the basis says why, and is empty for a plain count.
+    """
+    metric = key[0]
+    if metric.startswith("synthetic_share."):
+        if not same_detector:
+            return None, "not scored by the same detector"
+        unit = metric.rpartition(".")[2]
+        of_estimate = [table.get((f"synthetic_share.interval.{unit}", *key[1:])) for table in tables]
+        limits, _ = _own(of_estimate[0], of_estimate[1], None)
+        return limits, "bootstrap of the estimate" if limits else "no interval of the estimate"
+    of_reference = metric.startswith("reference.") or (
+        metric.startswith("structure.") and metric.endswith(("ratio", "retention"))
+    )
+    if of_reference and first.get("note") != second.get("note"):
+        return None, "not against the same reference"
+    limits, basis = _own(first, second, None)
+    if limits is not None:
+        return limits, basis
+    n = [int(row["n"] or 0) for row in (first, second)]
+    if metric in COUNTED_OF_N and min(n) > 0:
+        return _mover(*(_wilson(row["value"], size) for row, size in zip((first, second), n, strict=True))), (
+            "binomial, as if documents were independent")  # fmt: skip
+    if any(fnmatch.fnmatchcase(metric, pattern) for pattern in GROWS):
+        if min(n) == 0 or max(n) > (1 + ALIKE) * min(n):
+            return None, "grows with the corpus, and the sizes differ"
+        if metric in SPREAD_OF_WORDS:
+            logs = metric.startswith("lexical.entropy")
+            scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
+            spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
+            return (spread, spread), "documented: splits of English text"
+    return None, "" if wording.form_of(metric) == "count" else "no limits, and no bound is known"
+
+
+def _own(first: Row | None, second: Row | None, known: float | None) -> tuple[tuple[float, float] | None, str]:
+    """From the limits of both rows, or of the second if the first number is `known` exactly."""
+    arms = [] if known is None else [(0.0, 0.0)]
+    for row in (first, second) if known is None else (second,):
+        numbers = [wording.stable(row[name]) if row else None for name in ("value", "lower", "upper")]
+        if None in numbers:
+            return None, "no limits, and no bound is known"
+        value, lower, upper = (float(one) for one in numbers if one is not None)
+        arms.append((SIGMAS / Z95 * max(0.0, value - lower), SIGMAS / Z95 * max(0.0, upper - value)))
+    return _mover(arms[0], arms[1]), "limits of the numbers"
+
+
+def _mover(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    """Limits of a difference from those of its parts: MOVER (Zou & Donner 2008), for limits that need not be symmetric."""
+    return math.hypot(second[0], first[1]), math.hypot(second[1], first[0])
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """How far below and above a share its limits lie, of SIGMAS standard errors (Wilson 1927)."""
+    z2 = SIGMAS**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = SIGMAS / (1 + z2 / n) * math.sqrt(max(0.0, share * (1 - share)) / n + z2 / (4 * n * n))
+    return max(0.0, share - (middle - half)), max(0.0, middle + half - share)
+
+
+def decides(one: Movement) -> bool:
+    """Whether a movement counts for the verdict: whole releases, and what stakeholders declared."""
+    return one.slice_kind in ("overall", "system", "structure")
+
+
+def verdict(found: Sequence[Movement]) -> Verdict:
+    """What the movements come to, in one line."""
+    asked = [one for one in found if decides(one) and sign_of(one.metric)[2]]
+    known = [one for one in asked if one.low is not None]
+    untold = sum(one.status == "unknown" for one in asked)
+    unknown = f"; {untold} cannot be told from noise" if untold else ""
+    alarms = f"{len(known)} comparisons, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
+    if not known and not any(one.status == "same" for one in asked):
+        return Verdict("unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise")
+    for status, words in (("worse", "moved the wrong way"), ("better", "moved the right way, none the wrong way")):
+        moved = [one for one in known if one.status == status]
+        if moved:
+            first = moved[0]
+            early = "an early sign, " if first.sign in EARLY else ""
+            says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
+            return Verdict(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
+    return Verdict("steady", f"steady: nothing moved beyond noise; {alarms}")
+
+
+def _of(one: Movement) -> str:
+    return "" if one.slice_kind == "overall" else f', {one.slice_kind} "{wording.one_line(one.slice)}"'
+
+
+def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
+    """The movements as a table: whole releases, then slices that moved, the most at most."""
+    whole = [one for one in found if decides(one) and one.sign != "other"]
+    slices = [one for one in found if not decides(one) and one.status in ("worse", "better", "moved")]
+    lines = []
+    for one in [*whole, *slices[:most]]:
+        form = wording.form_of(one.metric)
+        before, after = (wording.number(value, form) for value in (one.before, one.after))
+        said = (
+            one.status if one.status not in ("unknown", "same") else "?" if one.status == "unknown" else "within noise"
+        )
+        limits = ""
+        if one.low is not None and one.high is not None and one.change is not None:
+            limits = f"{_signed(one.change, form)} ({_signed(one.low, form)} to {_signed(one.high, form)})"
+        elif one.change is not None:
+            limits = _signed(one.change, form)
+        lines.append(f"  {one.sign:16.16} {said:12} {before:>10} -> {after:<10} {limits:32} {one.metric}{_of(one)}"
+                     + (f"  [{one.basis}]" if one.basis else ""))  # fmt: skip
+    if len(slices) > most:
+        lines.append(f"  and {len(slices) - most} more slices that moved, in --format json")
+    return lines
+
+
+def _signed(value: float, form: str) -> str:
+    return ("+" if value > 0 else "-" if value < 0 else "") + wording.number(abs(value), form, 2)

@@ -1,0 +1,224 @@
+"""From release to release: what moved, which documents came and went, and a suite from what was good."""
+
+import collections
+import json
+import pathlib
+import pydoc_data.topics
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+from expectations import contracts
+from expectations.suite import load_suite
+from pipeline import difference, runner
+from pipeline.cli import app
+from pipeline.history import sparkline
+from pipeline.propose import propose
+from pipeline.recipe import RecipeError, load_recipe
+
+QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
+
+
+SIZE = {"expect": "size_to_be_at_least", "min": 150}
+WAIVER = {"who": "Ada", "why": "the first is small", "until": "2027-01-31"}
+
+
+def texts() -> list[str]:
+    found = []
+    for _, text in sorted(pydoc_data.topics.topics.items()):
+        found += [text[start : start + 1000] for start in range(0, min(len(text), 6000), 1000)]
+    return [text for text in found if len(text.split()) > 60][:240]
+
+
+def collapsed(text: str, common: set[str]) -> str:
+    """The same text with every rare word replaced: what tails look like when they are gone."""
+    return " ".join(word if word in common else "thing" for word in text.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Three releases of as many documents: v2 has other documents in part, v3 has lost its rare words."""
+    folder = tmp_path_factory.mktemp("releases")
+    corpus = texts()
+    counts = collections.Counter(word for text in corpus for word in text.split())
+    common = {word for word, _ in counts.most_common(150)}
+    versions = {
+        "v1": [(n, text, "human") for n, text in enumerate(corpus[:200])],
+        "v2": [(n, text, "synthetic" if n < 12 else "human") for n, text in enumerate(corpus[:220]) if n >= 10],
+        "v3": [(n, f"{n} {n * 7} {n * 11} " + collapsed(text, common), "human") for n, text in enumerate(corpus[:200])],
+    }
+    for name, records in versions.items():
+        lines = [json.dumps({"id": f"d{n}", "text": text, "origin": origin}) for n, text, origin in records]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+        recipe = {
+            "release": name,
+            "sources": [{"name": "topics", "path": f"{name}.jsonl"}],
+            "expectations": {"expectations": [SIZE | ({"min": 1000, "waivers": [WAIVER]} if name == "v1" else {})]},
+            "output": {"path": "."},
+            "dedup": {"min_similarity": 0.95},
+        }
+        (folder / "recipe.yaml").write_text(json.dumps(recipe))
+        loaded = load_recipe(str(folder / "recipe.yaml"), [f"output.path={folder}"])
+        result = runner.run(loaded, runner.prepare(loaded, str(folder), "2027-01-31"), QUIET)
+        assert result.exit_code == 0, result.verdict.reasons
+    return folder
+
+
+def test_a_run_with_a_waiver_says_so_in_everything_it_leaves(folder: pathlib.Path) -> None:
+    verdict = json.loads((folder / "v1" / "verdict.json").read_text())
+    assert (verdict["status"], verdict["judged_on"], len(verdict["waived"])) == ("passed", "2027-01-31", 1)
+    assert "1 of them do not hold and are waived" in (folder / "v1" / "README.md").read_text()
+    assert "Waiver by Ada until 2027-01-31" in (folder / "v1" / "report" / "index.html").read_text()
+    assert load_suite("suite.yaml", str(folder / "v1")).expectations[0].waivers[0].who == "Ada"
+    kept_for_others = json.loads((folder / "v1" / "great_expectations" / "validation.json").read_text())
+    assert kept_for_others["success"] is False
+    assert json.loads((folder / "v2" / "verdict.json").read_text())["judged_on"] is None
+
+
+def kept(folder: pathlib.Path) -> dict[str, dict]:
+    rows = pq.read_table(sorted((folder / "ledger").glob("*.parquet"))).to_pylist()
+    return {row["doc_id"]: row for row in rows if row["kept"]}
+
+
+def test_documents_that_came_went_and_stayed_are_those_of_the_ledgers(folder: pathlib.Path) -> None:
+    a, b = kept(folder / "v1"), kept(folder / "v2")
+    found = difference.documents_between(str(folder / "v1"), str(folder / "v2"))
+    totals = collections.Counter()
+    for (fate, source, _), (n, tokens) in found["fates"].items():
+        assert source == "topics"
+        totals[fate] += n
+        totals[fate, "tokens"] += tokens
+    assert (totals["stayed"], totals["came"], totals["went"]) == (
+        len(a.keys() & b.keys()),
+        len(b.keys() - a.keys()),
+        len(a.keys() - b.keys()),
+    )
+    assert totals["came", "tokens"] == sum(b[i]["n_tokens"] for i in b.keys() - a.keys())
+    assert totals["went"] == 10
+    assert totals["came"] > 10
+    assert found["relabelled"] == {("human", "synthetic"): 2}
+
+
+def test_diff_says_what_it_found_and_fails_only_on_request(folder: pathlib.Path) -> None:
+    run = CliRunner().invoke
+    same = run(app, ["diff", str(folder / "v1"), str(folder / "v1"), "--fail-on-worse"])
+    assert (same.exit_code, "verdict: steady" in same.output) == (0, True)
+    worse = run(app, ["diff", str(folder / "v1"), str(folder / "v3")])
+    assert worse.exit_code == 0
+    assert re.search(r"verdict: worse: .* first an early sign, (tails|words) \(lexical", worse.output)
+    assert run(app, ["diff", str(folder / "v1"), str(folder / "v3"), "--fail-on-worse"]).exit_code == 1
+    data = json.loads(run(app, ["diff", str(folder / "v1"), str(folder / "v2"), "--format", "json"]).output)
+    assert sum(d["documents"] for d in data["documents"] if d["fate"] == "came") > 10
+    assert {m["status"] for m in data["movements"]} <= {
+        "worse",
+        "better",
+        "moved",
+        "same",
+        "counted",
+        "unknown",
+        "came",
+        "went",
+    }
+
+
+def test_history_shows_every_release_in_its_order(folder: pathlib.Path) -> None:
+    run = CliRunner().invoke
+    releases = [str(folder / name) for name in ("v1", "v2", "v3")]
+    told = run(app, ["history", *releases])
+    assert (told.exit_code, told.output.splitlines()[0]) == (0, "v1 -> v2 -> v3")
+    assert re.search(r"words +worse .*[▁-█]{3} .* lexical\.entropy_1", told.output)
+    assert "step v2 -> v3: " in told.output
+    assert run(app, ["history", *releases, "--fail-on-worse"]).exit_code == 1
+    data = json.loads(run(app, ["history", *releases, "--format", "json"]).output)
+    documents = next(one for one in data["numbers"] if one["metric"] == "documents")
+    assert documents["values"] == [len(kept(folder / name)) for name in ("v1", "v2", "v3")]
+    with pytest.raises(RecipeError, match="at least two"):
+        run(app, ["history", releases[0]], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("names", [["v1"], ["v1", "v2"]])
+def test_a_proposed_suite_is_passed_by_its_references_and_loads(
+    folder: pathlib.Path, tmp_path: pathlib.Path, names: list[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    said = propose([str(folder / name) for name in names], str(path))
+    assert f"{path}: " in said
+    suite = load_suite("mine.yaml", str(tmp_path))
+    assert suite.suite == "mine"
+    assert path.read_text().startswith(
+        f"# Proposed by `lowbackground propose` from {'one reference: v1' if len(names) == 1 else '2 references: v1, v2'}."
+    )
+    for name in names:
+        result = CliRunner().invoke(app, ["gate", str(folder / name), "--suite", str(path)])
+        assert (result.exit_code, "warn" in result.output, "FAIL" in result.output) == (0, False, False)
+    with pytest.raises(RecipeError, match="exists; choose another file"):
+        propose([str(folder / "v1")], str(path))
+
+
+def test_what_is_no_reference_is_refused_in_a_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RecipeError, match=r"no release there \(it has no metrics.parquet\)"):
+        propose([str(tmp_path)], str(tmp_path / "s.yaml"))
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "metrics.parquet").write_bytes((folder / "v1" / "metrics.parquet").read_bytes())
+    with pytest.raises(RecipeError, match="is no reference"):
+        propose([str(tmp_path / "half")], str(tmp_path / "s.yaml"))
+    with pytest.raises(RecipeError, match="it has no ledger"):
+        difference.difference(str(tmp_path / "half"), str(folder / "v1"), "text")
+    assert not (tmp_path / "s.yaml").exists()
+
+
+def ledger(path: pathlib.Path, rows: dict[int, tuple]) -> None:
+    (path / "ledger").mkdir(parents=True)
+    template = {f.name: None if f.nullable else "" if f.type == pa.string() else 0 for f in contracts.LEDGER.schema}
+    found = []
+    for n, (keep, source, origin) in rows.items():
+        doc_id = f"{n * 2654435761 % 2**32:08x}" * 4
+        found.append(template | {"doc_id": doc_id, "kept": keep, "source": source, "origin": origin, "n_tokens": n})
+    half = len(found) // 2
+    for number, part in enumerate((found[:half], found[half:])):
+        pq.write_table(
+            pa.Table.from_pylist(part, schema=contracts.LEDGER.schema), path / "ledger" / f"{number}.parquet"
+        )
+
+
+documents = st.dictionaries(
+    st.integers(0, 60), st.tuples(st.booleans(), st.sampled_from(["a", "b/c"]), st.sampled_from(["human", "unknown"]))
+)
+
+
+@settings(max_examples=30)
+@given(documents, documents, st.sampled_from([1, 3, 7, 10**6]))
+def test_fates_are_the_same_however_the_ledgers_are_cut(tmp_path_factory, first, second, part_rows) -> None:
+    """Against sets."""
+    folder = tmp_path_factory.mktemp("ledgers")
+    for name, rows in (("a", first), ("b", second)):
+        ledger(folder / name, rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(difference, "PART_ROWS", part_rows)
+        found = difference.documents_between(str(folder / "a"), str(folder / "b"))
+    a, b = ({n: row[1:] for n, row in rows.items() if row[0]} for rows in (first, second))
+    wanted: collections.Counter = collections.Counter()
+    for fate, chosen, rows in (
+        ("stayed", a.keys() & b.keys(), b),
+        ("came", b.keys() - a.keys(), b),
+        ("went", a.keys() - b.keys(), a),
+    ):
+        for n in chosen:
+            wanted[(fate, *rows[n])] += 1
+            wanted[("tokens", fate, *rows[n])] += n
+    assert {key: n for key, (n, _) in found["fates"].items()} == {k: n for k, n in wanted.items() if k[0] != "tokens"}
+    assert all(tokens == wanted[("tokens", *key)] for key, (_, tokens) in found["fates"].items())
+    moved = collections.Counter((a[n][1], b[n][1]) for n in a.keys() & b.keys() if a[n][1] != b[n][1])
+    assert found["relabelled"] == dict(moved)
+
+
+def test_a_sparkline_has_a_bar_for_each_value() -> None:
+    assert sparkline([0.0, 1.0, None, 0.5]) == "▁█·▅"
+    assert sparkline([2.0, 2.0]) == "▄▄"
+    assert sparkline([None]) == "·"
