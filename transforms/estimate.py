@@ -170,13 +170,32 @@ class Mixture:
         if np.isnan(self.estimate(scores)):
             return float("nan"), float("nan")
         draw = np.random.Generator(np.random.Philox(key=key))
-        weights, n = scores.ravel() / scores.sum(), max(1, round(documents))
-        found = []
-        for _ in range(DRAWS):
-            human, machine = (_drawn_again(draw, counts) for counts in (self._human, self._machine))
-            target = draw.multinomial(n, weights).reshape(scores.shape).astype(np.float64)
-            found.append(self._overall(self._fit(target, human, machine), target))
-        low, high = np.nanquantile(found, [0.025, 0.975])
+        target = draw.multinomial(max(1, round(documents)), scores.ravel() / scores.sum(), DRAWS)
+        target = target.reshape(DRAWS, *scores.shape).astype(np.float64)
+        human, machine = (
+            np.einsum("dbi,bik->dbk", _drawn_again(draw, counts), self._ranks)
+            for counts in (self._human, self._machine)
+        )
+        ranked = np.einsum("dbi,bik->dbk", target, self._ranks)
+        weight = ranked.sum(axis=2)
+        found, variance, documents_of = [], [], []
+        for language in range(int(self._language_of_band.max()) + 1):
+            own = np.flatnonzero((self._language_of_band == language) & (self.n_machine > 0) & (scores.sum(axis=1) > 0))
+            if len(own):
+                mix = weight[:, own] / np.maximum(weight[:, own].sum(axis=1, keepdims=True), 1)
+                references = [
+                    counts[:, own].sum(axis=(1, 2))[:, None]
+                    * np.einsum("db,dbk->dk", mix, counts[:, own] / counts[:, own].sum(axis=2, keepdims=True))
+                    for counts in (human, machine)
+                ]
+                shares, variances = share.estimate_many(ranked[:, own].sum(axis=1), *references)
+                found.append(shares)
+                variance.append(variances)
+                documents_of.append(weight[:, own].sum(axis=1))
+        q, weights = np.stack(found, axis=1), np.stack(documents_of, axis=1)
+        drawn = np.stack([_drawn_together(*row) for row in zip(q, np.stack(variance, axis=1), strict=True)])
+        overall = (np.where(weights > 0, drawn, 0) * weights).sum(axis=1) / weights.sum(axis=1)
+        low, high = np.nanquantile(overall, [0.025, 0.975])
         return float(low), float(high)
 
     def posterior(self, by_language: npt.NDArray[np.float64], scores: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -210,7 +229,9 @@ DRAWS = 200
 
 
 def _drawn_again(draw: np.random.Generator, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.stack([draw.multinomial(round(row.sum()), row / max(row.sum(), 1)).astype(np.float64) for row in counts])
+    """`DRAWS` times as many scores in each band as there are, drawn from them. float64[DRAWS, bands, BINS]."""
+    rows = [draw.multinomial(round(row.sum()), row / max(row.sum(), 1), DRAWS) for row in counts]
+    return np.stack(rows, axis=1).astype(np.float64)
 
 
 def _equal_weights(band: Band, family: str | None) -> npt.NDArray[np.float64]:

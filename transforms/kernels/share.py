@@ -116,6 +116,40 @@ def estimate_variance(
     return float((1 / n + (1 - q) ** 2 / human.sum() + q**2 / machine.sum()) / max(information, 1e-12))
 
 
+def estimate_many(
+    target: npt.NDArray[np.float64], human: npt.NDArray[np.float64], machine: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """`estimate_share` and `estimate_variance` of many corpora at once, each with references of its own.
+
+    Bins are merged as the mean of the references has it. A corpus without documents has a share of NaN and no information.
+
+    Args:
+      target, human, machine: float64[corpora, bins].
+
+    Returns:
+      Shares and variances, float64[corpora].
+    """
+    starts = _merge(human.sum(axis=0) / human.sum() + machine.sum(axis=0) / machine.sum())
+    t, h, m = (np.add.reduceat(counts, starts, axis=1) for counts in (target, human, machine))
+    p, r = ((counts + 0.5) / (counts + 0.5).sum(axis=1, keepdims=True) for counts in (h, m))
+
+    def rises(share: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        mixed = (1 - share[:, None]) * p + share[:, None] * r
+        return np.asarray((t * (r - p) / mixed).sum(axis=1) > 0)
+
+    low, high = np.zeros(len(t)), np.ones(len(t))
+    at_zero, at_one = ~rises(low), rises(high)
+    for _ in range(30):
+        middle = (low + high) / 2
+        up = rises(middle)
+        low, high = np.where(up, middle, low), np.where(up, high, middle)
+    share = np.where(at_zero, 0.0, np.where(at_one, 1.0, (low + high) / 2))
+    information = ((r - p) ** 2 / ((1 - share[:, None]) * p + share[:, None] * r)).sum(axis=1)
+    n = t.sum(axis=1)
+    noise = 1 / np.maximum(n, 1e-9) + (1 - share) ** 2 / h.sum(axis=1) + share**2 / m.sum(axis=1)
+    return np.where(n > 0, share, np.nan), noise / np.maximum(information, 1e-12)
+
+
 def _merge(mass: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Where each merged bin starts, so that each holds about 1 / `MERGED_BINS` of the mass."""
     below = (np.cumsum(mass) - mass) / mass.sum()

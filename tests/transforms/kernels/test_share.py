@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.kernels import share
@@ -155,3 +155,18 @@ def test_histograms_of_parts_add_up_and_count_every_score_once(values, cut):
 def test_bins_are_a_fifth_wide_and_the_outermost_take_what_is_outside():
     counts = share.histogram(np.array([-99, -20, -19.9, 0.1, 19.9, 20, 99, np.nan], np.float32))
     assert {int(b): int(counts[b]) for b in np.flatnonzero(counts)} == {0: 3, 100: 1, 199: 3}
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6))
+@settings(max_examples=30, deadline=None)
+def test_many_corpora_at_once_are_estimated_as_one_by_one(seed, n):
+    draw = np.random.default_rng(seed)  # a test may draw; the product hashes
+    human, machine = draw.integers(1, 90, 25).astype(float), draw.integers(1, 90, 25).astype(float)
+    target = draw.integers(0, 40, (n, 25)).astype(float)
+    target[0] = 0
+    same = np.tile(human, (n, 1)), np.tile(machine, (n, 1))
+    shares, variances = share.estimate_many(target, *same)
+    assert np.isnan(shares[0])
+    for one, q, variance in zip(target[1:], shares[1:], variances[1:], strict=True):
+        assert q == pytest.approx(share.estimate_share(one, human, machine), abs=1e-6)
+        assert variance == pytest.approx(share.estimate_variance(q, one, human, machine), rel=1e-6)
