@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
@@ -31,6 +32,7 @@ from transforms.attribute import Attribute
 from transforms.dedup import FindClusters
 from transforms.kernels import minhash, text
 from transforms.kernels.columns import hash_texts
+from transforms.offer import in_order
 from transforms.readers import read_split
 from transforms.record import Record
 from transforms.sources import Split
@@ -76,6 +78,15 @@ class Sign(Beside[Split, Split]):
         return (element,)
 
 
+class InOrder(beam.DoFn):
+    """The decisions of a split, by ordinal."""
+
+    def process(self, group: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """One split."""
+        number, batches = group
+        yield number, in_order(batches)
+
+
 def alone(files: list[str], out: str) -> None:
     """Ours: from files to the ledger."""
     recipe = Recipe.model_validate(
@@ -92,7 +103,7 @@ def alone(files: list[str], out: str) -> None:
     labels = signed | FindClusters(recipe.dedup, store, job.splits)
     chosen = ChooseSurvivors(recipe.dedup, recipe.sources, job.splits, store, recipe.ingest.limits, labels)
     origin = Attribute(store, None, recipe.sources, recipe.evidence.date_cutoff)
-    decided = signed | origin | chosen | beam.ParDo(graph._BySplit()) | beam.GroupByKey()
+    decided = signed | origin | chosen | beam.ParDo(graph._BySplit()) | beam.GroupByKey() | beam.ParDo(InOrder())
     _ = decided | Record(recipe.sources, job.splits, store, out)
     root.run().wait_until_finish()
 
