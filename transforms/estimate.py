@@ -4,6 +4,7 @@ One place for it, because the ratio stage cuts a release to the very bound that 
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import numpy.typing as npt
@@ -172,10 +173,7 @@ class Mixture:
         draw = np.random.Generator(np.random.Philox(key=key))
         target = draw.multinomial(max(1, round(documents)), scores.ravel() / scores.sum(), DRAWS)
         target = target.reshape(DRAWS, *scores.shape).astype(np.float64)
-        human, machine = (
-            np.einsum("dbi,bik->dbk", _drawn_again(draw, counts), self._ranks)
-            for counts in (self._human, self._machine)
-        )
+        human, machine = self._references_drawn
         ranked = np.einsum("dbi,bik->dbk", target, self._ranks)
         weight = ranked.sum(axis=2)
         found, variance, documents_of = [], [], []
@@ -197,6 +195,16 @@ class Mixture:
         overall = (np.where(weights > 0, drawn, 0) * weights).sum(axis=1) / weights.sum(axis=1)
         low, high = np.nanquantile(overall, [0.025, 0.975])
         return float(low), float(high)
+
+    @functools.cached_property
+    def _references_drawn(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Human and machine ranks, drawn again: one set for the intervals of all strata. Each float64[DRAWS, bands, ranks]."""
+        draw = np.random.Generator(np.random.Philox(key=0))
+        human, machine = (
+            np.einsum("dbi,bik->dbk", _drawn_again(draw, counts), self._ranks)
+            for counts in (self._human, self._machine)
+        )
+        return human, machine
 
     def posterior(self, by_language: npt.NDArray[np.float64], scores: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """The chance of machine origin in each band and bin, float64[bands, BINS], in a corpus with such scores and shares."""

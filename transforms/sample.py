@@ -123,13 +123,18 @@ def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedd
 def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
     """What is measured in the sample: by stage and slice."""
     whole = merge(parts)
+    known: dict[bytes, list[Row]] = {}  # a corpus of one source has a slice twice, and one that loses nothing a stage
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
         for kind, name, mask in _slices(chosen, sources):
             # Slices of the release only: the eigenvalues of one cost tens of milliseconds.
             if kind == "overall" or (STAGES[at] == "after" and mask.sum() >= LEAST):
-                row = {"stage": STAGES[at], "slice_kind": kind, "slice": name, "n": int(mask.sum())}
-                yield from _measured(chosen.filter(pa.array(mask)), row)
+                own = chosen.filter(pa.array(mask))
+                which = own["key"].to_numpy().tobytes()
+                if which not in known:
+                    known[which] = list(_measured(own))
+                row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
+                yield from (row | measured for measured in known[which])
 
 
 def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
@@ -142,7 +147,8 @@ def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[
         yield "language", name, pc.equal(chosen["language"], name).to_numpy(zero_copy_only=False)
 
 
-def _measured(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+def _measured(chosen: pa.RecordBatch) -> Iterator[Row]:
+    row: Row = {"n": chosen.num_rows}
     sampled = f"of {chosen.num_rows:,} documents, a sample by hash"
     sums = embedding.sums(points_of(chosen))
     hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from transforms.kernels.diversity import WINDOW
 from transforms.kernels.minhash import POLYNOMIAL, mix64
@@ -66,6 +67,13 @@ def _embed(offsets, words):  # type: ignore[no-untyped-def]
     return out
 
 
+def _one_thread() -> threadpool_limits:
+    """Linear algebra on this thread alone: the last digits depend on how many there are, and matrices of this size take a
+    hundred times as long where other work wants the cores.
+    """
+    return threadpool_limits(1, "blas")
+
+
 def embed(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> Points:
     """The points of documents, int8[documents, DIMENSIONS]; one without words is all 0."""
     return _embed(offsets, words)
@@ -75,7 +83,8 @@ def sums(points: Points) -> Sums:
     """Of some points. Those that are all 0 are not counted."""
     x = points.astype(np.float64)  # whole numbers below 2**53: the products are exact whoever adds them up
     n = int(points.any(axis=1).sum())
-    return Sums(n, points.sum(axis=0, dtype=np.int64), (x.T @ x).astype(np.int64))
+    with _one_thread():
+        return Sums(n, points.sum(axis=0, dtype=np.int64), (x.T @ x).astype(np.int64))
 
 
 def add(parts: list[Sums]) -> Sums:
@@ -95,7 +104,8 @@ def vendi(one: Sums) -> tuple[float, float]:
     """Vendi scores of order 1 and infinity, each between 1 and `DIMENSIONS`. NaN if there are no points."""
     if not one.n:
         return float("nan"), float("nan")
-    eigenvalues = np.linalg.eigvalsh(one.products.astype(np.float64))
+    with _one_thread():
+        eigenvalues = np.linalg.eigvalsh(one.products.astype(np.float64))
     p = np.clip(eigenvalues, 0, None) / np.trace(one.products)
     p = p[p > 1e-12]
     return float(np.exp(-(p * np.log(p)).sum())), float(1 / p.max())
