@@ -22,10 +22,12 @@ _LANES = 4  # languages that are counted in one number, 16 bits each
 
 
 class WordLists(NamedTuple):
-    """The frequent words of some languages: an open-addressing table of their hashes. A slot without a 1 is empty."""
+    """The frequent words of some languages: a table of their hashes, so thin that most are in their slot or in the next."""
 
-    hash64: npt.NDArray[np.uint64]  # [slots], a power of two and at least half of them empty
-    ones: npt.NDArray[np.uint64]  # [slots, languages / _LANES] 1 in the lane of each language that has the word
+    hash64: npt.NDArray[np.uint64]  # [slots + words + 1], slots a power of two
+    ones: npt.NDArray[np.uint64]  # [as many, languages / _LANES] 1 in the lane of each language that has the word
+    slots: int
+    probes: int  # each word is fewer slots behind its own than this
     n: int  # languages
 
 
@@ -46,55 +48,51 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
     for language, listed in enumerate(lists):
         rows = np.unique([number[word] for word in listed])
         ones[rows, language // _LANES] |= np.uint64(1) << np.uint64(16 * (language % _LANES))
-    slots = 1 << (2 * len(words) + 1).bit_length()
-    table = np.zeros(slots, np.uint64), np.zeros((slots, ones.shape[1]), np.uint64)
-    _fill(hash_words([word.encode() for word in words]), ones, *table)
-    return WordLists(*table, len(lists))
+    slots = 1 << (8 * len(words) + 1).bit_length()
+    hash64 = np.zeros(slots + len(words) + 1, np.uint64)
+    table = np.zeros((len(hash64), ones.shape[1]), np.uint64)
+    probes = _fill(hash_words([word.encode() for word in words]), ones, slots, hash64, table)
+    return WordLists(hash64, table, slots, probes, len(lists))
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill(hash64, ones, table_hash64, table_ones):  # type: ignore[no-untyped-def]
-    last = np.uint64(len(table_hash64) - 1)
+def _fill(hash64, ones, slots, table_hash64, table_ones):  # type: ignore[no-untyped-def]
+    farthest = 0
     for i in range(len(hash64)):
-        slot = hash64[i] & last
+        first = np.int64(hash64[i] & np.uint64(slots - 1))
+        slot = first
         while table_ones[slot].any():
-            slot = (slot + _ONE) & last
+            slot += 1
         table_hash64[slot], table_ones[slot] = hash64[i], ones[i]
+        farthest = max(farthest, slot - first)
+    return farthest + 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _covered(offsets, kind, hash64, table_hash64, table_ones, used, n):  # type: ignore[no-untyped-def]
+def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n):  # type: ignore[no-untyped-def]
     out = np.zeros((len(offsets) - 1, n), np.float32)
-    last = np.uint64(len(table_hash64) - 1)
-    counts = np.zeros(table_ones.shape[1], np.uint64)
+    last = np.uint64(slots - 1)
     for d in range(len(offsets) - 1):
-        counts[:] = 0
-        words = 0
-        for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
-            if kind[t] == PUNCTUATION:
-                continue
-            words += 1
-            slot = hash64[t] & last
-            while used[slot]:
-                if table_hash64[slot] == hash64[t]:
-                    for lane in range(len(counts)):
-                        counts[lane] += table_ones[slot, lane]
+        for lane in range(np.uint64(table_ones.shape[1])):
+            count, words = np.uint64(0), np.uint64(0)
+            for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
+                # No branch: whether a word is a frequent one is nothing that the processor could guess. A mark is no word.
+                h = hash64[t]
+                first = h & last
+                for slot in range(first, first + np.uint64(probes)):
+                    count += np.uint64(table_hash64[slot] == h) * table_ones[slot, lane]
+                words += np.uint64(kind[t] != PUNCTUATION)
+                if words == FIRST:
                     break
-                slot = (slot + _ONE) & last
-            if words == FIRST:
-                break
-        for number in range(n if words else 0):
-            out[d, number] = (
-                (counts[number // _LANES] >> np.uint64(16 * (number % _LANES))) & np.uint64(0xFFFF)
-            ) / words
+            start = np.int64(lane) * _LANES
+            for number in range(start, min(start + _LANES, n) if words else start):
+                out[d, number] = ((count >> np.uint64(16 * (number - start))) & np.uint64(0xFFFF)) / words
     return out
 
 
 def covered(tokens: Tokens, lists: WordLists) -> npt.NDArray[np.float32]:
     """Of each document's first words and ideographs, the fraction in each language's list. float32[documents, languages]."""
-    return _covered(
-        tokens.offsets, tokens.kind, tokens.hash64, lists.hash64, lists.ones, lists.ones.any(axis=1), lists.n
-    )
+    return _covered(tokens.offsets, tokens.kind, tokens.hash64, *lists)
 
 
 def language_of(fractions: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

@@ -32,15 +32,16 @@ _GRADIENT = 1e-3  # what AdaGrad's sums of squares start from
 
 
 class NgramModel(NamedTuple):
-    """A weight per n-gram, in an open-addressing table with linear probing; a slot whose number is -1 is empty.
+    """A weight per n-gram, in an open-addressing table with linear probing.
 
     Most n-grams of a text are not in the table. A bit for the top of each hash says so without a look at the table, which is
-    too large for the fastest memory.
+    too large for the fastest memory. So that it is not larger still, a slot is one number: what the n-gram has in its low
+    bits gives way to its place in `weight`. Two n-grams that differ only there are taken for one; of 64 bits 40 or more are left.
     """
 
     maybe: npt.NDArray[np.uint64]  # [1 << _MAYBE_BITS >> 6] bits
-    table_hash64: npt.NDArray[np.uint64]  # [slots], a power of two and at least one of them empty
-    table_number: npt.NDArray[np.int32]  # [slots] index into `weight`
+    table: npt.NDArray[np.uint64]  # [slots], 0 is an empty one and there is one
+    number_bits: int  # the low bits of a slot: 1 + index into `weight`
     weight: npt.NDArray[np.float32]  # [n-grams]
     longest: int  # n-gram, in tokens
     bias: float
@@ -209,61 +210,66 @@ def fit(
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill(hash64, table_hash64, table_number):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table_hash64) - 1)
+def _fill(hash64, table, bits, maybe):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
     for i in range(len(hash64)):
-        slot = _first_slot(hash64[i], mask)
-        while table_number[slot] >= 0:
-            slot = (slot + 1) & np.int64(mask)
-        table_hash64[slot] = hash64[i]
-        table_number[slot] = i
+        bit = hash64[i] >> _TO_BIT
+        maybe[bit >> _S6] |= _ONE << (bit & _LOW6)
+        slot = np.uint64(_first_slot(hash64[i], mask))
+        while table[slot]:
+            slot = (slot + _ONE) & mask
+        table[slot] = (hash64[i] >> bits << bits) | np.uint64(i + 1)
 
 
 def ngram_model(
     hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: float
 ) -> NgramModel:
     """Build the table of n-grams; `hash64` holds each once."""
-    slots = 1 << (2 * len(hash64) + 1).bit_length()
-    table_hash64, table_number = np.zeros(slots, np.uint64), np.full(slots, -1, np.int32)
-    _fill(hash64, table_hash64, table_number)
+    table = np.zeros(1 << (4 * len(hash64) + 1).bit_length(), np.uint64)
     maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
-    bit = hash64 >> np.uint64(64 - _MAYBE_BITS)
-    np.bitwise_or.at(maybe, (bit >> _S6).astype(np.int64), np.uint64(1) << (bit & _LOW6))
-    return NgramModel(maybe, table_hash64, table_number, np.ascontiguousarray(weight), longest, bias)
+    number_bits = (len(hash64) + 1).bit_length()
+    _fill(hash64, table, np.uint64(number_bits), maybe)
+    return NgramModel(maybe, table, number_bits, np.ascontiguousarray(weight), longest, bias)
 
 
 @numba.njit(nogil=True, cache=True)
-def _score(offsets, hash64, maybe, table_hash64, table_number, weight, longest, bias):  # type: ignore[no-untyped-def]
-    out = np.empty(len(offsets) - 1, np.float32)
-    mask = np.uint64(len(table_hash64) - 1)
-    counts, touched = np.zeros(len(weight), np.uint8), np.empty(len(weight), np.int32)
-    for d in range(len(out)):
-        total, norm, n_touched = 0.0, 0.0, 0
+def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias):  # type: ignore[no-untyped-def]
+    n_docs = len(offsets) - 1
+    out = np.empty(n_docs, np.float32)
+    mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
+    counts, touched = np.zeros(len(weight) + 1, np.uint8), np.empty(len(weight), np.uint64)
+    most = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
+    candidates = np.empty(most * longest + 1, np.uint64)
+    for d in range(n_docs):
+        # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
+        # writing down a candidate that the next one overwrites.
+        n = np.uint64(0)
         end = np.uint64(offsets[d + 1])
-        for start in range(offsets[d], offsets[d + 1]):
-            h, j = _START, np.uint64(start)
-            last = min(j + np.uint64(longest), end)
-            while j < last:
+        for start in range(np.uint64(offsets[d]), end):
+            h = _START
+            for j in range(start, min(start + np.uint64(longest), end)):
                 h = _extend(h, hash64[j])
-                j += _ONE
                 bit = h >> _TO_BIT
-                if not (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE:
-                    continue
-                slot = np.uint64(_first_slot(h, mask))
-                while table_number[slot] >= 0 and table_hash64[slot] != h:
-                    slot = (slot + _ONE) & mask
-                number = table_number[slot]
-                if number < 0:
-                    continue
-                count = counts[number]
-                if count == 0:
-                    touched[n_touched] = number
-                    n_touched += 1
-                if count < MOST:
-                    counts[number] = count + 1
-                    before, after = TF[count], TF[count + 1]
-                    total += weight[number] * (after - before)
-                    norm += after * after - before * before
+                candidates[n] = h
+                n += (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE
+        total, norm, n_touched = 0.0, 0.0, 0
+        for i in range(n):
+            h = candidates[i]
+            slot = np.uint64(_first_slot(h, mask))
+            while table[slot] and (table[slot] ^ h) >> bits:
+                slot = (slot + _ONE) & mask
+            if not table[slot]:
+                continue
+            number = table[slot] - (h >> bits << bits)
+            count = counts[number]
+            if count == 0:
+                touched[n_touched] = number
+                n_touched += 1
+            if count < MOST:
+                counts[number] = count + 1
+                before, after = TF[count], TF[count + 1]
+                total += weight[number - _ONE] * (after - before)
+                norm += after * after - before * before
         for i in range(n_touched):
             counts[touched[i]] = 0
         out[d] = bias + total / np.sqrt(norm) if norm > 0 else bias
