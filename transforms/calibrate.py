@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import isotonic_regression
 
 from transforms.calibration import Band, Calibration, Counts, Family, Language, Stratum
 from transforms.fitting import TrainingSettings
@@ -188,6 +187,8 @@ def calibration_map(
 
     Bins hold equal mass when both classes weigh the same; 1/2 is added to each count, so that p is never 0 or 1.
     """
+    from scipy.optimize import isotonic_regression  # late: it is slow to import, and a run reads what was calibrated
+
     human, machine = human.astype(np.float64), machine.astype(np.float64)
     pooled = np.concatenate([human, machine])
     weight = np.repeat([0.5 / len(human), 0.5 / len(machine)], [len(human), len(machine)])

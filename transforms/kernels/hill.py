@@ -16,9 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import gammaln
-from scipy.stats import binom
+from scipy.special import gammaln, xlog1py, xlogy
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,7 +83,9 @@ def _thinned(documents: npt.NDArray[np.int64], f: float) -> tuple[Floats, Floats
         chance = _log_choose()[documents[small] - 1] + x * np.log(f) + (c[small, None] - x) * np.log1p(-f)
         log[small] = np.exp(np.minimum(chance, 0)) @ (x * np.log(x))
     if rare.any():
-        log[rare] = binom.pmf(x[None, :], documents[rare][:, None], f) @ (x * np.log(x))
+        most = c[rare, None]
+        chance = gammaln(most + 1) - gammaln(x + 1) - gammaln(most - x + 1) + xlogy(x, f) + xlog1py(most - x, -f)
+        log[rare] = np.exp(chance) @ (x * np.log(x))
     return -np.expm1(c * np.log1p(-f)), log, mean * (1 - f) + mean * mean
 
 
@@ -118,8 +118,13 @@ def zipf_slope(one: Spectrum) -> float:
     every = np.arange(c[0], c[-1] + 1)
     mean_log = float(types @ np.log(c) / types.sum())
 
-    def loss(a: float) -> float:
-        return a * mean_log + float(np.log((every**-a).sum()))
-
-    exponent = minimize_scalar(loss, bounds=(1.01, 6), method="bounded").x
-    return float(1 / (exponent - 1))
+    log = np.log(every)
+    low, high = (
+        1.01,
+        6.0,
+    )  # the expected logarithm falls as the exponent grows; scipy.optimize takes longer to import than this
+    for _ in range(40):
+        middle = (low + high) / 2
+        weight = np.exp(-middle * log)
+        low, high = (middle, high) if weight @ log > mean_log * weight.sum() else (low, middle)
+    return 1 / ((low + high) / 2 - 1)

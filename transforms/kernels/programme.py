@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.optimize import OptimizeResult, linprog
 
 F64 = npt.NDArray[np.float64]
 Sparse = Any  # scipy.sparse.csr_array
+Result = Any  # scipy.optimize.OptimizeResult
 TOLERANCE = 1e-9
 SLACK = 1e-8  # what a later programme may give up of an earlier one's value
 SMALLEST = 1e-4  # of what is available: a release that would be smaller is none
@@ -43,7 +43,9 @@ class Programme:
     upper: F64
 
 
-def _minimise(c: F64, a: Sparse, b: F64, upper: F64, **more: F64 | Sparse) -> OptimizeResult | None:
+def _minimise(c: F64, a: Sparse, b: F64, upper: F64, **more: F64 | Sparse) -> Result | None:
+    from scipy.optimize import linprog  # late: it is slow to import, and most releases ask for no limits
+
     bounds = np.stack([np.zeros_like(upper), upper], axis=1)
     options = {"primal_feasibility_tolerance": TOLERANCE, "dual_feasibility_tolerance": TOLERANCE}
     found = linprog(c, a, b, bounds=bounds, method="highs-ds", options=options, **more)
@@ -130,7 +132,7 @@ def explain(programme: Programme) -> Conflict | None:
     return Conflict([int(row) for row in kept], np.where(change > 1e-7, change, 0.0), 1 / float(elastic.x[n]))
 
 
-def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: bool) -> OptimizeResult | None:
+def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: bool) -> Result | None:
     """Over w = v / T and tau = 1 / T, with sum w = 1: a w - b tau - z <= 0, w <= upper tau; the least sum of z."""
     n, k = len(programme.upper), len(rows)
     parts = [
