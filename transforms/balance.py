@@ -40,19 +40,19 @@ class Balance(beam.PTransform):
         thought = (
             decided
             | "CountScores" >> beam.ParDo(_CountScores(*at))
-            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule.bands))
+            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule.bands)).without_defaults()
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
             decided
             | "Weigh" >> beam.ParDo(_Weigh(*at), single(thought))
-            | "Weighed" >> beam.CombineGlobally(WeighedFn())
+            | "Weighed" >> beam.CombineGlobally(WeighedFn()).without_defaults()
             | "Aim" >> beam.ParDo(_Aim(*at), single(thought))
         )
         mixture = (
             decided
             | "Edges" >> beam.ParDo(_FindEdges(*at), single(aimed))
-            | "Together" >> beam.CombineGlobally(EdgesFn())
+            | "Together" >> beam.CombineGlobally(EdgesFn()).without_defaults()
             | "Settle" >> beam.ParDo(_Settle(*at), single(aimed))
         )
         return decided | "Take" >> beam.ParDo(_Take(*at), single(mixture)), mixture

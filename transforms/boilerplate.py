@@ -55,7 +55,10 @@ class FindBoilerplate(beam.PTransform):
         """Narrow batches only; see the module's picture."""
         config = self.config
         counted = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config))
-        seen = counted | "SeenParagraphs" >> beam.CombineGlobally(SeenFn(config.store, _bits(self.splits)))
+        seen = (
+            counted
+            | "SeenParagraphs" >> beam.CombineGlobally(SeenFn(config.store, _bits(self.splits))).without_defaults()
+        )
         shared = _Shared(config.store, partitions(len(self.splits)))
         return (
             counted

@@ -163,7 +163,11 @@ class FindClusters(beam.PTransform):
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
         config = self.config
-        seen = surveyed | "SeenKeys" >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config)))
+        seen = (
+            surveyed
+            | "SeenKeys"
+            >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config))).without_defaults()
+        )
         return (
             surveyed
             | "Bands"

@@ -44,7 +44,7 @@ class Measure(beam.PTransform):
         tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
-            | "Merge" >> beam.CombineGlobally(TallyFn())
+            | "Merge" >> beam.CombineGlobally(TallyFn()).without_defaults()
         )
         licences = tuple(source.licence for source in self.sources)
         metrics = _Metrics(

@@ -50,7 +50,7 @@ class Review(beam.PTransform):
         return (
             decisions
             | "Disputed" >> beam.ParDo(_Disputed(self.salt, self.most))
-            | "Choose" >> beam.CombineGlobally(FirstFn(self.salt, self.most))
+            | "Choose" >> beam.CombineGlobally(FirstFn(self.salt, self.most)).without_defaults()
             | "BySplit" >> beam.ParDo(_BySplit())
             | "Spread" >> beam.Reshuffle()
             | "ReadAgain" >> beam.ParDo(_ReadAgain(self.sources, self.splits, self.store, self.limits))
