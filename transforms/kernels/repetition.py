@@ -64,8 +64,9 @@ def mattr(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> npt.
 
 
 @numba.njit(nogil=True, cache=True)
-def _ngrams(offsets, words, size, most):  # type: ignore[no-untyped-def]
-    out, owner = np.empty(len(words), np.uint64), np.empty(len(words), np.int64)
+def _ngrams(offsets, words, size, most, bits):  # type: ignore[no-untyped-def]
+    """Each n-gram of the first words of each document: its hash, and the document in place of the lowest bits."""
+    out = np.empty(len(words), np.uint64)
     n = 0
     for d in range(len(offsets) - 1):
         end = min(offsets[d + 1], offsets[d] + most)
@@ -73,28 +74,38 @@ def _ngrams(offsets, words, size, most):  # type: ignore[no-untyped-def]
             h = np.uint64(size)
             for i in range(size):
                 h = h * POLYNOMIAL + np.uint64(words[t + i]) + np.uint64(1)
-            out[n], owner[n] = mix64(h), d
+            out[n] = (mix64(h) >> bits << bits) | np.uint64(d)
             n += 1
-    return out[:n], owner[:n]
+    return out[:n]
 
 
-def _first(ordered: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Whether a number differs from the one before it."""
-    return np.r_[np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1]]
+@numba.njit(nogil=True, cache=True)
+def _others(ordered, bits, n_docs, shared_by):  # type: ignore[no-untyped-def]
+    """For each document: the other documents that have its n-grams, summed over these; and whether `shared_by` have one."""
+    others, shares = np.zeros(n_docs, np.int64), np.zeros(n_docs, np.bool_)
+    low = (np.uint64(1) << bits) - np.uint64(1)
+    start = 0
+    while start < len(ordered):
+        end, documents = start, 0
+        while end < len(ordered) and ordered[end] >> bits == ordered[start] >> bits:
+            documents += end == start or ordered[end] != ordered[end - 1]
+            end += 1
+        for i in range(start, end):
+            if i == start or ordered[i] != ordered[i - 1]:
+                document = np.int64(ordered[i] & low)
+                others[document] += documents - 1
+                shares[document] |= documents >= shared_by
+        start = end
+    return others, shares
 
 
-def _shared(offsets, words, size, most):  # type: ignore[no-untyped-def]
-    """The different n-grams of each document, and how many documents have each."""
-    ngrams, owner = _ngrams(offsets, words, size, most)
-    # One number each, because sorting rows is slow: the document in the low bits, what is left of the hash above them.
+def _sharing(
+    offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], size: int, most: int, shared_by: int = 1
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     bits = np.uint64(max(1, len(offsets) - 1).bit_length())
-    keys = np.sort(
-        (ngrams >> bits << bits) | owner.astype(np.uint64)
-    )  # np.unique hashes, which takes a hundred times as long
-    keys = keys[_first(keys)]
-    first = np.flatnonzero(_first(keys >> bits))
-    documents = np.diff(np.r_[first, len(keys)])
-    return (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64), np.repeat(documents, documents)
+    ngrams = _ngrams(offsets, words, size, most, bits)
+    ngrams.sort()  # one number for n-gram and document, because sorting pairs is slow
+    return _others(ngrams, bits, len(offsets) - 1, shared_by)
 
 
 def self_repetition(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:
@@ -102,11 +113,9 @@ def self_repetition(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32
 
     Of their first `REPEATED_WORDS` words. It grows with the number of documents. NaN if there are none.
     """
-    n = len(offsets) - 1
-    if not n:
+    if len(offsets) < 2:
         return float("nan")
-    owner, documents = _shared(offsets, words, REPEATED_NGRAM, REPEATED_WORDS)
-    return float(np.log1p(np.bincount(owner, documents - 1, minlength=n)).mean())
+    return float(np.log1p(_sharing(offsets, words, REPEATED_NGRAM, REPEATED_WORDS)[0]).mean())
 
 
 def template_rate(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:
@@ -114,8 +123,6 @@ def template_rate(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32])
 
     After Shaib et al. (2407.00211), with words in place of parts of speech. It grows with the number of documents.
     """
-    n = len(offsets) - 1
-    if not n:
+    if len(offsets) < 2:
         return float("nan")
-    owner, documents = _shared(offsets, words, PHRASE_NGRAM, MOST_WORDS)
-    return float(len(np.unique(owner[documents >= PHRASE_DOCUMENTS])) / n)
+    return float(_sharing(offsets, words, PHRASE_NGRAM, MOST_WORDS, PHRASE_DOCUMENTS)[1].mean())
