@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import datetime
+import gc
 import hashlib
 import importlib.metadata
 import logging
@@ -322,6 +323,8 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
                 _give_memory_back()
             pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
             graph(pipeline, job)
+            gc.freeze()  # what is here by now stays
+            gc.set_threshold(2_000, 10, 10)
             pipeline.run().wait_until_finish()
     except Exception as error:
         clear(job.publication.staging)

@@ -1,12 +1,15 @@
-"""Arrow IPC as the coder of `pyarrow.RecordBatch`.
+"""How data crosses from one stage to the next.
 
-Beam's default pickles, and a pickled slice carries the buffers of its whole parent (docs/decisions/0002). Importing
-this module registers the coder.
+`pyarrow.RecordBatch` as Arrow IPC: Beam's default pickles, and a pickled slice carries the buffers of its whole parent
+(docs/decisions/0002). Importing this module registers that coder. Large accumulators compressed: the local runner holds several
+copies of what crosses.
 """
 
 import functools
+import pickle  # for what our own stages make, as Beam's default does; never for data that is read
 
 import pyarrow as pa
+import zstandard
 from apache_beam import coders
 
 
@@ -40,6 +43,22 @@ class RecordBatchCoder(coders.Coder):
     def to_type_hint(self) -> type:
         """The type it is registered for."""
         return pa.RecordBatch
+
+
+class CompressedCoder(coders.Coder):
+    """Any object of ours, pickled and compressed."""
+
+    def encode(self, value: object) -> bytes:
+        """Encode."""
+        return zstandard.ZstdCompressor(1).compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+    def decode(self, encoded: bytes) -> object:
+        """Decode."""
+        return pickle.loads(zstandard.ZstdDecompressor().decompress(encoded))  # noqa: S301 (made by `encode`)
+
+    def is_deterministic(self) -> bool:
+        """Equal objects may be pickled differently, so such an object is never a key."""
+        return False
 
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
