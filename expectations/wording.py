@@ -92,7 +92,7 @@ MEASURES = {
     "ratio.conflicts": Measure("Number of the mixture's limits that cannot be kept together", "count"),
     "ratio.copied": Measure("Text that counts again because it is copied", "count"),
     "ratio.limit": Measure("Share that a limit of the mixture is about", "number"),
-    "ratio.weight": Measure("Weight of a favoured stratum", "number"),
+    "ratio.weight": Measure("Weight of a favoured stratum or structure", "number"),
     "ratio.missing": Measure("Real text missing for all synthetic text", "count"),
     "duplicates.largest_cluster": Measure("Size of the largest duplicate cluster", "count"),
     "paragraphs.repeated_within": Measure("Share of tokens in paragraphs that their document already had", "share"),

@@ -55,13 +55,12 @@ def count_split(
       source: the name of the split's source.
     """
     columns = {name: signals[name].combine_chunks() for name in NEEDED}
-    patterns = unpack(columns["compliance"], len(systems))
+    patterns = patterns_in_slice(decisions, columns, systems, source)
     content, tokens = first_half(columns["content_hash"]), decisions["n_tokens"].to_numpy()
     stage, owner, without_text = how_far(decisions), whose(decisions), textless(decisions)
     found = {}
-    for number, system in enumerate(systems):
-        inside = _in_slice(system.slice, decisions, columns, source) & (patterns[:, number] >= cores.IN_SLICE)
-        inside &= ~without_text
+    for number in range(len(systems)):
+        inside = (patterns[:, number] >= cores.IN_SLICE) & ~without_text
         for at in range(len(STAGES)):
             for who in EVERYONE:
                 rows = inside & (stage == at) & (owner == who)
@@ -69,6 +68,24 @@ def count_split(
                     bits = patterns[rows, number] & ~cores.IN_SLICE
                     found[number, at, who] = cores.count(bits, content[rows], tokens[rows])
     return found
+
+
+def patterns_in_slice(
+    decisions: pa.RecordBatch, columns: dict[str, pa.Array], systems: tuple[System, ...], source: str
+) -> npt.NDArray[np.uint16]:
+    """The patterns of one split's documents, with `IN_SLICE` where all that a slice asks is met. uint16[documents, systems].
+
+    Args:
+      decisions: DECISION, by ordinal.
+      columns: `compliance`, `language` and `created` of the signals, in the same order.
+      systems: those that the signals were made with.
+      source: the name of the split's source.
+    """
+    patterns = unpack(columns["compliance"], len(systems)).copy()
+    for number, system in enumerate(systems):
+        outside = ~_in_slice(system.slice, decisions, columns, source)
+        patterns[outside, number] &= ~cores.IN_SLICE
+    return patterns
 
 
 def _in_slice(

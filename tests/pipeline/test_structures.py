@@ -10,6 +10,7 @@ from rich.console import Console
 
 from expectations.structures import StructuresError
 from pipeline import runner
+from pipeline.plan import plan_mixture
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.regate import judge_again
 
@@ -198,3 +199,38 @@ def test_a_wrong_key_or_file_is_said_before_any_work(tmp_path: pathlib.Path) -> 
     with pytest.raises(StructuresError, match="cannot read"):
         run(tmp_path, None, RIVER, structures=["none.yaml"])
     assert not (tmp_path / "out").exists()
+
+
+def test_a_rare_structure_is_favoured_in_the_release_as_planned(tmp_path: pathlib.Path) -> None:
+    """Documents of the river are rare in their slice; another language is none of the system's business."""
+    records = corpus(600, 300, lost=True)
+    german = [
+        one | {"id": f"de{one['id']}", "language": "de", "text": one["text"].replace("w", "v")} for one in records
+    ]
+    records += german
+    favour = {"by": "structure", "system": "places", "structures": ["river"], "power": 0.4, "max_copies": 3}
+    ratio = {"max_synthetic_share": 0.9, "favour": favour, "size": 12_000, "count": "labelled"}
+    result = run(tmp_path, records, RIVER | {"expectations": []}, ratio=ratio)
+    ledger = pq.read_table(pathlib.Path(result.folder, "ledger")).to_pylist()
+    by_id = {record["id"]: record for record in records}
+    left = [row | {"river": "River" in by_id[row["input_id"]]["text"] and by_id[row["input_id"]]["language"] == "en"}
+            for row in ledger if row["stage"] != "dedup"]  # fmt: skip
+    inside = [row for row in left if by_id[row["input_id"]]["language"] == "en"]
+    share = sum(row["n_tokens"] for row in inside if row["river"]) / sum(row["n_tokens"] for row in inside)
+    rows = pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist()
+    weights = {row["slice"]: row["value"] for row in rows if row["metric"] == "ratio.weight"}
+    assert weights == {"places/river": pytest.approx(share**-0.6)}
+    human = [row for row in left if row["origin"] == "human"]  # synthetic text goes first, whatever is favoured
+    taken = {river: [row["copies"] for row in human if row["river"] is river] for river in (True, False)}
+    mean = {river: sum(copies) / len(copies) for river, copies in taken.items()}
+    assert mean[True] == pytest.approx(weights["places/river"] * mean[False], rel=0.03)
+    assert sum(row["n_tokens"] * row["copies"] for row in ledger) <= 12_000
+
+    recipe = load_recipe(str(tmp_path / "recipe.yaml"))
+    plan = plan_mixture(recipe, runner.prepare(recipe, str(tmp_path)), QUIET, ("structure",), "json")
+    planned = {row["structure"]: row["kept"] for row in json.loads(plan.text)["strata"] if row["text"] == "human"}
+    assert planned["places/river"] == sum(copies > 0 for copies in taken[True])
+    said = plan_mixture(recipe, runner.prepare(recipe, str(tmp_path)), QUIET, ("source",), "text").text
+    assert said.splitlines()[-1] == f"weights of structures: places/river {weights['places/river']:.3g}"
+    with pytest.raises(StructuresError, match="did you mean 'places'"):
+        run(tmp_path, None, RIVER, ratio={"favour": {"by": "structure", "system": "place"}})
