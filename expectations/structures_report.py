@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from expectations import wording
+from expectations.structures import Sample
 
 SHOWN_PATTERNS = 12
 STAGES = (("before", "As read"), ("deduplicated", "After dedup"), ("after", "In the release"))
@@ -62,7 +63,7 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
     statuses = {status for item in own if (status := _status(item, name, slice_)) is not None}
     return {
         "id": structure["id"],
-        "note": structure["note"],
+        "note": _note(structure),
         "cores": [find("structure.core", stage, "structure", slice_) for stage, _ in STAGES],
         "origins": [
             find("structure.core", "after", "structure_origin", f"{slice_}/{origin}")
@@ -72,6 +73,15 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
         "retention": find("structure.retention", "after", "structure", slice_),
         "status": next((status for status in _BADNESS if status in statuses), None),
     }
+
+
+def _note(structure: dict[str, Any]) -> str:
+    """What its owner says of it; and of a classifier, what it got wrong."""
+    sample = structure.get("sample")
+    if not sample:
+        return str(structure["note"])
+    said = f"By a classifier: {Sample.model_validate(sample).said()}. Shares are corrected for that."
+    return f"{structure['note']} {said}".strip()
 
 
 def _status(item: dict[str, Any], name: str, slice_: str) -> str | None:

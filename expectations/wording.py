@@ -145,6 +145,7 @@ MEASURES = {
     "length.q75": Measure("Length that 75% of the documents stay under, in tokens", "number"),
     "length.q95": Measure("Length that 95% of the documents stay under, in tokens", "number"),
     "structure.core": Measure("Core", "share"),
+    "structure.found": Measure("Core by the classifier's word", "share"),
     "structure.reference": Measure("Core of the reference", "share"),
     "structure.retention": Measure("Retention of the core", "share"),
     "structure.stage_retention": Measure("Retention of the core by the stage", "share"),

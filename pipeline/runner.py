@@ -37,6 +37,7 @@ from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
 from transforms.balance import Rule
 from transforms.boilerplate import BoilerplateConfig
+from transforms.classify import with_samples
 from transforms.comply import Systems
 from transforms.cores import from_metrics
 from transforms.detector import load_detector
@@ -97,7 +98,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     own = load_suite(recipe.expectations, base_dir)
-    systems = load_systems(recipe.structures, base_dir)
+    systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
         own,
         recipe.ratio.on_shortage == "fail",

@@ -77,8 +77,13 @@ class Favoured:
             if name not in system.names:
                 hint = nearest(name, system.names)
                 raise StructuresError(f"ratio.favour.structures: {name!r} is no structure of {system.id}; {hint}")
-        unwanted = {rule.structure for rule in system.expectations if isinstance(rule, Avoid)}
+        unwanted = {rule.structure for rule in system.expectations if isinstance(rule, Avoid)} | {*system.classifiers}
         chosen = favour.structures or [name for name in system.names if name not in unwanted]
+        if not chosen:
+            names = ", ".join(system.names)
+            raise StructuresError(
+                f"ratio.favour.structures: nothing of {system.id} is lifted unless it is named; it has {names}"
+            )
         bits = tuple(bit for bit, name in enumerate(system.names) if name in chosen)
         return cls(number, len(systems), bits, tuple(f"{system.id}/{system.names[bit]}" for bit in bits))
 

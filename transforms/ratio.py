@@ -76,7 +76,7 @@ class Favour(_Section):
     )
     system: str | None = Field(None, description="with `by: structure`: the system, by its id")
     structures: tuple[str, ...] | None = Field(
-        None, description="which of its structures; empty: all but those that it wants rare (`avoid`)"
+        None, description="which of its structures; empty: all but those that it wants rare (`avoid`) and classifiers"
     )
     power: float = Field(0.5, ge=0, le=1, description="1: as available; 0: all alike")
     max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="rare real documents may count this often")

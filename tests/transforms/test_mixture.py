@@ -484,6 +484,18 @@ def test_a_structure_that_is_not_there_is_refused(favour: dict, words: str) -> N
         Rule.of(RatioConfig.model_validate({"favour": favour}), (), "salt", None)
 
 
+def test_what_a_classifier_says_is_lifted_only_by_name() -> None:
+    sample = {"positives": 9, "found": 9, "negatives": 9, "alarmed": 0}
+    warm = {"id": "warm", "kind": "classifier", "column": "score", "threshold": 0.5, "sample": sample}
+    one = VOICES.model_validate(VOICES.model_dump() | {"structures": [warm], "expectations": []})
+    by = {"by": "structure", "system": "voices"}
+    with pytest.raises(StructuresError, match="nothing of voices is lifted unless it is named; it has warm"):
+        Rule.of(RatioConfig.model_validate({"favour": by}), (), "salt", None, 0, (one,))
+    named = Rule.of(RatioConfig.model_validate({"favour": by | {"structures": ["warm"]}}), (), "salt", None, 0, (one,))
+    assert named.favoured
+    assert named.favoured.names == ("voices/warm",)
+
+
 def test_resampling_copies_what_is_surely_human_and_stays_within_its_size() -> None:
     human = [Doc(i, 100) for i in range(300)]
     doubtful = [Doc(1000 + i, 100, UNKNOWN, contracts.BASIS_DETECTOR, 5.0 + i / 100) for i in range(300)]
