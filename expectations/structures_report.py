@@ -71,6 +71,7 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
         ],
         "reference": find("structure.reference", "after", "structure", slice_),
         "retention": find("structure.retention", "after", "structure", slice_),
+        "at_mix": find("structure.retention_at_mix", "after", "structure", slice_),
         "status": next((status for status in _BADNESS if status in statuses), None),
     }
 

@@ -148,6 +148,7 @@ MEASURES = {
     "structure.found": Measure("Core by the classifier's word", "share"),
     "structure.reference": Measure("Core of the reference", "share"),
     "structure.retention": Measure("Retention of the core", "share"),
+    "structure.retention_at_mix": Measure("Retention of the core at the reference's mix of sources", "share"),
     "structure.stage_retention": Measure("Retention of the core by the stage", "share"),
     "structure.expected_deviance": Measure("Expected deviance", "number"),
     "structure.deviance_variance": Measure("Variance of the deviance", "number"),

@@ -53,7 +53,7 @@ AGAINST = {
 def count_split(
     decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...], source: str
 ) -> dict[Population, Counts]:
-    """Count the patterns of one split's documents, by (system, stage, whose). Those without text count for nothing.
+    """Count the patterns of one split's documents, by (system, stage, whose, source). Those without text count for nothing.
 
     Args:
       decisions: DECISION for every document of the split, by ordinal.
@@ -73,7 +73,7 @@ def count_split(
                 rows = inside & (stage == at) & (owner == who)
                 if rows.any():
                     bits = patterns[rows, number] & ~cores.IN_SLICE
-                    found[number, at, who] = cores.count(bits, content[rows], tokens[rows])
+                    found[number, at, who, source] = cores.count(bits, content[rows], tokens[rows])
     return found
 
 
@@ -157,10 +157,13 @@ class _System:
         sample = self.samples[at]
         return CORRECTED.format(sample=sample.said()) if sample else LIMITS
 
-    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE) -> Counts:
-        """The documents that came at least so far."""
+    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE, source: str | None = None) -> Counts:
+        """The documents that came at least so far; of one source, or of all."""
         least = STAGES.index(stage)
-        return cores.merge([c for (at, who), c in self.counts.items() if at >= least and who in whose])
+        chosen = (
+            c for (at, who, own), c in self.counts.items() if at >= least and who in whose and source in (None, own)
+        )
+        return cores.merge(list(chosen))
 
     def cores(self, counts: Counts) -> Cores:
         return cores.summarise(counts, self.n, self.system.weight)
@@ -192,6 +195,8 @@ class _System:
                     core = self.core(found, at)
                     yield self._row("core", "structure_origin", core, found.n, slice_, stage=stage, note=note)
         yield from self._retained()
+        if self.system.reference.kind == "human_subset":
+            yield from self._retained_at_mix()
         yield from self._asked()
         yield from self._patterns()
 
@@ -267,6 +272,30 @@ class _System:
                 yield self._row("stage_retention", "structure", number, given.n, f"/{name}", stage=stage,
                                 note=note, needed=needed)  # fmt: skip
 
+    def _retained_at_mix(self) -> Iterator[Row]:
+        """What of a structure is left if sources were mixed as in the reference: what was lost inside of them.
+
+        A loss that only `retention` shows comes of the mix, as when a source without the structure floods the release.
+        """
+        sources = sorted({source for _, _, source in self.counts})
+        weight = 0 if self.system.weight == "docs" else 1
+        sides = [
+            [self.population(stage, whose, source) for source in sources]
+            for stage, whose in (("after", EVERYONE), ("deduplicated", (HUMAN,)))
+        ]
+        released, mix = [self.cores(c) for c in sides[0]], np.array([float(c.sums[:, weight].sum()) for c in sides[1]])
+        n = np.array([_worth(c, weight) for c in sides[0]])
+        gone = [source for source, w, there in zip(sources, mix, n, strict=True) if w and not there]
+        note = "at the reference's mix of sources: what a loss inside of them leaves; the limits take the mix as known"
+        if gone:
+            note = f"the release has nothing of {', '.join(gone[:3])}, which the reference has"
+        for at, name in enumerate(self.system.names):
+            if self.samples[at] is None:
+                share = np.nan_to_num(np.array([one.core[at].value for one in released]))
+                number = cores.ratio(cores.at_mix(share, n, mix), self.reference.core[at])
+                documents = min(self.at["after"].n, self.reference.n)
+                yield self._row("retention_at_mix", "structure", number, documents, f"/{name}", note=note)
+
     def _asked(self) -> Iterator[Row]:
         """Rows that only an expectation asks for."""
         counts, column = self.population("after"), 0 if self.system.weight == "docs" else 1
@@ -317,6 +346,12 @@ class _System:
             note = BY_WORD if self.system.classifiers else None
             slice_ = f"/{'+'.join(names) or '(none)'}"
             yield self._row("pattern", "pattern", weight / max(1, weights.sum()), n, slice_, note=note)
+
+
+def _worth(counts: Counts, weight: int) -> float:
+    """How many documents of equal weight they are worth: (sum w)^2 / sum w^2 for tokens."""
+    documents, tokens, squares = (float(total) for total in counts.sums.sum(axis=0))
+    return documents if weight == 0 else tokens**2 / squares if squares else 0.0
 
 
 def _found(found: Cores, at: int) -> corrected.Found:

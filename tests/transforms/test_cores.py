@@ -247,8 +247,8 @@ def test_order_and_splits_change_nothing(rows: list[dict], size: int, seed: int)
 
 def judged(one: System, release: dict, reference: cores.Cores | None = None, **more: dict) -> dict:
     """Statuses by (metric, slice) of what a system expects, of a release with these patterns."""
-    populations = {(0, 2, whole.UNKNOWN): counted(release)} | {
-        (0, at, whole.HUMAN): counted(which) for at, which in more.items()
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(release)} | {
+        (0, at, whole.HUMAN, "web"): counted(which) for at, which in more.items()
     }
     metrics = in_table(list(stage.structure_rows(populations, Systems((one,), (reference,)))))
     suite = Suite(suite="test", expectations=tuple(rules((one,))))
@@ -329,7 +329,7 @@ def test_other_references_and_rules() -> None:
 
 
 def test_an_earlier_release_is_read_from_its_metrics() -> None:
-    populations = {(0, 2, whole.UNKNOWN): counted(REFERENCE)}
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(REFERENCE)}
     metrics = in_table(list(stage.structure_rows(populations, Systems((GENDER,)))))
     assert stage.from_metrics(metrics, GENDER, "old") == cores.summarise(counted(REFERENCE), 3)
     changed = system(lexicon("woman", "her"), *GENDER.model_dump()["structures"][1:], id="gender")
@@ -344,7 +344,7 @@ def test_what_a_stage_did_is_counted() -> None:
     one = system(*GENDER.model_dump()["structures"], expectations=asked)
     # Dedup drops 300 of 500 documents with a man: his core falls from 500 / 1000 to 200 / 700.
     dropped, left = counted({"010": 300}), counted({"010": 200, "100": 500})
-    populations = {(0, 0, whole.HUMAN): dropped, (0, 2, whole.HUMAN): left}
+    populations = {(0, 0, whole.HUMAN, "web"): dropped, (0, 2, whole.HUMAN, "web"): left}
     rows = {
         (r["metric"], r.get("stage"), r["slice"]): r["value"]
         for r in stage.structure_rows(populations, Systems((one,)))
@@ -413,7 +413,7 @@ def classified(
     found: dict[str, int], human: dict[str, int], *asked: dict, **changes: object
 ) -> tuple[dict, list[dict]]:
     one = system(classifier("warm", SURE), lexicon("woman", "she"), expectations=asked, **changes)
-    populations = {(0, 2, whole.UNKNOWN): counted(found), (0, 1, whole.HUMAN): counted(human)}
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(found), (0, 1, whole.HUMAN, "web"): counted(human)}
     rows = list(stage.structure_rows(populations, Systems((one,))))
     return {(row["metric"].removeprefix("structure."), row.get("stage"), row["slice"]): row for row in rows}, rows
 
@@ -435,8 +435,8 @@ def test_retention_is_of_what_is_there_and_not_of_what_is_found() -> None:
     blunt = {**SURE, "found": 1000, "alarmed": 300}
     one = system(classifier("warm", blunt), lexicon("woman", "she"))
     populations = {
-        (0, 2, whole.UNKNOWN): counted({"10": 3000, "00": 7000}),
-        (0, 1, whole.HUMAN): counted({"10": 3000, "00": 7000}),
+        (0, 2, whole.UNKNOWN, "web"): counted({"10": 3000, "00": 7000}),
+        (0, 1, whole.HUMAN, "web"): counted({"10": 3000, "00": 7000}),
     }
     needed = next(
         row["needed"]
@@ -449,8 +449,8 @@ def test_retention_is_of_what_is_there_and_not_of_what_is_found() -> None:
 
 def test_a_stage_is_judged_by_what_is_there_before_and_after_it() -> None:
     populations = {
-        (0, 0, whole.HUMAN): counted({"10": 5000, "00": 5000}),
-        (0, 2, whole.HUMAN): counted({"10": 2000, "00": 18_000}),
+        (0, 0, whole.HUMAN, "web"): counted({"10": 5000, "00": 5000}),
+        (0, 2, whole.HUMAN, "web"): counted({"10": 2000, "00": 18_000}),
     }
     one = system(
         classifier("warm", SURE), expectations=[{"kind": "stage_delta", "stage": "dedup", "max_retention_loss": 0.3}]
@@ -470,9 +470,54 @@ def test_stated_shares_and_an_earlier_release_are_held_against_the_corrected_sha
     found, _ = classified(release, {}, reference="uniform")
     assert found["retention", None, "test/warm"]["value"] == pytest.approx(true / (true / 2))
     one = system(classifier("warm", SURE), lexicon("woman", "she"))
-    rows = list(stage.structure_rows({(0, 2, whole.UNKNOWN): counted(release)}, Systems((one,))))
+    rows = list(stage.structure_rows({(0, 2, whole.UNKNOWN, "web"): counted(release)}, Systems((one,))))
     earlier = stage.from_metrics(in_table(rows), one, "old")
-    again = list(stage.structure_rows({(0, 2, whole.UNKNOWN): counted(release)}, Systems((one,), (earlier,))))
+    again = list(stage.structure_rows({(0, 2, whole.UNKNOWN, "web"): counted(release)}, Systems((one,), (earlier,))))
     retention = next(row for row in again if row["metric"] == "structure.retention" and row["slice"] == "test/warm")
     assert retention["value"] == pytest.approx(1)
     assert retention["lower"] < 1 < retention["upper"]
+
+
+def test_a_loss_of_the_mix_is_told_from_a_loss_inside_of_sources() -> None:
+    """The web floods the release: half of the structure is gone, and nothing of it inside of any source."""
+    sources = {"web": {"100": 100, "000": 900}, "books": {"100": 500, "000": 500}}
+    flood = {"100": 200, "000": 1800}
+
+    def left(flooded: bool, lost: bool) -> tuple[dict, dict]:
+        books = {"100": 250, "000": 750} if lost else sources["books"]
+        populations = {
+            (0, 2, whole.HUMAN, "web"): counted(sources["web"]),
+            (0, 2, whole.HUMAN, "books"): counted(books),
+        }
+        if lost:  # what dedup kept and the mixture dropped: 250 books
+            populations[0, 1, whole.HUMAN, "books"] = counted({"100": 250})
+        if flooded:
+            populations[0, 2, whole.SYNTHETIC, "web"] = counted(flood)
+        rows = list(stage.structure_rows(populations, Systems((GENDER,))))
+        return tuple(
+            next(r for r in rows if r["metric"] == f"structure.{name}" and r["slice"] == "gender/woman")
+            for name in ("retention", "retention_at_mix")
+        )
+
+    raw, at_mix = left(flooded=True, lost=False)
+    assert raw["value"] == pytest.approx((800 / 4000) / (600 / 2000))
+    assert at_mix["value"] == pytest.approx(1)
+    assert at_mix["lower"] < 1 < at_mix["upper"]
+    raw, at_mix = left(flooded=True, lost=True)
+    reference = 600 / 2250
+    assert at_mix["value"] == pytest.approx((1000 / 2250 * 0.1 + 1250 / 2250 * 0.25) / reference)
+    assert raw["value"] == pytest.approx((550 / 4000) / reference)
+
+
+def test_a_source_that_is_gone_cannot_be_mixed_in() -> None:
+    populations = {(0, 2, whole.HUMAN, "web"): counted(REFERENCE), (0, 1, whole.HUMAN, "books"): counted(REFERENCE)}
+    rows = list(stage.structure_rows(populations, Systems((GENDER,))))
+    found = [r for r in rows if r["metric"] == "structure.retention_at_mix"]
+    assert len(found) == 3
+    assert all(
+        np.isnan(r["value"]) and r["note"] == "the release has nothing of books, which the reference has" for r in found
+    )
+    stated = system(*GENDER.model_dump()["structures"], reference="uniform")
+    assert not [
+        r for r in stage.structure_rows(populations, Systems((stated,))) if r["metric"] == "structure.retention_at_mix"
+    ]
