@@ -63,7 +63,8 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
     statuses = {status for item in own if (status := _status(item, name, slice_)) is not None}
     return {
         "id": structure["id"],
-        "note": _note(structure),
+        "note": structure["note"],
+        "classifier": _classifier(structure),
         "cores": [find("structure.core", stage, "structure", slice_) for stage, _ in STAGES],
         "origins": [
             find("structure.core", "after", "structure_origin", f"{slice_}/{origin}")
@@ -76,13 +77,12 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
     }
 
 
-def _note(structure: dict[str, Any]) -> str:
-    """What its owner says of it; and of a classifier, what it got wrong."""
+def _classifier(structure: dict[str, Any]) -> str | None:
+    """What a classifier got wrong; None: the structure is no classifier's."""
     sample = structure.get("sample")
     if not sample:
-        return str(structure["note"])
-    said = f"By a classifier: {Sample.model_validate(sample).said()}. Shares are corrected for that."
-    return f"{structure['note']} {said}".strip()
+        return None
+    return f"By a classifier: {Sample.model_validate(sample).said()}. Shares are corrected for that."
 
 
 def _status(item: dict[str, Any], name: str, slice_: str) -> str | None:
