@@ -274,3 +274,37 @@ def test_a_classifier_is_corrected_by_its_labelled_sample_through_the_whole_flow
     assert (code, verdict.reasons) == (runner.FAILED, result.verdict.reasons)
     with pytest.raises(StructuresError, match=r"places\.wet: .*cannot be read as Parquet"):
         run(tmp_path, None, one)
+
+
+def test_a_fasttext_model_is_asked_while_the_text_is_read(tmp_path: pathlib.Path) -> None:
+    fasttext = pytest.importorskip("fasttext")
+    records = corpus(300, 300, lost=True)
+    lines = [f"__label__{'wet' if i % 2 else 'dry'} {'the river ,' if i % 2 else 'a road'} w{i}" for i in range(400)]
+    (tmp_path / "train.txt").write_text("\n".join(lines) + "\n")
+    options = {"dim": 4, "epoch": 20, "lr": 0.5, "minCount": 2, "minn": 0, "maxn": 0, "thread": 1, "verbose": 0}
+    fasttext.train_supervised(str(tmp_path / "train.txt"), **options).save_model(str(tmp_path / "wet.bin"))
+    spoken = [record["text"] for record in corpus(60, 0, lost=False)]
+
+    def label(n: int) -> None:
+        labels = ["River" in text for text in spoken[:n]]
+        pq.write_table(pa.table({"text": spoken[:n], "label": labels}), tmp_path / "labels.parquet")
+
+    label(30)
+    wet = {"id": "wet", "kind": "classifier", "model": "wet.bin", "positive_label": "wet", "threshold": 0.5,
+           "labelled": {"file": "labels.parquet", "positive": "true"}}  # fmt: skip
+    one = RIVER | {"structures": [*RIVER["structures"][:1], wet], "expectations": []}
+
+    def cores(release: str) -> dict:
+        result = run(tmp_path, None if release != "one" else records, one, release=release)
+        rows = pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist()
+        return {(row["metric"], row["slice"]): row for row in rows if row["stage"] == "after"}
+
+    first = cores("one")
+    truth = first["structure.core", "places/river"]["value"]
+    assert first["structure.found", "places/wet"]["value"] == pytest.approx(truth)  # an easy one: it errs nowhere
+    assert first["structure.core", "places/wet"]["value"] == pytest.approx(truth)
+    signals = set((tmp_path / "out" / ".signals").glob("*.parquet"))
+    label(60)
+    again = cores("two")
+    assert set((tmp_path / "out" / ".signals").glob("*.parquet")) == signals  # more labels read no text
+    assert again["structure.core", "places/wet"]["lower"] > first["structure.core", "places/wet"]["lower"]
