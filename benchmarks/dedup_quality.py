@@ -1,6 +1,6 @@
 """Recall and precision of dedup, against all pairs of real documents.
 
-    python -m benchmarks.dedup_quality [DATA_DIR] [--documents 5000] [--templates-only] [--json result.json]
+    python -m benchmarks.dedup_quality [DATA_DIR] [--documents 5000] [--templates 2000] [--templates-only] [--json result.json]
 
 Documents come from DATA_DIR (Parquet files with a column `text`), else they are the docstrings of CPython and of packages that
 this project depends on, which are on every machine and hold near duplicates of their own. To each tenth of them one edited
@@ -234,11 +234,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?")
     parser.add_argument("--documents", type=int, default=5000)
+    parser.add_argument("--templates", type=int, default=2000, help="documents of the family of templates")
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.8, 0.85], help="dedup.min_similarity")
     parser.add_argument("--templates-only", action="store_true", help="only the family of templates")
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     args = parser.parse_args()
-    result = {} if args.templates_only else of_documents(*corpus(args.data, args.documents))
-    family = template_family(2000)
+    result = {} if args.templates_only else of_documents(*corpus(args.data, args.documents), args.limits)
+    family = template_family(args.templates)
     matrix, _ = shingle_matrix(family)
     print(f"\n{len(family):,} documents from one template")
     result |= {f"templates, {name}": found for name, found in by_mode(family, matrix, (0.8,)).items()}
@@ -246,7 +248,7 @@ def main() -> None:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def of_documents(documents: Sequence[str], pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def of_documents(documents: Sequence[str], pairs: Sequence[tuple[int, int]], limits: Sequence[float]) -> dict[str, Any]:
     """Measure and print candidates by similarity, then recall and precision."""
     matrix, signature = shingle_matrix(documents)
     print(f"{len(documents):,} documents, {len(pairs):,} of them edited copies")
@@ -254,7 +256,7 @@ def of_documents(documents: Sequence[str], pairs: Sequence[tuple[int, int]]) -> 
     rows = curve(matrix, signature, pairs)
     for low, n, met, expected, error in rows:
         print(f"{low} and up {n:8,} {met:11,} {expected:11.1f} ± {error:.1f}")
-    return {"curve": rows} | by_mode(documents, matrix, (0.8, 0.85))
+    return {"curve": rows} | by_mode(documents, matrix, limits)
 
 
 def by_mode(documents: Sequence[str], matrix: scipy.sparse.csr_matrix, limits: Sequence[float]) -> dict[str, Any]:

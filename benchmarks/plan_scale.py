@@ -75,6 +75,7 @@ def offer(number: int, rows: int) -> pa.RecordBatch:
             "generator": pa.array(generators.tolist(), pa.string()),
             "kind": pa.nulls(rows, pa.string()),
             "stratum": pa.nulls(rows, pa.string()),
+            "structures": pa.nulls(rows, pa.binary()),
             "again": np.zeros(rows, bool),
         }
     )

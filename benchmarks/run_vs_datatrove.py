@@ -1,13 +1,13 @@
 """The whole run beside datatrove's, on the same files, in one go.
 
-    python -m benchmarks.run_vs_datatrove CORPUS_DIR --datatrove-python PYTHON [--model FOLDER] [--json result.json]
+    python -m benchmarks.run_vs_datatrove CORPUS_DIR [--datatrove-python PYTHON] [--model FOLDER] [--json result.json]
 
 CORPUS_DIR comes from `benchmarks.corpus`. PYTHON is the interpreter of an environment of its own with
-`datatrove[processing,io]` and `fasttext-numpy2-wheel`. Both get the same detector model and two cores. Times are wall clock from
-starting the process to its end; memory is the largest sum of resident sizes over the process tree, sampled every 50 ms (pages
-that processes share count for each of them). Ours runs twice before, on a small corpus: to compile its kernels, and to
-measure the memory of a run that does nothing much; the first of these times is printed too. What the rest of the machine did
-meanwhile is printed as CPU seconds: a run beside other work is not a measurement.
+`datatrove[processing,io]` and `fasttext-numpy2-wheel`; without it only ours is measured. Both get the same detector model and
+two cores. Times are wall clock from starting the process to its end; memory is the largest sum of resident sizes over the
+process tree, sampled every 50 ms (pages that processes share count for each of them). Ours runs twice before, on a small
+corpus: to compile its kernels, and to measure the memory of a run that does nothing much; the first of these times is printed
+too. What the rest of the machine did meanwhile is printed as CPU seconds: a run beside other work is not a measurement.
 """
 
 import argparse
@@ -96,6 +96,19 @@ def ours(corpus: pathlib.Path, work: pathlib.Path, name: str, model: pathlib.Pat
     return measured(command, pathlib.Path.cwd(), work / f"{name}.log")
 
 
+def peer(corpus: pathlib.Path, work: pathlib.Path, python: str, model: pathlib.Path) -> tuple[Measured, set[str]]:
+    """Run datatrove on the same corpus; and the ids of what it kept."""
+    script = pathlib.Path(__file__).resolve().with_name("datatrove_peer.py")
+    command = [python, str(script), str(corpus), str(work / "peer"), "--model", str(model / "model.bin")]
+    run = measured(command, work, work / "peer.log")
+    kept = {
+        json.loads(line)["id"]
+        for path in (work / "peer" / "kept").glob("*.jsonl.gz")
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    }
+    return run, kept
+
+
 def small(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
     """The first documents of a corpus, in as many files."""
     folder.mkdir()
@@ -129,7 +142,7 @@ def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=pathlib.Path)
-    parser.add_argument("--datatrove-python", required=True)
+    parser.add_argument("--datatrove-python")
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path(BUNDLED), help="folder of a detector")
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     args = parser.parse_args()
@@ -143,36 +156,21 @@ def main() -> None:
         base = ours(work / "small", work, "base", model)
         run = ours(corpus, work, "ours", model)
         ids = ds.dataset(work / "ours" / "bench" / "data").to_table(columns=["input_id"])["input_id"].to_pylist()
-        peer = pathlib.Path(__file__).resolve().with_name("datatrove_peer.py")
-        command = [
-            args.datatrove_python,
-            str(peer),
-            str(corpus),
-            str(work / "peer"),
-            "--model",
-            str(model / "model.bin"),
-        ]
-        peer_run = measured(command, work, work / "peer.log")
-        peer_ids = {
-            json.loads(line)["id"]
-            for path in (work / "peer" / "kept").glob("*.jsonl.gz")
-            for line in gzip.decompress(path.read_bytes()).splitlines()
-        }
+        theirs = peer(corpus, work, args.datatrove_python, model) if args.datatrove_python else None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    rows = [
-        report("lowbackground", run, documents, planted, set(ids)),
-        report("datatrove", peer_run, documents, planted, peer_ids),
-    ]
+    rows = [report("lowbackground", run, documents, planted, set(ids))]
     result = {
         "documents": documents,
         "rows": rows,
-        "rate_ratio": round(peer_run.seconds / run.seconds, 2),
         "first_small_run_seconds": round(first.seconds, 1),
         "base_mb": round(base.peak / 1e6),
         "bytes_per_document_above_base": round((run.peak - base.peak) / documents),
-        "datatrove_stages": json.loads(peer_run.out.splitlines()[-1])["seconds"],
     }
+    if theirs:
+        rows.append(report("datatrove", theirs[0], documents, planted, theirs[1]))
+        result["rate_ratio"] = round(theirs[0].seconds / run.seconds, 2)
+        result["datatrove_stages"] = json.loads(theirs[0].out.splitlines()[-1])["seconds"]
     for column in rows[0]:
         print(f"{column:22}" + "".join(f"{row[column]!s:>16}" for row in rows))
     print(*(f"{key}: {value}" for key, value in result.items() if key != "rows"), sep="\n")

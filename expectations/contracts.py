@@ -245,6 +245,7 @@ OFFER = _contract(
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),
     pa.field("stratum", pa.string()),
+    pa.field("structures", pa.binary()),  # as `compliance`, within the whole slice of each system; null: no systems
     _required("again", pa.bool_()),  # it duplicates a document of an earlier release
 )
 

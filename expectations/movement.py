@@ -264,9 +264,9 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
         )
         limits = ""
         if one.low is not None and one.high is not None and one.change is not None:
-            limits = f"{_signed(one.change, form)} ({_signed(one.low, form)} to {_signed(one.high, form)})"
+            limits = f"{signed(one.change, form)} ({signed(one.low, form)} to {signed(one.high, form)})"
         elif one.change is not None:
-            limits = _signed(one.change, form)
+            limits = signed(one.change, form)
         lines.append(f"  {one.sign:16.16} {said:12} {before:>10} -> {after:<10} {limits:32} {one.metric}{_of(one)}"
                      + (f"  [{one.basis}]" if one.basis else ""))  # fmt: skip
     if len(slices) > most:
@@ -274,5 +274,6 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     return lines
 
 
-def _signed(value: float, form: str) -> str:
+def signed(value: float, form: str) -> str:
+    """A change in words, with its sign."""
     return ("+" if value > 0 else "-" if value < 0 else "") + wording.number(abs(value), form, 2)

@@ -49,13 +49,9 @@ def render(report: dict[str, Any]) -> str:
     table = _Table(report.get("metrics") or [])
     verdict = {"suite": "–", "suite_sha256": None, "params": {}} | (report.get("verdict") or {})
     release = str(report.get("release") or "release")
-    style = (importlib.resources.files("expectations") / "templates" / "report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    page = _environment().get_template("report.html.j2")
-    return page.render(
+    return page(
+        "report.html.j2",
         release=release,
-        style=markupsafe.Markup(style),  # noqa: S704 (our own file)
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         verdict=verdict,
         headline=_headline(verdict),
         expectations=_expectations(verdict),
@@ -86,6 +82,26 @@ def render(report: dict[str, Any]) -> str:
         ],
         files=report.get("files") or [],
         command=f"lowbackground explain {shlex.quote(release)} DOC_ID",
+    )
+
+
+def page(template: str, **values: Any) -> str:
+    """One of our pages, with the style of all of them and a policy that lets nothing else in.
+
+    Args:
+      template: its file in `templates`.
+      values: what it shows; every text in them is escaped.
+    """
+    style = (importlib.resources.files("expectations") / "templates" / "report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=markupsafe.Markup(style),  # noqa: S704 (our own file)
+            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+            **values,
+        )
     )
 
 

@@ -131,19 +131,100 @@ class Column(_Strict):
         return column
 
 
+Count = Annotated[int, pydantic.Field(ge=0, strict=True)]
+
+
+class Sample(_Strict):
+    """How a classifier did on documents that people labelled, none of which it was trained on."""
+
+    positives: Annotated[Count, pydantic.Field(ge=1, description="documents that have the structure")]
+    found: Annotated[Count, pydantic.Field(description="how many of them it found")]
+    negatives: Annotated[Count, pydantic.Field(ge=1, description="documents that have it not")]
+    alarmed: Annotated[Count, pydantic.Field(description="how many of those it found all the same")]
+
+    @pydantic.model_validator(mode="after")
+    def _tells_apart(self) -> "Sample":
+        for part, whole in (("found", "positives"), ("alarmed", "negatives")):
+            if getattr(self, part) > getattr(self, whole):
+                raise ValueError(f"{part} is more than {whole}")
+        if self.found * self.negatives <= self.alarmed * self.positives:
+            raise ValueError(
+                f"it finds {self.found} of {self.positives} that have the structure and {self.alarmed} of {self.negatives} "
+                "that have not, so it tells nothing; use another threshold or classifier"
+            )
+        return self
+
+    def said(self) -> str:
+        """In words."""
+        return (
+            f"it found {self.found:,} of {self.positives:,} that have it and {self.alarmed:,} of {self.negatives:,} that "
+            "have not"
+        )
+
+
+class LabelledFile(_Strict):
+    """A Parquet file of labelled documents, such as `audit export` writes: the text, or the scores, beside a label."""
+
+    file: Annotated[str, pydantic.Field(min_length=1)]
+    label: str = pydantic.Field("label", description="the column of labels; null: not labelled, and left out")
+    positive: OneOrMore = pydantic.Field(
+        description="labels of documents that have the structure; any other has it not"
+    )
+
+
 class Classifier(_Strict):
-    """Not supported; accepted by name only, so that the refusal can say why."""
+    """A score at or above a threshold: of a column of the input, or of a two-class fastText model.
+
+    What it says is corrected by what it got wrong on a labelled sample, and is not accepted without one. Documents that it
+    cannot judge, without a score or a word it knows, are outside of the system's slice.
+    """
 
     kind: Literal["classifier"]
     id: Id
+    column: str | None = pydantic.Field(None, description="a column of numbers of the input")
+    model: str | None = pydantic.Field(None, description="a fastText model, .bin or .ftz, with two labels")
+    positive_label: str | None = pydantic.Field(
+        None, description="of the model: the label of documents that have the structure, without __label__"
+    )
+    threshold: Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)] = pydantic.Field(
+        description="the least score of a document that has it; of a model, the probability of its label"
+    )
+    sample: Sample | None = pydantic.Field(None, description="counts of the labelled sample, of a column")
+    labelled: LabelledFile | None = pydantic.Field(
+        None, description="or the sample itself, from which they are counted"
+    )
+    model_sha256: str | None = pydantic.Field(None, description="of the model's file; filled in")
+    note: str = ""
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _refuse(cls, value: Any) -> Any:
-        raise ValueError(
-            "kind 'classifier' is not supported: a score that is not corrected by a labelled sample takes its own errors for "
-            "a norm; write the label into a column of the input and use kind 'column'"
-        )
+    def _needs_labels(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not value.get("sample") and not value.get("labelled"):
+            raise ValueError(
+                "kind 'classifier' needs a labelled sample, or it takes its own errors for a norm; give "
+                "labelled: {file: labels.parquet, positive: [...]} or sample: {positives: ..., found: ..., negatives: ..., "
+                "alarmed: ...}"
+            )
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _one_score(self) -> "Classifier":
+        if (self.column is None) == (self.model is None):
+            raise ValueError("a classifier is either a `column` of scores or a `model`")
+        if self.column in ("", "text", "created", "source"):
+            raise ValueError(f"{self.column!r} is no column of scores")
+        if self.model is None and self.positive_label is not None:
+            raise ValueError("`positive_label` belongs to a `model`")
+        if self.model is not None:
+            if not self.positive_label:
+                raise ValueError("`positive_label` says which of the model's two labels is the structure's")
+            if not 0 < self.threshold < 1:
+                raise ValueError(f"the threshold of a model is a probability between 0 and 1, got {self.threshold}")
+            if self.labelled is None:
+                raise ValueError(
+                    "the errors of a model are counted here, on the form of the text that it is given here; give `labelled`"
+                )
+        return self
 
 
 Structure = Annotated[Lexicon | Regex | Column | Classifier, pydantic.Field(discriminator="kind")]
@@ -286,6 +367,11 @@ class System(_Strict):
         """The ids of its structures, in order: bit i of a pattern is structure i."""
         return [structure.id for structure in self.structures]
 
+    @property
+    def classifiers(self) -> list[str]:
+        """Those of its structures whose shares are corrected."""
+        return [structure.id for structure in self.structures if isinstance(structure, Classifier)]
+
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "System":
         names = self.names
@@ -294,12 +380,34 @@ class System(_Strict):
             raise ValueError(f"two structures are called {twice[0]!r}; give each its own id")
         for rule in self.expectations:
             self._check(rule)
+            self._check_classifiers(rule)
+        if self.classifiers and self.weight == "tokens":
+            raise ValueError(
+                "weight: tokens cannot be used with a classifier: its errors are counted in documents, and long ones may be "
+                "easier; use weight: docs"
+            )
         if self.reference.kind == "target" and sorted(dict(self.reference.target)) != sorted(names):
             wrong = sorted(set(dict(self.reference.target)) ^ set(names))
             raise ValueError(f"reference: it gives a share for each structure and nothing else; look at {wrong[0]!r}")
         if self.reference.kind == "human_subset" and self.slice.origin and "human" not in self.slice.origin:
             raise ValueError("reference: human_subset is empty in a slice without origin human; use another reference")
         return self
+
+    def _check_classifiers(self, rule: Any) -> None:
+        """The share of one structure can be corrected; what rests on how structures meet in a document cannot."""
+        if isinstance(rule, ExpectedDevianceRatio | CoreEffectiveNumber):
+            meet = self.classifiers
+        elif isinstance(rule, TargetDistribution | Association):
+            named = rule.group if isinstance(rule, TargetDistribution) else (rule.given, rule.then, rule.vs_given)
+            meet = [name for name in named if name in self.classifiers]
+        else:
+            meet = []
+        if meet:
+            raise ValueError(
+                f"{rule.kind} rests on how structures meet in documents, and what the classifier of {meet[0]!r} gets wrong "
+                "cannot be corrected there; ask for min_share, max_core, avoid, retention or stage_delta, or put it into a "
+                "system of its own"
+            )
 
     def _check(self, rule: Any) -> None:
         named = [getattr(rule, key, None) for key in ("structure", "given", "then", "vs_given")]
@@ -320,6 +428,11 @@ class System(_Strict):
         said = self.model_dump(mode="json", include={"slice", "weight", "structures"})
         for structure in said["structures"]:
             structure.pop("note", None)
+            if (
+                structure["kind"] == "classifier"
+            ):  # what the labels say of it corrects what it found, and finds nothing else
+                for key in ("model", "sample", "labelled"):
+                    structure.pop(key)
         return _digest(said)
 
     def sha256(self) -> str:
@@ -386,12 +499,30 @@ def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
             folder = reference["release"]
             system["reference"] = {"release": folder if "://" in folder else str(path.parent / folder)}
         for structure in structures if isinstance(structures, list) else []:
+            if isinstance(structure, dict) and structure.get("kind") == "classifier":
+                _find_files(structure, path)
             own = structure.get("terms", []) if isinstance(structure, dict) else None
             if isinstance(own, list) and isinstance(structure.get("terms_file"), str):
                 lines = _text(path.parent / structure.pop("terms_file"), f"{path}: terms_file").splitlines()
                 terms = (re.split(r"(?:^|\s)#", line)[0].strip() for line in lines)
                 structure["terms"] = [*own, *(term for term in terms if term)]
     return data
+
+
+def _find_files(structure: dict[str, Any], path: pathlib.Path) -> None:
+    """The files of a classifier as seen from here, and what its model is."""
+    labelled, model = structure.get("labelled"), structure.get("model")
+    if isinstance(labelled, dict) and isinstance(labelled.get("file"), str):
+        structure["labelled"] = labelled | {"file": str(path.parent / labelled["file"])}
+    if isinstance(model, str):
+        structure["model"] = str(path.parent / model)
+        if structure.get("model_sha256") is None:  # a release's own copy says it, wherever the file is by then
+            try:
+                with open(structure["model"], "rb") as file:
+                    structure["model_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                raise StructuresError(f"{path}: model: cannot read {structure['model']}: {why}") from error
 
 
 def systems_yaml(systems: tuple[System, ...]) -> str:
@@ -423,7 +554,7 @@ def rules(systems: tuple[System, ...]) -> Iterator[Expectation]:
 
 
 def _asked(system: System, rule: Any) -> Iterator[dict[str, Any]]:
-    """Each rule reads the bound that speaks against the release; a stage's own effect is counted, not estimated.
+    """Each rule reads the bound that speaks against the release; a stage's own effect is counted, if no classifier errs in it.
 
     A rule passes if that bound is within the limit and fails if the value is not. Between the two it is inconclusive: at
     the least data, a release that lost nothing would else fail one time in five.
@@ -437,9 +568,11 @@ def _asked(system: System, rule: Any) -> Iterator[dict[str, Any]]:
             for slice_ in _slices(system, rule.structures):
                 yield about | {"metric": "structure.retention", "slice": slice_, "bound": "lower", "min": rule.min}
         case StageDelta():
-            for slice_ in _slices(system, rule.structures):
+            each = system.names if rule.structures == "all" and system.classifiers else rule.structures
+            for slice_ in _slices(system, each):
                 one = about | {"metric": "structure.stage_retention", "slice": slice_, "stage": STAGE_AFTER[rule.stage]}
-                yield one | {"min": 1 - rule.max_retention_loss}
+                corrected = {"bound": "lower"} if slice_.partition("/")[2] in system.classifiers else {}
+                yield one | corrected | {"min": 1 - rule.max_retention_loss}
         case ExpectedDevianceRatio():
             yield whole | {"metric": "structure.expected_deviance_ratio", "min": rule.min}
         case CoreEffectiveNumber():
@@ -531,6 +664,8 @@ def _complaint(first: Any, steps: list[Any]) -> str:
 
 def _model_at(steps: list[Any]) -> type[pydantic.BaseModel]:
     """The model whose keys a place in the file has."""
-    known: dict[str, Any] = {"slice": Slice, "owner": Owner} | (_RULES if "expectations" in steps else _MODELS)
+    known: dict[str, Any] = {"slice": Slice, "owner": Owner, "sample": Sample, "labelled": LabelledFile} | (
+        _RULES if "expectations" in steps else _MODELS
+    )
     model: type[pydantic.BaseModel] = known.get(str(steps[-1]), System) if steps else _File
     return model

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from expectations import wording
+from expectations.structures import Sample
 
 SHOWN_PATTERNS = 12
 STAGES = (("before", "As read"), ("deduplicated", "After dedup"), ("after", "In the release"))
@@ -63,6 +64,7 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
     return {
         "id": structure["id"],
         "note": structure["note"],
+        "classifier": _classifier(structure),
         "cores": [find("structure.core", stage, "structure", slice_) for stage, _ in STAGES],
         "origins": [
             find("structure.core", "after", "structure_origin", f"{slice_}/{origin}")
@@ -70,8 +72,17 @@ def _structure(name: str, structure: dict[str, Any], find: Find, own: list[Any])
         ],
         "reference": find("structure.reference", "after", "structure", slice_),
         "retention": find("structure.retention", "after", "structure", slice_),
+        "at_mix": find("structure.retention_at_mix", "after", "structure", slice_),
         "status": next((status for status in _BADNESS if status in statuses), None),
     }
+
+
+def _classifier(structure: dict[str, Any]) -> str | None:
+    """What a classifier got wrong; None: the structure is no classifier's."""
+    sample = structure.get("sample")
+    if not sample:
+        return None
+    return f"By a classifier: {Sample.model_validate(sample).said()}. Shares are corrected for that."
 
 
 def _status(item: dict[str, Any], name: str, slice_: str) -> str | None:

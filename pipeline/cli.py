@@ -173,6 +173,7 @@ def gate(
     raise typer.Exit(code)
 
 
+Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]
 FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="exit code 1 if it got worse")]
 TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]
 TEXT_OR_JSON = {"text": "text", "json": "json"}
@@ -183,13 +184,14 @@ def diff(
     first: Annotated[str, typer.Argument(help="folder of the earlier release", metavar="RELEASE")],
     second: Annotated[str, typer.Argument(help="folder of the later one", metavar="RELEASE")],
     form: TextOrJson = "text",
+    html: Html = None,
     fail_on_worse: FailOnWorse = False,
 ) -> None:
     """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
     from pipeline.difference import difference
     from pipeline.outputs import chosen, deliver
 
-    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON))
+    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -198,13 +200,14 @@ def diff(
 def history(
     releases: Annotated[list[str], typer.Argument(help="folders of releases, the oldest first", metavar="RELEASE...")],
     form: TextOrJson = "text",
+    html: Html = None,
     fail_on_worse: FailOnWorse = False,
 ) -> None:
     """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
     from pipeline.history import history as history_of
     from pipeline.outputs import chosen, deliver
 
-    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON))
+    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 

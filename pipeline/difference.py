@@ -16,6 +16,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations import movement, wording
 from expectations.movement import Movement
+from expectations.movement_page import FATES, render_difference
+from pipeline.outputs import save
 from pipeline.recipe import RecipeError
 from pipeline.runner import read_metrics
 from transforms.earlier import MANIFEST
@@ -24,7 +26,6 @@ from transforms.store import open_for_reading
 COLUMNS = ("doc_id", "source", "origin", "n_tokens")
 PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
 MOST_PARTS = 256
-FATES = ("stayed", "came", "went")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,16 +152,23 @@ def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> It
         relabelled[pair] += 1
 
 
-def difference(first: str, second: str, form: str) -> tuple[str, bool]:
+def difference(first: str, second: str, form: str, html: str | None = None) -> tuple[str, bool]:
     """What `diff` answers, and whether the second release is worse.
 
+    Args:
+      first, second: folders of releases.
+      form: "text" or "json".
+      html: a file to write the same to as a page.
+
     Raises:
-      RecipeError: one of them is no release.
+      RecipeError: one of them is no release, or the page cannot be written.
     """
     releases = read_release(first), read_release(second)
     found = moved_between(*releases)
     documents = documents_between(*(one.folder for one in releases))
     verdict = movement.verdict(found)
+    if html is not None:
+        save(render_difference([one.name for one in releases], found, verdict, documents), html)
     if form == "json":
         return _json(releases, found, documents, verdict), verdict.status == "worse"
     lines = [f"{releases[0].name} -> {releases[1].name}", "", *_documents(documents), ""]

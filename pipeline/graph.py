@@ -69,7 +69,7 @@ def decide(root: beam.Pipeline, job: Job) -> tuple[beam.PCollection[Decided], be
         recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     by_split   = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
-    return by_split | "Offer" >> Offer(job.offers, splits), unwanted
+    return by_split | "Offer" >> Offer(job.offers, splits, job.survey.systems.systems, sources), unwanted
     # fmt: on
 
 

@@ -7,18 +7,25 @@ from collections.abc import Sequence
 
 from expectations import movement, wording
 from expectations.movement import Movement
+from expectations.movement_page import render_history
 from pipeline.difference import Release, moved_between, read_release
+from pipeline.outputs import save
 from pipeline.recipe import RecipeError
 
 BARS = "▁▂▃▄▅▆▇█"
 MISSING = "·"
 
 
-def history(folders: Sequence[str], form: str) -> tuple[str, bool]:
+def history(folders: Sequence[str], form: str, html: str | None = None) -> tuple[str, bool]:
     """What `history` answers, and whether the last step or the whole way is worse.
 
+    Args:
+      folders: releases, the oldest first.
+      form: "text" or "json".
+      html: a file to write the same to as a page.
+
     Raises:
-      RecipeError: fewer than two folders, or one of them is no release.
+      RecipeError: fewer than two folders, one of them is no release, or the page cannot be written.
     """
     if len(folders) < 2:
         raise RecipeError("history: give at least two releases, the oldest first")
@@ -29,6 +36,9 @@ def history(folders: Sequence[str], form: str) -> tuple[str, bool]:
     worse = "worse" in (all_the_way.status, steps[-1][2].status)
     shown = [one for one in whole if movement.decides(one) and one.sign != "other"]
     values = [series(one, releases) for one in shown]
+    if html is not None:
+        of, names = dict(zip(shown, values, strict=True)), [release.name for release in releases]
+        save(render_history(names, shown, all_the_way, of, [(a.name, b.name, v) for a, b, v in steps]), html)
     if form == "json":
         answer = {
             "format": "lowbackground.history/1",

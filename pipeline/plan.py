@@ -14,7 +14,7 @@ from pipeline.graph import Job, decide
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
 from transforms.balance import OfferReader, mix
-from transforms.mixture import View, words
+from transforms.mixture import View, rarest, words
 from transforms.ratio import DIMENSIONS
 from transforms.settle import Mixture, Share, take
 
@@ -44,9 +44,10 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
       RecipeError: there is no such dimension or format.
       RunError: the survey broke.
     """
+    known = (*DIMENSIONS, "structure") if job.rule.favoured else DIMENSIONS
     for name in by:
-        if name not in DIMENSIONS:
-            raise RecipeError(f"--by {name}: there is {', '.join(DIMENSIONS)}")
+        if name not in known:
+            raise RecipeError(f"--by {name}: there is {', '.join(known)}")
     if form not in FORMATS:
         raise RecipeError(f"--format {form}: there is {', '.join(FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):
@@ -65,7 +66,11 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         "conflict": list(mixture.conflict),
         "change": list(mixture.change),
     }
-    text = orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if form == "json" else _text(found, mixture, by)
+    text = (
+        orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+        if form == "json"
+        else _text(found, mixture, by, job.rule.favoured is not None)
+    )
     return Plan(text, bool(mixture.conflict))
 
 
@@ -85,7 +90,9 @@ def _counted(offer: pa.RecordBatch, job: Job, mixture: Mixture, by: Sequence[str
     """One batch by stratum: documents and weight that are there, and that are taken."""
     view = View(offer, job.rule)
     copies = take(offer, job.rule, mixture)[0].astype(np.int64)
-    columns: dict[str, Any] = {name: words(view, name) for name in by}
+    columns: dict[str, Any] = {
+        name: rarest(view, mixture.opinion) if name == "structure" else words(view, name) for name in by
+    }
     columns["text"] = pa.array(np.where(view.labelled, "synthetic", np.where(view.human, "human", "unknown")))
     columns["documents"] = np.ones(offer.num_rows, np.int64)
     columns["available"] = view.weight
@@ -106,7 +113,7 @@ def _strata(parts: list[pa.Table], by: Sequence[str]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: [str(row[name]) for name in (*by, "text")])
 
 
-def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str]) -> str:
+def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str], favoured: bool) -> str:
     unit = found["unit"]
     lines = [f"plan of {found['release']}, in {unit}, after dedup", ""]
     names = [" ".join(str(row[name]) for name in (*dict.fromkeys(by), "text")) for row in found["strata"]]
@@ -130,7 +137,7 @@ def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str]) -> str:
         lines.append(f"  {_mark(limit):6}  {limit.name}: {got}")
     if mixture.lifts:
         weights = ", ".join(f"{name} {weight:.3g}" for name, weight in mixture.lifts.items())
-        lines += ["", f"weights of strata: {weights}"]
+        lines += ["", f"weights of {'structures' if favoured else 'strata'}: {weights}"]
     if mixture.conflict:
         lines += ["", f"There is no such mixture: {mixture.refusal()}"]
     return "\n".join(lines)

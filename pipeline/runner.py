@@ -38,6 +38,7 @@ from pipeline.recipe import Recipe, RecipeError
 from transforms.ahead import THREADS
 from transforms.balance import Rule
 from transforms.boilerplate import BoilerplateConfig
+from transforms.classify import with_samples
 from transforms.comply import Systems
 from transforms.cores import from_metrics
 from transforms.detector import load_detector
@@ -98,7 +99,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     own = load_suite(recipe.expectations, base_dir)
-    systems = load_systems(recipe.structures, base_dir)
+    systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
         own,
         recipe.ratio.on_shortage == "fail",
@@ -144,7 +145,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     )  # fmt: skip
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
-    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe))
+    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
     return Job(
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,

@@ -40,7 +40,7 @@ class Balance(beam.PTransform):
         thought = (
             decided
             | "CountScores" >> beam.ParDo(_CountScores(*at))
-            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule.bands)).without_defaults()
+            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule)).without_defaults()
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
@@ -73,7 +73,7 @@ class _CountScores(_Pass):
 
 class _Think(_Pass):
     def process(self, scores: Scores) -> Iterator[Opinion]:
-        yield opinion(scores, self.rule.calibration)
+        yield opinion(scores, self.rule)
 
 
 class _Weigh(_Pass):
@@ -122,7 +122,7 @@ def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture:
 
 def mix(offers: Iterable[pa.RecordBatch], rule: Rule) -> Mixture:
     """The same mixture without an engine. `offers` is gone through three times."""
-    thought = opinion(Scores.merge(count_scores(offer, rule) for offer in offers), rule.calibration)
+    thought = opinion(Scores.merge(count_scores(offer, rule) for offer in offers), rule)
     weighed = Weighed({})
     for offer in offers:
         weighed = Weighed.merge([weighed, weigh(offer, rule, thought)])
@@ -147,12 +147,12 @@ class OfferReader:
 class ScoresFn(beam.CombineFn):
     """Scores of splits -> of the corpus."""
 
-    def __init__(self, bands: int) -> None:
-        self.bands = bands
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
 
     def create_accumulator(self) -> Scores:
         """Nothing."""
-        return Scores.none(self.bands)
+        return Scores.none(self.rule)
 
     def add_input(self, total: Scores, part: Scores) -> Scores:
         """Add one split."""

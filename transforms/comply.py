@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.structures import Column, Lexicon, Regex, StructuresError, System
+from expectations.structures import Classifier, Column, Lexicon, Regex, StructuresError, System
+from transforms.classify import judge
 from transforms.kernels import lexicon
 from transforms.kernels.cores import IN_SLICE, Cores
 from transforms.kernels.text import Tokens
@@ -35,7 +36,8 @@ class Systems:
     def columns(self) -> tuple[str, ...]:
         """The input's own columns that have to be read for them, sorted."""
         asked = {name for system in self.systems for name in system.slice.columns}
-        asked |= {one.column for system in self.systems for one in system.structures if isinstance(one, Column)}
+        structures = [one for system in self.systems for one in system.structures]
+        asked |= {one.column for one in structures if isinstance(one, Column | Classifier) and one.column is not None}
         return tuple(sorted(asked - {*KNOWN, "source"}))
 
     @functools.cached_property
@@ -70,7 +72,7 @@ def comply(documents: pa.RecordBatch, tokens: Tokens, source: str, systems: Syst
 
     Returns:
       binary[documents]: one little-endian uint16 a system, bit i for structure i, and `IN_SLICE` where the columns that its
-      slice names have the right values. All null if there are no systems.
+      slice names have the right values and its classifiers can judge. All null if there are no systems.
     """
     if not systems.systems:
         return pa.nulls(documents.num_rows, pa.binary())
@@ -88,7 +90,6 @@ def comply(documents: pa.RecordBatch, tokens: Tokens, source: str, systems: Syst
         inside = np.ones(documents.num_rows, np.bool_)
         for name, values in system.slice.columns.items():
             inside &= is_one_of(name, values)
-        patterns[:, at] = inside * IN_SLICE
         for bit, structure in enumerate(system.structures):
             if isinstance(structure, Lexicon):
                 has = next(found)
@@ -97,10 +98,15 @@ def comply(documents: pa.RecordBatch, tokens: Tokens, source: str, systems: Syst
                     documents["text"], pattern=structure.pattern, ignore_case=structure.ignore_case
                 )
                 has = matched.to_numpy(zero_copy_only=False)
+            elif isinstance(structure, Classifier):
+                column = columns[structure.column] if structure.column is not None else None
+                has, judged = judge(structure, tokens, column)
+                inside &= judged
             else:
                 assert isinstance(structure, Column), structure
                 has = is_one_of(structure.column, structure.values)
             patterns[:, at] |= has.astype(np.uint16) << np.uint16(bit)
+        patterns[:, at] |= inside * IN_SLICE
     return pack(patterns)
 
 

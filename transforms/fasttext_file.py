@@ -112,12 +112,13 @@ class _Reader:
         return values
 
 
-def read_fasttext(data: bytes, path: str) -> FastTextFile:
+def read_fasttext(data: bytes, path: str, positive: str | None = None) -> FastTextFile:
     """Read a model.
 
     Args:
       data: the whole file.
       path: what to call it in an error.
+      positive: of a classifier of something else, the label (without `__label__`) that takes the machine's place here.
 
     Raises:
       DetectorError: it is damaged, or a kind of fastText model that is not two-class, softmax and without subwords.
@@ -145,7 +146,7 @@ def read_fasttext(data: bytes, path: str) -> FastTextFile:
         args=args,
         words=[word for word, _, _ in words],
         counts=[count for _, count, _ in words],
-        labels=[label for label, _, _ in labels],
+        labels=_renamed(reader, [label for label, _, _ in labels], positive),
         label_counts=[count for _, count, _ in labels],
         n_tokens=n_tokens,
         input=dense,
@@ -186,6 +187,16 @@ def _check_labels(reader: _Reader, labels: list[bytes]) -> None:
             f"labels {', '.join(names)[:120]!r}; name them __label__human (or real) and __label__synthetic (or ai, "
             "machine, generated)"
         ) from None
+
+
+def _renamed(reader: _Reader, labels: list[bytes], positive: str | None) -> list[bytes]:
+    """Labels of whatever names as those of a detector."""
+    if positive is None:
+        return labels
+    names = [label.removeprefix(b"__label__").decode("utf-8", "replace") for label in labels]
+    if names.count(positive) != 1:
+        raise reader.refuse(f"has no label {positive[:60]!r}; it has {', '.join(names)[:120]}")
+    return [f"__label__{(MACHINE_LABELS if name == positive else HUMAN_LABELS)[0]}".encode() for name in names]
 
 
 def _machine_label(labels: list[bytes]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels import order
-from transforms.mixture import Cell, Rule
+from transforms.mixture import Cell, Opinion, Rule
 from transforms.ratio import DIMENSIONS, Limit
 
 I64 = npt.NDArray[np.int64]
@@ -170,11 +170,16 @@ def copies_of(rule: Rule, cells: Sequence[Cell]) -> I64:
     return most
 
 
-def lifts_of(rule: Rule, cells: Sequence[Cell], weight: I64) -> dict[str, float]:
-    """How much more each stratum of `favour` weighs, by its name; the largest stratum has 1."""
+def lifts_of(rule: Rule, cells: Sequence[Cell], weight: I64, opinion: Opinion) -> dict[str, float]:
+    """How much more each stratum or structure of `favour` weighs, by its name.
+
+    The largest stratum has 1, and so have documents without any of the structures, which are not listed.
+    """
     favour = rule.config.favour
     if favour is None:
         return {}
+    if rule.favoured:
+        return dict(zip(rule.favoured.names, opinion.lifts.tolist(), strict=True))
     total: dict[str, int] = {}
     for cell, own in zip(cells, weight.tolist(), strict=True):
         name = getattr(cell, favour.by)

@@ -2,7 +2,8 @@
 
 Four passes over what dedup left, each a fold that merges in any order:
 
-1. `count_scores`: the detector's scores, from which follows what undeclared text counts as (`Opinion`);
+1. `count_scores`: the detector's scores, from which follows what undeclared text counts as, and what has each structure
+   that is favoured, from which follows what it weighs (`Opinion`);
 2. `weigh`: by cell, what lies along the order in which documents would be taken (`kernels/order.py`);
 3. `edges`: the documents around the cuts that `aim` found on those profiles;
 4. `take`: each document before its cell's cut.
@@ -23,19 +24,68 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.structures import Avoid, StructuresError, System
+from expectations.suite import nearest
 from transforms.calibration import Calibration
+from transforms.comply import unpack
 from transforms.estimate import Mixture as ScoreMixture
 from transforms.estimate import Reference
 from transforms.kernels import order, sampling, share
 from transforms.kernels.columns import halves
-from transforms.ratio import DIMENSIONS, RatioConfig
+from transforms.kernels.cores import IN_SLICE
+from transforms.ratio import DIMENSIONS, Favour, RatioConfig
 from transforms.sources import Source
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+NO_STRUCTURE = "(none)"  # a cell of documents that have none of the favoured structures
 SUREST = 0.99  # how sure thinning and resampling take a settled label to be: else all labelled text would go first
 UNDECLARED, UNSPECIFIED = "undeclared", "unspecified"  # kinds of synthetic text
+
+
+@dataclasses.dataclass(frozen=True)
+class Favoured:
+    """The structures that `ratio.favour` lifts, of one of a recipe's systems.
+
+    Attributes:
+      system: which column of the patterns is the system's, of `systems` columns.
+      bits: of its structures in the pattern, and `names` ("system/structure") in the same order.
+    """
+
+    system: int
+    systems: int
+    bits: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, favour: Favour | None, systems: tuple[System, ...]) -> "Favoured | None":
+        """None if no structure is favoured.
+
+        Raises:
+          StructuresError: the recipe has no such system, or the system no such structure.
+        """
+        if favour is None or favour.by != "structure":
+            return None
+        known = [system.id for system in systems]
+        if favour.system not in known:
+            hint = nearest(str(favour.system), known) if known else "name its file under `structures`"
+            raise StructuresError(f"ratio.favour.system: {favour.system!r} is no system of this recipe; {hint}")
+        number = known.index(favour.system)
+        system = systems[number]
+        for name in favour.structures or ():
+            if name not in system.names:
+                hint = nearest(name, system.names)
+                raise StructuresError(f"ratio.favour.structures: {name!r} is no structure of {system.id}; {hint}")
+        unwanted = {rule.structure for rule in system.expectations if isinstance(rule, Avoid)} | {*system.classifiers}
+        chosen = favour.structures or [name for name in system.names if name not in unwanted]
+        if not chosen:
+            names = ", ".join(system.names)
+            raise StructuresError(
+                f"ratio.favour.structures: nothing of {system.id} is lifted unless it is named; it has {names}"
+            )
+        bits = tuple(bit for bit, name in enumerate(system.names) if name in chosen)
+        return cls(number, len(systems), bits, tuple(f"{system.id}/{system.names[bit]}" for bit in bits))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +98,7 @@ class Rule:
     salt: str
     calibration: Calibration | None
     earlier_human: int = 0  # weight of the human text of the earlier releases, for `retain_human`
+    favoured: Favoured | None = None
 
     @classmethod
     def of(
@@ -57,10 +108,15 @@ class Rule:
         salt: str,
         calibration: Calibration | None,
         earlier: int = 0,
+        systems: tuple[System, ...] = (),
     ) -> "Rule":
-        """Of a recipe's parts."""
+        """Of a recipe's parts.
+
+        Raises:
+          StructuresError: `favour` names what is not there.
+        """
         names, protected = tuple(s.name for s in sources), tuple(s.protected for s in sources)
-        return cls(config, names, protected, salt, calibration, earlier)
+        return cls(config, names, protected, salt, calibration, earlier, Favoured.of(config.favour, systems))
 
     @property
     def bands(self) -> int:
@@ -70,41 +126,53 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Of the documents whose origin rests on the detector: by band, how many are flagged, and [documents, weight] by score.
+    """What is known of the whole before anything is chosen.
 
-    int64[bands] and int64[2, bands, BINS].
+    Attributes:
+      flagged: of the documents whose origin rests on the detector, by band, how many are flagged. int64[bands].
+      bins: of the same, [documents, weight] by score. int64[2, bands, BINS].
+      structures: the weight in the slice of the favoured system, then of it what has each favoured structure.
+        int64[1 + structures], of nothing if none is favoured.
     """
 
     flagged: I64
     bins: I64
+    structures: I64
 
     @classmethod
-    def none(cls, bands: int) -> "Scores":
+    def none(cls, rule: Rule) -> "Scores":
         """No document."""
-        return cls(np.zeros(bands, np.int64), np.zeros((2, bands, share.BINS), np.int64))
+        structures = 1 + len(rule.favoured.names) if rule.favoured else 0
+        return cls(
+            np.zeros(rule.bands, np.int64),
+            np.zeros((2, rule.bands, share.BINS), np.int64),
+            np.zeros(structures, np.int64),
+        )
 
     @classmethod
     def merge(cls, parts: Iterable["Scores"]) -> "Scores":
         """Sums, of one part or more."""
         parts = list(parts)
-        return cls(sum(p.flagged for p in parts), sum(p.bins for p in parts))  # type: ignore[arg-type]
+        return cls(*(sum(getattr(p, field.name) for p in parts) for field in dataclasses.fields(cls)))  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)
 class Opinion:
-    """What undeclared text counts as.
+    """What undeclared text counts as, and what favoured structures weigh.
 
     Attributes:
       residual: the most that documents hide that are not flagged, a share by band. float64[bands].
       unscored: likewise of documents without a score.
       posterior: the chance that a document in each band and bin is a machine's, at the estimated share. float64[bands, BINS].
       rate: the mean of it: the chance of a document without a score.
+      lifts: how much more documents weigh that have each favoured structure. float64[structures].
     """
 
     residual: F64
     unscored: float
     posterior: F64
     rate: float
+    lifts: F64
 
     @functools.cached_property
     def rising(self) -> F64:
@@ -112,23 +180,33 @@ class Opinion:
         return np.maximum.accumulate(self.posterior, axis=1)
 
 
-def opinion(scores: Scores, calibration: Calibration | None) -> Opinion:
+def opinion(scores: Scores, rule: Rule) -> Opinion:
     """From scores to chances and bounds; without a calibration nothing is known of undeclared text but its score.
 
     The bound and the posterior are those of `shares.py`, so that what is cut to a limit is within it there.
     """
+    calibration, lifts = rule.calibration, _lifts(scores.structures, rule.config.favour)
     documents, weight = scores.bins
     reference = Reference.of(calibration)
     if calibration is None or reference is None:
         middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
         posterior = np.tile(1 / (1 + np.exp(-middles)), (len(documents), 1))
-        return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5))
+        return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5), lifts)
     of_language = reference.by_language(documents.sum(axis=1))
     bound = reference.bound(reference.by_language(scores.flagged), of_language)
     residual = bound.residual[reference.language_of_band]
     fitted = ScoreMixture(calibration)
     posterior = fitted.posterior(fitted.fit(documents), documents)
-    return Opinion(residual, bound.of_mix(of_language), posterior, _mean(posterior, weight, 1.0))
+    return Opinion(residual, bound.of_mix(of_language), posterior, _mean(posterior, weight, 1.0), lifts)
+
+
+def _lifts(weight: I64, favour: Favour | None) -> F64:
+    """(A / A_i)^(1 - power), capped; 1 for a structure that nothing has."""
+    if favour is None or not len(weight):
+        return np.zeros(0)
+    there = weight[1:] > 0
+    rarity = np.where(there, weight[0] / np.maximum(weight[1:], 1), 1.0)
+    return np.minimum(favour.max_weight, rarity ** (1 - favour.power))
 
 
 def _mean(posterior: F64, weight: I64, otherwise: float) -> float:
@@ -155,6 +233,24 @@ class View:
         self.bin: I64 = np.maximum(bins, 0)
         self.band: I64 = np.maximum(offer["detector_band"].to_numpy().astype(np.int64), 0)
         self.protected: Mask = np.array(rule.protected, bool)[self.source]
+
+    @functools.cached_property
+    def in_slice(self) -> Mask:
+        """Whether the favoured system speaks of each document."""
+        return self._pattern >= IN_SLICE
+
+    @functools.cached_property
+    def has(self) -> Mask:
+        """Which favoured structures each document has. bool[documents, structures]."""
+        assert self.rule.favoured, "nothing is favoured by structure"
+        bits = np.array(self.rule.favoured.bits, np.uint16)
+        return ((self._pattern[:, None] >> bits) & 1).astype(bool) & self.in_slice[:, None]
+
+    @functools.cached_property
+    def _pattern(self) -> npt.NDArray[np.uint16]:
+        favoured = self.rule.favoured
+        assert favoured, "nothing is favoured by structure"
+        return unpack(self.offer["structures"], favoured.systems)[:, favoured.system]
 
     def chance(self, opinion: Opinion) -> F64:
         """How likely each document is synthetic, for the order in which documents go."""
@@ -209,9 +305,10 @@ class Cell(NamedTuple):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    structure: str | None = None  # the rarest favoured one that it has, or `NO_STRUCTURE`
 
 
-def cells_of(view: View) -> tuple[list[Cell], I64]:
+def cells_of(view: View, opinion: Opinion) -> tuple[list[Cell], I64]:
     """The cells of a batch, and which one each document is in."""
     config, n = view.rule.config, view.offer.num_rows
     if config.is_budget_only:
@@ -229,6 +326,8 @@ def cells_of(view: View) -> tuple[list[Cell], I64]:
             if values is not None:
                 column = pc.if_else(pc.is_in(column, pa.array(sorted(values))), column, pa.scalar(None, pa.string()))
             columns[name] = column
+    if view.rule.favoured:
+        columns["structure"] = rarest(view, opinion)
     table = pa.table({**columns, "row": pa.array(np.arange(n))})
     names = [name for name in Cell._fields if name in columns]
     grouped = table.group_by(names, use_threads=False).aggregate([("row", "list")])
@@ -244,6 +343,16 @@ def _told_apart(config: RatioConfig, dimension: str) -> set[str] | None:
         return None
     named = {limit.values[name] for limit in config.limits for name in DIMENSIONS if name == dimension in limit.values}
     return named | (set(config.kinds) if dimension == "kind" else set())
+
+
+def rarest(view: View, opinion: Opinion) -> pa.StringArray:
+    """Of the favoured structures that each document has, the one that weighs most; of equals the first. string[documents]."""
+    assert view.rule.favoured, "nothing is favoured by structure"
+    number = np.full(view.offer.num_rows, -1, np.int32)
+    for at in np.argsort(-opinion.lifts, kind="stable")[::-1].tolist():
+        number[view.has[:, at]] = at
+    names = pa.array([NO_STRUCTURE, *view.rule.favoured.names], pa.string())
+    return names.take(pa.array(number + 1))
 
 
 def words(view: View, dimension: str) -> pa.StringArray:
@@ -298,10 +407,13 @@ class Weighed:
 def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:
     """The first pass over a batch."""
     view = View(offer, rule)
-    found, at = Scores.none(rule.bands), (view.band[view.scored], view.bin[view.scored])
+    found, at = Scores.none(rule), (view.band[view.scored], view.bin[view.scored])
     np.add.at(found.bins[0], at, 1)
     np.add.at(found.bins[1], at, view.weight[view.scored])
     np.add.at(found.flagged, view.band[view.scored & view.labelled], 1)
+    if rule.favoured:
+        found.structures[0] = view.weight[view.in_slice].sum()
+        found.structures[1:] = view.weight @ view.has
     return found
 
 
@@ -310,7 +422,7 @@ def weigh(offer: pa.RecordBatch, rule: Rule, opinion: Opinion) -> Weighed:
     view = View(offer, rule)
     if not offer.num_rows:
         return Weighed({})
-    cells, number = cells_of(view)
+    cells, number = cells_of(view, opinion)
     sums = sums_of(view, opinion)
     keys = np.concatenate(view.keys(opinion))
     copies = len(keys) // len(number)

@@ -16,12 +16,16 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from expectations.structures import System
 from transforms.ahead import Beside
-from transforms.sources import Split
+from transforms.comply import pack
+from transforms.cores import patterns_in_slice
+from transforms.sources import Source, Split
 from transforms.store import SignalStore, open_for_reading, write_parquet
 
-VERSION = 1  # raise it when attribution or dedup decide otherwise
+VERSION = 2  # raise it when attribution or dedup decide otherwise
 FROM_SIGNALS = ["detector_score", "language", "generator", "kind", "stratum"]
+OF_SYSTEMS = ["compliance", "created"]  # and from these, where structures are looked for
 FROM_DECISIONS = ("doc_id", "ordinal", "source", "n_tokens", "origin", "origin_basis", "detector_band", "machine_prior")
 
 
@@ -60,25 +64,32 @@ class Offer(beam.PTransform):
 
     store: OfferStore
     splits: tuple[Split, ...]
+    systems: tuple[System, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
     ) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
         """One file per split."""
-        return decisions | "WriteOffer" >> beam.ParDo(_WriteOffer(self.store, self.splits))
+        return decisions | "WriteOffer" >> beam.ParDo(
+            _WriteOffer(self.store, self.splits, self.systems, tuple(source.name for source in self.sources))
+        )
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
-    def __init__(self, store: OfferStore, splits: tuple[Split, ...]) -> None:
-        self.store, self.splits = store, splits
+    def __init__(
+        self, store: OfferStore, splits: tuple[Split, ...], systems: tuple[System, ...], sources: tuple[str, ...]
+    ) -> None:
+        self.store, self.splits, self.systems, self.sources = store, splits, systems, sources
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
         if not self.store.has(split):
-            signals = self.store.signals.read(split, FROM_SIGNALS)
-            offered = offer(decisions, signals)
+            signals = self.store.signals.read(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
+            source = self.sources[split.source] if self.systems else ""
+            offered = offer(decisions, signals, self.systems, source)
             write_parquet(self.store.path(split), [offered], contracts.OFFER.schema, plain=("doc_id",))
         return [(number, decisions)]
 
@@ -93,10 +104,26 @@ def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     return decisions
 
 
-def offer(decisions: pa.RecordBatch, signals: pa.Table) -> pa.RecordBatch:
-    """DECISION of a split by ordinal, and `FROM_SIGNALS` in the same order -> OFFER of what is kept so far."""
+def offer(
+    decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...] = (), source: str = ""
+) -> pa.RecordBatch:
+    """What is kept so far of a split.
+
+    Args:
+      decisions: DECISION, by ordinal.
+      signals: `FROM_SIGNALS`, and `OF_SYSTEMS` if there are any, in the same order.
+      systems: those that the signals were made with.
+      source: the name of the split's source.
+
+    Returns:
+      OFFER.
+    """
     kept = decisions["kept"]
     columns = {name: decisions[name].filter(kept) for name in FROM_DECISIONS}
     columns |= {name: signals[name].combine_chunks().filter(kept) for name in FROM_SIGNALS}
+    columns["structures"] = pa.nulls(len(columns["doc_id"]), pa.binary())
+    if systems:
+        asked = {name: signals[name].combine_chunks() for name in ("language", *OF_SYSTEMS)}
+        columns["structures"] = pack(patterns_in_slice(decisions, asked, systems, source)).filter(kept)
     again = decisions["earlier_id"].filter(kept).is_valid()
     return contracts.OFFER.batch({**columns, "again": np.asarray(again)})

@@ -64,12 +64,33 @@ class Resample(_Section):
 
 
 class Favour(_Section):
-    """Rare strata weigh more: (A_most / A_s)^(1 - power), capped; A_s is what is available of stratum s."""
+    """The rare weigh more.
 
-    by: Dimension = Field("language", description="what makes a stratum")
-    power: float = Field(0.5, ge=0, le=1, description="1: as available; 0: all strata alike")
-    max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="real documents of rare strata may count this often")
+    By strata: (A_most / A_s)^(1 - power), capped; A_s is what is available of stratum s. By the structures of a system:
+    (A / A_i)^(1 - power), capped; A is what is available in the system's slice, and A_i what of it has structure i. A
+    document that has several weighs as its rarest; one that has none, or is outside of the slice, weighs 1.
+    """
+
+    by: Dimension | Literal["structure"] = Field(
+        "language", description="what is rare: values of a dimension, or structures"
+    )
+    system: str | None = Field(None, description="with `by: structure`: the system, by its id")
+    structures: tuple[str, ...] | None = Field(
+        None, description="which of its structures; empty: all but those that it wants rare (`avoid`) and classifiers"
+    )
+    power: float = Field(0.5, ge=0, le=1, description="1: as available; 0: all alike")
+    max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="rare real documents may count this often")
     max_weight: float = Field(4.0, ge=1, description="no weight is larger")
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "Favour":
+        if self.by == "structure" and self.system is None:
+            raise ValueError("favour by structure names the system whose structures they are: system: ID")
+        if self.by != "structure" and (self.system is not None or self.structures is not None):
+            raise ValueError(f"`system` and `structures` belong to by: structure, and this is by: {self.by}")
+        if self.structures == ():
+            raise ValueError("favour.structures is empty; leave it out for all of them")
+        return self
 
 
 class RatioConfig(_Section):
@@ -99,7 +120,7 @@ class RatioConfig(_Section):
     retain_human: Share | None = Field(
         None, description="least part of the human text of the releases in dedup.against that stays"
     )
-    favour: Favour | None = Field(None, description="rare strata weigh more")
+    favour: Favour | None = Field(None, description="rare strata, or rare structures, weigh more")
     size: int | None = Field(None, ge=1, description="the most tokens (or documents) that the release may hold")
     on_shortage: Literal["shrink", "fail"] = Field(
         "shrink", description="too little real text for all synthetic text: drop synthetic documents, or fail"

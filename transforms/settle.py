@@ -65,7 +65,7 @@ class Mixture:
       copied: the weight that copies add.
       missing: how much more real text would make room for all synthetic text; None: no amount would.
       rows: how every floor and cap came out.
-      lifts: of `favour`, by stratum.
+      lifts: of `favour`, by stratum or structure.
       conflict, change: rows that cannot be kept together, and what would do; empty: they can.
     """
 
@@ -98,7 +98,7 @@ def edges(offer: pa.RecordBatch, rule: Rule, aim: Aim) -> Edges:
     view = View(offer, rule)
     if not offer.num_rows or not aim.goals:
         return Edges.of(())
-    cells, number = cells_of(view)
+    cells, number = cells_of(view, aim.opinion)
     own = _numbers(aim.cells)
     goal = np.array([own[cell] for cell in cells])[number]
     low, high = (np.array([getattr(g, name) for g in aim.goals], np.int64)[goal] for name in ("low", "high"))
@@ -227,7 +227,7 @@ def take(offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> tuple[npt.NDArr
     n = offer.num_rows
     if not n:
         return np.zeros(0, np.int32), np.zeros(0, bool)
-    cells, number = cells_of(view)
+    cells, number = cells_of(view, mixture.opinion)
     keys, (high, low) = view.keys(mixture.opinion), halves(offer["doc_id"])
     cuts = [mixture.cuts[cell] for cell in cells]
     rounds = np.array([rounds for rounds, _ in cuts], np.int32)[number]

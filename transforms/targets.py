@@ -49,7 +49,7 @@ class Aim:
       cells, goals: in one order.
       total: sums of everything, once (with `resample`, every copy). int64[cells, 4].
       rows: what must hold.
-      lifts: of `favour`, by stratum.
+      lifts: of `favour`, by stratum or structure.
       conflict: rows that cannot be kept together, in words; empty: all can.
       change: what would do, in words.
     """
@@ -81,7 +81,7 @@ class _Programme:
         self.copies_in_order = rule.config.resample.max_copies if resampled else 1
         once = self.total // self.copies_in_order
         self.rows = rows_of(rule, self.cells, Held(once, once[:, order.WEIGHT]))
-        self.lifts = lifts_of(rule, self.cells, self.total[:, order.WEIGHT])
+        self.lifts = lifts_of(rule, self.cells, self.total[:, order.WEIGHT], opinion)
         self.cumulative = [np.vstack([np.zeros((1, 4), np.int64), np.cumsum(p.sums, axis=0)]) for p in self.along]
         self.most_copies = copies_of(rule, self.cells)
 

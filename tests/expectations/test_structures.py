@@ -20,6 +20,8 @@ from expectations.suite import SuiteError
 
 GALLERY = pathlib.Path(__file__).parents[2] / "examples" / "structures"
 WOMAN = {"id": "woman", "kind": "lexicon", "terms": ["she", "her"]}
+SAMPLE = {"positives": 400, "found": 352, "negatives": 600, "alarmed": 12}
+SCORED = {"id": "warm", "kind": "classifier", "column": "warmth", "threshold": 0.5, "sample": SAMPLE}
 MAN = {"id": "man", "kind": "regex", "pattern": r"\bhe\b"}
 
 
@@ -62,8 +64,32 @@ def expecting(rule: dict, **changes: object) -> dict:
         (system(structures=[{**MAN, "pattern": "a*"}]), "matches the empty text, so every document"),
         (system(structures=[{"id": "t", "kind": "column", "column": "text", "values": "x"}]), "'text' is no label"),
         (
-            system(structures=[{"id": "kind", "kind": "classifier", "model": "m", "anything": 1}]),
-            "kind 'classifier' is not supported: a score that is not corrected",
+            system(structures=[{"id": "kind", "kind": "classifier", "column": "m", "threshold": 0.5}]),
+            "kind 'classifier' needs a labelled sample, or it takes its own errors for a norm",
+        ),
+        (system(structures=[{**SCORED, "column": None}]), "either a `column` of scores or a `model`"),
+        (system(structures=[{**SCORED, "column": "text"}]), "'text' is no column of scores"),
+        (system(structures=[{**SCORED, "threshold": float("nan")}]), "finite"),
+        (system(structures=[{**SCORED, "treshold": 1}]), "structures[0].treshold: unknown key; did you mean 'threshold'?"),
+        (system(structures=[{**SCORED, "sample": {**SAMPLE, "faund": 1}}]), "sample.faund: unknown key; did you mean 'found'?"),
+        (system(structures=[{**SCORED, "sample": {**SAMPLE, "found": 401}}]), "found is more than positives"),
+        (system(structures=[{**SCORED, "sample": {**SAMPLE, "alarmed": 590}}]), "so it tells nothing; use another threshold"),
+        (system(structures=[SCORED], weight="tokens"), "its errors are counted in documents"),
+        (
+            expecting({"kind": "expected_deviance_ratio", "min": 0.9}, structures=[WOMAN, SCORED]),
+            "what the classifier of 'warm' gets wrong cannot be corrected there; ask for min_share",
+        ),
+        (expecting({"kind": "core_effective_number", "min_ratio": 0.9}, structures=[SCORED]), "core_effective_number rests on"),
+        (
+            expecting({"kind": "target_distribution", "group": ["woman", "warm"], "max": 0.1}, structures=[WOMAN, SCORED]),
+            "target_distribution rests on how structures meet",
+        ),
+        (
+            expecting(
+                {"kind": "association", "given": "woman", "then": "warm", "vs_given": "man", "max_risk_ratio": 1.2},
+                structures=[WOMAN, MAN, SCORED],
+            ),
+            "association rests on how structures meet",
         ),
         (system(reference="previous"), "write human_subset, uniform, {release: FOLDER} or a share for each structure"),
         (system(reference={"woman": 0.5}), "look at 'man'"),
@@ -205,6 +231,24 @@ def test_each_rule_asks_for_the_bound_that_speaks_against_the_release(tmp_path: 
     assert {r.metric for r in found} <= set(wording.MEASURES)
 
 
+def test_of_a_classifier_a_stage_is_judged_by_its_bound(tmp_path: pathlib.Path) -> None:
+    """What it found is counted; what is there is estimated."""
+    asked = {"kind": "stage_delta", "stage": "dedup", "max_retention_loss": 0.1}
+    others = {"kind": "target_distribution", "group": ["woman", "man"], "max": 0.1}
+    one = load(tmp_path, system(structures=[WOMAN, MAN, SCORED], expectations=[asked, others]))[0]
+    found = [(rule.slice, rule.bound) for rule in rules((one,))]
+    assert found == [
+        ("gender/woman", "value"),
+        ("gender/man", "value"),
+        ("gender/warm", "lower"),
+        ("gender/woman+man", "upper"),
+    ]
+    (tmp_path / "copy.yaml").write_text(systems_yaml((one,)))
+    assert load_systems(["copy.yaml"], str(tmp_path)) == (one,)
+    more = {**SCORED, "sample": {**SAMPLE, "negatives": 6000}}
+    assert load(tmp_path, system(structures=[WOMAN, MAN, more]))[0].definition() == one.definition()
+
+
 def test_the_gallery_loads_and_says_who_and_why() -> None:
     systems = load_systems(sorted(path.name for path in GALLERY.glob("*.yaml")), str(GALLERY))
     assert len(systems) >= 3
@@ -217,5 +261,5 @@ def test_the_gallery_loads_and_says_who_and_why() -> None:
 
 def test_the_schema_for_editors_knows_every_kind() -> None:
     said = str(systems_schema())
-    for kind in ("lexicon", "regex", "column", "min_share", "association", "stage_delta"):
+    for kind in ("lexicon", "regex", "column", "classifier", "min_share", "association", "stage_delta"):
         assert f"'{kind}'" in said

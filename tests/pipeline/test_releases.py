@@ -105,6 +105,22 @@ def test_documents_that_came_went_and_stayed_are_those_of_the_ledgers(folder: pa
     assert found["relabelled"] == {("human", "synthetic"): 2}
 
 
+def test_diff_and_history_as_a_page_say_the_same(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run, page = CliRunner().invoke, tmp_path / "diff.html"
+    found = run(app, ["diff", str(folder / "v1"), str(folder / "v3"), "--html", str(page), "--fail-on-worse"])
+    assert found.exit_code == 1
+    line = re.search(r"verdict: worse: ([^;]*);", found.output)
+    assert line
+    assert f"Worse: {line[1]}." in page.read_text()
+    assert page.read_text().count('<tr class="worse">') >= 5
+    steps = run(app, ["history", *(str(folder / name) for name in ("v1", "v2", "v3")), "--html", str(page)])
+    assert steps.exit_code == 0
+    assert "v1 → v2" in page.read_text()
+    assert "Steady: nothing moved beyond noise." in page.read_text()
+    nowhere = run(app, ["diff", str(folder / "v1"), str(folder / "v2"), "--html", str(tmp_path / "no" / "page.html")])
+    assert nowhere.exit_code != 0
+
+
 def test_diff_says_what_it_found_and_fails_only_on_request(folder: pathlib.Path) -> None:
     run = CliRunner().invoke
     same = run(app, ["diff", str(folder / "v1"), str(folder / "v1"), "--fail-on-worse"])

@@ -247,8 +247,8 @@ def test_order_and_splits_change_nothing(rows: list[dict], size: int, seed: int)
 
 def judged(one: System, release: dict, reference: cores.Cores | None = None, **more: dict) -> dict:
     """Statuses by (metric, slice) of what a system expects, of a release with these patterns."""
-    populations = {(0, 2, whole.UNKNOWN): counted(release)} | {
-        (0, at, whole.HUMAN): counted(which) for at, which in more.items()
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(release)} | {
+        (0, at, whole.HUMAN, "web"): counted(which) for at, which in more.items()
     }
     metrics = in_table(list(stage.structure_rows(populations, Systems((one,), (reference,)))))
     suite = Suite(suite="test", expectations=tuple(rules((one,))))
@@ -329,7 +329,7 @@ def test_other_references_and_rules() -> None:
 
 
 def test_an_earlier_release_is_read_from_its_metrics() -> None:
-    populations = {(0, 2, whole.UNKNOWN): counted(REFERENCE)}
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(REFERENCE)}
     metrics = in_table(list(stage.structure_rows(populations, Systems((GENDER,)))))
     assert stage.from_metrics(metrics, GENDER, "old") == cores.summarise(counted(REFERENCE), 3)
     changed = system(lexicon("woman", "her"), *GENDER.model_dump()["structures"][1:], id="gender")
@@ -344,7 +344,7 @@ def test_what_a_stage_did_is_counted() -> None:
     one = system(*GENDER.model_dump()["structures"], expectations=asked)
     # Dedup drops 300 of 500 documents with a man: his core falls from 500 / 1000 to 200 / 700.
     dropped, left = counted({"010": 300}), counted({"010": 200, "100": 500})
-    populations = {(0, 0, whole.HUMAN): dropped, (0, 2, whole.HUMAN): left}
+    populations = {(0, 0, whole.HUMAN, "web"): dropped, (0, 2, whole.HUMAN, "web"): left}
     rows = {
         (r["metric"], r.get("stage"), r["slice"]): r["value"]
         for r in stage.structure_rows(populations, Systems((one,)))
@@ -379,3 +379,145 @@ def test_how_often_a_release_that_lost_nothing_fails_and_one_that_lost_a_third_d
     assert chances[1.0][0] < 0.01  # false alarm
     assert chances[0.65][0] > 0.95  # caught
     assert chances[0.65][1] < 1e-4  # and never called well
+
+
+def judgement(seen: int, n: int, /, **changes: object) -> dict:
+    """Statuses of a floor under a structure that a classifier finds in `seen` of `n` documents."""
+    asked = [{"kind": "min_share", "structure": "warm", "min": 0.02}]
+    sample = {"positives": 400, "found": 352, "negatives": 6000, "alarmed": 180} | changes
+    one = system(classifier("warm", sample), lexicon("woman", "she"), expectations=asked)
+    return judged(one, {"10": seen, "00": n - seen})
+
+
+def classifier(name: str, sample: dict) -> dict:
+    return {"id": name, "kind": "classifier", "column": "warmth", "threshold": 0.5, "sample": sample}
+
+
+def test_false_alarms_are_no_norm() -> None:
+    """It finds 3 % in text that has none of it: that is no 3 %, whatever is counted."""
+    n = 20_000
+    assert judgement(600, n)["core", "test/warm"].status == "fail"
+    assert judgement(600, n)["core", "test/warm"].worst.value == pytest.approx(0, abs=1e-9)
+    assert judgement(3000, n)["core", "test/warm"].status == "pass"
+    worst = judgement(3000, n)["core", "test/warm"].worst
+    assert worst.value == pytest.approx((0.15 - 0.03) / (0.88 - 0.03))
+    # As much found, but hardly anything labelled: not shown.
+    unsure = judgement(1500, n, negatives=100, alarmed=3, positives=20, found=18)["core", "test/warm"]
+    assert unsure.status == "inconclusive"
+
+
+SURE = {"positives": 2000, "found": 1800, "negatives": 3000, "alarmed": 60}
+
+
+def classified(
+    found: dict[str, int], human: dict[str, int], *asked: dict, **changes: object
+) -> tuple[dict, list[dict]]:
+    one = system(classifier("warm", SURE), lexicon("woman", "she"), expectations=asked, **changes)
+    populations = {(0, 2, whole.UNKNOWN, "web"): counted(found), (0, 1, whole.HUMAN, "web"): counted(human)}
+    rows = list(stage.structure_rows(populations, Systems((one,))))
+    return {(row["metric"].removeprefix("structure."), row.get("stage"), row["slice"]): row for row in rows}, rows
+
+
+def test_retention_is_of_what_is_there_and_not_of_what_is_found() -> None:
+    """Found in 20 % of the human documents and in 6 % of the release, it is not 30 % of it that is left but 22 %."""
+    found, rows = classified({"10": 1200, "00": 18_800}, {"10": 4000, "00": 16_000})
+    retention = found["retention", None, "test/warm"]
+    assert retention["value"] == pytest.approx((0.06 - 0.02) / (0.2 - 0.02))
+    assert retention["lower"] < retention["value"] < retention["upper"]
+    assert found["reference", None, "test/warm"]["value"] == pytest.approx((0.2 - 0.02) / (0.9 - 0.02))
+    assert found["found", "after", "test/warm"]["value"] == pytest.approx(0.06)
+    assert "it found 1,800 of 2,000 that have it and 60 of 3,000 that have not" in retention["note"]
+    for name in ("expected_deviance", "core_entropy", "effective_number"):
+        assert stage.BY_WORD in found[name, "after", "test"]["note"]
+    assert all(row["note"] == stage.BY_WORD for row in rows if row["slice_kind"] == "pattern")
+    assert ("found", "after", "test/woman") not in found
+    # A classifier that tells less needs more documents.
+    blunt = {**SURE, "found": 1000, "alarmed": 300}
+    one = system(classifier("warm", blunt), lexicon("woman", "she"))
+    populations = {
+        (0, 2, whole.UNKNOWN, "web"): counted({"10": 3000, "00": 7000}),
+        (0, 1, whole.HUMAN, "web"): counted({"10": 3000, "00": 7000}),
+    }
+    needed = next(
+        row["needed"]
+        for row in stage.structure_rows(populations, Systems((one,)))
+        if row["metric"] == "structure.retention"
+    )
+    there = (0.3 - 0.1) / (0.5 - 0.1)
+    assert needed == pytest.approx(280 * 0.3 * 0.7 / (0.4 * there) ** 2, rel=0.01)
+
+
+def test_a_stage_is_judged_by_what_is_there_before_and_after_it() -> None:
+    populations = {
+        (0, 0, whole.HUMAN, "web"): counted({"10": 5000, "00": 5000}),
+        (0, 2, whole.HUMAN, "web"): counted({"10": 2000, "00": 18_000}),
+    }
+    one = system(
+        classifier("warm", SURE), expectations=[{"kind": "stage_delta", "stage": "dedup", "max_retention_loss": 0.3}]
+    )
+    row = next(row for row in stage.structure_rows(populations, Systems((one,)))
+               if row["metric"] == "structure.stage_retention" and row["stage"] == "deduplicated")  # fmt: skip
+    before, after = 7000 / 30_000, 2000 / 20_000
+    assert row["value"] == pytest.approx((after - 0.02) / (before - 0.02))
+    assert row["lower"] < row["value"] < row["upper"]
+
+
+def test_stated_shares_and_an_earlier_release_are_held_against_the_corrected_share() -> None:
+    release = {"10": 1200, "00": 18_800}
+    true = (0.06 - 0.02) / (0.9 - 0.02)
+    found, _ = classified(release, {}, reference={"warm": 0.1, "woman": 0.5})
+    assert found["retention", None, "test/warm"]["value"] == pytest.approx(true / 0.1)
+    found, _ = classified(release, {}, reference="uniform")
+    assert found["retention", None, "test/warm"]["value"] == pytest.approx(true / (true / 2))
+    one = system(classifier("warm", SURE), lexicon("woman", "she"))
+    rows = list(stage.structure_rows({(0, 2, whole.UNKNOWN, "web"): counted(release)}, Systems((one,))))
+    earlier = stage.from_metrics(in_table(rows), one, "old")
+    again = list(stage.structure_rows({(0, 2, whole.UNKNOWN, "web"): counted(release)}, Systems((one,), (earlier,))))
+    retention = next(row for row in again if row["metric"] == "structure.retention" and row["slice"] == "test/warm")
+    assert retention["value"] == pytest.approx(1)
+    assert retention["lower"] < 1 < retention["upper"]
+
+
+def test_a_loss_of_the_mix_is_told_from_a_loss_inside_of_sources() -> None:
+    """The web floods the release: half of the structure is gone, and nothing of it inside of any source."""
+    sources = {"web": {"100": 100, "000": 900}, "books": {"100": 500, "000": 500}}
+    flood = {"100": 200, "000": 1800}
+
+    def left(flooded: bool, lost: bool) -> tuple[dict, dict]:
+        books = {"100": 250, "000": 750} if lost else sources["books"]
+        populations = {
+            (0, 2, whole.HUMAN, "web"): counted(sources["web"]),
+            (0, 2, whole.HUMAN, "books"): counted(books),
+        }
+        if lost:  # what dedup kept and the mixture dropped: 250 books
+            populations[0, 1, whole.HUMAN, "books"] = counted({"100": 250})
+        if flooded:
+            populations[0, 2, whole.SYNTHETIC, "web"] = counted(flood)
+        rows = list(stage.structure_rows(populations, Systems((GENDER,))))
+        return tuple(
+            next(r for r in rows if r["metric"] == f"structure.{name}" and r["slice"] == "gender/woman")
+            for name in ("retention", "retention_at_mix")
+        )
+
+    raw, at_mix = left(flooded=True, lost=False)
+    assert raw["value"] == pytest.approx((800 / 4000) / (600 / 2000))
+    assert at_mix["value"] == pytest.approx(1)
+    assert at_mix["lower"] < 1 < at_mix["upper"]
+    raw, at_mix = left(flooded=True, lost=True)
+    reference = 600 / 2250
+    assert at_mix["value"] == pytest.approx((1000 / 2250 * 0.1 + 1250 / 2250 * 0.25) / reference)
+    assert raw["value"] == pytest.approx((550 / 4000) / reference)
+
+
+def test_a_source_that_is_gone_cannot_be_mixed_in() -> None:
+    populations = {(0, 2, whole.HUMAN, "web"): counted(REFERENCE), (0, 1, whole.HUMAN, "books"): counted(REFERENCE)}
+    rows = list(stage.structure_rows(populations, Systems((GENDER,))))
+    found = [r for r in rows if r["metric"] == "structure.retention_at_mix"]
+    assert len(found) == 3
+    assert all(
+        np.isnan(r["value"]) and r["note"] == "the release has nothing of books, which the reference has" for r in found
+    )
+    stated = system(*GENDER.model_dump()["structures"], reference="uniform")
+    assert not [
+        r for r in stage.structure_rows(populations, Systems((stated,))) if r["metric"] == "structure.retention_at_mix"
+    ]

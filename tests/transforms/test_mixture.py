@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from expectations import contracts
+from expectations.structures import StructuresError, System
 from transforms.balance import mix
+from transforms.comply import pack
 from transforms.detector import load_detector
 from transforms.kernels import order
-from transforms.mixture import Rule, Scores, View, Weighed, count_scores, opinion, weigh
+from transforms.kernels.cores import IN_SLICE
+from transforms.mixture import Rule, Scores, View, Weighed, cells_of, count_scores, opinion, rarest, weigh
 from transforms.ratio import RatioConfig
 from transforms.settle import Mixture, take
 from transforms.sources import Source
@@ -41,6 +45,17 @@ class Doc:
     kind: str | None = None
     again: bool = False
     prior: int = 0
+    has: tuple[str, ...] | None = ()  # structures of VOICES; None: outside of its slice
+
+
+VOICES = System.model_validate({
+    "id": "voices", "owner": {"team": "us"}, "rationale": "Rare voices stay.",
+    "structures": [
+        {"id": name, "kind": "lexicon", "terms": [name]} for name in ("river", "road", "slur", "song", "nobody")
+    ],
+    "expectations": [{"kind": "avoid", "structure": "slur", "max": 0.01}],
+})  # fmt: skip
+OTHER = VOICES.model_copy(update={"id": "other"})
 
 
 def offer(documents: list[Doc]) -> pa.RecordBatch:
@@ -53,13 +68,21 @@ def offer(documents: list[Doc]) -> pa.RecordBatch:
         "detector_score": [d.score for d in documents], "detector_band": [0 if d.score is not None else -1 for d in documents],
         "language": [d.language for d in documents],
         "generator": [d.generator for d in documents], "kind": [d.kind for d in documents],
-        "stratum": pa.nulls(len(documents), pa.string()), "again": [d.again for d in documents],
+        "stratum": pa.nulls(len(documents), pa.string()),
+        "structures": pack(np.array([_pattern(d) for d in documents], np.uint16).reshape(-1, 2)),
+        "again": [d.again for d in documents],
     })  # fmt: skip
+
+
+def _pattern(document: Doc) -> np.ndarray:
+    """Of OTHER every document has all; VOICES comes behind it."""
+    own = sum(1 << VOICES.names.index(name) for name in document.has or ())
+    return np.array([0x801F, own if document.has is None else own | IN_SLICE], np.uint16)
 
 
 def rule(protected: tuple[str, ...] = (), earlier: int = 0, **config: Any) -> Rule:
     sources = tuple(Source(name=name, path="x", protected=name in protected) for name in SOURCES)
-    return Rule.of(RatioConfig.model_validate(config), sources, "salt", CALIBRATION, earlier)
+    return Rule.of(RatioConfig.model_validate(config), sources, "salt", CALIBRATION, earlier, (OTHER, VOICES))
 
 
 def chosen(documents: list[Doc], by: Rule) -> tuple[Mixture, dict[int, int]]:
@@ -86,6 +109,7 @@ def corpora(draw: st.DrawFn, most: int = 60) -> list[Doc]:
             draw(st.sampled_from(["gpt", "claude", None])) if what == "synthetic" else None,
             draw(st.sampled_from(["textbook", "rephrased", None])) if what == "synthetic" else None,
             again=draw(st.booleans()),
+            has=draw(st.none() | st.sets(st.sampled_from(("river", "road", "slur", "song"))).map(lambda s: tuple(sorted(s)))),
         ))  # fmt: skip
     return documents
 
@@ -93,7 +117,7 @@ def corpora(draw: st.DrawFn, most: int = 60) -> list[Doc]:
 def counted(documents: list[Doc], by: Rule) -> np.ndarray:
     """What each document counts as, with all weights: float64[documents]."""
     view = View(offer(documents), by)
-    thought = opinion(count_scores(offer(documents), by), by.calibration)
+    thought = opinion(count_scores(offer(documents), by), by)
     return view.weight * view.counted(thought) / order.UNITS
 
 
@@ -118,8 +142,8 @@ def test_the_cut_is_what_a_loop_over_hash_order_finds(
     by = rule(max_synthetic_share=limit, count=count, unit=unit)
     _, copies = chosen(documents, by)
     view = View(offer(documents), by)
-    parts = view.counted(opinion(count_scores(offer(documents), by), by.calibration))
-    key = view.keys(opinion(count_scores(offer(documents), by), by.calibration))[0]
+    parts = view.counted(opinion(count_scores(offer(documents), by), by))
+    key = view.keys(opinion(count_scores(offer(documents), by), by))[0]
     late = np.flatnonzero(view.labelled)
     kept, best = set(np.flatnonzero(~view.labelled).tolist()), set()
     best = set(kept)
@@ -182,10 +206,18 @@ RICH = {
 }
 
 
-@settings(max_examples=40, deadline=None)
-@given(corpora(), st.booleans(), selects, st.randoms(use_true_random=False))
-def test_order_and_sharding_change_nothing(documents: list[Doc], rich: bool, select: str, random: Any) -> None:
-    more = (RICH if select != "resample" else {"kinds": RICH["kinds"]}) if rich else {}
+BY_STRUCTURE = {"by": "structure", "system": "voices", "power": 0.3, "max_copies": 3}
+VOICED = RICH | {"favour": BY_STRUCTURE}  # the same limits, with rare structures instead of rare languages
+BARE = {"favour": BY_STRUCTURE}
+
+
+@settings(max_examples=60, deadline=None)
+@given(corpora(), st.sampled_from([{}, RICH, VOICED, BARE]), selects, st.randoms(use_true_random=False))
+def test_order_and_sharding_change_nothing(documents: list[Doc], asked: dict, select: str, random: Any) -> None:
+    more = dict(asked)
+    if select == "resample":  # it makes its own copies
+        more.pop("limits", None)
+        more["favour"] = {**more.get("favour", {}), "max_copies": 1}
     by = rule(max_synthetic_share=0.4, select=select, **more)
     expected, copies = chosen(documents, by)
     shuffled = random.sample(documents, len(documents))
@@ -232,10 +264,12 @@ def test_protected_documents_are_never_dropped_for_their_score() -> None:
     assert all(copies[name] == 1 for name in (*range(5), *range(10, 15)))
 
 
-@settings(max_examples=60, deadline=None)
-@given(corpora(), st.sampled_from(["cut", "thin", "threshold"]), counts, units)
-def test_floors_and_caps_hold_exactly_or_are_refused(documents: list[Doc], select: str, count: str, unit: str) -> None:
-    by = rule(max_synthetic_share=0.35, select=select, count=count, unit=unit, **RICH)
+@settings(max_examples=80, deadline=None)
+@given(corpora(), st.sampled_from(["cut", "thin", "threshold"]), counts, units, st.sampled_from([RICH, VOICED]))
+def test_floors_and_caps_hold_exactly_or_are_refused(
+    documents: list[Doc], select: str, count: str, unit: str, asked: dict
+) -> None:
+    by = rule(max_synthetic_share=0.35, select=select, count=count, unit=unit, **asked)
     mixture, copies = chosen(documents, by)
     if mixture.conflict:
         assert mixture.change
@@ -342,6 +376,126 @@ def test_the_rare_are_favoured() -> None:
     assert {copies[d.name] for d in documents if d.language == "en"} == {1}
 
 
+def lifts(documents: list[Doc], favour: dict[str, Any], weight: str = "tokens") -> dict[str, float]:
+    """The weights of structures, by a loop over documents: (A / A_i)^(1 - power), capped."""
+    inside = [(d.tokens if weight == "tokens" else 1, d.has) for d in documents if d.has is not None]
+    total = sum(w for w, _ in inside)
+    found = {}
+    for name in favour.get("structures", ("river", "road", "song", "nobody")):
+        own = sum(w for w, has in inside if name in has)
+        lift = (total / own) ** (1 - favour["power"]) if own else 1.0
+        found[f"voices/{name}"] = min(favour.get("max_weight", 4.0), lift)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(corpora(), units, st.sampled_from([BY_STRUCTURE, BY_STRUCTURE | {"structures": ["slur"], "max_weight": 2}]))
+def test_a_structure_weighs_by_how_rare_it_is_in_its_slice(documents: list[Doc], unit: str, favour: dict) -> None:
+    """And a document by its rarest. What the system wants rare (`avoid`) is lifted only if it is named."""
+    by = rule(favour=favour, unit=unit)
+    mixture, _ = chosen(documents, by)
+    expected = lifts(documents, favour, unit)
+    assert mixture.lifts == pytest.approx(expected)
+    names = rarest(View(offer(documents), by), mixture.opinion).to_pylist()
+    for document, name in zip(documents, names, strict=True):
+        own = [expected[one] for one in expected if one.removeprefix("voices/") in (document.has or ())]
+        assert (name == "(none)") == (not own)
+        assert not own or expected[name] == pytest.approx(max(own))
+
+
+@settings(max_examples=60, deadline=None)
+@given(corpora(), limits, counts, units)
+def test_what_is_favoured_counts_no_more_often_than_its_weight_allows(
+    documents: list[Doc], limit: float, count: str, unit: str
+) -> None:
+    """Copies are of real text, of documents with a rare structure, at most `max_copies`; and the limit holds."""
+    by = rule(max_synthetic_share=limit, count=count, unit=unit, **BARE)
+    mixture, copies = chosen(documents, by)
+    if mixture.conflict:
+        return
+    assert share(documents, copies, by) <= limit + 1e-9
+    weights = lifts(documents, BY_STRUCTURE, unit)
+    for d in documents:
+        own = max([weights[f"voices/{name}"] for name in d.has or () if f"voices/{name}" in weights], default=1.0)
+        most = math.ceil(min(own, 3) - 1e-9)
+        assert copies[d.name] <= (1 if d.origin == SYNTHETIC else most)
+
+
+def test_documents_with_a_rare_structure_are_favoured() -> None:
+    """Of a thousand documents 40 sing; 10 of those and 240 more know the road. The root of 25 is 5, capped at 4."""
+    documents = [
+        Doc(i, 100, has=(("song",) if i < 40 else ()) + (("road",) if 30 <= i < 280 else ())) for i in range(1000)
+    ]
+    documents += [Doc(5000 + i, 100, has=None) for i in range(500)]  # of which the system says nothing
+    favour = {"by": "structure", "system": "voices"}
+    half = rule(size=75_000, favour=favour, count="labelled")
+    mixture, copies = chosen(documents, half)
+    assert mixture.lifts == {
+        "voices/river": 1.0,
+        "voices/road": pytest.approx(2.0),
+        "voices/song": 4.0,
+        "voices/nobody": 1.0,
+    }
+    sing = [copies[d.name] for d in documents if "song" in (d.has or ())]
+    road = [copies[d.name] for d in documents if d.has == ("road",)]
+    rest = [copies[d.name] for d in documents if not d.has]
+    # All that sing, and of those that know the road twice the fraction of the rest: 40 + 240 (2 f) + 1220 f = 750.
+    fraction = 710 / 1700
+    assert sing == [1] * 40
+    assert sum(road) in range(round(480 * fraction) - 1, round(480 * fraction) + 2)
+    assert sum(rest) in range(round(1220 * fraction) - 1, round(1220 * fraction) + 2)
+    _, copies = chosen(documents, rule(favour={**favour, "max_copies": 3}, count="labelled"))
+    assert {copies[d.name] for d in documents if "song" in (d.has or ())} == {3}
+    assert {copies[d.name] for d in documents if d.has == ("road",)} == {2}
+    assert {copies[d.name] for d in documents if not d.has} == {1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(corpora(), st.integers(1, 30_000), st.integers(1, 30_000))
+def test_in_a_cell_less_text_is_a_subset_of_more(documents: list[Doc], one: int, other: int) -> None:
+    """Nested inside each cell: of what is alike in the eyes of limits and favour, a smaller size keeps a part."""
+    small, large = sorted((one, other))
+    favour = {"favour": {"by": "structure", "system": "voices"}, "count": "labelled", "max_synthetic_share": 1.0}
+    taken = []
+    for size in (small, large):
+        by = rule(size=size, **favour)
+        mixture, copies = chosen(documents, by)
+        if mixture.conflict:  # a size that is next to nothing
+            return
+        cells, number = cells_of(View(offer(documents), by), mixture.opinion)
+        taken.append({cell: {d.name for d, at in zip(documents, number, strict=True) if cells[at] == cell and copies[d.name]}
+                      for cell in cells})  # fmt: skip
+        assert sum(d.tokens * copies[d.name] for d in documents) <= size
+    for cell in taken[0]:
+        assert taken[0][cell] <= taken[1][cell] or taken[1][cell] <= taken[0][cell]
+
+
+@pytest.mark.parametrize(
+    ("favour", "words"),
+    [
+        ({"by": "structure", "system": "voice"}, "did you mean 'voices'"),
+        ({"by": "structure", "system": "voices", "structures": ["rivr"]}, "did you mean 'river'"),
+    ],
+)
+def test_a_structure_that_is_not_there_is_refused(favour: dict, words: str) -> None:
+    with pytest.raises(StructuresError, match=words):
+        rule(favour=favour)
+    with pytest.raises(StructuresError, match="name its file under `structures`"):
+        Rule.of(RatioConfig.model_validate({"favour": favour}), (), "salt", None)
+
+
+def test_what_a_classifier_says_is_lifted_only_by_name() -> None:
+    sample = {"positives": 9, "found": 9, "negatives": 9, "alarmed": 0}
+    warm = {"id": "warm", "kind": "classifier", "column": "score", "threshold": 0.5, "sample": sample}
+    one = VOICES.model_validate(VOICES.model_dump() | {"structures": [warm], "expectations": []})
+    by = {"by": "structure", "system": "voices"}
+    with pytest.raises(StructuresError, match="nothing of voices is lifted unless it is named; it has warm"):
+        Rule.of(RatioConfig.model_validate({"favour": by}), (), "salt", None, 0, (one,))
+    named = Rule.of(RatioConfig.model_validate({"favour": by | {"structures": ["warm"]}}), (), "salt", None, 0, (one,))
+    assert named.favoured
+    assert named.favoured.names == ("voices/warm",)
+
+
 def test_resampling_copies_what_is_surely_human_and_stays_within_its_size() -> None:
     human = [Doc(i, 100) for i in range(300)]
     doubtful = [Doc(1000 + i, 100, UNKNOWN, contracts.BASIS_DETECTOR, 5.0 + i / 100) for i in range(300)]
@@ -369,6 +523,9 @@ def test_what_is_settled_by_other_evidence_counts_as_settled() -> None:
         ({"limits": [{"source": "a", "min": 0.5, "max": 0.1}]}, "is above max"),
         ({"limits": [{"generator": "a", "min": 0.5, "max_copies": 2}]}, "is for real text"),
         ({"select": "resample", "favour": {"max_copies": 2}}, "makes its own copies"),
+        ({"favour": {"by": "structure"}}, "names the system"),
+        ({"favour": {"by": "language", "system": "voices"}}, "belong to by: structure"),
+        ({"favour": {"by": "structure", "system": "voices", "structures": []}}, "is empty"),
     ],
 )
 def test_what_makes_no_sense_is_refused(config: dict[str, Any], words: str) -> None:
@@ -385,14 +542,15 @@ def test_a_ratio_is_a_share_exactly() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(corpora(), st.integers(0, 60), st.permutations(range(3)))
-def test_what_is_weighed_adds_up_in_any_order(documents: list[Doc], at: int, to: list[int]) -> None:
-    by = rule(**RICH)
+@given(corpora(), st.integers(0, 60), st.permutations(range(3)), st.sampled_from([RICH, VOICED]))
+def test_what_is_weighed_adds_up_in_any_order(documents: list[Doc], at: int, to: list[int], asked: dict) -> None:
+    by = rule(**asked)
     parts = [documents[:at], documents[at:], []]
     scores = Scores.merge(count_scores(offer(parts[i]), by) for i in to)
     whole = count_scores(offer(documents), by)
-    assert (scores.flagged.tolist(), scores.bins.tolist()) == (whole.flagged.tolist(), whole.bins.tolist())
-    thought = opinion(whole, by.calibration)
+    for name in ("flagged", "bins", "structures"):
+        assert getattr(scores, name).tolist() == getattr(whole, name).tolist()
+    thought = opinion(whole, by)
     one = weigh(offer(documents), by, thought)
     many = Weighed.merge([weigh(offer(parts[i]), by, thought) for i in to])
     assert one.cells.keys() == many.cells.keys()

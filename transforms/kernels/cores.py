@@ -29,7 +29,7 @@ IN_SLICE = np.uint16(1 << 15)  # set where the input's own columns put a documen
 Floats = npt.NDArray[np.float64]
 
 
-Population = tuple[int, int, int]
+Population = tuple[int, int, int, str]  # system, how far the documents came, whose they are, their source
 
 
 class Counts(NamedTuple):
@@ -187,6 +187,27 @@ def wilson(share: float, n: float) -> Interval:
     lower = 0.0 if share == 0 else float(max(0.0, middle - margin))
     upper = 1.0 if share == 1 else float(min(1.0, middle + margin))
     return Interval(share, lower, upper)
+
+
+def at_mix(share: Floats, n: Floats, mix: Floats) -> Interval:
+    """The share that there would be if the strata were mixed otherwise: sum W_s c_s (post-stratification).
+
+    Its limits are Wilson's, of as many documents as would give it the variance sum W_s^2 c_s (1 - c_s) / n_s; or, where that is
+    less sure, as sum W_s^2 / n_s would: a stratum of few documents that are all alike is not known to be so.
+
+    Args:
+      share: of each stratum, float64[strata].
+      n: documents that it rests on.
+      mix: the part of each stratum, of any sum; one with a part but no documents leaves the share unknown.
+    """
+    there = mix > 0
+    if not there.any() or not (n[there] > 0).all():
+        return UNKNOWN
+    c, n, w = share[there], n[there], mix[there] / mix[there].sum()
+    value = float(w @ c)
+    least = 1 / float(w @ (w / n))
+    variance = float((w * w * c * (1 - c) / n).sum())
+    return wilson(value, min(least, value * (1 - value) / variance) if variance > 0 else least)
 
 
 def ratio(one: Interval, other: Interval) -> Interval:

@@ -184,3 +184,35 @@ def test_how_many_documents_it_takes_shrinks_with_the_square_of_the_change() -> 
         4 * cores.documents_to_tell(sure, 1000, 0.2), rel=0.01
     )
     assert cores.documents_to_tell(cores.UNKNOWN, 7, 0.2) == 8
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(1, 200), st.integers(0, 50)), min_size=1, max_size=5))
+def test_a_share_at_another_mix(strata: list[tuple[int, int, int]]) -> None:
+    """By copying documents: every stratum as often as the mix asks for."""
+    k, n, mix = (np.array(column, float) for column in zip(*strata, strict=True))
+    k = np.minimum(k, n)
+    value, lower, upper = cores.at_mix(k / n, n, mix)
+    if not mix.sum():
+        assert np.isnan(value)
+        return
+    copies = [k_s / n_s for k_s, n_s, m in zip(k, n, mix, strict=True) for _ in range(int(m))]
+    assert value == pytest.approx(np.mean(copies))
+    assert 0 <= lower <= value <= upper <= 1
+    same = cores.at_mix(k / n, n, n)
+    assert same.value == pytest.approx(k.sum() / n.sum())
+    plain = cores.wilson(same.value, n.sum())
+    assert same.lower == pytest.approx(plain.lower, abs=1e-9)  # strata only take variance away, and that is not used
+    assert same.upper == pytest.approx(plain.upper, abs=1e-9)
+
+
+def test_a_stratum_without_documents_leaves_the_share_unknown() -> None:
+    assert np.isnan(cores.at_mix(np.array([0.5, 0.0]), np.array([10.0, 0.0]), np.array([1.0, 1.0])).value)
+    assert cores.at_mix(np.array([0.5, 0.0]), np.array([10.0, 0.0]), np.array([1.0, 0.0])).value == 0.5
+
+
+def test_limits_at_another_mix_are_right_as_often_as_they_say() -> None:
+    draw = np.random.default_rng(5)  # a test may draw; the product hashes
+    share, n, mix = np.array([0.05, 0.4, 0.7]), np.array([400, 100, 60]), np.array([0.2, 0.5, 0.3])
+    found = np.array([cores.at_mix(draw.binomial(n, share) / n, n.astype(float), mix) for _ in range(2000)])
+    assert (found[:, 1] <= mix @ share).mean() >= 0.95
+    assert (found[:, 2] >= mix @ share).mean() >= 0.95

@@ -1,0 +1,210 @@
+"""Every benchmark from its command line to its table, on next to nothing: a merge that breaks one breaks a test.
+
+How quick anything is, is not tested. What a table counts is: its rows, and figures that follow from what was put in.
+"""
+
+import importlib.util
+import json
+import pathlib
+import re
+import runpy
+import sys
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
+ELSEWHERE = {  # whose command line is run by another test
+    "corpus": "test_corpus.py",
+    "minhash_vs_peers": "test_minhash_vs_peers.py",
+    "rensa_peer": "test_minhash_vs_peers.py",
+    "phrases": "test_phrases.py",
+}
+VERBS = ("sees", "carries", "mends", "paints", "counts", "loses", "finds", "sells")
+THINGS = ("boat", "lamp", "garden", "ladder", "window", "letter", "kettle", "bridge", "orchard", "engine")
+
+Printed = Callable[..., str]
+
+
+def text(number: int, machine: bool) -> str:
+    """Fifteen sentences; a machine begins some of them in a way of its own."""
+    out = []
+    for at in range(15):
+        n = number * 7919 + at * (3 + number % 5)
+        start = "Moreover, it is important that" if machine and n % 3 == 0 else "Then"
+        out.append(f"{start} she {VERBS[n % 8]} the {THINGS[n // 8 % 10]} {n % 101} beside a {THINGS[n // 80 % 10]}.")
+    return " ".join(out)
+
+
+def rows(source: str, language: str, domain: str, first: int, n: int) -> list[dict[str, str]]:
+    half = [(first + i, i % 2 == 1) for i in range(n)]
+    return [
+        {"text": text(number, machine) + ("港口" * 40 if language == "zh" else ""), "label": "ai" if machine else "human",
+         "source": source, "source_dataset": source, "language": language, "domain": domain, "attack": "",
+         "generator": ("gpt-4", "claude")[number // 2 % 2] if machine else ""}
+        for number, machine in half
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of labelled Parquet files: two English sources, two Chinese ones, and one that nothing is trained on."""
+    folder = tmp_path_factory.mktemp("data")
+    for number, (name, language, domain) in enumerate(
+        [("one", "en", "news"), ("two", "en", "tales"), ("three", "zh", "news"), ("four", "zh", "tales"),
+         ("liang_bias", "en", "nonnative:toefl91")]
+    ):  # fmt: skip
+        pq.write_table(
+            pa.Table.from_pylist(rows(name, language, domain, number * 1000, 120)), folder / f"{name}.parquet"
+        )
+    return folder
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+
+    def run(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        monkeypatch.chdir(FOLDER.parent)
+        monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)  # another test may have imported it
+        capfd.readouterr()
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+        return capfd.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def corpus(data: pathlib.Path, printed: Printed, tmp_path: pathlib.Path) -> pathlib.Path:
+    """Of `benchmarks.corpus`: 400 documents in three files."""
+    said = printed("corpus", data, tmp_path / "corpus", "--documents", 400, "--files", 3)
+    assert said.startswith("400 documents, ")
+    return tmp_path / "corpus"
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    """A Markdown table by its first column."""
+    lines = [[one.strip() for one in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
+    return {line[0]: line[1:] for line in lines if not set(line[-1]) <= {"-", ":"}}
+
+
+def test_no_benchmark_is_left_out() -> None:
+    here = pathlib.Path(__file__).read_text()
+    for path in FOLDER.glob("*.py"):
+        there = ELSEWHERE.get(path.stem)
+        if there:
+            assert path.stem in (pathlib.Path(__file__).parent / there).read_text()
+        else:
+            assert f'"{path.stem}"' in here.partition("def test_no")[2] or path.stem == "datatrove_peer", path.name
+
+
+def test_dedup_alone(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    said = printed("dedup_scale", corpus, "--files", 3, "--json", tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    planted = json.loads((corpus / "planted.json").read_text())["planted"]
+    exact = sum(one["jaccard"] == 1 for one in planted)
+    ours = found["ours"][-1]
+    assert (ours["files"], ours["documents"]) == (3, 400)
+    assert 400 - 2 * len(planted) < ours["kept"] <= 400 - exact  # what is planted goes, and what the originals share
+    assert found["base"]["documents"] < 400
+    assert ours["seconds"] > 0 < ours["peak_mb"]
+    assert str(ours) in said
+    assert f"bytes_per_document_above_base: {found['bytes_per_document_above_base']}" in said
+
+
+def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Without datatrove, which needs an environment of its own."""
+    said = printed("run_vs_datatrove", corpus, "--json", tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [row["name"] for row in found["rows"]] == ["lowbackground"]
+    assert found["documents"] == 400
+    assert found["rows"][0]["kept"] < 400
+    assert found["rows"][0]["planted_found"] >= 0.9
+    assert re.search(r"^kept +\d+$", said, re.MULTILINE)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("datatrove") is None, reason="datatrove has an environment of its own")
+def test_the_peer(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found = json.loads(
+        printed("datatrove_peer", corpus, tmp_path / "peer", "--workers", 1, "--tasks", 2).splitlines()[-1]
+    )
+    assert set(found["seconds"]) == {"score and sign", "buckets", "cluster"}
+
+
+def test_dedup_quality(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    said = printed(
+        "dedup_quality", data, "--documents", 300, "--templates", 200, "--limits", 0.8, "--json", tmp_path / "out.json"
+    )
+    assert "documents from one template" in said
+    assert re.search(r"^verify: estimate, min_similarity: 0\.8$", said, re.MULTILINE)
+    exact = said.split("verify: exact")[1]
+    assert float(re.search(r"precision +([\d.]+)", exact)[1]) == 1  # type: ignore[index]
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert list(found) == [
+        "curve",
+        *(f"{part}{mode} 0.8" for part in ("", "templates, ") for mode in ("estimate", "exact")),
+    ]
+    for low, pairs, met, expected, error in found["curve"]:
+        assert abs(met - expected) <= 4 * error + 1e-9, (low, pairs)
+    assert 0 < sum(pairs for _, pairs, *_ in found["curve"]) <= 300 / 10
+
+
+def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
+    pytest.importorskip("fasttext")
+    said = printed("detector_speed", data, "--language", "en", "--repeats", 1)
+    assert said.startswith("360 documents, ")
+    table = cells(said)
+    assert table["fastText's predict, a list of texts"][1] == "1.00"
+    assert {name for name, row in table.items() if name and not float(row[1]) > 0} == set()
+    assert len(table) == 6
+
+
+def test_detector_study(printed: Printed, data: pathlib.Path) -> None:
+    """The planted phrase is found wherever it was not trained on."""
+    table = cells(printed("detector_study", data, "--only", "table, z >= 1"))
+    assert set(table) == {"", "table, z >= 1"}
+    numbers = dict(zip(table[""], map(float, table["table, z >= 1"]), strict=True))
+    assert numbers["English AUROC"] > 0.95
+    assert numbers["elsewhere AUROC"] > 0.95
+    assert all(0 <= number <= 1 for number in numbers.values())
+
+
+def test_detector_study_by_generator(printed: Printed, data: pathlib.Path) -> None:
+    table = cells(printed("detector_study", data, "--generators"))
+    assert [table[name][0] for name in ("claude", "gpt-4", "all")] == ["60", "60", "120"]
+    assert all(float(auroc) > 0.9 for auroc in table["all"][1::2])
+
+
+def test_diversity_power(printed: Printed, data: pathlib.Path) -> None:
+    said = printed("diversity_power", data, "--documents", 200, "--nulls", 2, "--plants", 1)
+    assert said.startswith("200 documents of 5 sources, ")
+    table = cells(said)
+    assert set(table) == {"planted", "nothing", "5 % truncated", "10 % truncated", "30 % truncated", "source dropped",
+                          "group lost"}  # fmt: skip
+    assert [row[0] for name, row in table.items() if name != "planted"] == ["2", "1", "1", "1", "1", "1"]
+    for row in list(table.values())[1:]:
+        assert all(re.fullmatch(r"(0|50|100)%( \(\?(0|50|100)%\))?", one) for one in row[1:])
+
+
+def test_plan_scale(printed: Printed) -> None:
+    found = [json.loads(line) for line in printed("plan_scale", "--rows", 20_000).splitlines()]
+    by_case = {one["case"]: one for one in found}
+    assert list(by_case) == ["cut", "thin", "threshold", "resample", "floors and caps"]
+    assert {one["rows"] for one in found} == {20_000}
+    for case in ("cut", "thin", "threshold", "resample"):
+        assert by_case[case]["refused"] == ""
+        assert 10_000 < by_case[case]["kept"] < 20_000
+    # So few documents are of one source, of which no cap of a twelfth can hold.
+    assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_structures(printed: Printed, data: pathlib.Path) -> None:
+    said = printed("structures", data, "--megabytes", 0.1)
+    costs = [(float(line.split()[0]), line) for line in said.splitlines()[1:]]
+    assert "canonical form" in costs[0][1]
+    for name in ("pronouns.yaml: 4 word lists", "registers.yaml: dialogue", "varieties.yaml: "):
+        assert any(name in line for _, line in costs), name
+    assert all(cost > 0 for cost, _ in costs)
