@@ -425,15 +425,20 @@ class System(_Strict):
 
     def definition(self) -> str:
         """SHA-256 of what its numbers mean: structures, slice and weight; not of who asks, nor of what is asked."""
-        said = self.model_dump(mode="json", include={"slice", "weight", "structures"})
-        for structure in said["structures"]:
-            structure.pop("note", None)
-            if (
-                structure["kind"] == "classifier"
-            ):  # what the labels say of it corrects what it found, and finds nothing else
-                for key in ("model", "sample", "labelled"):
-                    structure.pop(key)
-        return _digest(said)
+        return _digest(self.model_dump(mode="json", include={"slice", "weight"}) | {"structures": self._looked_for()})
+
+    def looked_for(self) -> str:
+        """SHA-256 of what is looked for in a document: structures, and the values of columns that the slice asks."""
+        return _digest({"columns": self.slice.columns, "structures": self._looked_for()})
+
+    def _looked_for(self) -> list[dict[str, Any]]:
+        said: list[dict[str, Any]] = self.model_dump(mode="json", include={"structures"})["structures"]
+        # What the labels say of a classifier corrects what it found, and finds nothing else.
+        apart = {"classifier": ("model", "sample", "labelled")}
+        return [
+            {key: value for key, value in one.items() if key != "note" and key not in apart.get(one["kind"], ())}
+            for one in said
+        ]
 
     def sha256(self) -> str:
         """SHA-256 of all that it says, terms included."""

@@ -54,8 +54,8 @@ class Systems:
             raise StructuresError(f"structures: the term {error} has no visible character; leave it out") from None
 
     def key(self) -> str:
-        """What compliance depends on: a run with other owners or expectations reads no text again."""
-        return " ".join(system.definition() for system in self.systems)
+        """What compliance depends on: a run with other owners, expectations or slices reads no text again."""
+        return " ".join(system.looked_for() for system in self.systems)
 
 
 NO_SYSTEMS = Systems()

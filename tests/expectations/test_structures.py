@@ -185,6 +185,14 @@ def test_the_definition_is_what_is_counted_and_nothing_else(tmp_path: pathlib.Pa
         assert load(tmp_path, different)[0].definition() != base.definition()
 
 
+def test_another_slice_looks_for_the_same_in_a_document_unless_it_asks_for_columns(tmp_path: pathlib.Path) -> None:
+    base = load(tmp_path, system())[0]
+    german = load(tmp_path, system(slice={"language": "de"}, weight="tokens"))[0]
+    assert german.looked_for() == base.looked_for()
+    assert load(tmp_path, system(slice={"columns": {"genre": "fiction"}}))[0].looked_for() != base.looked_for()
+    assert load(tmp_path, system(structures=[MAN, WOMAN]))[0].looked_for() != base.looked_for()
+
+
 def test_references_read_and_written(tmp_path: pathlib.Path) -> None:
     for value in ("human_subset", "uniform", {"woman": 0.4, "man": 0.6}):
         found = load(tmp_path, system(reference=value))[0].reference
