@@ -38,7 +38,11 @@ SIGNS: tuple[tuple[str, tuple[str, ...], Literal["up", "down", ""]], ...] = (
     ("synthetic share", ("synthetic_share.tokens", "synthetic_share.documents"), "up"),
     ("concentration", ("*.max_share",), "up"),
     ("concentration", ("*.effective_number*",), "down"),
-    ("input", ("duplicates.*_fraction", "input.bad_fraction", "input.unreadable_files"), "up"),
+    (
+        "input",
+        ("duplicates.*_fraction", "duplicates.residual_rate", "input.bad_fraction", "input.unreadable_files"),
+        "up",
+    ),
     ("input", ("detector.false_alarm*",), "up"),
     ("input", ("origin.scored_fraction",), "down"),
     ("size", ("documents", "tokens"), ""),

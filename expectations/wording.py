@@ -76,6 +76,7 @@ MEASURES = {
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
     "duplicates.removed_fraction": Measure("Share of documents dropped as duplicates", "share"),
+    "duplicates.residual_rate": Measure("Share of documents that still have a near duplicate", "share"),
     "duplicates.similarity_q01": Measure(
         "Similarity to the survivor that 1% of the near duplicates stay under", "number"
     ),

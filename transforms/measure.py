@@ -7,7 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import cores
+from transforms import cores, residual
 from transforms.ahead import Beside
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.detector import load_detector
@@ -35,6 +35,7 @@ class Measure(beam.PTransform):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     reference: Asked = NO_REFERENCE
+    near: float = 0.8  # similarity of near duplicates
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]
@@ -48,7 +49,14 @@ class Measure(beam.PTransform):
         )
         licences = tuple(source.licence for source in self.sources)
         metrics = _Metrics(
-            names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences
+            names,
+            self.detector,
+            self.cross_check,
+            self.systems,
+            self.undecided_below,
+            self.reference,
+            licences,
+            self.near,
         )
         return (
             tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.mixture)),
@@ -67,6 +75,7 @@ class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
         number, decisions = group
         split = self.splits[number]
         tally = tally_split(decisions, self.store.read(split, NEEDED))
+        tally.kin = residual.count_split(decisions, self.store.read(split, residual.NEEDED))
         if self.systems.systems:
             signals = self.store.read(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
@@ -114,9 +123,11 @@ class _Metrics(beam.DoFn):
         undecided_below: float,
         reference: Asked,
         licences: tuple[str | None, ...],
+        near: float,
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
         self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
+        self.near = near
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -134,6 +145,7 @@ class _Metrics(beam.DoFn):
             self.undecided_below,
             reference,
             self.licences,
+            self.near,
         )
 
 
