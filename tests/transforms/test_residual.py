@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from small_sets import planted, signed
 
 from expectations import contracts
-from tests.transforms.kernels.test_kin import planted, signed
 from transforms import residual
 from transforms.residual import count_split, residual_rows
 
