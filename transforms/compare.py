@@ -4,18 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from transforms import sample
+from transforms import sample, yardstick
 from transforms.kernels import cores, diversity, embedding, likeness, vocabulary
 from transforms.kernels.cores import Interval
-from transforms.kernels.embedding import Points
 from transforms.kernels.hill import Floats
 from transforms.kernels.likeness import Side
 from transforms.kernels.vocabulary import Population, Vocabulary
 from transforms.lexis import MIN_LANGUAGE, one_in
 from transforms.populations import FOLDS, OF_ORIGIN
-from transforms.reference import Reference, folded, sampled
+from transforms.reference import Reference, Sampled, folded, sampled
 from transforms.tally import Tally
 
 Row = dict[str, Any]
@@ -25,6 +23,8 @@ MOST_COMPARED = 1 << 20  # counts of either side
 LEAST_DOCUMENTS = 300  # with fewer, limits by fold are no limits
 CHANGE = 0.1  # of a ratio: what there must be enough documents to see
 MOVED = 0.03  # bits: the same for the distance
+OF_TAIL = 0.3  # the same for the share of the hardest and of the easiest documents
+OUTER = 0.05  # of the reference: its hardest documents, or its easiest
 BANDS = ((1e-7, 1e-6), (1e-6, 1e-5), (1e-5, 1e-4))
 LIMITS = f"limits by leaving out each of {FOLDS} parts of either side"
 
@@ -34,7 +34,10 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
     if reference is None:
         return
     release = folded(tally, sources)
-    yield from _semantic(sampled(tally, 2), reference)
+    documents = sampled(tally, 2)
+    yield from _semantic(documents, reference)
+    yield from _hardness(documents, reference)
+    yield from _topics(documents, reference)
     for order in diversity.ORDERS:
         one, other = (vocabulary.bounded(side, MOST_COMPARED) for side in (release[order], reference.ngrams[order]))
         below = min(one.below, other.below)
@@ -48,10 +51,10 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
                 yield from _compared(one, other, mine, theirs, order, row)
 
 
-def _semantic(mine: tuple[Points, npt.NDArray[np.int8]], reference: Reference) -> Iterator[Row]:
+def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
     """Vendi scores over the reference's, of equally many documents."""
-    n = min(len(mine[0]), len(reference.points))
-    sides = [sample.by_fold(points[:n], fold[:n]) for points, fold in (mine, (reference.points, reference.fold))]
+    n = min(len(mine.points), len(reference.points))
+    sides = [sample.by_fold(side.points[:n], side.fold[:n]) for side in (mine, reference)]
     limits = []
     for side in sides:
         whole = embedding.add(side)
@@ -63,6 +66,68 @@ def _semantic(mine: tuple[Points, npt.NDArray[np.int8]], reference: Reference) -
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
     for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
         yield _row(name, cores.ratio(one, other), row, CHANGE)
+
+
+def _by_stick(n: int, reference: Reference) -> Row:
+    wide = "; they share documents, so rather too wide" if reference.own else ""
+    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}; "
+    return {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}yardstick {yardstick.bundled().name}"}
+
+
+def _hardness(mine: Sampled, reference: Reference) -> Iterator[Row]:
+    """How bits per byte spread, over the reference's: the hard tail goes early when models learn from models."""
+    sides = [
+        (side.bits[~np.isnan(side.bits)], side.fold[: len(side.bits)][~np.isnan(side.bits)])
+        for side in (mine, reference)
+    ]
+    n = min(len(bits) for bits, _ in sides)
+    if not n:
+        return
+    (one, of_one), (other, of_other) = ((bits[:n], fold[:n]) for bits, fold in sides)
+
+    def ratios(a: Floats, b: Floats) -> Floats:
+        low, high = np.quantile(b, [OUTER, 1 - OUTER])
+        spread = b.std()
+        return np.array(
+            [
+                a.std() / spread if spread else np.nan,
+                *_over((a > high).mean(), (b > high).mean()),
+                *_over((a < low).mean(), (b < low).mean()),
+            ]
+        )
+
+    row = _by_stick(n, reference)
+    left = [[ratios(one[of_one != k], other) for k in np.unique(of_one) if (of_one != k).any()],
+            [ratios(one, other[of_other != k]) for k in np.unique(of_other) if (of_other != k).any()]]  # fmt: skip
+    for name, number, change in zip(
+        ("bpb_sd", "bpb_tail", "bpb_low"),
+        likeness.limited(ratios(one, other), left),
+        (CHANGE, OF_TAIL, OF_TAIL),
+        strict=True,
+    ):
+        yield _row(name, number, row, change)
+
+
+def _over(share: float, reference: float) -> list[float]:
+    return [share / reference if reference else np.nan]
+
+
+def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
+    """The effective number of topics over the reference's, and how far the mix of topics moved."""
+    n = min(len(mine.topic), len(reference.topic))
+    a, b = (sample.topic_counts(side.topic[:n], side.fold[:n]) for side in (mine, reference))
+    if not min(a.sum(), b.sum()):
+        return
+
+    def numbers(x: likeness.Matrix, y: likeness.Matrix) -> Floats:
+        one, other = (sample.concentration(side.sum(axis=1))[1:] for side in (x, y))
+        return np.r_[one / other, likeness.distance(x, y)]
+
+    *ratios, moved = likeness.jackknifed(numbers, a, b)
+    row = _by_stick(n, reference)
+    for order, number in enumerate(ratios, 1):
+        yield _row(f"topic_hill_{order}", number, row, CHANGE)
+    yield _row("topic_distance", Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
 
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:

@@ -7,7 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import cores, residual
+from transforms import cores, residual, sample
 from transforms.ahead import Beside
 from transforms.comply import NO_SYSTEMS, Systems
 from transforms.detector import load_detector
@@ -109,7 +109,8 @@ class TallyFn(beam.CombineFn):
         return compact(total, tightly=True)
 
     def extract_output(self, total: Tally) -> Tally:
-        """As it is."""
+        """As it is, its sample read once for all that look at it."""
+        total.sampled = [sample.read(sample.merge(total.sampled))]
         return total
 
 
