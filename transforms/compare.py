@@ -24,6 +24,7 @@ LEAST_DOCUMENTS = 300  # with fewer, limits by fold are no limits
 CHANGE = 0.1  # of a ratio: what there must be enough documents to see
 MOVED = 0.03  # bits: the same for the distance
 OF_TAIL = 0.3  # the same for the share of the hardest and of the easiest documents
+OF_TOPICS = 0.15  # the same for topics
 OUTER = 0.05  # of the reference: its hardest documents, or its easiest
 BANDS = ((1e-7, 1e-6), (1e-6, 1e-5), (1e-5, 1e-4))
 LIMITS = f"limits by leaving out each of {FOLDS} parts of either side"
@@ -126,7 +127,7 @@ def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
     *ratios, moved = likeness.jackknifed(numbers, a, b)
     row = _by_stick(n, reference)
     for order, number in enumerate(ratios, 1):
-        yield _row(f"topic_hill_{order}", number, row, CHANGE)
+        yield _row(f"topic_hill_{order}", number, row, OF_TOPICS)
     yield _row("topic_distance", Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
 
 

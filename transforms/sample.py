@@ -212,11 +212,14 @@ def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
         f"sample by hash; {_stick()}"
     )
     for name, number in zip(names, _limited(numbers, fold), strict=True):
-        of_human = (
-            f"; human text that the model was not fitted on has {0.05:.0%} there" if name in ("tail", "low") else ""
-        )
-        yield row | {"metric": f"lm.bpb_{name}", "unit": "fraction" if of_human else "bits", "n": len(bits),
-                     "note": note + of_human, **number}  # fmt: skip
+        row = row | {"metric": f"lm.bpb_{name}", "unit": "bits", "n": len(bits), "note": note, **number}
+        if name in ("tail", "low"):
+            # Where none or all of the documents are in it, leaving out some makes no difference.
+            by_chance = cores.wilson(number["value"], len(bits))
+            row |= {"lower": float(np.fmin(number["lower"], by_chance.lower)),
+                    "upper": float(np.fmax(number["upper"], by_chance.upper)), "unit": "fraction",
+                    "note": f"{note}; of human text that the model was not fitted on, 5% is there"}  # fmt: skip
+        yield row
 
 
 def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
