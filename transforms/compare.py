@@ -24,6 +24,7 @@ LEAST_DOCUMENTS = 300  # with fewer, limits by fold are no limits
 CHANGE = 0.1  # of a ratio: what there must be enough documents to see
 MOVED = 0.03  # bits: the same for the distance
 OF_TAIL = 0.3  # the same for the share of the hardest and of the easiest documents
+ODD = 0.005  # of the reference: beyond its outermost, documents count as hard, or easy, as these
 OF_TOPICS = 0.15  # the same for topics
 OUTER = 0.05  # of the reference: its hardest documents, or its easiest
 BANDS = ((1e-7, 1e-6), (1e-6, 1e-5), (1e-5, 1e-4))
@@ -88,6 +89,8 @@ def _hardness(mine: Sampled, reference: Reference) -> Iterator[Row]:
 
     def ratios(a: Floats, b: Floats) -> Floats:
         low, high = np.quantile(b, [OUTER, 1 - OUTER])
+        # A few documents that are no prose at all would decide the spread.
+        a, b = (np.clip(side, *np.quantile(b, [ODD, 1 - ODD])) for side in (a, b))
         spread = b.std()
         return np.array(
             [

@@ -69,7 +69,7 @@ def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, np
 
 def _row(whole: Kin, rate: kin.Rate, least: float, row: Row) -> Row:
     note = (
-        f"Jaccard {least:g} or more with another document of the stage, by {whole.bytes.shape[1]} components of the signature; "
+        f"Jaccard {least:g} or more with another document of the stage, by {whole.rest.shape[1]} components of the signature; "
         f"of {rate.documents:,} documents long enough for one, drawn by the hash of another component, which both of a pair "
         "share with chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
     )

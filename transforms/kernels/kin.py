@@ -7,7 +7,8 @@ components, which say nothing of the first.
 
 The groups with the smallest hashes of the whole are among those of every part that has them, so parts merge exactly. A group
 may be as large as boilerplate makes it: it is counted whole, and `MEMBERS` of its documents are compared. Of a component
-one byte is kept: two that differ agree in it once in 256 times (Li and Koenig 2010, b-bit minwise hashing).
+two bytes are kept: two that differ agree in them once in 65,536 times (b-bit minwise hashing, Li and Koenig 2010; with one
+byte, pairs just below the limit would pass it by chance).
 """
 
 from typing import NamedTuple
@@ -23,7 +24,6 @@ GROUPS = 4096
 MEMBERS = 32
 ALPHA = 0.05  # of each limit
 _SALT = np.uint64(0x6B696E6472656421)
-_BY_CHANCE = 1 / 256
 
 
 class Kin(NamedTuple):
@@ -35,7 +35,7 @@ class Kin(NamedTuple):
       of: the group of each member that is kept, uint64[members], rising.
       member: their names, uint64[members], rising in a group.
       mark: what the caller wants to know of them, int32[members].
-      bytes: of their other components, uint8[members, components].
+      rest: the lower half of their other components, uint16[members, components].
     """
 
     group: npt.NDArray[np.uint64]
@@ -43,7 +43,7 @@ class Kin(NamedTuple):
     of: npt.NDArray[np.uint64]
     member: npt.NDArray[np.uint64]
     mark: npt.NDArray[np.int32]
-    bytes: npt.NDArray[np.uint8]
+    rest: npt.NDArray[np.uint16]
 
 
 class Rate(NamedTuple):
@@ -81,8 +81,8 @@ def gather(signatures: npt.NDArray[np.uint32], member: npt.NDArray[np.uint64], m
             of, member, mark, signatures = of[rows], member[rows], mark[rows], signatures[rows]
     group, documents = np.unique(of, return_counts=True)
     rows = _few(of, member)
-    low = signatures[rows, 1:].astype(np.uint8)  # the lowest byte
-    return Kin(group, documents.astype(np.int64), of[rows], member[rows], mark[rows], low)
+    rest = signatures[rows, 1:].astype(np.uint16)
+    return Kin(group, documents.astype(np.int64), of[rows], member[rows], mark[rows], rest)
 
 
 def _few(of: npt.NDArray[np.uint64], member: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -98,29 +98,29 @@ def merge(parts: list[Kin]) -> Kin:
     parts = [part for part in parts if len(part.group)]
     if not parts:
         none = np.zeros(0, np.uint64)
-        return Kin(none, np.zeros(0, np.int64), none, none, np.zeros(0, np.int32), np.zeros((0, 0), np.uint8))
+        return Kin(none, np.zeros(0, np.int64), none, none, np.zeros(0, np.int32), np.zeros((0, 0), np.uint16))
     if len(parts) == 1:
         return parts[0]
     group, index = np.unique(np.concatenate([part.group for part in parts]), return_inverse=True)
     documents = np.zeros(len(group), np.int64)
     np.add.at(documents, index, np.concatenate([part.documents for part in parts]))
     group, documents = group[:GROUPS], documents[:GROUPS]
-    of, member, mark, low = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
+    of, member, mark, rest = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
     rows = _few(of, member)
     rows = rows[of[rows] <= group[-1]]
-    return Kin(group, documents, of[rows], member[rows], mark[rows], low[rows])
+    return Kin(group, documents, of[rows], member[rows], mark[rows], rest[rows])
 
 
 @numba.njit(nogil=True, cache=True)
-def _nearest(start, low):  # type: ignore[no-untyped-def]
-    n, width = low.shape
+def _nearest(start, rest):  # type: ignore[no-untyped-def]
+    n, width = rest.shape
     best = np.zeros(n, np.int64)
     for g in range(len(start) - 1):
         for i in range(start[g], start[g + 1]):
             for j in range(i + 1, start[g + 1]):
                 same = 0
                 for k in range(width):
-                    same += low[i, k] == low[j, k]
+                    same += rest[i, k] == rest[j, k]
                 best[i] = max(best[i], same)
                 best[j] = max(best[j], same)
     return best
@@ -129,8 +129,7 @@ def _nearest(start, low):  # type: ignore[no-untyped-def]
 def nearest(kin: Kin) -> npt.NDArray[np.float64]:
     """Estimated similarity of each kept member to the likest other one of its group, 0 if it is alone. float64[members]."""
     start = np.r_[np.searchsorted(kin.of, kin.group), len(kin.of)]
-    same = _nearest(start, kin.bytes) / max(1, kin.bytes.shape[1])
-    found: npt.NDArray[np.float64] = np.maximum(0.0, (same - _BY_CHANCE) / (1 - _BY_CHANCE))
+    found: npt.NDArray[np.float64] = _nearest(start, kin.rest) / max(1, kin.rest.shape[1])
     return found
 
 
@@ -168,7 +167,7 @@ def rate(
     apart = n / max(2.0, float(residual @ residual) / spread if spread > 0 else 2.0)
     effective = max(1, int(apart))
     k = share * effective
-    error = 2 * np.sqrt(least * (1 - least) / max(1, kin.bytes.shape[1]))
+    error = 2 * np.sqrt(least * (1 - least) / max(1, kin.rest.shape[1]))
     close = (seen > 0) & (similarity < least + error)
     return Rate(
         min(1.0, float((seen / np.maximum(similarity, least)).sum()) / n),
