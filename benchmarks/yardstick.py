@@ -189,8 +189,7 @@ SHARED = """
 ## Do topics mean anything?
 
 Mutual information of topic and `domain` over held-out human documents, in bits, beside the entropy of the domain, and what
-the same labels in another order have by chance alone. The points of `kernels/embedding.py` do not carry topics: as centres
-of these, 128 share 0.8 bits of 4.0 with the domains of English text, of which 0.3 are chance; so words are weighed here.
+the same labels in another order have by chance alone.
 
 | documents | n | domains | entropy of domain | shared with topic | by chance |
 |---|--:|--:|--:|--:|--:|"""
@@ -201,6 +200,8 @@ WORTH = """
   topics few, before and after alike. Compare releases of one mix of languages, or read the slices.
 - Domains are those of the data; code or patents are another language to it. Ratios against a reference release
   (`reference.*`) measure both sides by the same stick, and neither need be like the data.
+- Text that it was fitted on is easier, and spread more evenly over topics, than any other: held against it, all else seems to
+  have lost a part. Do not measure the data above with it.
 - The model of bytes is small. A large language model finds easy what it finds hard; what is compared is how text spreads.
 - A quality filter cuts the hard tail too, and need not be wrong to do so: the stages show which step did it."""
 

@@ -197,7 +197,7 @@ def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
     below = np.array([one.q05 for one in human]) > bits
     said = ~np.isnan(bits)
     bits, fold, sides = bits[said], fold[said], np.stack([above, below], axis=1)[said]
-    if len(bits) < LEAST and row["slice_kind"] != "overall":
+    if len(bits) < LEAST and not _is_release(row):
         return
     names = ("mean", "sd", "q05", "q50", "q95", "tail", "low")
 
@@ -227,7 +227,7 @@ def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
     topic, fold = chosen["topic"].to_numpy(), chosen["fold"].to_numpy()
     said = topic >= 0
     counts = topic_counts(topic, fold)
-    if said.sum() < LEAST and row["slice_kind"] != "overall":
+    if said.sum() < LEAST and not _is_release(row):
         return
 
     def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -240,6 +240,11 @@ def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
         unit = "fraction" if name == "max_share" else "topics"
         yield row | {"metric": f"topic.{name}", "unit": unit, "n": int(said.sum()), "note": note, **number}
+
+
+def _is_release(row: Row) -> bool:
+    """Whether a row is of the whole release: of that a number is told however few documents it rests on, or none."""
+    return bool(row["slice_kind"] == "overall" and row["stage"] == "after")
 
 
 def _stick() -> str:

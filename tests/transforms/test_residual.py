@@ -8,6 +8,7 @@ from small_sets import planted, signed
 from expectations import contracts
 from transforms import residual
 from transforms.residual import count_split, residual_rows
+from transforms.tally import Tally, compact, merge
 
 SOURCES = ("one", "two")
 
@@ -72,3 +73,15 @@ def test_parts_are_brought_together_before_there_are_many() -> None:
         parts = residual.compact([*parts, one])
     assert sum(len(part.of) for part in parts) <= 4 * residual.kin.GROUPS + 500
     assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 500
+
+
+def test_a_tally_of_parts_has_the_groups_of_the_whole() -> None:
+    """Through the merging of tallies, in parts and the other way round."""
+    signatures = np.repeat(signed(planted(1, 100, 0)), 2, axis=0)
+    names, mark = np.arange(200, dtype=np.uint64), np.zeros(200, np.int32)
+    halves = [slice(0, 120), slice(120, 121), slice(121, 200)]
+    parts = [Tally(kin={"after": [residual.kin.gather(signatures[h], names[h], mark[h])]}) for h in halves]
+    whole = residual.kin.gather(signatures, names, mark)
+    for order in (parts, parts[::-1]):
+        (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin["after"]
+        assert all((mine == theirs).all() for mine, theirs in zip(found, whole, strict=True))
