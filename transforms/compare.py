@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms import sample, yardstick
 from transforms.kernels import cores, diversity, embedding, likeness, vocabulary
@@ -70,57 +71,59 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
         yield _row(name, cores.ratio(one, other), row, CHANGE)
 
 
-def _by_stick(n: int, reference: Reference) -> Row:
+def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[Row, list[Row]]:
+    """What rows of a yardstick share; and where there is nothing to compare, these rows, which say why."""
     wide = "; they share documents, so rather too wide" if reference.own else ""
     note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}; "
-    return {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}yardstick {yardstick.bundled().name}"}
+    row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}yardstick {yardstick.bundled().name}"}
+    known = len(reference.topic) > 0
+    why = "no document of one side is long enough" if known else (
+        f"{reference.name} was not read by this yardstick; make that release again, or take another reference")  # fmt: skip
+    nothing = Interval(np.nan, np.nan, np.nan)
+    return row, [] if n else [_row(metric, nothing, row | {"note": why}, CHANGE) for metric in metrics]
 
 
 def _hardness(mine: Sampled, reference: Reference) -> Iterator[Row]:
     """How bits per byte spread, over the reference's: the hard tail goes early when models learn from models."""
-    sides = [
-        (side.bits[~np.isnan(side.bits)], side.fold[: len(side.bits)][~np.isnan(side.bits)])
-        for side in (mine, reference)
-    ]
-    n = min(len(bits) for bits, _ in sides)
-    if not n:
+    said = np.flatnonzero(~np.isnan(mine.bits)), np.flatnonzero(~np.isnan(reference.bits))
+    n = min(len(one) for one in said)
+    names = ("bpb_sd", "bpb_tail", "bpb_low")
+    row, nothing = _by_stick(names, n, reference)
+    if nothing:
+        yield from nothing
         return
-    (one, of_one), (other, of_other) = ((bits[:n], fold[:n]) for bits, fold in sides)
-
-    def ratios(a: Floats, b: Floats) -> Floats:
-        low, high = np.quantile(b, [OUTER, 1 - OUTER])
-        # A few documents that are no prose at all would decide the spread.
-        a, b = (np.clip(side, *np.quantile(b, [ODD, 1 - ODD])) for side in (a, b))
-        spread = b.std()
-        return np.array(
-            [
-                a.std() / spread if spread else np.nan,
-                *_over((a > high).mean(), (b > high).mean()),
-                *_over((a < low).mean(), (b < low).mean()),
-            ]
-        )
-
-    row = _by_stick(n, reference)
-    left = [[ratios(one[of_one != k], other) for k in np.unique(of_one) if (of_one != k).any()],
-            [ratios(one, other[of_other != k]) for k in np.unique(of_other) if (of_other != k).any()]]  # fmt: skip
-    for name, number, change in zip(
-        ("bpb_sd", "bpb_tail", "bpb_low"),
-        likeness.limited(ratios(one, other), left),
-        (CHANGE, OF_TAIL, OF_TAIL),
-        strict=True,
-    ):
+    one, fold = mine.bits[said[0]][:n], mine.fold[said[0]][:n]
+    other, theirs = reference.bits[said[1]][:n], reference.fold[said[1]][:n]
+    left = [[_spread(one[fold != k], other) for k in _several(fold)],
+            [_spread(one, other[theirs != k]) for k in _several(theirs)]]  # fmt: skip
+    changes = (CHANGE, OF_TAIL, OF_TAIL)
+    for name, number, change in zip(names, likeness.limited(_spread(one, other), left), changes, strict=True):
         yield _row(name, number, row, change)
 
 
-def _over(share: float, reference: float) -> list[float]:
-    return [share / reference if reference else np.nan]
+def _spread(one: Floats, other: Floats) -> Floats:
+    """Standard deviation, and shares beyond the other side's outermost twentieths, over the other side's. float64[3]."""
+    low, high = np.quantile(other, [OUTER, 1 - OUTER])
+    # A few documents that are no prose at all would decide the spread.
+    ends = np.quantile(other, [ODD, 1 - ODD])
+    numbers = [(np.clip(side, *ends).std(), (side > high).mean(), (side < low).mean()) for side in (one, other)]
+    return np.array([mine / theirs if theirs else np.nan for mine, theirs in zip(*numbers, strict=True)])
+
+
+def _several(folds: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """The folds that documents are in; none if it is one, without which there is nothing."""
+    found: npt.NDArray[np.int8] = np.unique(folds)
+    return found if len(found) > 1 else found[:0]
 
 
 def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
     """The effective number of topics over the reference's, and how far the mix of topics moved."""
     n = min(len(mine.topic), len(reference.topic))
     a, b = (sample.topic_counts(side.topic[:n], side.fold[:n]) for side in (mine, reference))
-    if not min(a.sum(), b.sum()):
+    names = ("topic_hill_1", "topic_hill_2", "topic_distance")
+    row, nothing = _by_stick(names, n if min(a.sum(), b.sum()) else 0, reference)
+    if nothing:
+        yield from nothing
         return
 
     def numbers(x: likeness.Matrix, y: likeness.Matrix) -> Floats:
@@ -128,10 +131,9 @@ def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
         return np.r_[one / other, likeness.distance(x, y)]
 
     *ratios, moved = likeness.jackknifed(numbers, a, b)
-    row = _by_stick(n, reference)
-    for order, number in enumerate(ratios, 1):
-        yield _row(f"topic_hill_{order}", number, row, OF_TOPICS)
-    yield _row("topic_distance", Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
+    for name, number in zip(names, ratios, strict=False):
+        yield _row(name, number, row, OF_TOPICS)
+    yield _row(names[-1], Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
 
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:

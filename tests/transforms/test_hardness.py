@@ -144,7 +144,19 @@ def test_topics_that_went_are_seen() -> None:
         assert less[f"reference.topic_hill_{order}"]["value"] == pytest.approx(0.5, abs=0.02)
     assert same["reference.topic_distance"]["value"] == pytest.approx(0, abs=0.003)
     assert less["reference.topic_distance"]["lower"] > 0.2
-    assert list(_hardness(side(bits, mix)[0], side(bits, other)[1])) == [], "no bits, no row"
+
+
+def test_what_cannot_be_compared_says_why() -> None:
+    bits, topic, nothing = drawn(400, 1), np.zeros(400), np.zeros(0)
+    mine = side(bits, topic)[0]
+    for compared in (_hardness, _topics):
+        rows = list(compared(mine, side(nothing, nothing)[1]))
+        assert len(rows) == 3
+        for row in rows:
+            assert np.isnan(row["value"])
+            assert "the release first was not read by this yardstick; make that release again" in row["note"]
+    (row, *_) = _hardness(mine, side(np.full(400, np.nan), topic)[1])
+    assert row["note"] == "no document of one side is long enough"
 
 
 def test_a_release_tells_the_next_one_its_readings_but_not_those_of_another_yardstick(

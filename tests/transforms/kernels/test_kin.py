@@ -104,6 +104,21 @@ def test_none_found_among_few_is_not_none() -> None:
     assert np.isnan(kin.rate(nothing, kin.nearest(nothing), LEAST).value)
 
 
+@given(
+    values=st.lists(st.tuples(*[st.integers(0, 2)] * 6), min_size=1, max_size=30),
+    least=st.floats(0.1, 1),
+    asked=st.lists(st.booleans(), min_size=30, max_size=30),
+)
+def test_limits_are_about_the_rate(values: list[tuple[int, ...]], least: float, asked: list[bool]) -> None:
+    found = gathered(np.array(values, np.uint32))
+    rate = kin.rate(found, kin.nearest(found), least, np.array(asked[: len(found.of)]))
+    if rate.documents:
+        assert 0 <= rate.lower <= rate.value + 1e-9 <= rate.upper + 2e-9 <= 1 + 1e-8
+        assert rate.crowded == 0
+    else:
+        assert np.isnan([rate.value, rate.lower, rate.upper]).all()
+
+
 components = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=30)
 
 
