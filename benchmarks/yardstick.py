@@ -76,7 +76,7 @@ def bits_of(labelled: Labelled, trie: Trie) -> npt.NDArray[np.float64]:
     """Bits per byte of the head of every document; NaN where it is too short, as in a release."""
     heads = pc.utf8_slice_codeunits(labelled.texts, 0, HEAD_CHARS)
     data, offsets = text_buffers(heads)
-    bits = bits_per_byte(data, offsets, trie, LONGEST)
+    bits = bits_per_byte(data, offsets, trie)
     bits[np.diff(offsets) < LEAST_BYTES] = np.nan
     return bits
 

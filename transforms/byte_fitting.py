@@ -16,7 +16,7 @@ def fit_bytes(texts: list[bytes], longest: int, most: int) -> Trie:
     """The model of at most `most` n-grams that says most about the texts.
 
     An n-gram is worth the bits that its own probability saves over backing off, times how often it occurs. Those worth most
-    are kept, and with them all that they begin with.
+    are kept, and with them all that they begin and end with.
 
     Args:
       texts: UTF-8, each a document.
@@ -74,11 +74,12 @@ def _worth(levels: list[tuple[Keys, npt.NDArray[np.int64], Floats]]) -> list[Flo
 def _kept(
     levels: list[tuple[Keys, npt.NDArray[np.int64], Floats]], worth: list[Floats], least: float
 ) -> list[npt.NDArray[np.bool_]]:
-    """Which n-grams are worth more than `least`, or are the beginning of one."""
+    """Which n-grams are worth more than `least`, or are the beginning or the end of one."""
     chosen = [w > least for w in worth]
     for length in range(len(levels) - 1, 0, -1):
-        beginnings = np.unique(levels[length][0][chosen[length]] >> np.uint64(8))
-        chosen[length - 1][np.searchsorted(levels[length - 1][0], beginnings)] = True
+        kept = levels[length][0][chosen[length]]
+        for part in (kept >> np.uint64(8), kept & np.uint64((1 << 8 * length) - 1)):
+            chosen[length - 1][np.searchsorted(levels[length - 1][0], part)] = True
     return chosen
 
 

@@ -100,7 +100,7 @@ def read(whole: pa.RecordBatch) -> pa.RecordBatch:
         return whole
     stick = yardstick.bundled()
     data, offsets = text_buffers(whole["head"])
-    bits = bits_per_byte(data, offsets, stick.bytes_model.trie, stick.bytes_model.longest)
+    bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
     bits[np.diff(offsets) < LEAST_BYTES] = np.nan
     topic = topics.nearest(*words_of(whole), stick.topics)
     return whole.append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))

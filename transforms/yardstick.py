@@ -156,21 +156,24 @@ def _damaged(path: str, what: str) -> InputError:
 
 
 def _is_trie(trie: Trie, longest: int) -> bool:
-    """Whether every node is reached once, inner nodes are those that are shorter than the longest, and siblings rise."""
+    """Whether each node is reached once, inner ones are shorter than the longest, siblings rise, and endings are there."""
     first = trie.first
     if not len(trie.weight) or first[-1] != len(trie.symbol):
         return False
-    start, end = 0, 1
+    bounds = [0, 1]  # where the n-grams of each length begin
     for _ in range(longest):
-        if end > len(trie.weight):
+        if bounds[-1] > len(trie.weight):
             return False
-        start, end = int(first[start]), int(first[end])
-    if end != len(trie.symbol) or start != len(trie.weight):
+        bounds.append(int(first[bounds[-1]]))
+    if bounds[-1] != len(trie.symbol) or bounds[-2] != len(trie.weight):
         return False
     rises = np.diff(trie.symbol.astype(np.int16)) > 0
     begins = np.zeros(len(trie.symbol) + 1, bool)
     begins[first] = True  # the first child of some node need not rise above the node before it
-    return bool((rises | begins[1 : len(trie.symbol)]).all())
+    if not (rises | begins[1 : len(trie.symbol)]).all():
+        return False
+    lengths = np.repeat(np.arange(longest + 1), np.diff(bounds))
+    return bool((lengths[trie.shorter] == np.maximum(lengths - 1, 0)).all())
 
 
 def read_yardstick(folder: str) -> Yardstick:

@@ -45,7 +45,7 @@ def test_the_numbers_are_those_of_each_head() -> None:
     model = yardstick.bundled().bytes_model
     heads = [one["head"].encode() for one in documents]
     offsets = np.cumsum([0, *map(len, heads)]).astype(np.int64)
-    bits = bits_per_byte(np.frombuffer(b"".join(heads), np.uint8), offsets, model.trie, model.longest)
+    bits = bits_per_byte(np.frombuffer(b"".join(heads), np.uint8), offsets, model.trie)
     found = rows(documents)
     assert found["lm.bpb_mean", ""]["value"] == pytest.approx(bits.mean())
     assert found["lm.bpb_sd", ""]["value"] == pytest.approx(bits.std())

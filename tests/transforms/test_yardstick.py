@@ -25,8 +25,8 @@ WEIGHTS = (np.arange(4096 * 3) % 251 - 125).astype(np.int8).reshape(4096, 3)
 
 def test_what_was_written_comes_back() -> None:
     found = read_bytes_model(write_bytes_model(MODEL), "bytes.bin")
-    for mine, theirs in zip(vars(found.trie).values(), vars(MODEL.trie).values(), strict=True):
-        assert (mine == theirs).all()
+    for name in ("symbol", "cost", "weight", "children"):
+        assert (getattr(found.trie, name) == getattr(MODEL.trie, name)).all()
     assert (found.longest, dict(found.human)) == (4, HUMAN)
     assert found.of("pt-BR").q95 == 3.5
     assert found.of("unknown").q95 == 3.0
@@ -60,6 +60,7 @@ def bad_trie(**changes: list[int]) -> bytes:
         ([0, 98, 97], [2, 0, 0]),  # siblings fall, so none would be found
         ([0, 97, 97], [2, 0, 0]),  # or are there twice
         ([0, 97, 98, 99], [1, 1]),  # longer n-grams than it says
+        ([0, 97, 98, 99], [2, 1, 0]),  # "ac", but no "c": what a context is short of could not be found
         ([0], []),  # not even a root
     ],
 )
@@ -67,7 +68,7 @@ def test_a_file_that_was_made_to_mislead_is_refused(symbol: list[int], children:
     data = bad_trie(symbol=symbol, cost=[0] * len(symbol), weight=[0] * len(children), children=children)
     with pytest.raises(InputError, match="its n-grams are no trie"):
         read_bytes_model(data, "bytes.bin")
-    good = bad_trie(symbol=[0, 97, 98, 99], cost=[0] * 4, weight=[0] * 3, children=[2, 1, 0])
+    good = bad_trie(symbol=[0, 97, 98, 98], cost=[0] * 4, weight=[0] * 3, children=[2, 1, 0])
     assert len(read_bytes_model(good, "bytes.bin").trie.symbol) == 4
 
 

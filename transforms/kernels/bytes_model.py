@@ -7,6 +7,7 @@ every context, so bits are those of a real code, and no text can have too few.
 """
 
 import dataclasses
+import functools
 
 import numba
 import numpy as np
@@ -23,6 +24,8 @@ UNIFORM = 8.0  # bits of a byte that no context knows, before the root's weight
 class Trie:
     """The stored n-grams, by length and then by their bytes; the root, of no bytes, is the first.
 
+    With an n-gram all that it begins with is stored, and all that it ends with.
+
     Attributes:
       symbol: last byte of each, uint8[nodes].
       cost: of that byte after the others, as `coded`, uint8[nodes].
@@ -35,10 +38,15 @@ class Trie:
     weight: npt.NDArray[np.uint8]
     children: npt.NDArray[np.uint8]
 
-    @property
-    def first(self) -> npt.NDArray[np.int64]:
-        """Where the children of each inner node begin, and where the last one's end. int64[inner + 1]."""
-        return np.cumsum(np.r_[1, self.children.astype(np.int64)])
+    @functools.cached_property
+    def first(self) -> npt.NDArray[np.int32]:
+        """Where the children of each inner node begin, and where the last one's end. int32[inner + 1]."""
+        return np.cumsum(np.r_[1, self.children.astype(np.int64)]).astype(np.int32)
+
+    @functools.cached_property
+    def shorter(self) -> npt.NDArray[np.int32]:
+        """The node of each without its first byte; the root for the root, and where there is none. int32[nodes]."""
+        return _shorter(self.symbol, self.first)
 
 
 def coded(bits: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -66,51 +74,54 @@ def _child(symbol, first, node, byte):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _bits(data, offsets, symbol, cost, weight, first, table, longest):  # type: ignore[no-untyped-def]
+def _shorter(symbol, first):  # type: ignore[no-untyped-def]
+    out = np.zeros(len(symbol), np.int32)
+    for node in range(1, len(first) - 1):  # the children of the root have none but the root
+        for child in range(first[node], first[node + 1]):
+            out[child] = max(0, _child(symbol, first, out[node], symbol[child]))
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _bits(data, offsets, symbol, cost, weight, first, shorter, table):  # type: ignore[no-untyped-def]
     out = np.full(len(offsets) - 1, np.nan)
     roots = np.full(256, -1)
     for node in range(first[0], first[1]):
         roots[symbol[node]] = node
-    nodes = np.full(longest, -1)  # of the last 0, 1, 2 ... bytes
+    inner = len(weight)
+    begin = roots[START] if 0 <= roots[START] < inner else 0
     for d in range(len(out)):
         start, end = offsets[d], offsets[d + 1]
         if end == start:
             continue
-        nodes[:] = -1
-        nodes[0] = 0
-        if longest > 1:
-            nodes[1] = roots[START]
+        context = begin  # the longest stored one: all shorter ones are what is left of it
         total = 0.0
         for t in range(start, end):
             byte = data[t]
-            found = False
-            for k in range(longest - 1, -1, -1):
-                child = roots[byte] if k == 0 else _child(symbol, first, nodes[k], byte)
-                if child >= 0 and not found:
+            while True:
+                child = _child(symbol, first, context, byte) if context else roots[byte]
+                if child >= 0:
                     total += table[cost[child]]
-                    found = True
-                elif not found and nodes[k] >= 0:
-                    total += table[weight[nodes[k]]]
-                if k + 1 < longest:
-                    nodes[k + 1] = child
-            if not found:
-                total += UNIFORM
+                    context = child if child < inner else shorter[child]
+                    break
+                total += table[weight[context]]
+                if not context:
+                    total += UNIFORM
+                    break
+                context = shorter[context]
         out[d] = total / (end - start)
     return out
 
 
-def bits_per_byte(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], trie: Trie, longest: int
-) -> npt.NDArray[np.float64]:
+def bits_per_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], trie: Trie) -> npt.NDArray[np.float64]:
     """Of each document, float64[documents]; NaN if it is empty.
 
     Args:
       data: UTF-8 of all documents.
       offsets: where each begins, and the last one's end.
       trie: the model.
-      longest: n-gram in it.
     """
-    return _bits(data, offsets, trie.symbol, trie.cost, trie.weight, trie.first, BITS, longest)
+    return _bits(data, offsets, trie.symbol, trie.cost, trie.weight, trie.first, trie.shorter, BITS)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -27,12 +27,12 @@ def encoded(texts: list[str]) -> list[bytes]:
     return [text.encode() for text in texts]
 
 
-def said(texts: list[str], trie: Trie, longest: int = LONGEST) -> list[float]:
+def said(texts: list[str], trie: Trie) -> list[float]:
     """Bits per byte of each text."""
     parts = encoded(texts)
     offsets = np.cumsum([0, *map(len, parts)]).astype(np.int64)
     data = np.frombuffer(b"".join(parts) or b"\0", np.uint8)
-    return bits_per_byte(data, offsets, trie, longest).tolist()
+    return bits_per_byte(data, offsets, trie).tolist()
 
 
 def unpacked(trie: Trie, longest: int) -> tuple[dict[bytes, float], dict[bytes, float]]:
