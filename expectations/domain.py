@@ -84,8 +84,8 @@ NAMED: dict[str, Named] = {
     ),
     "effective_number_to_be_at_least": Named(
         "min",
-        {f"{name}s": f"{name}.effective_number" for name in ("source", "language", "generator")},
-        "The effective number (Hill, order 1) of sources, languages or generators is at least `min`.",
+        {f"{name}s": f"{name}.effective_number" for name in ("source", "language", "generator", "topic")},
+        "The effective number (Hill, order 1) of sources, languages, generators or topics is at least `min`.",
     ),
     "diversity_ratio_to_be_at_least": Named(
         "min",

@@ -15,6 +15,12 @@ _EDGE = 8.0  # room left and right of an axis, so that half a tick label fits
 _SLOT = 38.0  # two lines of text
 
 
+def both(figure: Any, *arguments: Any) -> list[tuple[str, dict[str, Any]]]:
+    """A picture for a wide and for a narrow page; nothing if there is nothing to draw."""
+    drawn = [(name, figure(*arguments, width)) for name, width in (("wide", WIDE), ("narrow", NARROW))]
+    return [(name, drawing) for name, drawing in drawn if drawing is not None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One part of a whole, and what it is drawn as."""
@@ -112,6 +118,74 @@ def lengths(rows: list[dict[str, Any]], width: int) -> dict[str, Any] | None:
         ],
         "ticks": _ticks([10.0**power for power in range(low, high + 1)], scale, width, "count"),
     }
+
+
+def fractions(rows: list[dict[str, Any]], width: int) -> dict[str, Any] | None:
+    """Marks around 1 on one axis: what is left of each of some measures, by which step or against what.
+
+    Args:
+      rows: `label`, and `marks`: `kind` (dedup, mixture or reference), `value`, and `lower` and `upper`, which may be None.
+      width: of the drawing, in pixels.
+    """
+    ends = [
+        end
+        for row in rows
+        for mark in row["marks"]
+        for end in (mark["value"], mark["lower"], mark["upper"])
+        if end is not None
+    ]
+    if not ends:
+        return None
+    step = 0.1 if width == WIDE else 0.2
+    low = max(0.0, step * math.floor(min(0.85, *ends) / step + 1e-9))
+    high = min(2.0, step * math.ceil(max(1.05, *ends) / step - 1e-9))
+
+    def scale(value: float) -> float:
+        place = (min(max(value, low), high) - low) / (high - low)
+        return round(_EDGE + place * (width - 2 * _EDGE), 1)
+
+    kinds = [kind for kind in _MARKS if any(mark["kind"] == kind for row in rows for mark in row["marks"])]
+    legend, x, y = [], 16.0, 12.0
+    for kind in kinds:
+        if width == NARROW and x > 16:
+            x, y = 16.0, y + 22
+        legend.append({"kind": kind, "words": _MARKS[kind], "x": x, "y": y, "path": _mark(kind, x, y)})
+        x += 200
+    top = y + 18
+    drawn = []
+    for place, row in enumerate(rows):
+        text = top + 16 + 56 * place
+        marks = [
+            {"kind": mark["kind"], "y": text + down, "path": _mark(mark["kind"], scale(mark["value"]), text + down)}
+            | {"low": None if mark["lower"] is None else scale(mark["lower"])}
+            | {"high": None if mark["upper"] is None else scale(mark["upper"])}
+            | {"words": f"{_MARKS[mark['kind']]} {number(mark['value'], 'share')}"}
+            for mark in row["marks"]
+            for down in [26 if mark["kind"] == "reference" else 12]  # below what the steps left, which have no limits
+        ]
+        drawn.append({"label": row["label"], "y": text, "marks": marks})
+    ticks = [low + step * i for i in range(round((high - low) / step) + 1)]
+    return {
+        "width": width,
+        "height": round(top + 56 * len(rows) + 28, 1),
+        "rows": drawn,
+        "legend": legend,
+        "top": top,
+        "one": scale(1.0),
+        "ticks": _ticks(ticks, scale, width, "share"),
+    }
+
+
+_MARKS = {"dedup": "what dedup left", "mixture": "what the mixture left", "reference": "of the reference's"}
+
+
+def _mark(kind: str, x: float, y: float) -> str:
+    """A shape for each kind, so that colour is not needed: a triangle, a square, a circle."""
+    if kind == "dedup":
+        return f"M{x - 7:.1f},{y + 6:.1f}H{x + 7:.1f}L{x:.1f},{y - 7:.1f}Z"
+    if kind == "mixture":
+        return f"M{x - 5.5:.1f},{y - 5.5:.1f}h11v11h-11Z"
+    return f"M{x - 6:.1f},{y:.1f}a6,6 0 1,0 12,0a6,6 0 1,0 -12,0Z"
 
 
 def cluster_sizes(size_counts: Mapping[Any, Any], width: int) -> dict[str, Any] | None:

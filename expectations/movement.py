@@ -8,6 +8,7 @@ have; else from a bound that is written down here; else it is unknown, and then 
 import dataclasses
 import fnmatch
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -31,14 +32,21 @@ SIGNS: tuple[tuple[str, tuple[str, ...], Literal["up", "down", ""]], ...] = (
     ("words", ("reference.hill_*", "lexical.hill_*", "lexical.entropy_*", "lexical.mattr"), "down"),
     ("templates", ("repetition.template_rate", "repetition.self_repetition", "paragraphs.repeated_*"), "up"),
     ("redundancy", ("repetition.compression_ratio", "reference.compression*"), "up"),
+    ("meaning", ("topic.effective_number*", "reference.topic_hill_*"), "down"),
     ("meaning", ("semantic.*", "reference.vendi_*", "structure.effective_number*"), "down"),
     ("meaning", ("structure.expected_deviance*",), "down"),
+    ("spread", ("reference.bpb_tail", "reference.bpb_sd", "lm.bpb_tail", "lm.bpb_sd"), "down"),
+    ("spread", ("reference.bpb_low", "lm.bpb_low"), "up"),
     ("spread", ("structure.deviance_variance", "length.*", "*bpb*"), ""),
-    ("distance", ("reference.distance*", "*jsd*", "structure.divergence"), "up"),
+    ("distance", ("reference.distance*", "reference.topic_distance", "*jsd*", "structure.divergence"), "up"),
     ("synthetic share", ("synthetic_share.tokens", "synthetic_share.documents"), "up"),
     ("concentration", ("*.max_share",), "up"),
     ("concentration", ("*.effective_number*",), "down"),
-    ("input", ("duplicates.*_fraction", "input.bad_fraction", "input.unreadable_files"), "up"),
+    (
+        "input",
+        ("duplicates.*_fraction", "duplicates.residual_rate", "input.bad_fraction", "input.unreadable_files"),
+        "up",
+    ),
     ("input", ("detector.false_alarm*",), "up"),
     ("input", ("origin.scored_fraction",), "down"),
     ("size", ("documents", "tokens"), ""),
@@ -180,6 +188,8 @@ def noise_of(
     )
     if of_reference and first.get("note") != second.get("note"):
         return None, "not against the same reference"
+    if len({_yardstick(row) for row in (first, second)}) > 1:
+        return None, "not by the same yardstick"
     limits, basis = _own(first, second, None)
     if limits is not None:
         return limits, basis
@@ -196,6 +206,12 @@ def noise_of(
             spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
             return (spread, spread), "documented: splits of English text"
     return None, "" if wording.form_of(metric) == "count" else "no limits, and no bound is known"
+
+
+def _yardstick(row: Row) -> str | None:
+    """The yardstick that a number was taken by, if its note names one."""
+    found = re.search(r"yardstick (\w+)", row.get("note") or "")
+    return found[1] if found else None
 
 
 def _own(first: Row | None, second: Row | None, known: float | None) -> tuple[tuple[float, float] | None, str]:

@@ -17,6 +17,7 @@ import jinja2
 import markupsafe
 
 from expectations import figures, wording
+from expectations.diversity_report import diversity_shown
 from expectations.structures_report import systems_shown
 
 RANGES = (("interval", "95% bootstrap interval of the estimate"), ("by_generator", "if one generator wrote all of it"))
@@ -67,6 +68,7 @@ def render(report: dict[str, Any]) -> str:
         duplicates=_duplicates(table, (report.get("clusters") or {}).get("size_counts") or {}),
         origins=_origins(table),
         systems=systems_shown(report.get("systems") or [], table.row, table.rows, verdict),
+        diversity=diversity_shown(table.row, table.rows),
         conflicts=_conflicts(table),
         quarantine={
             "reasons": table.slices("documents.quarantined", None, "reason"),
@@ -242,16 +244,11 @@ def _flow(table: _Table) -> dict[str, Any]:
         parts.append(figures.Part("Quarantined", quarantined, "quarantined"))
     accounted = (kept or 0) + sum(dropped.values())
     return {
-        "drawings": _both(figures.flow, parts),
+        "drawings": figures.both(figures.flow, parts),
         "parts": parts,
         "total": sum(part.count for part in parts),
         "gap": read - accounted if read is not None and read != accounted else None,
     }
-
-
-def _both(figure: Any, *arguments: Any) -> list[tuple[str, dict[str, Any]]]:
-    drawn = [(name, figure(*arguments, width)) for name, width in (("wide", figures.WIDE), ("narrow", figures.NARROW))]
-    return [(name, drawing) for name, drawing in drawn if drawing is not None]
 
 
 def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
@@ -259,7 +256,7 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
     for unit in ("tokens", "documents"):
         stages = [("before", "As read"), ("after", "In the release")]
         rows = [{"label": label} | table.row(f"synthetic_share.{unit}", stage) for stage, label in stages]
-        drawings = _both(figures.shares, rows, limit if unit == "tokens" else None)
+        drawings = figures.both(figures.shares, rows, limit if unit == "tokens" else None)
         notes = {row["note"] for row in rows if row["note"]}
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
@@ -324,7 +321,7 @@ def _lengths(table: _Table) -> list[tuple[str, dict[str, Any]]]:
         {"label": label} | {name: table.value(f"length.{name}", stage) for name in names}
         for stage, label in (("before", "As read"), ("after", "In the release"))
     ]
-    return _both(figures.lengths, rows)
+    return figures.both(figures.lengths, rows)
 
 
 def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
@@ -347,8 +344,8 @@ def _duplicates(table: _Table, size_counts: dict[Any, Any]) -> dict[str, Any]:
             for before, after in [(table.value(metric, "before"), table.value(metric, "after"))]
             if (before, after) != (None, None)
         ],
-        "drawings": _both(figures.cluster_sizes, size_counts),
-        "alike": _both(figures.similarities, alike),
+        "drawings": figures.both(figures.cluster_sizes, size_counts),
+        "alike": figures.both(figures.similarities, alike),
         "undecided": table.row("duplicates.undecided", "before"),
         "clusters": sum(int(count) for count in size_counts.values()),
     }

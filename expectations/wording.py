@@ -76,6 +76,7 @@ MEASURES = {
     "duplicates.exact_fraction": Measure("Share of exact duplicates", "share"),
     "duplicates.near_fraction": Measure("Share of near duplicates", "share"),
     "duplicates.removed_fraction": Measure("Share of documents dropped as duplicates", "share"),
+    "duplicates.residual_rate": Measure("Share of documents that still have a near duplicate", "share"),
     "duplicates.similarity_q01": Measure(
         "Similarity to the survivor that 1% of the near duplicates stay under", "number"
     ),
@@ -101,7 +102,7 @@ MEASURES = {
     "paragraphs.removed_tokens": Measure("Share of tokens that went with removed paragraphs", "share"),
     **{
         f"{name}.effective_number_2": Measure(f"Effective number of frequent {name}s", "number")
-        for name in ("source", "language", "generator", "licence", "year")
+        for name in ("source", "language", "generator", "licence", "year", "topic")
     },
     "licence.max_share": Measure("Share of the most frequent licence", "share"),
     "licence.effective_number": Measure("Effective number of licences", "number"),
@@ -138,6 +139,21 @@ MEASURES = {
     "reference.tail_mass": Measure("Share of rare words as a fraction of the reference's", "share"),
     "reference.tail_types": Measure("Rare words of the reference that are left", "share"),
     "reference.distance": Measure("Distance of the words from the reference's, in bits", "number"),
+    "reference.bpb_sd": Measure("Spread of bits per byte as a fraction of the reference's", "share"),
+    "reference.bpb_tail": Measure("Share of hard documents as a fraction of the reference's", "share"),
+    "reference.bpb_low": Measure("Ratio of the share of easy documents to the reference's", "number"),
+    "reference.topic_hill_1": Measure("Effective number of topics as a fraction of the reference's", "share"),
+    "reference.topic_hill_2": Measure("Effective number of frequent topics as a fraction of the reference's", "share"),
+    "reference.topic_distance": Measure("Distance of the topics from the reference's, in bits", "number"),
+    "lm.bpb_mean": Measure("Mean of bits per byte under the yardstick", "number"),
+    "lm.bpb_sd": Measure("Standard deviation of bits per byte", "number"),
+    "lm.bpb_q05": Measure("Bits per byte that 5% of the documents stay under", "number"),
+    "lm.bpb_q50": Measure("Median of bits per byte", "number"),
+    "lm.bpb_q95": Measure("Bits per byte that 95% of the documents stay under", "number"),
+    "lm.bpb_tail": Measure("Share of documents that are harder than 95% of human text", "share"),
+    "lm.bpb_low": Measure("Share of documents that are easier than 95% of human text", "share"),
+    "topic.max_share": Measure("Share of the largest topic", "share"),
+    "topic.effective_number": Measure("Effective number of topics", "number"),
     "repetition.compression_ratio": Measure("Compression ratio", "number"),
     "length.q05": Measure("Length that 5% of the documents stay under, in tokens", "number"),
     "length.q25": Measure("Length that 25% of the documents stay under, in tokens", "number"),

@@ -83,7 +83,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     recorded   = balanced | "Record" >> Record(recipe.sources, splits, store, job.emit.staging)
     metrics, sketches = balanced | "Measure" >> Measure(
         recipe.sources, splits, store, recipe.detector.model, recipe.detector.cross_check, mixture, job.survey.systems,
-        recipe.dedup.undecided_below, job.held_against)
+        recipe.dedup.undecided_below, job.held_against, recipe.dedup.min_similarity)
     review     = balanced | "Review" >> Review(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params, job.today)

@@ -56,6 +56,8 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
     for data in (
         "transforms/detectors/default/model.bin",
         "transforms/detectors/default/ngrams.bin",
+        "transforms/yardsticks/default/bytes.bin",
+        "transforms/yardsticks/default/topics.bin",
         "expectations/suites/mixed.yaml",
         "transforms/phrases.yaml",
         "pipeline/demo_machine.jsonl",

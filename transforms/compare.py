@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transforms import sample
+from transforms import sample, yardstick
 from transforms.kernels import cores, diversity, embedding, likeness, vocabulary
 from transforms.kernels.cores import Interval
-from transforms.kernels.embedding import Points
 from transforms.kernels.hill import Floats
 from transforms.kernels.likeness import Side
 from transforms.kernels.vocabulary import Population, Vocabulary
 from transforms.lexis import MIN_LANGUAGE, one_in
 from transforms.populations import FOLDS, OF_ORIGIN
-from transforms.reference import Reference, folded, sampled
+from transforms.reference import Reference, Sampled, folded, sampled
 from transforms.tally import Tally
 
 Row = dict[str, Any]
@@ -25,6 +24,10 @@ MOST_COMPARED = 1 << 20  # counts of either side
 LEAST_DOCUMENTS = 300  # with fewer, limits by fold are no limits
 CHANGE = 0.1  # of a ratio: what there must be enough documents to see
 MOVED = 0.03  # bits: the same for the distance
+OF_TAIL = 0.4  # the same for the share of the hardest and of the easiest documents
+ODD = 0.005  # of the reference: beyond its outermost, documents count as hard, or easy, as these
+OF_TOPICS = 0.15  # the same for topics
+OUTER = 0.05  # of the reference: its hardest documents, or its easiest
 BANDS = ((1e-7, 1e-6), (1e-6, 1e-5), (1e-5, 1e-4))
 LIMITS = f"limits by leaving out each of {FOLDS} parts of either side"
 
@@ -34,7 +37,10 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
     if reference is None:
         return
     release = folded(tally, sources)
-    yield from _semantic(sampled(tally, 2), reference)
+    documents = sampled(tally, 2)
+    yield from _semantic(documents, reference)
+    yield from _hardness(documents, reference)
+    yield from _topics(documents, reference)
     for order in diversity.ORDERS:
         one, other = (vocabulary.bounded(side, MOST_COMPARED) for side in (release[order], reference.ngrams[order]))
         below = min(one.below, other.below)
@@ -48,10 +54,10 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
                 yield from _compared(one, other, mine, theirs, order, row)
 
 
-def _semantic(mine: tuple[Points, npt.NDArray[np.int8]], reference: Reference) -> Iterator[Row]:
+def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
     """Vendi scores over the reference's, of equally many documents."""
-    n = min(len(mine[0]), len(reference.points))
-    sides = [sample.by_fold(points[:n], fold[:n]) for points, fold in (mine, (reference.points, reference.fold))]
+    n = min(len(mine.points), len(reference.points))
+    sides = [sample.by_fold(side.points[:n], side.fold[:n]) for side in (mine, reference)]
     limits = []
     for side in sides:
         whole = embedding.add(side)
@@ -63,6 +69,71 @@ def _semantic(mine: tuple[Points, npt.NDArray[np.int8]], reference: Reference) -
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
     for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
         yield _row(name, cores.ratio(one, other), row, CHANGE)
+
+
+def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[Row, list[Row]]:
+    """What rows of a yardstick share; and where there is nothing to compare, these rows, which say why."""
+    wide = "; they share documents, so rather too wide" if reference.own else ""
+    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}; "
+    row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}yardstick {yardstick.bundled().name}"}
+    known = len(reference.topic) > 0
+    why = "no document of one side is long enough" if known else (
+        f"{reference.name} was not read by this yardstick; make that release again, or take another reference")  # fmt: skip
+    nothing = Interval(np.nan, np.nan, np.nan)
+    return row, [] if n else [_row(metric, nothing, row | {"note": why}, CHANGE) for metric in metrics]
+
+
+def _hardness(mine: Sampled, reference: Reference) -> Iterator[Row]:
+    """How bits per byte spread, over the reference's: the hard tail goes early when models learn from models."""
+    said = np.flatnonzero(~np.isnan(mine.bits)), np.flatnonzero(~np.isnan(reference.bits))
+    n = min(len(one) for one in said)
+    names = ("bpb_sd", "bpb_tail", "bpb_low")
+    row, nothing = _by_stick(names, n, reference)
+    if nothing:
+        yield from nothing
+        return
+    one, fold = mine.bits[said[0]][:n], mine.fold[said[0]][:n]
+    other, theirs = reference.bits[said[1]][:n], reference.fold[said[1]][:n]
+    left = [[_spread(one[fold != k], other) for k in _several(fold)],
+            [_spread(one, other[theirs != k]) for k in _several(theirs)]]  # fmt: skip
+    changes = (CHANGE, OF_TAIL, OF_TAIL)
+    for name, number, change in zip(names, likeness.limited(_spread(one, other), left), changes, strict=True):
+        yield _row(name, number, row, change)
+
+
+def _spread(one: Floats, other: Floats) -> Floats:
+    """Standard deviation, and shares beyond the other side's outermost twentieths, over the other side's. float64[3]."""
+    low, high = np.quantile(other, [OUTER, 1 - OUTER])
+    # A few documents that are no prose at all would decide the spread.
+    ends = np.quantile(other, [ODD, 1 - ODD])
+    numbers = [(np.clip(side, *ends).std(), (side > high).mean(), (side < low).mean()) for side in (one, other)]
+    return np.array([mine / theirs if theirs else np.nan for mine, theirs in zip(*numbers, strict=True)])
+
+
+def _several(folds: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """The folds that documents are in; none if it is one, without which there is nothing."""
+    found: npt.NDArray[np.int8] = np.unique(folds)
+    return found if len(found) > 1 else found[:0]
+
+
+def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
+    """The effective number of topics over the reference's, and how far the mix of topics moved."""
+    n = min(len(mine.topic), len(reference.topic))
+    a, b = (sample.topic_counts(side.topic[:n], side.fold[:n]) for side in (mine, reference))
+    names = ("topic_hill_1", "topic_hill_2", "topic_distance")
+    row, nothing = _by_stick(names, n if min(a.sum(), b.sum()) else 0, reference)
+    if nothing:
+        yield from nothing
+        return
+
+    def numbers(x: likeness.Matrix, y: likeness.Matrix) -> Floats:
+        one, other = (sample.concentration(side.sum(axis=1))[1:] for side in (x, y))
+        return np.r_[one / other, likeness.distance(x, y)]
+
+    *ratios, moved = likeness.jackknifed(numbers, a, b)
+    for name, number in zip(names, ratios, strict=False):
+        yield _row(name, number, row, OF_TOPICS)
+    yield _row(names[-1], Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
 
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:

@@ -7,7 +7,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import cores
+from transforms import cores, residual, sample
 from transforms.ahead import Beside
 from transforms.coders import CompressedCoder
 from transforms.comply import NO_SYSTEMS, Systems
@@ -36,6 +36,7 @@ class Measure(beam.PTransform):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     reference: Asked = NO_REFERENCE
+    near: float = 0.8  # similarity of near duplicates
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]
@@ -49,7 +50,14 @@ class Measure(beam.PTransform):
         )
         licences = tuple(source.licence for source in self.sources)
         metrics = _Metrics(
-            names, self.detector, self.cross_check, self.systems, self.undecided_below, self.reference, licences
+            names,
+            self.detector,
+            self.cross_check,
+            self.systems,
+            self.undecided_below,
+            self.reference,
+            licences,
+            self.near,
         )
         return (
             tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.mixture)),
@@ -68,6 +76,7 @@ class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
         number, decisions = group
         split = self.splits[number]
         tally = tally_split(decisions, self.store.read(split, NEEDED))
+        tally.kin = residual.count_split(decisions, self.store.read(split, residual.NEEDED))
         if self.systems.systems:
             signals = self.store.read(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
@@ -105,7 +114,8 @@ class TallyFn(beam.CombineFn):
         return CompressedCoder()
 
     def extract_output(self, total: Tally) -> Tally:
-        """As it is."""
+        """As it is, its sample read once for all that look at it."""
+        total.sampled = [sample.read(sample.merge(total.sampled))]
         return total
 
 
@@ -119,9 +129,11 @@ class _Metrics(beam.DoFn):
         undecided_below: float,
         reference: Asked,
         licences: tuple[str | None, ...],
+        near: float,
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
         self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
+        self.near = near
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -140,6 +152,7 @@ class _Metrics(beam.DoFn):
             self.undecided_below,
             reference,
             self.licences,
+            self.near,
         )
 
 

@@ -21,6 +21,7 @@ from transforms.fairness import false_alarms
 from transforms.kernels import diversity, evidence, paragraphs
 from transforms.lexis import lexical_rows
 from transforms.reference import Reference
+from transforms.residual import residual_rows
 from transforms.sample import sample_rows
 from transforms.settle import Mixture
 from transforms.shares import REASONS_OF, cross_check, shares
@@ -39,6 +40,7 @@ def metrics_table(
     undecided_below: float = 0.0,
     reference: Reference | None = None,
     licences: tuple[str | None, ...] = (),
+    near: float = 0.8,
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -52,6 +54,7 @@ def metrics_table(
       undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
       reference: what the release is held against, if anything.
       licences: of the sources, by number, as they state them; none: unknown.
+      near: similarity of near duplicates.
     """
     rows = [
         *_counts(tally, sources),
@@ -61,6 +64,7 @@ def metrics_table(
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
         *_duplicates(tally, sources, undecided_below),
+        *residual_rows(tally.kin, sources, near),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources, licences or (None,) * len(sources)),
         *_ratio(mixture),

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import posixpath
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
-from transforms import sample
+from transforms import sample, yardstick
 from transforms.earlier import MANIFEST
 from transforms.kernels import diversity, vocabulary
 from transforms.kernels.diversity import Counts
@@ -28,6 +29,7 @@ FILE = "sketches.parquet"
 HUMAN_SUBSET = "human_subset"
 MOST_WRITTEN = 1 << 17  # counts by order: about half a megabyte each
 MOST_POINTS = 4096  # 256 bytes each
+BITS_IN_ONE = 10_000  # bits per byte are written as whole numbers of so small a part
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Reference:
       name: how it is called where it is spoken of.
       ngrams: by order, documents of types by (how far, whose, source, language, fold).
       points, fold: documents of a sample by hash, in its order (transforms/kernels/embedding.py), and their folds.
+      topic, bits: of the same documents, what the yardstick reads; empty where it was another yardstick, or none.
       own: it is the human part of the very corpus that is judged.
     """
 
@@ -45,6 +48,8 @@ class Reference:
     ngrams: dict[int, Vocabulary]
     points: Points
     fold: npt.NDArray[np.int8]
+    topic: npt.NDArray[np.int16]
+    bits: npt.NDArray[np.float64]
     own: bool = False
 
 
@@ -60,9 +65,8 @@ class Asked:
         if not self.human_subset:
             return self.release
         human = {order: _of(one, 1, (HUMAN,)) for order, one in folded(tally, sources).items()}
-        points, fold = sampled(tally, 1, (HUMAN,))
         name = "the human documents that dedup kept, by declaration or evidence"
-        return Reference(name, human, points, fold, own=True)
+        return Reference(name, human, *sampled(tally, 1, (HUMAN,)), own=True)
 
 
 NO_REFERENCE = Asked()
@@ -80,11 +84,21 @@ def folded(tally: Tally, sources: tuple[str, ...]) -> dict[int, Vocabulary]:
     return found
 
 
-def sampled(tally: Tally, at: int, whose: tuple[int, ...] = EVERYONE) -> tuple[Points, npt.NDArray[np.int8]]:
-    """The points of sampled documents that came at least so far, in the order of the sample, and their folds."""
+class Sampled(NamedTuple):
+    """Documents of a sample, in its order."""
+
+    points: Points
+    fold: npt.NDArray[np.int8]
+    topic: npt.NDArray[np.int16]
+    bits: npt.NDArray[np.float64]
+
+
+def sampled(tally: Tally, at: int, whose: tuple[int, ...] = EVERYONE) -> Sampled:
+    """The sampled documents that came at least so far."""
     chosen = sample.reached(sample.merge(tally.sampled), at, tally.sample_below)
     chosen = chosen.filter(pa.array(np.isin(chosen["whose"].to_numpy(), whose)))
-    return sample.points_of(chosen), chosen["fold"].to_numpy()
+    fold, topic, bits = (chosen[name].to_numpy() for name in ("fold", "topic", "bits"))
+    return Sampled(sample.points_of(chosen), fold, topic, bits)
 
 
 def _of(one: Vocabulary, at: int, whose: tuple[int, ...] | None = None) -> Vocabulary:
@@ -102,7 +116,9 @@ def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
             parts.append(_rows(name, population, one.below, types, documents))
             n = np.array([one.documents[population]])
             parts.append(_rows(f"documents_{order}", population, one.below, np.zeros(1, np.uint32), n))
-    parts.append(_vectors(*sampled(tally, 2)))
+    chosen = sampled(tally, 2)
+    parts.append(_vectors(chosen.points, chosen.fold))
+    parts.extend(_readings(chosen))
     return pa.concat_batches(parts)
 
 
@@ -117,6 +133,22 @@ def _vectors(points: Points, fold: npt.NDArray[np.int8]) -> pa.RecordBatch:
             "count": zeros + 1, "below": zeros, "vector": vectors,
         }
     )  # fmt: skip
+
+
+def _readings(chosen: Sampled) -> list[pa.RecordBatch]:
+    """What the yardstick reads of the same documents: `below` says which yardstick it was."""
+    n = min(MOST_POINTS, len(chosen.fold))
+    zeros = np.zeros(n, np.int64)
+    # fmt: off
+    same = {"source": pa.repeat("", n), "language": pa.repeat("", n), "whose": zeros.astype(np.int8),
+            "fold": pa.array(chosen.fold[:n]), "type": np.arange(n, dtype=np.uint32),
+            "below": zeros + yardstick.bundled().number, "vector": pa.nulls(n, pa.binary())}
+    # fmt: on
+    bits = np.rint(np.nan_to_num(chosen.bits[:n], nan=-1 / BITS_IN_ONE) * BITS_IN_ONE).astype(np.int64)
+    return [
+        contracts.SKETCHES.batch(same | {"sketch": pa.repeat(name, n), "count": counts})
+        for name, counts in (("topic", chosen.topic[:n].astype(np.int64)), ("bits", bits))
+    ]
 
 
 def _rows(sketch: str, population: Population, below: int, types, counts) -> pa.RecordBatch:  # type: ignore[no-untyped-def]
@@ -196,4 +228,15 @@ def from_table(table: pa.Table, name: str) -> Reference:
         found[order] = Vocabulary(counts, documents, below)
     vectors = table.filter(pc.equal(table["sketch"], "vector")).sort_by("type").combine_chunks()
     points = np.frombuffer(b"".join(vectors["vector"].to_pylist()), np.int8).reshape(-1, DIMENSIONS)
-    return Reference(f"the release {name}", found, points, vectors["fold"].to_numpy())
+    topic, bits = (_reading(table, sketch) for sketch in ("topic", "bits"))
+    return Reference(
+        f"the release {name}", found, points, vectors["fold"].to_numpy(),
+        topic.astype(np.int16), np.where(bits < 0, np.nan, bits / BITS_IN_ONE),
+    )  # fmt: skip
+
+
+def _reading(table: pa.Table, sketch: str) -> npt.NDArray[np.int64]:
+    """What this yardstick read of the sampled documents, in their order; nothing if it was another."""
+    known = pc.and_(pc.equal(table["sketch"], sketch), pc.equal(table["below"], yardstick.bundled().number))
+    found: npt.NDArray[np.int64] = table.filter(known).sort_by("type")["count"].to_numpy()
+    return found

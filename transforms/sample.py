@@ -4,7 +4,7 @@ A document is in it if its sample key is among the `SAMPLE` smallest of those th
 together from changes nothing. Contents are unique after dedup, and so are keys.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.kernels import embedding, repetition
-from transforms.kernels.columns import first_half
+from transforms import yardstick
+from transforms.kernels import cores, diversity, embedding, repetition, topics
+from transforms.kernels.bytes_model import bits_per_byte
+from transforms.kernels.columns import first_half, text_buffers
 from transforms.populations import FOLDS, OF_ORIGIN, STAGES, folds, how_far, whose
 
 Row = dict[str, Any]
 
 SAMPLE = 4096
+LEAST_BYTES = 200  # of a head: a shorter one says little of bits per byte
 LEAST = 100  # sampled documents: of fewer, nothing is said of a slice
+LIMITS = f"limits by leaving out each of {FOLDS} parts"
 SAMPLED = pa.schema(
     [
         ("key", pa.uint64()),
@@ -29,6 +33,7 @@ SAMPLED = pa.schema(
         ("language", pa.string()),
         ("fold", pa.int8()),
         ("words", pa.binary()),
+        ("head", pa.large_string()),
     ]
 )
 
@@ -60,6 +65,7 @@ def take(
             columns["language"].fill_null("unknown").take(own),
             pa.array(folds(first_half(columns["content_hash"]))[rows]),
             columns["first_words"].take(own),
+            columns["head"].fill_null("").take(own),
         ],
         schema=SAMPLED,
     )
@@ -88,8 +94,24 @@ def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.Recor
     return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 
+def read(whole: pa.RecordBatch) -> pa.RecordBatch:
+    """The sample with what the yardstick reads of each document: `topic` and `bits` per byte, NaN of a short head."""
+    if "bits" in whole.schema.names:
+        return whole
+    stick = yardstick.bundled()
+    data, offsets = text_buffers(whole["head"])
+    bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
+    bits[np.diff(offsets) < LEAST_BYTES] = np.nan
+    topic = topics.nearest(*words_of(whole), stick.topics)
+    return whole.append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))
+
+
 def reached(whole: pa.RecordBatch, at: int, below: int) -> pa.RecordBatch:
-    """The sampled documents that came at least so far: those with keys below what is complete for all of them."""
+    """The sampled documents that came at least so far: those with keys below what is complete for all of them.
+
+    They are `read`: they have topics and bits.
+    """
+    whole = read(whole)
     key, stage = whole["key"].to_numpy(), whole["at"].to_numpy()
     for one in range(at, len(STAGES)):
         own = key[stage == one]
@@ -168,3 +190,94 @@ def _measured(chosen: pa.RecordBatch) -> Iterator[Row]:
     note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
     value = repetition.template_rate(*words)
     yield row | {"metric": "repetition.template_rate", "value": value, "unit": "fraction", "note": note}
+    yield from _hardness(chosen, row)
+    yield from _topics(chosen, row)
+
+
+def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+    """How hard documents are for the yardstick's model of bytes, and how that spreads."""
+    bits, fold = chosen["bits"].to_numpy(), chosen["fold"].to_numpy()
+    model = yardstick.bundled().bytes_model
+    human = [model.of(language) for language in chosen["language"].to_pylist()]
+    above = np.array([one.q95 for one in human]) < bits
+    below = np.array([one.q05 for one in human]) > bits
+    said = ~np.isnan(bits)
+    bits, fold, sides = bits[said], fold[said], np.stack([above, below], axis=1)[said]
+    if len(bits) < LEAST and not _is_release(row):
+        return
+    names = ("mean", "sd", "q05", "q50", "q95", "tail", "low")
+
+    def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        if not chosen.any():
+            return np.full(len(names), np.nan)
+        own = bits[chosen]
+        return np.r_[own.mean(), own.std(), np.quantile(own, [0.05, 0.5, 0.95]), sides[chosen].mean(axis=0)]
+
+    note = (
+        f"of the first {diversity.HEAD_CHARS:,} characters of {len(bits):,} documents that have {LEAST_BYTES} bytes there, a "
+        f"sample by hash; {_stick()}"
+    )
+    for name, number in zip(names, _limited(numbers, fold), strict=True):
+        row = row | {"metric": f"lm.bpb_{name}", "unit": "bits", "n": len(bits), "note": note, **number}
+        if name in ("tail", "low"):
+            # Where none or all of the documents are in it, leaving out some makes no difference.
+            by_chance = cores.wilson(number["value"], len(bits))
+            row |= {"lower": float(np.fmin(number["lower"], by_chance.lower)),
+                    "upper": float(np.fmax(number["upper"], by_chance.upper)), "unit": "fraction",
+                    "note": f"{note}; of human text that the model was not fitted on, 5% is there"}  # fmt: skip
+        yield row
+
+
+def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+    """How much of the sample is about how few things."""
+    topic, fold = chosen["topic"].to_numpy(), chosen["fold"].to_numpy()
+    said = topic >= 0
+    counts = topic_counts(topic, fold)
+    if said.sum() < LEAST and not _is_release(row):
+        return
+
+    def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        return concentration(np.bincount(topic[said][chosen], minlength=len(counts)))
+
+    note = (
+        f"of {int(said.sum()):,} documents, a sample by hash, by the nearest of {len(counts)} fixed centres; {_stick()}"
+    )
+    names = ("max_share", "effective_number", "effective_number_2")
+    for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
+        unit = "fraction" if name == "max_share" else "topics"
+        yield row | {"metric": f"topic.{name}", "unit": unit, "n": int(said.sum()), "note": note, **number}
+
+
+def _is_release(row: Row) -> bool:
+    """Whether a row is of the whole release: of that a number is told however few documents it rests on, or none."""
+    return bool(row["slice_kind"] == "overall" and row["stage"] == "after")
+
+
+def _stick() -> str:
+    return f"{LIMITS}; yardstick {yardstick.bundled().name}"
+
+
+def topic_counts(topic: npt.NDArray[np.int16], fold: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Documents by topic and fold, int64[topics, folds]; those without a topic are left out."""
+    counts = np.zeros((yardstick.bundled().topics.shape[1], FOLDS), np.int64)
+    np.add.at(counts, (topic[topic >= 0], fold[topic >= 0]), 1)
+    return counts
+
+
+def concentration(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Largest share and the Hill numbers of order 1 and 2 of counts; NaN where nothing is counted. float64[3]."""
+    if not counts.sum():
+        return np.full(3, np.nan)
+    p = counts[counts > 0] / counts.sum()
+    return np.array([p.max(), np.exp(-(p * np.log(p)).sum()), 1 / (p * p).sum()])
+
+
+def _limited(
+    numbers: Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.float64]], fold: npt.NDArray[np.int8]
+) -> list[dict[str, float]]:
+    """Numbers of all documents, with limits from leaving out each fold of them."""
+    values = numbers(np.ones(len(fold), bool))
+    without = [numbers(fold != one) for one in np.unique(fold)]
+    found = np.array(without).reshape(-1, len(values)).T
+    limits = [cores.jackknife(float(v), left) for v, left in zip(values, found, strict=True)]
+    return [{"value": one.value, "lower": one.lower, "upper": one.upper} for one in limits]

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms import sample
+from transforms import residual, sample
 from transforms.kernels import cores, diversity, evidence, paragraphs, share, vocabulary
 from transforms.kernels.columns import first_half, halves
+from transforms.kernels.kin import Kin
 from transforms.kernels.vocabulary import Vocabulary
 from transforms.populations import FOLDS, folds, how_far, whose
 
@@ -68,6 +69,7 @@ class Tally:
       addresses: documents that have one.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
+      kin: by stage, documents in groups that share a component of their signatures: transforms/residual.py.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
@@ -99,6 +101,7 @@ class Tally:
     addresses: int = 0
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
+    kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
@@ -143,6 +146,8 @@ def merge(tallies: list[Tally]) -> Tally:
                 whole.setdefault(order, []).extend(vocabularies)
         for stage, repeated in tally.paragraph_counts.items():
             total.paragraph_counts.setdefault(stage, []).extend(repeated)
+        for stage, groups in tally.kin.items():
+            total.kin.setdefault(stage, []).extend(groups)
         for group, sums in tally.repeats.items():
             total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
         for population, counts in tally.patterns.items():
@@ -175,6 +180,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
         ):
             counts[:] = [paragraphs.merge(counts)]
     tally.sampled = sample.compact(tally.sampled, tightly)
+    tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
         tally.heads = {key: tally.heads[key] for key in smallest}

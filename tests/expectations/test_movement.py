@@ -30,6 +30,12 @@ def one(first, second, **more) -> Movement:
         ("reference.tail_mass", (1.0, 0.97), "same"),
         ("repetition.compression_ratio", (2.0, 3.0), "worse"),
         ("length.q50", (100.0, 300.0), "moved"),
+        ("lm.bpb_tail", (0.3, 0.05), "worse"),  # the hard tail goes
+        ("lm.bpb_low", (0.05, 0.3), "worse"),  # and easy text comes
+        ("lm.bpb_mean", (2.0, 3.0), "moved"),  # another kind of text is no loss
+        ("topic.effective_number", (40.0, 20.0), "worse"),
+        ("reference.topic_hill_1", (1.0, 0.5), "worse"),
+        ("duplicates.residual_rate", (0.0, 0.4), "worse"),
         ("a_metric.of_a_later_version", (1.0, 9.0), "moved"),
     ],
 )
@@ -47,6 +53,15 @@ def test_what_has_no_known_noise_is_unknown_and_never_a_finding(metric, basis):
     assert basis in found.basis
     assert one(row(metric, 1.0), row(metric, 1.0)).status == "same"
     assert verdict([found]).status == "unknown"
+
+
+def test_numbers_by_two_yardsticks_are_not_compared():
+    notes = ["of 900 documents; yardstick 0a1b2c3d", "of 950 documents; yardstick 0a1b2c3d", "yardstick ffffffff", None]
+    first, same, other, unnamed = (row("lm.bpb_sd", 1 / (2 + n), 0.1, 0.6, note=note) for n, note in enumerate(notes))
+    assert one(first, same).status == "same"
+    for moved in (other, unnamed):
+        found = one(first, moved)
+        assert (found.status, found.basis) == ("unknown", "not by the same yardstick")
 
 
 def test_counts_are_counted_and_what_only_one_has_is_said():

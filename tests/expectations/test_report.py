@@ -373,3 +373,59 @@ def test_systems_say_what_they_speak_of_and_what_they_are_held_against():
         assert "by tokens" in page
         assert "Nothing is expected of it; it is only counted." in page
         assert "No document that was read is of this kind" in page
+
+
+def diverse(text="plain"):
+    """A report with what is measured of diversity: dedup takes nothing, the mixture a fifth of the topics."""
+
+    def limited(metric, stage, value, kind="overall", slice_=""):
+        return row(metric, stage, value, kind, slice_) | {"lower": 0.9 * value, "upper": 1.1 * value}
+
+    rows = [
+        row("documents", "after", 900.0, "source", text),
+        row("lexical.stage_hill_1_1", "deduplicated", 1.02),
+        row("lexical.stage_hill_1_1", "after", 0.97),
+        row("lexical.hill_1_1", "before", 1234.0),
+        limited("topic.effective_number", "deduplicated", 50.0),
+        limited("topic.effective_number", "after", 40.0),
+        limited("topic.effective_number", "after", 39.0, "source", text),
+        limited("duplicates.residual_rate", "before", 0.25),
+        limited("reference.topic_hill_1", "after", 0.85),
+    ]
+    return {"metrics": rows}
+
+
+def test_a_reader_sees_which_step_takes_diversity() -> None:
+    page = report.render(diverse())
+    assert "The largest loss of a step is that of the mixture: it left 80% of what it was given" in page
+    assert "Topics in effect: what the mixture left 80%, of the reference&#39;s 85%." in page
+    assert "22.5% to 27.5%" in page, "the near duplicates that were read, with their limits"
+    assert "Topics in effect</th>" in page
+    without = [one for one in diverse()["metrics"] if not one["metric"].startswith(("reference.", "topic."))]
+    page = report.render({"metrics": without})
+    assert "No step took more than a twentieth" in page
+    assert "Of the reference&#39;s" not in page
+    assert 'id="diversity"' not in report.render({"metrics": []})
+
+
+def test_the_names_of_slices_stay_text() -> None:
+    page = report.render(diverse(SCRIPT))
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+@given(
+    values=st.lists(st.one_of(st.none(), st.floats(0, 1e6), st.just(1.0)), min_size=1, max_size=6),
+    width=st.sampled_from([figures.WIDE, figures.NARROW]),
+)
+def test_fractions_stay_inside_the_drawing(values: list[float | None], width: int) -> None:
+    marks = [{"kind": "reference", "value": v or 0.0, "lower": v, "upper": v} for v in values]
+    drawing = figures.fractions([{"label": "x", "marks": marks}], width)
+    assert drawing is not None
+    for row_ in drawing["rows"]:
+        for mark in row_["marks"]:
+            for x in (mark["low"], mark["high"]):
+                assert x is None or 0 <= x <= width
+    assert 0 < drawing["one"] < width
+    assert len(drawing["ticks"]) < 25
+    assert figures.fractions([{"label": "x", "marks": []}], width) is None

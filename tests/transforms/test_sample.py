@@ -23,6 +23,7 @@ def batch(values: list[tuple[int, int]]) -> pa.RecordBatch:
         "language": ["en"] * n,
         "fold": [key % 16 for key, _ in values],
         "words": [np.array([key % 7, key % 5], np.uint32).tobytes() for key, _ in values],
+        "head": ["the same head"] * n,
     }
     return pa.RecordBatch.from_arrays(
         [pa.array(columns[f.name], f.type) for f in sample.SAMPLED], schema=sample.SAMPLED

@@ -51,16 +51,23 @@ def jackknifed(
     numbers: Callable[[Matrix, Matrix], Sequence[float] | Floats], one: Matrix, other: Matrix
 ) -> list[Interval]:
     """Numbers of two aligned sides, with limits from leaving out each fold of each; NaN where they cannot be had."""
-    values = np.array(numbers(one, other))
-    variance = np.zeros(len(values))
+    without: list[Sequence[Sequence[float] | Floats]] = []
     for moving, first in ((one, True), (other, False)):
         folds = np.flatnonzero(moving.any(axis=0)).tolist()
-        b = len(folds)
+        without.append([numbers(_left(one, k), other) if first else numbers(one, _left(other, k)) for k in folds])
+    return limited(np.array(numbers(one, other)), without)
+
+
+def limited(values: Floats, sides: Sequence[Sequence[Sequence[float] | Floats]]) -> list[Interval]:
+    """Numbers with limits from what they are without each fold of each side; NaN where a side has fewer than two."""
+    variance = np.zeros(len(values))
+    for without in sides:
+        b = len(without)
         if b < 2:
             variance += np.nan
             continue
-        without = np.array([numbers(_left(one, k), other) if first else numbers(one, _left(other, k)) for k in folds])
-        variance += (b - 1) / b * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+        left = np.array(without)
+        variance += (b - 1) / b * ((left - left.mean(axis=0)) ** 2).sum(axis=0)
     margin = Z * np.sqrt(variance)
     return [Interval(v, v - m, v + m) for v, m in zip(values.tolist(), margin.tolist(), strict=True)]
 
