@@ -145,16 +145,20 @@ def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedd
 def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
     """What is measured in the sample: by stage and slice."""
     whole = merge(parts)
-    known: dict[bytes, list[Row]] = {}  # a corpus of one source has a slice twice, and one that loses nothing a stage
+    known: dict[
+        tuple[bool, bytes], list[Row]
+    ] = {}  # a corpus of one source has a slice twice, and one that loses nothing a stage
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
         for kind, name, mask in _slices(chosen, sources):
             # Slices of the release only: the eigenvalues of one cost tens of milliseconds.
             if kind == "overall" or (STAGES[at] == "after" and mask.sum() >= LEAST):
                 own = chosen.filter(pa.array(mask))
-                which = own["key"].to_numpy().tobytes()
+                # Of the whole release a number is told however few documents it rests on, or none.
+                always = kind == "overall" and STAGES[at] == "after"
+                which = always, own["key"].to_numpy().tobytes()
                 if which not in known:
-                    known[which] = list(_measured(own))
+                    known[which] = list(_measured(own, always))
                 row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
                 yield from (row | measured for measured in known[which])
 
@@ -169,7 +173,7 @@ def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[
         yield "language", name, pc.equal(chosen["language"], name).to_numpy(zero_copy_only=False)
 
 
-def _measured(chosen: pa.RecordBatch) -> Iterator[Row]:
+def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     row: Row = {"n": chosen.num_rows}
     sampled = f"of {chosen.num_rows:,} documents, a sample by hash"
     sums = embedding.sums(points_of(chosen))
@@ -190,11 +194,11 @@ def _measured(chosen: pa.RecordBatch) -> Iterator[Row]:
     note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
     value = repetition.template_rate(*words)
     yield row | {"metric": "repetition.template_rate", "value": value, "unit": "fraction", "note": note}
-    yield from _hardness(chosen, row)
-    yield from _topics(chosen, row)
+    yield from _hardness(chosen, row, always)
+    yield from _topics(chosen, row, always)
 
 
-def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+def _hardness(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     """How hard documents are for the yardstick's model of bytes, and how that spreads."""
     bits, fold = chosen["bits"].to_numpy(), chosen["fold"].to_numpy()
     model = yardstick.bundled().bytes_model
@@ -203,7 +207,7 @@ def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
     below = np.array([one.q05 for one in human]) > bits
     said = ~np.isnan(bits)
     bits, fold, sides = bits[said], fold[said], np.stack([above, below], axis=1)[said]
-    if len(bits) < LEAST and not _is_release(row):
+    if len(bits) < LEAST and not always:
         return
     names = ("mean", "sd", "q05", "q50", "q95", "tail", "low")
 
@@ -228,12 +232,12 @@ def _hardness(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
         yield row
 
 
-def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
+def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     """How much of the sample is about how few things."""
     topic, fold = chosen["topic"].to_numpy(), chosen["fold"].to_numpy()
     said = topic >= 0
     counts = topic_counts(topic, fold)
-    if said.sum() < LEAST and not _is_release(row):
+    if said.sum() < LEAST and not always:
         return
 
     def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -246,11 +250,6 @@ def _topics(chosen: pa.RecordBatch, row: Row) -> Iterator[Row]:
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
         unit = "fraction" if name == "max_share" else "topics"
         yield row | {"metric": f"topic.{name}", "unit": unit, "n": int(said.sum()), "note": note, **number}
-
-
-def _is_release(row: Row) -> bool:
-    """Whether a row is of the whole release: of that a number is told however few documents it rests on, or none."""
-    return bool(row["slice_kind"] == "overall" and row["stage"] == "after")
 
 
 def _stick() -> str:
