@@ -147,7 +147,7 @@ def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...
     whole = merge(parts)
     known: dict[
         tuple[bool, bytes], list[Row]
-    ] = {}  # a corpus of one source has a slice twice, and one that loses nothing a stage
+    ] = {}  # of one source a slice is there twice
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
         for kind, name, mask in _slices(chosen, sources):
