@@ -8,14 +8,17 @@ reference, the other the release. What is planted is planted in the release:
 
 - *truncated*: in a share of the documents, every word outside of the most frequent that make up 95 % of the text is replaced by
   one of these, which is what sampling from a language model with its tail cut off does to words (Shumailov et al. 2024);
-- *source dropped*: the smaller source is missing;
-- *group lost*: every document with a given word is missing, the word being one that about a tenth of the documents have.
+- *source dropped*: a source is missing, the smallest that has a twentieth of the documents;
+- *group lost*: every document with a given word is missing, the word being one that about a tenth of the documents have. The
+  structure `group` has that word, as somebody would declare it to whom the group matters.
 
-Prints a Markdown table: by gate, the share of cuts in which it fails, or cannot tell.
+Prints a Markdown table: by gate, the share of cuts in which it fails (for any source or language, where it is about these), and
+in brackets the share in which it cannot tell.
 """
 
 import argparse
 import collections
+import fnmatch
 import pathlib
 import re
 from collections.abc import Iterator
@@ -24,21 +27,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, structures
 from expectations.gx import compare
+from expectations.structures import System
+from expectations.suite import Expectation
 from pipeline import demo
-from transforms import survey
+from transforms import cores, survey
 from transforms.compare import reference_rows
+from transforms.comply import Systems
 from transforms.evidence import EvidenceConfig, load_witnesses
 from transforms.gate import REFERENCE_RULES
 from transforms.kernels.sampling import places
+from transforms.metrics import in_table
 from transforms.readers import ReadLimits
 from transforms.reference import from_table, sketches
 from transforms.store import SignalStore
 from transforms.tally import NEEDED, Tally, tally_split
 
 EVIDENCE = EvidenceConfig()
-CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), "words", None, EVIDENCE, ngram=5, num_perm=8)
 WORD = re.compile(r"\w+")
 MASS = 0.95
 
@@ -55,9 +61,11 @@ def main() -> None:
     print(
         f"{len(texts):,} documents of {len(set(source.tolist()))} sources, {sum(map(len, texts)) / 1e6:.1f} M characters\n"
     )
-    whole, cut = measured(texts), measured(truncated(texts))
-    group = lost_group(texts)
-    minor = min(set(source.tolist()), key=source.tolist().count)
+    word = rare_word(texts)
+    systems, group = Systems((group_of(word),)), np.array([word in WORD.findall(text.lower()) for text in texts])
+    whole, cut = (measured(one, source, systems) for one in (texts, truncated(texts)))
+    sizes = collections.Counter(source.tolist())
+    minor = min((n, name) for name, n in sizes.items() if n >= len(texts) / 20)[1]
     everything = np.ones(len(texts), bool)
     plants = {
         "nothing": (asked.nulls, 0.0, everything),
@@ -70,18 +78,41 @@ def main() -> None:
     table = {}
     for name, (runs, share, kept) in plants.items():
         counts = collections.Counter(
-            (gate, status) for run in range(runs) for gate, status in judged(whole, cut, share, kept, run).items()
+            (gate, status)
+            for run in range(runs)
+            for gate, status in judged(whole, cut, systems, share, kept, run).items()
         )
-        table[name] = {gate: (counts[gate, "fail"] / runs, counts[gate, "inconclusive"] / runs) for gate in gates()}
-    print("| planted | cuts | " + " | ".join(gates()) + " |\n|--|--|" + "--|" * len(gates()))
+        table[name] = {
+            gate: (counts[gate, "fail"] / runs, counts[gate, "inconclusive"] / runs) for gate in gates(systems)
+        }
+    names = list(gates(systems))
+    print("| planted | cuts | " + " | ".join(names) + " |\n|--|--|" + "--|" * len(names))
     for name, row in table.items():
         cells = [f"{fails:.0%}" + (f" (?{unsure:.0%})" if unsure else "") for fails, unsure in row.values()]
         print(f"| {name} | {plants[name][0]} | " + " | ".join(cells) + " |")
 
 
-def gates() -> list[str]:
-    """The rules, by their metrics."""
-    return [rule.metric.removeprefix("reference.") for rule in REFERENCE_RULES]
+def gates(systems: Systems) -> dict[str, Expectation]:
+    """The rules: of the presets against a reference, and of the group."""
+    found = {}
+    for rule in (*REFERENCE_RULES, *structures.rules(systems.systems)):
+        name = rule.metric.removeprefix("reference.")
+        of = f" of {rule.slice_kind}" if rule.slice_kind in ("source", "language") else ""
+        found[name + of + (f", surely {rule.min}" if rule.bound == "upper" and rule.min is not None else "")] = rule
+    return found
+
+
+def group_of(word: str) -> System:
+    """A system with one structure: a word."""
+    return System.model_validate(
+        {
+            "id": "group",
+            "owner": {"team": "whoever it concerns"},
+            "rationale": "It must not vanish.",
+            "structures": [{"id": "group", "kind": "lexicon", "terms": [word]}],
+            "expectations": [{"kind": "retention", "min": 0.8}],
+        }
+    )
 
 
 def corpus(data: pathlib.Path | None, most: int) -> tuple[list[str], np.ndarray]:
@@ -129,19 +160,22 @@ def truncated(texts: list[str]) -> list[str]:
     return [WORD.sub(replaced, text) for text in texts]
 
 
-def lost_group(texts: list[str]) -> np.ndarray:
-    """Which documents have the word that is nearest to being in a tenth of them."""
+def rare_word(texts: list[str]) -> str:
+    """The word that is nearest to being in a tenth of the texts."""
     documents = collections.Counter(word for text in texts for word in set(WORD.findall(text.lower())))
-    word = min(sorted(documents), key=lambda one: abs(documents[one] - len(texts) / 10))
-    return np.array([word in WORD.findall(text.lower()) for text in texts])
+    return min(sorted(documents), key=lambda one: abs(documents[one] - len(texts) / 10))
 
 
-def measured(texts: list[str]) -> pa.Table:
-    """SIGNALS, with the words of every document."""
-    loaded, every = (survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)), _Everything()
+def measured(texts: list[str], source: np.ndarray, systems: Systems) -> pa.Table:
+    """SIGNALS, with the words of every document; and the number of its source."""
+    config = survey.SurveyConfig(
+        (), ReadLimits(), SignalStore("", ()), "words", None, EVIDENCE, ngram=5, num_perm=8, systems=systems
+    )
+    loaded, every = (survey.load_detectors(config), load_witnesses(EVIDENCE)), _Everything()
     parts = [_documents(texts[at : at + 500]) for at in range(0, len(texts), 500)]
-    batches = [survey.measure_documents(part, CONFIG, *loaded, every) for part in parts]
-    return pa.Table.from_batches(batches).select(NEEDED).combine_chunks()
+    batches = [survey.measure_documents(part, config, *loaded, every) for part in parts]
+    signals = pa.Table.from_batches(batches).select([*NEEDED, "compliance"]).combine_chunks()
+    return signals.append_column("source", pa.array(source).dictionary_encode().indices.cast(pa.int16()))
 
 
 class _Everything(survey.Sample):
@@ -165,34 +199,46 @@ def filled(contract: contracts.Contract, n: int, **columns: object) -> pa.Record
     return contract.batch({f.name: columns[f.name] if f.name in columns else zeros(f) for f in contract.schema})
 
 
-def tally(signals: pa.Table) -> Tally:
+def tally(signals: pa.Table, systems: Systems) -> Tally:
     """Of documents that are all kept."""
     n = len(signals)
     decisions = filled(
-        contracts.DECISION, n, kept=pa.array(np.ones(n, bool)), origin=pa.array(np.full(n, contracts.HUMAN, np.int8))
+        contracts.DECISION,
+        n,
+        kept=pa.array(np.ones(n, bool)),
+        origin=pa.array(np.full(n, contracts.HUMAN, np.int8)),
+        source=signals["source"].combine_chunks(),
     )
-    return tally_split(decisions, signals)
+    found = tally_split(decisions, signals)
+    found.patterns = cores.count_split(decisions, signals, systems.systems, "all")
+    return found
 
 
-def judged(whole: pa.Table, cut: pa.Table, share: float, kept: np.ndarray, run: int) -> dict[str, str]:
+def judged(
+    whole: pa.Table, cut: pa.Table, systems: Systems, share: float, kept: np.ndarray, run: int
+) -> dict[str, str]:
     """What the rules say of one half against the other, with so large a share of it planted."""
     u = draw(len(whole), run)
     release = (u >= 0.5) & kept
     planted = release & (u < 0.5 + share / 2)
-    both = pa.concat_tables(
-        [whole.filter(pa.array(release & ~planted)), cut.filter(pa.array(planted))]
-    ).combine_chunks()
-    reference = from_table(
-        pa.table(sketches(tally(whole.filter(pa.array(u < 0.5)).combine_chunks()), ("all",))), "half"
-    )
-    rows = list(reference_rows(tally(both), ("all",), reference))
+    both = pa.concat_tables([whole.filter(pa.array(release & ~planted)), cut.filter(pa.array(planted))])
+    mine, theirs = (tally(one.combine_chunks(), systems) for one in (both, whole.filter(pa.array(u < 0.5))))
+    names = tuple(map(str, range(1 + int(pa.compute.max(whole["source"]).as_py()))))
+    half = from_table(pa.table(sketches(theirs, names)), "half")
+    (group,) = systems.systems
+    earlier = cores.from_metrics(in_table(list(cores.structure_rows(theirs.patterns, systems))), group, "half")
+    of_release = group.model_copy(update={"reference": structures.Reference.model_validate({"release": "half"})})
+    against = Systems((of_release,), (earlier,))
+    rows = in_table([*reference_rows(mine, names, half), *cores.structure_rows(mine.patterns, against)]).to_pylist()
     said = {}
-    for rule in REFERENCE_RULES:
-        chosen = [row for row in rows if row["metric"] == rule.metric and row["slice_kind"] == "overall"]
+    for name, rule in gates(systems).items():
+        chosen = [
+            row for row in rows
+            if (row["metric"], row["slice_kind"]) == (rule.metric, rule.slice_kind)
+            and fnmatch.fnmatchcase(row["slice"], rule.slice or "*")
+        ]  # fmt: skip
         assert rule.min is None or isinstance(rule.min, float), rule
-        said[rule.metric.removeprefix("reference.")] = compare(chosen, rule.bound, rule.min, rule.max, 0, rule.unsure)[
-            "status"
-        ]
+        said[name] = compare(chosen, rule.bound, rule.min, rule.max, 0, rule.unsure)["status"]
     return said
 
 

@@ -138,6 +138,7 @@ MEASURES = {
     ),
     "reference.tail_mass": Measure("Share of rare words as a fraction of the reference's", "share"),
     "reference.tail_types": Measure("Rare words of the reference that are left", "share"),
+    "reference.share": Measure("Share of the documents as a fraction of what it was in the reference", "share"),
     "reference.distance": Measure("Distance of the words from the reference's, in bits", "number"),
     "reference.bpb_sd": Measure("Spread of bits per byte as a fraction of the reference's", "share"),
     "reference.bpb_tail": Measure("Share of hard documents as a fraction of the reference's", "share"),

@@ -24,6 +24,7 @@ MOST_COMPARED = 1 << 20  # counts of either side
 LEAST_DOCUMENTS = 300  # with fewer, limits by fold are no limits
 CHANGE = 0.1  # of a ratio: what there must be enough documents to see
 MOVED = 0.03  # bits: the same for the distance
+HALF = 0.5  # the same for the share that a source or a language has
 OF_TAIL = 0.4  # the same for the share of the hardest and of the easiest documents
 ODD = 0.005  # of the reference: beyond its outermost, documents count as hard, or easy, as these
 OF_TOPICS = 0.15  # the same for topics
@@ -41,6 +42,7 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
     yield from _semantic(documents, reference)
     yield from _hardness(documents, reference)
     yield from _topics(documents, reference)
+    yield from _mix(release[1], reference)
     for order in diversity.ORDERS:
         one, other = (vocabulary.bounded(side, MOST_COMPARED) for side in (release[order], reference.ngrams[order]))
         below = min(one.below, other.below)
@@ -155,6 +157,20 @@ def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str
         for name in sorted(set(sizes[0]) & set(sizes[1])):
             if min(size[name] for size in sizes) >= MIN_LANGUAGE:
                 yield kind, name, kind_is(place, name), kind_is(place, name)
+
+
+def _mix(release: Vocabulary, reference: Reference) -> Iterator[Row]:
+    """How much of the release each source and language of the reference makes up, over what it made up there; 0: it is gone."""
+    theirs = reference.ngrams[1]
+    every = [_documents(side, lambda _: True, at) for side, at in ((release, 2), (theirs, 1))]
+    for kind, place in (("source", 2), ("language", 3)):
+        for name in sorted({str(p[place]) for p in theirs.documents}):
+            own = [_documents(side, kind_is(place, name), at) for side, at in ((release, 2), (theirs, 1))]
+            if own[1] < MIN_LANGUAGE or not every[0]:
+                continue
+            number = cores.ratio(*(cores.wilson(n / of, of) for n, of in zip(own, every, strict=True)))
+            note = f"against {reference.name}; share of the documents, taken as drawn one by one"
+            yield _row("share", number, {"slice_kind": kind, "slice": name, "n": min(every), "note": note}, HALF)
 
 
 def kind_is(place: int, name: str) -> Chosen:

@@ -92,13 +92,26 @@ def with_rules(
     return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *kept, *structures.rules(systems))})
 
 
-def _kept(metric: str, least: float, notes: str) -> Expectation:
+def _kept(metric: str, least: float, notes: str, slice_kind: str = "overall") -> Expectation:
     return Expectation(
         expect="metric_to_be_between",
         metric=f"reference.{metric}",
+        slice_kind=slice_kind,
         bound="lower",
         min=least,
         unsure="inconclusive",
+        severity="warning",
+        notes=notes,
+    )
+
+
+def _surely(metric: str, least: float, notes: str) -> Expectation:
+    """By the limit that favours the release: a small loss, if it is beyond doubt. Too little data passes."""
+    return Expectation(
+        expect="metric_to_be_between",
+        metric=f"reference.{metric}",
+        bound="upper",
+        min=least,
         severity="warning",
         notes=notes,
     )
@@ -108,6 +121,8 @@ _WORDS = "Measured against the reference at one number of occurrences, so that s
 REFERENCE_RULES = (
     _kept("hill_0_1", 0.90, f"Fewer different words: about what a fifth of truncated-sampling text does. {_WORDS}"),
     _kept("hill_1_1", 0.90, f"Fewer words in effect: what is common takes over. {_WORDS}"),
+    _surely("hill_0_1", 0.985, f"Surely fewer different words, if not many: an early sign. {_WORDS}"),
+    _surely("hill_1_1", 0.985, f"Surely fewer words in effect, if not many: an early sign. {_WORDS}"),
     _kept("hill_1_2", 0.90, f"Fewer word pairs in effect. {_WORDS}"),
     _kept("tail_mass", 0.90, "Rare words go first when models learn from models (Shumailov et al. 2024)."),
     _kept("tail_types", 0.90, "Rare words of the reference that are gone altogether."),
@@ -117,6 +132,8 @@ REFERENCE_RULES = (
     ),
     _kept("bpb_sd", 0.90, "Documents are more alike in how hard they are."),
     _kept("topic_hill_1", 0.85, "Fewer topics in effect."),
+    _kept("share", 0.5, "A source of the reference is gone, or has half of its share or less.", "source"),
+    _kept("share", 0.5, "A language of the reference is gone, or has half of its share or less.", "language"),
     Expectation(
         expect="metric_to_be_between",
         metric="reference.distance",

@@ -145,9 +145,7 @@ def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedd
 def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
     """What is measured in the sample: by stage and slice."""
     whole = merge(parts)
-    known: dict[
-        tuple[bool, bytes], list[Row]
-    ] = {}  # of one source a slice is there twice
+    known: dict[tuple[bool, bytes], list[Row]] = {}  # of one source a slice is there twice
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
         for kind, name, mask in _slices(chosen, sources):
