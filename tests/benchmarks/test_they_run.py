@@ -15,6 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from transforms.kernels.bytes_model import bits_per_byte
+from transforms.kernels.columns import text_buffers
+from transforms.yardstick import read_yardstick
+
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 ELSEWHERE = {  # whose command line is run by another test
     "corpus": "test_corpus.py",
@@ -208,3 +212,14 @@ def test_structures(printed: Printed, data: pathlib.Path) -> None:
     for name in ("pronouns.yaml: 4 word lists", "registers.yaml: dialogue", "varieties.yaml: "):
         assert any(name in line for _, line in costs), name
     assert all(cost > 0 for cost, _ in costs)
+
+
+def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Its two models come back from their files, and its card is the one beside them."""
+    said = printed("yardstick", *sorted(data.glob("*.parquet")), "--output", tmp_path)
+    assert said.strip() == (tmp_path / "README.md").read_text("utf-8").strip()
+    found = read_yardstick(str(tmp_path))
+    assert found.topics.shape[1] > 1
+    texts = pa.array([text(1, machine=False), "Qwxz jkvb " * 60], pa.large_string())
+    plain, odd = bits_per_byte(*text_buffers(texts), found.bytes_model.trie)
+    assert plain < odd
