@@ -32,7 +32,7 @@ def _mark(outcome: Outcome) -> str:
     if outcome.waived:
         return WAIVED
     plain = outcome.severity == "critical" or outcome.status in ("pass", "inconclusive")
-    return MARKS[outcome.status] if plain else "warn"
+    return MARKS[outcome.status] if plain else "info" if outcome.severity == "info" else "warn"
 
 
 def as_json(verdict: Verdict) -> str:
