@@ -42,7 +42,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-OneOrMore = Annotated[Words, pydantic.BeforeValidator(_listed)]
+OneOrMore = Annotated[Words, pydantic.BeforeValidator(_listed, json_schema_input_type=str | Words)]
 
 
 class _Strict(pydantic.BaseModel):
@@ -249,6 +249,20 @@ class Reference(_Strict):
         raise ValueError(
             f"{str(value)[:80]!r} is no reference; write human_subset, uniform, {{release: FOLDER}} or a share for each structure"
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """As people write it."""
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        return {
+            "description": cls.__doc__,
+            "anyOf": [
+                {"enum": ["human_subset", "uniform"]},
+                {"type": "object", "properties": {"release": {"type": "string"}}, "required": ["release"],
+                 "additionalProperties": False},
+                {"type": "object", "additionalProperties": share, "minProperties": 1},
+            ],
+        }  # fmt: skip
 
     @pydantic.model_serializer
     def _as_written(self) -> Any:

@@ -131,6 +131,7 @@ class Suite(_Strict):
 def suite_schema() -> dict[str, Any]:
     """JSON Schema of a suite, with the expectations by name that `Expectation` reads as the generic one."""
     schema = Suite.model_json_schema()
+    schema["required"].remove("suite")  # a file's name will do
     generic = schema["$defs"]["Expectation"]
     named = [schema_of(name, generic) for name in NAMED]
     schema["properties"]["expectations"]["items"] = {"anyOf": [{"$ref": "#/$defs/Expectation"}, *named]}

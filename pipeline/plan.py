@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 from rich.console import Console
 
-from expectations.wording import number
+from expectations.wording import number, one_line
 from pipeline.graph import Job, decide
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
@@ -20,11 +20,12 @@ from transforms.settle import Mixture, Share, take
 
 COLUMNS = ("documents", "available", "kept", "taken", "lost")
 FORMATS = ("text", "json")
+WIDEST = 60  # characters of a value in the table
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What `plan` prints, and whether there is no such mixture."""
+    """What `plan` prints, and whether there is no such mixture, or none that keeps what was asked."""
 
     text: str
     refused: bool
@@ -55,6 +56,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
     offers = OfferReader(job.offers, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)
+    refusal = _refusal(mixture, recipe.ratio.on_shortage == "fail")
     found = {
         "release": recipe.release,
         "unit": mixture.unit,
@@ -65,13 +67,38 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         "weights": mixture.lifts,
         "conflict": list(mixture.conflict),
         "change": list(mixture.change),
+        "refusal": refusal,
     }
     text = (
         orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
         if form == "json"
         else _text(found, mixture, by, job.rule.favoured is not None)
     )
-    return Plan(text, bool(mixture.conflict))
+    return Plan(text, refusal is not None)
+
+
+def _refusal(mixture: Mixture, all_synthetic: bool) -> str | None:
+    """Why there is no such mixture, in a sentence; None if there is one."""
+    broken = [row for row in mixture.rows if _mark(row) == "broken"]
+    if mixture.conflict:
+        return f"There is no such mixture: {mixture.refusal()}"
+    if broken:
+        said = "; ".join(f"“{one_line(row.name)}” comes to {_got(row, mixture.unit)}" for row in broken)
+        return f"There is no such mixture: {said}, whatever is left out."
+    if all_synthetic and mixture.taken < mixture.available:
+        more = "no amount would do" if mixture.missing is None else f"{mixture.missing:,} {mixture.unit} more would do"
+        return f"There is too little real text for all synthetic text ({more}), and ratio.on_shortage is 'fail'."
+    return None
+
+
+def _short(value: str) -> str:
+    """A value of the data as it may stand in a table."""
+    value = one_line(value)
+    return value if len(value) <= WIDEST else value[: WIDEST - 1] + "…"
+
+
+def _got(row: Share, unit: str) -> str:
+    return f"{row.attained:,.0f} {unit}" if row.is_weight else number(row.attained, "share", 4)
 
 
 def _limit(row: Share) -> dict[str, Any]:
@@ -116,7 +143,7 @@ def _strata(parts: list[pa.Table], by: Sequence[str]) -> list[dict[str, Any]]:
 def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str], favoured: bool) -> str:
     unit = found["unit"]
     lines = [f"plan of {found['release']}, in {unit}, after dedup", ""]
-    names = [" ".join(str(row[name]) for name in (*dict.fromkeys(by), "text")) for row in found["strata"]]
+    names = [" ".join(_short(str(row[name])) for name in (*dict.fromkeys(by), "text")) for row in found["strata"]]
     table = [
         [" ".join((*dict.fromkeys(by), "text")), *COLUMNS],
         *(
@@ -133,11 +160,10 @@ def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str], favoured: 
         lines.append(f"{found['copied']:,} of the {unit} taken are copies")
     lines += ["", "limits"]
     for limit in mixture.rows:
-        got = f"{limit.attained:,.0f} {unit}" if limit.is_weight else number(limit.attained, "share", 4)
-        lines.append(f"  {_mark(limit):6}  {limit.name}: {got}")
+        lines.append(f"  {_mark(limit):6}  {one_line(limit.name)}: {_got(limit, unit)}")
     if mixture.lifts:
-        weights = ", ".join(f"{name} {weight:.3g}" for name, weight in mixture.lifts.items())
+        weights = ", ".join(f"{one_line(name)} {weight:.3g}" for name, weight in mixture.lifts.items())
         lines += ["", f"weights of {'structures' if favoured else 'strata'}: {weights}"]
-    if mixture.conflict:
-        lines += ["", f"There is no such mixture: {mixture.refusal()}"]
+    if found["refusal"]:
+        lines += ["", found["refusal"]]
     return "\n".join(lines)

@@ -163,15 +163,20 @@ def _decided_by(
 
 
 def _earlier_human(recipe: Recipe) -> int:
-    """The human text of the earlier releases, every document once, in the unit of the ratio, as their ledgers say."""
-    total = 0
+    """The human text of the earlier releases, in the unit of the ratio, as their ledgers say. A document counts once, in however
+    many releases it is.
+    """
+    parts = []
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
         for match in FileSystems.match([posixpath.join(release, "ledger", "*.parquet")])[0].metadata_list:
             with FileSystems.open(match.path) as file:
-                rows = pq.read_table(pa.PythonFile(file, mode="r"), columns=["kept", "origin", "n_tokens"])
+                rows = pq.read_table(pa.PythonFile(file, mode="r"), columns=["doc_id", "kept", "origin", "n_tokens"])
             held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
-            total += held.num_rows if recipe.ratio.unit == "documents" else pc.sum(held["n_tokens"]).as_py() or 0
-    return total
+            parts.append(held.select(["doc_id", "n_tokens"]))
+    if not parts:
+        return 0
+    once = pa.concat_tables(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
+    return once.num_rows if recipe.ratio.unit == "documents" else pc.sum(once["n_tokens_max"]).as_py() or 0
 
 
 def _looked_for(systems: tuple[System, ...]) -> Systems:

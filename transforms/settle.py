@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations import contracts
+from expectations.wording import one_line
 from transforms.kernels import order, sampling
 from transforms.kernels.columns import halves
 from transforms.limits import Held, Row
@@ -90,7 +91,8 @@ class Mixture:
             return ""
         asked = "; ".join(f"“{name}”" for name in self.conflict)
         together = "these cannot be kept together" if len(self.conflict) > 1 else "this cannot be kept"
-        return f"{together}: {asked}. The smallest change that would do: {'; '.join(self.change)}."
+        # Names of strata come from the data.
+        return one_line(f"{together}: {asked}. The smallest change that would do: {'; '.join(self.change)}.")
 
 
 def edges(offer: pa.RecordBatch, rule: Rule, aim: Aim) -> Edges:

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import jsonschema
 import pytest
 import yaml
 
@@ -271,3 +272,19 @@ def test_the_schema_for_editors_knows_every_kind() -> None:
     said = str(systems_schema())
     for kind in ("lexicon", "regex", "column", "classifier", "min_share", "association", "stage_delta"):
         assert f"'{kind}'" in said
+
+
+@pytest.mark.parametrize("path", sorted(GALLERY.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_schema_for_editors_takes_the_examples(path: pathlib.Path) -> None:
+    jsonschema.validate(yaml.safe_load(path.read_text()), systems_schema())
+
+
+@pytest.mark.parametrize("reference", ["human_subset", "uniform", {"release": "out/v1"}, {"woman": 0.4, "man": 0.6}])
+def test_the_schema_for_editors_takes_references_as_people_write_them(reference: object) -> None:
+    jsonschema.validate({"systems": [system(reference=reference)]}, systems_schema())
+
+
+@pytest.mark.parametrize("reference", ["human_subse", {"woman": "0.4"}, {}, 3])
+def test_the_schema_for_editors_refuses_what_is_no_reference(reference: object) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"systems": [system(reference=reference)]}, systems_schema())

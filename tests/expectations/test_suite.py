@@ -5,10 +5,11 @@ import pathlib
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 
 from expectations import wording
-from expectations.suite import Suite, SuiteError, load_suite, presets
+from expectations.suite import Suite, SuiteError, load_suite, presets, suite_schema
 
 DOCUMENTS = {"expect": "metric_to_be_between", "metric": "documents", "min": 1}
 
@@ -132,6 +133,12 @@ def test_the_fingerprint_is_of_the_meaning_and_not_of_the_layout(tmp_path):
     a, b = (load_suite(name, str(tmp_path)).sha256() for name in ("a.yaml", "b.yaml"))
     assert a == b
     assert a != load_suite({"suite": "a", **one(min=2)}).sha256()
+
+
+def test_the_json_schema_takes_a_suite_without_a_name():
+    jsonschema.validate(
+        {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]}, suite_schema()
+    )
 
 
 def test_the_json_schema_knows_the_names():

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -206,6 +207,45 @@ def test_an_earlier_releases_human_text_is_retained_and_fresh_text_asked_for(
         recipe_in(folder, {"fresh_human": 0.9})
     with pytest.raises(RecipeError, match="on_match: tag"):
         recipe_in(folder, {"retain_human": 0.9}, dedup={"against": [released.folder]})
+
+
+def test_human_text_that_several_earlier_releases_have_is_retained_once(
+    folder: pathlib.Path, released: runner.Result, tmp_path: pathlib.Path
+) -> None:
+    """Releases that follow each other overlap: the second here is a copy of the first."""
+    shutil.copytree(released.folder, tmp_path / "again")
+    ratio = {"retain_human": 0.9, "count": "labelled"}
+    once, twice = (
+        planned(folder, ratio, dedup={"against": against, "on_match": "tag"})
+        for against in ([released.folder], [released.folder, str(tmp_path / "again")])
+    )
+    assert twice["limits"] == once["limits"]
+
+
+def test_a_mixture_that_a_run_would_refuse_is_refused(folder: pathlib.Path) -> None:
+    """Nobody can say of undeclared text that it is human, and so leaving out all that is labelled is not enough."""
+    (folder / "unknown").mkdir(exist_ok=True)
+    (folder / "unknown" / "a.jsonl").write_text("\n".join(json.dumps(record(9000 + i)) for i in range(30)))
+    sources = [{"name": "web", "path": "web/*"}, {"name": "unknown", "path": "unknown/*"}]
+    ratio = {"max_synthetic_share": 0.001}
+    found = planned(folder, ratio, sources=sources)
+    assert "“at most 0.1% synthetic (labelled or hidden)” comes to" in found["refusal"]
+    assert not run(folder, ratio, sources=sources).verdict.passed
+    short = {"max_synthetic_share": 0.1, "count": "labelled", "on_shortage": "fail"}
+    assert "ratio.on_shortage is 'fail'" in planned(folder, short)["refusal"]
+    assert not run(folder, short).verdict.passed
+    assert planned(folder, short | {"on_shortage": "shrink"})["refusal"] is None
+
+
+def test_hostile_values_stay_in_their_cell(folder: pathlib.Path) -> None:
+    (folder / "evil").mkdir(exist_ok=True)
+    evil = [record(7000 + i, origin="human", language="e\x1b[31m\nn\u202e" + "x" * 300) for i in range(3)]
+    (folder / "evil" / "a.jsonl").write_text("\n".join(map(json.dumps, evil)))
+    sources = [{"name": "web", "path": "web/*"}, {"name": "evil", "path": "evil/*"}]
+    recipe = recipe_in(folder, {"limits": [{"each": "language", "max": 0.5}]}, sources=sources)
+    text = plan_mixture(recipe, runner.prepare(recipe, str(folder)), QUIET, ("language",), "text").text
+    assert all(line.isprintable() for line in text.splitlines())
+    assert max(len(line) for line in text.splitlines() if line.startswith("e")) < 140
 
 
 def test_the_command_prints_a_table_and_its_code_says_whether_there_is_a_mixture(folder: pathlib.Path) -> None:
