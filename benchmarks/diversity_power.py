@@ -88,8 +88,13 @@ def main() -> None:
     names = list(gates(systems))
     print("| planted | cuts | " + " | ".join(names) + " |\n|--|--|" + "--|" * len(names))
     for name, row in table.items():
-        cells = [f"{fails:.0%}" + (f" (?{unsure:.0%})" if unsure else "") for fails, unsure in row.values()]
+        cells = [_share(fails) + (f" (?{_share(unsure)})" if unsure else "") for fails, unsure in row.values()]
         print(f"| {name} | {plants[name][0]} | " + " | ".join(cells) + " |")
+
+
+def _share(value: float) -> str:
+    """In per cent, with a digit more where it would look like none."""
+    return f"{value:.2%}" if 0 < value < 0.01 else f"{value:.0%}"
 
 
 def gates(systems: Systems) -> dict[str, Expectation]:

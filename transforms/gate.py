@@ -127,11 +127,6 @@ REFERENCE_RULES = (
     _kept("tail_mass", 0.90, "Rare words go first when models learn from models (Shumailov et al. 2024)."),
     _kept("tail_types", 0.90, "Rare words of the reference that are gone altogether."),
     _kept("vendi_1", 0.85, "Documents say less different things, by their words."),
-    _surely(
-        "bpb_tail",
-        0.85,
-        "The hardest documents surely go: the first text that a model fails to make (Shumailov et al. 2024).",
-    ),
     _kept("bpb_sd", 0.90, "Documents are more alike in how hard they are."),
     _kept("topic_hill_1", 0.85, "Fewer topics in effect."),
     _kept("share", 0.5, "A source of the reference is gone, or has half of its share or less.", "source"),
