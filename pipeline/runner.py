@@ -21,7 +21,6 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -50,6 +49,7 @@ from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
 from transforms.offer import OfferStore
 from transforms.reference import load_reference
+from transforms.released import ledger_batches, ledger_files, read_metrics, read_verdict
 from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
@@ -166,11 +166,10 @@ def _earlier_human(recipe: Recipe) -> int:
     """The human text of the earlier releases, every document once, in the unit of the ratio, as their ledgers say."""
     total = 0
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
-        for match in FileSystems.match([posixpath.join(release, "ledger", "*.parquet")])[0].metadata_list:
-            with FileSystems.open(match.path) as file:
-                rows = pq.read_table(pa.PythonFile(file, mode="r"), columns=["kept", "origin", "n_tokens"])
-            held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
-            total += held.num_rows if recipe.ratio.unit == "documents" else pc.sum(held["n_tokens"]).as_py() or 0
+        for path in ledger_files(release):
+            for rows in ledger_batches(path, ["kept", "origin", "n_tokens"]):
+                held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
+                total += held.num_rows if recipe.ratio.unit == "documents" else pc.sum(held["n_tokens"]).as_py() or 0
     return total
 
 
@@ -361,21 +360,6 @@ def exit_code(verdict: Verdict) -> int:
         ):
             return UNUSABLE
     return PASSED if verdict.passed else FAILED
-
-
-def read_verdict(folder: str) -> Verdict:
-    """The verdict of a release or a rejection."""
-    with FileSystems.open(posixpath.join(folder, "verdict.json")) as file:
-        return Verdict.from_json(file.read())
-
-
-def read_metrics(folder: str) -> pa.RecordBatch:
-    """The metrics of a release or a rejection."""
-    with FileSystems.open(posixpath.join(folder, "metrics.parquet")) as file:
-        table = pq.read_table(pa.PythonFile(file, mode="r"))
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
-    columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
-    return contracts.METRICS.batch(columns)
 
 
 def _cause(error: BaseException) -> str:
