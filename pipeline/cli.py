@@ -128,7 +128,11 @@ def plan(
     overrides: Overrides = None,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", help="what the table is by: source (default), language, generator, kind, stratum"),
+        typer.Option(
+            "--by",
+            help="what the table is by: source (default), language, generator, kind, stratum, or structure, "
+            "if ratio.favour is by structures; may be given again",
+        ),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:

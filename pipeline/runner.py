@@ -98,6 +98,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
       InputError, SuiteError, DetectorError, PhraseError, WatermarkError, LabelError: the recipe does not fit the world.
     """
     date = day(today)
+    _can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
@@ -150,6 +151,16 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,
     )  # fmt: skip
+
+
+def _can_be_a_folder(output: str) -> None:
+    """Refuse an output path that is a file, or inside of one, before any work."""
+    at = "" if "://" in output else output
+    while at and at != os.path.dirname(at):
+        if os.path.exists(at) and not os.path.isdir(at):
+            which = "is a file" if at == output else f"would be inside of {at}, which is a file"
+            raise RecipeError(f"output.path: {output} {which}; name a folder for releases")
+        at = os.path.dirname(at)
 
 
 def _decided_by(
