@@ -121,7 +121,7 @@ def _size_differs(file: _File) -> str | None:
         return None
     if pointer := _pointer(file.path, size):
         return None if pointer == (file.sha256, file.size) else f"{file.path} is a Git LFS pointer to another file"
-    return f"{file.path} has {size:,} bytes, and the manifest says {file.size:,}"
+    return f"{file.path} has a size of {size:,} bytes, and the manifest says {file.size:,}"
 
 
 def _differs(file: _File, read: Callable[[int], None] = lambda _: None) -> str | None:

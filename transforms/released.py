@@ -116,8 +116,9 @@ def reading(path: str) -> Iterator[None]:
 def _why(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]!r}"
-    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split(";")[0]
-    return said[:120].strip() or "it ends too early"
+    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split("; ")[0]
+    said = re.sub(r"^Could not open Parquet input source '[^']*': ", "", said).split(". ")[0]
+    return said[:120].strip(" .:") or "it ends too early"
 
 
 def is_there(folder: str, name: str) -> bool:
@@ -197,10 +198,10 @@ def ledger_files(folder: str) -> list[str]:
     paths = sorted(
         entry.path for entry in FileSystems.match([posixpath.join(folder, LEDGER, "*.parquet")])[0].metadata_list
     )
+    if not paths and (is_there(folder, MANIFEST) or is_there(folder, VERDICT)):
+        raise ReleaseError(f"{posixpath.join(folder, LEDGER)} is gone or empty; {RESTORE}")
     if not paths:
-        raise ReleaseError(
-            f"{folder}: it has no ledger; give the folder of a release or of a rejection, with its ledger"
-        )
+        raise ReleaseError(f"{folder}: it has no ledger; give the folder of a release or of a rejection")
     names = {posixpath.basename(path) for path in paths}
     if numbered := re.fullmatch(r"ledger-\d+-of-(\d+)\.parquet", posixpath.basename(paths[0])):
         for number in range(int(numbered[1])):

@@ -2,9 +2,9 @@
 
 import json
 import pathlib
+import pydoc_data.topics
 import re
 import shutil
-import pydoc_data.topics
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -136,7 +136,7 @@ def test_the_same_record_twice_and_a_kept_document_have_no_second_text(released:
 def test_a_survivor_that_a_limit_dropped_is_not_said_to_be_kept(tmp_path: pathlib.Path) -> None:
     """Half of the documents go for a limit of the mixture, and with them survivors of duplicates."""
     twins = [{"id": f"twin{n}", "text": " ".join(text(f"topic{n}x")).title()} for n in range(12)]
-    folder = build(tmp_path, twins, ratio={"size": {"documents": 6}}).folder
+    folder = build(tmp_path, twins, ratio={"size": 6, "unit": "documents"}).folder
     rows = [row for path in sorted(pathlib.Path(folder, "ledger").iterdir()) for row in pq.read_table(path).to_pylist()]
     by_id = {row["doc_id"]: row for row in rows if row["stage"] != "dedup"}
     duplicates = [row for row in rows if row["reason"] == "exact_duplicate" and row["survivor_id"] != row["doc_id"]]

@@ -256,7 +256,7 @@ def test_a_part_of_the_ledger_that_is_gone_is_missed_by_the_names_of_the_others(
         (tmp_path / "ledger" / f"{number}.parquet").rename(
             tmp_path / "ledger" / f"ledger-0000{number}-of-00003.parquet"
         )
-    with pytest.raises(ReleaseError, match="ledger-00002-of-00003.parquet is gone; restore"):
+    with pytest.raises(ReleaseError, match=r"ledger-00002-of-00003\.parquet is gone; restore"):
         difference.documents_between(str(tmp_path), str(tmp_path))
 
 
