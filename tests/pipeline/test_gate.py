@@ -155,7 +155,7 @@ def point(path: pathlib.Path, sha256: str) -> None:
 
 DAMAGE = {
     "no data": (lambda r: shutil.rmtree(r / "data"), "of-00001.parquet is gone;"),
-    "a truncated shard": (lambda r: os.truncate(shard(r), 100), "of-00001.parquet has a size of 100 bytes, and the manifest says"),
+    "a truncated shard": (lambda r: os.truncate(shard(r), 100), "of-00001.parquet has a size of 100 bytes, and"),
     "a shard too many": (lambda r: shutil.copy(shard(r), r / "data" / "more.parquet"), "more.parquet is not in the manifest"),
     "no ledger": (lambda r: shutil.rmtree(r / "ledger"), "of-00001.parquet is gone;"),
     "no manifest": (lambda r: (r / "MANIFEST.json").unlink(), "MANIFEST.json is gone, so this is no whole release"),
