@@ -676,6 +676,8 @@ def _complaint(first: Any, steps: list[Any]) -> str:
         return f"{given[:60]!r} is no id; use at most 40 small letters, digits, '_' and '-', a letter first"
     if kind == "literal_error":
         return f"unknown value {str(given)[:60]!r}; known: {context['expected']}"
+    if kind == "model_type" and steps[-1:] == ["owner"]:
+        return f"an owner is a team and how to reach it, {{team: ..., contact: ...}}, got {str(given)[:80]!r}"
     if isinstance(given, bool):
         return f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
     return f"{first['msg'].lower()}, got {str(given)[:80]!r}"

@@ -128,7 +128,11 @@ def plan(
     overrides: Overrides = None,
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", help="what the table is by: source (default), language, generator, kind, stratum"),
+        typer.Option(
+            "--by",
+            help="what the table is by: source (default), language, generator, kind, stratum, or structure, "
+            "if ratio.favour is by structures; may be given again",
+        ),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
@@ -158,14 +162,19 @@ def gate(
         str | None,
         typer.Option("--data-docs", help="also write a page of Great Expectations' Data Docs", metavar="DIR"),
     ] = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="hold every file's checksum against the manifest; reads the shards")
+    ] = False,
 ) -> None:
-    """Judge a release again, on its metrics, without the corpus."""
+    """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused."""
     apart.start()
     from expectations.formats import FORMATS
+    from pipeline.intact import check_release
     from pipeline.outputs import chosen, deliver
     from pipeline.regate import judge_again, write_data_docs
 
     written = chosen(form, FORMATS)
+    check_release(release, checksums, err)
     verdict, code = judge_again(release, suite, overrides or (), audit, today)
     if data_docs:
         write_data_docs(verdict, data_docs)

@@ -8,20 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import movement, wording
 from expectations.movement import Movement
 from expectations.movement_page import FATES, render_difference
 from pipeline.outputs import save
-from pipeline.recipe import RecipeError
-from pipeline.runner import read_metrics
 from transforms.earlier import MANIFEST
-from transforms.store import open_for_reading
+from transforms.released import is_there, ledger_batches, ledger_files, ledger_rows, read_manifest, read_metrics
 
 COLUMNS = ("doc_id", "source", "origin", "n_tokens")
 PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
@@ -42,17 +37,13 @@ def read_release(folder: str) -> Release:
     """The metrics and the manifest of a release, or of a rejection, which has none.
 
     Raises:
-      RecipeError: there is no release.
+      ReleaseError: there is no release, or one of the two is damaged.
     """
-    folder = folder.rstrip("/")
-    if not FileSystems.exists(posixpath.join(folder, "metrics.parquet")):
-        raise RecipeError(f"{folder}: no release there (it has no metrics.parquet)")
-    manifest: dict[str, Any] = {}
-    if FileSystems.exists(posixpath.join(folder, MANIFEST)):
-        with FileSystems.open(posixpath.join(folder, MANIFEST)) as file:
-            manifest = orjson.loads(file.read())
+    folder = folder.rstrip("/") or folder
+    metrics = read_metrics(folder).to_pylist()
+    manifest = read_manifest(folder)[0] if is_there(folder, MANIFEST) else {}
     name = str(manifest.get("release") or posixpath.basename(folder))
-    return Release(folder, name, read_metrics(folder).to_pylist(), manifest.get("detector_sha256"))
+    return Release(folder, name, metrics, manifest.get("detector_sha256"))
 
 
 def moved_between(first: Release, second: Release) -> list[Movement]:
@@ -70,14 +61,14 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
       `fates`: (fate, source, origin) -> (documents, tokens); `relabelled`: (origin before, after) -> documents.
 
     Raises:
-      RecipeError: a release has no ledger.
+      ReleaseError: a release has no ledger, or a part of it is gone or damaged.
     """
     fates: Counter[tuple[str, str, str]] = Counter()
     tokens: Counter[tuple[str, str, str]] = Counter()
     relabelled: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory(prefix="lowbackground-diff-") as scratch:
-        files = [_ledger(folder) for folder in (first, second)]
-        rows = max(sum(_rows(path) for path in paths) for paths in files)
+        files = [ledger_files(folder) for folder in (first, second)]
+        rows = max(sum(ledger_rows(path) for path in paths) for paths in files)
         parts = min(MOST_PARTS, max(1, -(-rows // PART_ROWS)))
         for side, paths in enumerate(files):
             _cut(paths, f"{scratch}/{side}", parts)
@@ -94,18 +85,6 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
         "fates": {key: (n, tokens[key]) for key, n in sorted(fates.items())},
         "relabelled": dict(sorted(relabelled.items())),
     }
-
-
-def _ledger(folder: str) -> list[str]:
-    found = FileSystems.match([posixpath.join(folder, "ledger", "*.parquet")])[0].metadata_list
-    if not found:
-        raise RecipeError(f"{folder}: it has no ledger, so its documents cannot be compared")
-    return sorted(entry.path for entry in found)
-
-
-def _rows(path: str) -> int:
-    with open_for_reading(path) as file:
-        return int(pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata.num_rows)
 
 
 def _cut(paths: Sequence[str], target: str, parts: int) -> None:
@@ -126,12 +105,10 @@ def _cut(paths: Sequence[str], target: str, parts: int) -> None:
 
 def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        with open_for_reading(path) as file:
-            ledger = pq.ParquetFile(pa.PythonFile(file, mode="r"))
-            for batch in ledger.iter_batches(batch_size=1 << 17, columns=[*COLUMNS, "kept"]):
-                batch = batch.filter(batch["kept"])
-                if batch.num_rows:
-                    yield pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+        for batch in ledger_batches(path, [*COLUMNS, "kept"]):
+            batch = batch.filter(batch["kept"])
+            if batch.num_rows:
+                yield pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
 
 
 def _read(path: str) -> pa.Table:
@@ -161,7 +138,8 @@ def difference(first: str, second: str, form: str, html: str | None = None) -> t
       html: a file to write the same to as a page.
 
     Raises:
-      RecipeError: one of them is no release, or the page cannot be written.
+      ReleaseError: one of them is no release, or damaged.
+      RecipeError: the page cannot be written.
     """
     releases = read_release(first), read_release(second)
     found = moved_between(*releases)

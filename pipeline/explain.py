@@ -6,27 +6,28 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from pipeline.alike import alike
 from pipeline.find_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.side_by_side import side_by_side
 from transforms.phrases import load_phrases
-from transforms.store import open_for_reading
+from transforms.released import ReleaseError, ledger_batches, ledger_files, read_ledger
 
 SHOWN = 10
 
 SENTENCES = {
     None: "kept",
     "empty_text": "dropped: nothing is left of its text but white space and invisible characters",
-    "exact_duplicate": "dropped: the same text, but for case, spacing and punctuation marks' style, is kept elsewhere",
-    "near_duplicate": "dropped: a text that shares most of its shingles is kept instead",
-    "same_url": "dropped: a document with the same address is kept instead",
     "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
     "over_limit": "dropped: past the cut that keeps a limit of the mixture (ratio.limits and its neighbours in the recipe)",
+}
+
+DUPLICATES = {
+    "exact_duplicate": "the same text, but for case, spacing and punctuation marks' style,",
+    "near_duplicate": "a text that shares most of its shingles",
+    "same_url": "a document with the same address",
 }
 
 
@@ -54,9 +55,10 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
       texts: whether to show them.
 
     Raises:
-      RecipeError: there is no ledger, or the document is not in it.
+      ReleaseError: there is no ledger, or a part of it is gone or damaged.
+      RecipeError: the document is not in it.
     """
-    ledger = _Ledger(release, [_read(path) for path in _ledger_files(release)], width, texts)
+    ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
     found = ledger.rows("doc_id", doc_id) or ledger.rows("input_id", doc_id)
     if not found:
         raise RecipeError(f"{release}: its ledger has no document {doc_id!r}; give a doc_id or the input's own id")
@@ -66,23 +68,10 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
     return "\n".join(lines)
 
 
-def _ledger_files(release: str) -> list[str]:
-    matches = FileSystems.match([f"{release.rstrip('/')}/ledger/*.parquet"])[0].metadata_list
-    if not matches:
-        raise RecipeError(f"{release}: no ledger there; give the folder of a release or of a rejection")
-    return sorted(match.path for match in matches)
-
-
-def _read(path: str) -> pa.Table:
-    with open_for_reading(path) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"))
-
-
 def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
-    yield f"document {row['doc_id']}" + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
-    yield f"  {SENTENCES.get(row['reason'], 'dropped')}" + (
-        f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
-    )
+    yield f"document {_named(row)}"
+    survivor = _survivor_row(row, ledger)
+    yield f"  {_fate(row, survivor)}{_where(row)}"
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
@@ -92,8 +81,73 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
+    if survivor is not None and not survivor["kept"]:
+        yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+    if row.get("earlier_id"):
+        yield from _earlier(row["earlier_id"], ledger)
     if row["stage"] == "dedup":
-        yield from _beside_survivor(row, ledger)
+        yield from _beside_survivor(row, ledger, _title(row, survivor))
+
+
+def _survivor_row(row: dict[str, Any], ledger: _Ledger) -> dict[str, Any] | None:
+    """What the ledger says of the document that a duplicate was dropped for; an earlier release's is in another ledger."""
+    if row["stage"] != "dedup":
+        return None
+    # The same record once more has the same id, and one of the two is the survivor.
+    return next((r for r in ledger.rows("doc_id", row["survivor_id"]) if r["stage"] != "dedup"), None)
+
+
+def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+    """What became of a document. A later stage may have dropped the survivor as well, and then nothing is kept for it."""
+    if row["reason"] in DUPLICATES:
+        lost = survivor is not None and not survivor["kept"]
+        what = "was chosen instead, and then dropped as well" if lost else "is kept instead"
+        return f"dropped: {DUPLICATES[row['reason']]} {what}"
+    return SENTENCES.get(row["reason"], "dropped")
+
+
+def _where(row: dict[str, Any]) -> str:
+    return f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
+
+
+def _named(row: dict[str, Any]) -> str:
+    return row["doc_id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
+
+
+def _title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+    """Of the column beside a duplicate's own text."""
+    if row["reason"] == "in_earlier_release":
+        return "in the earlier release"
+    return "survivor, kept" if survivor is None or survivor["kept"] else "survivor, dropped as well"
+
+
+def _earlier(doc_id: str, ledger: _Ledger) -> Iterator[str]:
+    """Which earlier release has it, and as which of its documents, by the ledgers of those that are still there."""
+    try:
+        recipe = released_recipe(ledger.release)
+    except RecipeError as error:
+        yield f"  earlier     {doc_id}, of a release that cannot be named: {error}"
+        return
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, ledger.release, recipe):
+            if (row := _kept_there(folder, doc_id)) is not None:
+                yield f"  earlier     {folder} has it as {_named(row)}"
+                yield f"              source {row['source']!r}, {row['path']}, row {row['row']}"
+                return
+    where = ", ".join(recipe.dedup.against)
+    yield f"  earlier     {doc_id}, of one of {where}; no ledger there has it any more"
+
+
+def _kept_there(release: str, doc_id: str) -> dict[str, Any] | None:
+    try:
+        for path in ledger_files(release):
+            for batch in ledger_batches(path, ["doc_id", "input_id", "source", "path", "row", "kept"]):
+                found = batch.filter(pc.and_(batch["kept"], pc.equal(batch["doc_id"], doc_id)))
+                if found.num_rows:
+                    return dict(found.slice(0, 1).to_pylist()[0])
+    except ReleaseError:
+        return None
+    return None
 
 
 SAYS = {
@@ -130,7 +184,7 @@ def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield f"    ... and {len(members) - SHOWN} more"
 
 
-def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+def _beside_survivor(row: dict[str, Any], ledger: _Ledger, title: str) -> Iterator[str]:
     """How alike a duplicate and its survivor are, and their texts."""
     if row.get("similarity") is not None:
         yield f"  similarity  {row['similarity']:.3f} seen by the run"
@@ -154,7 +208,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
     if ledger.texts:
         yield f"  texts       this document's from the input, the survivor's from {place}"
         yield ""
-        yield from side_by_side(text, survivor, ledger.width, ("this document", "survivor, kept"))
+        yield from side_by_side(text, survivor, ledger.width, ("this document", title))
         yield ""
 
 

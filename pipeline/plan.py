@@ -48,7 +48,8 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
     known = (*DIMENSIONS, "structure") if job.rule.favoured else DIMENSIONS
     for name in by:
         if name not in known:
-            raise RecipeError(f"--by {name}: there is {', '.join(known)}")
+            also = "" if "structure" in known else "; and structure, with ratio.favour: {by: structure, system: ID}"
+            raise RecipeError(f"--by {name}: there is {', '.join(known)}{also}")
     if form not in FORMATS:
         raise RecipeError(f"--format {form}: there is {', '.join(FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):

@@ -2,11 +2,20 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from transforms.progress import TALLY
 
@@ -26,6 +35,28 @@ def shown(console: Console, files: int, input_bytes: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def read_so_far(console: Console, n_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of some bytes is read until the block ends; it calls what it gets with the size of each piece."""
+    if console.is_terminal:
+        columns = TextColumn("checksums"), BarColumn(30), DownloadColumn(), TextColumn("left"), TimeRemainingColumn()
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("", total=n_bytes)
+            yield lambda size: progress.advance(task, size)
+        return
+    started = said = time.monotonic()
+    done = 0
+
+    def read(size: int) -> None:
+        nonlocal done, said
+        done += size
+        if (now := time.monotonic()) - said >= PLAIN_EVERY:
+            said = now
+            console.print(f"{now - started:6.1f} s  checksums {done / n_bytes:.0%}  {done:,} of {n_bytes:,} bytes")
+
+    yield read
 
 
 def describe(counts: dict[str, int], files: int, input_bytes: int) -> tuple[str, float, str]:

@@ -216,6 +216,8 @@ def _explain(complaint: Any) -> str:
         return f"unknown key {place!r}; {hint}"
     if complaint["type"] == "missing":
         return f"{place!r} is missing"
+    if complaint["type"] == "too_short":
+        return f"{place}: is empty; name at least one {str(complaint['loc'][-1]).removesuffix('s')}"
     given = complaint["input"]
     if given is None:
         return f"{place}: is empty; give it a value, or leave the line out for the default"

@@ -5,7 +5,6 @@ import posixpath
 from collections.abc import Sequence
 
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import native
 from expectations.structures import load_systems
@@ -14,12 +13,12 @@ from expectations.verdict import Verdict, judge
 from pipeline.outputs import save
 from pipeline.publish import STRUCTURES, SUITE
 from pipeline.recipe import RecipeError, load_recipe
-from pipeline.runner import day, exit_code, read_metrics, suite_params
+from pipeline.runner import day, exit_code, suite_params
 from transforms.audit_sample import AuditError
 from transforms.audited import with_audit, with_audit_rules
 from transforms.certificate import Certificate
 from transforms.gate import with_rules
-from transforms.released import open_release
+from transforms.released import open_release, read_metrics
 
 
 def judge_again(
@@ -37,10 +36,7 @@ def judge_again(
     Raises:
       RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
     """
-    path = posixpath.join(release, "recipe.yaml")
-    if not FileSystems.exists(path):
-        raise RecipeError(f"{release}: no release there (it has no recipe.yaml)")
-    recipe = load_recipe(path, overrides)
+    recipe = load_recipe(posixpath.join(release, "recipe.yaml"), overrides)
     loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()

@@ -21,7 +21,6 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import yaml
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -50,6 +49,7 @@ from transforms.kernels import minhash
 from transforms.kernels.cores import Cores
 from transforms.offer import OfferStore
 from transforms.reference import load_reference
+from transforms.released import ledger_batches, ledger_files, read_metrics, read_verdict
 from transforms.reviewed import Reviewed, read_reviewed
 from transforms.sources import Split, plan_splits
 from transforms.store import SignalStore
@@ -98,6 +98,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
       InputError, SuiteError, DetectorError, PhraseError, WatermarkError, LabelError: the recipe does not fit the world.
     """
     date = day(today)
+    _can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
@@ -152,6 +153,16 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     )  # fmt: skip
 
 
+def _can_be_a_folder(output: str) -> None:
+    """Refuse an output path that is a file, or inside of one, before any work."""
+    at = "" if "://" in output else output
+    while at and at != os.path.dirname(at):
+        if os.path.exists(at) and not os.path.isdir(at):
+            which = "is a file" if at == output else f"would be inside of {at}, which is a file"
+            raise RecipeError(f"output.path: {output} {which}; name a folder for releases")
+        at = os.path.dirname(at)
+
+
 def _decided_by(
     recipe: Recipe, splits: tuple[Split, ...], earlier: tuple[Split, ...], reviewed: Reviewed | None
 ) -> str:
@@ -168,14 +179,13 @@ def _earlier_human(recipe: Recipe) -> int:
     """
     parts = []
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
-        for match in FileSystems.match([posixpath.join(release, "ledger", "*.parquet")])[0].metadata_list:
-            with FileSystems.open(match.path) as file:
-                rows = pq.read_table(pa.PythonFile(file, mode="r"), columns=["doc_id", "kept", "origin", "n_tokens"])
-            held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
-            parts.append(held.select(["doc_id", "n_tokens"]))
+        for path in ledger_files(release):
+            for rows in ledger_batches(path, ["doc_id", "kept", "origin", "n_tokens"]):
+                held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
+                parts.append(held.select(["doc_id", "n_tokens"]))
     if not parts:
         return 0
-    once = pa.concat_tables(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
+    once = pa.Table.from_batches(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
     return once.num_rows if recipe.ratio.unit == "documents" else pc.sum(once["n_tokens_max"]).as_py() or 0
 
 
@@ -366,21 +376,6 @@ def exit_code(verdict: Verdict) -> int:
         ):
             return UNUSABLE
     return PASSED if verdict.passed else FAILED
-
-
-def read_verdict(folder: str) -> Verdict:
-    """The verdict of a release or a rejection."""
-    with FileSystems.open(posixpath.join(folder, "verdict.json")) as file:
-        return Verdict.from_json(file.read())
-
-
-def read_metrics(folder: str) -> pa.RecordBatch:
-    """The metrics of a release or a rejection."""
-    with FileSystems.open(posixpath.join(folder, "metrics.parquet")) as file:
-        table = pq.read_table(pa.PythonFile(file, mode="r"))
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
-    columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
-    return contracts.METRICS.batch(columns)
 
 
 def _cause(error: BaseException) -> str:

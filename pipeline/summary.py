@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.formats import as_text
 from pipeline.recipe import Recipe
+from transforms.released import read_metrics
 from transforms.sources import FORMATS, Source, find_unread
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def _undecided(result: "Result") -> Iterator[str]:
 
 
 def _overall(result: "Result", metric: str) -> dict[str, Any]:
-    from pipeline.runner import read_metrics
-
     rows = read_metrics(result.folder).to_pylist()
     return next(row for row in rows if row["metric"] == metric and row["slice_kind"] == "overall")
 
@@ -73,8 +72,6 @@ def _flow(result: "Result") -> Iterator[str]:
 
 
 def _shares(result: "Result") -> Iterator[str]:
-    from pipeline.runner import read_metrics
-
     rows = read_metrics(result.folder).to_pylist()
     for stage in ("before", "after"):
         for row in rows:
@@ -85,8 +82,6 @@ def _shares(result: "Result") -> Iterator[str]:
 
 def _hint(result: "Result") -> Iterator[str]:
     """What would help: which limits are in conflict; or where the bound failed, and much text says nothing of itself."""
-    from pipeline.runner import read_metrics
-
     for row in read_metrics(result.folder).to_pylist():
         if row["metric"] == "ratio.conflicts" and row["note"]:
             yield f"There is no such mixture: {row['note']}"

@@ -1,21 +1,32 @@
 """A release on disk, read by columns and in batches: what is asked of it after it was published."""
 
+import contextlib
 import dataclasses
 import hashlib
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
 
+from expectations import contracts
+from expectations.verdict import Verdict, VerdictError
 from transforms.earlier import MANIFEST
 from transforms.store import open_for_reading
 
+METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
+RESTORE = "restore the release, or make it again"
+# What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
+_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LookupError, ValueError, TypeError)
 
 
 class ReleaseError(Exception):
@@ -49,9 +60,10 @@ class Released:
         """
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             at = start
-            for batch in _opened(path, rows).iter_batches(ROWS_AT_ONCE, columns=columns):
-                yield at, batch
-                at += batch.num_rows
+            with reading(path):
+                for batch in _opened(path, rows, columns).iter_batches(ROWS_AT_ONCE, columns=columns):
+                    yield at, batch
+                    at += batch.num_rows
 
     def take(self, positions: npt.NDArray[np.int64], columns: list[str]) -> pa.Table:
         """Some columns of some documents, in the order of `positions`. Row groups without any are not read.
@@ -65,7 +77,8 @@ class Released:
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             mine = wanted[(wanted >= start) & (wanted < start + rows)] - start
             if len(mine):
-                found += _rows_of(_opened(path, rows), mine, columns)
+                with reading(path):
+                    found += _rows_of(_opened(path, rows, columns), mine, columns)
         table = pa.Table.from_batches(found).combine_chunks()
         return table.take(pa.array(np.argsort(order, kind="stable")))
 
@@ -85,37 +98,187 @@ def _rows_of(shard: pq.ParquetFile, rows: npt.NDArray[np.int64], columns: Sequen
             at += batch.num_rows
 
 
-def open_release(folder: str) -> Released:
-    """Read a release's manifest.
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Say which file of a release it is, and what to do, where what is read in this block is not there or damaged.
+
+    Raises:
+      ReleaseError: it is.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ReleaseError(f"{path} is gone; {RESTORE}") from None
+    except _UNREADABLE as error:
+        raise ReleaseError(f"{path} is damaged ({_why(error)}); {RESTORE}") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split("; ")[0]
+    said = re.sub(r"^Could not open Parquet input source '[^']*': ", "", said).split(". ")[0]
+    return said[:120].strip(" .:") or "it ends too early"
+
+
+def is_there(folder: str, name: str) -> bool:
+    """Whether a folder has a file."""
+    return bool(FileSystems.exists(posixpath.join(folder, name)))
+
+
+def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
+    """A release's manifest, whose `files` have paths inside of the release, and its SHA-256.
 
     Raises:
       ReleaseError: there is no release, or its manifest is damaged.
     """
     path = posixpath.join(folder, MANIFEST)
-    try:
-        with open_for_reading(path) as file:
-            data = file.read()
-    except OSError:
-        raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one") from None
-    try:
+    if not is_there(folder, MANIFEST):
+        raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one")
+    with reading(path):
+        data = _bytes(path)
         manifest = orjson.loads(data)
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no mapping")
+        if not isinstance(manifest["release"], str):
+            raise ValueError("its release has no name")
+        for entry in manifest["files"]:
+            if not _is_inside(entry["path"]):
+                raise ValueError(f"it lists {str(entry['path'])[:60]!r}, which is no file of a release")
+    return manifest, hashlib.sha256(data).hexdigest()
+
+
+def open_release(folder: str) -> Released:
+    """Read what a release's manifest says of its shards.
+
+    Raises:
+      ReleaseError: there is no release, or its manifest is damaged.
+    """
+    manifest, digest = read_manifest(folder)
+    with reading(posixpath.join(folder, MANIFEST)):
         shards = tuple(
             (posixpath.join(folder, entry["path"]), int(entry["rows"]))
             for entry in manifest["files"]
             if entry["path"].startswith("data/")
         )
-        return Released(str(manifest["release"]), hashlib.sha256(data).hexdigest(), shards)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        raise ReleaseError(f"{path} is damaged; restore the release") from None
+    return Released(manifest["release"], digest, shards)
 
 
-def _opened(path: str, rows: int) -> pq.ParquetFile:
-    try:
-        shard = pq.ParquetFile(pa.PythonFile(open_for_reading(path), mode="r"))
-    except (OSError, pa.ArrowException) as error:
-        raise ReleaseError(f"{path} cannot be read ({str(error).splitlines()[0][:120]}); restore the release") from None
+def read_verdict(folder: str) -> Verdict:
+    """The verdict of a release or a rejection.
+
+    Raises:
+      ReleaseError: there is none, or it is damaged.
+    """
+    path = _of_release(folder, VERDICT)
+    with reading(path):
+        return Verdict.from_json(_bytes(path))
+
+
+def read_metrics(folder: str) -> pa.RecordBatch:
+    """The metrics of a release or a rejection, as METRICS.
+
+    Raises:
+      ReleaseError: there are none, or they are damaged.
+    """
+    path = _of_release(folder, METRICS)
+    with reading(path), open_for_reading(path) as file:
+        table = pq.read_table(pa.PythonFile(file, mode="r"))
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
+        return contracts.METRICS.batch(columns)
+
+
+def ledger_files(folder: str) -> list[str]:
+    """The parts of the ledger of a release or a rejection, in their order; their names say how many there are.
+
+    Raises:
+      ReleaseError: there is no ledger, or a part of it is gone.
+    """
+    paths = sorted(
+        entry.path for entry in FileSystems.match([posixpath.join(folder, LEDGER, "*.parquet")])[0].metadata_list
+    )
+    if not paths and (is_there(folder, MANIFEST) or is_there(folder, VERDICT)):
+        raise ReleaseError(f"{posixpath.join(folder, LEDGER)} is gone or empty; {RESTORE}")
+    if not paths:
+        raise ReleaseError(f"{folder}: it has no ledger; give the folder of a release or of a rejection")
+    names = {posixpath.basename(path) for path in paths}
+    if numbered := re.fullmatch(r"ledger-\d+-of-(\d+)\.parquet", posixpath.basename(paths[0])):
+        for number in range(int(numbered[1])):
+            name = f"ledger-{number:05d}-of-{numbered[1]}.parquet"
+            if name not in names:
+                raise ReleaseError(f"{posixpath.join(folder, LEDGER, name)} is gone; {RESTORE}")
+    return paths
+
+
+def ledger_rows(path: str) -> int:
+    """How many documents a part of the ledger has.
+
+    Raises:
+      ReleaseError: it is damaged.
+    """
+    with reading(path), open_for_reading(path) as file:
+        return int(pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata.num_rows)
+
+
+def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 1 << 17) -> Iterator[pa.RecordBatch]:
+    """Some columns of a part of the ledger, or all that it has.
+
+    Raises:
+      ReleaseError: it is damaged, or has not these columns.
+    """
+    with reading(path), open_for_reading(path) as file:
+        part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+        _has(part, columns or ("doc_id", "kept"))
+        yield from part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+
+
+def read_ledger(path: str) -> pa.Table:
+    """A part of the ledger.
+
+    Raises:
+      ReleaseError: it is damaged.
+    """
+    with reading(path), open_for_reading(path) as file:
+        table = pq.read_table(pa.PythonFile(file, mode="r"))
+        for name in ("doc_id", "kept", "survivor_id", "cluster_id"):
+            table.schema.field(name)
+    return table
+
+
+def _of_release(folder: str, name: str) -> str:
+    """The path of a file that each release has; where there is none, it matters whether there is a release."""
+    if (
+        not is_there(folder, name)
+        and not is_there(folder, MANIFEST)
+        and not (name != VERDICT and is_there(folder, VERDICT))
+    ):
+        raise ReleaseError(f"{folder}: no release there (it has no {name}); give the folder of one")
+    return posixpath.join(folder, name)
+
+
+def _bytes(path: str) -> bytes:
+    with open_for_reading(path) as file:
+        data: bytes = file.read()
+    return data
+
+
+def _is_inside(path: object) -> bool:
+    """Whether a path of a manifest stays inside of the release: nothing else is read for it."""
+    return (
+        isinstance(path, str) and posixpath.normpath(path) == path and path[:1] not in ("/", ".") and "://" not in path
+    )
+
+
+def _has(file: pq.ParquetFile, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name not in file.schema_arrow.names:
+            raise KeyError(name)
+
+
+def _opened(path: str, rows: int, columns: Sequence[str]) -> pq.ParquetFile:
+    shard = pq.ParquetFile(pa.PythonFile(open_for_reading(path), mode="r"))
     if shard.metadata.num_rows != rows:
-        raise ReleaseError(
-            f"{path} has {shard.metadata.num_rows} documents, the manifest says {rows}; restore the release"
-        )
+        raise ValueError(f"it has {shard.metadata.num_rows} documents, the manifest says {rows}")
+    _has(shard, columns)
     return shard

@@ -45,6 +45,7 @@ def expecting(rule: dict, **changes: object) -> dict:
     [
         (system(ownr={"team": "us"}), "systems[0].ownr: unknown key; did you mean 'owner'?"),
         (system(owner=None), "systems[0].owner: is missing"),
+        (system(owner="me"), "systems[0].owner: an owner is a team and how to reach it, {team: ..., contact: ...}, got 'me'"),
         (system(rationale=None), "systems[0].rationale: is missing"),
         (system(rationale=""), "systems[0].rationale: string should have at least 1 character, got ''"),
         (system(owner={"team": "us", "contct": "x"}), "systems[0].owner.contct: unknown key; did you mean 'contact'?"),

@@ -104,6 +104,9 @@ def test_a_release_is_judged_again_by_its_own_suite_wherever_it_stands(recipe: p
         ("runner.name=DaskRunner", "loses data silently"),
         ("detector.model=nowhere.bin", "nowhere.bin"),
         ("release=../elsewhere", "must be letters"),
+        ("sources=[]", "sources: is empty; name at least one source"),
+        ("output.path=data/part.jsonl", "data/part.jsonl is a file; name a folder for releases"),
+        ("output.path=data/part.jsonl/out", "would be inside of"),
     ],
 )
 def test_a_wrong_recipe_is_one_line_and_exit_code_2(recipe: pathlib.Path, change: str, said: str) -> None:

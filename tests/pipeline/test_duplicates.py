@@ -3,6 +3,8 @@
 import json
 import pathlib
 import pydoc_data.topics
+import re
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,7 +76,16 @@ def test_what_an_earlier_release_has_is_dropped(first: pathlib.Path) -> None:
     said = explain_document(result.folder, "near")
     assert "an earlier release (dedup.against) has this text" in said
     assert "from the earlier release" in said
+    assert re.search(
+        rf"earlier +.*out/one has it as {rows['near']['earlier_id']} \(input id 't3'\)\n +source 'old', .*, row 3", said
+    )
+    assert "│ in the earlier release" in said
     assert "words" in said.partition("┼")[2]
+    shutil.rmtree(first / "out" / "one" / "ledger")
+    said = explain_document(result.folder, "near")
+    assert re.search(
+        rf"earlier +{rows['near']['earlier_id']}, of one of .*out/one; no ledger there has it any more", said
+    )
 
 
 def test_or_tagged(first: pathlib.Path) -> None:
@@ -82,6 +93,7 @@ def test_or_tagged(first: pathlib.Path) -> None:
     rows = ledger(result)
     assert {name for name, row in rows.items() if row["earlier_id"]} == {"near", "copy"}
     assert rows["near"]["kept"]
+    assert "has it as" in explain_document(result.folder, "near")
     shard = pq.read_table(next(pathlib.Path(result.folder, "data").iterdir())).to_pylist()
     assert {row["input_id"] for row in shard if row["earlier_id"]} == {"near", "copy"}
 

@@ -133,6 +133,30 @@ def test_the_same_record_twice_and_a_kept_document_have_no_second_text(released:
         assert "┼" not in explain_document(released.folder, document)
 
 
+def test_a_survivor_that_a_limit_dropped_is_not_said_to_be_kept(tmp_path: pathlib.Path) -> None:
+    """Half of the documents go for a limit of the mixture, and with them survivors of duplicates."""
+    twins = [{"id": f"twin{n}", "text": " ".join(text(f"topic{n}x")).title()} for n in range(12)]
+    folder = build(tmp_path, twins, ratio={"size": 6, "unit": "documents"}).folder
+    rows = [row for path in sorted(pathlib.Path(folder, "ledger").iterdir()) for row in pq.read_table(path).to_pylist()]
+    by_id = {row["doc_id"]: row for row in rows if row["stage"] != "dedup"}
+    duplicates = [row for row in rows if row["reason"] == "exact_duplicate" and row["survivor_id"] != row["doc_id"]]
+    fates = {by_id[row["survivor_id"]]["kept"] for row in duplicates}
+    assert fates == {True, False}
+    for row in duplicates:
+        said, survivor = explain_document(folder, row["doc_id"]), by_id[row["survivor_id"]]
+        sentence = said.splitlines()[1]
+        if survivor["kept"]:
+            assert "is kept instead" in sentence
+            assert "│ survivor, kept" in said
+            continue
+        assert "was chosen instead, and then dropped as well [stage dedup, reason exact_duplicate]" in sentence
+        why = "dropped: past the cut that keeps a limit of the mixture"
+        assert f"  survivor    {row['survivor_id']} (input id {survivor['input_id']!r}): {why}" in said
+        assert "[stage balance, reason over_limit]" in said
+        assert "│ survivor, dropped as well" in said
+        assert "survivor, kept" not in said
+
+
 def test_no_text_leaves_the_texts_out_and_width_is_kept(released: runner.Result) -> None:
     said = explain_document(released.folder, "near", texts=False)
     assert "exact" in said

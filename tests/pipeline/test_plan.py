@@ -267,6 +267,7 @@ def test_the_command_prints_a_table_and_its_code_says_whether_there_is_a_mixture
     wrong = command("--by", "colour")
     assert wrong.returncode == 2
     assert "there is source, language" in wrong.stderr
+    assert "and structure, with ratio.favour: {by: structure, system: ID}" in wrong.stderr
     unknown = command("--set", "ratio.limits=[{source: safely, min: 0.1}]")
     assert unknown.returncode == 2
     assert "'safely', which is no source" in unknown.stderr

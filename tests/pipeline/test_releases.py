@@ -2,9 +2,11 @@
 
 import collections
 import json
+import os
 import pathlib
 import pydoc_data.topics
 import re
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,10 +19,11 @@ from typer.testing import CliRunner
 from expectations import contracts
 from expectations.suite import load_suite
 from pipeline import difference, runner
-from pipeline.cli import app
+from pipeline.cli import _exit_code_of, app
 from pipeline.history import sparkline
 from pipeline.propose import propose
 from pipeline.recipe import RecipeError, load_recipe
+from transforms.released import ReleaseError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 
@@ -178,15 +181,83 @@ def test_a_proposed_suite_is_passed_by_its_references_and_loads(
 
 
 def test_what_is_no_reference_is_refused_in_a_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RecipeError, match=r"no release there \(it has no metrics.parquet\)"):
+    with pytest.raises(ReleaseError, match=r"no release there \(it has no metrics.parquet\)"):
         propose([str(tmp_path)], str(tmp_path / "s.yaml"))
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "metrics.parquet").write_bytes((folder / "v1" / "metrics.parquet").read_bytes())
     with pytest.raises(RecipeError, match="is no reference"):
         propose([str(tmp_path / "half")], str(tmp_path / "s.yaml"))
-    with pytest.raises(RecipeError, match="it has no ledger"):
+    with pytest.raises(ReleaseError, match="it has no ledger"):
         difference.difference(str(tmp_path / "half"), str(folder / "v1"), "text")
     assert not (tmp_path / "s.yaml").exists()
+
+
+def cut(path: pathlib.Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def garble(path: pathlib.Path) -> None:
+    """The footer of a Parquet file stays whole: it opens, and its pages cannot be read."""
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + b"\xff" * (len(data) // 2) + data[4 + len(data) // 2 :])
+
+
+HARM = {
+    "gone": pathlib.Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": cut,
+    "garbled": garble,
+    "x": lambda path: path.write_text("x"),
+    "[]": lambda path: path.write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("metrics.parquet", ("gate", "diff", "diff back", "history", "propose")),
+        ("MANIFEST.json", ("gate", "diff", "diff back", "history", "propose", "audit")),
+        ("verdict.json", ("gate",)),
+        ("ledger/ledger-00000-of-00001.parquet", ("gate", "diff", "diff back", "explain")),
+        ("data/train-00000-of-00001.parquet", ("gate", "audit")),
+    ],
+)
+def test_a_file_that_is_gone_or_damaged_is_named_by_every_command_that_needs_it(
+    folder: pathlib.Path, tmp_path: pathlib.Path, harm: str, name: str, commands: tuple[str, ...]
+) -> None:
+    """In one line with what to do: an error of the user's to mend (exit code 2), never a bug."""
+    release, good = str(shutil.copytree(folder / "v1", tmp_path / "v1")), str(folder / "v2")
+    HARM[harm](tmp_path / "v1" / name)
+    calls = {
+        "gate": ["gate", release, "--checksums"],
+        "diff": ["diff", release, good],
+        "diff back": ["diff", good, release],
+        "history": ["history", good, release],
+        "propose": ["propose", release, "-o", str(tmp_path / "suite.yaml")],
+        "explain": ["explain", release, "d1"],
+        "audit": ["audit", "sample", release, "-o", str(tmp_path / "sample.parquet")],
+    }
+    for command in commands:
+        if (harm, name) == ("gone", "MANIFEST.json") and command not in ("gate", "propose", "audit"):
+            continue  # a rejection has none
+        with pytest.raises((ReleaseError, RecipeError)) as raised:
+            CliRunner().invoke(app, calls[command], catch_exceptions=False)
+        said = str(raised.value)
+        assert _exit_code_of(raised.value) == 2
+        assert name.partition("/")[0] in said or "manifest" in said or "ledger" in said, said
+        assert re.search("restore|give the folder|is no reference", said), said
+        assert len(said.splitlines()) == 1
+
+
+def test_a_part_of_the_ledger_that_is_gone_is_missed_by_the_names_of_the_others(tmp_path: pathlib.Path) -> None:
+    ledger(tmp_path, {1: (True, "a", "human"), 2: (True, "a", "human")})
+    for number in (0, 1):
+        (tmp_path / "ledger" / f"{number}.parquet").rename(
+            tmp_path / "ledger" / f"ledger-0000{number}-of-00003.parquet"
+        )
+    with pytest.raises(ReleaseError, match=r"ledger-00002-of-00003\.parquet is gone; restore"):
+        difference.documents_between(str(tmp_path), str(tmp_path))
 
 
 def ledger(path: pathlib.Path, rows: dict[int, tuple]) -> None:

@@ -191,7 +191,7 @@ def test_a_damaged_release_is_said(tmp_path, release):
         draw(release, Design(), None)
     manifest.write_text(whole)
     next(pathlib.Path(release, "data").iterdir()).write_bytes(b"no parquet")
-    with pytest.raises(ReleaseError, match="cannot be read"):
+    with pytest.raises(ReleaseError, match="is damaged"):
         draw(release, Design(), None)
 
 
