@@ -36,6 +36,7 @@ class Release:
     name: str
     metrics: list[dict[str, Any]]
     detector: str | None
+    shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
 
 
 def read_release(folder: str) -> Release:
@@ -52,7 +53,8 @@ def read_release(folder: str) -> Release:
         with FileSystems.open(posixpath.join(folder, MANIFEST)) as file:
             manifest = orjson.loads(file.read())
     name = str(manifest.get("release") or posixpath.basename(folder))
-    return Release(folder, name, read_metrics(folder).to_pylist(), manifest.get("detector_sha256"))
+    shards = tuple(sorted(file["sha256"] for file in manifest.get("files", []) if file["path"].startswith("data/")))
+    return Release(folder, name, read_metrics(folder).to_pylist(), manifest.get("detector_sha256"), shards)
 
 
 def moved_between(first: Release, second: Release) -> list[Movement]:
