@@ -108,6 +108,15 @@ def test_documents_that_came_went_and_stayed_are_those_of_the_ledgers(folder: pa
     assert found["relabelled"] == {("human", "synthetic"): 2}
 
 
+def test_tokens_are_worth_as_many_documents_as_kish_says(folder: pathlib.Path) -> None:
+    rows = pq.read_table(folder / "v1" / "metrics.parquet").to_pylist()
+    (row,) = (row for row in rows if row["metric"] == "length.effective_documents")
+    tokens = [one["n_tokens"] for one in kept(folder / "v1").values()]
+    assert row["n"] == len(tokens)
+    assert row["value"] == pytest.approx(sum(tokens) ** 2 / sum(n * n for n in tokens))
+    assert row["value"] < len(tokens)
+
+
 def test_diff_and_history_as_a_page_say_the_same(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run, page = CliRunner().invoke, tmp_path / "diff.html"
     found = run(app, ["diff", str(folder / "v1"), str(folder / "v3"), "--html", str(page), "--fail-on-worse"])
