@@ -66,7 +66,7 @@ COUNTED_OF_N = (
     "topic.max_share",
 )
 SHARES_OF_TOKENS = ("*.max_share", "paragraphs.repeated_within", "paragraphs.removed_tokens")  # of `n` documents
-UNEVEN = 0.25  # effective documents in one, where lengths are not known: what log-normal lengths of sigma 1.2 leave
+UNEVEN = 0.25  # effective documents in one at most, where a release does not say: log-normal lengths of sigma 1.2
 TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
 SPREAD_OF_WORDS = ("lexical.hill_0_1", "lexical.hill_1_1", "lexical.hill_2_1", "lexical.entropy_1")
 GROWS = (
@@ -270,10 +270,19 @@ def _number(table: Mapping[Key, Row], key: Key) -> float | None:
 
 
 def _kish(table: Mapping[Key, Row]) -> float:
-    """How many documents of equal length one is worth, (sum w)^2 / (n sum w^2) by Kish (1965), in the whole release."""
-    row = table.get(("length.effective_documents", "after", "overall", ""))
-    known = wording.stable(row["value"]) if row else None
-    return min(1.0, known / row["n"]) if row and known and row["n"] else UNEVEN
+    """How many documents of equal length one is worth, (sum w)^2 / (n sum w^2) by Kish (1965), in the whole release.
+
+    Where a release does not say, as if lengths were log-normal: exp(-sigma^2), by their quantiles and by mean over median,
+    and never more than `UNEVEN`.
+    """
+    names = ("length.effective_documents", "length.q50", "length.q95", "tokens", "documents")
+    known, middle, long, tokens, documents = (_number(table, (name, "after", "overall", "")) for name in names)
+    n = int(table[names[0], "after", "overall", ""]["n"] or 0) if known else 0
+    if known and n:
+        return min(1.0, known / n)
+    by_quantiles = math.exp(-((math.log(long / middle) / Z95) ** 2)) if middle and long and long >= middle > 0 else 1.0
+    by_mean = (middle * documents / tokens) ** 2 if middle and tokens and documents else 1.0
+    return max(1e-6, min(UNEVEN, by_quantiles, by_mean))
 
 
 def _even(share: float, of_documents: float | None, n: float, kish: float) -> float:

@@ -188,7 +188,8 @@ def declared(machine, lengths, sources=None):
             row("synthetic_share.documents", by_documents, None, by_documents, n=3 * n),  # of what was read
             row("synthetic_share.tokens", by_tokens, None, by_tokens, n=3 * n),
             row("synthetic_share.interval.tokens", by_tokens, by_tokens, by_tokens, n=3 * n),
-            row("source.max_share", max(t for _, t in sizes.values()) / tokens, n=n)]  # fmt: skip
+            row("source.max_share", max(t for _, t in sizes.values()) / tokens, n=n), row("tokens", float(tokens), n=n),
+            *(row(f"length.q{q}", float(np.quantile(lengths, q / 100)), n=n) for q in (50, 95))]  # fmt: skip
     for name, (documents, own) in sizes.items():
         rows += [
             row("documents", documents, kind="source", slice_=name),
@@ -197,17 +198,22 @@ def declared(machine, lengths, sources=None):
     return rows
 
 
-@pytest.mark.parametrize("longer", [0.2, 1.0, 5.0])
-def test_quarters_of_one_corpus_whose_text_is_declared_differ_beyond_noise_as_rarely_as_the_verdict_says(longer):
+@pytest.mark.parametrize("said", [True, False], ids=["by Kish", "by quantiles"])
+@pytest.mark.parametrize(("longer", "sigma"), [(0.2, 1.0), (1.0, 1.0), (5.0, 1.0), (5.0, 1.8)])
+def test_quarters_of_one_corpus_whose_text_is_declared_differ_beyond_noise_as_rarely_as_the_verdict_says(
+    longer, sigma, said
+):
     """Machine text as long as human text, shorter and longer; and twice as much of it is seen."""
     draws = np.random.default_rng(7)
     shares = ("synthetic_share.documents", "synthetic_share.tokens", "source.max_share")
     alarms, seen, compared = 0, 0, 0
     for _ in range(60):
         machine = draws.random(8000) < 0.2
-        lengths = draws.lognormal(5, 1, 8000) * np.where(machine, longer, 1.0)
+        lengths = draws.lognormal(5, sigma, 8000) * np.where(machine, longer, 1.0)
         sources, quarter = draws.choice(3, 8000, p=(0.5, 0.3, 0.2)), draws.integers(0, 4, 8000)
         releases = [declared(machine[quarter == q], lengths[quarter == q], sources[quarter == q]) for q in range(4)]
+        if not said:  # as releases of before `length.effective_documents`
+            releases = [[r for r in rows if "effective" not in r["metric"]] for rows in releases]
         for a, b in itertools.combinations(releases, 2):
             found = [m for m in movements(a, b) if m.metric in shares and m.slice_kind == "overall"]
             assert all(m.low < m.high for m in found)
@@ -224,7 +230,9 @@ def test_quarters_of_one_corpus_whose_text_is_declared_differ_beyond_noise_as_ra
 
 def test_what_a_release_does_not_say_of_its_lengths_is_taken_to_be_uneven():
     """Releases of before `length.effective_documents`: a quarter of the documents."""
-    rows = [r for r in declared(np.arange(400) < 100, np.ones(400), np.arange(400) % 3) if r["metric"][:6] != "length"]
+    rows = [
+        r for r in declared(np.arange(400) < 100, np.ones(400), np.arange(400) % 3) if "effective" not in r["metric"]
+    ]
     share = next(m for m in movements(rows, rows) if m.metric == "synthetic_share.tokens")
     low, high = movement._wilson(0.25, 100)
     assert (share.low, share.high) == (pytest.approx(-math.hypot(low, high)), pytest.approx(math.hypot(low, high)))
