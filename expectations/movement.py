@@ -58,11 +58,28 @@ COUNTED_OF_N = (
     "duplicates.near_fraction",
     "duplicates.removed_fraction",
     "input.bad_fraction",
+    "lm.bpb_low",
+    "lm.bpb_tail",
+    "origin.conflict_rate",
     "origin.scored_fraction",
     "repetition.template_rate",
+    "topic.max_share",
 )
+SHARES_OF_TOKENS = ("*.max_share", "paragraphs.repeated_within", "paragraphs.removed_tokens")  # of `n` documents
+UNEVEN = 0.25  # effective documents in one at most, where a release does not say: log-normal lengths of sigma 1.2
+TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
 SPREAD_OF_WORDS = ("lexical.hill_0_1", "lexical.hill_1_1", "lexical.hill_2_1", "lexical.entropy_1")
-GROWS = ("lexical.hill_*", "lexical.entropy_*", "lexical.distinct_*", "lexical.coverage_*", "lexical.zipf_slope")
+GROWS = (
+    "lexical.hill_*",
+    "lexical.entropy_*",
+    "lexical.distinct_*",
+    "lexical.coverage_*",
+    "lexical.zipf_slope",
+    "repetition.template_rate",
+    "repetition.self_repetition",
+    "paragraphs.repeated_across",
+    "duplicates.*_fraction",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,13 +193,10 @@ def noise_of(
       None where nothing is known; then the basis says why, and is empty for a plain count.
     """
     metric = key[0]
-    if metric.startswith("synthetic_share."):
-        if not same_detector:
-            return None, "not scored by the same detector"
-        unit = metric.rpartition(".")[2]
-        of_estimate = [table.get((f"synthetic_share.interval.{unit}", *key[1:])) for table in tables]
-        limits, _ = _own(of_estimate[0], of_estimate[1], None)
-        return limits, "bootstrap of the estimate" if limits else "no interval of the estimate"
+    if metric.startswith("synthetic_share.") and not same_detector:
+        return None, "not scored by the same detector"
+    if metric.startswith("synthetic_share.") and "cross_check" not in metric:
+        return _of_share(key, (first, second), tables)
     of_reference = metric.startswith("reference.") or (
         metric.startswith("structure.") and metric.endswith(("ratio", "retention"))
     )
@@ -190,22 +204,133 @@ def noise_of(
         return None, "not against the same reference"
     if len({_yardstick(row) for row in (first, second)}) > 1:
         return None, "not by the same yardstick"
+    n = [int(row["n"] or 0) for row in (first, second)]
+    grows = any(fnmatch.fnmatchcase(metric, pattern) for pattern in GROWS)
+    if grows and (min(n) == 0 or max(n) > (1 + ALIKE) * min(n)):
+        return None, "grows with the corpus, and the sizes differ"
+    if metric.startswith("duplicates.") and grows and len({_sources(table) for table in tables}) > 1:
+        return None, "depends on the sources, and they differ"
     limits, basis = _own(first, second, None)
     if limits is not None:
         return limits, basis
-    n = [int(row["n"] or 0) for row in (first, second)]
+    pairs = list(zip((first, second), tables, strict=True))
     if metric in COUNTED_OF_N and min(n) > 0:
-        return _mover(*(_wilson(row["value"], size) for row, size in zip((first, second), n, strict=True))), (
-            "binomial, as if documents were independent")  # fmt: skip
-    if any(fnmatch.fnmatchcase(metric, pattern) for pattern in GROWS):
-        if min(n) == 0 or max(n) > (1 + ALIKE) * min(n):
-            return None, "grows with the corpus, and the sizes differ"
-        if metric in SPREAD_OF_WORDS:
-            logs = metric.startswith("lexical.entropy")
-            scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
-            spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
-            return (spread, spread), "documented: splits of English text"
-    return None, "" if wording.form_of(metric) == "count" else "no limits, and no bound is known"
+        worth = [m / _together(metric, table) for m, table in zip(n, tables, strict=True)]
+        low, high = _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True)))
+        # A share that grows does so at most as fast as the corpus.
+        growth = max(first["value"], second["value"]) * (max(n) / min(n) - 1) if grows else 0.0
+        return (low + growth, high + growth), _as_drawn(worth, n)
+    if any(fnmatch.fnmatchcase(metric, pattern) for pattern in SHARES_OF_TOKENS) and min(n) > 0:
+        worth = [_worth(metric, row, table) for row, table in pairs]
+        return _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True))), (
+            "documents as drawn, for their lengths fewer")  # fmt: skip
+    if metric in SPREAD_OF_WORDS:
+        logs = metric.startswith("lexical.entropy")
+        scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
+        spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
+        return (spread, spread), "documented: splits of English text"
+    return None, "" if wording.form_of(metric) == "count" else basis
+
+
+def _as_drawn(worth: Sequence[float], n: Sequence[int]) -> str:
+    return "documents as drawn" + (", in clusters" if any(w < m for w, m in zip(worth, n, strict=True)) else "")
+
+
+def _of_share(
+    key: Key, rows: Sequence[Row], tables: Sequence[Mapping[Key, Row]]
+) -> tuple[tuple[float, float] | None, str]:
+    """Noise of a synthetic share: that of its estimate, and that of which documents were drawn, which declared text has too.
+
+    Undeclared documents are in both, so that the limits are a little too wide.
+    """
+    unit = key[0].rpartition(".")[2]
+    estimates = [table.get((f"synthetic_share.interval.{unit}", *key[1:])) for table in tables]
+    arms, estimated = [], False
+    for row, estimate, table in zip(rows, estimates, tables, strict=True):
+        share = table.get((f"synthetic_share.{unit}", *key[1:]), row)
+        settled = share["upper"] is not None and wording.stable(share["upper"]) == wording.stable(share["value"])
+        arm = (0.0, 0.0) if estimate is None and settled else _arm(estimate)
+        n = _number(table, ("documents", *key[1:])) or float(row["n"] or 0)
+        if arm is None:
+            return None, "no interval of the estimate"
+        if n <= 0:
+            return None, "no documents"
+        estimated |= max(arm) > 0
+        if unit == "tokens":
+            of_documents = _number(table, ("synthetic_share.documents", *key[1:]))
+            n = _even(row["value"], of_documents, n, n * _kish(table))
+        drawn = _wilson(row["value"], n)
+        arms.append((math.hypot(arm[0], drawn[0]), math.hypot(arm[1], drawn[1])))
+    drawn_as = "documents as drawn" + (", for their lengths fewer" if unit == "tokens" else "")
+    return _mover(arms[0], arms[1]), ("bootstrap of the estimate, and " if estimated else "") + drawn_as
+
+
+def _number(table: Mapping[Key, Row], key: Key) -> float | None:
+    return wording.stable(table[key]["value"]) if key in table else None
+
+
+def _kish(table: Mapping[Key, Row]) -> float:
+    """How many documents of equal length one is worth, (sum w)^2 / (n sum w^2) by Kish (1965), in the whole release.
+
+    Where a release does not say, as if lengths were log-normal: exp(-sigma^2), by their quantiles and by mean over median,
+    and never more than `UNEVEN`.
+    """
+    names = ("length.effective_documents", "length.q50", "length.q95", "tokens", "documents")
+    known, middle, long, tokens, documents = (_number(table, (name, "after", "overall", "")) for name in names)
+    n = int(table[names[0], "after", "overall", ""]["n"] or 0) if known else 0
+    if known and n:
+        return min(1.0, known / n)
+    by_quantiles = math.exp(-((math.log(long / middle) / Z95) ** 2)) if middle and long and long >= middle > 0 else 1.0
+    by_mean = (middle * documents / tokens) ** 2 if middle and tokens and documents else 1.0
+    return max(1e-6, min(UNEVEN, by_quantiles, by_mean))
+
+
+def _even(share: float, of_documents: float | None, n: float, kish: float) -> float:
+    """How many documents of equal length a share of tokens rests on: fewer if those in it have other lengths than the rest.
+
+    Args:
+      share: of the tokens.
+      of_documents: the same of the documents; None: not known.
+      n: documents.
+      kish: what they are worth, by Kish.
+
+    Returns:
+      p(1 - p) over the linearised variance of the ratio, if lengths vary as much on both sides; never more than `kish`.
+    """
+    if of_documents is None or not (0 < share < 1 and 0 < of_documents < 1):
+        return kish
+    inside, outside = n * of_documents, n * (1 - of_documents)
+    varies = (1 / kish) / (share**2 / inside + (1 - share) ** 2 / outside)
+    return min(kish, 1 / (max(1.0, varies) * share * (1 - share) * (1 / inside + 1 / outside)))
+
+
+def _worth(metric: str, row: Row, table: Mapping[Key, Row]) -> float:
+    """How many documents of equal length a share of a release's tokens rests on."""
+    kind = metric.partition(".")[0]
+    slices = {at: {key[3]: float(one["value"]) for key, one in table.items()
+                   if key[:3] == (at, "after", kind) and key[3] and one["value"]} for at in ("tokens", "documents")}  # fmt: skip
+    n = sum(slices["documents"].values())
+    if not metric.endswith(".max_share") or not slices["tokens"] or not n:
+        return float(row["n"]) * _kish(table)
+    largest = max(sorted(slices["tokens"]), key=lambda name: slices["tokens"][name])
+    return _even(row["value"], slices["documents"].get(largest, 0.0) / n, n, n * _kish(table))
+
+
+def _together(metric: str, table: Mapping[Key, Row]) -> float:
+    """How many documents are in a fraction together: its variance over that of independent ones."""
+    if metric == "repetition.template_rate":
+        return TEMPLATE
+    if not metric.startswith("duplicates."):
+        return 1.0
+    # If clusters are drawn and not documents: of one of s documents s - 1 are dropped.
+    sizes = [(int(key[3]) - 1, float(row["value"] or 0)) for key, row in table.items()
+             if key[0] == "duplicates.clusters" and key[2] == "cluster_size" and key[3].isdigit()]  # fmt: skip
+    dropped = sum(size * n for size, n in sizes)
+    return max(1.0, sum(size * size * n for size, n in sizes) / dropped) if dropped else 1.0
+
+
+def _sources(table: Mapping[Key, Row]) -> frozenset[str]:
+    return frozenset(key[3] for key in table if key[:3] == ("documents", "before", "source"))
 
 
 def _yardstick(row: Row) -> str | None:
@@ -218,12 +343,22 @@ def _own(first: Row | None, second: Row | None, known: float | None) -> tuple[tu
     """From the limits of both rows, or of the second if the first number is `known` exactly."""
     arms = [] if known is None else [(0.0, 0.0)]
     for row in (first, second) if known is None else (second,):
-        numbers = [wording.stable(row[name]) if row else None for name in ("value", "lower", "upper")]
-        if None in numbers:
+        arm = _arm(row)
+        if arm is None:
             return None, "no limits, and no bound is known"
-        value, lower, upper = (float(one) for one in numbers if one is not None)
-        arms.append((SIGMAS / Z95 * max(0.0, value - lower), SIGMAS / Z95 * max(0.0, upper - value)))
+        if arm == (0.0, 0.0):
+            return None, "its limits are the number itself, which is no noise"
+        arms.append(arm)
     return _mover(arms[0], arms[1]), "limits of the numbers"
+
+
+def _arm(row: Row | None) -> tuple[float, float] | None:
+    """How far below and above a number its own limits lie, of SIGMAS standard errors."""
+    numbers = [wording.stable(row[name]) if row else None for name in ("value", "lower", "upper")]
+    if None in numbers:
+        return None
+    value, lower, upper = (float(one) for one in numbers if one is not None)
+    return SIGMAS / Z95 * max(0.0, value - lower), SIGMAS / Z95 * max(0.0, upper - value)
 
 
 def _mover(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
@@ -231,7 +366,7 @@ def _mover(first: tuple[float, float], second: tuple[float, float]) -> tuple[flo
     return math.hypot(second[0], first[1]), math.hypot(second[1], first[0])
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def _wilson(share: float, n: float) -> tuple[float, float]:
     """How far below and above a share its limits lie, of SIGMAS standard errors (Wilson 1927)."""
     z2 = SIGMAS**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)

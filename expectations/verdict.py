@@ -16,6 +16,7 @@ import pydantic
 
 from expectations import apart, contracts, wording
 from expectations.suite import Expectation, Suite, SuiteError
+from expectations.waivers import State
 
 SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics table has them all
 _BADNESS = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
@@ -53,7 +54,7 @@ class WaiverOutcome:
     why: str
     until: str  # the last day on which it counts
     slice: str | None  # None: all slices
-    state: Literal["applies", "expired", "not needed"]
+    state: State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,12 +220,13 @@ def _waived(
 ) -> tuple[list[SliceOutcome], tuple[WaiverOutcome, ...], str]:
     """The slices with those marked that a waiver speaks of, what became of each waiver, and what is said of them."""
     not_held = {one.slice for one in slices if one.status != "pass"} or ({""} if status != "pass" else set())
+    looked_at = {one.slice for one in slices}
     marked, found, said = slices, [], ""
     for waiver in item.waivers:
         assert today is not None, item
-        state = waiver.state(today, not_held)
+        state = waiver.state(today, not_held, looked_at)
         found.append(WaiverOutcome(waiver.who, waiver.why, str(waiver.until), waiver.slice, state))
-        said += waiver.sentence(state)
+        said += waiver.sentence(state, looked_at)
         if state == "applies":
             marked = [
                 dataclasses.replace(one, waived=True)

@@ -5,10 +5,12 @@ the report and every format show what was waived, by whom, why, and until when. 
 """
 
 import datetime
+import difflib
 from typing import Annotated, Any, Literal
 
 import pydantic
 
+State = Literal["applies", "expired", "not needed", "matches nothing"]
 Words = Annotated[str, pydantic.Field(min_length=1, strict=True, pattern=r"\S")]
 
 
@@ -33,14 +35,20 @@ class Waiver(pydantic.BaseModel):
     )
     slice: str | None = pydantic.Field(None, description="Only this slice of the expectation; without it, all of it.")
 
-    def state(self, today: datetime.date, not_held: set[str]) -> Literal["applies", "expired", "not needed"]:
-        """What it does on a day, given the slices that do not hold."""
+    def state(self, today: datetime.date, not_held: set[str], looked_at: set[str]) -> State:
+        """What it does on a day, given the slices that do not hold, and all that were looked at."""
+        if not_held and self.slice is not None and self.slice not in looked_at:
+            return "matches nothing"
         if not not_held or (self.slice is not None and self.slice not in not_held):
             return "not needed"
         return "applies" if today <= self.until else "expired"
 
-    def sentence(self, state: str) -> str:
+    def sentence(self, state: State, looked_at: set[str]) -> str:
         """What is said beside the expectation; empty if it is not needed."""
+        if state == "matches nothing":
+            close = difflib.get_close_matches(str(self.slice), sorted(looked_at), n=1, cutoff=0.5)
+            meant = f"; did you mean {close[0]!r}?" if close else "."
+            return f" The waiver for slice {self.slice!r} by {self.who} matches nothing{meant}"
         about = f' for "{self.slice}"' if self.slice is not None else ""
         if state == "expired":
             return f" The waiver{about} by {self.who} expired on {self.until}."

@@ -161,6 +161,7 @@ MEASURES = {
     "length.q50": Measure("Median length in tokens", "number"),
     "length.q75": Measure("Length that 75% of the documents stay under, in tokens", "number"),
     "length.q95": Measure("Length that 95% of the documents stay under, in tokens", "number"),
+    "length.effective_documents": Measure("Documents of equal length that its tokens are worth", "count"),
     "structure.core": Measure("Core", "share"),
     "structure.found": Measure("Core by the classifier's word", "share"),
     "structure.reference": Measure("Core of the reference", "share"),

@@ -31,6 +31,7 @@ class Release:
     name: str
     metrics: list[dict[str, Any]]
     detector: str | None
+    shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
 
 
 def read_release(folder: str) -> Release:
@@ -43,7 +44,9 @@ def read_release(folder: str) -> Release:
     metrics = read_metrics(folder).to_pylist()
     manifest = read_manifest(folder)[0] if is_there(folder, MANIFEST) else {}
     name = str(manifest.get("release") or posixpath.basename(folder))
-    return Release(folder, name, metrics, manifest.get("detector_sha256"))
+    shards = [file for file in manifest.get("files", []) if file["path"].startswith("data/")]
+    digests = tuple(sorted(str(file.get("sha256")) for file in shards))
+    return Release(folder, name, metrics, manifest.get("detector_sha256"), digests)
 
 
 def moved_between(first: Release, second: Release) -> list[Movement]:

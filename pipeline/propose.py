@@ -23,10 +23,14 @@ def propose(folders: Sequence[str], output: str) -> str:
     """
     if os.path.exists(output):
         raise RecipeError(f"{output} exists; choose another file (-o)")
-    releases = [read_release(folder) for folder in folders]
-    for release in releases:
+    given = [read_release(folder) for folder in folders]
+    for release in given:
         if release.detector is None:
             raise RecipeError(f"{release.folder}: it has no manifest; a rejection or half a release is no reference")
+    # The same shards twice say nothing of how releases differ.
+    firsts = {release.shards: release for release in reversed(given)}
+    releases = [release for release in given if firsts[release.shards] is release]
+    again = [(release, firsts[release.shards]) for release in given if firsts[release.shards] is not release]
     found, left_out = proposal.proposals(
         [release.metrics for release in releases], len({release.detector for release in releases}) == 1
     )
@@ -43,6 +47,7 @@ def propose(folders: Sequence[str], output: str) -> str:
         raise RecipeError(f"propose: no suite, since {next(iter(still.values()))}")
     save(text, output)
     said = f"{output}: {len(found)} expectations that {_references(len(names))}; {len(left_out)} metrics left out, as it says"
+    said += "".join(f"\n{a.folder} counts once: it has the shards of {b.folder}" for a, b in again)
     return said + f"\njudge a release by it: lowbackground gate RELEASE --suite {output}"
 
 

@@ -327,3 +327,12 @@ def _text(tally: Tally) -> Iterator[Row]:
     for fraction, value in zip(q, values, strict=True):
         name = f"length.q{round(100 * fraction):02d}"
         yield {"metric": name, "value": value, "unit": "tokens", "n": kept}
+    yield {"metric": "length.effective_documents", "value": None if tally.more else _kish(lengths), "unit": "documents",
+           "n": kept, "note": "documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares"}  # fmt: skip
+
+
+def _kish(lengths: diversity.Counts) -> float | None:
+    """How many documents of equal length the tokens are worth (Kish 1965); None if there are none."""
+    tokens, documents = lengths.types.astype(np.float64), lengths.documents.astype(np.float64)
+    squares = float(tokens**2 @ documents)
+    return float(tokens @ documents) ** 2 / squares if squares else None

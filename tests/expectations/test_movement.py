@@ -1,5 +1,6 @@
 """What moved beyond noise, and what cannot be told. Noise is simulated here, not assumed."""
 
+import itertools
 import math
 
 import numpy as np
@@ -45,7 +46,11 @@ def test_numbers_with_limits_are_told_from_noise_and_have_a_direction(metric, va
 
 @pytest.mark.parametrize(
     ("metric", "basis"),
-    [("repetition.compression_ratio", "no limits"), ("source.max_share", "no limits"), ("any.thing", "no limits")],
+    [
+        ("repetition.compression_ratio", "no limits"),
+        ("source.effective_number", "no limits"),
+        ("any.thing", "no limits"),
+    ],
 )
 def test_what_has_no_known_noise_is_unknown_and_never_a_finding(metric, basis):
     found = one(row(metric, 1.0), row(metric, 99.0))
@@ -79,7 +84,10 @@ def test_a_share_is_compared_by_the_interval_of_its_estimate_and_only_with_one_d
     def share(**more):
         return next(m for m in movements(release(0.1), release(0.2), **more) if m.metric == "synthetic_share.tokens")
 
-    assert (share().status, share().basis) == ("worse", "bootstrap of the estimate")
+    assert (share().status, share().basis) == (
+        "worse",
+        "bootstrap of the estimate, and documents as drawn, for their lengths fewer",
+    )
     assert share(same_detector=False).status == "unknown"
 
 
@@ -118,11 +126,11 @@ def test_early_signs_come_first():
 
 def test_the_verdict_names_the_earliest_sign_and_counts_what_it_does_not_know():
     before = [row("reference.tail_mass", 1.0, 0.98, 1.02), row("semantic.vendi_1", 9.0, 8.9, 9.1),
-              row("source.max_share", 0.4)]  # fmt: skip
+              row("source.effective_number", 4.0)]  # fmt: skip
     after = [
         row("reference.tail_mass", 0.7, 0.68, 0.72),
         row("semantic.vendi_1", 5.0, 4.9, 5.1),
-        row("source.max_share", 0.5),
+        row("source.effective_number", 3.0),
     ]
     found = verdict(movements(before, after))
     assert found.status == "worse"
@@ -168,6 +176,103 @@ def test_limits_of_means_alarm_as_rarely_and_see_five_standard_errors():
 
     assert sum(status != "same" for status in found(0.0)) / 2000 <= 0.01
     assert found(5 * math.sqrt(2 / 30)).count("worse") / 2000 >= 0.95
+
+
+def declared(machine, lengths, sources=None):
+    """The rows of a release in which every document's origin is declared, as transforms.metrics and shares count them."""
+    n, tokens = len(lengths), lengths.sum()
+    by_documents, by_tokens = float(machine.mean()), float(lengths[machine].sum() / tokens)
+    of = {f"s{at}": sources == at for at in range(3)}
+    sizes = {name: (float(mask.sum()), float(lengths[mask].sum())) for name, mask in of.items()}
+    rows = [row("documents", float(n), n=n), row("length.effective_documents", float(tokens**2 / (lengths**2).sum()), n=n),
+            row("synthetic_share.documents", by_documents, None, by_documents, n=3 * n),  # of what was read
+            row("synthetic_share.tokens", by_tokens, None, by_tokens, n=3 * n),
+            row("synthetic_share.interval.tokens", by_tokens, by_tokens, by_tokens, n=3 * n),
+            row("source.max_share", max(t for _, t in sizes.values()) / tokens, n=n), row("tokens", float(tokens), n=n),
+            *(row(f"length.q{q}", float(np.quantile(lengths, q / 100)), n=n) for q in (50, 95))]  # fmt: skip
+    for name, (documents, own) in sizes.items():
+        rows += [
+            row("documents", documents, kind="source", slice_=name),
+            row("tokens", own, kind="source", slice_=name),
+        ]
+    return rows
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["by Kish", "by quantiles"])
+@pytest.mark.parametrize(("longer", "sigma"), [(0.2, 1.0), (1.0, 1.0), (5.0, 1.0), (5.0, 1.8)])
+def test_quarters_of_one_corpus_whose_text_is_declared_differ_beyond_noise_as_rarely_as_the_verdict_says(
+    longer, sigma, said
+):
+    """Machine text as long as human text, shorter and longer; and twice as much of it is seen."""
+    draws = np.random.default_rng(7)
+    shares = ("synthetic_share.documents", "synthetic_share.tokens", "source.max_share")
+    alarms, seen, compared = 0, 0, 0
+    for _ in range(60):
+        machine = draws.random(8000) < 0.2
+        lengths = draws.lognormal(5, sigma, 8000) * np.where(machine, longer, 1.0)
+        sources, quarter = draws.choice(3, 8000, p=(0.5, 0.3, 0.2)), draws.integers(0, 4, 8000)
+        releases = [declared(machine[quarter == q], lengths[quarter == q], sources[quarter == q]) for q in range(4)]
+        if not said:  # as releases of before `length.effective_documents`
+            releases = [[r for r in rows if "effective" not in r["metric"]] for rows in releases]
+        for a, b in itertools.combinations(releases, 2):
+            found = [m for m in movements(a, b) if m.metric in shares and m.slice_kind == "overall"]
+            assert all(m.low < m.high for m in found)
+            compared += len(found)
+            alarms += sum(m.status != "same" for m in found)
+        more = machine | (draws.random(8000) < 0.25)
+        half = quarter == 0
+        moved = movements(releases[1], declared(more[half], lengths[half], sources[half]))
+        seen += any(m.metric == "synthetic_share.documents" and m.status == "worse" for m in moved)
+    assert compared == 60 * 6 * 3
+    assert alarms / compared <= 0.01
+    assert seen == 60
+
+
+def test_what_a_release_does_not_say_of_its_lengths_is_taken_to_be_uneven():
+    """Releases of before `length.effective_documents`: a quarter of the documents."""
+    rows = [
+        r for r in declared(np.arange(400) < 100, np.ones(400), np.arange(400) % 3) if "effective" not in r["metric"]
+    ]
+    share = next(m for m in movements(rows, rows) if m.metric == "synthetic_share.tokens")
+    low, high = movement._wilson(0.25, 100)
+    assert (share.low, share.high) == (pytest.approx(-math.hypot(low, high)), pytest.approx(math.hypot(low, high)))
+    assert (share.status, share.basis) == ("same", "documents as drawn, for their lengths fewer")
+
+
+def test_limits_that_are_the_number_itself_are_no_noise():
+    found = one(row("reference.tail_mass", 1.0, 1.0, 1.0), row("reference.tail_mass", 0.9, 0.9, 0.9))
+    assert (found.status, found.basis) == ("unknown", "its limits are the number itself, which is no noise")
+    topics = one(row("topic.max_share", 1.0, 1.0, 1.0, n=50), row("topic.max_share", 0.95, 0.95, 0.95, n=50))
+    assert (topics.status, topics.basis) == ("same", "documents as drawn")
+
+
+@pytest.mark.parametrize(
+    "metric", ["repetition.template_rate", "repetition.self_repetition", "duplicates.near_fraction"]
+)
+def test_repeats_of_releases_of_two_sizes_are_not_compared(metric):
+    found = one(row(metric, 0.1, n=1000), row(metric, 0.5, n=2000))
+    assert (found.status, found.basis) == ("unknown", "grows with the corpus, and the sizes differ")
+
+
+def test_templates_are_compared_at_one_size_and_may_grow_as_fast_as_the_corpus():
+    assert one(row("repetition.template_rate", 0.1), row("repetition.template_rate", 0.3)).status == "worse"
+    assert one(row("repetition.template_rate", 0.9), row("repetition.template_rate", 0.99, n=1100)).status == "same"
+
+
+def test_duplicates_of_other_sources_are_not_compared_and_those_of_large_clusters_vary_more():
+    def release(share, source, clusters=()):
+        return [row("duplicates.near_fraction", share, stage="before"),
+                row("documents", 9.0, kind="source", slice_=source, stage="before"),
+                *(row("duplicates.clusters", float(n), kind="cluster_size", slice_=f"{size:09d}", stage="before")
+                  for size, n in clusters)]  # fmt: skip
+
+    def status(*releases):
+        return next((m.status, m.basis) for m in movements(*releases) if m.metric == "duplicates.near_fraction")
+
+    assert status(release(0.1, "a"), release(0.2, "b")) == ("unknown", "depends on the sources, and they differ")
+    pairs, crowds = [(2, 100)], [(51, 2)]
+    assert status(release(0.1, "a", pairs), release(0.2, "a", pairs)) == ("worse", "documents as drawn")
+    assert status(release(0.1, "a", crowds), release(0.2, "a", crowds)) == ("same", "documents as drawn, in clusters")
 
 
 numbers = st.none() | st.floats(-1e6, 1e6)

@@ -52,17 +52,23 @@ def test_several_references_give_limits_on_the_side_that_is_worse():
 
 def test_one_reference_gives_its_own_noise_where_it_is_known():
     found, left_out = proposals([[
-        row("duplicates.exact_fraction", 0.05, stage="before"), row("source.max_share", 0.4), row("documents", 9.0),
+        row("input.bad_fraction", 0.05, stage="before"), row("source.effective_number", 4.0), row("documents", 9.0),
         row("lexical.entropy_1", 10.0), row("ratio.real", 5.0), row("paragraphs.removed_tokens", 0.1)]])  # fmt: skip
-    assert [one.metric for one in found] == ["duplicates.exact_fraction"]
+    assert [one.metric for one in found] == ["input.bad_fraction"]
     assert found[0].max == pytest.approx(0.05 + 3 * (2 * 0.05 * 0.95 / 1000) ** 0.5, abs=0.005)
     assert left_out == {
         "lexical.entropy_1": "it grows with the corpus",
-        "source.max_share": "one reference, and no limits, and no bound is known",
+        "source.effective_number": "one reference, and no limits, and no bound is known",
         "documents": "a count, which is what it is",
         "ratio.real": "a metric that this version does not know",
         "paragraphs.removed_tokens": "nobody says which way is worse",
     }
+
+
+def test_one_reference_whose_text_is_declared_leaves_room_for_another_draw():
+    """The share of a quarter of a corpus is not that of the next."""
+    found = proposals([[row("synthetic_share.documents", 0.2, 0.2, 0.2), row("documents", 1000.0)]])[0]
+    assert 0.2 + 3 * (2 * 0.2 * 0.8 / 1000) ** 0.5 <= found[0].max < 0.27
 
 
 def test_what_is_not_in_every_reference_or_could_never_fail_is_left_out():

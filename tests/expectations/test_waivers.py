@@ -95,6 +95,24 @@ def test_a_waiver_that_is_not_needed_changes_nothing():
     assert (without.judged_on, judge(metrics(web=0.1), asked(), None, AFTER).judged_on) == (None, None)
 
 
+@pytest.mark.parametrize("name", ["machin", "a</b>\x1b[2J"])
+def test_a_waiver_of_a_slice_that_is_not_there_is_said_while_the_expectation_fails(name):
+    suite = asked(WAIVER | {"slice": name})
+    verdict = judge(metrics(machine=0.9), suite, None, BEFORE)
+    (outcome,) = verdict.expectations
+    assert (verdict.passed, outcome.waived, outcome.waivers[0].state) == (False, False, "matches nothing")
+    assert f"The waiver for slice {name!r} by Ada matches nothing" in outcome.message
+    assert ("did you mean 'machine'?" in outcome.message) == (name == "machin")
+    assert "matches nothing" in as_text(verdict)
+    assert "\x1b" not in as_text(verdict)
+    page = render({"verdict": json.loads(verdict.to_json()), "metrics": metrics(machine=0.9).to_pylist()})
+    assert "matches nothing on 2026-12-01" in page
+    assert "a</b>" not in page
+    assert Verdict.from_json(verdict.to_json()) == verdict
+    held = judge(metrics(machine=0.1), suite, None, BEFORE)
+    assert "matches nothing" not in as_text(held)
+
+
 def test_waivers_take_a_day():
     with pytest.raises(SuiteError, match="takes a day"):
         judge(metrics(web=0.1), asked(WAIVER))

@@ -1,6 +1,8 @@
 """From release to release: what moved, which documents came and went, and a suite from what was good."""
 
 import collections
+import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from expectations import contracts
+from expectations import contracts, movement
 from expectations.suite import load_suite
 from pipeline import difference, runner
 from pipeline.cli import _exit_code_of, app
@@ -108,6 +110,15 @@ def test_documents_that_came_went_and_stayed_are_those_of_the_ledgers(folder: pa
     assert found["relabelled"] == {("human", "synthetic"): 2}
 
 
+def test_tokens_are_worth_as_many_documents_as_kish_says(folder: pathlib.Path) -> None:
+    rows = pq.read_table(folder / "v1" / "metrics.parquet").to_pylist()
+    (row,) = (row for row in rows if row["metric"] == "length.effective_documents")
+    tokens = [one["n_tokens"] for one in kept(folder / "v1").values()]
+    assert row["n"] == len(tokens)
+    assert row["value"] == pytest.approx(sum(tokens) ** 2 / sum(n * n for n in tokens))
+    assert row["value"] < len(tokens)
+
+
 def test_diff_and_history_as_a_page_say_the_same(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run, page = CliRunner().invoke, tmp_path / "diff.html"
     found = run(app, ["diff", str(folder / "v1"), str(folder / "v3"), "--html", str(page), "--fail-on-worse"])
@@ -178,6 +189,53 @@ def test_a_proposed_suite_is_passed_by_its_references_and_loads(
         assert (result.exit_code, "warn" in result.output, "FAIL" in result.output) == (0, False, False)
     with pytest.raises(RecipeError, match="exists; choose another file"):
         propose([str(folder / "v1")], str(path))
+
+
+def test_a_release_that_is_given_twice_is_one_reference(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path, copy = tmp_path / "mine.yaml", tmp_path / "copy"
+    shutil.copytree(folder / "v1", copy)
+    said = propose([str(folder / "v1"), str(copy), f"{folder}/v1/"], str(path))
+    assert path.read_text().startswith("# Proposed by `lowbackground propose` from one reference: v1.")
+    assert f"{copy} counts once: it has the shards of {folder / 'v1'}" in said
+    assert "its reference passes" in said
+
+
+@pytest.fixture(scope="module")
+def quarters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Releases of four disjoint quarters, by hash, of one corpus in which every document says what it is."""
+    folder = tmp_path_factory.mktemp("quarters")
+    parts: list[list[str]] = [[] for _ in range(4)]
+    for n, text in enumerate(texts()):
+        digest = hashlib.blake2b(text.encode()).digest()
+        # Of machines is what is longer: shares of tokens are less sure than those of documents.
+        record = {"id": f"d{n}", "text": text, "origin": "synthetic" if digest[1] % 4 == 0 else "human"}
+        if record["origin"] == "human":
+            record["text"] = text[: 200 + 3 * digest[2]]
+        parts[digest[0] % 4].append(json.dumps(record))
+    for n, lines in enumerate(parts):
+        (folder / f"{n}.jsonl").write_text("\n".join(lines))
+        recipe = {"release": f"q{n}", "sources": [{"name": "topics", "path": f"{n}.jsonl"}],
+                  "ratio": {"max_synthetic_share": 1}, "expectations": {"expectations": [SIZE | {"min": 1}]},
+                  "output": {"path": "."}}  # fmt: skip
+        (folder / "recipe.yaml").write_text(json.dumps(recipe))
+        loaded = load_recipe(str(folder / "recipe.yaml"), [f"output.path={folder}"])
+        assert runner.run(loaded, runner.prepare(loaded, str(folder)), QUIET).exit_code == 0
+    return [str(folder / f"q{n}") for n in range(4)]
+
+
+def test_quarters_of_one_corpus_are_neither_better_nor_worse(quarters: list[str], tmp_path: pathlib.Path) -> None:
+    shares = []
+    for a, b in itertools.combinations(quarters, 2):
+        found = difference.moved_between(difference.read_release(a), difference.read_release(b))
+        assert movement.verdict(found).status == "steady", movement.as_lines(found)
+        share = next(m for m in found if (m.metric, m.slice_kind) == ("synthetic_share.tokens", "overall"))
+        assert share.basis == "documents as drawn, for their lengths fewer"
+        shares.append(share.change)
+    assert any(shares)
+    propose(quarters[:1], str(tmp_path / "mine.yaml"))
+    for release in quarters:
+        result = CliRunner().invoke(app, ["gate", release, "--suite", str(tmp_path / "mine.yaml")])
+        assert (result.exit_code, "FAIL" in result.output) == (0, False), result.output
 
 
 def test_what_is_no_reference_is_refused_in_a_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
