@@ -122,7 +122,6 @@ REFERENCE_RULES = (
     _kept("hill_0_1", 0.90, f"Fewer different words: about what a fifth of truncated-sampling text does. {_WORDS}"),
     _kept("hill_1_1", 0.90, f"Fewer words in effect: what is common takes over. {_WORDS}"),
     _surely("hill_0_1", 0.985, f"Surely fewer different words, if not many: an early sign. {_WORDS}"),
-    _surely("hill_1_1", 0.985, f"Surely fewer words in effect, if not many: an early sign. {_WORDS}"),
     _kept("hill_1_2", 0.90, f"Fewer word pairs in effect. {_WORDS}"),
     _kept("tail_mass", 0.90, "Rare words go first when models learn from models (Shumailov et al. 2024)."),
     _kept("tail_types", 0.90, "Rare words of the reference that are gone altogether."),
