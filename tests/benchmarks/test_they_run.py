@@ -173,7 +173,7 @@ def test_detector_study(printed: Printed, data: pathlib.Path) -> None:
     numbers = dict(zip(table[""], map(float, table["table, z >= 1"]), strict=True))
     assert numbers["English AUROC"] > 0.95
     assert numbers["elsewhere AUROC"] > 0.95
-    assert {name: number for name, number in numbers.items() if not 0 <= number <= 1} == {}
+    assert {name: number for name, number in numbers.items() if name != "seconds" and not 0 <= number <= 1} == {}
 
 
 def test_detector_study_by_generator(printed: Printed, data: pathlib.Path) -> None:
