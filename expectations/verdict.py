@@ -129,7 +129,9 @@ class Verdict:
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the file"
-            raise VerdictError(f"verdict.json: {place}: {first['msg']}; restore the file, or make the release again") from error
+            raise VerdictError(
+                f"verdict.json: {place}: {first['msg']}; restore the file, or make the release again"
+            ) from error
 
 
 def judge(

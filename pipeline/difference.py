@@ -97,11 +97,10 @@ def _cut(paths: Sequence[str], target: str, parts: int) -> None:
     )
     writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
     for batch in _kept(paths, schema):
-        part_of = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2)
-        number = pa.array([int(digits, 16) % parts for digits in part_of.dictionary_encode().dictionary.to_pylist()])
-        numbers = number.take(part_of.dictionary_encode().indices) if parts > 1 else None
+        digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
+        numbers = pa.array([int(two, 16) % parts for two in digits.dictionary.to_pylist()]).take(digits.indices)
         for part, writer in enumerate(writers):
-            writer.write_batch(batch if numbers is None else batch.filter(pc.equal(numbers, part)))
+            writer.write_batch(batch.filter(pc.equal(numbers, part)))
     for writer in writers:
         writer.close()
 

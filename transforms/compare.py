@@ -49,11 +49,17 @@ def reference_rows(tally: Tally, sources: tuple[str, ...], reference: Reference 
         one, other = vocabulary.cut(one, below), vocabulary.cut(other, below)
         for kind, name, mine, theirs in _slices(one, other, reference.own):
             if order == 1 or kind == "overall":
-                note = f"against {reference.name}; {LIMITS}" + (
-                    "; they share documents, so rather too wide" if reference.own else ""
-                )
-                row: Row = {"slice_kind": kind, "slice": name, "note": note}
+                row: Row = {
+                    "slice_kind": kind,
+                    "slice": name,
+                    "note": f"against {reference.name}; {_limits(reference)}",
+                }
                 yield from _compared(one, other, mine, theirs, order, row)
+
+
+def _limits(reference: Reference) -> str:
+    """Where the limits come from."""
+    return LIMITS + ("; they share documents, so rather too wide" if reference.own else "")
 
 
 def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
@@ -66,8 +72,7 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
         values = embedding.vendi(whole)
         without = np.array([embedding.vendi(embedding.less(whole, part)) for part in side if part.n])
         limits.append([cores.jackknife(v, left) for v, left in zip(values, without.reshape(-1, 2).T, strict=True)])
-    wide = "; they share documents, so rather too wide" if reference.own else ""
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}"
+    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
     for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
         yield _row(name, cores.ratio(one, other), row, CHANGE)
@@ -75,9 +80,8 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
 
 def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[Row, list[Row]]:
     """What rows of a yardstick share; and where there is nothing to compare, these rows, which say why."""
-    wide = "; they share documents, so rather too wide" if reference.own else ""
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {LIMITS}{wide}; "
-    row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}yardstick {yardstick.bundled().name}"}
+    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
+    row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}; yardstick {yardstick.bundled().name}"}
     known = len(reference.topic) > 0
     why = "no document of one side is long enough" if known else (
         f"{reference.name} was not read by this yardstick; make that release again, or take another reference")  # fmt: skip
@@ -140,17 +144,13 @@ def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:
     """Slices that both sides have, with what chooses the populations of each."""
-
-    def everything(_: Population) -> bool:
-        return True
-
-    yield "overall", "", everything, everything
+    yield "overall", "", _everything, _everything
     for name, who in OF_ORIGIN.items():
 
         def written(p: Population, who: tuple[int, ...] = who) -> bool:
             return p[1] in who
 
-        yield "origin", name, written, everything if own else written
+        yield "origin", name, written, _everything if own else written
     for kind, place in (("source", 2), ("language", 3)):
         sizes = [{name: _documents(side, kind_is(place, name), at) for name in {p[place] for p in side.documents}}
                  for side, at in ((one, 2), (other, 1))]  # fmt: skip
@@ -162,7 +162,7 @@ def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str
 def _mix(release: Vocabulary, reference: Reference) -> Iterator[Row]:
     """How much of the release each source and language of the reference makes up, over what it made up there; 0: it is gone."""
     theirs = reference.ngrams[1]
-    every = [_documents(side, lambda _: True, at) for side, at in ((release, 2), (theirs, 1))]
+    every = [_documents(side, _everything, at) for side, at in ((release, 2), (theirs, 1))]
     for kind, place in (("source", 2), ("language", 3)):
         for name in sorted({str(p[place]) for p in theirs.documents}):
             own = [_documents(side, kind_is(place, name), at) for side, at in ((release, 2), (theirs, 1))]
@@ -171,6 +171,10 @@ def _mix(release: Vocabulary, reference: Reference) -> Iterator[Row]:
             number = cores.ratio(*(cores.wilson(n / of, of) for n, of in zip(own, every, strict=True)))
             note = f"against {reference.name}; share of the documents, taken as drawn one by one"
             yield _row("share", number, {"slice_kind": kind, "slice": name, "n": min(every), "note": note}, HALF)
+
+
+def _everything(_: Population) -> bool:
+    return True
 
 
 def kind_is(place: int, name: str) -> Chosen:

@@ -170,15 +170,9 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
     for vocabularies in (*tally.ngrams.values(), *tally.folded.values(), tally.dated_words):
         vocabularies[:] = vocabulary.compact(vocabularies, tightly)
     for parts in (tally.lengths, tally.clusters):
-        if len(parts) > 1 and (
-            tightly or len(parts) > 64 or sum(len(p.types) for p in parts[1:]) > 2 * len(parts[0].types)
-        ):
-            parts[:] = [diversity.merge(parts)]
+        parts[:] = diversity.fewer(parts, diversity.merge, lambda part: len(part.types), tightly)
     for counts in tally.paragraph_counts.values():
-        if len(counts) > 1 and (
-            tightly or len(counts) > 64 or sum(len(c.types) for c in counts[1:]) > 2 * len(counts[0].types)
-        ):
-            counts[:] = [paragraphs.merge(counts)]
+        counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
     tally.sampled = sample.compact(tally.sampled, tightly)
     tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:

@@ -9,7 +9,8 @@ whole up to sampling error of relative size 1/sqrt(sampled types).
 """
 
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -88,6 +89,18 @@ def merge(parts: list[Counts]) -> Counts:
     documents = np.zeros(len(found), np.int64)
     np.add.at(documents, index, np.concatenate([p.documents for p in parts]))
     return Counts(found, documents)
+
+
+Part = TypeVar("Part")
+
+
+def fewer(
+    parts: list[Part], merge: Callable[[list[Part]], Part], size: Callable[[Part], int], tightly: bool
+) -> list[Part]:
+    """The same parts: merged if there are many or the tail outgrows the head, so that nothing is merged often; or always."""
+    if len(parts) > 1 and (tightly or len(parts) > 64 or sum(map(size, parts[1:])) > 2 * size(parts[0])):
+        return [merge(parts)]
+    return parts
 
 
 def distinct(counts: Counts) -> float:

@@ -109,6 +109,4 @@ def bounded(one: Vocabulary, most: int) -> Vocabulary:
 
 def compact(parts: list[Vocabulary], tightly: bool = False) -> list[Vocabulary]:
     """The same counts in fewer parts, when the tail outgrows the head, or always."""
-    if len(parts) > 1 and (tightly or len(parts) > 64 or sum(map(size, parts[1:])) > 2 * size(parts[0])):
-        return [merge(parts)]
-    return parts
+    return diversity.fewer(parts, merge, size, tightly)
