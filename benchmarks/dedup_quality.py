@@ -41,7 +41,8 @@ from rich.console import Console
 
 from pipeline import runner
 from pipeline.recipe import load_recipe
-from transforms.kernels import lsh, minhash, text
+from transforms.kernels.similarity import lsh, minhash
+from transforms.kernels.text import text
 
 PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "apache_beam", "great_expectations")
 NGRAM, BANDS, ROWS = 5, 14, 8

@@ -27,17 +27,18 @@ from benchmarks.run_vs_datatrove import measured
 from expectations import contracts
 from pipeline import graph, runner
 from pipeline.recipe import Recipe
-from transforms.ahead import Beside
-from transforms.attribute import Attribute
-from transforms.dedup import FindClusters
-from transforms.kernels import minhash, text
-from transforms.kernels.columns import hash_texts
-from transforms.offer import in_order
-from transforms.readers import read_split
-from transforms.record import Record
-from transforms.sources import Split
-from transforms.survey import SurveyConfig, _fixed
-from transforms.survivors import ChooseSurvivors
+from transforms.dedup.candidates import FindClusters
+from transforms.dedup.survivors import ChooseSurvivors
+from transforms.engine.threads import Beside
+from transforms.ingest.readers import read_split
+from transforms.ingest.sources import Split
+from transforms.kernels.similarity import minhash
+from transforms.kernels.text import text
+from transforms.kernels.text.columns import hash_texts
+from transforms.mixture.left_by_dedup import in_order
+from transforms.origin.attribute import Attribute
+from transforms.release.ledger import Record
+from transforms.survey.survey import SurveyConfig, _fixed
 
 
 def signed(documents: pa.RecordBatch, config: SurveyConfig) -> pa.RecordBatch:

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.detector import BUNDLED, load_detector
-from transforms.fasttext_file import read_fasttext
-from transforms.kernels import linear
-from transforms.kernels.text import canonicalise, count_words
-from transforms.model import linear_of
+from transforms.detector.detector import BUNDLED, load_detector
+from transforms.detector.fasttext_file import read_fasttext
+from transforms.detector.fasttext_model import linear_of
+from transforms.kernels.models import linear
+from transforms.kernels.text.text import canonicalise, count_words
 
 BATCH = 4096  # documents
 

@@ -23,14 +23,15 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 from scipy.optimize import minimize
 
-from transforms.evaluation import auroc, tpr_at_fpr
-from transforms.fitting import TrainingSettings, fit
-from transforms.kernels import linear, ngrams
-from transforms.kernels.text import PUNCTUATION, Tokens, hash_token
-from transforms.labelled import Labelled, compared, read_labelled
-from transforms.model import linear_of
-from transforms.ngram_fitting import Training, fit_ngrams, importance_of
-from transforms.training import Fold, folds, usable_documents
+from transforms.detector.fasttext_model import linear_of
+from transforms.detector.training.evaluation import auroc, tpr_at_fpr
+from transforms.detector.training.fasttext_fitting import TrainingSettings, fit
+from transforms.detector.training.labelled import Labelled, compared, read_labelled
+from transforms.detector.training.ngram_fitting import Training, fit_ngrams, importance_of
+from transforms.detector.training.train import Fold, folds, usable_documents
+from transforms.kernels.models import linear
+from transforms.kernels.similarity import ngrams
+from transforms.kernels.text.text import PUNCTUATION, Tokens, hash_token
 
 LEAST_CHARS, FPR = 300, 0.01
 NOT_COVERED = ("gpt2-xl", "gpt-neo-2.7b", "gpt-j-6b", "gpt-neox-20b", "opt-2.7b", "davinci", "gpt2", "gptj", "gptneo", "llama",

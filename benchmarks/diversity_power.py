@@ -28,21 +28,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations import contracts, structures
-from expectations.gx import compare
+from expectations.judge.gx import compare
 from expectations.structures import System
-from expectations.suite import Expectation
-from pipeline import demo
-from transforms import cores, survey
-from transforms.compare import reference_rows
-from transforms.comply import Systems
-from transforms.evidence import EvidenceConfig, load_witnesses
-from transforms.gate import REFERENCE_RULES
-from transforms.kernels.sampling import places
-from transforms.metrics import in_table
-from transforms.readers import ReadLimits
-from transforms.reference import from_table, sketches
-from transforms.store import SignalStore
-from transforms.tally import NEEDED, Tally, tally_split
+from expectations.suite.suite import Expectation
+from pipeline.commands import demo
+from transforms.ingest.readers import ReadLimits
+from transforms.kernels.statistics.sampling import places
+from transforms.measures.against_reference import reference_rows
+from transforms.measures.metrics import in_table
+from transforms.measures.reference import from_table, sketches
+from transforms.measures.tally import NEEDED, Tally, tally_split
+from transforms.origin.witnesses import EvidenceConfig, load_witnesses
+from transforms.release.gate import REFERENCE_RULES
+from transforms.signals.store import SignalStore
+from transforms.structures import shares as cores
+from transforms.structures.find import Systems
+from transforms.survey import survey
 
 EVIDENCE = EvidenceConfig()
 WORD = re.compile(r"\w+")

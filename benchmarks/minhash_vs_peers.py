@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from datasketch import MinHash
 
 from benchmarks.rensa_peer import least, shingles
-from transforms.kernels import minhash, text
+from transforms.kernels.similarity import minhash
+from transforms.kernels.text import text
 
 PEER = pathlib.Path(__file__).with_name("rensa_peer.py")
 NUM_PERMS = (112, 128)

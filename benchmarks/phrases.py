@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import stats
 
-from transforms.kernels import credentials
-from transforms.kernels import phrases as search
-from transforms.kernels.literals import search as quick
-from transforms.phrases import compiled, load_phrases
+from transforms.kernels.text import credentials
+from transforms.kernels.text import phrases as search
+from transforms.kernels.text.literals import search as quick
+from transforms.origin.model_phrases import compiled, load_phrases
 
 BATCH_BYTES = 1 << 20
 

@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
-from transforms.balance import OfferReader, mix
-from transforms.detector import load_detector
-from transforms.kernels.minhash import mix64
-from transforms.mixture import Rule
-from transforms.offer import OfferStore
-from transforms.ratio import RatioConfig
-from transforms.settle import take
-from transforms.sources import Piece, Source, Split
-from transforms.store import SignalStore, write_parquet
+from transforms.detector.detector import load_detector
+from transforms.ingest.sources import Piece, Source, Split
+from transforms.kernels.similarity.minhash import mix64
+from transforms.mixture.balance import OfferReader, mix
+from transforms.mixture.cells import Rule
+from transforms.mixture.config import RatioConfig
+from transforms.mixture.last_documents import take
+from transforms.mixture.left_by_dedup import OfferStore
+from transforms.signals.store import SignalStore, write_parquet
 
 ROWS_OF_A_SPLIT = 50_000
 LANGUAGES = ("en", "de", "fr", "sw", "zh", "ja", "es", "pt", "it", "nl")

@@ -23,7 +23,7 @@ import time
 import psutil
 import pyarrow.dataset as ds
 
-from transforms.detector import BUNDLED
+from transforms.detector.detector import BUNDLED
 
 RECIPE = """\
 release: bench

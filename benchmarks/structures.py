@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from benchmarks.minhash_vs_peers import sample
 from expectations.structures import Regex, load_systems
-from transforms.comply import Systems
-from transforms.kernels import lexicon
-from transforms.kernels.text import canonicalise
+from transforms.kernels.text import lexicon
+from transforms.kernels.text.text import canonicalise
+from transforms.structures.find import Systems
 
 
 def main() -> None:

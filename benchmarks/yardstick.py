@@ -1,6 +1,6 @@
 """Fit the yardstick, the models that measures of a release are taken by, and write its card.
 
-    python -m benchmarks.yardstick DATA... --output transforms/yardsticks/default [--exclude COLUMN=VALUE]
+    python -m benchmarks.yardstick DATA... --output transforms/measures/bundled/yardstick [--exclude COLUMN=VALUE]
 
 DATA are Parquet files with columns `text` and `label`, and if there are any `language`, `domain`, `source_dataset` and `licence`,
 as for `lowbackground detector train`. Both models are fitted on human text alone. A quarter of the documents is held out, by
@@ -16,16 +16,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.byte_fitting import fit_bytes
-from transforms.kernels import minhash, repetition
-from transforms.kernels.bytes_model import Trie, bits_per_byte
-from transforms.kernels.columns import text_buffers
-from transforms.kernels.diversity import HEAD_CHARS
-from transforms.kernels.topics import Weights, nearest
-from transforms.labelled import CELL, Labelled, Links, read_labelled
-from transforms.sample import LEAST_BYTES
-from transforms.topic_fitting import fit_topics, shared_bits
-from transforms.yardstick import BYTES, TOPICS, ByteModel, quantiles_of, write_bytes_model, write_topics
+from transforms.detector.training.labelled import CELL, Labelled, Links, read_labelled
+from transforms.kernels.models.bytes_model import Trie, bits_per_byte
+from transforms.kernels.similarity import minhash
+from transforms.kernels.statistics import repetition
+from transforms.kernels.statistics.diversity import HEAD_CHARS
+from transforms.kernels.statistics.topics import Weights, nearest
+from transforms.kernels.text.columns import text_buffers
+from transforms.measures.byte_fitting import fit_bytes
+from transforms.measures.sample import LEAST_BYTES
+from transforms.measures.topic_fitting import fit_topics, shared_bits
+from transforms.measures.yardstick import BYTES, TOPICS, ByteModel, quantiles_of, write_bytes_model, write_topics
 
 HELD_OUT = 4  # one in so many groups
 LONGEST, MOST_NGRAMS = 6, 400_000

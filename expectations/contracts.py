@@ -44,7 +44,7 @@ SETTLED = (BASIS_CREDENTIAL, BASIS_DECLARED, BASIS_WATERMARK, BASIS_REVIEWED, BA
 PRIOR_UNIT = 10_000  # `machine_prior` counts in parts of this
 
 # `evidence` is all that spoke of a document: two bits for each basis, at twice its number, an index into ORIGINS; above
-# them what was found and is not believed (transforms/kernels/evidence.py).
+# them what was found and is not believed (transforms/kernels/choosing/evidence.py).
 CREDENTIAL_SILENT, CREDENTIAL_MALFORMED = 1 << 16, 1 << 17
 
 
@@ -129,7 +129,9 @@ def signals(num_perm: int) -> Contract:
         _required("row", pa.int64()),
         _required("content_hash", HASH),  # of the canonical text
         _required("signature", pa.binary(4 * num_perm)),  # uint32[num_perm], little-endian
-        pa.field("url_hash", pa.uint64()),  # of its address in comparable form (kernels/urls.py); null: it has none
+        pa.field(
+            "url_hash", pa.uint64()
+        ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
@@ -148,16 +150,18 @@ def signals(num_perm: int) -> Contract:
         pa.field("watermark_p", pa.float32()),  # smallest p-value of the plug-ins; null: none could say
         pa.field("kind", pa.string()),
         pa.field("stratum", pa.string()),
-        _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/diversity.py
+        _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/statistics/diversity.py
         _required("ngrams_2", pa.binary()),
         _required("ngrams_3", pa.binary()),
-        _required("paragraphs", pa.binary()),  # uint64[], little-endian: see transforms/kernels/paragraphs.py
+        _required("paragraphs", pa.binary()),  # uint64[], little-endian: see transforms/kernels/text/paragraphs.py
         _required("n_paragraphs", pa.int32()),  # different ones
         _required("repeated_tokens", pa.int32()),  # in paragraphs that occurred earlier in the document
         _required(
             "removed_tokens", pa.int32()
         ),  # in paragraphs that were removed; in nothing else that is counted here
-        pa.field("compliance", pa.binary()),  # uint16 a system, little-endian: transforms/comply.py; null: no systems
+        pa.field(
+            "compliance", pa.binary()
+        ),  # uint16 a system, little-endian: transforms/structures/find.py; null: no systems
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -346,12 +350,12 @@ SKETCHES = _contract(
     ),  # what is counted: ngrams_1, ...; "documents" counts them, "vector" is one of them
     _required("source", pa.string()),
     _required("language", pa.string()),
-    _required("whose", pa.int8()),  # index into transforms/populations.py: EVERYONE
+    _required("whose", pa.int8()),  # index into transforms/signals/populations.py: EVERYONE
     _required("fold", pa.int8()),  # of hash space
     _required("type", pa.uint32()),  # hash of an n-gram
     _required("count", pa.int64()),  # documents
     _required("below", pa.int64()),  # the part of hash space that was counted
-    pa.field("vector", pa.binary()),  # int8[]: transforms/kernels/embedding.py
+    pa.field("vector", pa.binary()),  # int8[]: transforms/kernels/similarity/embedding.py
 )
 SKETCHES_FORM = "1"  # raise it when a sketch counts something else: two forms cannot be compared
 

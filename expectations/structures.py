@@ -3,7 +3,7 @@
 A *structure* is something a document has or has not: a word of a list, a match of a pattern, a value in a column. A
 *system* is a list of structures with an owner, who says why they matter and what must become of them. The framework is
 that of arXiv 2601.06116 (Rios-Sialer), turned from what a model writes to what a corpus holds; the arithmetic is in
-transforms/kernels/cores.py. What is not declared is not claimed.
+transforms/kernels/statistics/structures.py. What is not declared is not claimed.
 
 `systems_schema()` is the schema for editors.
 """
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pydantic
 import yaml
 
-from expectations.suite import Expectation, SuiteError, nearest, parsed
+from expectations.suite.suite import Expectation, SuiteError, nearest, parsed
 
 MOST_STRUCTURES = 12  # of one system: their combinations are counted
 MIN_DOCUMENTS = 300  # to see a fifth of a structure go that half of the documents have
@@ -562,7 +562,7 @@ def documents_needed(core: float) -> int:
 
 
 def rules(systems: tuple[System, ...]) -> Iterator[Expectation]:
-    """What systems expect, as expectations about the metrics table (transforms/cores.py makes its rows)."""
+    """What systems expect, as expectations about the metrics table (transforms/structures/shares.py makes its rows)."""
     for system in systems:
         for rule in system.expectations:
             for asked in _asked(system, rule):

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from expectations import apart
+from expectations.judge import gx_process
 
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
@@ -55,10 +55,10 @@ def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
 ) -> None:
     """Build a small real corpus and run the whole flow on it."""
-    apart.start()
-    from pipeline import demo as demo_corpus
+    gx_process.start()
+    from pipeline.commands import demo as demo_corpus
+    from pipeline.commands.demo import planted
     from pipeline.recipe import load_recipe
-    from pipeline.summary import planted
 
     out.print(
         f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)"
@@ -74,7 +74,7 @@ def init(
     output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
 ) -> None:
     """Look at some input and write a commented recipe for it."""
-    from pipeline.init import write_recipe
+    from pipeline.commands.init import write_recipe
 
     out.print(write_recipe(data, output), markup=False)
 
@@ -82,9 +82,9 @@ def init(
 @app.command()
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Check a recipe and its input without running it; print every setting."""
+    from pipeline.reading.summary import checked
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
-    from pipeline.summary import checked
 
     loaded = load_recipe(recipe, overrides or ())
     out.print(checked(loaded, prepare(loaded, os.path.dirname(recipe) or ".")), markup=False)
@@ -99,7 +99,7 @@ def run(
     today: Today = None,
 ) -> None:
     """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
-    apart.start()  # first of all: its import is over before there is work for every core
+    gx_process.start()  # first of all: its import is over before there is work for every core
     from pipeline.recipe import load_recipe
 
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
@@ -107,10 +107,10 @@ def run(
 
 
 def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = None) -> None:
+    from pipeline.reading.summary import ran
     from pipeline.recipe import Recipe
     from pipeline.runner import prepare
     from pipeline.runner import run as run_job
-    from pipeline.summary import ran
 
     assert isinstance(recipe, Recipe)
     try:
@@ -137,7 +137,7 @@ def plan(
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
     """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost."""
-    from pipeline.plan import plan_mixture
+    from pipeline.commands.plan import plan_mixture
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
 
@@ -167,11 +167,11 @@ def gate(
     ] = False,
 ) -> None:
     """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused."""
-    apart.start()
-    from expectations.formats import FORMATS
-    from pipeline.intact import check_release
-    from pipeline.outputs import chosen, deliver
-    from pipeline.regate import judge_again, write_data_docs
+    gx_process.start()
+    from expectations.judge.formats import FORMATS
+    from pipeline.commands.gate import judge_again, write_data_docs
+    from pipeline.reading.answer import chosen, deliver
+    from pipeline.reading.checksums import check_release
 
     written = chosen(form, FORMATS)
     check_release(release, checksums, err)
@@ -197,8 +197,8 @@ def diff(
     fail_on_worse: FailOnWorse = False,
 ) -> None:
     """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
-    from pipeline.difference import difference
-    from pipeline.outputs import chosen, deliver
+    from pipeline.commands.diff import difference
+    from pipeline.reading.answer import chosen, deliver
 
     answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html)
     deliver(answer, None, "")
@@ -213,8 +213,8 @@ def history(
     fail_on_worse: FailOnWorse = False,
 ) -> None:
     """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
-    from pipeline.history import history as history_of
-    from pipeline.outputs import chosen, deliver
+    from pipeline.commands.history import history as history_of
+    from pipeline.reading.answer import chosen, deliver
 
     answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html)
     deliver(answer, None, "")
@@ -227,7 +227,7 @@ def propose(
     output: Annotated[str, typer.Option("--output", "-o", help="the suite to write")] = "suite.yaml",
 ) -> None:
     """Write a suite from releases that are good, with limits from their own spread."""
-    from pipeline.propose import propose as propose_suite
+    from pipeline.commands.propose import propose as propose_suite
 
     out.print(propose_suite(releases, output), markup=False)
 
@@ -242,8 +242,8 @@ def explain(
     no_text: Annotated[bool, typer.Option("--no-text", help="leave out the texts")] = False,
 ) -> None:
     """Say what became of one document, and why; show a duplicate beside the one that is kept for it."""
-    from pipeline.explain import explain_document
-    from pipeline.side_by_side import MIN_WIDTH
+    from pipeline.commands.explain import explain_document
+    from pipeline.reading.side_by_side import MIN_WIDTH
 
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     out.print(explain_document(release, doc_id, width, not no_text), markup=False)
@@ -255,8 +255,8 @@ def schema(
     output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; default: the screen")] = None,
 ) -> None:
     """Print the JSON Schema of a file that people write, for their editors."""
-    from pipeline.outputs import deliver
-    from pipeline.schemas import schema_of
+    from pipeline.commands.schema import schema_of
+    from pipeline.reading.answer import deliver
 
     deliver(schema_of(what), output, "")
 
@@ -267,7 +267,7 @@ def clean(
     signals: Annotated[bool, typer.Option("--signals", help="also delete the signal store")] = False,
 ) -> None:
     """Delete what killed runs left behind. Releases are never touched."""
-    from pipeline.clean import clean_output
+    from pipeline.commands.clean import clean_output
 
     out.print(clean_output(output, signals), markup=False)
 
@@ -285,7 +285,7 @@ def score(
     ] = None,
 ) -> None:
     """Score any input with the detector alone."""
-    from pipeline.score import score_input
+    from pipeline.commands.score import score_input
 
     out.print(score_input(data, output, tuple(keep or ()), text, model), markup=False)
 
@@ -310,7 +310,7 @@ def detector_train(
     exclude: Exclude = None,
 ) -> None:
     """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
-    from pipeline.score import train_detector
+    from pipeline.commands.score import train_detector
 
     out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
 
@@ -318,7 +318,7 @@ def detector_train(
 @detector_app.command("evaluate")
 def detector_evaluate(data: Labelled, model: Model = None) -> None:
     """Say how well a detector tells labelled text apart, in all and by source, language, generator and length."""
-    from pipeline.score import evaluate_detector
+    from pipeline.commands.score import evaluate_detector
 
     out.print(evaluate_detector(data, model), markup=False)
 
@@ -331,7 +331,7 @@ def detector_words(
     exclude: Exclude = None,
 ) -> None:
     """Count in which documents words occur, as a detector that needs no training: a cross-check of another one."""
-    from pipeline.score import count_detector
+    from pipeline.commands.score import count_detector
 
     out.print(count_detector(data, output, evaluate or [], exclude or [], err), markup=False)
 
@@ -349,7 +349,7 @@ def detector_calibrate(
     ] = 0.01,
 ) -> None:
     """Measure what a model's scores mean, on labelled text that it was not trained on."""
-    from pipeline.score import calibrate_detector
+    from pipeline.commands.score import calibrate_detector
 
     out.print(
         calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr), markup=False
@@ -359,7 +359,7 @@ def detector_calibrate(
 @detector_app.command("card")
 def detector_card(model: Model = None) -> None:
     """Print the model card of a detector."""
-    from pipeline.score import card_of
+    from pipeline.commands.score import card_of
 
     out.print(card_of(model), markup=False)
 
@@ -367,7 +367,7 @@ def detector_card(model: Model = None) -> None:
 @detector_app.command("selftest")
 def detector_selftest(data: Labelled, model: Model = None) -> None:
     """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded."""
-    from pipeline.score import selftest_detector
+    from pipeline.commands.score import selftest_detector
 
     out.print(selftest_detector(data, model), markup=False)
 
@@ -390,8 +390,8 @@ def audit_sample(
     salt: Annotated[str | None, typer.Option("--salt", help="of the draw; default: the manifest's hash")] = None,
 ) -> None:
     """Draw documents of a release for people to label."""
-    from pipeline.audit import sample_release
-    from transforms.audit_sample import Design
+    from pipeline.commands.audit import sample_release
+    from transforms.audit.draw import Design
 
     if by not in ("documents", "tokens"):
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
@@ -414,8 +414,8 @@ def audit_certify(
     votes: Annotated[int, typer.Option("--votes", min=1, help="reviewers that each document needs")] = 1,
 ) -> None:
     """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified."""
-    from pipeline.audit import certify_sample
-    from transforms.certificate import Terms
+    from pipeline.commands.audit import certify_sample
+    from transforms.audit.certificate import Terms
 
     said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes))
     out.print(said, markup=False)
@@ -430,7 +430,7 @@ def audit_export(
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
 ) -> None:
     """Write labelled documents as `detector` commands read them."""
-    from pipeline.audit import export_labels
+    from pipeline.commands.audit import export_labels
 
     out.print(export_labels(sample, labels, output, active), markup=False)
 
@@ -442,7 +442,7 @@ def review_serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free")] = 0,
 ) -> None:
     """Show a sample on a page of this machine, and write down what people say of it."""
-    from pipeline.review import serve
+    from pipeline.commands.review import serve
 
     serve(sample, labels, port, lambda line: out.print(line, markup=False))
 
@@ -461,7 +461,7 @@ def main() -> None:
         if os.environ.get("LOWBACKGROUND_TRACE"):
             raise
         code = _explained(error)
-    apart.stop()  # nobody asked it if the command went wrong
+    gx_process.stop()  # nobody asked it if the command went wrong
     with contextlib.suppress(OSError):  # the reader of a pipe may be gone
         sys.stdout.flush()
         sys.stderr.flush()
@@ -482,25 +482,25 @@ def _explained(error: Exception) -> int:
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
-    from expectations.suite import SuiteError
-    from expectations.verdict import VerdictError
+    from expectations.judge.verdict import VerdictError
+    from expectations.suite.suite import SuiteError
     from pipeline.recipe import RecipeError
     from pipeline.runner import RunError
-    from transforms.audit_sample import AuditError
-    from transforms.detector import DetectorError
-    from transforms.gold import GoldError
-    from transforms.labelled import TrainingError
-    from transforms.labels import LabelError
-    from transforms.phrases import PhraseError
-    from transforms.released import ReleaseError
-    from transforms.sources import InputError
-    from transforms.watermarks import WatermarkError
+    from transforms.audit.draw import AuditError
+    from transforms.audit.gold import GoldError
+    from transforms.detector.detector import DetectorError
+    from transforms.detector.training.labelled import TrainingError
+    from transforms.ingest.sources import InputError
+    from transforms.origin.labels import LabelError
+    from transforms.origin.model_phrases import PhraseError
+    from transforms.origin.watermarks import WatermarkError
+    from transforms.release.read_release import ReleaseError
 
     wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
     audit = AuditError | GoldError | LabelError | ReleaseError
     if isinstance(error, wrong | audit | PhraseError | WatermarkError):
         return 2
-    return 4 if isinstance(error, RunError | apart.EngineError) else None
+    return 4 if isinstance(error, RunError | gx_process.EngineError) else None
 
 
 if __name__ == "__main__":

@@ -9,26 +9,25 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
-from expectations.suite import Suite
+from expectations.suite.suite import Suite
 from pipeline.publish import Publication, Publish
 from pipeline.recipe import Recipe
-from transforms import coders as coders  # registers the coder of batches
-from transforms.attribute import Attribute
-from transforms.balance import Balance, Decided, Rule
-from transforms.boilerplate import BoilerplateConfig, FindBoilerplate
-from transforms.dedup import FindClusters
-from transforms.emit import Emit, EmitConfig
-from transforms.gate import Gate
-from transforms.kernels.columns import split_by
-from transforms.measure import Measure
-from transforms.offer import Offer, OfferStore
-from transforms.record import Record
-from transforms.reference import Asked
-from transforms.review import Review
-from transforms.reviewed import Reviewed
-from transforms.sources import Split
-from transforms.survey import Survey, SurveyConfig
-from transforms.survivors import ChooseSurvivors
+from transforms.dedup.candidates import FindClusters
+from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
+from transforms.dedup.survivors import ChooseSurvivors
+from transforms.ingest.sources import Split
+from transforms.kernels.text.columns import split_by
+from transforms.measures.measure import Measure
+from transforms.measures.reference import Asked
+from transforms.mixture.balance import Balance, Decided, Rule
+from transforms.mixture.left_by_dedup import Offer, OfferStore
+from transforms.origin.attribute import Attribute
+from transforms.origin.human_labels import Reviewed
+from transforms.release.gate import Gate
+from transforms.release.ledger import Record
+from transforms.release.review_queue import Review
+from transforms.release.shards import Emit, EmitConfig
+from transforms.survey.survey import Survey, SurveyConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from transforms.progress import TALLY
+from transforms.engine.progress import TALLY
 
 PLAIN_EVERY = 5.0  # seconds
 

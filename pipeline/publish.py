@@ -18,18 +18,18 @@ import yaml
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from expectations import native
-from expectations.report import render
-from expectations.verdict import Verdict
-from pipeline.card import card
-from transforms.earlier import FOLDER as SIGNATURES
-from transforms.earlier import MANIFEST
-from transforms.emit import DATA, Shard
-from transforms.record import Recorded
-from transforms.reference import FILE as SKETCHES
-from transforms.sources import Split
-from transforms.store import SignalStore, open_for_reading
-from transforms.survey import quarantine_path
+from expectations.judge import gx_json
+from expectations.judge.verdict import Verdict
+from expectations.report.card import card
+from expectations.report.report import render
+from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
+from transforms.dedup.earlier_releases import MANIFEST
+from transforms.ingest.sources import Split
+from transforms.measures.reference import FILE as SKETCHES
+from transforms.release.ledger import Recorded
+from transforms.release.shards import DATA, Shard
+from transforms.signals.store import SignalStore, open_for_reading
+from transforms.survey.survey import quarantine_path
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
@@ -125,8 +125,8 @@ def publish(
         _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
         _write(folder, "verdict.json", verdict.to_json().encode()),
-        _write(folder, GX_SUITE, _json(native.suite(verdict))),
-        _write(folder, GX_VALIDATION, _json(native.validation(verdict))),
+        _write(folder, GX_SUITE, _json(gx_json.suite(verdict))),
+        _write(folder, GX_VALIDATION, _json(gx_json.validation(verdict))),
         _write(folder, "recipe.yaml", publication.recipe.encode()),
         _write(folder, SUITE, publication.suite.encode()),
     ]
@@ -188,7 +188,7 @@ def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
 def report_input(
     publication: Publication, verdict: Verdict, metrics: pa.RecordBatch, entries: list[dict[str, object]]
 ) -> dict[str, object]:
-    """What `expectations.report.render` shows."""
+    """What `expectations.report.report.render` shows."""
     about = orjson.loads(publication.about)
     rows = metrics.to_pylist()
     sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}

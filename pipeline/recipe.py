@@ -17,15 +17,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from transforms.dedup import DedupConfig
-from transforms.emit import ShardConfig
-from transforms.evidence import EvidenceConfig
-from transforms.ratio import RatioConfig
-from transforms.readers import ReadLimits
-from transforms.reference import HUMAN_SUBSET
-from transforms.reviewed import ReviewConfig
-from transforms.scorers import PREFIX
-from transforms.sources import Source
+from transforms.dedup.candidates import DedupConfig
+from transforms.detector.plugins import PREFIX
+from transforms.ingest.readers import ReadLimits
+from transforms.ingest.sources import Source
+from transforms.measures.reference import HUMAN_SUBSET
+from transforms.mixture.config import RatioConfig
+from transforms.origin.human_labels import ReviewConfig
+from transforms.origin.witnesses import EvidenceConfig
+from transforms.release.shards import ShardConfig
 
 
 class RecipeError(Exception):

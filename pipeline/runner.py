@@ -27,34 +27,34 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from expectations import contracts
+from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
-from expectations.suite import Suite, load_suite
-from expectations.verdict import Verdict
+from expectations.suite.suite import Suite, load_suite
 from pipeline.graph import Job, build
 from pipeline.progress import shown
 from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
-from transforms.ahead import THREADS
-from transforms.balance import Rule
-from transforms.boilerplate import BoilerplateConfig
-from transforms.classify import with_samples
-from transforms.comply import Systems
-from transforms.cores import from_metrics
-from transforms.detector import load_detector
-from transforms.earlier import MANIFEST, plan_earlier
-from transforms.emit import EmitConfig
-from transforms.evidence import Witnesses, load_witnesses
-from transforms.gate import with_rules
-from transforms.kernels import minhash
-from transforms.kernels.cores import Cores
-from transforms.offer import OfferStore
-from transforms.reference import load_reference
-from transforms.released import ledger_batches, ledger_files, read_metrics, read_verdict
-from transforms.reviewed import Reviewed, read_reviewed
-from transforms.sources import Split, plan_splits
-from transforms.store import SignalStore
-from transforms.survey import SurveyConfig
-from transforms.watermarks import fingerprint
+from transforms.dedup.earlier_releases import MANIFEST, plan_earlier
+from transforms.dedup.repeated_paragraphs import BoilerplateConfig
+from transforms.detector.detector import load_detector
+from transforms.engine.threads import THREADS
+from transforms.ingest.sources import Split, plan_splits
+from transforms.kernels.similarity import minhash
+from transforms.kernels.statistics.structures import Cores
+from transforms.measures.reference import load_reference
+from transforms.mixture.balance import Rule
+from transforms.mixture.left_by_dedup import OfferStore
+from transforms.origin.human_labels import Reviewed, read_reviewed
+from transforms.origin.watermarks import fingerprint
+from transforms.origin.witnesses import Witnesses, load_witnesses
+from transforms.release.gate import with_rules
+from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
+from transforms.release.shards import EmitConfig
+from transforms.signals.store import SignalStore
+from transforms.structures.classify import with_samples
+from transforms.structures.find import Systems
+from transforms.structures.shares import from_metrics
+from transforms.survey.survey import SurveyConfig
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 

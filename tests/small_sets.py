@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from transforms.kernels import minhash
+from transforms.kernels.similarity import minhash
 
 NUM_PERM = 112
 

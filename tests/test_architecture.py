@@ -33,6 +33,24 @@ def test_every_command_is_in_the_readme_and_has_help() -> None:
         assert callback.__doc__, name
 
 
+def test_architecture_names_every_room_and_no_other() -> None:
+    """A room is a package; what it owns is said in a sentence."""
+    drawn = set(re.findall(r"^\| `((?:pipeline|transforms|expectations)/[a-z/]*)` \|", _architecture(), re.MULTILINE))
+    tops = ("pipeline", "transforms", "expectations")
+    rooms = {f"{init.parent.relative_to(ROOT)}/" for top in tops for init in (ROOT / top).rglob("__init__.py")}
+    assert drawn == rooms - {"transforms/"}
+
+
+def test_architecture_names_files_that_are_there() -> None:
+    named = set(re.findall(r"`((?:pipeline|transforms|expectations)/[a-z_/0-9]+\.[a-z0-9]+)`", _architecture()))
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
+def _architecture() -> str:
+    return (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+
+
 def test_help_is_fast_to_load() -> None:
     """Neither the engine nor the judge is imported to print a help page."""
     code = "import sys, pipeline.cli; print({'apache_beam', 'great_expectations', 'pandas'} & set(sys.modules))"
@@ -54,14 +72,14 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"pipeline", "transforms", "expectations"}
     for data in (
-        "transforms/detectors/default/model.bin",
-        "transforms/detectors/default/ngrams.bin",
-        "transforms/yardsticks/default/bytes.bin",
-        "transforms/yardsticks/default/topics.bin",
+        "transforms/detector/bundled/default/model.bin",
+        "transforms/detector/bundled/default/ngrams.bin",
+        "transforms/measures/bundled/yardstick/bytes.bin",
+        "transforms/measures/bundled/yardstick/topics.bin",
         "expectations/suites/mixed.yaml",
-        "transforms/phrases.yaml",
-        "pipeline/demo_machine.jsonl",
-        "pipeline/review.html",
+        "transforms/origin/phrases.yaml",
+        "pipeline/commands/demo_machine.jsonl",
+        "pipeline/commands/review.html",
     ):
         assert data in names
 

@@ -1,19 +1,14 @@
-"""What makes it so: one file per stage, in the order of the flow.
+"""What makes it so: one room for each part of the flow (docs/ARCHITECTURE.md draws the house).
 
-    sources    what a recipe calls a source; files into splits         (no Beam)
-    readers    split -> documents and quarantine                       (no Beam)
-    survey     split -> signals: the text is read here
-    attribute  signals -> origin
+    ingest     what a recipe calls a source; files into splits; split -> documents and quarantine
+    survey     split -> signals (in `signals`): the text is read here, and scored by `detector`
+    origin     signals -> what is known of each document's origin
     dedup      signals -> clusters -> one survivor each
-    balance    the ratio of real to synthetic text
-    record     the ledger
-    measure    metrics (tally: what is counted; metrics: what it says)
-    gate       verdict
-    emit       shards: the text is read again here
+    mixture    the ratio of real to synthetic text
+    measures   METRICS: what is counted, and what it says
+    structures what stakeholders call diversity
+    release    ledger, verdict, shards (the text is read again here); a release read again
+    audit      people's labels of a release, and what they certify
 
-After a release: `released` reads it, `audit_sample` draws what people label, `labels` are their answers, `certificate` what these
-say, `audited` holds that against the metrics, `reviewed` makes the next run believe them.
-
-`store` keeps signals between runs, `detector` and `training` are the detector's two lives, `coders` is how batches
-travel. The work is done in `kernels`.
+`engine` is how batches travel and work is spread; arithmetic is done in `kernels`.
 """

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.kernels.bytes_model import bits_per_byte
-from transforms.kernels.columns import text_buffers
-from transforms.yardstick import read_yardstick
+from transforms.kernels.models.bytes_model import bits_per_byte
+from transforms.kernels.text.columns import text_buffers
+from transforms.measures.yardstick import read_yardstick
 
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 ELSEWHERE = {  # whose command line is run by another test

@@ -17,7 +17,7 @@ from expectations.structures import (
     systems_schema,
     systems_yaml,
 )
-from expectations.suite import SuiteError
+from expectations.suite.suite import SuiteError
 
 GALLERY = pathlib.Path(__file__).parents[2] / "examples" / "structures"
 WOMAN = {"id": "woman", "kind": "lexicon", "terms": ["she", "her"]}

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
-from pipeline.explain import explain_document
+from pipeline.commands.explain import explain_document
 from pipeline.recipe import RecipeError, load_recipe
-from transforms.sources import InputError
+from transforms.ingest.sources import InputError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 TOPICS = [

@@ -16,11 +16,11 @@ from rich.console import Console
 from expectations import contracts
 from pipeline import runner
 from pipeline.cli import _exit_code_of
-from pipeline.explain import explain_document
+from pipeline.commands.explain import explain_document
 from pipeline.recipe import RecipeError, load_recipe
-from transforms.phrases import PhraseError
-from transforms.review import TEXT_CHARS
-from transforms.watermarks import WatermarkError
+from transforms.origin.model_phrases import PhraseError
+from transforms.origin.watermarks import WatermarkError
+from transforms.release.review_queue import TEXT_CHARS
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 PLUGINS = pathlib.Path(__file__).parent.parent / "plugins"

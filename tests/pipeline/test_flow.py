@@ -17,7 +17,7 @@ from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
 from pipeline import runner
-from pipeline.explain import explain_document
+from pipeline.commands.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import Recipe, RecipeError, load_recipe
 

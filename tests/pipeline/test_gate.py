@@ -19,10 +19,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.intact import check_release
+from pipeline.commands.schema import schema_of
+from pipeline.reading.checksums import check_release
 from pipeline.recipe import RecipeError
-from pipeline.schemas import schema_of
-from transforms.released import ReleaseError
+from transforms.release.read_release import ReleaseError
 
 QUIET = Console(quiet=True)
 ROOT = pathlib.Path(__file__).parents[2]

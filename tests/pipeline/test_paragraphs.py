@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline import runner
 from pipeline.recipe import load_recipe
-from transforms.kernels import paragraphs
+from transforms.kernels.text import paragraphs
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 

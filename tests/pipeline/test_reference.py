@@ -10,9 +10,9 @@ from rich.console import Console
 
 from expectations import contracts
 from pipeline import runner
+from pipeline.commands.gate import judge_again
 from pipeline.recipe import load_recipe
-from pipeline.regate import judge_again
-from transforms.sources import InputError
+from transforms.ingest.sources import InputError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 RANKS = 4000

@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from expectations import contracts, movement
-from expectations.suite import load_suite
-from pipeline import difference, runner
+from expectations import contracts, release_diff
+from expectations.suite.suite import load_suite
+from pipeline import runner
 from pipeline.cli import _exit_code_of, app
-from pipeline.history import sparkline
-from pipeline.propose import propose
+from pipeline.commands import diff as difference
+from pipeline.commands.history import sparkline
+from pipeline.commands.propose import propose
 from pipeline.recipe import RecipeError, load_recipe
-from transforms.released import ReleaseError
+from transforms.release.read_release import ReleaseError
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 
@@ -227,7 +228,7 @@ def test_quarters_of_one_corpus_are_neither_better_nor_worse(quarters: list[str]
     shares = []
     for a, b in itertools.combinations(quarters, 2):
         found = difference.moved_between(difference.read_release(a), difference.read_release(b))
-        assert movement.verdict(found).status == "steady", movement.as_lines(found)
+        assert release_diff.verdict(found).status == "steady", release_diff.as_lines(found)
         share = next(m for m in found if (m.metric, m.slice_kind) == ("synthetic_share.tokens", "overall"))
         assert share.basis == "documents as drawn, for their lengths fewer"
         shares.append(share.change)

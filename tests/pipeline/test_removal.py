@@ -12,11 +12,13 @@ from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
 from pipeline import runner
-from pipeline.explain import explain_document
+from pipeline.commands.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
-from transforms import boilerplate, emit, survey
-from transforms.kernels import paragraphs
+from transforms.kernels.text import paragraphs
+from transforms.release import shards as emit
+from transforms.survey import repeated_paragraphs as boilerplate
+from transforms.survey import survey
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 LIMIT = 6

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from small_release import documents, write_release
 
-from pipeline.review import Server, Session
-from transforms.audit_sample import Design, draw
+from pipeline.commands.review import Server, Session
+from transforms.audit.draw import Design, draw
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:

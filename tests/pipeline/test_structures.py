@@ -11,9 +11,9 @@ from rich.console import Console
 
 from expectations.structures import StructuresError
 from pipeline import runner
-from pipeline.plan import plan_mixture
+from pipeline.commands.gate import judge_again
+from pipeline.commands.plan import plan_mixture
 from pipeline.recipe import RecipeError, load_recipe
-from pipeline.regate import judge_again
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 HOSTILE = "<script>alert(1)</script> \u202e"

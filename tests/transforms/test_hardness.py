@@ -5,14 +5,14 @@ import pyarrow as pa
 import pytest
 from small_sets import hashed
 
-from transforms import sample, yardstick
-from transforms.compare import _hardness, _topics
-from transforms.kernels.bytes_model import bits_per_byte
-from transforms.kernels.diversity import Counts
-from transforms.kernels.vocabulary import Vocabulary
-from transforms.populations import FOLDS, HUMAN, SYNTHETIC
-from transforms.reference import Reference, Sampled, from_table, sketches
-from transforms.tally import Tally
+from transforms.kernels.models.bytes_model import bits_per_byte
+from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.vocabulary import Vocabulary
+from transforms.measures import sample, yardstick
+from transforms.measures.against_reference import _hardness, _topics
+from transforms.measures.reference import Reference, Sampled, from_table, sketches
+from transforms.measures.tally import Tally
+from transforms.signals.populations import FOLDS, HUMAN, SYNTHETIC
 
 EASY = "the people of the town said that they would go to the house in the morning and see what had been done there "
 HARD = "Qv7 xylo-ﬂux; zẞ9 Kyrgyz_Ω jhq~ 0x7fb3 pshwt vrmln ggdk "

@@ -1,0 +1,123 @@
+"""A verdict for those who read it by machine: lines of text, JSON, JUnit's XML, and GitHub's workflow commands.
+
+Names of slices come from data, so every text here is hostile: it is one line without control characters before it is
+escaped for its format.
+"""
+
+import xml.etree.ElementTree as ET  # only to write: nothing is parsed
+from collections.abc import Callable
+
+from expectations.judge.verdict import Outcome, Verdict
+from expectations.wording import one_line
+
+WAIVED = "WAIV"
+MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
+
+
+def as_text(verdict: Verdict) -> str:
+    """One line for each expectation, then the verdict."""
+    lines = [f"  {_mark(outcome)}  {one_line(outcome.message)}" for outcome in verdict.expectations]
+    return "\n".join([*lines, summary(verdict)]) + "\n"
+
+
+def summary(verdict: Verdict) -> str:
+    """The verdict in one line: `verdict: passed (1 waived, 2 warnings)`."""
+    said = [f"{len(verdict.waived)} waived"] if verdict.waived else []
+    if verdict.warnings:
+        said.append(f"{len(verdict.warnings)} warning{'' if len(verdict.warnings) == 1 else 's'}")
+    return f"verdict: {verdict.status}" + (f" ({', '.join(said)})" if said else "")
+
+
+def _mark(outcome: Outcome) -> str:
+    if outcome.waived:
+        return WAIVED
+    plain = outcome.severity == "critical" or outcome.status in ("pass", "inconclusive")
+    return MARKS[outcome.status] if plain else "info" if outcome.severity == "info" else "warn"
+
+
+def as_json(verdict: Verdict) -> str:
+    """What verdict.json of a release holds."""
+    return verdict.to_json()
+
+
+def as_junit(verdict: Verdict) -> str:
+    """JUnit's XML: an expectation is a test case.
+
+    Only what rejects the release is a failure (or an error, if it could not be measured), so that a tool which fails on
+    failures agrees with the exit code. What does not hold and does not decide is *skipped*, with its sentence: the format
+    has no warning, and it must not look as if it had passed.
+    """
+    counts = {"failure": 0, "error": 0, "skipped": 0}
+    suite = ET.Element("testsuite", name=_xml(f"lowbackground {verdict.suite}"))
+    properties = ET.SubElement(suite, "properties")
+    about_it = {"verdict": verdict.status, "suite_sha256": verdict.suite_sha256, "waived": str(len(verdict.waived))}
+    for name, value in about_it.items():
+        ET.SubElement(properties, "property", name=name, value=_xml(value))
+    for outcome in verdict.expectations:
+        about = f"{outcome.key} {outcome.metric} {outcome.stage}" + _of_slice(outcome)
+        case = ET.SubElement(suite, "testcase", classname=_xml(f"lowbackground.{verdict.suite}"), name=_xml(about))
+        kind = _junit_kind(outcome)
+        if kind:
+            counts[kind] += 1
+            about = f"{outcome.severity}, {'waived ' if outcome.waived else ''}{outcome.status}: {outcome.message}"
+            entry = ET.SubElement(case, kind, message=_xml(about))
+            if kind != "skipped":
+                entry.set("type", outcome.severity)
+            entry.text = _xml(outcome.notes) or None
+        ET.SubElement(case, "system-out").text = _xml(outcome.message)
+    totals = {"tests": len(verdict.expectations), "failures": counts["failure"], "errors": counts["error"]}
+    for name, n in (totals | {"skipped": counts["skipped"]}).items():
+        suite.set(name, str(n))
+    root = ET.Element("testsuites", {name: str(n) for name, n in totals.items()})
+    root.append(suite)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _junit_kind(outcome: Outcome) -> str:
+    if outcome.rejects:
+        return "failure" if outcome.status == "fail" else "error"
+    return "" if outcome.status == "pass" else "skipped"
+
+
+def _of_slice(outcome: Outcome) -> str:
+    if outcome.slice_kind == "overall":
+        return ""
+    return f" {outcome.slice_kind} {'*' if outcome.slice is None else outcome.slice}"
+
+
+def _xml(text: str) -> str:
+    """`text` with only what XML 1.0 allows: it has no escape for control characters and lone surrogates."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+
+
+def as_github(verdict: Verdict) -> str:
+    """GitHub's workflow commands: an annotation for whatever does not hold, and one for the verdict.
+
+    Nothing else is printed: a runner looks for commands in every line, also in the middle of one. It shows ten
+    annotations of a kind in a step, so those that decide come first.
+    """
+    lines = []
+    for outcome in sorted(verdict.expectations, key=lambda one: (not one.rejects, not one.waived)):
+        if outcome.rejects or outcome.waived or (outcome.status != "pass" and outcome.severity != "info"):
+            command = "error" if outcome.rejects else "warning"
+            lines.append(_command(command, f"{outcome.key} {outcome.metric}", outcome.message))
+        elif outcome.status != "pass":
+            lines.append(_command("notice", f"{outcome.key} {outcome.metric}", outcome.message))
+    command = "notice" if verdict.passed else "error"
+    lines.insert(0, _command(command, f"lowbackground: suite {verdict.suite}", summary(verdict)))
+    return "\n".join(lines) + "\n"
+
+
+def _command(command: str, title: str, message: str) -> str:
+    data = one_line(message).replace("%", "%25")
+    name = one_line(title).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::{command} title={name}::{data}"
+
+
+FORMATS: dict[str, Callable[[Verdict], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "junit": as_junit,
+    "github": as_github,
+}

@@ -1,0 +1,100 @@
+"""Great Expectations in a process of its own, started early so that nobody waits for its import.
+
+The import costs about two seconds of a core and holds the interpreter's lock while it lasts, so on a thread it would slow
+down whatever runs beside it. `start` begins it; the next `validate` asks that process, or does the work here when there is
+none. This module imports next to nothing, so that `start` can be the first thing that a command does.
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from expectations.suite.suite import Suite
+
+_lock = threading.Lock()
+_waiting: list[subprocess.Popen[bytes]] = []
+
+
+class EngineError(Exception):
+    """The process of Great Expectations ended without an answer. The message is one line."""
+
+
+def start() -> None:
+    """Start importing Great Expectations in a process that ends after one question, or when this process does."""
+    command = [sys.executable, "-P", "-m", "expectations.judge.gx_process"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with _lock:
+        if not _waiting:
+            _waiting.append(subprocess.Popen(command, **pipes))  # type: ignore[call-overload]  # noqa: S603 (our own module)
+
+
+def validate(metrics: "pa.Table", suite: "Suite") -> list[dict[str, Any]]:
+    """What `gx.validate` says of a metrics table (`contracts.METRICS`) and a resolved suite.
+
+    Raises:
+      EngineError: the process that was started ended without an answer.
+    """
+    with _lock:
+        process = _waiting.pop() if _waiting else None
+    if process is None:
+        from expectations.judge import gx  # late: it is slow to import
+
+        return gx.validate(metrics.to_pandas(), suite)
+    answer, errors = process.communicate(_question(metrics, suite))
+    if process.returncode:
+        last = (errors.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        raise EngineError(f"Great Expectations ended with code {process.returncode}: {last}; run again")
+    return json.loads(answer)  # type: ignore[no-any-return]
+
+
+def stop() -> None:
+    """End a process that nobody will ask."""
+    with _lock:
+        while _waiting:
+            process = _waiting.pop()
+            process.kill()
+            process.communicate()
+
+
+def _question(metrics: "pa.Table", suite: "Suite") -> bytes:
+    import pyarrow as pa
+
+    with pa.BufferOutputStream() as sink:
+        with pa.ipc.new_stream(sink, metrics.schema) as writer:
+            writer.write_table(metrics)
+        return suite.model_dump_json().encode() + b"\n" + sink.getvalue().to_pybytes()
+
+
+def _answer() -> None:
+    """The process: import, rehearse, wait for the question, answer it on what was standard output."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # so that nothing a library prints mixes with the answer
+    import pyarrow as pa
+
+    from expectations import contracts
+    from expectations.judge import gx
+    from expectations.suite.suite import Suite, load_suite
+
+    # Much is imported only when something is judged.
+    asked = {"expect": "metric_to_be_between", "metric": "documents", "min": 1}
+    gx.validate(contracts.METRICS.empty().to_pandas(), load_suite({"expectations": [asked]}))
+
+    question = io.BytesIO(sys.stdin.buffer.read())
+    suite = question.readline()
+    if suite:  # else the other side is gone
+        metrics = pa.ipc.open_stream(question).read_all()
+        results = gx.validate(metrics.to_pandas(), Suite.model_validate_json(suite))
+        out.write(json.dumps(results, allow_nan=False).encode())
+    out.close()
+    os._exit(0)  # leaving the ordinary way takes longer than the answer
+
+
+if __name__ == "__main__":
+    _answer()

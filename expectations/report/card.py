@@ -1,0 +1,47 @@
+"""The dataset card of a release: README.md with the YAML header that the Hugging Face Hub and `datasets` read."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from expectations.judge.verdict import Verdict
+
+
+def card(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> str:
+    """README.md of a release."""
+    return "\n".join([*_header(metrics), *_body(release, metrics, verdict)]) + "\n"
+
+
+def _header(metrics: pa.RecordBatch) -> Iterator[str]:
+    synthetic = any(
+        row["metric"] == "documents" and row["stage"] == "after" and row["slice"] == "synthetic" and row["value"]
+        for row in metrics.to_pylist()
+    )
+    yield from (
+        "---",
+        "configs:",
+        "- config_name: default",
+        "  data_files:",
+        "  - split: train",
+        "    path: data/train-*",
+    )
+    yield from ("annotations_creators:", "- machine-generated")
+    yield from ("tags:", "- lowbackground", *(["- synthetic"] if synthetic else []), "---")
+
+
+def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:
+    overall = {
+        (row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"
+    }  # fmt: skip
+    kept, read = overall["documents", "after"], overall["documents", "before"]
+    share = overall["synthetic_share.tokens", "after"]
+    yield f"\n# {release}\n"
+    yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} tokens.\n"
+    point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
+    upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
+    yield f"Synthetic share of tokens: {point}, at most {upper} ({share['note']}).\n"
+    yield f"Judged by the suite `{verdict.suite}`: {len(verdict.expectations)} expectations, {verdict.status}."
+    if verdict.waived:
+        yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."
+    yield "`report/index.html` shows them, `ledger/` says what became of every input document, `MANIFEST.json` has checksums.\n"
+    yield "An origin that rests on a detector is evidence, not proof; `origin_basis` says which rows those are."

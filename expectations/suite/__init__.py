@@ -1,0 +1,1 @@
+"""What is asked of a release: suites, their shorthands, waivers, and suites proposed from releases."""

@@ -1,0 +1,263 @@
+"""A suite: the list of expectations that a release is judged on, read from YAML and checked strictly.
+
+A suite that says something we do not understand is refused: a misspelt severity must never turn a gate off. The shipped
+suites are in `expectations/suites/`; `suite_schema()` is the schema for editors.
+"""
+
+import difflib
+import hashlib
+import importlib.resources
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
+from expectations.suite.waivers import Waiver
+from expectations.wording import MEASURES, SLICE_KINDS
+
+_PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?:\s*\*\s*(\d+(?:\.\d+)?))?")
+
+
+class SuiteError(Exception):
+    """A suite cannot be used. The message is one line: which key, what is wrong, what would be right."""
+
+
+def _known_metric(name: str) -> str:
+    if name not in MEASURES:
+        raise ValueError(f"unknown metric {name!r}; {nearest(name, list(MEASURES))}")
+    return name
+
+
+def _number_or_parameter(limit: float | str) -> float | str:
+    if isinstance(limit, str) and not _PARAMETER.fullmatch(limit):
+        raise ValueError(
+            f'{limit!r} is neither a number nor "$parameter" nor "$parameter * 2"; write a number as 0.001'
+        )
+    return limit
+
+
+Metric = Annotated[str, pydantic.AfterValidator(_known_metric), pydantic.Field(json_schema_extra={"enum": [*MEASURES]})]
+Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+Limit = Annotated[Number | str, pydantic.AfterValidator(_number_or_parameter)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Expectation(_Strict):
+    """One thing that must be true of the metrics table (`contracts.METRICS`)."""
+
+    expect: Literal["metric_to_be_between"]
+    metric: Metric
+    stage: Literal["before", "deduplicated", "after"] = "after"
+    slice_kind: Annotated[str, pydantic.Field(json_schema_extra={"enum": [*SLICE_KINDS]})] = "overall"
+    slice: str | None = pydantic.Field(
+        None, description='One slice, or all under "name/*"; without it every slice of the kind must hold.'
+    )
+    bound: Literal["value", "lower", "upper"] = pydantic.Field("value", description="Which number is compared.")
+    min: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
+    max: Limit | None = pydantic.Field(None, description='A number, "$parameter" or "$parameter * 2"; inclusive.')
+    min_documents: int = pydantic.Field(
+        0,
+        ge=0,
+        description="A number that rests on fewer is inconclusive: a warning, never a pass, unless it clearly fails.",
+    )
+    unsure: Literal["fail", "inconclusive"] = pydantic.Field(
+        "fail", description="What it is if the value is within the limits and the bound is not."
+    )
+    severity: Literal["critical", "warning", "info"] = "critical"
+    notes: str = ""
+    waivers: tuple[Waiver, ...] = pydantic.Field((), description="Who lets it pass all the same, why, and until when.")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, item: Any) -> Any:
+        return translated(item) if isinstance(item, Mapping) else item
+
+    @pydantic.field_validator("slice_kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in SLICE_KINDS:
+            raise ValueError(f"unknown slice kind {kind!r}; {nearest(kind, list(SLICE_KINDS))}")
+        return kind
+
+    @pydantic.model_validator(mode="after")
+    def _sensible(self) -> "Expectation":
+        if self.min is None and self.max is None:
+            raise ValueError("has neither min nor max, so it could never fail; give at least one")
+        if self.slice is not None and self.slice_kind == "overall":
+            raise ValueError(f"slice {self.slice!r} needs a slice_kind, such as source")
+        if isinstance(self.min, float) and isinstance(self.max, float) and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}, so it could never hold")
+        for waiver in self.waivers:
+            if waiver.slice is not None and self.slice_kind == "overall":
+                raise ValueError(f"waiver of slice {waiver.slice!r}: the expectation has no slices; leave slice out")
+        return self
+
+
+class Suite(_Strict):
+    """A named list of expectations."""
+
+    suite: str = pydantic.Field(description="Its name, shown in the verdict and the report.")
+    description: str = ""
+    expectations: tuple[Expectation, ...] = pydantic.Field(min_length=1)
+
+    def sha256(self) -> str:
+        """The fingerprint of the suite as written (before parameters), over its meaning and not its layout."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    def resolve(self, params: Mapping[str, float | None]) -> "Suite":
+        """The same suite with every `$parameter` replaced by its number.
+
+        Raises:
+          SuiteError: a parameter is not in `params`, is None, or makes min exceed max.
+        """
+        resolved = []
+        for place, item in enumerate(self.expectations):
+            numbers = {
+                side: _number(limit, params, f"suite {self.suite}: expectations[{place}].{side}")
+                for side, limit in (("min", item.min), ("max", item.max))
+            }
+            resolved.append(item.model_dump() | numbers)
+        return _validated({**self.model_dump(), "expectations": resolved}, f"suite {self.suite}, with its parameters")
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of a suite, with the expectations by name that `Expectation` reads as the generic one."""
+    schema = Suite.model_json_schema()
+    schema["required"].remove("suite")  # a file's name will do
+    generic = schema["$defs"]["Expectation"]
+    named = [schema_of(name, generic) for name in NAMED]
+    schema["properties"]["expectations"]["items"] = {"anyOf": [{"$ref": "#/$defs/Expectation"}, *named]}
+    return schema
+
+
+def presets() -> list[str]:
+    """The names of the suites that ship with the package, sorted."""
+    folder = importlib.resources.files("expectations") / "suites"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
+    """Load the suite that a recipe's `expectations:` key names.
+
+    Args:
+      value: the name of a preset, the path of a YAML file (relative to `base_dir`), or the suite itself as a mapping.
+      base_dir: the folder of the recipe.
+
+    Raises:
+      SuiteError: there is no such suite, or it says something we do not understand.
+    """
+    if isinstance(value, Mapping):
+        return _validated({"suite": "recipe", **value}, "inline suite")
+    if not isinstance(value, str):
+        raise SuiteError(f"expectations: got {value!r}; write a preset ({', '.join(presets())}), a path or a mapping")
+    if value in presets():
+        text = (importlib.resources.files("expectations") / "suites" / f"{value}.yaml").read_text("utf-8")
+        return _validated(parsed(text, f"suite {value}"), f"suite {value}")
+    path = pathlib.Path(base_dir, value)
+    if not path.suffix and not path.exists():
+        raise SuiteError(f"expectations: no suite {value!r}; {nearest(value, presets())}, or the path of a YAML file")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"expectations: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    data = parsed(text, str(path))
+    return _validated({"suite": path.stem, **data}, str(path))
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, where YAML would silently take the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As a safe loader does, after a look at the keys."""
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key_node.value!r} is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node))
+        return super().construct_mapping(node, deep)
+
+
+def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> dict[str, Any]:
+    """A YAML file that is a mapping without a key given twice.
+
+    Raises:
+      SuiteError: it is not; the message says where.
+    """
+    try:
+        data = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise SuiteError(f"{where}: not YAML{line}: {getattr(error, 'problem', None) or error}") from error
+    except RecursionError as error:
+        raise SuiteError(f"{where}: nested too deeply") from error
+    if not isinstance(data, dict):
+        raise SuiteError(f"{where}: {what}, got {type(data).__name__}")
+    return data
+
+
+def _validated(data: Mapping[str, Any], where: str) -> Suite:
+    try:
+        return Suite.model_validate(dict(data))
+    except pydantic.ValidationError as error:
+        raise SuiteError(f"{where}: {_one_line(error)}") from error
+
+
+def _one_line(error: pydantic.ValidationError) -> str:
+    """The first complaint, as `path: what is wrong; what would be right`."""
+    # A misspelt key is also a missing one: the misspelling says more.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    # "float" and "str" are the branches of "number or parameter", no keys of ours.
+    steps = [step for step in first["loc"] if step not in ("float", "str")]
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    return f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
+
+
+def _complaint(first: Any, steps: list[Any]) -> str:
+    given, kind, context = first["input"], first["type"], first.get("ctx", {})
+    if kind == "extra_forbidden":
+        nested = (("waivers", Waiver), ("expectations", Expectation))
+        known = next((model for key, model in nested if key in steps[:-1]), Suite).model_fields
+        return f"unknown key; {nearest(str(steps[-1]), list(known))}"
+    if kind == "literal_error":
+        known_words = re.findall(r"'([^']*)'", context["expected"])
+        known_words += list(NAMED) if GENERIC in known_words else []
+        return f"unknown value {given!r}; {nearest(str(given), known_words)}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if isinstance(given, bool):
+        return f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
+    if kind == "too_short":
+        return "is empty, so nothing would be checked; give at least one expectation"
+    wanted = {"tuple_type": "should be a list", "model_type": "should be a mapping"}.get(kind, first["msg"].lower())
+    return f"{wanted}, got {str(given)[:80]!r}"
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for a word that is not known: the one that was meant, or all there are."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def _number(limit: float | str | None, params: Mapping[str, float | None], where: str) -> float | None:
+    if not isinstance(limit, str):
+        return limit
+    match = _PARAMETER.fullmatch(limit)
+    assert match, limit
+    value = params.get(match[1])
+    if value is None:
+        given = ", ".join(sorted(key for key, have in params.items() if have is not None)) or "none"
+        raise SuiteError(f"{where}: parameter ${match[1]} is not set (set: {given}); set it or write a number")
+    return float(value) * float(match[2] or 1)

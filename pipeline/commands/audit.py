@@ -1,0 +1,176 @@
+"""`audit sample | certify | export`: people's labels of a release, from the draw to the certificate."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from expectations import contracts
+from expectations.wording import number
+from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
+from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
+from transforms.audit.gold import read_gold
+from transforms.kernels.statistics.certify import NO_VOTE, labels_needed, most_votes
+from transforms.origin.labels import read_labels
+
+WHAT = {"undeclared": "kept documents of undeclared origin", "all": "kept documents"}
+
+
+def sample_release(release: str, output: str, design: Design, gold: str | None) -> str:
+    """Draw a sample, write it, and say what it holds.
+
+    Raises:
+      AuditError, ReleaseError, GoldError: there is nothing to draw from.
+    """
+    table = draw(release, design, read_gold(gold) if gold else None)
+    about = design_of(table)
+    partial = output + ".partial"
+    pq.write_table(table, partial, compression="zstd", row_group_size=64)
+    os.replace(partial, output)
+    streams = table["stream"].to_pylist()
+    count = {name: streams.count(name) for name in contracts.STREAMS}
+    of = f"{about['documents']:,} {WHAT[about['population']]}"
+    lines = [f"population   {of}, {about['tokens']:,} tokens"]
+    if about["by"] == "tokens":
+        lines.append(
+            f"audit        {count['audit']:,} documents, {about['n']:,} draws by tokens: certifies a share of tokens"
+        )
+    else:
+        lines.append(f"audit        {count['audit']:,} documents, drawn uniformly: certifies a share of documents")
+    if about["n"] < design.n:
+        lines.append(f"             that is all there are: {design.n:,} were asked for")
+    if about["first_look"]:
+        lines.append(
+            f"             looks after {about['first_look']:,} and {about['n']:,} draws, each at half the risk"
+        )
+    lines.append(f"active       {count['active']:,} documents from which a label tells most; they certify nothing")
+    if gold:
+        lines.append(f"gold         {count['gold']:,} items of known origin, which measure the reviewers")
+    else:
+        lines.append("gold         none: the certificate will take the reviewers to be right (--gold FILE)")
+    lines += ["", f"wrote {output}. It holds what reviewers must not see; show it to them with", ""]
+    lines.append(f"  lowbackground review serve {output} --labels labels.jsonl")
+    return "\n".join(lines)
+
+
+def read_sample(path: str) -> pa.Table:
+    """A sample's table.
+
+    Raises:
+      AuditError: it is missing, or no sample.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+        design_of(table)
+    except FileNotFoundError:
+        raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None
+    except (OSError, pa.ArrowException) as error:
+        raise AuditError(f"{path}: cannot be read ({str(error).splitlines()[0][:120]})") from None
+    except AuditError as error:
+        raise AuditError(f"{path}: {error}") from None
+    return table.combine_chunks()
+
+
+def certify_sample(sample: str, labels: Sequence[str], output: str, terms: Terms) -> tuple[str, bool]:
+    """Write the certificate; say what it says, and whether the limit is certified.
+
+    Raises:
+      AuditError, LabelError: the sample or the labels cannot be used.
+    """
+    table, known = read_sample(sample), read_labels(labels)
+    with open(sample, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    certificate = make_certificate(table, digest, known, terms)
+    partial = output + ".partial"
+    with open(partial, "wb") as file:
+        file.write(certificate.to_json())
+    os.replace(partial, output)
+    warnings = [f"warning: {line}" for line in known.warnings]
+    return "\n".join([*warnings, *_said(certificate), f"wrote {output}"]), certificate.certified
+
+
+def _said(one: Certificate) -> Iterator[str]:
+    yield f"release      {one.release}, manifest {one.manifest_sha256[:12]}"
+    yield f"population   {one.documents:,} {WHAT[one.population]}; share of {one.by}"
+    look = f", look {one.look} of 2" if one.look else ""
+    yield (f"labelled     {one.n:,} of {one.planned:,} draws{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
+           f"{one.undetermined:,} undetermined")  # fmt: skip
+    for who in one.reviewers:
+        rates = "" if who.sensitivity is None else f", sensitivity {who.sensitivity:.3f}"
+        rates += "" if who.specificity is None else f", specificity {who.specificity:.3f}"
+        yield f"reviewer     {who.name}: {who.labels:,} labels{rates}"
+    if one.gold:
+        sensitivity, specificity = (
+            "-" if r is None else f"{r:.3f}" for r in (one.gold.sensitivity, one.gold.specificity)
+        )
+        yield (
+            f"gold         {one.gold.synthetic} synthetic, {one.gold.human} human: sensitivity {sensitivity} (at least "
+            + (
+                f"{one.gold.sensitivity_lower:.3f}), specificity {specificity} (at most {1 - one.gold.false_alarms_lower:.3f})"
+            )
+        )
+    if one.agreement is not None:
+        yield f"agreement    Krippendorff's alpha {one.agreement:.3f}"
+    point = "not told apart" if one.share.value is None else f"{one.share.value:.2%}"
+    yield f"synthetic    {point}, at most {one.share.upper:.2%} (risk {one.level:g}; undetermined counted as synthetic)"
+    yield f"             at most {one.undetermined_as_human.upper:.2%} if every undetermined one were human"
+    for warning in one.warnings:
+        yield f"warning      {warning}"
+    for assumption in one.assumptions:
+        yield f"assuming     {assumption}"
+    for reason in one.void:
+        yield f"VOID         {reason}"
+    limit = number(one.limit, "share")
+    if one.certified:
+        yield f"certified: at most {limit} of these {one.by} are synthetic"
+        return
+    yield f"not certified: at most {limit} of these {one.by} are synthetic"
+    found = one.synthetic + one.undetermined
+    if not one.void and one.look is None and one.gold is None and one.limit > 0:
+        needed = labels_needed(found, one.limit, one.level)
+        if one.n < needed <= one.documents:
+            yield f"             with {found} found, {needed:,} labels would be needed"
+
+
+def export_labels(sample: str, labels: Sequence[str], output: str, active: bool) -> str:
+    """Join a sample with its labels into labelled text, as `detector` commands read it.
+
+    Of the audit stream, which is like the release; with `active` also the informative ones, which are not. Gold items
+    are left out, and so is what most reviewers could not tell.
+
+    Raises:
+      AuditError, LabelError: the sample or the labels cannot be used, or nothing is labelled.
+    """
+    table, known = read_sample(sample), read_labels(labels)
+    called = most_votes(known.of(hashes_of(table), known.total))
+    streams = ["audit", "active"] if active else ["audit"]
+    wanted = pc.is_in(table["stream"], pa.array(streams)).to_numpy()
+    decided = wanted & (called > contracts.UNKNOWN)
+    rows = np.flatnonzero(decided)
+    if not len(rows):
+        raise AuditError(f"{sample}: no document of it has a label; label some with `lowbackground review serve`")
+    chosen = table.take(pa.array(rows))
+    words = pa.array([contracts.ORIGINS[code] for code in called[rows].tolist()], pa.string())
+    labelled = pa.table(
+        {
+            "text": chosen["text"],
+            "label": words,
+            "source_dataset": chosen["source"],
+            "language": chosen["language"],
+        },
+        metadata={METADATA: table.schema.metadata[METADATA]},
+    )
+    partial = output + ".partial"
+    pq.write_table(labelled, partial, compression="zstd")
+    os.replace(partial, output)
+    left = int((wanted & (called == contracts.UNKNOWN)).sum())
+    none = int((wanted & (called == NO_VOTE)).sum())
+    counts = {word: words.to_pylist().count(word) for word in ("human", "synthetic")}
+    return (
+        f"wrote {output}: {counts['human']:,} human and {counts['synthetic']:,} synthetic documents; left out "
+        f"{left:,} undetermined and {none:,} without a label"
+    )

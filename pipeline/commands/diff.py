@@ -1,0 +1,208 @@
+"""`diff` and `history`: what became of a corpus from release to release, from what the releases hold."""
+
+import dataclasses
+import json
+import posixpath
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import release_diff, wording
+from expectations.release_diff import Movement
+from expectations.report.diff_page import FATES, render_difference
+from pipeline.reading.answer import save
+from transforms.dedup.earlier_releases import MANIFEST
+from transforms.release.read_release import (
+    is_there,
+    ledger_batches,
+    ledger_files,
+    ledger_rows,
+    read_manifest,
+    read_metrics,
+)
+
+COLUMNS = ("doc_id", "source", "origin", "n_tokens")
+PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
+MOST_PARTS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """What a comparison reads of a release at once."""
+
+    folder: str
+    name: str
+    metrics: list[dict[str, Any]]
+    detector: str | None
+    shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
+
+
+def read_release(folder: str) -> Release:
+    """The metrics and the manifest of a release, or of a rejection, which has none.
+
+    Raises:
+      ReleaseError: there is no release, or one of the two is damaged.
+    """
+    folder = folder.rstrip("/") or folder
+    metrics = read_metrics(folder).to_pylist()
+    manifest = read_manifest(folder)[0] if is_there(folder, MANIFEST) else {}
+    name = str(manifest.get("release") or posixpath.basename(folder))
+    shards = [file for file in manifest.get("files", []) if file["path"].startswith("data/")]
+    digests = tuple(sorted(str(file.get("sha256")) for file in shards))
+    return Release(folder, name, metrics, manifest.get("detector_sha256"), digests)
+
+
+def moved_between(first: Release, second: Release) -> list[Movement]:
+    """What moved, early signs first."""
+    return release_diff.movements(first.metrics, second.metrics, first.name, first.detector == second.detector)
+
+
+def documents_between(first: str, second: str) -> dict[str, Any]:
+    """Which documents stayed, came and went, by the ledgers: counts and tokens, by source and origin.
+
+    A document is the same if its `doc_id` is: the same source, own id and text. One part of the ledgers is held at a time,
+    cut by the first digits of the id.
+
+    Returns:
+      `fates`: (fate, source, origin) -> (documents, tokens); `relabelled`: (origin before, after) -> documents.
+
+    Raises:
+      ReleaseError: a release has no ledger, or a part of it is gone or damaged.
+    """
+    fates: Counter[tuple[str, str, str]] = Counter()
+    tokens: Counter[tuple[str, str, str]] = Counter()
+    relabelled: Counter[tuple[str, str]] = Counter()
+    with tempfile.TemporaryDirectory(prefix="lowbackground-diff-") as scratch:
+        files = [ledger_files(folder) for folder in (first, second)]
+        rows = max(sum(ledger_rows(path) for path in paths) for paths in files)
+        parts = min(MOST_PARTS, max(1, -(-rows // PART_ROWS)))
+        for side, paths in enumerate(files):
+            _cut(paths, f"{scratch}/{side}", parts)
+        for part in range(parts):
+            a, b = (_read(f"{scratch}/{side}-{part}.arrow") for side in (0, 1))
+            for fate, table in _fates(a, b, relabelled):
+                for row in table.group_by(["source", "origin"]).aggregate(
+                    [("n_tokens", "count"), ("n_tokens", "sum")]
+                ).to_pylist():  # fmt: skip
+                    key = (fate, row["source"], row["origin"])
+                    fates[key] += row["n_tokens_count"]
+                    tokens[key] += row["n_tokens_sum"]
+    return {
+        "fates": {key: (n, tokens[key]) for key, n in sorted(fates.items())},
+        "relabelled": dict(sorted(relabelled.items())),
+    }
+
+
+def _cut(paths: Sequence[str], target: str, parts: int) -> None:
+    """Write what was kept to one file for each part, by the first two digits of the id."""
+    schema = pa.schema(
+        [("doc_id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
+    )
+    writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
+    for batch in _kept(paths, schema):
+        digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
+        numbers = pa.array([int(two, 16) % parts for two in digits.dictionary.to_pylist()]).take(digits.indices)
+        for part, writer in enumerate(writers):
+            writer.write_batch(batch.filter(pc.equal(numbers, part)))
+    for writer in writers:
+        writer.close()
+
+
+def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for path in paths:
+        for batch in ledger_batches(path, [*COLUMNS, "kept"]):
+            batch = batch.filter(batch["kept"])
+            if batch.num_rows:
+                yield pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+
+
+def _read(path: str) -> pa.Table:
+    with pa.memory_map(path) as file:
+        return pa.ipc.open_file(file).read_all().combine_chunks()
+
+
+def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> Iterator[tuple[str, pa.Table]]:
+    at = pc.index_in(b["doc_id"], value_set=a["doc_id"])
+    stayed = pc.is_valid(at)
+    both = b.filter(stayed)
+    yield "stayed", both
+    yield "came", b.filter(pc.invert(stayed))
+    yield "went", a.filter(pc.invert(pc.is_in(a["doc_id"], value_set=b["doc_id"])))
+    was = a["origin"].take(at.filter(stayed))
+    changed = pc.not_equal(was, both["origin"])
+    for pair in zip(was.filter(changed).to_pylist(), both["origin"].filter(changed).to_pylist(), strict=True):
+        relabelled[pair] += 1
+
+
+def difference(first: str, second: str, form: str, html: str | None = None) -> tuple[str, bool]:
+    """What `diff` answers, and whether the second release is worse.
+
+    Args:
+      first, second: folders of releases.
+      form: "text" or "json".
+      html: a file to write the same to as a page.
+
+    Raises:
+      ReleaseError: one of them is no release, or damaged.
+      RecipeError: the page cannot be written.
+    """
+    releases = read_release(first), read_release(second)
+    found = moved_between(*releases)
+    documents = documents_between(*(one.folder for one in releases))
+    verdict = release_diff.verdict(found)
+    if html is not None:
+        save(render_difference([one.name for one in releases], found, verdict, documents), html)
+    if form == "json":
+        return _json(releases, found, documents, verdict), verdict.status == "worse"
+    lines = [f"{releases[0].name} -> {releases[1].name}", "", *_documents(documents), ""]
+    lines += ["numbers, early signs of collapse first (limits of 3 standard errors)", *release_diff.as_lines(found), ""]
+    return "\n".join(
+        [*map(wording.one_line, lines), wording.one_line(f"verdict: {verdict.line}")]
+    ) + "\n", verdict.status == "worse"
+
+
+def _json(
+    releases: Sequence[Release], found: list[Movement], documents: dict[str, Any], verdict: release_diff.Verdict
+) -> str:
+    answer = {
+        "format": "lowbackground.diff/1",
+        "releases": [one.name for one in releases],
+        "verdict": dataclasses.asdict(verdict),
+        "documents": [
+            {"fate": fate, "source": source, "origin": origin, "documents": n, "tokens": tokens}
+            for (fate, source, origin), (n, tokens) in documents["fates"].items()
+        ],
+        "relabelled": [{"from": a, "to": b, "documents": n} for (a, b), n in documents["relabelled"].items()],
+        "movements": [dataclasses.asdict(one) for one in found],
+    }
+    return json.dumps(answer, indent=2, allow_nan=False) + "\n"
+
+
+def _documents(documents: dict[str, Any]) -> Iterator[str]:
+    fates = documents["fates"]
+
+    def total(fate: str, **where: str) -> tuple[int, int]:
+        chosen = [value for (f, source, origin), value in fates.items()
+                  if f == fate and where.get("source", source) == source and where.get("origin", origin) == origin]  # fmt: skip
+        return sum(n for n, _ in chosen), sum(tokens for _, tokens in chosen)
+
+    yield f"  {'documents (tokens)':28.28}" + "".join(f"{fate:>26}" for fate in FATES)
+    groups: list[tuple[str, dict[str, str]]] = [("all", {})]
+    groups += [(f"source {name}", {"source": name}) for name in sorted({key[1] for key in fates})]
+    groups += [(f"origin {name}", {"origin": name}) for name in sorted({key[2] for key in fates})]
+    for label, where in groups:
+        counts = (total(fate, **where) for fate in FATES)
+        yield f"  {label:28.28}" + "".join(f"{f'{n:,} ({tokens:,})':>26}" for n, tokens in counts)
+    human = {fate: total(fate, origin="human")[1] for fate in FATES}
+    if human["stayed"] + human["went"]:
+        kept = human["stayed"] / (human["stayed"] + human["went"])
+        yield f"  human tokens of the first that the second still has: {wording.number(kept, 'share')}"
+    every = sum(total(fate)[1] for fate in ("stayed", "came"))
+    if every:
+        yield f"  tokens of the second that are human and new: {wording.number(human['came'] / every, 'share')}"
+    for (was, now), n in documents["relabelled"].items():
+        yield f"  {n:,} that stayed are now called {now}, and were {was}"

@@ -1,0 +1,242 @@
+"""Why a document was kept or dropped: what a release's own ledger says, and the two texts of a duplicate."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
+from pipeline.reading.side_by_side import side_by_side
+from pipeline.reading.text_similarity import alike
+from pipeline.recipe import Recipe, RecipeError
+from transforms.origin.model_phrases import load_phrases
+from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
+
+SHOWN = 10
+
+SENTENCES = {
+    None: "kept",
+    "empty_text": "dropped: nothing is left of its text but white space and invisible characters",
+    "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
+    "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
+    "over_limit": "dropped: past the cut that keeps a limit of the mixture (ratio.limits and its neighbours in the recipe)",
+}
+
+DUPLICATES = {
+    "exact_duplicate": "the same text, but for case, spacing and punctuation marks' style,",
+    "near_duplicate": "a text that shares most of its shingles",
+    "same_url": "a document with the same address",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ledger:
+    """A release's ledger, and how its reader wants it told."""
+
+    release: str
+    tables: list[pa.Table]
+    width: int
+    texts: bool
+
+    def rows(self, column: str, value: str) -> list[dict[str, Any]]:
+        """The documents with a value in a column."""
+        return [row for table in self.tables for row in table.filter(pc.equal(table[column], value)).to_pylist()]
+
+
+def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = True) -> str:
+    """What the ledger says of a document and, of a duplicate, how its text differs from the one that is kept.
+
+    Args:
+      release: folder of a release or a rejection.
+      doc_id: the ledger's `doc_id`, or the input's own id.
+      width: of the two texts side by side, in cells of a terminal; at least `side_by_side.MIN_WIDTH`.
+      texts: whether to show them.
+
+    Raises:
+      ReleaseError: there is no ledger, or a part of it is gone or damaged.
+      RecipeError: the document is not in it.
+    """
+    ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
+    found = ledger.rows("doc_id", doc_id) or ledger.rows("input_id", doc_id)
+    if not found:
+        raise RecipeError(f"{release}: its ledger has no document {doc_id!r}; give a doc_id or the input's own id")
+    lines = [line for row in found[:SHOWN] for line in _about(row, ledger)]
+    if len(found) > SHOWN:
+        lines.append(f"... and {len(found) - SHOWN} more records with this id")
+    return "\n".join(lines)
+
+
+def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+    yield f"document {_named(row)}"
+    survivor = _survivor_row(row, ledger)
+    yield f"  {_fate(row, survivor)}{_where(row)}"
+    yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
+    p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
+    yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
+    yield from _evidence(row)
+    yield f"  length      {row['n_tokens']:,} tokens"
+    if row.get("removed_tokens"):
+        yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
+    if row["cluster_size"] > 1:
+        yield from _cluster(row, ledger)
+    if survivor is not None and not survivor["kept"]:
+        yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+    if row.get("earlier_id"):
+        yield from _earlier(row["earlier_id"], ledger)
+    if row["stage"] == "dedup":
+        yield from _beside_survivor(row, ledger, _title(row, survivor))
+
+
+def _survivor_row(row: dict[str, Any], ledger: _Ledger) -> dict[str, Any] | None:
+    """What the ledger says of the document that a duplicate was dropped for; an earlier release's is in another ledger."""
+    if row["stage"] != "dedup":
+        return None
+    # The same record once more has the same id, and one of the two is the survivor.
+    return next((r for r in ledger.rows("doc_id", row["survivor_id"]) if r["stage"] != "dedup"), None)
+
+
+def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+    """What became of a document. A later stage may have dropped the survivor as well, and then nothing is kept for it."""
+    if row["reason"] in DUPLICATES:
+        lost = survivor is not None and not survivor["kept"]
+        what = "was chosen instead, and then dropped as well" if lost else "is kept instead"
+        return f"dropped: {DUPLICATES[row['reason']]} {what}"
+    return SENTENCES.get(row["reason"], "dropped")
+
+
+def _where(row: dict[str, Any]) -> str:
+    return f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
+
+
+def _named(row: dict[str, Any]) -> str:
+    return row["doc_id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
+
+
+def _title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+    """Of the column beside a duplicate's own text."""
+    if row["reason"] == "in_earlier_release":
+        return "in the earlier release"
+    return "survivor, kept" if survivor is None or survivor["kept"] else "survivor, dropped as well"
+
+
+def _earlier(doc_id: str, ledger: _Ledger) -> Iterator[str]:
+    """Which earlier release has it, and as which of its documents, by the ledgers of those that are still there."""
+    try:
+        recipe = released_recipe(ledger.release)
+    except RecipeError as error:
+        yield f"  earlier     {doc_id}, of a release that cannot be named: {error}"
+        return
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, ledger.release, recipe):
+            if (row := _kept_there(folder, doc_id)) is not None:
+                yield f"  earlier     {folder} has it as {_named(row)}"
+                yield f"              source {row['source']!r}, {row['path']}, row {row['row']}"
+                return
+    where = ", ".join(recipe.dedup.against)
+    yield f"  earlier     {doc_id}, of one of {where}; no ledger there has it any more"
+
+
+def _kept_there(release: str, doc_id: str) -> dict[str, Any] | None:
+    try:
+        for path in ledger_files(release):
+            for batch in ledger_batches(path, ["doc_id", "input_id", "source", "path", "row", "kept"]):
+                found = batch.filter(pc.and_(batch["kept"], pc.equal(batch["doc_id"], doc_id)))
+                if found.num_rows:
+                    return dict(found.slice(0, 1).to_pylist()[0])
+    except ReleaseError:
+        return None
+    return None
+
+
+SAYS = {
+    "credential:synthetic:unverified": "a content credential says that a machine wrote it; its signature was not verified",
+    "credential:unverified": "a content credential that names no machine; nobody verified its signature, so it says nothing",
+    "credential:malformed": "a content credential that is damaged, so it counts for nothing",
+    "date:human": "it is older than evidence.date_cutoff, in a source whose dates are trusted",
+}
+
+
+def _evidence(row: dict[str, Any]) -> Iterator[str]:
+    """Each that spoke of its origin, the highest authority first; releases of earlier versions do not say."""
+    phrases = {entry.id: entry.proves for entry in load_phrases()}
+    for number, word in enumerate((row.get("evidence") or "").split()):
+        basis, _, says = word.partition(":")
+        sentence = SAYS.get(word, f"{basis} says {says}")
+        if basis == "boilerplate":
+            name = row["boilerplate"]
+            sentence += f": phrase {name!r}" + (f" ({phrases[name]})" if name in phrases else "")
+        elif basis == "watermark":
+            sentence += f": {row['watermark']!r}, p-value {row['watermark_p']:.3g}"
+        yield f"  {'' if number else 'evidence':11} {sentence}"
+    if row.get("watermark_p") is not None and row["watermark"] is None:
+        yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
+
+
+def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+    yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
+    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
+    for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
+        mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
+        yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"
+    if len(members) > SHOWN:
+        yield f"    ... and {len(members) - SHOWN} more"
+
+
+def _beside_survivor(row: dict[str, Any], ledger: _Ledger, title: str) -> Iterator[str]:
+    """How alike a duplicate and its survivor are, and their texts."""
+    if row.get("similarity") is not None:
+        yield f"  similarity  {row['similarity']:.3f} seen by the run"
+    if row["survivor_id"] == row["doc_id"]:  # the id is a hash of source, input id and text
+        yield "  texts       the survivor is the same record once more: same source, same input id, same text"
+        return
+    try:
+        recipe = released_recipe(ledger.release)
+        text = input_text(row, ledger.release, recipe)
+    except (NoTextError, RecipeError) as error:
+        yield f"  texts       this document's cannot be shown: {error}"
+        return
+    try:
+        survivor, place = _survivor(row["survivor_id"], ledger, recipe)
+    except NoTextError as error:
+        yield f"  texts       the survivor's cannot be shown: {error}"
+        return
+    if row.get("removed_tokens"):  # which paragraphs went depends on the whole corpus, and is not in the release
+        yield "  similarity  below, of this document's text as it was read, with the paragraphs that were removed"
+    yield from _similarity(text, survivor, recipe)
+    if ledger.texts:
+        yield f"  texts       this document's from the input, the survivor's from {place}"
+        yield ""
+        yield from side_by_side(text, survivor, ledger.width, ("this document", title))
+        yield ""
+
+
+def _survivor(doc_id: str, ledger: _Ledger, recipe: Recipe) -> tuple[str, str]:
+    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard."""
+    if (text := released_text(ledger.release, doc_id)) is not None:
+        return text, "the release"
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, ledger.release, recipe):
+            if (text := released_text(folder, doc_id)) is not None:
+                return text, f"the earlier release {folder}"
+    rows = ledger.rows("doc_id", doc_id)
+    if not rows and recipe.dedup.against:
+        raise NoTextError(
+            f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"
+        )
+    if not rows:
+        raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
+    return input_text(rows[0], ledger.release, recipe), "the input"
+
+
+def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
+    found = alike(text, survivor, recipe.dedup)
+    if found is None:
+        yield f"  similarity  too short for shingles of {recipe.dedup.ngram} words"
+        return
+    agree = round(found.estimated * recipe.dedup.num_perm)
+    yield f"  similarity  {found.estimated:.3f} estimated: {agree} of {recipe.dedup.num_perm} signature values agree"
+    one, other = found.distinct
+    counts = f"of {one:,} here and {other:,} in the survivor"
+    yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"

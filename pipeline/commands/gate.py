@@ -1,0 +1,85 @@
+"""`gate`: judge a release again, on its own metrics, without the corpus."""
+
+import os
+import posixpath
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from expectations.judge import gx_json
+from expectations.judge.verdict import Verdict, judge
+from expectations.structures import load_systems
+from expectations.suite.suite import load_suite
+from pipeline.publish import STRUCTURES, SUITE
+from pipeline.reading.answer import save
+from pipeline.recipe import RecipeError, load_recipe
+from pipeline.runner import day, exit_code, suite_params
+from transforms.audit.against_estimate import with_audit, with_audit_rules
+from transforms.audit.certificate import Certificate
+from transforms.audit.draw import AuditError
+from transforms.release.gate import with_rules
+from transforms.release.read_release import open_release, read_metrics
+
+
+def judge_again(
+    release: str, suite: str | None, overrides: Sequence[str], audit: str | None = None, today: str | None = None
+) -> tuple[Verdict, int]:
+    """The verdict of a suite on a release that is there already, and its exit code.
+
+    Args:
+      release: folder of a release or a rejection.
+      suite: a preset or a YAML file, from the current folder; None: the one that the release was judged by.
+      overrides: changes to the release's recipe, such as `ratio.max_synthetic_share=0.1`.
+      audit: a certificate of this very release, which then must agree with its estimate.
+      today: the day that waivers are held against, as 2027-01-31; None: today's in UTC.
+
+    Raises:
+      RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
+    """
+    recipe = load_recipe(posixpath.join(release, "recipe.yaml"), overrides)
+    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
+    # As they were, whatever their files say by now: the metrics are of those.
+    systems = load_systems([STRUCTURES], release) if recipe.structures else ()
+    metrics = pa.Table.from_batches([read_metrics(release)])
+    rules = with_rules(
+        loaded,
+        recipe.ratio.on_shortage == "fail",
+        recipe.dedup.on_source_loss == "fail",
+        systems,
+        not recipe.ratio.is_budget_only,
+        recipe.reference is not None,
+    )
+    if audit is not None:
+        metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
+    verdict = judge(metrics, rules, suite_params(recipe), day(today))
+    return verdict, exit_code(verdict)
+
+
+def _certificate(path: str, release: str) -> Certificate:
+    try:
+        with open(path, "rb") as file:
+            certificate = Certificate.from_json(file.read(), path)
+    except OSError as error:
+        raise AuditError(f"{path}: {error.strerror}; `lowbackground audit certify` writes certificates") from None
+    manifest = open_release(release).manifest_sha256
+    if certificate.manifest_sha256 != manifest:
+        raise AuditError(
+            f"{path} is of release {certificate.release!r} with manifest {certificate.manifest_sha256[:12]}, not of "
+            f"{release} with manifest {manifest[:12]}; audit this one"
+        )
+    return certificate
+
+
+def write_data_docs(verdict: Verdict, folder: str) -> None:
+    """A verdict as a page of Great Expectations' Data Docs, `index.html` of a folder.
+
+    Raises:
+      RecipeError: it cannot be written.
+    """
+    from expectations.judge import gx  # late: it is slow to import
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"cannot write {folder}: {error.strerror}") from error
+    save(gx.data_docs(gx_json.validation(verdict)), os.path.join(folder, "index.html"))

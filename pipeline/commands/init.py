@@ -1,0 +1,116 @@
+"""`init`: look at some input and write a commented recipe for it."""
+
+import os
+import posixpath
+import re
+from collections.abc import Sequence
+
+import yaml
+
+from pipeline.reading.summary import unread
+from pipeline.recipe import RecipeError
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Source, Split, plan_splits
+
+RECIPE = """\
+# A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
+release: {release}-v1          # the folder of the release, under output.path
+salt: {release}                # changes every choice made by hashing; kept in the manifest
+
+sources:
+{sources}
+ratio:
+  max_synthetic_share: 0.3     # refuse to ship more; strict 0.05, cautious 0.1, mixed 0.3
+  unit: tokens                 # or documents
+  on_shortage: shrink          # too little real text: drop synthetic documents (shrink), or refuse (fail)
+
+dedup:
+  min_similarity: 0.8          # Jaccard similarity of 5-word shingles at which two documents are duplicates
+  verify: estimate             # or exact: read the texts of candidates again, and count their shingles
+  against: []                  # folders of earlier releases whose documents are not wanted again
+
+expectations: mixed            # a preset (strict, cautious, mixed), a YAML file, or a suite written out here
+structures: []                 # YAML files of what diversity means to whom, and what must not be lost
+
+output:
+  path: {output}
+  keep: []                     # columns of the input that go into the release as they are, for example [url]
+"""
+
+SOURCE = """\
+  - name: {name}
+    path: {path}
+    # {files:,} files, {bytes:,} bytes. {seen}
+    # origin: human            # say it only if you know it: human or synthetic. Without it the origin is unknown, and scored
+    # trust_dates: true        # say it only if `created` is when a text was written: older than ChatGPT is then human
+    # licence: CC-BY-4.0
+    # fields: {{text: {text}, id: {id}}}   # where columns are called something else
+"""
+
+
+def write_recipe(data: Sequence[str], output: str) -> str:
+    """Write a recipe for the data and say what to do next.
+
+    Raises:
+      RecipeError, InputError: the recipe exists already, or there is nothing to read.
+    """
+    if os.path.exists(output):
+        raise RecipeError(f"{output} exists; choose another name with --output, or delete it")
+    folder = os.path.dirname(output) or "."
+    sources = [source for path in data for source in _sources(path)]
+    names = [source.name for source in sources]
+    sources = [
+        source.model_copy(update={"name": f"{source.name}-{number}"}) if names.count(source.name) > 1 else source
+        for number, source in enumerate(sources, 1)
+    ]
+    splits = plan_splits(sources)
+    blocks = [_block(source, [s for s in splits if s.source == n], folder) for n, source in enumerate(sources)]
+    release = sources[0].name if len(sources) == 1 else "corpus"
+    text = RECIPE.format(
+        name=os.path.basename(output), release=release, sources="\n".join(blocks), output="releases"
+    )  # fmt: skip
+    os.makedirs(folder, exist_ok=True)
+    with open(output, "x", encoding="utf-8") as file:
+        file.write(text)
+    found = ", ".join(f"{source.name}" for source in sources)
+    skipped = [f"{source.name}: {words}" for source in sources for words in unread(source)]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
+    return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
+
+
+def _sources(path: str) -> list[Source]:
+    """One source for a path; one for each subfolder of a folder that holds folders of data and no data itself."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", posixpath.basename(path.rstrip("/")) or "corpus").strip("-.*") or "corpus"
+    if os.path.isdir(path):
+        visible = sorted((e for e in os.scandir(path) if not e.name.startswith((".", "_"))), key=lambda e: e.name)
+        folders = [entry for entry in visible if entry.is_dir()]
+        if len(folders) > 1 and len(folders) == len(visible):
+            return [source for entry in folders for source in _sources(entry.path)]
+    return [Source(name=name, path=path)]
+
+
+def _block(source: Source, splits: list[Split], folder: str) -> str:
+    pieces = {piece.path: piece.size for split in splits for piece in split.pieces}
+    documents, quarantine = next(iter(read_split(splits[0], source, ReadLimits(batch_bytes=100_000))), (None, None))
+    if documents is not None and documents.num_rows:
+        id_ = "found" if documents["id"].null_count < documents.num_rows else "not found"
+        seen = f"The text column was found, an id was {id_}."
+    else:
+        reason = quarantine["detail"][0].as_py() if quarantine is not None and quarantine.num_rows else "no record"
+        seen = f"CHECK: the first records could not be read: {_comment(reason)}"
+    path = source.path if isinstance(source.path, str) else source.path[0]
+    relative = path if "://" in path else os.path.relpath(path, folder)
+    return SOURCE.format(
+        name=source.name, path=_quoted(relative), files=len(pieces), bytes=sum(pieces.values()), seen=seen,
+        text="body", id="key",
+    )  # fmt: skip
+
+
+def _quoted(value: str) -> str:
+    """A string as YAML, in quotes where it needs them."""
+    return yaml.safe_dump(value, default_style=None, width=10_000).splitlines()[0]
+
+
+def _comment(text: str) -> str:
+    """Text that stays on the line of a comment."""
+    return " ".join(text.split())[:200]

@@ -1,0 +1,191 @@
+"""`score` and `detector train | calibrate | evaluate | selftest | card`: the detector without the pipeline around it."""
+
+import pathlib
+import posixpath
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from expectations import contracts
+from pipeline.recipe import RecipeError
+from transforms.detector.detector import BUNDLED, Detector, DetectorError, load_detector
+from transforms.detector.training.labelled import read_labelled
+from transforms.detector.training.selftest import selftest, table
+from transforms.detector.training.train import TrainingError, TrainingSettings, count, evaluate, recalibrate, train
+from transforms.ingest.columns import kept_as
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Fields, Source, plan_splits
+from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.text import canonicalise, count_words
+from transforms.signals.store import write_parquet
+
+COLUMNS = [
+    pa.field("id", pa.string()),  # the input's own id
+    pa.field("doc_id", pa.string(), nullable=False),
+    pa.field("log_odds", pa.float32()),  # null: too short to score, or in a language that was not calibrated
+    pa.field("p_synthetic", pa.float32()),
+    pa.field("origin", pa.string(), nullable=False),
+    pa.field("n_tokens", pa.int32(), nullable=False),
+]
+
+
+def score_input(data: Sequence[str], output: str, keep: tuple[str, ...], text: str | None, model: str | None) -> str:
+    """Score every document of some files and write one Parquet file; say what was found.
+
+    Raises:
+      RecipeError: a column to keep is called as one of the output's own.
+      InputError, DetectorError: there is nothing to read, or no detector to read it with.
+    """
+    taken = {field.name for field in COLUMNS}
+    clash = next((name for name in keep if name in taken), None)
+    if clash is not None:
+        raise RecipeError(f"--keep {clash}: the output has a column of that name already ({', '.join(sorted(taken))})")
+    detector = load_detector(model)
+    source = Source(name="input", path=tuple(data), fields=Fields(text=text))
+    splits = plan_splits([source])
+    schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])
+    found = {"documents": 0, "bad": 0, **dict.fromkeys(contracts.ORIGINS, 0)}
+
+    def scored() -> Iterator[pa.RecordBatch]:
+        for split in splits:
+            for documents, quarantine in read_split(split, source, ReadLimits(), keep):
+                found["documents"] += documents.num_rows
+                found["bad"] += quarantine.num_rows
+                batch = score_batch(documents, detector, schema)
+                for origin in batch["origin"].to_pylist():
+                    found[origin] += 1
+                yield batch
+
+    write_parquet(output if "://" in output else posixpath.abspath(output), scored(), schema)
+    origins = ", ".join(f"{found[name]:,} {name}" for name in ("synthetic", "human", "unknown"))
+    lines = [f"{found['documents']:,} documents scored by detector {detector.name!r}: {origins}"]
+    if found["bad"]:
+        lines.append(f"{found['bad']:,} records could not be read and are not in the output")
+    return "\n".join([*lines, f"wrote {output}. A score is evidence, not proof; the model card says how good it is."])
+
+
+def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema) -> pa.RecordBatch:
+    """DOCUMENT -> `schema`: the columns above and the kept ones."""
+    _, tokens = canonicalise(documents["text"])
+    n_tokens = count_words(tokens)
+    scores = detector.score(documents["text"], tokens, n_tokens)
+    unknown = scores.band < 0
+    columns = {
+        "id": documents["id"],
+        "doc_id": hexadecimal(documents["doc_id"]),
+        "log_odds": pa.array(scores.log_odds, pa.float32(), mask=unknown),
+        "p_synthetic": pa.array(detector.p_synthetic(scores), pa.float32(), mask=unknown),
+        "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(scores))),
+        "n_tokens": pa.array(n_tokens, pa.int32()),
+    }
+    arrays = [columns[name] if name in columns else documents[kept_as(name)] for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def train_detector(
+    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
+) -> str:
+    """Train a detector and say how good it is.
+
+    Raises:
+      TrainingError: the data or the settings will not do.
+    """
+    wrong = next((item for item in exclude if "=" not in item), None)
+    if wrong is not None:
+        raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
+    settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
+    detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
+    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+
+
+def count_detector(
+    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
+) -> str:
+    """Count a table of words and say how good it is as a detector.
+
+    Raises:
+      TrainingError: the data or the settings will not do.
+    """
+    settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
+    detector = count(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
+    return f"wrote {output}: words.parquet, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+
+
+def calibrate_detector(
+    model: str,
+    data: Sequence[str],
+    output: str,
+    evaluate_on: Sequence[str],
+    exclude: Sequence[str],
+    min_tokens: int,
+    target_fpr: float,
+) -> str:
+    """Measure what the scores of a model mean, and write it with its calibration and card.
+
+    Raises:
+      TrainingError, DetectorError: the data or the model cannot be used.
+    """
+    settings = TrainingSettings(exclude=tuple(exclude), min_tokens=min_tokens, target_fpr=target_fpr)
+    detector = recalibrate(model, list(data), output, settings, tuple(evaluate_on))
+    assert detector.calibration
+    human, bands = detector.calibration.human, len(detector.calibration.bands)
+    return (
+        f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}. Bands: {bands}. "
+        f"{human.flagged:,} of {human.n:,} human documents are called synthetic."
+    )
+
+
+def card_of(model: str | None) -> str:
+    """The model card in a detector's folder, with control characters taken out.
+
+    Raises:
+      DetectorError: there is no such detector.
+    """
+    load_detector(model)  # a card of a detector that does not load is of no use
+    try:
+        card = (pathlib.Path(model or BUNDLED) / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        raise DetectorError(
+            f"{model}: has no README.md; `lowbackground detector calibrate` writes one beside the calibration"
+        ) from None
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in card)
+
+
+def evaluate_detector(data: Sequence[str], model: str | None) -> str:
+    """A table of how a detector does on labelled text, in all and by group.
+
+    Raises:
+      TrainingError, DetectorError: the data or the detector cannot be used.
+    """
+    detector = load_detector(model)
+    labelled = read_labelled(list(data))
+    lines = [
+        f"detector {detector.name!r} on {len(labelled.machine):,} documents",
+        "Only text that it was not trained on says anything about other text.",
+        "",
+        f"{'group':44}{'human':>8}{'machine':>9}{'short':>7}{'AUROC':>8}{'TPR@1%':>8}{'FPR':>8}{'TPR':>8}",
+    ]
+    for row in evaluate(detector, labelled):
+        name = row.name if row.kind == "all" else f"{row.kind} {row.name}"
+        rates = (row.auroc, row.tpr_at_1_fpr, row.fpr, row.tpr)
+        numbers = "".join(f"{'-' if np.isnan(rate) else format(rate, '.3f'):>8}" for rate in rates)
+        lines.append(f"{name[:43]:44}{row.human:8,}{row.machine:9,}{row.unscored:7,}{numbers}")
+    return "\n".join(lines)
+
+
+def selftest_detector(data: Sequence[str], model: str | None) -> str:
+    """A table of how well planted shares are estimated and bounded with a detector.
+
+    Raises:
+      TrainingError, DetectorError: the data or the detector cannot be used.
+    """
+    detector = load_detector(model)
+    labelled = read_labelled(list(data))
+    scores = detector.score(labelled.texts, labelled.tokens, labelled.n_tokens).log_odds
+    lines = [
+        f"detector {detector.name!r}; half of the labelled text is the reference, corpora are drawn from the other half",
+        "",
+    ]
+    return "\n".join([*lines, *table(selftest(labelled, scores))])

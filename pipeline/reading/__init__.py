@@ -1,0 +1,1 @@
+"""What commands read of releases and inputs, and how they answer."""

@@ -1,0 +1,115 @@
+"""The text of a document that a ledger names: from the release's shards, or from the input once more.
+
+Whatever is found is the text that the run read: a document's id is a hash of its text.
+"""
+
+import os
+import posixpath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+from apache_beam.io.filesystems import FileSystems
+
+from expectations import contracts
+from pipeline.recipe import Recipe, RecipeError, parse_recipe
+from transforms.ingest.decompress import one_line
+from transforms.ingest.readers import read_split
+from transforms.ingest.sources import InputError, Source, plan_splits
+from transforms.signals.store import open_for_reading
+
+
+class NoTextError(Exception):
+    """A text cannot be found any more. The message is one line, without the document's id."""
+
+
+def released_recipe(release: str) -> Recipe:
+    """The recipe of a release as it was run; its paths are relative to the folder that the run was started in.
+
+    Raises:
+      RecipeError: there is none, or this version cannot read it.
+    """
+    path = posixpath.join(release, "recipe.yaml")
+    try:
+        with open_for_reading(path) as file:
+            data = yaml.safe_load(file.read())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read ({one_line(error)})") from None
+    return parse_recipe(data, path)
+
+
+def released_text(release: str, doc_id: str) -> str | None:
+    """The text of a document from the release's shards; None if it is not in them, or they cannot be read."""
+    try:
+        for match in FileSystems.match([f"{release.rstrip('/')}/data/*.parquet"])[0].metadata_list:
+            with open_for_reading(match.path) as file:
+                if (found := _in_shard(pq.ParquetFile(pa.PythonFile(file, mode="r")), doc_id)) is not None:
+                    return found
+    except (OSError, pa.ArrowException):
+        return None
+    return None
+
+
+def _in_shard(shard: pq.ParquetFile, doc_id: str) -> str | None:
+    for group in range(shard.num_row_groups):  # the ids alone, since the texts are a thousand times larger
+        at = pc.index(shard.read_row_group(group, columns=["id"])["id"], doc_id).as_py()
+        if at >= 0:
+            return str(shard.read_row_group(group, columns=["text"])["text"][at].as_py())
+    return None
+
+
+def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
+    """The text of a document from the file that it was read from.
+
+    Args:
+      row: of the ledger.
+      release: folder of the release.
+      recipe: of the release, as `released_recipe` gives it.
+
+    Raises:
+      NoTextError: the file is gone or cannot be read, or the document is not in it any more.
+    """
+    source = next((source for source in recipe.sources if source.name == row["source"]), None)
+    if source is None:
+        raise NoTextError(f"the release's recipe has no source {row['source']!r}")
+    paths = places(row["path"], release, recipe)
+    changed = None
+    for path in paths:
+        try:
+            found = _in_file(path, source, row["doc_id"], recipe)
+        except InputError:
+            continue
+        except (OSError, pa.ArrowException) as error:
+            raise NoTextError(f"{path} cannot be read ({one_line(error)})") from None
+        if found is not None:
+            return found
+        changed = path
+    if changed:
+        raise NoTextError(f"{changed} is not what the run read: this document is not in it")
+    raise NoTextError(f"no such file: {' or '.join(paths)}")
+
+
+def places(path: str, release: str, recipe: Recipe) -> list[str]:
+    """Where a path of the ledger may lead: from here, and from where the run was started, if the release is where it was."""
+    if "://" in path or posixpath.isabs(path):
+        return [path]
+    here = os.path.abspath(release)
+    for ending in (recipe.release, f"{recipe.release}.rejected"):
+        tail = posixpath.join("/", recipe.output.path, ending)
+        if here.endswith(tail):
+            return list(dict.fromkeys([path, os.path.relpath(posixpath.join(here.removesuffix(tail), path))]))
+    return [path]
+
+
+def _in_file(path: str, source: Source, doc_id: str, recipe: Recipe) -> str | None:
+    # The one file as the whole source: nothing else is listed or read.
+    alone = source.model_copy(update={"path": path})
+    wanted = pa.scalar(bytes.fromhex(doc_id), contracts.HASH)
+    for split in plan_splits((alone,), recipe.ingest.split_bytes):
+        for documents, _ in read_split(split, alone, recipe.ingest.limits):
+            at = pc.index(documents["doc_id"], wanted).as_py()
+            if at >= 0:
+                return str(documents["text"][at].as_py())
+    return None

@@ -1,0 +1,156 @@
+"""What commands print about a recipe, a run and a verdict, as plain text."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from expectations.judge.formats import as_text
+from pipeline.recipe import Recipe
+from transforms.ingest.sources import FORMATS, Source, find_unread
+from transforms.release.read_release import read_metrics
+
+if TYPE_CHECKING:
+    from pipeline.graph import Job
+    from pipeline.runner import Result
+
+WORDS = {
+    "dropped.empty_text": "empty text",
+    "dropped.exact_duplicate": "exact duplicate",
+    "dropped.near_duplicate": "near duplicate",
+    "dropped.same_url": "same address",
+    "dropped.in_earlier_release": "in an earlier release",
+    "dropped.over_synthetic_share": "over the synthetic share",
+    "dropped.over_limit": "over a limit of the mixture",
+}
+SHOWN_ENDINGS = 8
+
+
+def ran(result: "Result", recipe: Recipe) -> str:
+    """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
+    remarks = [*_flow(result), *_undecided(result), *_shares(result), *_idle_after(result, recipe)]
+    return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
+
+
+def idle(recipe: Recipe) -> Iterator[str]:
+    """One line for each setting that changes nothing, as far as the recipe alone says so."""
+    dedup = recipe.dedup
+    if dedup.on_match != "drop" and not dedup.against:
+        yield f"warning: dedup.on_match: {dedup.on_match} has no effect without dedup.against; name the earlier releases"
+    said = dedup.paragraphs.model_fields_set  # a recipe with all defaults written out says both, and means both
+    if "max_documents" in said and "remove" not in said:
+        yield "warning: dedup.paragraphs.max_documents has no effect without remove: true"
+
+
+def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
+    yield from idle(recipe)
+    if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
+        yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
+
+
+def _undecided(result: "Result") -> Iterator[str]:
+    row = _overall(result, "duplicates.undecided")
+    if row["value"]:
+        yield f"{row['value']:,.0f} of {row['n']:,} near duplicates have a {row['note']};"
+        yield "  these are estimates, and by their texts some may be less alike. `dedup.verify: exact` compares texts."
+
+
+def _overall(result: "Result", metric: str) -> dict[str, Any]:
+    rows = read_metrics(result.folder).to_pylist()
+    return next(row for row in rows if row["metric"] == metric and row["slice_kind"] == "overall")
+
+
+def _flow(result: "Result") -> Iterator[str]:
+    counts = result.counts
+    width = len(f"{counts['documents_in']:,}")
+    yield f"documents in  {counts['documents_in']:>{width},}"
+    for key, words in WORDS.items():
+        if counts.get(key):
+            yield f"  dropped     {counts[key]:>{width},}  {words}"
+    yield f"  kept        {counts['kept']:>{width},}"
+    if counts.get("quarantined"):
+        yield f"quarantined   {counts['quarantined']:>{width},}  records that could not be read"
+
+
+def _shares(result: "Result") -> Iterator[str]:
+    rows = read_metrics(result.folder).to_pylist()
+    for stage in ("before", "after"):
+        for row in rows:
+            if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
+                point, upper = (f"{row[k]:.1%}" if row[k] is not None else "not measured" for k in ("value", "upper"))
+                yield f"synthetic share of tokens, {stage}: {point}, at most {upper} (95 % bound)"
+
+
+def _hint(result: "Result") -> Iterator[str]:
+    """What would help: which limits are in conflict; or where the bound failed, and much text says nothing of itself."""
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "ratio.conflicts" and row["note"]:
+            yield f"There is no such mixture: {row['note']}"
+            yield ""
+            return
+    failed = [
+        o for o in result.verdict.expectations if o.severity == "critical" and o.status != "pass" and not o.waived
+    ]
+    if not any(o.metric.startswith("synthetic_share.") and o.bound == "upper" for o in failed):
+        return
+    rows = read_metrics(result.folder).to_pylist()
+    tokens = {r["slice"]: r["value"] for r in rows if r["metric"] == "tokens" and r["stage"] == "after"}
+    undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
+    if undeclared and tokens[""]:
+        yield f"{undeclared / tokens['']:.0%} of the release's tokens are of undeclared origin, and the bound counts what they"
+        yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in your own suite."
+        yield ""
+
+
+def _where(result: "Result") -> Iterator[str]:
+    yield f"report   {result.folder}/report/index.html"
+    yield f"ledger   {result.folder}/ledger/   (why a document was dropped: lowbackground explain {result.folder} DOC_ID)"
+    if result.verdict.passed:
+        yield f"release  {result.folder}/data/"
+
+
+def checked(recipe: Recipe, job: "Job") -> str:
+    """What `check` says: the input, the S-curve, the suite, and every setting."""
+    from pipeline.runner import resolved
+    from transforms.kernels.similarity.lsh import s_curve
+
+    lines = ["input"]
+    for number, source in enumerate(recipe.sources):
+        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        declared = source.origin or "not declared"
+        lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
+        lines += [f"    {words}" for words in unread(source)]
+    dedup = recipe.dedup
+    lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
+    lines.append("  Jaccard similarity   chance to be compared")
+    judge = "text" if dedup.verify == "exact" else "estimate"
+    for percent in range(50, 101, 5):
+        chance = s_curve(percent / 100, dedup.bands, dedup.rows)
+        joined = "joined" if percent / 100 >= dedup.min_similarity else "not joined"
+        lines.append(
+            f"  {percent / 100:18.2f}   {chance:21.3f}   then {joined} ({judge} against {dedup.min_similarity})"
+        )
+    lines += [
+        "",
+        f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations",
+        *(
+            f"  system {s.id}: {len(s.structures)} structures, {len(s.expectations)} rules"
+            for s in job.survey.systems.systems
+        ),
+        "",
+        *([*found, ""] if (found := list(idle(recipe))) else []),
+        "recipe, defaults written out",
+    ]
+    return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
+
+
+def unread(source: Source) -> Iterator[str]:
+    """Which files of a source's folders and patterns are not read: one line, or none."""
+    found = find_unread(source)
+    if found:
+        endings = [f"{count:,} {ending if ending.isprintable() else ascii(ending)}" if ending else f"{count:,} without ending"
+                   for ending, count in found.items()]  # fmt: skip
+        more = f" and {len(found) - SHOWN_ENDINGS} endings more" if len(found) > SHOWN_ENDINGS else ""
+        text = source.format == "auto" and any(
+            FORMATS.get(f".{ending.split('.')[1]}") == "text" for ending in found if ending
+        )
+        hint = "; text beside data is taken for a README: to read it, give it a source of its own with `format: text`"
+        yield f"not read: {', '.join(endings[:SHOWN_ENDINGS])}{more}{hint if text else ''}"

@@ -1,0 +1,72 @@
+"""Great Expectations in a process of its own says what it says in ours, and leaves no process behind."""
+
+import subprocess
+import sys
+import time
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from expectations import contracts
+from expectations.judge import gx, gx_process
+from expectations.suite.suite import load_suite
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing():
+    yield
+    gx_process.stop()
+
+
+def metrics(*values):
+    names = contracts.METRICS.schema.names
+    rows = [
+        dict.fromkeys(names) | {"metric": "documents", "stage": "after", "slice_kind": "source", "slice": f"s{i}"}
+        | {"value": value, "unit": "documents", "n": 10}
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=contracts.METRICS.schema)
+
+
+def suite(**limits):
+    asked = {"expect": "metric_to_be_between", "metric": "documents", "slice_kind": "source", **limits}
+    return load_suite({"expectations": [asked, asked | {"max": 1e9}]})
+
+
+@pytest.mark.parametrize("values", [(), (10.0, 2.5), (float("nan"), 3.0), (float("inf"),)])
+def test_the_other_process_says_the_same(values):
+    gx_process.start()
+    assert gx_process.validate(metrics(*values), suite(min=3)) == gx.validate(
+        metrics(*values).to_pandas(), suite(min=3)
+    )
+
+
+def test_without_a_process_the_work_is_done_here():
+    assert gx_process.validate(metrics(10.0), suite(min=3))[0]["status"] == "pass"
+    assert not psutil.Process().children()
+
+
+def test_it_is_started_once_and_asked_once():
+    gx_process.start()
+    gx_process.start()
+    assert len(psutil.Process().children()) == 1
+    gx_process.validate(metrics(1.0), suite(min=3))
+    assert not psutil.Process().children()
+
+
+def test_a_process_that_dies_is_an_error_in_one_line():
+    gx_process.start()
+    psutil.Process().children()[0].kill()
+    with pytest.raises(gx_process.EngineError, match=r"ended with code -9.*run again"):
+        gx_process.validate(metrics(1.0), suite(min=3))
+
+
+def test_it_ends_with_whoever_started_it():
+    start = "import os; from expectations import apart; gx_process.start()"
+    code = f"{start}; print(gx_process._waiting[0].pid, flush=True); os._exit(1)"
+    child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout)
+    limit = time.monotonic() + 30
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < limit
+        time.sleep(0.1)

@@ -1,0 +1,88 @@
+"""The demo corpus is what it says, and the flow finds what was planted."""
+
+import collections
+import gzip
+import json
+import pathlib
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from pipeline import runner
+from pipeline.commands import demo
+from pipeline.recipe import load_recipe
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, demo.Planted]:
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, demo.build_demo(str(folder))
+
+
+def machine() -> list[dict]:
+    return [json.loads(line) for line in demo._machine_lines()]
+
+
+def test_the_machine_written_documents_differ_and_have_a_documents_length() -> None:
+    texts = [record["text"] for record in machine()]
+    assert len(set(texts)) == len(texts) >= 50
+    assert len({" ".join(text.split()[:4]) for text in texts}) == len(texts)
+    assert all(80 <= len(text.split()) <= 220 for text in texts)
+    assert {record["generator"] for record in machine()} == {"claude"}
+
+
+def test_the_corpus_has_what_it_says(built: tuple[pathlib.Path, demo.Planted]) -> None:
+    folder, planted = built
+    corpus = folder / "corpus"
+    ids = [*pq.read_table(corpus / "cpython-topics" / "topics.parquet")["id"].to_pylist()]
+    for path in sorted(corpus.rglob("*.jsonl*")):
+        if path.name.startswith(("broken", "truncated")):
+            continue
+        data = path.read_bytes()
+        lines = (gzip.decompress(data) if path.suffix == ".gz" else data).splitlines()
+        ids += [json.loads(line)["id"] for line in lines]
+    kinds = collections.Counter(
+        next(
+            (k for k in ("copy-of", "near-copy", "machine-copy", "blank", "web-", "machine-") if i.startswith(k)),
+            "human",
+        )
+        for i in ids
+    )
+    assert kinds["human"] == planted.human
+    assert kinds["machine-"] == planted.synthetic
+    assert kinds["web-"] == planted.undeclared
+    assert kinds["copy-of"] == planted.exact_duplicates
+    assert kinds["near-copy"] + kinds["machine-copy"] == planted.near_duplicates
+    assert kinds["blank"] == planted.empty
+
+
+def test_building_it_again_gives_the_same_bytes(
+    built: tuple[pathlib.Path, demo.Planted], tmp_path: pathlib.Path
+) -> None:
+    folder, planted = built
+    assert demo.build_demo(str(tmp_path)) == planted
+    for path in (p for p in (folder / "corpus").rglob("*") if p.is_file()):
+        assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
+
+
+def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.Planted]) -> None:
+    folder, planted = built
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    with open("/dev/null", "w") as nowhere:
+        result = runner.run(recipe, runner.prepare(recipe, str(folder)), Console(file=nowhere))
+    assert result.exit_code == runner.PASSED
+    assert result.counts["dropped.empty_text"] == planted.empty
+    assert result.counts["quarantined"] == sum(planted.broken.values())
+    assert result.counts["dropped.over_synthetic_share"] > 0
+    ledger = [r for p in pathlib.Path(result.folder, "ledger").glob("*") for r in pq.read_table(p).to_pylist()]
+    by_id = {row["input_id"]: row for row in ledger}
+    for row in ledger:
+        name = row["input_id"] or ""
+        if name.startswith("copy-of-"):
+            assert row["cluster_id"] == by_id[name.removeprefix("copy-of-")]["cluster_id"]
+            assert not row["kept"]
+        if name.startswith("machine-copy-of-"):  # where it is found, the human original survives
+            assert row["cluster_id"] == by_id[name.removeprefix("machine-copy-of-")]["cluster_id"]
+            survivor = next(r for r in ledger if r["doc_id"] == row["survivor_id"] and r["stage"] != "dedup")
+            assert (row["kept"], survivor["kept"], survivor["origin"]) == (False, True, "human")

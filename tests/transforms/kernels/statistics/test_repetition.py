@@ -1,0 +1,41 @@
+"""MATTR, self-repetition and shared phrases against their definitions, in plain Python."""
+
+import collections
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.kernels.statistics import repetition
+
+documents = st.lists(st.lists(st.integers(0, 5), max_size=30), max_size=8)
+
+
+def columns(values: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.cumsum([0, *map(len, values)]), np.array([w for d in values for w in d], np.uint32)
+
+
+@given(documents, st.integers(1, 12))
+def test_mattr_is_the_mean_over_all_windows(values: list[list[int]], window: int) -> None:
+    found = repetition._mattr(*columns(values), window)
+    for own, number in zip(values, found.tolist(), strict=True):
+        ratios = [len(set(own[at : at + window])) / window for at in range(len(own) - window + 1)]
+        assert number == pytest.approx(np.mean(ratios)) if ratios else math.isnan(number)
+
+
+@given(documents)
+def test_self_repetition_by_its_definition(values: list[list[int]]) -> None:
+    grams = [{tuple(d[at : at + 4]) for at in range(len(d) - 3)} for d in values]
+    count = collections.Counter(g for own in grams for g in own)
+    expected = np.mean([math.log(1 + sum(count[g] - 1 for g in own)) for own in grams]) if values else math.nan
+    assert repetition.self_repetition(*columns(values)) == pytest.approx(expected, nan_ok=True)
+
+
+@given(documents)
+def test_phrases_by_their_definition(values: list[list[int]]) -> None:
+    grams = [{tuple(d[at : at + 6]) for at in range(len(d) - 5)} for d in values]
+    count = collections.Counter(g for own in grams for g in own)
+    expected = np.mean([any(count[g] >= 5 for g in own) for own in grams]) if values else math.nan
+    assert repetition.template_rate(*columns(values)) == pytest.approx(expected, nan_ok=True)

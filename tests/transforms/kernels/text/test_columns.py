@@ -1,0 +1,40 @@
+"""Hash columns as numbers."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.kernels.text import columns
+
+hashes = st.lists(st.binary(min_size=16, max_size=16), max_size=20)
+
+
+@given(hashes)
+def test_halves_sort_as_bytes_do(values: list[bytes]) -> None:
+    column = pa.array([b"x" * 16, *values], pa.binary(16)).slice(1)
+    high, low = columns.halves(column)
+    order = np.lexsort((low, high))
+    assert [values[i] for i in order] == sorted(values)
+
+
+@given(hashes)
+def test_hexadecimal_is_pythons(values: list[bytes]) -> None:
+    column = pa.array([b"x" * 16, *values], pa.binary(16)).slice(1)
+    assert columns.hexadecimal(column).to_pylist() == [value.hex() for value in values]
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_split_by_loses_nothing_and_keeps_the_order(keys: list[int]) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": list(range(len(keys)))})
+    parts = columns.split_by(np.array(keys, np.int64), batch)
+    assert [key for key, _ in parts] == sorted(set(keys))
+    for key, part in parts:
+        assert part["n"].to_pylist() == [i for i, k in enumerate(keys) if k == key]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)), st.integers(1, 100))
+def test_partitions_are_in_range_and_ordered(values: list[int], partitions: int) -> None:
+    found = columns.partition(np.array(values, np.uint64), partitions)
+    assert ((found >= 0) & (found < partitions)).all()
+    assert (np.diff(found[np.argsort(np.array(values, np.uint64))]) >= 0).all()

@@ -1,0 +1,87 @@
+"""Near duplicates that are left, as the tally counts them: by stage, and by slices of the release."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from small_sets import planted, signed
+
+from expectations import contracts
+from transforms.measures import duplicates_left as residual
+from transforms.measures.duplicates_left import count_split, residual_rows
+from transforms.measures.tally import Tally, compact, merge
+
+SOURCES = ("one", "two")
+
+
+def counted(kept: list[bool], deduplicated: list[bool], source: list[int], n_shingles: list[int] | None = None) -> dict:
+    """By (stage, slice), the rows of 300 documents, each with a duplicate: the one behind it."""
+    n = len(kept)
+    values = np.repeat(signed(planted(1, n // 2, 0)), 2, axis=0)
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(4 * values.shape[1]), n, [None, pa.py_buffer(values)])
+    signals = pa.table({"signature": column, "n_shingles": pa.array(n_shingles or [120] * n, pa.int32())})
+    stage = [contracts.STAGES.index("balance" if one else "dedup") for one in deduplicated]
+    decisions = pa.record_batch(
+        {
+            "doc_id": pa.array([number.to_bytes(8) * 2 for number in range(n)], contracts.HASH),
+            "kept": kept,
+            "stage": pa.array(stage, pa.int8()),
+            "reason": pa.array([0] * n, pa.int8()),
+            "source": pa.array(source, pa.int16()),
+            "origin": pa.array([contracts.HUMAN] * n, pa.int8()),
+            "origin_basis": pa.array([0] * n, pa.int8()),
+        }
+    )
+    rows = residual_rows(count_split(decisions, signals), SOURCES, 0.8)
+    return {(row["stage"], row.get("slice", "")): row for row in rows}
+
+
+def test_a_reader_sees_what_each_stage_left() -> None:
+    """Every document has its duplicate; dedup leaves 100 pairs of 300, and the mixture one of each of these."""
+    n = 600
+    found = counted(
+        kept=[row < 200 and row % 2 == 0 for row in range(n)],
+        deduplicated=[row < 200 or row % 2 == 0 for row in range(n)],
+        source=[row % 2 for row in range(n)],
+    )
+    assert found["before", ""]["value"] == 1
+    assert found["deduplicated", ""]["value"] == pytest.approx(200 / 400)
+    assert found["after", ""]["value"] == 0
+    assert found["after", ""]["upper"] > 0.01, "100 documents do not say that there is none"
+    assert {name for stage, name in found if stage == "after"} == {"", "human", "one"}
+
+
+def test_one_source_may_repeat_another() -> None:
+    """All of the second is in the first, and the first has as much again."""
+    n = 800
+    found = counted([row % 2 == 0 or row < 400 for row in range(n)], [True] * n, [row % 2 for row in range(n)])
+    assert found["after", "two"]["value"] == 1
+    assert found["after", "one"]["value"] == pytest.approx(0.5)
+    assert found["after", "one"]["n"] == 400
+
+
+def test_documents_without_shingles_are_not_alike() -> None:
+    """They all have the same signature, of nothing."""
+    found = counted([True] * 4, [True] * 4, [0] * 4, [0] * 4)
+    assert found["after", ""]["n"] == 0
+    assert np.isnan(found["after", ""]["value"])
+
+
+def test_parts_are_brought_together_before_there_are_many() -> None:
+    one = residual.kin.gather(signed(planted(1, 500, 0)), np.arange(500, dtype=np.uint64), np.zeros(500, np.int32))
+    parts = [one]
+    for _ in range(60):
+        parts = residual.compact([*parts, one])
+    assert sum(len(part.of) for part in parts) <= 4 * residual.kin.GROUPS + 500
+    assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 500
+
+
+def test_a_tally_of_parts_has_the_groups_of_the_whole() -> None:
+    """Through the merging of tallies, in parts and the other way round."""
+    signatures = np.repeat(signed(planted(1, 100, 0)), 2, axis=0)
+    names, mark = np.arange(200, dtype=np.uint64), np.zeros(200, np.int32)
+    halves = [slice(0, 120), slice(120, 121), slice(121, 200)]
+    parts = [Tally(kin={"after": [residual.kin.gather(signatures[h], names[h], mark[h])]}) for h in halves]
+    whole = residual.kin.gather(signatures, names, mark)
+    for order in (parts, parts[::-1]):
+        (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin["after"]
+        assert all((mine == theirs).all() for mine, theirs in zip(found, whole, strict=True))

@@ -1,0 +1,1 @@
+"""People's labels of a release: which documents are drawn, gold items, and the certificate."""

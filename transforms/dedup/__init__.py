@@ -1,0 +1,1 @@
+"""Which documents are duplicates, of each other and of earlier releases, and which of them stay."""

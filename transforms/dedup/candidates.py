@@ -1,0 +1,364 @@
+"""Split -> which contents may be duplicates of each other: the connected components of verified pairs.
+
+    split ─► which band keys occur twice ─┐
+    split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
+          ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
+
+Square brackets are shuffles. Most band keys occur once and join nothing: a table of bits, far smaller than the keys,
+keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content
+hash), so exact duplicates are one node from the start and cost nothing here. Signatures are not shuffled: a pair travels
+to the split of its left document, takes the signature from the signal store, and travels to the split of its right one.
+Every key is a partition or split number and every value a batch; sorting inside a partition is NumPy's.
+
+Which document of a component stays is decided in `transforms/dedup/survivors.py`. The signatures of earlier releases come as
+further splits. On request, documents with one address are a pair whatever their texts.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from expectations import contracts
+from transforms.engine.threads import Beside
+from transforms.ingest.paragraph_removal import ParagraphsConfig
+from transforms.ingest.sources import Split
+from transforms.kernels.similarity import components, lsh
+from transforms.kernels.similarity.lsh import salted
+from transforms.kernels.similarity.minhash import MAX_NGRAM, similarity
+from transforms.kernels.text.columns import EMPTY_HASH, first_half, partition, signatures, split_by
+from transforms.signals.store import SignalStore
+
+
+def partitions(splits: int) -> int:
+    """How many parts a shuffle by hash has: it grows with the splits, so that a part stays small, but slower, because the
+    number of batches that are shuffled is the product of the two.
+    """
+    return min(1024, max(16, splits // 4))
+
+
+Rank = Literal[
+    "source", "protected", "declared_human", "earliest", "latest", "trusted", "least_synthetic", "longest", "shortest"
+]
+
+
+class DedupConfig(BaseModel):
+    """How duplicates are found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
+    bands: int = Field(14, ge=1, le=512, description="bands of a signature")
+    rows: int = Field(8, ge=1, le=64, description="rows of a band")
+    min_similarity: float = Field(
+        0.8, ge=0, le=1, strict=True, description="least Jaccard similarity of a pair of duplicates"
+    )
+    min_to_survivor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        strict=True,
+        description="least Jaccard similarity of a dropped document to the kept one; empty: min_similarity",
+    )
+    verify: Literal["estimate", "exact"] = Field(
+        "estimate",
+        description="similarity from signatures, or from the texts of candidates, which are read again; of an earlier release "
+        "there are only signatures",
+    )
+    survivor: tuple[Rank, ...] = Field(
+        ("protected", "declared_human", "earliest", "trusted", "least_synthetic", "longest"),
+        description="which of two duplicates is kept: the first of these that tells them apart; at last the smaller id",
+    )
+    source_order: tuple[str, ...] = Field(
+        (), description="between duplicates of two sources the one named first here is kept, before all other rules"
+    )
+    url: bool = Field(False, description="documents with the same address are duplicates, whatever their texts")
+    against: tuple[str, ...] = Field((), description="folders of earlier releases whose documents are not wanted again")
+    on_match: Literal["drop", "tag"] = Field(
+        "drop", description="what becomes of a document that an earlier release has"
+    )
+    paragraphs: ParagraphsConfig = ParagraphsConfig()
+    max_source_loss: float = Field(
+        0.5, ge=0, le=1, strict=True, description="share of a source's documents that dedup may drop unnoticed"
+    )
+    on_source_loss: Literal["warn", "fail"] = Field("warn", description="what happens above max_source_loss")
+
+    @model_validator(mode="after")
+    def _signature_fits(self) -> "DedupConfig":
+        if self.num_perm > 2048:
+            raise ValueError(
+                f"bands x rows is the length of a signature, at most 2048; {self.bands} x {self.rows} is not"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _order_is_one(self) -> "DedupConfig":
+        for key, names in (("survivor", self.survivor), ("source_order", self.source_order)):
+            twice = [name for number, name in enumerate(names) if name in names[:number]]
+            if twice:
+                raise ValueError(f"{key} names {twice[0]!r} twice; leave one of the two out")
+        if "source" in self.survivor and not self.source_order:
+            raise ValueError(
+                "survivor has 'source', but there is no source_order; say it, as source_order: [books, web]"
+            )
+        return self
+
+    @property
+    def policy(self) -> tuple[str, ...]:
+        """The order of preference between duplicates, without the ids that come last."""
+        return self.survivor if "source" in self.survivor or not self.source_order else ("source", *self.survivor)
+
+    @property
+    def least_to_survivor(self) -> float:
+        """Least Jaccard similarity of a dropped document to the kept one."""
+        return self.min_similarity if self.min_to_survivor is None else self.min_to_survivor
+
+    @property
+    def undecided_below(self) -> float:
+        """Up to which similarity to the survivor an estimate does not decide: three standard errors above the limit.
+
+        In exact mode it is 0, for texts decide.
+        """
+        least = self.least_to_survivor
+        return 0.0 if self.verify == "exact" else least + 3 * (least * (1 - least) / self.num_perm) ** 0.5
+
+    @property
+    def least_of_pair(self) -> float:
+        """Least estimated similarity that makes a pair an edge. In exact mode four standard errors less: the text decides."""
+        error = 0.5 / self.num_perm**0.5 if self.verify == "exact" else 0.0
+        return max(0.0, min(self.min_similarity, self.least_to_survivor) - 4 * error) if error else self.min_similarity
+
+    @property
+    def num_perm(self) -> int:
+        """Length of a signature."""
+        return self.bands * self.rows
+
+
+BAND = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("content", pa.uint64()),
+        ("split", pa.int32()),
+        ("ordinal", pa.int32()),
+        ("sure", pa.bool_()),  # sharing this key is enough to be a pair
+    ]
+)
+LABELS = pa.schema([("content", pa.uint64()), ("cluster", pa.uint64())])
+EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
+
+
+@dataclasses.dataclass(eq=False)
+class FindClusters(beam.PTransform):
+    """Split -> one batch of labels: which contents are near-duplicates of each other."""
+
+    config: DedupConfig
+    store: SignalStore
+    splits: tuple[Split, ...]
+
+    def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
+        """Narrow batches only; see the module's picture."""
+        config = self.config
+        seen = (
+            surveyed
+            | "SeenKeys"
+            >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config))).without_defaults()
+        )
+        return (
+            surveyed
+            | "Bands"
+            >> beam.ParDo(_Bands(config, self.store, partitions(len(self.splits))), beam.pvalue.AsSingleton(seen))
+            | "ByPartition" >> beam.GroupByKey()
+            | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
+            | "ByLeftSplit" >> beam.GroupByKey()
+            | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
+            | "ByRightSplit" >> beam.GroupByKey()
+            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.least_of_pair))
+            | "Forest" >> beam.CombineGlobally(ForestFn())
+        )
+
+
+def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
+    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 256 MiB."""
+    keys = sum(split.n_bytes for split in splits) // 300 * config.bands
+    return min(30, max(16, (2 * keys).bit_length()))
+
+
+@beam.typehints.with_input_types(Split)
+@beam.typehints.with_output_types(np.ndarray)
+class SeenFn(beam.CombineFn):
+    """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
+
+    def __init__(self, config: DedupConfig, store: SignalStore, bits: int) -> None:
+        self.config, self.store, self.bits = config, store, bits
+
+    def create_accumulator(self) -> np.ndarray:
+        """No key."""
+        return lsh.no_keys(self.bits)
+
+    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
+        """Note the keys of a split, in place."""
+        keys, _, _ = keys_of(self.store.read(split, BANDED), self.config)
+        lsh.note_keys(seen, keys)
+        return seen
+
+    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
+        """The table of all."""
+        return functools.reduce(lsh.merge_seen, tables)
+
+    def extract_output(self, seen: np.ndarray) -> np.ndarray:
+        """One bit a slot: was it seen twice?"""
+        return seen[1]
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
+    def __init__(self, config: DedupConfig, store: SignalStore, parts: int) -> None:
+        self.config, self.store, self.parts = config, store, parts
+
+    def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
+        (twice,) = sides
+        bands = band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
+
+
+BANDED = ["content_hash", "url_hash", "n_shingles", "signature"]
+_URL_SALT = np.uint64(0x75726C2D6B657973)
+_EMPTY = first_half(pa.array([EMPTY_HASH], contracts.HASH))[0]
+
+
+def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every key under which a document of a split is found, each content once: `(keys, rows, sure)`, [keys] each.
+
+    A document with shingles has a key for each band. With `url`, one with an address has a key of it, and that one is sure.
+    """
+    content = first_half(signals["content_hash"].combine_chunks())
+    signed = np.flatnonzero(signals["n_shingles"].to_numpy() > 0)
+    _, first = np.unique(content[signed], return_index=True)
+    rows = signed[first]
+    signature = signatures(signals["signature"].combine_chunks())
+    bands = lsh.band_keys(signature[rows], config.bands, config.rows).ravel()
+    rows = np.repeat(rows, config.bands)
+    if not config.url:
+        return bands, rows, np.zeros(len(bands), bool)
+    url = signals["url_hash"].combine_chunks()
+    hashes = url.fill_null(0).to_numpy()
+    has = np.flatnonzero((hashes != 0) & (content != _EMPTY))
+    _, first = np.unique(np.stack([hashes[has], content[has]]), axis=1, return_index=True)
+    has = has[first]
+    keys = np.concatenate([bands, salted(hashes[has], _URL_SALT)])
+    return keys, np.concatenate([rows, has]), np.arange(len(keys)) >= len(bands)
+
+
+def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray) -> pa.RecordBatch:
+    """SIGNALS of one split -> BAND for the keys that may be shared with another content."""
+    keys, rows, sure = keys_of(signals, config)
+    shared = lsh.maybe_shared(twice, keys)
+    rows = rows[shared]
+    content = first_half(signals["content_hash"].combine_chunks())[rows]
+    columns = [keys[shared], content, np.full(len(rows), split, np.int32), rows.astype(np.int32), sure[shared]]
+    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _CandidatePairs(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
+        bands = _concat(group[1])
+        content = bands["content"].to_numpy()
+        left, right = lsh.candidate_pairs(bands["key"].to_numpy(), content)
+        # The same pair shares many bands: once per partition is enough, and left is always the smaller content. Of a pair
+        # that is found in both ways, the one by its address stays.
+        swap = content[left] > content[right]
+        order = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
+        smaller, larger = np.where(swap, right, left)[order], np.where(swap, left, right)[order]
+        first = np.unique(np.stack([content[smaller], content[larger]]), axis=1, return_index=True)[1]
+        sure = {"sure": bands["sure"].take(pa.array(smaller[first]))}
+        pairs = _side(bands, smaller[first], "left") | _side(bands, larger[first], "right") | sure
+        if not len(first):
+            return []
+        return split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
+
+
+def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Array]:
+    taken = bands.take(pa.array(rows))
+    return {side: taken["content"], f"{side}_split": taken["split"], f"{side}_ordinal": taken["ordinal"]}
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
+        self.store, self.splits = store, splits
+
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
+        split, batches = group
+        pairs = _distinct(_concat(batches))
+        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
+        return split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
+
+
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
+    def __init__(self, store: SignalStore, splits: tuple[Split, ...], least: float) -> None:
+        self.store, self.splits, self.least = store, splits, least
+
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
+        split, batches = group
+        pairs = _concat(batches)
+        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        right = signatures(signature.take(pairs["right_ordinal"]))
+        similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
+        edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
+        return (pairs.select(["left", "right"]).filter(pa.array(edge)),)
+
+
+def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
+    """Each pair of contents once: it may have been found in several partitions. One that is sure in any is sure."""
+    pairs = pairs.take(pa.array(np.argsort(~pairs["sure"].to_numpy(zero_copy_only=False), kind="stable")))
+    both = np.stack([pairs["left"].to_numpy(), pairs["right"].to_numpy()])
+    _, first = np.unique(both, axis=1, return_index=True)
+    return pairs.take(pa.array(first))
+
+
+def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.concat_batches(list(batches))
+
+
+@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_output_types(pa.RecordBatch)
+class ForestFn(beam.CombineFn):
+    """Edges -> LABELS. The accumulator is a forest and a tail of edges, compacted when the tail outgrows it twice."""
+
+    def create_accumulator(self) -> list[pa.RecordBatch]:
+        """No edge."""
+        return []
+
+    def add_input(self, accumulator: list[pa.RecordBatch], edges: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """Put a batch of edges on the tail."""
+        accumulator.append(edges.rename_columns(EDGE.names))
+        if sum(e.num_rows for e in accumulator[1:]) > 2 * accumulator[0].num_rows + 100_000:
+            return self.compact(accumulator)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
+        """The edges of all, as one forest."""
+        return self.compact([batch for accumulator in accumulators for batch in accumulator])
+
+    def compact(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """One forest with the same components."""
+        if not accumulator:
+            return accumulator
+        edges = pa.concat_batches(accumulator)
+        labels = components.forest(edges["left"].to_numpy(), edges["right"].to_numpy())
+        return [pa.RecordBatch.from_arrays([pa.array(side) for side in labels], schema=EDGE)]
+
+    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
+        """The labels of all contents that have a duplicate, ascending by content."""
+        compacted = self.compact(accumulator)
+        if not compacted:
+            return pa.RecordBatch.from_arrays([pa.array([], pa.uint64())] * 2, schema=LABELS)
+        return pa.RecordBatch.from_arrays(compacted[0].columns, schema=LABELS)

@@ -1,0 +1,181 @@
+"""Split -> which paragraphs are boilerplate: those in more than so many documents of the corpus. Only if the recipe asks.
+
+    split ─► its paragraphs, counted, in the store ─► which occur twice ─┐
+                                                  └───────────────────► (hash, count) ─► [partition] ─► sums ─► the many
+
+Square brackets are the shuffle. The text is read here once, before the survey. As with band keys (dedup/candidates.py) most
+paragraphs occur once, and a table of bits keeps nearly all of those out of the shuffle. Counts are exact: of all documents
+that were read and of all paragraphs, not of the report's sample.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from transforms.dedup.candidates import partitions
+from transforms.engine.threads import Beside, ahead
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Source, Split
+from transforms.kernels.similarity import lsh
+from transforms.kernels.text import paragraphs
+from transforms.kernels.text.columns import partition, split_by
+from transforms.signals.store import SignalStore, write_parquet
+
+COUNTED = pa.schema(
+    [
+        pa.field("hash", pa.uint64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class BoilerplateConfig:
+    """All that decides which paragraphs are boilerplate. What the store holds does not depend on `max_documents`."""
+
+    sources: tuple[Source, ...]
+    limits: ReadLimits
+    store: SignalStore  # of COUNTED, by split
+    max_documents: int
+    few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
+
+
+@dataclasses.dataclass(eq=False)
+class FindBoilerplate(beam.PTransform):
+    """Split -> one array: the hashes of paragraphs in more than `max_documents` documents, uint64[n], ascending."""
+
+    config: BoilerplateConfig
+    splits: tuple[Split, ...]
+
+    def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[np.ndarray]:
+        """Narrow batches only; see the module's picture."""
+        config = self.config
+        counted = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config))
+        seen = (
+            counted
+            | "SeenParagraphs" >> beam.CombineGlobally(SeenFn(config.store, _bits(self.splits))).without_defaults()
+        )
+        shared = _Shared(config.store, partitions(len(self.splits)))
+        return (
+            counted
+            | "Shared" >> beam.ParDo(shared, beam.pvalue.AsSingleton(seen))
+            | "ByHash" >> beam.GroupByKey()
+            | "Many" >> beam.ParDo(_Many(config.max_documents))
+            | "Together" >> beam.CombineGlobally(SortedFn())
+        )
+
+
+def _bits(splits: tuple[Split, ...]) -> int:
+    """Size of the table of seen paragraphs: some two slots for each 100 bytes in storage; at most 256 MiB."""
+    return min(30, max(16, (2 * sum(split.n_bytes for split in splits) // 100).bit_length()))
+
+
+@beam.typehints.with_output_types(Split)
+class _CountParagraphs(Beside[Split, Split]):
+    def __init__(self, config: BoilerplateConfig) -> None:
+        self.config = config
+
+    def work(self, split: Split, *_: object) -> tuple[Split]:
+        if not self.config.store.has(split):
+            counts = count_split(split, self.config)
+            write_parquet(self.config.store.path(split), [counts], COUNTED, plain=("hash",))
+        return (split,)
+
+
+def count_split(split: Split, config: BoilerplateConfig) -> pa.RecordBatch:
+    """Read a split's text -> COUNTED: in how many of its documents each of its paragraphs is; hashes ascending."""
+    read = read_split(split, config.sources[split.source], config.limits)
+    found = [
+        paragraphs.find(documents["text"], rate=1).hashes
+        for documents, _ in (ahead(read) if config.few_splits else read)
+        if documents.num_rows
+    ]
+    hashes, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *found]), return_counts=True)
+    return pa.RecordBatch.from_arrays([pa.array(hashes), pa.array(counts.astype(np.int64))], schema=COUNTED)
+
+
+@beam.typehints.with_input_types(Split)
+@beam.typehints.with_output_types(np.ndarray)
+class SeenFn(beam.CombineFn):
+    """Split -> which paragraphs may be in two documents or more: one bit a slot, uint8[2^bits / 8]."""
+
+    def __init__(self, store: SignalStore, bits: int) -> None:
+        self.store, self.bits = store, bits
+
+    def create_accumulator(self) -> np.ndarray:
+        """No paragraph."""
+        return lsh.no_keys(self.bits)
+
+    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
+        """Note the paragraphs of a split, in place."""
+        counted = self.store.read(split, COUNTED.names)
+        hashes = counted["hash"].to_numpy()
+        lsh.note_keys(seen, hashes)
+        lsh.note_keys(seen, hashes[counted["documents"].to_numpy() > 1])
+        return seen
+
+    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
+        """The table of all."""
+        return functools.reduce(lsh.merge_seen, tables)
+
+    def extract_output(self, seen: np.ndarray) -> np.ndarray:
+        """One bit a slot: was it seen twice?"""
+        return seen[1]
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _Shared(Beside[Split, tuple[int, pa.RecordBatch]]):
+    def __init__(self, store: SignalStore, parts: int) -> None:
+        self.store, self.parts = store, parts
+
+    def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
+        (twice,) = sides
+        counted = self.store.read(split, COUNTED.names).combine_chunks()
+        hashes = counted["hash"].to_numpy()
+        shared = lsh.maybe_shared(twice, hashes)
+        columns = [pa.array(hashes[shared]), pa.array(counted["documents"].to_numpy()[shared])]
+        return split_by(partition(hashes[shared], self.parts), pa.RecordBatch.from_arrays(columns, schema=COUNTED))
+
+
+@beam.typehints.with_output_types(np.ndarray)
+class _Many(Beside[tuple[int, Iterable[pa.RecordBatch]], np.ndarray]):
+    def __init__(self, max_documents: int) -> None:
+        self.max_documents = max_documents
+
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[np.ndarray]:
+        return (many(pa.concat_batches(list(group[1])), self.max_documents),)
+
+
+def many(counted: pa.RecordBatch, max_documents: int) -> np.ndarray:
+    """COUNTED of some splits, a hash once a split -> the hashes in more than `max_documents` documents, ascending."""
+    hashes, index = np.unique(counted["hash"].to_numpy(), return_inverse=True)
+    total = np.zeros(len(hashes), np.int64)
+    np.add.at(total, index, counted["documents"].to_numpy())
+    return hashes[total > max_documents]
+
+
+@beam.typehints.with_input_types(np.ndarray)
+@beam.typehints.with_output_types(np.ndarray)
+class SortedFn(beam.CombineFn):
+    """Arrays of numbers that are in one of them each -> all, ascending."""
+
+    def create_accumulator(self) -> list[np.ndarray]:
+        """No number."""
+        return []
+
+    def add_input(self, parts: list[np.ndarray], part: np.ndarray) -> list[np.ndarray]:
+        """One array more."""
+        return [*parts, part]
+
+    def merge_accumulators(self, accumulators: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
+        """The arrays of all."""
+        return [part for parts in accumulators for part in parts]
+
+    def extract_output(self, parts: list[np.ndarray]) -> np.ndarray:
+        """All numbers, uint64[n]."""
+        return np.sort(np.concatenate([np.zeros(0, np.uint64), *parts]))

@@ -1,0 +1,197 @@
+"""The detector: how likely a text is to come from a machine. A score is evidence, not proof.
+
+A detector is a folder with
+
+- `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`), or `plugin.json`: the name of one of
+  somebody else's (see `scorers`);
+- beside `model.bin` perhaps `ngrams.bin`: a table of n-grams whose log-odds are added to fastText's (see `ngram_file`);
+- `calibration.json`: what its scores mean, measured on held-out sources (see `Calibration`);
+- `README.md`: its model card.
+
+A bare `.bin` or the name of a plug-in will do: then p_synthetic is the model's own softmax, a document is called synthetic
+above 1/2, and no upper bound of a corpus share can be given.
+"""
+
+import dataclasses
+import hashlib
+import os
+import posixpath
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from expectations import contracts
+from transforms.detector.calibration import Calibration, parse_calibration
+from transforms.detector.fasttext_file import DetectorError
+from transforms.detector.fasttext_model import FastTextModel, parse_model
+from transforms.detector.plugins import PREFIX, load_plugin, parse_plugin
+from transforms.detector.words import BUNDLED as WORDS
+from transforms.detector.words import FILE, read_words
+from transforms.kernels.text.text import Tokens
+
+__all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
+
+BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "default")
+BARE = (".bin", ".ftz")
+MIN_TOKENS = 50  # where no calibration says otherwise
+
+
+class Scores(NamedTuple):
+    """What a detector makes of a batch of documents."""
+
+    log_odds: npt.NDArray[np.float32]  # [documents] of machine origin; NaN: it cannot judge the document
+    band: npt.NDArray[np.int8]  # [documents] index into `Calibration.bands`, 0 without a calibration; -1 where NaN
+
+
+class Model(Protocol):
+    """What turns texts into log-odds of machine origin."""
+
+    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """Of each text, float32[texts]; NaN where it cannot judge. `tokens` are those of the canonical form."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """A model that scores documents, and what its scores mean. Made once per worker; it can be pickled.
+
+    Attributes:
+      name: the folder's or the file's name, for people.
+      sha256: of the model's files and `calibration.json`, those that there are, as of one file.
+      model: what scores.
+      calibration: None for a bare `.bin` or `.ftz`.
+    """
+
+    name: str
+    sha256: str
+    model: Model
+    calibration: Calibration | None
+
+    @property
+    def min_tokens(self) -> int:
+        """Documents with fewer words and ideographs have no score."""
+        return self.calibration.min_tokens if self.calibration else MIN_TOKENS
+
+    @property
+    def n_bands(self) -> int:
+        """How many bands scores are told apart by."""
+        return len(self.calibration.bands) if self.calibration else 1
+
+    def score(self, texts: pa.LargeStringArray, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> Scores:
+        """Score a batch; a document that is too short or in a language that was not calibrated has no score.
+
+        Args:
+          texts: as they were read.
+          tokens: of their canonical form.
+          n_tokens: words and ideographs of each.
+        """
+        log_odds = self.model.log_odds(texts, tokens)
+        if self.calibration is None:
+            band = np.where(n_tokens < MIN_TOKENS, -1, 0).astype(np.int8)
+        else:
+            band = self.calibration.bands_of(tokens, n_tokens)
+        band[np.isnan(log_odds)] = -1
+        log_odds[band < 0] = np.nan
+        return Scores(log_odds, band)
+
+    def p_synthetic(self, scores: Scores) -> npt.NDArray[np.float32]:
+        """Calibrated probability of machine origin where half of all text is a machine's, float32; NaN stays NaN."""
+        log_odds = np.asarray(scores.log_odds, np.float64)
+        if self.calibration is None:
+            return (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
+        found = np.full(len(log_odds), np.nan, np.float32)
+        for number, band in enumerate(self.calibration.bands):
+            own = scores.band == number
+            found[own] = np.interp(log_odds[own], band.log_odds, band.p_synthetic)
+        return found
+
+    def origin(self, scores: Scores) -> npt.NDArray[np.int8]:
+        """What to call each document, int8: SYNTHETIC, HUMAN, or UNKNOWN between the two and for NaN (`contracts`)."""
+        bands = self.calibration.bands if self.calibration else ()
+        # Band -1, which has no score, takes the last entry.
+        human_below = np.array([*([band.human_below for band in bands] or [0.0]), -np.inf])
+        threshold = np.array([*([band.threshold for band in bands] or [0.0]), np.inf])
+        called = np.full(len(scores.log_odds), contracts.UNKNOWN, np.int8)
+        called[scores.log_odds < human_below[scores.band]] = contracts.HUMAN
+        called[scores.log_odds >= threshold[scores.band]] = contracts.SYNTHETIC
+        return called
+
+
+_models: dict[tuple[bytes, ...], FastTextModel] = {}  # by the SHA-256 of their files
+
+
+def load_detector(path: str | None = None) -> Detector:
+    """Load a detector; of its files nothing is executed and nothing is trusted.
+
+    Args:
+      path: a folder with `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin` or `.ftz`,
+        "plugin:NAME", or "words" for the bundled word counts; None for the bundled detector.
+
+    Raises:
+      DetectorError: a file cannot be read, is damaged, or they do not belong together.
+    """
+    folder = WORDS if path == "words" else path or BUNDLED
+    model, files = read_model(folder)
+    digest = hashlib.sha256(b"".join(files.values()))
+    calibration = None
+    if not _is_bare(folder):
+        calibration_path = posixpath.join(folder, "calibration.json")
+        text = _read(calibration_path)
+        calibration = parse_calibration(text, calibration_path)
+        if calibration.model_sha256 != digest.hexdigest():
+            raise DetectorError(
+                f"{calibration_path}: made for another model (the sha256 of {' and '.join(files)} differs). Use the files "
+                "that were written together, or calibrate again"
+            )
+        digest.update(text)
+    return Detector(
+        posixpath.basename(folder.rstrip("/")) if path else "default", digest.hexdigest(), model, calibration
+    )
+
+
+def _is_bare(path: str) -> bool:
+    """Whether a path is a model alone, without a calibration."""
+    return path.endswith(BARE) or path.startswith(PREFIX)
+
+
+def read_model(path: str) -> tuple[Model, dict[str, bytes]]:
+    """The model of a detector's folder, of a bare `.bin` or `.ftz`, or of a plug-in; and its files, by name, the main one first.
+
+    Raises:
+      DetectorError: it cannot be read or is damaged, or there is no such plug-in.
+    """
+    if path.startswith(PREFIX):
+        plugin, data = load_plugin(path.removeprefix(PREFIX))
+        return plugin, {"plugin.json": data}
+    bare = path.endswith(BARE)
+    plugin_path = posixpath.join(path, "plugin.json")
+    if not bare and FileSystems.exists(plugin_path):
+        plugin, data = parse_plugin(_read(plugin_path), plugin_path)
+        return plugin, {"plugin.json": data}
+    words_path = posixpath.join(path, FILE)
+    if not bare and FileSystems.exists(words_path):
+        data = _read(words_path)
+        return read_words(data, words_path), {FILE: data}
+    model_path = path if bare else posixpath.join(path, "model.bin")
+    table_path = posixpath.join(path, "ngrams.bin")
+    files = {"model.bin": _read(model_path)}
+    if not bare and FileSystems.exists(table_path):
+        files["ngrams.bin"] = _read(table_path)
+    digests = tuple(hashlib.sha256(content).digest() for content in files.values())
+    model = _models.get(digests)
+    if model is None:  # every stage that needs the detector asks for it again
+        model = parse_model(files["model.bin"], files.get("ngrams.bin"), model_path, table_path)
+        _models[digests] = model
+    return model, files
+
+
+def _read(path: str) -> bytes:
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as source:
+            return source.read()
+    except Exception as error:  # Beam's filesystems raise all kinds
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
+        raise DetectorError(f"{path}: {reason}. A detector is a folder with model.bin and calibration.json") from None

@@ -1,0 +1,200 @@
+"""The model card of a trained detector, in Markdown: a function of the data, the settings and the numbers."""
+
+import dataclasses
+import importlib.metadata
+import math
+import shlex
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from transforms.detector.calibration import Calibration, Counts
+from transforms.detector.training.evaluation import Evaluation
+from transforms.detector.training.fasttext_fitting import TrainingSettings
+from transforms.detector.training.labelled import Labelled
+from transforms.detector.training.selftest import Planted, table
+from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+
+KINDS = {
+    "all": "",
+    "source_dataset": "source",
+    "language": "language",
+    "length": "length",
+    "generator": "generator",
+    "attack": "attack",
+    "domain": "domain",
+}
+USE = """A score is evidence, not proof. Use it to measure and bound the share of machine text in a corpus, to rank
+documents for review, and to thin out a corpus. Never use it to judge a person or a single document: at the threshold
+about one human document in a hundred is called synthetic, more in some groups (see the tables).
+"""
+FASTTEXT = (
+    "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
+)
+TABLE = (
+    f"{FASTTEXT[:-1]} (`model.bin`), whose log-odds are added to those of a table of n-grams (`ngrams.bin`).\nThe table holds "
+    "n-grams whose use differs between human and machine text of the same source, domain and language."
+)
+PLUGIN = "A detector of somebody else: what its plugin.json names."
+PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
+as corpora, and estimated and bounded from the same held-out scores. Every language has the planted share.
+"""
+LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
+- Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
+  promises. See the false positives by source and domain, and check human text of your own before you drop anything.
+- The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
+- Texts in languages other than those of the calibration have no score. A language is known by its frequent words, so one that
+  is very like another (Galician, Catalan) may be taken for it.
+- Short documents have no score; they are of unknown origin, not human.
+- The map to p_synthetic holds where half of all text is a machine's.
+"""
+
+
+def render(
+    labelled: Labelled,
+    settings: TrainingSettings,
+    calibration: Calibration,
+    held_out: Evaluation,
+    other: Labelled | None = None,
+    elsewhere: Evaluation | None = None,
+    trained: bool = True,
+    planted: Sequence[Planted] = (),
+    what: str = FASTTEXT,
+) -> str:
+    """The card.
+
+    Args:
+      labelled: what the detector was trained on.
+      settings: how it was trained.
+      calibration: of the detector.
+      held_out: how held-out documents of the training data did.
+      other: text that was only evaluated on.
+      elsewhere: how it did there.
+      trained: the model was trained on `labelled`; else it was only calibrated with it.
+      planted: how well planted shares were estimated and bounded with the held-out scores.
+      what: the model is.
+    """
+    data = "Training data" if trained else "Calibration data"
+    parts = [
+        "# Model card: detector of machine text\n",
+        f"{what}\n",
+        f"## Intended use\n\n{USE}",
+        f"## Known limits\n\n{LIMITS}",
+        f"## {data}\n\n{_data(labelled)}",
+        *([f"## Settings\n\n{_settings(settings, labelled)}"] if trained else []),
+        f"## Thresholds\n\n{_thresholds(calibration)}",
+        f"## False alarms\n\n{_strata(calibration)}",
+        f"## Held-out numbers\n\nHow they came about: {calibration.basis}.\n\n{_table(held_out)}",
+    ]
+    if planted:
+        lines = "\n".join(table(planted))
+        parts.append(f"## Planted shares\n\n{PLANTED}\n```\n{lines}\n```\n")
+    if other and elsewhere:
+        names = ", ".join(f"`{file.name}`" for file in other.files)
+        parts.append(f"## On text that was only evaluated on: {names}\n\n{_table(elsewhere)}")
+    return "\n".join(parts)
+
+
+def of_model(files: Collection[str]) -> str:
+    """What a model of these files is."""
+    return TABLE if "ngrams.bin" in files else FASTTEXT if "model.bin" in files else PLUGIN
+
+
+def _data(labelled: Labelled) -> str:
+    lines = ["| file | rows | sha256 |", "|---|--:|---|"]
+    lines += [f"| `{_cell(file.name)}` | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
+    sources, licences = labelled.group("source_dataset"), labelled.group("licence")
+    lines += ["", "| source | licence | human | machine |", "|---|---|--:|--:|"]
+    for source in sorted(set(sources)):
+        here = sources == source
+        licence = ", ".join(sorted(set(licences[here]) - {""})) or "not stated"
+        machine = int((here & labelled.machine).sum())
+        lines.append(f"| {_cell(source) or '-'} | {_cell(licence)} | {int(here.sum()) - machine:,} | {machine:,} |")
+    lines.append(f"\n{labelled.dropped:,} rows were dropped: empty, or the same as another in canonical form.")
+    return "\n".join(lines) + "\n"
+
+
+def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
+    rows = dataclasses.asdict(settings).items()
+    lines = ["| setting | value |", "|---|---|"]
+    lines += [
+        f"| {name} | {_cell(', '.join(value), 1000) if isinstance(value, tuple) else value} |" for name, value in rows
+    ]
+    lines.append(f"| build of fastText | fasttext-community {importlib.metadata.version('fasttext-community')} |")
+    files = " ".join(shlex.quote(file.name) for file in labelled.files)
+    excluded = "".join(f" --exclude {shlex.quote(exclusion)}" for exclusion in settings.exclude)
+    lines.append(
+        "\nTrained with one thread and a fixed seed: the same files, settings and build of fastText give the same "
+        "model, byte for byte, on the same kind of processor. To train it again:\n\n"
+        f"    lowbackground detector train {files}{excluded} --output FOLDER"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _thresholds(calibration: Calibration) -> str:
+    lines = [
+        f"Chosen in each band so that {calibration.target_fpr:.1%} of its held-out human documents are called synthetic. A",
+        f"text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score.",
+        "",
+        "| language | words | synthetic from | human below | human, called synthetic | of | machine, called synthetic | of |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for band in calibration.bands:
+        flagged, n = sum(f.flagged for f in band.families), sum(f.n for f in band.families)
+        lines.append(
+            f"| {_language(calibration, band.language)} | from {band.shortest:,} | {band.threshold:.3f} | {band.human_below:.3f} "
+            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {flagged / n:.3f} | {n:,} |"
+        )
+    lines += ["", "| language | generator | flagged | held-out documents | fraction |", "|---|---|--:|--:|--:|"]
+    for number in sorted({band.language for band in calibration.bands}):
+        name = _language(calibration, number)
+        lines += [f"| {name} {_counts_row(family.name, family)}" for family in calibration.families(number)]
+    lines += [f"| {_counts_row(f'{family.name} (not covered)', family)}" for family in calibration.uncovered]
+    return "\n".join(lines) + "\n"
+
+
+def _language(calibration: Calibration, number: int) -> str:
+    return _cell(calibration.languages[number].name) if calibration.languages else "any"
+
+
+def _strata(calibration: Calibration) -> str:
+    lines = [
+        "Human documents that are called synthetic, in kinds with enough of them. The limits are exact (Clopper-Pearson, 95%",
+        "one-sided each).",
+        "",
+        "| | | called synthetic | of | fraction | at least | at most |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for s in calibration.strata:
+        low, high = clopper_pearson_lower(s.flagged, s.n, 0.05), clopper_pearson_upper(s.flagged, s.n, 0.05)
+        kind = KINDS.get(s.kind, s.kind) + (", only evaluated on" if s.elsewhere else "")
+        lines.append(
+            f"| {kind} | {_cell(s.name)} | {s.flagged:,} | {s.n:,} | {s.flagged / s.n:.3f} | {low:.3f} | {high:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _counts_row(name: str, counts: Counts) -> str:
+    return f"| {_cell(name)} | {counts.flagged:,} | {counts.n:,} | {counts.flagged / counts.n:.3f} |"
+
+
+def _table(evaluation: Evaluation) -> str:
+    lines = [
+        "| | | human | machine | too short | AUROC | TPR at 1 % FPR of its own | FPR at the threshold | TPR at it |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for r in sorted(evaluation, key=lambda r: list(KINDS).index(r.kind)):
+        numbers = " | ".join(_number(x) for x in (r.auroc, r.tpr_at_1_fpr, r.fpr, r.tpr))
+        counts = f"{r.human:,} | {r.machine:,} | {r.unscored:,}"
+        lines.append(f"| {KINDS[r.kind]} | {_cell(r.name)} | {counts} | {numbers} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{np.float64(value):.3f}"
+
+
+def _cell(text: str, longest: int = 80) -> str:
+    """Text of the data, safe inside a Markdown table."""
+    printable = "".join(c if c.isprintable() else " " for c in text[:longest])
+    return printable.replace("|", "/").replace("<", "(").replace("`", "'")

@@ -1,0 +1,109 @@
+"""Fit one fastText model to labelled text."""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.detector.fasttext_file import FastTextFile, read_fasttext
+from transforms.detector.training.labelled import Labelled, TrainingError, compared
+
+MOST_REPEATS = 8
+SEED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """How a detector is trained and calibrated.
+
+    Attributes:
+      word_ngrams, dim, epochs, learning_rate, buckets, min_count: fastText's own; see its documentation.
+      ngrams: the longest n-gram of the table that is added to fastText's log-odds, in tokens; 0: no table.
+      ngram_min_documents: fewest training documents that an n-gram of the table is in.
+      ngram_min_z: least significance of its difference between the classes (`kernels.ngrams.separation`).
+      ngram_epochs, ngram_rate: passes over the documents and learning rate of its weights.
+      fasttext_weight: what fastText's log-odds are multiplied by before the table's are added.
+      crop_tokens: longer documents are cut into pieces of about this many tokens for training; 0: they are not.
+      exclude: documents that are neither trained on nor calibrated with, as "column=value" (a column of
+        `labelled.GROUPS`): text whose label is doubtful. They are still evaluated on.
+      min_tokens: documents with fewer words and ideographs are not scored.
+      target_fpr: fraction of held-out human documents to flag.
+      missed_as_human: fraction of held-out machine documents that may be called human.
+    """
+
+    word_ngrams: int = 3
+    dim: int = 16
+    epochs: int = 5
+    learning_rate: float = 0.5
+    buckets: int = 1_000_000
+    min_count: int = 20
+    ngrams: int = 3
+    ngram_min_documents: int = 8
+    ngram_min_z: float = 2.0
+    ngram_epochs: int = 8
+    ngram_rate: float = 0.3
+    fasttext_weight: float = 0.25
+    crop_tokens: int = 0
+    exclude: tuple[str, ...] = ("attack=polish",)
+    min_tokens: int = 50
+    target_fpr: float = 0.01
+    missed_as_human: float = 0.05
+
+
+def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:
+    """Train one fastText model on the chosen documents, the smaller class of each cell repeated."""
+    import fasttext  # late: a worker that only scores does not need it
+
+    with tempfile.TemporaryDirectory(prefix="lowbackground-") as folder:
+        lines, model = os.path.join(folder, "train.txt"), os.path.join(folder, "model.bin")
+        with open(lines, "w", encoding="utf-8", newline="\n") as out:
+            out.writelines(_lines(labelled, chosen, settings))
+        try:
+            # One thread and a seed: fastText's threads race for the same weights.
+            trained = fasttext.train_supervised(
+                lines, loss="softmax", thread=1, seed=SEED, minn=0, maxn=0, verbose=0, dim=settings.dim,
+                epoch=settings.epochs, lr=settings.learning_rate, wordNgrams=settings.word_ngrams,
+                bucket=settings.buckets, minCount=settings.min_count,
+            )  # fmt: skip
+        except (ValueError, RuntimeError) as error:
+            raise TrainingError(f"fastText: {str(error).splitlines()[0]}") from None
+        trained.save_model(model)
+        with open(model, "rb") as written:
+            return read_fasttext(written.read(), model)
+
+
+def _lines(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> Iterator[str]:
+    """Lines of fastText's training format, in an order given by the hash of the text."""
+    used, cell = compared(labelled, chosen)
+    rows = np.flatnonzero(used)
+    copies = _copies(cell[rows], labelled.machine[rows])
+    texts = labelled.canonical.take(rows).to_pylist()
+    pieces = []
+    for row, text, n_copies in zip(rows.tolist(), texts, copies.tolist(), strict=True):
+        label = "__label__synthetic " if labelled.machine[row] else "__label__human "
+        key = int(labelled.key[row])
+        for number, piece in enumerate(_pieces(text, settings.crop_tokens)):
+            for copy in range(n_copies):
+                order = hashlib.blake2b(b"%d %d %d" % (key, number, copy), digest_size=8).digest()
+                pieces.append((order, label + piece + "\n"))
+    pieces.sort()
+    return (line for _, line in pieces)
+
+
+def _pieces(text: str, crop_tokens: int) -> list[str]:
+    tokens = text.split(" ")
+    n = max(1, round(len(tokens) / crop_tokens)) if crop_tokens else 1
+    bounds = [len(tokens) * i // n for i in range(n + 1)]
+    return [" ".join(tokens[a:b]) for a, b in itertools.pairwise(bounds)]
+
+
+def _copies(cell: npt.NDArray[np.int64], machine: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How often each document is repeated, so that a source or domain does not give its class away."""
+    counts = np.stack([np.bincount(cell[machine == side], minlength=cell.max() + 1) for side in (False, True)])
+    own, other = counts[machine.astype(int), cell], counts[1 - machine.astype(int), cell]
+    return np.clip(np.rint(other / own), 1, MOST_REPEATS).astype(np.int64)

@@ -1,0 +1,244 @@
+"""A detector that is only counted: in which documents does a word occur, among human texts and among machine texts?
+
+The word-occurrence model of Liang et al. 2024 (arXiv 2403.07183, equations 3 to 5). With p_w and q_w the fractions of human and
+of machine documents that have the word w,
+
+    log P(machine) / P(human) = sum over present words of log q_w / p_w + sum over absent ones of log (1 - q_w) / (1 - p_w).
+
+They look at sentences; here it is the first hundred words of a document, so that all documents are equally long. Words do not
+occur independently, so the log-ratio is far too sure of itself, and their estimate, which takes it at its word, is far too
+high on text of many kinds (docs/decisions/0016). Here the ratio is a score like any other's, calibrated on sources left out.
+
+A table of counts is a Parquet file; nothing is trained. `lowbackground detector words` counts one from labelled text.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import os
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.detector.calibration import Language
+from transforms.detector.fasttext_file import DetectorError
+from transforms.detector.training.calibrate import languages_of
+from transforms.detector.training.labelled import Labelled, TrainingError
+from transforms.kernels.models.linear import hash_words
+from transforms.kernels.text import language
+from transforms.kernels.text.text import PUNCTUATION, Tokens, canonicalise
+
+BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "words")
+FILE = "words.parquet"
+FORMAT = 1
+CARD = (
+    "Counts of the documents in which a word is among the first hundred, human and machine (Liang et al. 2024, 2403.07183). "
+    "Weaker than a trained model, and a cross-check of one: it knows nothing of order, punctuation or length."
+)
+FIRST = 100  # words of a document that are looked at; one with fewer has no score
+RAREST = 20  # documents of each class that a word must occur in
+MOST = 5000  # words of a language, the most frequent
+SCHEMA = pa.schema(
+    [pa.field(name, kind, nullable=False) for name, kind in (
+        ("language", pa.int8()), ("word", pa.string()), ("human", pa.int32()), ("machine", pa.int32()))]
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The scorer. Equal tables give equal scores.
+
+    Attributes:
+      version: of the table, a hash of its bytes.
+      languages: how a text's language is known.
+      hash64, weight, number: what a present word adds to the log-odds, in an open-addressing table for each language, one after
+        the other; `number` counts the words of the table from 1, 0 is an empty slot.
+      starts: where the table of each language begins; int64[languages + 1].
+      absent: log-odds of a text that has none of the words; float64[languages].
+    """
+
+    version: str
+    languages: tuple[Language, ...]
+    hash64: npt.NDArray[np.uint64]
+    weight: npt.NDArray[np.float64]
+    number: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    absent: npt.NDArray[np.float64]
+
+    @functools.cached_property
+    def _lists(self) -> language.WordLists:
+        return language.word_lists([known.words for known in self.languages])
+
+    def score(self, texts: pa.LargeStringArray) -> npt.NDArray[np.float32]:
+        """Log-ratio of each text, float32[texts]; NaN for a short one and for one in none of the languages."""
+        return self.log_odds(texts, canonicalise(texts)[1])
+
+    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """The same, for tokens that are there already."""
+        least = np.array([known.least for known in self.languages], np.float32)
+        spoken = language.language_of(language.covered(tokens, self._lists), least)
+        return _ratios(
+            tokens.offsets,
+            tokens.kind,
+            tokens.hash64,
+            spoken,
+            self.hash64,
+            self.weight,
+            self.number,
+            self.starts,
+            self.absent,
+        )
+
+
+def bundled() -> Words:
+    """The scorer with the table that is shipped: what the entry point `words` makes."""
+    with open(os.path.join(BUNDLED, FILE), "rb") as source:
+        return read_words(source.read(), FILE)
+
+
+@numba.njit(nogil=True, cache=True)
+def _ratios(offsets, kind, hash64, spoken, table, weight, number, starts, absent):  # type: ignore[no-untyped-def]
+    out = np.full(len(offsets) - 1, np.nan, np.float32)
+    seen = np.zeros(number.max() + 1 if len(number) else 1, np.int64)
+    for d in range(len(offsets) - 1):
+        if spoken[d] < 0:
+            continue
+        start = starts[spoken[d]]
+        last = starts[spoken[d] + 1] - start - 1
+        total, words = absent[spoken[d]], 0
+        for t in range(offsets[d], offsets[d + 1]):
+            if kind[t] == PUNCTUATION:
+                continue
+            slot = np.int64(hash64[t] & np.uint64(last))
+            while number[start + slot]:
+                if table[start + slot] == hash64[t]:
+                    if seen[number[start + slot]] != d + 1:
+                        seen[number[start + slot]] = d + 1
+                        total += weight[start + slot]
+                    break
+                slot = (slot + 1) & last
+            words += 1
+            if words == FIRST:
+                out[d] = total
+                break
+    return out
+
+
+def count_words(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bytes:
+    """The table of some labelled documents, as a Parquet file; the same documents give the same bytes.
+
+    Raises:
+      TrainingError: no language has enough documents of `FIRST` words.
+    """
+    chosen = chosen & (labelled.n_tokens >= FIRST)
+    languages = languages_of(labelled, chosen)
+    column = labelled.group("language")
+    if not languages:
+        raise TrainingError(
+            f"no language has 50 documents of each class with {FIRST} words; the data needs a column language"
+        )
+    parts, totals = [], []
+    for place, known in enumerate(languages):
+        counts = []
+        for machine in (False, True):
+            own = np.flatnonzero(chosen & (column == known.name) & (labelled.machine == machine))
+            counts.append(_occurrences(labelled, own, "machine" if machine else "human"))
+            totals.append(len(own))
+        both = counts[0].join(counts[1], "word", join_type="inner")
+        both = both.filter((pc.field("human") >= RAREST) & (pc.field("machine") >= RAREST))
+        both = both.append_column("n", pc.add(both["human"], both["machine"]))
+        both = both.sort_by([("n", "descending"), ("word", "ascending")]).slice(0, MOST)
+        columns = [np.full(len(both), place, np.int8), *(both[name] for name in SCHEMA.names[1:])]
+        parts.append(pa.table(dict(zip(SCHEMA.names, columns, strict=True))).cast(SCHEMA))
+    about = {
+        "format": FORMAT,
+        "first": FIRST,
+        "languages": [
+            dataclasses.asdict(known) | {"human": human, "machine": machine}
+            for known, human, machine in zip(languages, totals[::2], totals[1::2], strict=True)
+        ],
+    }
+    out = io.BytesIO()
+    table = pa.concat_tables(parts).replace_schema_metadata({"words": json.dumps(about, sort_keys=True)})
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def _occurrences(labelled: Labelled, documents: npt.NDArray[np.int64], name: str) -> pa.Table:
+    """word, and in how many documents it is among the first words."""
+    offsets = labelled.tokens.offsets
+    sizes = offsets[documents + 1] - offsets[documents]
+    owner = np.repeat(np.arange(len(documents)), sizes)
+    places = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + offsets[documents][owner]
+    is_word = labelled.tokens.kind[places] != PUNCTUATION
+    before = np.cumsum(is_word) - is_word
+    first = is_word & (before - before[np.cumsum(sizes) - sizes][owner] < FIRST)
+    # The tokens of a canonical text are what stands between its spaces.
+    spelled = pc.list_flatten(pc.split_pattern(labelled.canonical.take(pa.array(documents)), " "))
+    pairs = pa.table({"document": owner[first], "word": spelled.filter(pa.array(first))})
+    return (
+        pairs.group_by(["document", "word"])
+        .aggregate([])
+        .group_by("word")
+        .aggregate([([], "count_all")])
+        .rename_columns(["word", name])
+    )
+
+
+def read_words(data: bytes, path: str) -> Words:
+    """Read a table of counts.
+
+    Raises:
+      DetectorError: it is not one, or its numbers contradict each other.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        about = json.loads((table.schema.metadata or {})[b"words"])
+        if about["format"] != FORMAT or about["first"] != FIRST:
+            raise ValueError(f"format {about['format']}")
+        languages = tuple(
+            Language(str(one["name"]), tuple(map(str, one["words"])), float(one["least"])) for one in about["languages"]
+        )
+        totals = [(int(one["human"]), int(one["machine"])) for one in about["languages"]]
+        return _words(hashlib.sha256(data).hexdigest()[:16], languages, totals, table.select(SCHEMA.names).cast(SCHEMA))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise DetectorError(f"{path}: not a table of word counts ({what}). Count it again") from None
+
+
+def _words(version: str, languages: tuple[Language, ...], totals: list[tuple[int, int]], table: pa.Table) -> Words:
+    tables, starts, absent, count = [], [0], [], 0
+    for place, (n_human, n_machine) in enumerate(totals):
+        own = table.filter(pc.equal(table["language"], place))
+        human, machine = (own[name].to_numpy().astype(np.float64) for name in ("human", "machine"))
+        # A half more on either side, so that nothing is impossible.
+        p, q = (human + 0.5) / (n_human + 1), (machine + 0.5) / (n_machine + 1)
+        if not len(own) or (human < 0).any() or (machine < 0).any() or max(p.max(), q.max()) >= 1:
+            raise ValueError("a count is not between 0 and the number of documents")
+        gone = np.log((1 - q) / (1 - p))
+        absent.append(float(gone.sum()))
+        words = [word.encode() for word in own["word"].to_pylist()]
+        slots = 1 << (2 * len(words) + 1).bit_length()
+        filled = np.zeros(slots, np.uint64), np.zeros(slots), np.zeros(slots, np.int64)
+        _fill(hash_words(words), np.log(q / p) - gone, count, *filled)
+        tables.append(filled)
+        starts.append(starts[-1] + slots)
+        count += len(words)
+    hash64, weight, number = (np.concatenate(column) for column in zip(*tables, strict=True))
+    return Words(version, languages, hash64, weight, number, np.array(starts), np.array(absent))
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(hash64, weights, before, table, weight, number):  # type: ignore[no-untyped-def]
+    last = len(table) - 1
+    for i in range(len(hash64)):
+        slot = np.int64(hash64[i] & np.uint64(last))
+        while number[slot]:
+            slot = (slot + 1) & last
+        table[slot], weight[slot], number[slot] = hash64[i], weights[i], before + i + 1

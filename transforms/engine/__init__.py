@@ -1,0 +1,1 @@
+"""How work is done on Beam and beside it: threads, coders, memory, progress."""

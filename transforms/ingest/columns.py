@@ -1,0 +1,305 @@
+"""The input's own columns -> DOCUMENT: which column is which, and what its values mean.
+
+Where the recipe names no column, the well-known names are tried in order and, row by row, the first that says something
+counts. They cover Dolma, FineWeb, DCLM, RedPajama, C4 and our own releases.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.ingest.sources import Fields, Source
+from transforms.kernels.text import dates
+from transforms.kernels.text.columns import hash_texts
+
+# Not `added` (Dolma): that is when a collector took a document in.
+WELL_KNOWN = {
+    "text": ("text", "content", "raw_content", "document", "body"),
+    "id": ("id", "doc_id", "uuid", "_id"),
+    "created": ("created", "created_at", "date", "timestamp", "crawl_date"),
+    "language": ("language", "lang"),
+    "url": ("url", "metadata.url"),
+    "origin": ("origin", "declared_origin", "label"),
+    "generator": ("generator", "model"),
+    "kind": ("kind", "synthetic_kind"),
+    "stratum": (),  # only where the recipe says so
+}
+ORIGIN_WORDS = {
+    **dict.fromkeys(("human", "human-written", "human_written", "real"), contracts.HUMAN),
+    **dict.fromkeys(
+        ("synthetic", "ai", "ai-generated", "ai_generated", "machine", "machine-generated", "machine_generated", "llm"),
+        contracts.SYNTHETIC,
+    ),
+}
+# A column that happens to be called so may be about another thing: in fake-news sets a "real" label means true.
+NOT_AS_LABEL = ("real",)
+
+
+class Columns(Protocol):
+    """Some rows of an input, by column."""
+
+    def get(self, name: str) -> Sequence[Any] | pa.Array | None:
+        """The values of a column (dots reach into nested objects), or None if there is no such column."""
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "Columns":
+        """The rows where `mask` (bool[n]) is true."""
+
+
+class JsonColumns:
+    """Parsed JSON objects by column. A key that a record lacks is None in it."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self.records = records
+        self.keys = set(itertools.chain.from_iterable(records))  # most of the names that are tried are in no record
+
+    def get(self, name: str) -> list[Any] | None:
+        """The value of every record; a key that holds the dots itself goes first."""
+        if name not in self.keys and name.split(".")[0] not in self.keys:
+            return None
+        values = [record.get(name) for record in self.records]
+        if "." in name:
+            keys = name.split(".")
+            values = [_reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
+        return None if values.count(None) == len(values) else values
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "JsonColumns":
+        """The records where `mask` is true."""
+        return JsonColumns(list(itertools.compress(self.records, mask.tolist())))
+
+
+class ArrowColumns:
+    """A record batch by column. An empty one (`NO_COLUMNS`) is an input that has none."""
+
+    def __init__(self, batch: pa.RecordBatch, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        self.batch = batch
+        self.mask = mask
+
+    def get(self, name: str) -> pa.Array | None:
+        """The column, or the child of a struct column."""
+        if column_type(self.batch.schema, name) is None:
+            return None
+        if name in self.batch.schema.names:
+            column = self.batch[name]
+        else:
+            top, *rest = name.split(".")
+            column = pc.struct_field(self.batch[top], rest)
+        if self.mask is None:
+            return column
+        try:
+            return column.filter(pa.array(self.mask))
+        except pa.ArrowNotImplementedError:  # views, alone or nested
+            return pa.array(itertools.compress(column.to_pylist(), self.mask.tolist()), column.type)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "ArrowColumns":
+        """The rows where `mask` is true."""
+        return ArrowColumns(self.batch, mask)
+
+
+NO_COLUMNS = ArrowColumns(pa.record_batch({}))
+
+
+def column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
+    """The type of a column or, by dots, of a child of struct columns; None if there is none, or two."""
+    if name in schema.names:
+        return schema.field(name).type if schema.names.count(name) == 1 else None
+    top, *rest = name.split(".")
+    if schema.names.count(top) != 1:
+        return None
+    dtype = schema.field(top).type
+    for key in rest:
+        if not pa.types.is_struct(dtype) or dtype.get_field_index(key) < 0:
+            return None
+        dtype = dtype.field(key).type
+    return dtype
+
+
+def names(fields: Fields, field: str) -> tuple[str, ...]:
+    """The columns to try for a field, in order."""
+    chosen = getattr(fields, field)
+    return WELL_KNOWN[field] if chosen is None else (chosen,)
+
+
+def schema(keep: tuple[str, ...] = ()) -> pa.Schema:
+    """DOCUMENT, and behind it the input's own columns that the recipe keeps."""
+    return pa.schema([*contracts.DOCUMENT.schema, *(pa.field(kept_as(name), pa.string()) for name in keep)])
+
+
+def kept_as(name: str) -> str:
+    """What the input's own column is called in a batch: DOCUMENT may have another of its name."""
+    return f"kept:{name}" if name in contracts.DOCUMENT.schema.names else name
+
+
+def build(
+    source: Source,
+    keep: tuple[str, ...],
+    file: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int64],
+    text: pa.LargeStringArray,
+    columns: Columns,
+) -> pa.RecordBatch:
+    """Rows whose text is good -> DOCUMENT. `file`, `row` and `text` have one value per row of `columns`."""
+    n = len(text)
+
+    def first(field: str, convert: Callable[[Any], pa.Array], dtype: pa.DataType) -> pa.Array:
+        return _first(columns, names(source.fields, field), convert, dtype, n)
+
+    ids = first("id", as_strings, pa.string())
+    origin = pc.fill_null(_origins(source, columns, n), contracts.UNKNOWN)
+    generator = first("generator", as_strings, pa.string())
+    kind = pc.utf8_lower(pc.utf8_trim_whitespace(first("kind", as_strings, pa.string())))
+    synthetic = pc.equal(origin, contracts.SYNTHETIC)
+    if source.generator is not None:
+        generator = pc.coalesce(generator, pc.if_else(synthetic, pa.scalar(source.generator, pa.string()), None))
+    if source.kind is not None:
+        kind = pc.coalesce(kind, pa.scalar(source.kind.strip().lower(), pa.string()))
+    kind = pc.if_else(synthetic, kind, None)  # human text that happens to have such a column has none
+    kept = [_first(columns, (name,), as_strings, pa.string(), n) for name in keep]
+    arrays = [
+        document_ids(source.name, ids, text),
+        pa.array(file, pa.int32()),
+        pa.array(row, pa.int64()),
+        ids,
+        text,
+        first("created", as_timestamps, contracts.WHEN),
+        first("language", as_strings, pa.string()),
+        first("url", as_strings, pa.string()),
+        origin,
+        generator,
+        kind,
+        first("stratum", as_strings, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))
+
+
+def document_ids(source: str, ids: pa.StringArray, text: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
+    """BLAKE2b of source name, the input's id and the raw text: never of where it was read. binary(16)[n].
+
+    Lengths go before what is measured, so no two different triples feed the same bytes.
+    """
+    name = source.encode()
+    prefix = len(name).to_bytes(8, "little") + name
+    own = ids.cast(pa.large_binary())
+    lengths = np.where(
+        own.is_null().to_numpy(zero_copy_only=False), -1, pc.fill_null(pc.binary_length(own), 0).to_numpy()
+    )
+    lengths = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(own), [None, pa.py_buffer(lengths.astype("<i8"))])
+    parts = (
+        pa.scalar(prefix, pa.large_binary()),
+        lengths.cast(pa.large_binary()),
+        own.fill_null(b""),
+        text.cast(pa.large_binary()),
+    )
+    fed = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    return hash_texts(fed)
+
+
+def _first(
+    columns: Columns, candidates: tuple[str, ...], convert: Callable[[Any], pa.Array], dtype: pa.DataType, n: int
+) -> pa.Array:
+    """Row by row, the first candidate column that says something. dtype[n]."""
+    found = pa.nulls(n, dtype)
+    for name in candidates:
+        if found.null_count and (values := columns.get(name)) is not None:
+            found = pc.coalesce(found, convert(values))
+    return found
+
+
+def _origins(source: Source, columns: Columns, n: int) -> pa.Int8Array:
+    def convert(values: Any) -> pa.Int8Array:
+        return _origin_words(values, ORIGIN_WORDS)
+
+    def convert_label(values: Any) -> pa.Int8Array:
+        return _origin_words(values, {w: o for w, o in ORIGIN_WORDS.items() if w not in NOT_AS_LABEL})
+
+    declared = None if source.origin is None else contracts.ORIGINS.index(source.origin)
+    found: pa.Int8Array = pa.nulls(n, pa.int8())
+    for name in names(source.fields, "origin"):
+        guessed = source.fields.origin is None and name == "label"
+        found = pc.coalesce(found, _first(columns, (name,), convert_label if guessed else convert, pa.int8(), n))
+    return pc.coalesce(found, pa.scalar(declared, pa.int8()))
+
+
+def _origin_words(values: Any, words: dict[str, int]) -> pa.Int8Array:
+    said = pc.utf8_lower(pc.utf8_trim_whitespace(as_strings(values)))
+    found = pc.index_in(said, value_set=pa.array(list(words)))
+    return pc.take(pa.array(list(words.values()), pa.int8()), found)
+
+
+def as_strings(values: Sequence[Any] | pa.Array) -> pa.StringArray:
+    """Any column as strings: text as it is, everything else as JSON. What is not valid UTF-8 is null. string[n]."""
+    if not isinstance(values, pa.Array):
+        try:
+            return pa.array(values, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            return pa.array([v if v is None or isinstance(v, str) else _json(v) for v in values], pa.string())
+    if is_text(values.type):
+        return valid_text(values).cast(pa.string())
+    if pa.types.is_integer(values.type) or pa.types.is_temporal(values.type):
+        return values.cast(pa.string())
+    return pa.array([_json(v) for v in values], pa.string())
+
+
+def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
+    """Any column as moments in UTC; null where it is not a date. timestamp[us, UTC][n]."""
+    if not isinstance(values, pa.Array):
+        try:
+            return dates.from_strings(pa.array(values, pa.string()))
+        except (pa.ArrowInvalid, pa.ArrowTypeError):  # not all of them are strings
+            strings = pa.array([v if isinstance(v, str) else None for v in values], pa.string())
+        numbers = [float(v) if isinstance(v, int | float) and not isinstance(v, bool) else None for v in values]
+        return pc.coalesce(dates.from_strings(strings), dates.from_numbers(pa.array(numbers, pa.float64())))
+    dtype = values.type
+    if is_text(dtype):
+        return dates.from_strings(as_strings(values))
+    if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
+        return dates.from_timestamps(values)
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return dates.from_numbers(values)
+    return pa.nulls(len(values), contracts.WHEN)
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Whether a column of this type may hold text, as characters or as bytes."""
+    if pa.types.is_dictionary(dtype):
+        dtype = dtype.value_type
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary)
+    more = (pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return any(kind(dtype) for kind in (*kinds, *more))
+
+
+def valid_text(values: pa.Array) -> pa.LargeStringArray:
+    """Text in any of Arrow's types; null where it is not valid UTF-8 (Parquet readers do not look). large_string[n]."""
+    binary = values.cast(pa.large_binary())
+    try:
+        return binary.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return pa.array([None if v is None else _decoded(v) for v in binary.to_pylist()], pa.large_string())
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _json(value: Any) -> str | None:
+    try:
+        value = value.as_py() if isinstance(value, pa.Scalar) else value
+        return None if value is None else orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError):  # hostile bytes in a nested string; nesting beyond measure
+        return None
+
+
+def _reach(record: dict[str, Any], keys: list[str]) -> Any:
+    value: Any = record
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

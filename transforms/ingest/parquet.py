@@ -1,0 +1,98 @@
+"""Parquet -> documents, a row group at a time."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.ingest import columns as documents
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line, open_stored
+from transforms.ingest.quarantine import Job, Pair, bytes_as_text, finish, missing_text, no_documents
+
+_HELD_BYTES = 128 << 20  # row groups up to this size are decoded once, larger ones twice
+_MAGIC = b"PAR1"
+
+
+def read_parquet(job: Job) -> Iterator[Pair]:
+    """Documents of a file or of its planned row groups; a group that cannot be decoded leaves one bad record.
+
+    Raises:
+      DamageError: the file as a whole cannot be used.
+    """
+    with open_stored(job.piece) as raw:
+        file = _parquet(raw)
+        name, columns = _wanted(job, file.schema_arrow)
+        first, end = job.piece.row_groups or (0, file.num_row_groups)
+        if end > file.num_row_groups:
+            raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
+        row = sum(file.metadata.row_group(group).num_rows for group in range(first))
+        for group in range(first, end):
+            n_rows = file.metadata.row_group(group).num_rows
+            try:
+                batches = _row_group(job, file, group, columns)
+            except Exception as error:
+                if not is_decoders(error):
+                    raise
+                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
+                yield no_documents(job), [job.bad(row, "corrupt_file", detail)]
+            else:
+                yield from _row_group_documents(job, batches, name, row)
+            row += n_rows
+
+
+def _row_group_documents(job: Job, batches: Iterator[pa.RecordBatch], name: str, row: int) -> Iterator[Pair]:
+    for batch in batches:
+        columns = documents.ArrowColumns(batch)
+        text, explain = bytes_as_text(columns.get(name))
+        yield finish(job, np.arange(row, row + len(text), dtype=np.int64), text, columns, [], explain)
+        row += len(text)
+
+
+def _parquet(raw: BinaryIO) -> pq.ParquetFile:
+    try:
+        # Without pre-buffering a column is read as it is decoded, and not as a whole.
+        file = pq.ParquetFile(
+            pa.PythonFile(raw, mode="r"), buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True
+        )
+        file.schema_arrow.names  # noqa: B018  a name that is not UTF-8 fails here
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+        raw.seek(0)
+        if raw.read(4) == _MAGIC:
+            detail = "the Parquet file has no footer: it ends too early; fetch it again"
+            raise DamageError("truncated_file", detail) from error
+        raise DamageError("corrupt_file", f"this is not a Parquet file: {one_line(error)}") from error
+    return file
+
+
+def _wanted(job: Job, schema: pa.Schema) -> tuple[str, list[str]]:
+    """The text column of a file, and all columns to read."""
+    fields = job.source.fields
+    texts = [name for name in documents.names(fields, "text") if documents.column_type(schema, name)]
+    if not texts:
+        raise DamageError("missing_text", missing_text(job.source, schema.names))
+    dtype = documents.column_type(schema, texts[0])
+    if not documents.is_text(dtype):
+        raise DamageError("text_not_string", f"column {texts[0]} holds {dtype}, not text; set fields.text")
+    others = [name for field in documents.WELL_KNOWN if field != "text" for name in documents.names(fields, field)]
+    wanted = [name for name in (*others, *job.keep) if documents.column_type(schema, name)]
+    return texts[0], list(dict.fromkeys([texts[0], *wanted]))
+
+
+def _row_group(job: Job, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """All of a row group or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen."""
+    footer = file.metadata.row_group(group)
+    size = max(footer.total_byte_size, 1)
+    n_rows = min(65_536, max(1, job.limits.batch_bytes * footer.num_rows // size))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        return file.iter_batches(batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False)
+
+    if size <= _HELD_BYTES:
+        return iter(list(batches()))
+    for _ in batches():
+        pass
+    return batches()

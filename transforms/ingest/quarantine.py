@@ -1,0 +1,144 @@
+"""Rows of any format -> documents, and the record of each row that is none."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.ingest import columns as documents
+from transforms.ingest.decompress import READ_BYTES
+from transforms.ingest.sources import Piece, Source, Split
+
+RAW_BYTES = 1024  # of a bad record that quarantine keeps
+REASONS = (
+    "bad_json",
+    "not_an_object",
+    "missing_text",
+    "text_not_string",
+    "invalid_utf8",
+    "text_too_long",
+    "line_too_long",
+    "truncated_file",
+    "corrupt_file",
+    "unreadable_file",
+)
+FILE_REASONS = ("truncated_file", "corrupt_file", "unreadable_file")  # more than one record may be lost
+WHOLE_FILE = -1  # as a row: the file, not one record of it
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadLimits:
+    """What a record may cost.
+
+    Attributes:
+      max_text_bytes: of a document's text in UTF-8; a longer one is quarantined.
+      max_line_bytes: of a line of JSON or text.
+      batch_bytes: of text in a batch, about.
+    """
+
+    max_text_bytes: int = 10_000_000
+    max_line_bytes: int = 64_000_000
+    batch_bytes: int = 1 << 20
+
+
+class Bad(NamedTuple):
+    """A record that could not be read: QUARANTINE but for the source."""
+
+    path: str
+    row: int
+    reason: str
+    detail: str
+    raw: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same while a split is read; `file` is the piece at hand."""
+
+    split: Split
+    source: Source
+    limits: ReadLimits
+    keep: tuple[str, ...]
+    file: int = 0
+
+    @property
+    def piece(self) -> Piece:
+        """The piece at hand."""
+        return self.split.pieces[self.file]
+
+    @property
+    def chunk_bytes(self) -> int:
+        """How much to read at once: small chunks are joined to batches, and stay in the processor's cache till then."""
+        return max(64, min(READ_BYTES, self.limits.batch_bytes))
+
+    def bad(self, row: int, reason: str, detail: str, raw: bytes = b"") -> Bad:
+        """A bad record of this piece, with the first bytes of `raw`."""
+        return Bad(self.piece.path, row, reason, detail, raw[:RAW_BYTES])
+
+
+Pair = tuple[pa.RecordBatch, list[Bad]]
+
+
+def finish(
+    job: Job,
+    row: npt.NDArray[np.int64],
+    text: pa.LargeStringArray,
+    columns: documents.Columns,
+    bad: list[Bad],
+    explain: Callable[[int], tuple[str, str, bytes]],
+    file: npt.NDArray[np.int32] | None = None,
+) -> Pair:
+    """Rows with their text -> documents; `explain` says of a row without one (null) the reason, the detail, the raw."""
+    file = np.full(len(row), job.file, np.int32) if file is None else file
+    limit = job.limits.max_text_bytes
+    good = pc.fill_null(pc.less_equal(pc.binary_length(text), limit), False).to_numpy(zero_copy_only=False)
+    if not good.all():
+        for i in np.flatnonzero(~good).tolist():
+            reason, detail, raw = explain(i)
+            if text[i].is_valid:
+                reason, detail = "text_too_long", f"the text is longer than {limit:,} bytes"
+            one = dataclasses.replace(job, file=int(file[i]))
+            bad.append(one.bad(int(row[i]), reason, detail, raw))
+        row, file, text, columns = row[good], file[good], text.filter(pa.array(good)), columns.where(good)
+        bad.sort(key=lambda record: (record.path, record.row))  # the order of the split: its paths are sorted
+    return documents.build(job.source, job.keep, file, row, text, columns), bad
+
+
+def bytes_as_text(values: pa.Array) -> tuple[pa.LargeStringArray, Callable[[int], tuple[str, str, bytes]]]:
+    """Text that came as bytes, and what to say of a row that has none."""
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        value = values[i].cast(pa.large_binary()).as_py()
+        if value is None:
+            return "missing_text", "the text is null", b""
+        return "invalid_utf8", "the text is not valid UTF-8", value
+
+    return documents.valid_text(values), explain
+
+
+def joined(batches: list[pa.RecordBatch], keep: tuple[str, ...]) -> pa.RecordBatch:
+    """Batches of documents as one; none as an empty one."""
+    return pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema=documents.schema(keep))
+
+
+def no_documents(job: Job) -> pa.RecordBatch:
+    """A batch of no documents."""
+    return joined([], job.keep)
+
+
+def quarantine(source: Source, bad: list[Bad]) -> pa.RecordBatch:
+    """Bad records -> QUARANTINE."""
+    columns = dict(zip(Bad._fields, zip(*bad, strict=True), strict=True)) if bad else dict.fromkeys(Bad._fields, ())
+    return contracts.QUARANTINE.batch({"source": [source.name] * len(bad), **columns})
+
+
+def missing_text(source: Source, found: list[str]) -> str:
+    """Which columns were looked for, which are there, and which key of the recipe to set."""
+    wanted = " or ".join(documents.names(source.fields, "text"))
+    shown = ", ".join(name[:40] for name in found[:12]) + (", ..." if len(found) > 12 else "")
+    return f"no text in {wanted} (there is: {shown or 'nothing'}); set fields.text of source {source.name}"

@@ -1,0 +1,228 @@
+"""A split -> its documents, and the records that could not be read.
+
+The same split always yields the same documents in the same order, whatever the size of batches: the second reading
+finds a document by its ordinal. A bad record costs itself only, damage in a file what lies behind it, and each leaves a
+quarantine record.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from transforms.ingest import columns as documents
+from transforms.ingest.decompress import DamageError, chunks
+from transforms.ingest.parquet import read_parquet
+from transforms.ingest.quarantine import (
+    FILE_REASONS,
+    RAW_BYTES,
+    REASONS,
+    WHOLE_FILE,
+    Bad,
+    Job,
+    Pair,
+    ReadLimits,
+    bytes_as_text,
+    finish,
+    joined,
+    missing_text,
+    no_documents,
+    quarantine,
+)
+from transforms.ingest.sources import Source, Split
+
+__all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "read_split"]
+
+
+def read_split(
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = ()
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield batches of documents and of quarantined records, in the order of the split.
+
+    Args:
+      split: what to read.
+      source: the source it was planned from.
+      limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
+      keep: columns of the input to add behind DOCUMENT's, as strings: text as it is, other values as JSON.
+
+    Yields:
+      (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
+      file, blank ones too.
+
+    Raises:
+      OSError: the storage failed while a file was being read; trying again may help, so nothing is quarantined.
+    """
+    documents_held: list[pa.RecordBatch] = []
+    bad_held: list[Bad] = []
+    held = 0
+    for batch, bad in _read_pieces(Job(split, source, limits, keep)):
+        if batch.num_rows:
+            documents_held.append(batch)
+        bad_held += bad
+        held += batch["text"].nbytes + sum(len(record.raw) for record in bad)
+        if held >= limits.batch_bytes:
+            yield joined(documents_held, keep), quarantine(source, bad_held)
+            documents_held, bad_held, held = [], [], 0
+    if documents_held or bad_held:
+        yield joined(documents_held, keep), quarantine(source, bad_held)
+
+
+def _read_pieces(job: Job) -> Iterator[Pair]:
+    """Read piece after piece; files of one document each are read in groups."""
+    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
+    numbers = range(len(job.split.pieces))
+    for is_text, group in itertools.groupby(numbers, lambda number: job.split.pieces[number].format == "text"):
+        jobs = [dataclasses.replace(job, file=number) for number in group]
+        if is_text:
+            yield from _read_texts(jobs)
+            continue
+        for one in jobs:
+            try:
+                yield from readers[one.piece.format](one)
+            except DamageError as damage:
+                yield no_documents(one), [one.bad(WHOLE_FILE, damage.reason, damage.detail)]
+
+
+def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+    """Whole lines with the number of the first; a line over the limit is cut just behind it."""
+    row = 0
+    tail = bytearray()
+    try:
+        for chunk in chunks(job.piece, job.chunk_bytes):
+            end = chunk.rfind(b"\n")
+            if end >= 0:
+                lines = (bytes(tail) + chunk[:end]).split(b"\n")
+                yield row, lines, []
+                row += len(lines)
+                tail.clear()
+            tail += chunk[end + 1 :]
+            del tail[job.limits.max_line_bytes + 1 :]
+    except DamageError as damage:
+        if damage.reason == "unreadable_file":
+            raise
+        yield row, [], [job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))]
+        return
+    if tail:
+        yield row, [bytes(tail)], []
+
+
+def _read_jsonl(job: Job) -> Iterator[Pair]:
+    names = documents.names(job.source.fields, "text")
+    begun = False
+    for first, lines, bad in _lines(job):
+        row, lines, records, unparsed = _records(job, first, lines)
+        if not begun and unparsed and _spans_lines(unparsed[0], row):
+            detail = (
+                "the file is one JSON value over many lines; write one object per line (jq -c '.[]' makes an array so)"
+            )
+            yield no_documents(job), [job.bad(WHOLE_FILE, "bad_json", detail, unparsed[0].raw)]
+            return
+        begun = begun or bool(records or unparsed)
+        columns = documents.JsonColumns(records)
+        values = _first_given(columns, names)
+        text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
+
+        def explain(i: int, values=values, records=records, lines=lines) -> tuple[str, str, bytes]:  # type: ignore[no-untyped-def]
+            if values[i] is None:
+                return "missing_text", missing_text(job.source, list(records[i])), lines[i]
+            return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", lines[i]
+
+        yield finish(job, row, text, columns, unparsed + bad, explain)
+
+
+_KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(None): "null"}
+
+
+def _records(
+    job: Job, first: int, lines: list[bytes]
+) -> tuple[npt.NDArray[np.int64], list[bytes], list[dict[str, Any]], list[Bad]]:
+    """Objects with their rows and lines, and what else the lines hold. Blank lines are nothing."""
+    try:
+        if max(map(len, lines), default=0) <= job.limits.max_line_bytes:
+            records = [orjson.loads(line) for line in lines]
+            if set(map(type, records)) <= {dict}:
+                return np.arange(first, first + len(lines), dtype=np.int64), lines, records, []
+    except orjson.JSONDecodeError:
+        pass  # one of them is bad: find out which
+    found = [_record(job, first + i, line) for i, line in enumerate(lines)]
+    good = [i for i, record in enumerate(found) if type(record) is dict]
+    bad = [record for record in found if isinstance(record, Bad)]
+    return np.array(good, np.int64) + first, [lines[i] for i in good], [found[i] for i in good], bad  # type: ignore[misc]
+
+
+def _record(job: Job, row: int, line: bytes) -> dict[str, Any] | Bad | None:
+    if len(line) > job.limits.max_line_bytes:
+        return job.bad(row, "line_too_long", f"the line is longer than {job.limits.max_line_bytes:,} bytes", line)
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        if not line.strip():
+            return None
+        # Raw bytes that are not UTF-8, and escapes of half a pair: neither is a character.
+        reason = "invalid_utf8" if "surrogate" in error.msg else "bad_json"
+        return job.bad(row, reason, f"{error.msg}, at character {error.pos} of the line", line)
+    if type(record) is dict:
+        return record
+    return job.bad(row, "not_an_object", f"the line is a {_KINDS.get(type(record), 'number')}, not an object", line)
+
+
+def _spans_lines(bad: Bad, row: npt.NDArray[np.int64]) -> bool:
+    """Whether the first thing in a file is the start of a value that goes on in the next line."""
+    start = bad.raw.strip()
+    return bad.reason == "bad_json" and not (len(row) and row[0] < bad.row) and (start == b"{" or start[:1] == b"[")
+
+
+def _first_given(columns: documents.JsonColumns, names: tuple[str, ...]) -> list[Any]:
+    values: list[Any] = [None] * len(columns.records)
+    for name in names:
+        if None in values and (more := columns.get(name)) is not None:
+            values = [b if a is None else a for a, b in zip(values, more, strict=True)]
+    return values
+
+
+def _read_lines(job: Job) -> Iterator[Pair]:
+    limit = job.limits.max_line_bytes
+    for first, lines, bad in _lines(job):
+        row = np.arange(first, first + len(lines), dtype=np.int64)
+        fits = np.array([len(line) <= limit for line in lines], bool)
+        for i in np.flatnonzero(~fits).tolist():
+            bad.append(job.bad(first + i, "line_too_long", f"the line is longer than {limit:,} bytes", lines[i]))
+        values = pa.array([line.removesuffix(b"\r") for line in itertools.compress(lines, fits)], pa.large_binary())
+        text, explain = bytes_as_text(values)
+        yield finish(job, row[fits], text, documents.NO_COLUMNS, bad, explain)
+
+
+def _read_texts(jobs: list[Job]) -> Iterator[Pair]:
+    """Files of one document each, about a chunk of text at a time."""
+    contents: list[bytes] = []
+    files: list[int] = []
+    bad: list[Bad] = []
+    size = 0
+    for job in jobs:
+        try:
+            content = _content(job)
+        except DamageError as damage:
+            bad.append(job.bad(WHOLE_FILE, damage.reason, damage.detail))
+        else:
+            contents.append(content)
+            files.append(job.file)
+            size += len(content)
+        if size >= job.chunk_bytes or job is jobs[-1]:
+            text, explain = bytes_as_text(pa.array(contents, pa.large_binary()))
+            row, file = np.zeros(len(files), np.int64), np.array(files, np.int32)
+            yield finish(job, row, text, documents.NO_COLUMNS, bad, explain, file)
+            contents, files, bad, size = [], [], [], 0
+
+
+def _content(job: Job) -> bytes:
+    content = bytearray()
+    for chunk in chunks(job.piece, job.chunk_bytes):
+        content += chunk
+        if len(content) > job.limits.max_text_bytes:
+            break
+    return bytes(content)

@@ -1,0 +1,1 @@
+"""Arithmetic of choices: evidence, order, linear programme."""

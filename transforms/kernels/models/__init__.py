@@ -1,0 +1,1 @@
+"""Small models of text: linear classifier, bits per byte."""

@@ -1,0 +1,1 @@
+"""How like documents are: MinHash, bands, components, covers, n-grams, embeddings."""

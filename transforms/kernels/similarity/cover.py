@@ -1,0 +1,161 @@
+"""Which document of a component stands for which: every one that is dropped resembles the one that is kept.
+
+Similarity is not transitive, so a connected component may hold documents that have nothing in common (A like B, B like C,
+...). A component is therefore covered by stars: its contents are taken in order of preference, and each joins the first
+survivor that it resembles, or becomes a survivor itself. It is the greedy cover of near-duplicate search with the
+transitive closure left out (leader clustering, Hartigan 1975, chapter 3).
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from transforms.kernels.similarity.lsh import band_key
+
+COMPARE_ALL_UP_TO = (
+    256  # contents; in a larger component a content is compared with survivors that share a band with it
+)
+MAX_COMPARED = 512  # survivors that one content of a large component is compared with
+
+SURVIVOR, SIMILAR, SAME_URL, EXEMPT = range(4)
+
+
+class Nodes(NamedTuple):
+    """The contents of some components; those of one component are neighbours, the preferred first.
+
+    Attributes:
+      starts: where each component begins, and the end: int64[components + 1].
+      signature: uint32[n, num_perm]; any row where `signed` is false.
+      signed: whether there is a signature: bool[n].
+      url: hash of the address, 0 for none: uint64[n].
+      exempt: contents that are never dropped: bool[n].
+      set_offsets, sets: shingle sets, ascending, uint64; content i has `sets[set_offsets[i] : set_offsets[i + 1]]`. An empty
+        one means that the signatures decide.
+    """
+
+    starts: npt.NDArray[np.int64]
+    signature: npt.NDArray[np.uint32]
+    signed: npt.NDArray[np.bool_]
+    url: npt.NDArray[np.uint64]
+    exempt: npt.NDArray[np.bool_]
+    set_offsets: npt.NDArray[np.int64]
+    sets: npt.NDArray[np.uint64]
+
+
+@numba.njit(nogil=True, cache=True)
+def jaccard_of_sorted(one, other):  # type: ignore[no-untyped-def]
+    """Jaccard similarity of two ascending arrays without repeats; 0 if both are empty."""
+    i, j, shared = 0, 0, 0
+    while i < len(one) and j < len(other):
+        if one[i] == other[j]:
+            shared += 1
+            i += 1
+            j += 1
+        elif one[i] < other[j]:
+            i += 1
+        else:
+            j += 1
+    union = len(one) + len(other) - shared
+    return shared / union if union else 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def _similarity(a, b, signature, signed, set_offsets, sets):  # type: ignore[no-untyped-def]
+    one = sets[set_offsets[a] : set_offsets[a + 1]]
+    other = sets[set_offsets[b] : set_offsets[b + 1]]
+    if len(one) and len(other):
+        return jaccard_of_sorted(one, other)
+    if not (signed[a] and signed[b]):
+        return np.nan
+    equal = 0
+    for i in range(signature.shape[1]):
+        equal += signature[a, i] == signature[b, i]
+    return equal / signature.shape[1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _cover(starts, signature, signed, url, exempt, set_offsets, sets, bands, rows, least):  # type: ignore[no-untyped-def]  # noqa: C901
+    n = len(signed)
+    survivor = np.arange(n)
+    similarity = np.ones(n, np.float64)
+    how = np.zeros(n, np.int8)
+    kept = np.empty(n, np.int64)
+    compared = np.full(n, -1, np.int64)  # the last content that was compared with this one
+    for c in range(len(starts) - 1):
+        s, e = starts[c], starts[c + 1]
+        if e - s == 1:
+            if exempt[s]:
+                how[s] = EXEMPT
+            continue
+        large = e - s > COMPARE_ALL_UP_TO
+        slots = 1
+        while large and slots < 2 * (e - s):
+            slots *= 2
+        heads = np.full(
+            slots, -1, np.int64
+        )  # of the chain of entries in a slot; entry: place in `kept` times bands, plus band
+        chain = np.empty((e - s) * bands if large else 0, np.int64)
+        k = 0
+        for i in range(s, e):
+            best, best_similarity, same_url = -1, 0.0, -1
+            if exempt[i]:
+                how[i] = EXEMPT
+            elif large:
+                tries = 0
+                for band in range(bands if signed[i] else 0):
+                    key = band_key(signature[i], band, rows)
+                    entry = heads[key & np.uint64(slots - 1)]
+                    while entry >= 0 and tries < MAX_COMPARED:
+                        other = kept[entry // bands]
+                        if compared[other] != i and (best < 0 or other < best):
+                            compared[other] = i
+                            tries += 1
+                            found = _similarity(i, other, signature, signed, set_offsets, sets)
+                            if found >= least:
+                                best, best_similarity = other, found
+                        entry = chain[entry]
+            else:
+                for j in range(k):
+                    found = _similarity(i, kept[j], signature, signed, set_offsets, sets)
+                    if found >= least:
+                        best, best_similarity = kept[j], found
+                        break
+            if best < 0 and url[i] != 0 and not exempt[i]:
+                for j in range(min(k, MAX_COMPARED)):
+                    if url[kept[j]] == url[i]:
+                        same_url = kept[j]
+                        break
+            if best >= 0:
+                survivor[i], similarity[i], how[i] = best, best_similarity, SIMILAR
+            elif same_url >= 0:
+                survivor[i], how[i] = same_url, SAME_URL
+                similarity[i] = _similarity(i, same_url, signature, signed, set_offsets, sets)
+            else:
+                if large and signed[i]:
+                    for band in range(bands):
+                        slot = band_key(signature[i], band, rows) & np.uint64(slots - 1)
+                        chain[k * bands + band] = heads[slot]
+                        heads[slot] = k * bands + band
+                kept[k] = i
+                k += 1
+    return survivor, similarity, how
+
+
+def cover(
+    nodes: Nodes, bands: int, rows: int, least: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int8]]:
+    """Find the survivor of every content.
+
+    Args:
+      nodes: whole components.
+      bands, rows: of the signatures.
+      least: the smallest similarity to a survivor that drops a content, in [0, 1].
+
+    Returns:
+      `(survivor, similarity, how)`, each [n]: the survivor's place (its own, if it survives); the similarity to it (1 to
+      itself, NaN where one of the two has no signature); and SURVIVOR, SIMILAR, SAME_URL, or EXEMPT for one that survives
+      without being compared. A survivor is never dropped, so every component has one.
+    """
+    return _cover(*nodes, bands, rows, least)

@@ -1,0 +1,120 @@
+"""Documents as points, and how diverse points are: hashed words and pairs, Vendi score, remote-clique.
+
+A document's point is the sum of a signed unit vector for each different word and pair of its first `WINDOW` words (Weinberger et
+al. 2009: feature hashing), scaled to length 127 and rounded to int8. No model is needed, and the same words are the same point
+everywhere. Sums of products of such points are whole numbers, so they are exact in any order.
+
+With x the points scaled to length 1, K = x x' / n has the eigenvalues of the d x d matrix sum x'x / n. The Vendi score of
+order q is the Hill number of these: order 1 exp(-sum l ln l), order infinity 1 / max l (Friedman and Dieng 2210.02410,
+Pasarkar and Dieng 2310.12952). It is at most `DIMENSIONS`. The mean distance of two documents, drawn with replacement, is
+1 - |mean x|^2.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+from transforms.kernels.statistics.diversity import WINDOW
+
+DIMENSIONS = 256
+_LENGTH = 127.0
+_SLOTS = 2048  # a power of two, more than three times the words and pairs of a window
+
+Points = npt.NDArray[np.int8]
+
+
+class Sums(NamedTuple):
+    """What points add up to: exact, in any order."""
+
+    n: int
+    total: npt.NDArray[np.int64]  # [d]
+    products: npt.NDArray[np.int64]  # [d, d]
+
+
+@numba.njit(nogil=True, cache=True)
+def _embed(offsets, words):  # type: ignore[no-untyped-def]
+    n = len(offsets) - 1
+    out = np.zeros((n, DIMENSIONS), np.int8)
+    table = np.empty(_SLOTS, np.uint64)
+    stamp = np.full(_SLOTS, -1, np.int64)
+    for d in range(n):
+        point = np.zeros(DIMENSIONS, np.int64)
+        end = min(offsets[d + 1], offsets[d] + WINDOW)
+        for t in range(offsets[d], end):
+            for pair in range(2):
+                if pair and t + 1 >= end:
+                    continue
+                h = np.uint64(words[t]) + np.uint64(1)
+                if pair:
+                    h = h * POLYNOMIAL + np.uint64(words[t + 1]) + np.uint64(1)
+                h = mix64(h * POLYNOMIAL + np.uint64(pair))
+                slot = np.int64(h >> np.uint64(32)) & (_SLOTS - 1)
+                while stamp[slot] == d and table[slot] != h:
+                    slot = (slot + 1) & (_SLOTS - 1)
+                if stamp[slot] == d:
+                    continue
+                stamp[slot] = d
+                table[slot] = h
+                point[np.int64(h & np.uint64(DIMENSIONS - 1))] += 1 if h & np.uint64(1 << 20) else -1
+        length = np.sqrt(np.float64((point * point).sum()))
+        if length > 0:
+            for i in range(DIMENSIONS):
+                out[d, i] = np.int8(np.rint(_LENGTH * point[i] / length))
+    return out
+
+
+def _one_thread() -> threadpool_limits:
+    """Linear algebra on this thread alone: the last digits depend on how many there are, and matrices of this size take a
+    hundred times as long where other work wants the cores.
+    """
+    return threadpool_limits(1, "blas")
+
+
+def embed(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> Points:
+    """The points of documents, int8[documents, DIMENSIONS]; one without words is all 0."""
+    return _embed(offsets, words)
+
+
+def sums(points: Points) -> Sums:
+    """Of some points. Those that are all 0 are not counted."""
+    x = points.astype(np.float64)  # whole numbers below 2**53: the products are exact whoever adds them up
+    n = int(points.any(axis=1).sum())
+    with _one_thread():
+        return Sums(n, points.sum(axis=0, dtype=np.int64), (x.T @ x).astype(np.int64))
+
+
+def add(parts: list[Sums]) -> Sums:
+    """The sums of all points of the parts; `add([])` is that of none."""
+    nothing = Sums(0, np.zeros(DIMENSIONS, np.int64), np.zeros((DIMENSIONS, DIMENSIONS), np.int64))
+    for part in parts:
+        nothing = Sums(nothing.n + part.n, nothing.total + part.total, nothing.products + part.products)
+    return nothing
+
+
+def less(one: Sums, part: Sums) -> Sums:
+    """The sums of the points that are not in the part."""
+    return Sums(one.n - part.n, one.total - part.total, one.products - part.products)
+
+
+def vendi(one: Sums) -> tuple[float, float]:
+    """Vendi scores of order 1 and infinity, each between 1 and `DIMENSIONS`. NaN if there are no points."""
+    if not one.n:
+        return float("nan"), float("nan")
+    with _one_thread():
+        eigenvalues = np.linalg.eigvalsh(one.products.astype(np.float64))
+    p = np.clip(eigenvalues, 0, None) / np.trace(one.products)
+    p = p[p > 1e-12]
+    return float(np.exp(-(p * np.log(p)).sum())), float(1 / p.max())
+
+
+def mean_distance(one: Sums) -> float:
+    """Mean cosine distance of two documents, drawn with replacement (remote-clique), in [0, 1]. NaN if there are none."""
+    if not one.n:
+        return float("nan")
+    squared = float(np.trace(one.products)) / one.n  # mean squared length: 127^2 but for rounding
+    mean = one.total / one.n
+    return float(1 - (mean @ mean) / squared)

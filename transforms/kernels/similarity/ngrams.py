@@ -1,0 +1,281 @@
+"""A table of token n-grams beside the fastText model: which of them to trust, how to weigh them, and the score.
+
+fastText gives every n-gram of the training data a say, and so learns what a source is about as well as who wrote it.
+The table holds only n-grams whose use differs between human and machine text of the same kind, over all kinds
+(`separation`), and weighs them by a logistic regression (`fit`). A document counts with the vector
+
+    x_f = 1 + ln(count of f), divided by its length ||x||
+
+over the n-grams f of the table, and scores bias + w . x, in log-odds. Sublinear counts and unit length keep one long or
+repetitive document from outweighing others (Joachims 1998; Manning et al. 2008, section 6.4).
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from transforms.kernels.models.linear import _first_slot
+from transforms.kernels.text.text import Tokens
+
+_START, _PRIME = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
+_ROLL, _BACK = np.uint64(23), np.uint64(41)
+MOST = 255  # a higher count counts as this
+TF = np.array([0.0, *(1 + math.log(count) for count in range(1, MOST + 1))])
+_SKETCH_BITS = 22
+_MAYBE_BITS = 21  # 256 KB, of which 80,000 n-grams set one bit in twenty-five
+_TO_BIT, _S6, _LOW6, _ONE = np.uint64(64 - _MAYBE_BITS), np.uint64(6), np.uint64(63), np.uint64(1)
+CONTINUITY = 0.25  # added to the variance: n-grams that are hardly there are not significant
+_GRADIENT = 1e-3  # what AdaGrad's sums of squares start from
+
+
+class NgramModel(NamedTuple):
+    """A weight per n-gram, in an open-addressing table with linear probing.
+
+    Most n-grams of a text are not in the table. A bit for the top of each hash says so without a look at the table, which is
+    too large for the fastest memory. So that it is not larger still, a slot is one number: what the n-gram has in its low
+    bits gives way to its place in `weight`. Two n-grams that differ only there are taken for one; of 64 bits 40 or more are left.
+    """
+
+    maybe: npt.NDArray[np.uint64]  # [1 << _MAYBE_BITS >> 6] bits
+    table: npt.NDArray[np.uint64]  # [slots], 0 is an empty one and there is one
+    number_bits: int  # the low bits of a slot: 1 + index into `weight`
+    weight: npt.NDArray[np.float32]  # [n-grams]
+    longest: int  # n-gram, in tokens
+    bias: float
+
+
+class Features(NamedTuple):
+    """The n-grams of documents: those of document d are at `offsets[d] <= i < offsets[d + 1]`."""
+
+    offsets: npt.NDArray[np.int64]  # [documents + 1]
+    number: npt.NDArray[np.int32]  # index into `hash64`
+    tf: npt.NDArray[np.float32]  # 1 + ln(count)
+    hash64: npt.NDArray[np.uint64]  # [n-grams], rising
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _extend(h, hash64):  # type: ignore[no-untyped-def]
+    return (((h << _ROLL) | (h >> _BACK)) ^ hash64) * _PRIME
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(offsets, hash64, longest):  # type: ignore[no-untyped-def]
+    n_docs = len(offsets) - 1
+    ends = np.zeros(n_docs + 1, np.int64)
+    found = np.empty((offsets[n_docs] - offsets[0]) * longest, np.uint64)
+    counts = np.empty(len(found), np.uint8)
+    written = 0
+    for d in range(n_docs):
+        mine = np.empty((offsets[d + 1] - offsets[d]) * longest, np.uint64)
+        n = 0
+        for t in range(offsets[d], offsets[d + 1]):
+            h = _START
+            for j in range(t, min(t + longest, offsets[d + 1])):
+                h = _extend(h, hash64[j])
+                mine[n] = h
+                n += 1
+        mine = np.sort(mine[:n])
+        i = 0
+        while i < n:
+            same = i
+            while same < n and mine[same] == mine[i]:
+                same += 1
+            found[written] = mine[i]
+            counts[written] = min(same - i, MOST)
+            written += 1
+            i = same
+        ends[d + 1] = written
+    return ends, found[:written], counts[:written]
+
+
+def features(tokens: Tokens, longest: int, min_documents: int) -> Features:
+    """The n-grams of 1 to `longest` tokens that are in at least `min_documents` of the documents."""
+    offsets, found, counts = _count(tokens.offsets, tokens.hash64, longest)
+    # Most n-grams are in one document. A sketch that never counts too few drops them before the sort.
+    bucket = (found >> np.uint64(64 - _SKETCH_BITS)).astype(np.int32)
+    kept = np.bincount(bucket, minlength=1 << _SKETCH_BITS)[bucket] >= min_documents
+    found, counts = found[kept], counts[kept]
+    offsets = np.r_[0, np.cumsum(kept)][offsets]
+    hash64, number, documents = np.unique(found, return_inverse=True, return_counts=True)
+    often = documents >= min_documents
+    renumbered = np.where(often, np.cumsum(often) - 1, -1).astype(np.int32)
+    numbers = renumbered[number]
+    kept = numbers >= 0
+    offsets = np.r_[0, np.cumsum(kept)][offsets]
+    return Features(offsets, numbers[kept], TF[counts[kept]].astype(np.float32), hash64[often])
+
+
+@numba.njit(nogil=True, cache=True)
+def _presence(offsets, number, documents, cell, machine, n_cells, n_features):  # type: ignore[no-untyped-def]
+    counts = np.zeros((2, n_cells, n_features), np.int32)
+    for d in documents:
+        side = 1 if machine[d] else 0
+        for i in range(offsets[d], offsets[d + 1]):
+            counts[side, cell[d], number[i]] += 1
+    return counts
+
+
+def separation(
+    data: Features,
+    documents: npt.NDArray[np.int64],
+    cell: npt.NDArray[np.int64],
+    machine: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """How surely machine documents hold an n-gram more often (z > 0) or less often than human ones of the same cell.
+
+    Mantel and Haenszel's statistic (1959, doi:10.1093/jnci/22.4.719): over the two-by-two tables of the cells, the sum
+    of (observed - expected) machine documents that hold it, by the root of the sum of the variances. What only tells
+    one cell from another has z near 0, however unevenly the classes are spread over the cells.
+
+    Args:
+      data: n-grams of all documents.
+      documents: which documents to look at.
+      cell: what each document is compared within, from 0. int64[documents of data].
+      machine: whether it is a machine's. bool[documents of data].
+
+    Returns:
+      z, float64[n-grams]; and how many of the documents hold each, int64[n-grams].
+    """
+    n_cells = int(cell[documents].max(initial=0)) + 1
+    counts = _presence(data.offsets, data.number, documents, cell, machine, n_cells, len(data.hash64))
+    difference, variance = np.zeros(len(data.hash64)), np.zeros(len(data.hash64))
+    for c in range(n_cells):
+        own = documents[cell[documents] == c]
+        n_machine = float(machine[own].sum())
+        n = float(len(own))
+        if n < 2:
+            continue
+        holding = counts[:, c].sum(axis=0).astype(np.float64)
+        difference += counts[1, c] - holding * n_machine / n
+        variance += (n - n_machine) * n_machine * holding * (n - holding) / (n * n * (n - 1))
+    return difference / np.sqrt(variance + CONTINUITY), counts.sum(axis=(0, 1), dtype=np.int64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate):  # type: ignore[no-untyped-def]
+    weight, squares = np.zeros(n_features), np.full(n_features, _GRADIENT)
+    bias, bias_squares = 0.0, _GRADIENT
+    for _ in range(epochs):
+        for d in documents:
+            norm, total = 0.0, 0.0
+            for i in range(offsets[d], offsets[d + 1]):
+                if number[i] >= 0:
+                    norm += np.float64(tf[i]) * tf[i]
+                    total += weight[number[i]] * tf[i]
+            scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
+            p = 1 / (1 + np.exp(-(bias + total * scale)))
+            error = (p - (1.0 if machine[d] else 0.0)) * importance[d]
+            bias_squares += error * error
+            bias -= 0.1 * rate * error / np.sqrt(bias_squares)
+            for i in range(offsets[d], offsets[d + 1]):
+                if number[i] >= 0:
+                    step = error * tf[i] * scale
+                    squares[number[i]] += step * step
+                    weight[number[i]] -= rate * step / np.sqrt(squares[number[i]])
+    return weight, bias
+
+
+def fit(
+    data: Features,
+    kept: npt.NDArray[np.bool_],
+    documents: npt.NDArray[np.int64],
+    machine: npt.NDArray[np.bool_],
+    importance: npt.NDArray[np.float64],
+    epochs: int,
+    rate: float,
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Weigh n-grams by a logistic regression with AdaGrad (Duchi et al. 2011), one document after the other.
+
+    Args:
+      data: n-grams of all documents.
+      kept: which n-grams have a weight, bool[n-grams].
+      documents: what to train on, in this order.
+      machine: bool[documents of data].
+      importance: what each document's error is multiplied by, float64[documents of data].
+      epochs: passes over the documents.
+      rate: AdaGrad's; the bias has a tenth of it.
+
+    Returns:
+      float32[kept n-grams], and the bias.
+    """
+    renumbered = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+    number = renumbered[data.number]
+    weight, bias = _adagrad(
+        data.offsets, number, data.tf, documents, machine, importance, int(kept.sum()), epochs, rate
+    )
+    return weight.astype(np.float32), float(bias)
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(hash64, table, bits, maybe):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
+    for i in range(len(hash64)):
+        bit = hash64[i] >> _TO_BIT
+        maybe[bit >> _S6] |= _ONE << (bit & _LOW6)
+        slot = np.uint64(_first_slot(hash64[i], mask))
+        while table[slot]:
+            slot = (slot + _ONE) & mask
+        table[slot] = (hash64[i] >> bits << bits) | np.uint64(i + 1)
+
+
+def ngram_model(
+    hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: float
+) -> NgramModel:
+    """Build the table of n-grams; `hash64` holds each once."""
+    table = np.zeros(1 << (4 * len(hash64) + 1).bit_length(), np.uint64)
+    maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
+    number_bits = (len(hash64) + 1).bit_length()
+    _fill(hash64, table, np.uint64(number_bits), maybe)
+    return NgramModel(maybe, table, number_bits, np.ascontiguousarray(weight), longest, bias)
+
+
+@numba.njit(nogil=True, cache=True)
+def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias):  # type: ignore[no-untyped-def]
+    n_docs = len(offsets) - 1
+    out = np.empty(n_docs, np.float32)
+    mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
+    counts, touched = np.zeros(len(weight) + 1, np.uint8), np.empty(len(weight), np.uint64)
+    most = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
+    candidates = np.empty(most * longest + 1, np.uint64)
+    for d in range(n_docs):
+        # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
+        # writing down a candidate that the next one overwrites.
+        n = np.uint64(0)
+        end = np.uint64(offsets[d + 1])
+        for start in range(np.uint64(offsets[d]), end):
+            h = _START
+            for j in range(start, min(start + np.uint64(longest), end)):
+                h = _extend(h, hash64[j])
+                bit = h >> _TO_BIT
+                candidates[n] = h
+                n += (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE
+        total, norm, n_touched = 0.0, 0.0, 0
+        for i in range(n):
+            h = candidates[i]
+            slot = np.uint64(_first_slot(h, mask))
+            while table[slot] and (table[slot] ^ h) >> bits:
+                slot = (slot + _ONE) & mask
+            if not table[slot]:
+                continue
+            number = table[slot] - (h >> bits << bits)
+            count = counts[number]
+            if count == 0:
+                touched[n_touched] = number
+                n_touched += 1
+            if count < MOST:
+                counts[number] = count + 1
+                before, after = TF[count], TF[count + 1]
+                total += weight[number - _ONE] * (after - before)
+                norm += after * after - before * before
+        for i in range(n_touched):
+            counts[touched[i]] = 0
+        out[d] = bias + total / np.sqrt(norm) if norm > 0 else bias
+    return out
+
+
+def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
+    """Log-odds of machine origin of each document, float32[documents]; the bias for one without any n-gram of it."""
+    return _score(tokens.offsets, tokens.hash64, *model)

@@ -1,0 +1,1 @@
+"""Estimates and measures: shares, certificates, diversity, vocabularies, samples."""

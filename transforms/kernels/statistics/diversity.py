@@ -1,0 +1,159 @@
+"""Lexical diversity from document sketches: mergeable counts, then distinct-n, entropy and compression ratio.
+
+The counting unit is the document: an n-gram counts once per document, and only the first `WINDOW` words of a document
+are looked at. That makes a number depend less on a few long or bursty documents.
+
+Two- and three-grams are sampled by type: an n-gram is counted only if its hash falls in 1/16 or 1/32 of hash space, and
+then always (Gibbons 2001, distinct sampling). The ratio of types to occurrences is the same in the sample as in the
+whole up to sampling error of relative size 1/sqrt(sampled types).
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+
+WINDOW = 300
+ORDERS = (1, 2, 3)
+RATES = (1, 16, 32)  # one type in so many is counted, by order
+HEAD_CHARS = 1000
+_SLOTS = 1024  # a power of two, more than three times the window
+SAMPLE_DOCUMENTS = 512
+SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of them will be dropped
+_SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
+
+
+class Counts(NamedTuple):
+    """In how many documents each n-gram type occurs."""
+
+    types: npt.NDArray[np.uint32]  # ascending, unique hashes
+    documents: npt.NDArray[np.int64]
+
+
+@numba.njit(nogil=True, cache=True)
+def _sketch(word_offsets, words, order, rate):  # type: ignore[no-untyped-def]
+    out = np.empty(len(words), np.uint32)
+    out_offsets = np.zeros(len(word_offsets), np.int64)
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document.
+    table = np.empty(_SLOTS, np.uint32)
+    stamp = np.full(_SLOTS, -1, np.int64)
+    n = 0
+    for d in range(len(word_offsets) - 1):
+        start = word_offsets[d]
+        end = min(word_offsets[d + 1], start + WINDOW)
+        for t in range(start, end - order + 1):
+            h = np.uint64(order)
+            for i in range(order):
+                h = h * POLYNOMIAL + words[t + i]
+            value = np.uint32(mix64(h) >> np.uint64(32))
+            if value % rate != 0:
+                continue
+            slot = (value >> np.uint32(8)) & (_SLOTS - 1)
+            while stamp[slot] == d and table[slot] != value:
+                slot = (slot + 1) & (_SLOTS - 1)
+            if stamp[slot] != d:
+                stamp[slot] = d
+                table[slot] = value
+                out[n] = value
+                n += 1
+        out_offsets[d + 1] = n
+    return out_offsets, out[:n].copy()
+
+
+def sketch(
+    word_offsets: npt.NDArray[np.int64], word_hashes: npt.NDArray[np.uint64], order: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """`(offsets, types)`: the sampled distinct n-grams of each document's first `WINDOW` words."""
+    return _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)])
+
+
+def count(types: npt.NDArray[np.uint32]) -> Counts:
+    """Count the concatenated sketches of some documents."""
+    found, documents = np.unique(types, return_counts=True)
+    return Counts(found, documents.astype(np.int64))
+
+
+def merge(parts: list[Counts]) -> Counts:
+    """The counts of all documents of the parts. Commutative and associative; `merge([])` is the empty count."""
+    if not parts:
+        return Counts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
+    if len(parts) == 1:
+        return parts[0]
+    types = np.concatenate([p.types for p in parts])
+    found, index = np.unique(types, return_inverse=True)
+    documents = np.zeros(len(found), np.int64)
+    np.add.at(documents, index, np.concatenate([p.documents for p in parts]))
+    return Counts(found, documents)
+
+
+Part = TypeVar("Part")
+
+
+def fewer(
+    parts: list[Part], merge: Callable[[list[Part]], Part], size: Callable[[Part], int], tightly: bool
+) -> list[Part]:
+    """The same parts: merged if there are many or the tail outgrows the head, so that nothing is merged often; or always."""
+    if len(parts) > 1 and (tightly or len(parts) > 64 or sum(map(size, parts[1:])) > 2 * size(parts[0])):
+        return [merge(parts)]
+    return parts
+
+
+def distinct(counts: Counts) -> float:
+    """Types over occurrences, in (0, 1]: distinct-n (Li et al. 2016) with the document as unit. NaN if empty."""
+    total = int(counts.documents.sum())
+    return len(counts.types) / total if total else float("nan")
+
+
+def entropy(counts: Counts, one_in: float = 1.0) -> float:
+    """Shannon entropy of the n-gram distribution in bits, plug-in estimate. NaN if empty.
+
+    With one type in R = `one_in` sampled: H = log2 R - sum (c/T) log2 (c/T), T the occurrences in the sample.
+    """
+    total = int(counts.documents.sum())
+    if not total:
+        return float("nan")
+    p = counts.documents / total
+    return float(np.log2(one_in) - (p * np.log2(p)).sum())
+
+
+@numba.njit(nogil=True, cache=True)
+def _sample_keys(content, salt):  # type: ignore[no-untyped-def]
+    out = np.empty(len(content), np.uint64)
+    for i in range(len(content)):
+        out[i] = mix64(content[i] ^ salt)
+    return out
+
+
+def sample_keys(content: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The key that decides which documents are sampled, from the first half of the content hash. uint64[n]."""
+    return _sample_keys(content, _SAMPLE_SALT)
+
+
+def compression_ratio(heads: list[str]) -> float:
+    """Bytes over zlib-compressed bytes of the sampled heads, in the order given. NaN if there are none.
+
+    Higher means more repetition (Shaib et al. 2024, arXiv:2403.00553). zlib sees 32 KiB at a time, so this is about
+    repetition within and between neighbours. Compare only samples of similar size.
+    """
+    data = "\n".join(heads).encode()
+    return len(data) / len(zlib.compress(data, 6)) if data else float("nan")
+
+
+def quantiles(lengths: npt.NDArray[np.int64], documents: npt.NDArray[np.int64], q: list[float]) -> list[float]:
+    """Exact quantiles of a length histogram: the smallest length with at least a fraction q at or below it."""
+    if not len(lengths):
+        return [float("nan")] * len(q)
+    order = np.argsort(lengths)
+    cumulative = np.cumsum(documents[order])
+    return [float(lengths[order][np.searchsorted(cumulative, x * cumulative[-1])]) for x in q]
+
+
+def sample_below(keys: npt.NDArray[np.uint64]) -> np.uint64:
+    """The bound under which lie the `SAMPLE_PER_SPLIT` smallest keys, or all of them if there are no more."""
+    smallest = np.unique(keys)
+    return smallest[SAMPLE_PER_SPLIT] if len(smallest) > SAMPLE_PER_SPLIT else np.uint64(2**64 - 1)

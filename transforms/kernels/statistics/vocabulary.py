@@ -1,0 +1,112 @@
+"""In how many documents of each population each type is, in bounded memory: mergeable in any order.
+
+A *population* is a key of small numbers and words (how far documents came, whose they are, ...). All populations keep the
+same part of hash space, types below `below`; when there are too many counts, it is halved (as for paragraphs). So
+counts of any two vocabularies are counts of the same sample of types, cut to the smaller `below`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.kernels.statistics import diversity
+from transforms.kernels.statistics.diversity import Counts
+
+EVERYWHERE = 1 << 32
+MOST_COUNTS = 1 << 22  # over all populations: 12 bytes each
+
+Population = tuple[Any, ...]
+
+
+class Vocabulary(NamedTuple):
+    """Document counts of types below `below`, and the number of documents with any text, by population."""
+
+    counts: dict[Population, Counts]
+    documents: dict[Population, int]
+    below: int
+
+
+def count(
+    offsets: npt.NDArray[np.int64],
+    types: npt.NDArray[np.uint32],
+    group: npt.NDArray[np.int64],
+    names: list[Population],
+    below: int = EVERYWHERE,
+) -> Vocabulary:
+    """Count documents.
+
+    Args:
+      offsets: [documents + 1], where the types of each document begin.
+      types: the distinct types of each document.
+      group: [documents] index into `names`; negative: the document is left out.
+      names: the populations, different ones.
+      below: only types below this are counted.
+    """
+    own = np.where(group < 0, len(names), group).astype(np.uint64)
+    keys = np.repeat(own << np.uint64(32), np.diff(offsets))
+    if below < EVERYWHERE:
+        inside = types < below
+        keys, types = keys[inside], types[inside]
+    keys |= types
+    keys.sort()  # NumPy sorts numbers faster than a hash table counts them
+    first = np.flatnonzero(np.r_[np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])
+    documents, keys = np.diff(np.r_[first, len(keys)]), keys[first]
+    bounds = np.searchsorted(keys, np.arange(len(names) + 1, dtype=np.uint64) << np.uint64(32))
+    n = np.bincount(own[np.diff(offsets) > 0].astype(np.int64), minlength=len(names))
+    counts = {}
+    for number, name in enumerate(names):
+        part = slice(bounds[number], bounds[number + 1])
+        if n[number]:
+            counts[name] = Counts(keys[part].astype(np.uint32), documents[part].copy())
+    return _bounded(Vocabulary(counts, {name: int(n[i]) for i, name in enumerate(names) if n[i]}, below))
+
+
+def merge(parts: list[Vocabulary]) -> Vocabulary:
+    """The vocabulary of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
+    if len(parts) == 1:
+        return parts[0]
+    grouped: dict[Population, list[Counts]] = {}
+    documents: dict[Population, int] = {}
+    below = min((part.below for part in parts), default=EVERYWHERE)
+    for part in parts:
+        for population, counts in part.counts.items():
+            grouped.setdefault(population, []).append(_cut(counts, below))
+            documents[population] = documents.get(population, 0) + part.documents[population]
+    return _bounded(Vocabulary({p: diversity.merge(c) for p, c in grouped.items()}, documents, below))
+
+
+def _cut(counts: Counts, below: int) -> Counts:
+    n = int(np.searchsorted(counts.types, np.uint32(below - 1), "right"))
+    return Counts(counts.types[:n], counts.documents[:n])
+
+
+def cut(one: Vocabulary, below: int) -> Vocabulary:
+    """The same documents, counted in a smaller part of hash space."""
+    if below >= one.below:
+        return one
+    return one._replace(counts={name: _cut(counts, below) for name, counts in one.counts.items()}, below=below)
+
+
+def size(one: Vocabulary) -> int:
+    """How many counts it holds."""
+    return sum(len(counts.types) for counts in one.counts.values())
+
+
+def _bounded(one: Vocabulary) -> Vocabulary:
+    return bounded(one, MOST_COUNTS)
+
+
+def bounded(one: Vocabulary, most: int) -> Vocabulary:
+    """Cut to the largest half, quarter, ... of its part of hash space that has at most so many counts.
+
+    It depends on what was counted, and not on the parts that it came in.
+    """
+    while size(one) > most and one.below > 1:
+        one = cut(one, one.below // 2)
+    return one
+
+
+def compact(parts: list[Vocabulary], tightly: bool = False) -> list[Vocabulary]:
+    """The same counts in fewer parts, when the tail outgrows the head, or always."""
+    return diversity.fewer(parts, merge, size, tightly)

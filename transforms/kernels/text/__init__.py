@@ -1,0 +1,1 @@
+"""What a text holds: canonical form, paragraphs, addresses, dates, credentials, phrases, hashes."""

@@ -1,0 +1,100 @@
+"""Hash columns as numbers, and numbers as hash columns. No copy where there need not be one."""
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from expectations.contracts import HASH
+from transforms.kernels.text.blake2b import digests
+
+
+def text_buffers(
+    texts: pa.LargeStringArray | pa.LargeBinaryArray,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes of a column of texts, and where each begins. No copy."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    values = texts.buffers()[2]
+    # An empty buffer may be missing, and Numba wants an array all the same.
+    return np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8), offsets
+
+
+def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
+    """BLAKE2b of each text, 16 bytes. Cryptographic, because a text must not be able to pose as another's duplicate."""
+    found = digests(*text_buffers(texts))
+    return pa.FixedSizeBinaryArray.from_buffers(HASH, len(found), [None, pa.py_buffer(found.astype("<u8", copy=False))])
+
+
+EMPTY_HASH = hashlib.blake2b(b"", digest_size=16).digest()
+
+
+def halves(hashes: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """The two halves of 16-byte hashes as numbers that sort as the bytes do. uint64[n] each."""
+    pair = np.frombuffer(hashes.buffers()[1], ">u8")[2 * hashes.offset : 2 * (hashes.offset + len(hashes))]
+    return pair[0::2].astype(np.uint64), pair[1::2].astype(np.uint64)
+
+
+def first_half(hashes: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
+    """The first half of 16-byte hashes: the name of a content in the duplicate graph. uint64[n]."""
+    return halves(hashes)[0]
+
+
+def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
+    """A signature column as uint32[documents, num_perm]."""
+    width = column.type.byte_width
+    data = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.zeros(0, np.uint8)
+    return data[column.offset * width : (column.offset + len(column)) * width].view("<u4").reshape(-1, width // 4)
+
+
+def partition(values: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:
+    """The partition of each value: its high bits, so it says nothing about the order inside one. int64[n]."""
+    return (values >> np.uint64(32)).astype(np.int64) * partitions >> 32
+
+
+def split_by(keys: npt.NDArray[np.int64], batch: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
+    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one."""
+    order = np.argsort(keys, kind="stable")
+    ordered = batch.take(pa.array(order))
+    bounds = np.flatnonzero(np.diff(keys[order], prepend=keys[order][:1] - 1, append=keys[order][-1:] + 1))
+    return [
+        (int(keys[order[start]]), ordered.slice(start, end - start))
+        for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+
+
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def hexadecimal(hashes: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """Hashes as hexadecimal words, two characters a byte."""
+    width = hashes.type.byte_width
+    data = np.frombuffer(hashes.buffers()[1], np.uint8) if len(hashes) else np.zeros(0, np.uint8)
+    data = data[hashes.offset * width : (hashes.offset + len(hashes)) * width]
+    digits = np.empty(2 * len(data), np.uint8)
+    digits[0::2] = _DIGITS[data >> 4]
+    digits[1::2] = _DIGITS[data & 15]
+    offsets = np.arange(len(hashes) + 1, dtype=np.int32) * (2 * width)
+    return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(offsets), pa.py_buffer(digits))
+
+
+_DIGIT_VALUES = np.full(256, 255, np.uint8)
+_DIGIT_VALUES[_DIGITS] = np.arange(16)
+
+
+def from_hexadecimal(words: pa.StringArray) -> pa.FixedSizeBinaryArray:
+    """The 16-byte hashes that `hexadecimal` wrote.
+
+    Raises:
+      ValueError: a word is not 32 lower-case hexadecimal digits.
+    """
+    offsets = np.frombuffer(words.buffers()[1], np.int32)[words.offset : words.offset + len(words) + 1]
+    if not len(words):
+        return pa.array([], HASH)
+    if words.null_count or (np.diff(offsets) != 32).any():
+        raise ValueError("not the 32 digits of a hash")
+    digits = _DIGIT_VALUES[np.frombuffer(words.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]]
+    if (digits == 255).any():
+        raise ValueError("not hexadecimal digits")
+    data = digits[0::2] << 4 | digits[1::2]
+    return pa.FixedSizeBinaryArray.from_buffers(HASH, len(words), [None, pa.py_buffer(data)])

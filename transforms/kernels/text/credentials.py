@@ -1,0 +1,143 @@
+r"""Content credentials in text: the C2PA text manifest wrapper (C2PA 2.3, A.7), found before anything is normalised.
+
+A wrapper is U+FEFF and then variation selectors, one for each byte: bytes 0 to 15 are U+FE00 to U+FE0F, 16 to 255 are U+E0100
+to U+E01EF. The bytes are `C2PATXT\0`, the version 1, the length of the manifest (uint32, big-endian), the manifest (a JUMBF
+box), and whatever pads the wrapper.
+
+Nothing is verified: neither the signature, nor that the manifest belongs to this text. So a manifest is believed when it
+says that a machine wrote, for which nobody has a reason to lie and which can only take text out of a release, and never when
+it says anything else. A machine is what one of `MACHINE` names, anywhere in the manifest; a compressed manifest is not
+unpacked, and says nothing.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.kernels.text.columns import text_buffers
+
+NO_WRAPPER, MALFORMED, SILENT, MACHINE_MADE = range(4)
+MAGIC = b"C2PATXT\0"
+# The last words of IPTC's and C2PA's digital source types of text that a trained model wrote, or wrote part of.
+MACHINE = (b"trainedAlgorithmicMedia", b"compositeWithTrainedAlgorithmicMedia", b"trainedAlgorithmicData")
+_HEADER = len(MAGIC) + 1 + 4
+_MAGIC = np.frombuffer(MAGIC, np.uint8)
+_NEEDLES = np.frombuffer(b"".join(MACHINE), np.uint8)
+_NEEDLE_ENDS = np.cumsum([0, *map(len, MACHINE)])
+_JUMB = np.frombuffer(b"jumb", np.uint8)
+_BLOCK = 64
+
+
+def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
+    """The most telling wrapper of each text: NO_WRAPPER, MALFORMED, SILENT or MACHINE_MADE. uint8[n].
+
+    A wrapper may stand anywhere in a text, and there may be several. Text without one costs a search for one byte.
+    """
+    return _find(*text_buffers(text))
+
+
+@numba.njit(nogil=True, cache=True)
+def _next(data, at, end):  # type: ignore[no-untyped-def]
+    """The next byte 0xF3 at or after `at`; `end` if there is none. In valid UTF-8 only a very rare character starts so."""
+    while at + _BLOCK <= end:
+        found = False
+        for i in range(_BLOCK):  # without a branch, so that it becomes a vector loop
+            found |= data[at + i] == 0xF3
+        if found:
+            break
+        at += _BLOCK
+    while at < end and data[at] != 0xF3:
+        at += 1
+    return at
+
+
+@numba.njit(nogil=True, cache=True)
+def _selector(data, at, end):  # type: ignore[no-untyped-def]
+    """The byte that the variation selector at `at` stands for, and its length; (0, 0) if there is none."""
+    if at + 4 <= end and data[at] == 0xF3 and data[at + 1] == 0xA0 and 0x84 <= data[at + 2] <= 0x87:
+        value = ((np.int64(data[at + 2]) - 0x84) << 6) | (np.int64(data[at + 3]) & 0x3F)
+        return (value + 16, 4) if value < 240 else (0, 0)
+    if at + 3 <= end and data[at] == 0xEF and data[at + 1] == 0xB8 and 0x80 <= data[at + 2] <= 0x8F:
+        return np.int64(data[at + 2]) - 0x80, 3
+    return 0, 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _starts_with_magic(data, at, end):  # type: ignore[no-untyped-def]
+    for i in range(len(_MAGIC)):
+        value, size = _selector(data, at, end)
+        if size == 0 or value != _MAGIC[i]:
+            return False
+        at += size
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def _run(data, at, end):  # type: ignore[no-untyped-def]
+    """How many variation selectors follow each other from `at`, and where they end."""
+    count = 0
+    _, size = _selector(data, at, end)
+    while size > 0:
+        count += 1
+        at += size
+        _, size = _selector(data, at, end)
+    return count, at
+
+
+@numba.njit(nogil=True, cache=True)
+def _judge(data, at, end, count):  # type: ignore[no-untyped-def]
+    """What the `count` bytes of a wrapper from `at` amount to; they start with the magic."""
+    if count < _HEADER:
+        return MALFORMED
+    manifest = np.empty(count, np.uint8)
+    for i in range(count):
+        value, size = _selector(data, at, end)
+        manifest[i] = value
+        at += size
+    length = 0
+    for i in range(9, 13):
+        length = length << 8 | np.int64(manifest[i])
+    if manifest[8] != 1 or length < 8 or length > count - _HEADER:
+        return MALFORMED
+    manifest = manifest[_HEADER : _HEADER + length]
+    for i in range(4):
+        if manifest[4 + i] != _JUMB[i]:
+            return MALFORMED
+    for n in range(len(_NEEDLE_ENDS) - 1):
+        if _holds(manifest, _NEEDLES[_NEEDLE_ENDS[n] : _NEEDLE_ENDS[n + 1]]):
+            return MACHINE_MADE
+    return SILENT
+
+
+@numba.njit(nogil=True, cache=True)
+def _holds(data, needle):  # type: ignore[no-untyped-def]
+    for start in range(len(data) - len(needle) + 1):
+        same = 0
+        while same < len(needle) and data[start + same] == needle[same]:
+            same += 1
+        if same == len(needle):
+            return True
+    return False
+
+
+@numba.njit(nogil=True, cache=True)
+def _find(data, offsets):  # type: ignore[no-untyped-def]
+    n_docs = len(offsets) - 1
+    found = np.zeros(n_docs, np.uint8)
+    last = offsets[n_docs]
+    at = _next(data, offsets[0], last)
+    d = 0
+    while at < last:
+        while offsets[d + 1] <= at:
+            d += 1
+        end = offsets[d + 1]
+        if not _starts_with_magic(data, at, end):
+            at = _next(data, at + 1, last)
+            continue
+        count, behind = _run(data, at, end)
+        marked = at - 3 >= offsets[d] and data[at - 3] == 0xEF and data[at - 2] == 0xBB and data[at - 1] == 0xBF
+        judged = _judge(data, at, end, count) if marked else MALFORMED
+        found[d] = max(found[d], judged)
+        at = _next(data, behind, last)
+    return found

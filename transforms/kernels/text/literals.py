@@ -1,0 +1,106 @@
+"""Which documents may hold which of many strings: a quick search that finds all that do, and few others.
+
+Every fourth place of the text is looked at. A string of seven bytes or more holds a whole aligned group of four wherever it
+begins, so its first four groups go into a table; where the text has one of them, the whole string is compared. Case is
+ignored by setting one bit of each byte, in strings and text alike. That makes a few other bytes equal too (`[` and `{`), so
+what is found is a candidate.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.kernels.text.columns import text_buffers
+
+MIN_BYTES = 7
+_FOLD, _FOLDS = np.uint8(0x20), np.uint32(0x20202020)
+_BITS = 15
+_MULTIPLIER, _SHIFT = np.uint32(2654435761), np.uint32(32 - _BITS)  # Knuth's multiplicative hash
+
+
+class Literals(NamedTuple):
+    """Strings to look for, in groups."""
+
+    data: npt.NDArray[np.uint8]  # folded, end to end
+    offsets: npt.NDArray[np.int64]  # [strings + 1]
+    group: npt.NDArray[np.int64]  # [strings] which group each belongs to
+    within: npt.NDArray[np.int64]  # [groups] only those count that begin so many bytes into a document
+    seen: npt.NDArray[np.bool_]  # [2**_BITS] whether any four bytes of a string have this hash
+    grams: npt.NDArray[np.uint32]  # four bytes of a string, ascending
+    string: npt.NDArray[np.int64]  # [grams] of which string
+    at: npt.NDArray[np.int64]  # [grams] how far into it
+
+
+def compile_literals(groups: list[tuple[int, tuple[str, ...]]]) -> Literals:
+    """Strings by group, and how far into a document they may begin, in bytes.
+
+    Raises:
+      ValueError: a string is shorter than MIN_BYTES.
+    """
+    strings = [(number, string.encode()) for number, (_, group) in enumerate(groups) for string in group]
+    short = next((string for _, string in strings if len(string) < MIN_BYTES), None)
+    if short is not None:
+        raise ValueError(f"{short.decode()!r} has fewer than {MIN_BYTES} bytes")
+    data = np.frombuffer(b"".join(string for _, string in strings), np.uint8) | _FOLD
+    offsets = np.cumsum([0, *(len(string) for _, string in strings)])
+    string = np.repeat(np.arange(len(strings)), 4)
+    at = np.tile(np.arange(4), len(strings))
+    start = offsets[string] + at
+    grams = np.stack([data[start + i] for i in range(4)], axis=1).astype(np.uint8).reshape(-1, 4)
+    words = np.ascontiguousarray(grams).view("<u4").ravel().astype(np.uint32)
+    order = np.argsort(words, kind="stable")
+    seen = np.zeros(1 << _BITS, np.bool_)
+    seen[(words * _MULTIPLIER) >> _SHIFT] = True
+    within = np.array([limit for limit, _ in groups], np.int64)
+    group = np.array([number for number, _ in strings], np.int64)
+    return Literals(data, offsets, group, within, seen, words[order], string[order], at[order])
+
+
+def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool_]:
+    """Which documents may hold a string of which group. bool[documents, groups]."""
+    found = np.zeros((len(text), len(literals.within)), np.bool_)
+    if len(text) and len(literals.group):
+        data, offsets = text_buffers(text)
+        _search(data, offsets, literals, found)
+    return found
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _holds(data, start, literals, string):  # type: ignore[no-untyped-def]
+    base = literals.offsets[string]
+    for i in range(literals.offsets[string + 1] - base):  # noqa: SIM110 (compiled)
+        if data[start + i] | _FOLD != literals.data[base + i]:
+            return False
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def _search(data, offsets, literals, found):  # type: ignore[no-untyped-def]
+    words = data[: len(data) // 4 * 4].view(np.uint32)
+    seen, grams = literals.seen, literals.grams
+    last = offsets[len(offsets) - 1]
+    d = 0
+    for i in range(np.uint64(offsets[0] // 4), np.uint64(min((last + 3) // 4, len(words)))):
+        word = words[i] | _FOLDS
+        if not seen[np.uint32(word * _MULTIPLIER) >> _SHIFT]:
+            continue
+        n = np.searchsorted(grams, word)
+        while n < len(grams) and grams[n] == word:
+            string = literals.string[n]
+            start = np.int64(4 * i) - literals.at[n]
+            end = start + literals.offsets[string + 1] - literals.offsets[string]
+            n += 1
+            if start < offsets[0] or end > last:
+                continue
+            while offsets[d + 1] <= start:
+                d += 1
+            while offsets[d] > start:  # the one before may have begun later
+                d -= 1
+            group = literals.group[string]
+            if end > offsets[d + 1] or start - offsets[d] >= literals.within[group] or found[d, group]:
+                continue
+            if _holds(data, start, literals, string):
+                found[d, group] = True

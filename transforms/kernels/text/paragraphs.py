@@ -1,0 +1,237 @@
+"""Paragraphs that occur again, in their own document or in others: their hashes, and mergeable counts of them.
+
+A *paragraph* is a stretch of a document's raw text between line feeds (U+000A; a carriage return before one is spacing)
+that has at least `MIN_TOKENS` words or ideographs. Shorter lines, such as headings, repeat by nature.
+
+The *form* of a paragraph is its UTF-8 bytes with A to Z in lower case and without the bytes up to 0x20 and 0x7F: ASCII
+spacing and control characters. Two paragraphs are the same if their forms have the same 64-bit hash. This folds less than
+the canonical text does, so that one pass over the bytes is enough: letters beyond ASCII keep their case, and curly quotes
+differ from straight ones. A repeat that differs in these is missed; different words are taken for the same only where
+nothing but the spaces between their letters differs, or where hashes collide.
+
+Across documents, paragraphs are sampled by type, as n-grams are (kernels/statistics/diversity.py): a hash counts only in
+the lowest 1/`RATE` of hash space, and then in every document. A share of occurrences is the same in the sample as in the
+whole up to sampling error, which is small where many paragraphs repeat a few times, and large where one line is in
+half of all documents: that line is in the sample or it is not.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+from transforms.kernels.text.columns import text_buffers
+from transforms.kernels.text.text import (
+    _IGNORE,
+    _LETTER,
+    _MARK,
+    _PUNCT,
+    _SOLO,
+    _SPACE,
+    _TABLE_SIZE,
+    _class_of,
+    _decode,
+    _tables,
+)
+
+MIN_TOKENS = 8  # a sentence; headings, names and dates are shorter
+MIN_BYTES = 2 * MIN_TOKENS - 1  # of a line with so many: each takes a byte and parts from the next, or takes three
+RATE = 8  # one type in so many is counted across documents
+MOST_TYPES = 1 << 20  # that a count holds, at 16 bytes; of more, the lower half of hash space is kept, again and again
+EVERYWHERE = 1 << 64
+_APOSTROPHE = np.uint64(39 | 1 << 56)  # how text.py's table spells a curly one: its byte, and that it is one
+
+
+def _table() -> npt.NDArray[np.uint8]:
+    """What a byte is in the form of a paragraph; 0: left out."""
+    table = np.arange(256, dtype=np.uint8)
+    table[ord("A") : ord("Z") + 1] += 32
+    table[:0x21] = 0
+    table[0x7F] = 0
+    return table
+
+
+_FORM = _table()
+
+
+class Paragraphs(NamedTuple):
+    """The paragraphs of a batch of documents."""
+
+    offsets: npt.NDArray[np.int64]  # [documents + 1] into `hashes`
+    hashes: npt.NDArray[np.uint64]  # sampled types, each once a document, in the order in which they first occur
+    n_paragraphs: npt.NDArray[np.int32]  # [documents] different ones, sampled or not
+    repeated_tokens: npt.NDArray[np.int32]  # [documents] words and ideographs in those that occurred earlier in it
+
+
+class Counts(NamedTuple):
+    """In how many documents each sampled paragraph occurs."""
+
+    types: npt.NDArray[np.uint64]  # ascending, unique hashes, all under `below`
+    documents: npt.NDArray[np.int64]
+    below: int  # hashes from here on are not counted
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-untyped-def]
+    """Words and ideographs of a stretch of text, counted as in the canonical form but before NFKC; stops at `most`."""
+    n = 0
+    open_class = _SPACE
+    while at < end and n < most:
+        point, size = _decode(data, at)
+        at += size
+        c = _class_of(point, classes)
+        if point < 0x80 and point != 39 and point != 96 and c != _IGNORE:
+            n += (c == _LETTER) & (open_class != _LETTER)  # not a branch, because nobody could predict it
+            open_class = c
+        elif c == _LETTER:
+            n += open_class != _LETTER
+            open_class = _LETTER
+        elif c == _SOLO:
+            n += 1
+            open_class = _SOLO
+        elif c == _MARK:
+            if open_class != _LETTER and open_class != _SOLO:
+                n += 1
+                open_class = _LETTER
+        elif c != _IGNORE:
+            apostrophe = point == 39 or (c == _PUNCT and point < _TABLE_SIZE and spelled[point] == _APOSTROPHE)
+            if apostrophe and open_class == _LETTER and at < end:  # inside a word?
+                following, _ = _decode(data, at)
+                if _class_of(following, classes) == _LETTER:
+                    continue
+            open_class = c
+    return n
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
+    """Write the form of the line at `start` to `folded`: where the line ends, and how many bytes were written."""
+    # Unsigned, so that no index can count from the end: Numba would ask at each.
+    at, stop, w = np.uint64(start), np.uint64(end), np.uint64(0)
+    while at < stop:
+        raw = data[at]
+        if raw == 10:
+            break
+        byte = form[raw]
+        folded[w] = byte
+        w += np.uint64(byte != 0)  # not a branch, because nobody could predict it
+        at += np.uint64(1)
+    return np.int64(at), np.int64(w)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _hash(folded, words, w):  # type: ignore[no-untyped-def]
+    """Hash of the first `w` bytes of `folded`, eight at a time; `words` are the same memory as uint64."""
+    for i in range(w, w + 8):
+        folded[i] = 0
+    h = np.uint64(w)
+    for i in range((w + 7) // 8):
+        h = (h ^ words[i]) * POLYNOMIAL
+        h ^= h >> np.uint64(29)
+    return mix64(h)
+
+
+@numba.njit(nogil=True, cache=True)
+def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyped-def]
+    n_docs = len(offsets) - 1
+    longest = 0
+    for d in range(n_docs):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
+    # are made for the worst case, and pages that are never touched cost nothing.
+    slots = 2
+    while slots < 2 * (longest // MIN_BYTES + 1):
+        slots *= 2
+    table = np.empty(slots, np.uint64)
+    stamp = np.zeros(slots, np.int64)
+    folded = np.empty(8 * (longest // 8 + 2), np.uint8)
+    words = folded.view(np.uint64)
+    sampled_below = np.uint64(0xFFFFFFFFFFFFFFFF) // np.uint64(rate)
+    found = np.empty((offsets[n_docs] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
+    n = 0
+    found_offsets = np.zeros(n_docs + 1, np.int64)
+    n_paragraphs = np.zeros(n_docs, np.int32)
+    repeated = np.zeros(n_docs, np.int32)
+    for d in range(n_docs):
+        at, end = offsets[d], offsets[d + 1]
+        slots = 2  # for this document: a small table stays in the cache
+        while slots < 2 * ((end - at) // MIN_BYTES + 1):
+            slots *= 2
+        while at < end:
+            start = at
+            stop, w = _fold(data, start, end, form, folded)
+            at = stop + 1
+            if stop - start < MIN_BYTES or w < MIN_TOKENS:
+                continue
+            if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
+                continue
+            h = _hash(folded, words, w)
+            slot = np.int64(h & np.uint64(slots - 1))
+            while stamp[slot] == d + 1 and table[slot] != h:
+                slot = (slot + 1) & (slots - 1)
+            if stamp[slot] == d + 1:
+                repeated[d] += _count_tokens(data, start, stop, stop - start, classes, spelled)
+                continue
+            stamp[slot] = d + 1
+            table[slot] = h
+            n_paragraphs[d] += 1
+            if h <= sampled_below:
+                found[n] = h
+                n += 1
+        found_offsets[d + 1] = n
+    return found_offsets, found[:n].copy(), n_paragraphs, repeated
+
+
+def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
+    """The paragraphs of each text.
+
+    Args:
+      text: large_string, no nulls, valid UTF-8.
+      rate: one type in so many is kept in `hashes`; 1 keeps all.
+
+    Returns:
+      Hashes of the sampled paragraphs, and counts of all.
+    """
+    classes, spelled, *_ = _tables()
+    return Paragraphs(*_find(*text_buffers(text), rate, _FORM, classes, spelled))
+
+
+def count(hashes: npt.NDArray[np.uint64]) -> Counts:
+    """Count the concatenated `hashes` of some documents."""
+    found, documents = np.unique(hashes, return_counts=True)
+    return _bounded(found.astype(np.uint64), documents.astype(np.int64), EVERYWHERE)
+
+
+def merge(parts: list[Counts]) -> Counts:
+    """The counts of all documents of the parts; `merge([])` is the empty count.
+
+    Commutative and associative, and never more than `MOST_TYPES` types: what is kept depends on the types alone, not on
+    the parts that they came in.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    below = min((part.below for part in parts), default=EVERYWHERE)
+    types = np.concatenate([np.zeros(0, np.uint64), *(part.types for part in parts)])
+    documents = np.concatenate([np.zeros(0, np.int64), *(part.documents for part in parts)])
+    found, index = np.unique(types, return_inverse=True)
+    total = np.zeros(len(found), np.int64)
+    np.add.at(total, index, documents)
+    return _bounded(found, total, below)
+
+
+def _bounded(types: npt.NDArray[np.uint64], documents: npt.NDArray[np.int64], below: int) -> Counts:
+    """Cut to the largest power of two, or `below`, under which there are at most `MOST_TYPES`."""
+    n = int(np.searchsorted(types, np.uint64(below - 1), "right"))
+    while n > MOST_TYPES:
+        below //= 2
+        n = int(np.searchsorted(types, np.uint64(below - 1), "right"))
+    return Counts(types[:n], documents[:n], below)
+
+
+def repeated_across(counts: Counts) -> float:
+    """Share of the occurrences, each paragraph once a document, whose paragraph is in two documents or more. NaN if empty."""
+    total = int(counts.documents.sum())
+    return int(counts.documents[counts.documents > 1].sum()) / total if total else float("nan")

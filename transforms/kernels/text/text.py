@@ -1,0 +1,419 @@
+"""The canonical form of a text, and its tokens.
+
+Every later kernel (signature, detector, sketches, content hash) sees a document through this one door, so that two
+documents that differ only in case, spacing, quotes or invisible characters are the same everywhere.
+
+Canonical form, in this order:
+
+1. Invisible characters are removed: Unicode Cf, control characters, Default_Ignorable_Code_Point (soft hyphen, joiners,
+   bidirectional marks, variation selectors, the Hangul fillers, tags).
+2. Quotes and dashes become ASCII: `'`, `"` and `-`; so do the backtick and the acute accent that stand for `'`.
+3. Unicode's caseless form: NFKC(casefold(NFKC(casefold(NFD(x))))). Full case folding, of no language: `STRASSE` is
+   `Stra\u00dfe`, the two small sigmas are one, Turkish capital dotted I is `i` with a dot above and dotless i is itself.
+   Compatibility forms become plain ones (full width, half-width kana, ligatures, circled digits, superscripts).
+4. It is cut into tokens, joined by one space. White space is Unicode's Z, the controls 9 to 13, and U+0085.
+
+A token is
+
+- a *word*: letters, digits and combining marks, with an apostrophe allowed between two of them (`don't`);
+- an *ideograph*: one character of a script that is written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar),
+  with the marks that follow it;
+- *punctuation*: a run of one punctuation or symbol character; of a longer run the first three are kept (`...`, `-`, `!`).
+
+Digits are letters, in every script and not turned into ASCII: `b2b` and `2024` are one word each, and so is an Arabic or a
+Devanagari number. A full stop, comma, colon, slash, hyphen or underscore always ends a word: `3.14` is `3 . 14`, `1,000` is
+`1 , 000`, `state-of-the-art` is seven tokens, `snake_case` three. An apostrophe is part of the word only when a letter or a
+digit is at each side of it. `50%` is `50 %`. A vulgar fraction is what NFKC makes of it: one half is `1`, the fraction slash
+U+2044, `2`; a superscript joins its word: `m\u00b2` is `m2`.
+
+A symbol or emoji is punctuation, one token a code point: a skin tone is a token of its own, joiners and variation selectors
+are gone, and so a family is its members; a keycap is its digit with the enclosing mark. A mark that follows a space or
+punctuation starts a word. Hangul has spaces, so its syllables make words; jamo become syllables.
+
+The tables come from `unicodedata` and so follow the Unicode version of the interpreter; code points that it does not
+know count as punctuation.
+"""
+
+import functools
+import re
+import unicodedata
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.kernels.text.columns import text_buffers
+
+WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
+
+_SPACE, _LETTER, _SOLO, _PUNCT, _IGNORE, _MARK = range(6)
+_TABLE_SIZE = 0x20000  # the BMP and the first supplementary plane; above: CJK extensions, then tags and private use
+_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x312F),
+             (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F))  # fmt: skip
+_FOLDED = {
+    "'": "\u2018\u2019\u201a\u201b\u2032\u02bc\u0060\u00b4",
+    '"': "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb",
+    "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212",
+}
+# Default_Ignorable_Code_Point that is not of category Cf: `unicodedata` does not tell it.
+_INVISIBLE = ((0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F),
+              (0xFFA0, 0xFFA0))  # fmt: skip
+_NOT_PLAIN = 255  # in Tables.order
+
+FNV32_OFFSET, FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
+_FNV64_OFFSET, _FNV64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
+# Positions in the bytes are unsigned: Numba would test a signed one for being negative.
+_ONE, _TWO, _THREE, _FOUR, _EIGHT, _SIXTEEN = (np.uint64(n) for n in (1, 2, 3, 4, 8, 16))
+_APOSTROPHE, _LENGTH, _SPELLED = np.uint64(39), np.uint64(56), np.uint64((1 << 56) - 1)
+
+
+class Tokens(NamedTuple):
+    """The tokens of a batch of documents, in columns.
+
+    Token t of document d is at positions `offsets[d] <= t < offsets[d + 1]` of the other arrays.
+    """
+
+    offsets: npt.NDArray[np.int64]  # [documents + 1]
+    kind: npt.NDArray[np.uint8]  # [tokens] WORD, IDEOGRAPH or PUNCTUATION
+    hash64: npt.NDArray[np.uint64]  # [tokens] FNV-1a 64 of the token's UTF-8 bytes
+    hash32: npt.NDArray[np.uint32]  # [tokens] fastText's hash: FNV-1a 32 with sign-extended bytes
+
+
+class _Tables(NamedTuple):
+    """What the kernels know of each code point below `_TABLE_SIZE`."""
+
+    classes: npt.NDArray[np.uint8]  # class of what it folds to
+    spelled: npt.NDArray[np.uint64]  # what it folds to: UTF-8, first byte lowest, length in the top byte; 0: itself
+    order: npt.NDArray[np.uint8]  # canonical combining class; _NOT_PLAIN: a text that has it goes through `_caseless`
+
+
+def _own_classes() -> npt.NDArray[np.uint8]:
+    """Class of each code point as it stands."""
+    by_category = {"L": _LETTER, "N": _LETTER, "M": _MARK, "Z": _SPACE, "P": _PUNCT, "S": _PUNCT}
+    by_category |= {"Cf": _IGNORE, "Cc": _IGNORE, "Cs": _IGNORE}
+    categories = (unicodedata.category(chr(point)) for point in range(_TABLE_SIZE))
+    found = (by_category.get(category, by_category.get(category[0], _PUNCT)) for category in categories)
+    classes = np.fromiter(found, np.uint8, _TABLE_SIZE)
+    for start, end in _UNSPACED:
+        block = classes[start : end + 1]
+        block[block == _LETTER] = _SOLO
+    classes[[9, 10, 11, 12, 13, 0x85]] = _SPACE
+    for start, end in _INVISIBLE:
+        classes[start : end + 1] = _IGNORE
+    classes[[ord(char) for others in _FOLDED.values() for char in others]] = _PUNCT
+    return classes
+
+
+def _composing() -> npt.NDArray[np.bool_]:
+    """Whether NFKC may join a code point to the one before it."""
+    joins = np.zeros(_TABLE_SIZE, np.bool_)
+    joins[0x1160:0x1200] = True  # the vowels and finals of Hangul, whose decompositions are in no table
+    for point in range(0xC0, _TABLE_SIZE):
+        parts = unicodedata.decomposition(chr(point)).split()
+        if len(parts) == 2 and parts[0][0] != "<":
+            joins[int(parts[1], 16)] = True
+    return joins
+
+
+@functools.cache
+def _tables() -> _Tables:
+    classes, composing = _own_classes(), _composing()
+    own = classes.copy()
+    spelled, order = np.zeros(_TABLE_SIZE, np.uint64), np.zeros(_TABLE_SIZE, np.uint8)
+    to_ascii = {other: ascii_char for ascii_char, others in _FOLDED.items() for other in others}
+    for point in np.flatnonzero(own != _IGNORE).tolist():
+        char = chr(point)
+        folded = _caseless(char)
+        if folded == char and char not in to_ascii:
+            order[point] = _NOT_PLAIN if composing[point] else unicodedata.combining(char)
+            continue
+        written = "".join(to_ascii.get(one, one) for one in folded).encode()
+        first, *others = (int(own[ord(one)]) if ord(one) < _TABLE_SIZE else _SOLO for one in folded)
+        kinds = {first, *others}
+        # Plain: one character, or a letter and what belongs to its word, or an ellipsis; and less than twice as long, because
+        # the kernel's output has room for twice the text, with a space before every token.
+        plain = (len(folded) == 1 and first != _MARK) or (first == _LETTER and kinds <= {_LETTER, _MARK})
+        plain |= kinds == {_PUNCT} and folded.isascii() and len(set(folded)) == 1
+        joins = composing[point] or (ord(folded[0]) < _TABLE_SIZE and composing[ord(folded[0])])
+        # The iota subscript becomes a letter, and marks that follow it come before that letter.
+        moves = "\u0345" in unicodedata.normalize("NFD", char)
+        if plain and not joins and not moves and len(written) < 2 * len(char.encode()) and len(written) <= 7:
+            classes[point] = first
+            order[point] = unicodedata.combining(folded[-1])
+            spelled[point] = int.from_bytes(written, "little") | len(written) << 56
+        else:
+            order[point] = _NOT_PLAIN
+    return _Tables(classes, spelled, order)
+
+
+@functools.cache
+def _invisible() -> re.Pattern[str]:
+    """One or more characters that the canonical form drops."""
+    points = np.flatnonzero(_own_classes() == _IGNORE)
+    runs = np.split(points, np.flatnonzero(np.diff(points) > 1) + 1)
+    spans = "".join(f"{re.escape(chr(run[0]))}-{re.escape(chr(run[-1]))}" for run in runs)
+    return re.compile(f"[{spans}\U00040000-\U0010ffff]+")
+
+
+def _caseless(value: str) -> str:
+    """Steps 1 to 3 of the canonical form, but for the quotes and dashes that NFKC leaves alone."""
+    value = unicodedata.normalize("NFD", _invisible().sub("", value)).replace("\u00b4", "'").replace("\u2033", '"')
+    value = unicodedata.normalize("NFKC", value.casefold())
+    return unicodedata.normalize("NFKC", value.casefold())
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _decode(data, at):  # type: ignore[no-untyped-def]
+    """The code point that starts at byte `at` of valid UTF-8, and its length in bytes."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, _ONE
+    if first < 0xE0:
+        return ((first & 0x1F) << 6) | (np.int64(data[at + _ONE]) & 0x3F), _TWO
+    second = np.int64(data[at + _ONE]) & 0x3F
+    third = np.int64(data[at + _TWO]) & 0x3F
+    if first < 0xF0:
+        return ((first & 0x0F) << 12) | (second << 6) | third, _THREE
+    return ((first & 0x07) << 18) | (second << 12) | (third << 6) | (np.int64(data[at + _THREE]) & 0x3F), _FOUR
+
+
+@numba.njit(nogil=True, cache=True)
+def _not_plain(data, offsets, classes, order):  # type: ignore[no-untyped-def]
+    """Which documents hold what only `_caseless` can fold: Unicode's quick check, and folds that are no table's."""
+    found = np.zeros(len(offsets) - 1, np.bool_)
+    for d in range(len(found)):
+        at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
+        before = np.uint8(0)  # combining class of the character before
+        while at < end:
+            if before == 0 and at + _SIXTEEN <= end:
+                high = np.uint8(0)
+                for i in range(_SIXTEEN):
+                    high |= data[at + i]
+                if high < 0x80:
+                    at += _SIXTEEN
+                    continue
+            if data[at] < 0x80:
+                if classes[data[at]] != _IGNORE:
+                    before = np.uint8(0)
+                at += _ONE
+                continue
+            point, size = _decode(data, at)
+            at += size
+            if point >= _TABLE_SIZE:
+                found[d] = True
+                break
+            mine = order[point]
+            if mine == _NOT_PLAIN or 0 < mine < before:
+                found[d] = True
+                break
+            if classes[point] != _IGNORE:
+                before = mine
+    return found
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _class_of(point, classes):  # type: ignore[no-untyped-def]
+    if point < _TABLE_SIZE:
+        return np.int64(classes[point])
+    return _SOLO if point < 0x40000 else _IGNORE
+
+
+@numba.njit(nogil=True, cache=True)
+def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
+    while at < end:
+        point, size = _decode(data, at)
+        c = _class_of(point, classes)
+        if c != _IGNORE:
+            return c == _LETTER
+        at += size
+    return False
+
+
+@numba.njit(nogil=True, cache=True)
+def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
+    """For each byte: its lower case, whether it is an ASCII letter or digit, and how many such start here, up to eight.
+
+    Without a branch, so that LLVM makes both loops vector ones. `lower` and `letter` have eight bytes more than `text`.
+    """
+    for i in range(len(text)):
+        byte = text[i]
+        alpha = np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
+        digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
+        lower[i] = byte | np.uint8(32) if alpha else byte
+        letter[i] = np.uint8(255) if alpha or digit else np.uint8(0)
+    letter[len(text) : len(text) + 8] = 0
+    for i in range(len(text)):
+        n = letter[i + 7] & np.uint8(1)
+        n = letter[i + 6] & np.uint8(n + 1)
+        n = letter[i + 5] & np.uint8(n + 1)
+        n = letter[i + 4] & np.uint8(n + 1)
+        n = letter[i + 3] & np.uint8(n + 1)
+        n = letter[i + 2] & np.uint8(n + 1)
+        n = letter[i + 1] & np.uint8(n + 1)
+        follow[i] = letter[i] & np.uint8(n + 1)
+
+
+@numba.njit(nogil=True, cache=True)
+def _canonicalise(data, offsets, classes, spelled):  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
+    n_docs = len(offsets) - 1
+    n_bytes = offsets[n_docs] - offsets[0]
+    # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.
+    out = np.empty(2 * n_bytes + 8, np.uint8)
+    out_offsets = np.zeros(n_docs + 1, np.int64)
+    token_offsets = np.zeros(n_docs + 1, np.int64)
+    kind = np.empty(n_bytes + 1, np.uint8)
+    hash64 = np.empty(n_bytes + 2, np.uint64)  # that of token t is at t + 1: it is stored when the next one opens
+    hash32 = np.empty(n_bytes + 2, np.uint32)
+    prefix64, prefix32 = np.empty(9, np.uint64), np.empty(9, np.uint32)
+    longest = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
+    lower, letter, follow = (
+        np.zeros(longest + 8, np.uint8),
+        np.empty(longest + 8, np.uint8),
+        np.empty(longest, np.uint8),
+    )
+    w = np.uint64(0)  # bytes written
+    t = np.uint64(0)  # tokens opened
+    h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+    for d in range(n_docs):
+        open_class = _SPACE  # class of the token being written; _SPACE: none
+        open_bytes = np.uint64(0)  # the character written last
+        run = 0
+        at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
+        base = at
+        first_token = t
+        _find_letters(data[at:end], lower, letter, follow)
+        while at < end:
+            start = at
+            byte = data[at]
+            if follow[at - base] != 0:  # most of most texts: a run of ASCII letters and digits
+                if open_class != _LETTER:
+                    open_class = _LETTER
+                    hash64[t] = h64
+                    hash32[t] = h32
+                    h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+                    if t > first_token:
+                        out[w] = 32
+                        w += _ONE
+                    kind[t] = 0
+                    t += _ONE
+                # Eight bytes however many are letters: a count that varies would be a branch that the processor guesses.
+                n = np.uint64(follow[at - base])
+                prefix64[0], prefix32[0] = h64, h32
+                for i in range(_EIGHT):
+                    byte = lower[at - base + i]
+                    out[w + i] = byte  # what is past the word is written over
+                    h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
+                    h32 = np.uint32((h32 ^ np.uint32(byte)) * FNV32_PRIME)
+                    prefix64[i + _ONE], prefix32[i + _ONE] = h64, h32
+                h64, h32 = prefix64[n], prefix32[n]
+                w += n
+                at += n
+                continue
+            if byte == 32:
+                open_class = _SPACE
+                at += _ONE
+                continue
+            point, size = _decode(data, at)
+            c = _class_of(point, classes)
+            at += size
+            if c == _SPACE:
+                open_class = _SPACE
+                continue
+            if c == _IGNORE:
+                continue
+            spelling = spelled[point] if point < _TABLE_SIZE else np.uint64(0)
+            length = spelling >> _LENGTH
+            if length == 0:
+                length = size
+                for i in range(size):
+                    spelling |= np.uint64(data[start + i]) << (_EIGHT * i)
+            spelling &= _SPELLED
+            repeats = 1
+            if c == _MARK:
+                c = _SOLO if open_class == _SOLO else _LETTER
+                joins = open_class == c
+            elif c == _PUNCT:
+                if length > 1 and spelling & np.uint64(0x80) == 0:  # ellipsis: one character that is many ASCII ones
+                    repeats = np.int64(length)
+                    length = _ONE
+                    spelling &= np.uint64(0xFF)
+                elif spelling == _APOSTROPHE and open_class == _LETTER and _letter_follows(data, at, end, classes):
+                    c = _LETTER
+                joins = open_class == c and (c == _LETTER or open_bytes == spelling)
+                if c == _PUNCT:
+                    already = run if joins else 0
+                    run = already + repeats
+                    repeats = min(repeats, 3 - already)
+                    if repeats <= 0:
+                        continue
+            else:
+                joins = c == _LETTER and open_class == _LETTER
+            if not joins:
+                hash64[t] = h64
+                hash32[t] = h32
+                h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+                if t > first_token:
+                    out[w] = 32
+                    w += _ONE
+                kind[t] = 0 if c == _LETTER else (1 if c == _SOLO else 2)
+                t += _ONE
+                open_class = c
+            open_bytes = spelling
+            for _ in range(repeats):
+                for i in range(length):
+                    byte = np.uint8(spelling >> (_EIGHT * i))
+                    out[w] = byte
+                    w += _ONE
+                    h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
+                    h32 = np.uint32((h32 ^ np.uint32(np.int32(np.int8(byte)))) * FNV32_PRIME)
+        out_offsets[d + 1] = w
+        token_offsets[d + 1] = t
+    hash64[t] = h64
+    hash32[t] = h32
+    return out[:w], out_offsets, token_offsets, kind[:t], hash64[1 : t + _ONE], hash32[1 : t + _ONE]
+
+
+def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens]:
+    """The canonical form of each text, and its tokens.
+
+    Args:
+      text: large_string, no nulls, valid UTF-8.
+
+    Returns:
+      The canonical texts (large_string, same length) and their tokens.
+    """
+    classes, spelled, order = _tables()
+    not_plain = pa.array(_not_plain(*text_buffers(text), classes, order))
+    if pc.any(not_plain).as_py():
+        # Not pyarrow's utf8_normalize: it decomposes, whatever form is asked of it (pyarrow 25.0.1).
+        caseless = [_caseless(value) for value in text.filter(not_plain).to_pylist()]
+        text = pc.replace_with_mask(text, not_plain, pa.array(caseless, pa.large_string()))
+    out, out_offsets, *tokens = _canonicalise(*text_buffers(text), classes, spelled)
+    canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out))
+    return canonical, Tokens(*tokens)
+
+
+@numba.njit(nogil=True, cache=True)
+def _count_words(offsets, kind):  # type: ignore[no-untyped-def]
+    counts = np.zeros(len(offsets) - 1, np.int32)
+    for d in range(len(counts)):
+        for t in range(offsets[d], offsets[d + 1]):
+            counts[d] += kind[t] != PUNCTUATION
+    return counts
+
+
+def count_words(tokens: Tokens) -> npt.NDArray[np.int32]:
+    """Words and ideographs of each document: the unit called "token" in every measure and ratio. int32[documents]."""
+    return _count_words(tokens.offsets, tokens.kind)
+
+
+def hash_token(token: str) -> tuple[np.uint64, np.uint32]:
+    """`(hash64, hash32)` of one token, as the kernel computes them."""
+    h64, h32 = int(_FNV64_OFFSET), int(FNV32_OFFSET)
+    for byte in token.encode():
+        h64 = ((h64 ^ byte) * int(_FNV64_PRIME)) & 0xFFFFFFFFFFFFFFFF
+        h32 = ((h32 ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * int(FNV32_PRIME)) & 0xFFFFFFFF
+    return np.uint64(h64), np.uint32(h32)

@@ -1,0 +1,1 @@
+"""From decisions to METRICS: every number that a suite is judged on and the report shows."""

@@ -1,0 +1,83 @@
+"""Near duplicates that are left: which documents still have one, by stage and slice -> METRICS."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.kernels.similarity import duplicate_rate
+from transforms.kernels.similarity.duplicate_rate import Kin
+from transforms.kernels.text.columns import first_half, signatures
+from transforms.measures.sample import LEAST
+from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
+
+Row = dict[str, Any]
+
+NEEDED = ["signature", "n_shingles"]
+
+
+def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[Kin]]:
+    """The groups of one split, by the stage that their documents came to.
+
+    Args:
+      decisions: DECISION for every document of the split, by ordinal.
+      signals: the columns `NEEDED` of the split's signals, in the same order.
+    """
+    values = signatures(signals["signature"].combine_chunks())
+    signed = (signals["n_shingles"].to_numpy() > 0) & ~textless(decisions)
+    at, names = how_far(decisions), first_half(decisions["doc_id"])
+    mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
+    found = {}
+    for number, stage in enumerate(STAGES):
+        rows = np.flatnonzero(signed & (at >= number))
+        found[stage] = [duplicate_rate.gather(values[rows], names[rows], mark[rows])]
+    return found
+
+
+def compact(parts: list[Kin], tightly: bool = False) -> list[Kin]:
+    """The same groups in fewer parts, when there are many, or always."""
+    many = sum(len(part.of) for part in parts) > 4 * duplicate_rate.GROUPS
+    return [duplicate_rate.merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+
+
+def residual_rows(parts: dict[str, list[Kin]], sources: tuple[str, ...], least: float) -> Iterator[Row]:
+    """The share of documents with a near duplicate: of all stages, and of slices of the release.
+
+    Args:
+      parts: by stage, of all documents.
+      sources: names, by number.
+      least: similarity of near duplicates.
+    """
+    for stage in STAGES:
+        whole = duplicate_rate.merge(parts.get(stage, []))
+        similarity = duplicate_rate.nearest(whole)
+        yield _row(whole, duplicate_rate.rate(whole, similarity, least), least, {"stage": stage})
+        for kind, name, chosen in _slices(whole, sources) if stage == "after" else ():
+            rate = duplicate_rate.rate(whole, similarity, least, chosen)
+            if rate.documents >= LEAST:
+                yield _row(whole, rate, least, {"stage": stage, "slice_kind": kind, "slice": name})
+
+
+def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    for name, who in OF_ORIGIN.items():
+        yield "origin", name, np.isin(whole.mark % len(EVERYONE), who)
+    for number, name in enumerate(sources):
+        yield "source", name, whole.mark // len(EVERYONE) == number
+
+
+def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
+    note = (
+        f"Jaccard {least:g} or more with another document of the stage, by {whole.rest.shape[1]} components of the signature; "
+        f"of {rate.documents:,} documents long enough for one, drawn by the hash of another component, which both of a pair "
+        "share with chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
+    )
+    if rate.undecided:
+        note += f"; {rate.undecided:,} of those compared are so near the limit that their texts may be less alike"
+    if rate.crowded:
+        note += (
+            f"; {rate.crowded:,} are in groups of more than {duplicate_rate.MEMBERS}, of which so many were compared"
+        )
+    return row | {"metric": "duplicates.residual_rate", "unit": "fraction", "n": rate.documents, "value": rate.value,
+                  "lower": rate.lower, "upper": rate.upper, "note": note}  # fmt: skip

@@ -1,0 +1,340 @@
+"""Tally -> METRICS: the arithmetic behind every number of a release.
+
+The synthetic share has a file of its own, `shares`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from expectations import contracts
+from transforms.detector.detector import Detector
+from transforms.kernels.choosing import evidence
+from transforms.kernels.statistics import diversity
+from transforms.kernels.text import paragraphs
+from transforms.measures.against_reference import reference_rows
+from transforms.measures.duplicates_left import residual_rows
+from transforms.measures.excess_words import excess_rows
+from transforms.measures.false_alarms import false_alarms
+from transforms.measures.reference import Reference
+from transforms.measures.sample import sample_rows
+from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
+from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
+from transforms.measures.vocabulary import lexical_rows
+from transforms.mixture.last_documents import Mixture
+from transforms.structures.find import NO_SYSTEMS, Systems
+from transforms.structures.shares import structure_rows
+
+Row = dict[str, Any]
+
+
+def metrics_table(
+    tally: Tally,
+    sources: tuple[str, ...],
+    detector: Detector,
+    mixture: Mixture,
+    checker: Detector | None = None,
+    systems: Systems = NO_SYSTEMS,
+    undecided_below: float = 0.0,
+    reference: Reference | None = None,
+    licences: tuple[str | None, ...] = (),
+    near: float = 0.8,
+) -> pa.RecordBatch:
+    """All measures of a corpus, as METRICS.
+
+    Args:
+      tally: of every document that was read.
+      sources: names, by number.
+      detector: its calibration turns scores into shares.
+      mixture: what the ratio stage found.
+      checker: a second detector, if there is one.
+      systems: of structures that were looked for.
+      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
+      reference: what the release is held against, if anything.
+      licences: of the sources, by number, as they state them; none: unknown.
+      near: similarity of near duplicates.
+    """
+    rows = [
+        *_counts(tally, sources),
+        *_quarantine(tally),
+        *shares(tally, sources, detector),
+        *cross_check(tally, sources, detector, checker),
+        *false_alarms(tally, detector),
+        *_conflicts(tally, sources),
+        *_duplicates(tally, sources, undecided_below),
+        *residual_rows(tally.kin, sources, near),
+        *_paragraphs(tally, sources),
+        *_concentration(tally, sources, licences or (None,) * len(sources)),
+        *_ratio(mixture),
+        *_text(tally),
+        *lexical_rows(tally.ngrams, sources),
+        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
+        *sample_rows(tally.sampled, tally.sample_below, sources),
+        *reference_rows(tally, sources, reference),
+        *structure_rows(tally.patterns, systems),
+    ]
+    return in_table(rows)
+
+
+def in_table(rows: list[Row]) -> pa.RecordBatch:
+    """Rows as METRICS, sorted; what a row does not say is overall, of the release, and without bounds."""
+    template: Row = {"stage": "after", "slice_kind": "overall", "slice": "", "lower": None, "upper": None, "note": None}
+    template |= {"needed": None}
+    rows = [template | row for row in rows]
+    rows.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
+    for row in rows:
+        for name in ("value", "lower", "upper"):
+            row[name] = None if row[name] is None or not np.isfinite(row[name]) else float(row[name])
+    return contracts.METRICS.batch({f.name: [row[f.name] for row in rows] for f in contracts.METRICS.schema})
+
+
+def _words(name: str, value: int | str, sources: tuple[str, ...]) -> str:
+    if name == "source":
+        return sources[int(value)]
+    if name == "origin":
+        return contracts.ORIGINS[int(value)]
+    if name == "origin_basis":
+        return contracts.BASES[int(value)]
+    return str(value)
+
+
+def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    total = sum(tally.groups.values())
+    for metric in ("documents", "tokens"):
+        for stage, where in (("before", {}), ("after", {"reason": 0})):
+            # A document of the release is one row of it, however often it counts; its tokens count as often as it does.
+            counts = tally.groups if metric == "documents" else tally.counts(metric, stage)
+            row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
+            yield row | {"value": total_of(counts, **where)}
+            for name in ("source", "language", "origin", "generator"):
+                values = {key[GROUP.index(name)] for key in counts} - {""}
+                for value in values:
+                    n = total_of(counts, **where, **{name: value})
+                    yield row | {"slice_kind": name, "slice": _words(name, value, sources), "value": n}
+            for first, second in (("source", "origin"), ("origin", "origin_basis")):
+                at = GROUP.index(first), GROUP.index(second)
+                for pair in {(key[at[0]], key[at[1]]) for key in counts}:
+                    n = total_of(counts, **where, **{first: pair[0], second: pair[1]})
+                    slice_ = f"{_words(first, pair[0], sources)}/{_words(second, pair[1], sources)}"
+                    kind = "source_origin" if first == "source" else "origin_basis"
+                    yield row | {"slice_kind": kind, "slice": slice_, "value": n}
+    for number, fingerprint in tally.fingerprints.items():
+        yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
+               "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
+               "note": f"{fingerprint:016x}"}  # fmt: skip
+    yield {"metric": "documents.with_address", "stage": "before", "unit": "documents", "n": total,
+           "value": tally.addresses}  # fmt: skip
+    dropped = {"metric": "documents.dropped", "unit": "documents", "n": total}
+    yield dropped | {"value": total - total_of(tally.groups, reason=0)}
+    for number, reason in enumerate(contracts.REASONS[1:], 1):
+        yield dropped | {"slice_kind": "reason", "slice": reason, "value": total_of(tally.groups, reason=number)}
+        for source in {key[0] for key in tally.groups}:
+            n = total_of(tally.groups, reason=number, source=source)
+            if n:
+                name = f"{sources[int(source)]}/{reason}"
+                yield dropped | {"slice_kind": "source_reason", "slice": name, "value": n}
+    scored = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
+    undeclared = scored + total_of(tally.groups, origin_basis=contracts.BASIS_NONE)
+    yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
+           "unit": "fraction", "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
+
+
+def _quarantine(tally: Tally) -> Iterator[Row]:
+    bad = sum(tally.quarantined.values())
+    records = bad + sum(tally.groups.values())
+    row: Row = {"stage": "before", "unit": "records", "n": records}
+    yield row | {"metric": "documents.quarantined", "value": bad}
+    by_reason: Counter[str] = Counter()
+    for (_, reason, _), n in tally.quarantined.items():
+        by_reason[reason] += n
+    for reason, n in by_reason.items():
+        yield row | {"metric": "documents.quarantined", "slice_kind": "reason", "slice": reason, "value": n}
+    yield row | {"metric": "input.bad_fraction", "value": bad / records if records else None, "unit": "fraction"}
+    files = sum(n for (_, _, whole_file), n in tally.quarantined.items() if whole_file)
+    yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
+
+
+def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Documents about which two disagree, of those that are not empty, by source and by who says what."""
+    note = "one says human and another synthetic; a detector that says human contradicts nobody"
+    for stage, reasons in (("before", REASONS_OF["read"]), ("after", {0})):
+        found = {key: n for key, n in tally.conflicts.items() if key[2] in reasons}
+        slices = [("overall", "", set(range(len(sources))), set(range(len(evidence.CONFLICTS))))]
+        slices += [("source", name, {number}, slices[0][3]) for number, name in enumerate(sources)]
+        slices += [
+            ("conflict", evidence.CONFLICT_WORDS[kind], slices[0][2], {kind})
+            for kind in sorted({kind for _, kind, _ in found})
+        ]
+        for slice_kind, name, members, kinds in slices:
+            n = total_of(tally.groups, source=members, reason=reasons)
+            value = sum(m for (source, kind, _), m in found.items() if source in members and kind in kinds)
+            row: Row = {"stage": stage, "slice_kind": slice_kind, "slice": name, "n": n, "note": note}
+            yield row | {"metric": "origin.conflicts", "value": value, "unit": "documents"}
+            if n or slice_kind == "overall":
+                yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None, "unit": "fraction"}
+
+
+def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:
+    number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
+    n = sum(tally.groups.values()) - total_of(tally.groups, reason=number["empty_text"])
+    row: Row = {"stage": "before", "unit": "fraction", "n": n}
+    for name in ("exact", "near"):
+        found = total_of(tally.groups, reason=number[f"{name}_duplicate"])
+        yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
+    removed = {number[reason] for reason in contracts.DUPLICATE}
+    found = total_of(tally.groups, reason=removed)
+    yield row | {"metric": "duplicates.removed_fraction", "value": found / n if n else None}
+    for source in sorted({int(key[0]) for key in tally.groups}):
+        own = total_of(tally.groups, source=source) - total_of(tally.groups, source=source, reason=number["empty_text"])
+        found = total_of(tally.groups, source=source, reason=removed)
+        yield row | {"metric": "duplicates.removed_fraction", "slice_kind": "source", "slice": sources[source], "n": own,
+                     "value": found / own if own else 0.0}  # fmt: skip
+    yield from _likeness(tally, row, undecided_below)
+    sizes = diversity.merge(tally.clusters)
+    largest = int(sizes.types.max()) if len(sizes.types) else 1
+    yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None, "unit": "documents"}
+    yield row | {"metric": "duplicates.clusters", "value": int(sizes.documents.sum()), "unit": "clusters"}
+    for size, clusters in zip(sizes.types.tolist(), sizes.documents.tolist(), strict=True):
+        label = f"{size:09d}"  # sorts by size
+        yield row | {"metric": "duplicates.clusters", "slice_kind": "cluster_size", "slice": label, "value": clusters,
+                     "unit": "clusters"}  # fmt: skip
+
+
+def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
+    """How like their survivors the near duplicates are, and what met in one cluster."""
+    near = int(tally.similarity.sum())
+    values = np.arange(101) / 100
+    q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
+    note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
+    for name, value in zip(("q01", "q05", "q50"), q, strict=True):
+        yield row | {"metric": f"duplicates.similarity_{name}", "unit": "jaccard", "n": near, "note": note,
+                     "value": None if value is None else float(value) / 100}  # fmt: skip
+    below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
+    undecided = int(tally.similarity[:below].sum())
+    note = f"similarity under {below / 100:.2f}, within three standard errors of the limit"
+    yield row | {"metric": "duplicates.undecided", "unit": "documents", "n": near, "value": undecided,
+                 "note": note if below else "the texts decided"}  # fmt: skip
+    for low in range(0, 100, 5):
+        count = int(tally.similarity[low : low + 5 + (low == 95)].sum())
+        if count:
+            yield row | {"metric": "duplicates.by_similarity", "slice_kind": "similarity", "unit": "documents",
+                         "slice": f"{values[low]:.2f}-{values[low + 5]:.2f}", "value": count, "n": near}  # fmt: skip
+    crossed, lost = tally.crossed.tolist()
+    yield row | {"metric": "duplicates.cross_origin", "value": crossed, "unit": "clusters",
+                 "note": "clusters with a human and a synthetic member"}  # fmt: skip
+    yield row | {"metric": "duplicates.cross_origin_lost", "value": lost, "unit": "clusters",
+                 "note": "those of them whose survivor is not human"}  # fmt: skip
+
+
+def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    what = f"paragraphs of {paragraphs.MIN_TOKENS} tokens or more"
+    for stage, where in (("before", {}), ("after", {"reason": 0})):
+        all_sources = set(range(len(sources)))
+        for kind, name, members in (
+            ("overall", "", all_sources),
+            *(("source", name, {number}) for number, name in enumerate(sources)),
+        ):
+            tokens = total_of(tally.group_tokens, source=members, **where)
+            repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
+            repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
+            part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
+                         "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
+            if tokens or kind == "overall":
+                yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
+            read = tokens + removed
+            if read or kind == "overall":
+                yield part | {"metric": "paragraphs.removed_tokens", "value": removed / read if read else None}
+        counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
+        found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
+        row: Row = {
+            "stage": stage, "n": total_of(tally.groups, **where),
+            "note": f"{what}; from {counts.documents.sum():,} of {found:,} that were sampled by their hash: of the few "
+            "that are in very many documents, one may be missed",
+        }  # fmt: skip
+        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts),
+                     "unit": "fraction"}  # fmt: skip
+        most = int(counts.documents.max()) if len(counts.documents) else None
+        yield row | {"metric": "paragraphs.most_documents", "value": most, "unit": "documents"}
+
+
+def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
+    """How much of the release's text is of one source, language, licence, year or generator."""
+    row: Row = {"n": total_of(tally.groups, reason=0)}
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator", "licence")}
+    for key, n in tally.counts("tokens", "after").items():
+        if key[GROUP.index("reason")] != 0:
+            continue
+        for name in ("source", "language", "generator"):
+            if key[GROUP.index(name)] != "":
+                found[name][_words(name, key[GROUP.index(name)], sources)] += n
+        found["licence"][licences[int(key[0])] or "unknown"] += n
+    for name, tokens in (found | {"year": tally.years}).items():
+        total = sum(tokens.values())
+        shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
+        note = "of synthetic tokens" if name == "generator" else "of tokens"
+        yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
+                     "unit": "fraction", "note": note}  # fmt: skip
+        # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
+        one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        two = float(1 / (shares * shares).sum()) if len(shares) else None
+        for metric, value in (("effective_number", one), ("effective_number_2", two)):
+            yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
+
+
+def _ratio(mixture: Mixture) -> Iterator[Row]:
+    found = mixture
+    values = {
+        "real": (found.real, "text that is not labelled synthetic, after dedup"),
+        "real_taken": (found.real_taken, "the same in the release, copies counted"),
+        "available": (found.available, "labelled synthetic text after dedup"),
+        "taken": (found.taken, "labelled synthetic text in the release, copies counted"),
+        "hidden": (found.hidden, "the part of the real text that is counted against the limit"),
+        "dropped": (max(0, found.available - found.taken), "labelled synthetic text dropped"),
+        "copied": (found.copied, "text that is in the release more than once, without its first copy"),
+        "missing": (found.missing, "how much more real text would make room for all synthetic text"),
+    }
+    row: Row = {"unit": found.unit, "n": 0}
+    for name, (value, note) in values.items():
+        yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
+    yield row | {"metric": "ratio.conflicts", "value": len(found.conflict), "unit": "limits",
+                 "note": found.refusal() or None}  # fmt: skip
+    for limit in found.rows:
+        asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
+        yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
+                             "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
+                             "note": "nothing more would fit" if limit.binds else None}  # fmt: skip
+    for stratum, lift in found.lifts.items():
+        yield row | {
+            "metric": "ratio.weight",
+            "slice_kind": "stratum",
+            "slice": stratum,
+            "value": lift,
+            "unit": "ratio",
+        }
+
+
+def _text(tally: Tally) -> Iterator[Row]:
+    kept = total_of(tally.groups, reason=0)
+    keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
+    ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
+    note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"
+    yield {"metric": "repetition.compression_ratio", "value": ratio, "unit": "ratio", "n": len(keys), "note": note}
+    lengths = diversity.merge(tally.lengths)
+    q = (0.05, 0.25, 0.5, 0.75, 0.95)
+    values: Iterable[float] = diversity.quantiles(lengths.types.astype(np.int64), lengths.documents, list(q))
+    for fraction, value in zip(q, values, strict=True):
+        name = f"length.q{round(100 * fraction):02d}"
+        yield {"metric": name, "value": value, "unit": "tokens", "n": kept}
+    yield {"metric": "length.effective_documents", "value": None if tally.more else _kish(lengths), "unit": "documents",
+           "n": kept, "note": "documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares"}  # fmt: skip
+
+
+def _kish(lengths: diversity.Counts) -> float | None:
+    """How many documents of equal length the tokens are worth (Kish 1965); None if there are none."""
+    tokens, documents = lengths.types.astype(np.float64), lengths.documents.astype(np.float64)
+    squares = float(tokens**2 @ documents)
+    return float(tokens @ documents) ** 2 / squares if squares else None

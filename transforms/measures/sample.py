@@ -1,0 +1,282 @@
+"""A sample of what dedup kept, by hash, with its words: what is measured between documents is measured here.
+
+A document is in it if its sample key is among the `SAMPLE` smallest of those that came as far, so which parts it is put
+together from changes nothing. Contents are unique after dedup, and so are keys.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.kernels.models.bytes_model import bits_per_byte
+from transforms.kernels.similarity import embedding
+from transforms.kernels.statistics import diversity, repetition, topics
+from transforms.kernels.statistics import structures as cores
+from transforms.kernels.text.columns import first_half, text_buffers
+from transforms.measures import yardstick
+from transforms.signals.populations import FOLDS, OF_ORIGIN, STAGES, folds, how_far, whose
+
+Row = dict[str, Any]
+
+SAMPLE = 4096
+LEAST_BYTES = 200  # of a head: a shorter one says little of bits per byte
+LEAST = 100  # sampled documents: of fewer, nothing is said of a slice
+LIMITS = f"limits by leaving out each of {FOLDS} parts"
+SAMPLED = pa.schema(
+    [
+        ("key", pa.uint64()),
+        ("at", pa.int8()),
+        ("whose", pa.int8()),
+        ("source", pa.int16()),
+        ("language", pa.string()),
+        ("fold", pa.int8()),
+        ("words", pa.binary()),
+        ("head", pa.large_string()),
+    ]
+)
+
+
+def take(
+    decisions: pa.RecordBatch,
+    columns: dict[str, pa.Array],
+    keys: npt.NDArray[np.uint64],
+    eligible: npt.NDArray[np.bool_],
+) -> pa.RecordBatch:
+    """SAMPLED of one split.
+
+    Args:
+      decisions: DECISION for every document.
+      columns: of its signals, in the same order.
+      keys: sample keys.
+      eligible: whose words the survey kept.
+    """
+    at = how_far(decisions)
+    rows = np.flatnonzero(eligible & (at > 0))
+    rows = rows[_smallest(keys[rows], at[rows])]
+    own = pa.array(rows)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(keys[rows]),
+            pa.array(at[rows]),
+            pa.array(whose(decisions)[rows]),
+            decisions["source"].take(own),
+            columns["language"].fill_null("unknown").take(own),
+            pa.array(folds(first_half(columns["content_hash"]))[rows]),
+            columns["first_words"].take(own),
+            columns["head"].fill_null("").take(own),
+        ],
+        schema=SAMPLED,
+    )
+
+
+def _smallest(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """The rows with the `SAMPLE` smallest keys of each stage, by stage and key."""
+    order = np.lexsort((keys, at))
+    place = np.arange(len(keys)) - np.searchsorted(at[order], at[order])
+    found: npt.NDArray[np.int64] = order[place < SAMPLE]
+    return found
+
+
+def merge(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The sample of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
+    whole = pa.concat_batches(parts) if parts else _EMPTY
+    return whole.take(pa.array(_smallest(whole["key"].to_numpy(), whole["at"].to_numpy())))
+
+
+_EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPLED], schema=SAMPLED)
+
+
+def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
+    """The same sample in fewer parts, when there are many, or always."""
+    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
+    return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+
+
+def read(whole: pa.RecordBatch) -> pa.RecordBatch:
+    """The sample with what the yardstick reads of each document: `topic` and `bits` per byte, NaN of a short head."""
+    if "bits" in whole.schema.names:
+        return whole
+    stick = yardstick.bundled()
+    data, offsets = text_buffers(whole["head"])
+    bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
+    bits[np.diff(offsets) < LEAST_BYTES] = np.nan
+    topic = topics.nearest(*words_of(whole), stick.topics)
+    return whole.append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))
+
+
+def reached(whole: pa.RecordBatch, at: int, below: int) -> pa.RecordBatch:
+    """The sampled documents that came at least so far: those with keys below what is complete for all of them.
+
+    They are `read`: they have topics and bits.
+    """
+    whole = read(whole)
+    key, stage = whole["key"].to_numpy(), whole["at"].to_numpy()
+    for one in range(at, len(STAGES)):
+        own = key[stage == one]
+        if len(own) == SAMPLE:
+            below = min(below, int(own.max()) + 1)
+    chosen = whole.filter(pa.array((stage >= at) & (key < np.uint64(below))))
+    return chosen.take(pc.sort_indices(chosen["key"]))
+
+
+def words_of(chosen: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """`(offsets, hashes)` of the words of sampled documents."""
+    column = chosen["words"]
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1].astype(
+        np.int64
+    )
+    data = column.buffers()[2]
+    words = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return (offsets - offsets[:1]) // 4, words[offsets[0] : offsets[-1]].view("<u4")
+
+
+def points_of(chosen: pa.RecordBatch) -> embedding.Points:
+    """The points of sampled documents, int8[documents, dimensions]."""
+    return embedding.embed(*words_of(chosen))
+
+
+def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedding.Sums]:
+    """The sums of the points of each fold."""
+    return [embedding.sums(points[fold == number]) for number in range(FOLDS)]
+
+
+def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
+    """What is measured in the sample: by stage and slice."""
+    whole = merge(parts)
+    known: dict[tuple[bool, bytes], list[Row]] = {}  # of one source a slice is there twice
+    for at in range(1, len(STAGES)):
+        chosen = reached(whole, at, below)
+        for kind, name, mask in _slices(chosen, sources):
+            # Slices of the release only: the eigenvalues of one cost tens of milliseconds.
+            if kind == "overall" or (STAGES[at] == "after" and mask.sum() >= LEAST):
+                own = chosen.filter(pa.array(mask))
+                # Of the whole release a number is told however few documents it rests on, or none.
+                always = kind == "overall" and STAGES[at] == "after"
+                which = always, own["key"].to_numpy().tobytes()
+                if which not in known:
+                    known[which] = list(_measured(own, always))
+                row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
+                yield from (row | measured for measured in known[which])
+
+
+def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
+    yield "overall", "", np.ones(chosen.num_rows, bool)
+    for name, who in OF_ORIGIN.items():
+        yield "origin", name, np.isin(chosen["whose"].to_numpy(), who)
+    for number, name in enumerate(sources):
+        yield "source", name, chosen["source"].to_numpy() == number
+    for name in sorted(pc.unique(chosen["language"]).to_pylist()):
+        yield "language", name, pc.equal(chosen["language"], name).to_numpy(zero_copy_only=False)
+
+
+def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
+    row: Row = {"n": chosen.num_rows}
+    sampled = f"of {chosen.num_rows:,} documents, a sample by hash"
+    sums = embedding.sums(points_of(chosen))
+    hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"
+    for metric, value in zip(("vendi_1", "vendi_inf"), embedding.vendi(sums), strict=True):
+        yield row | {"metric": f"semantic.{metric}", "value": value, "unit": "documents", "note": hashed}
+    distance = embedding.mean_distance(sums)
+    yield row | {"metric": "semantic.mean_distance", "value": distance, "unit": "distance", "note": hashed}
+    words = words_of(chosen)
+    ratios = repetition.mattr(*words)
+    ratios = ratios[~np.isnan(ratios)]
+    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None, "unit": "fraction",
+                 "n": len(ratios), "note": f"windows of {repetition.MATTR_WINDOW} words, {sampled}"}  # fmt: skip
+    grows = f"{sampled}; grows with their number"
+    note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
+    value = repetition.self_repetition(*words)
+    yield row | {"metric": "repetition.self_repetition", "value": value, "unit": "score", "note": note}
+    note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
+    value = repetition.template_rate(*words)
+    yield row | {"metric": "repetition.template_rate", "value": value, "unit": "fraction", "note": note}
+    yield from _hardness(chosen, row, always)
+    yield from _topics(chosen, row, always)
+
+
+def _hardness(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
+    """How hard documents are for the yardstick's model of bytes, and how that spreads."""
+    bits, fold = chosen["bits"].to_numpy(), chosen["fold"].to_numpy()
+    model = yardstick.bundled().bytes_model
+    human = [model.of(language) for language in chosen["language"].to_pylist()]
+    above = np.array([one.q95 for one in human]) < bits
+    below = np.array([one.q05 for one in human]) > bits
+    said = ~np.isnan(bits)
+    bits, fold, sides = bits[said], fold[said], np.stack([above, below], axis=1)[said]
+    if len(bits) < LEAST and not always:
+        return
+    names = ("mean", "sd", "q05", "q50", "q95", "tail", "low")
+
+    def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        if not chosen.any():
+            return np.full(len(names), np.nan)
+        own = bits[chosen]
+        return np.r_[own.mean(), own.std(), np.quantile(own, [0.05, 0.5, 0.95]), sides[chosen].mean(axis=0)]
+
+    note = (
+        f"of the first {diversity.HEAD_CHARS:,} characters of {len(bits):,} documents that have {LEAST_BYTES} bytes there, a "
+        f"sample by hash; {_stick()}"
+    )
+    for name, number in zip(names, _limited(numbers, fold), strict=True):
+        row = row | {"metric": f"lm.bpb_{name}", "unit": "bits", "n": len(bits), "note": note, **number}
+        if name in ("tail", "low"):
+            # Where none or all of the documents are in it, leaving out some makes no difference.
+            by_chance = cores.wilson(number["value"], len(bits))
+            row |= {"lower": float(np.fmin(number["lower"], by_chance.lower)),
+                    "upper": float(np.fmax(number["upper"], by_chance.upper)), "unit": "fraction",
+                    "note": f"{note}; of human text that the model was not fitted on, 5% is there"}  # fmt: skip
+        yield row
+
+
+def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
+    """How much of the sample is about how few things."""
+    topic, fold = chosen["topic"].to_numpy(), chosen["fold"].to_numpy()
+    said = topic >= 0
+    counts = topic_counts(topic, fold)
+    if said.sum() < LEAST and not always:
+        return
+
+    def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        return concentration(np.bincount(topic[said][chosen], minlength=len(counts)))
+
+    note = (
+        f"of {int(said.sum()):,} documents, a sample by hash, by the nearest of {len(counts)} fixed centres; {_stick()}"
+    )
+    names = ("max_share", "effective_number", "effective_number_2")
+    for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
+        unit = "fraction" if name == "max_share" else "topics"
+        yield row | {"metric": f"topic.{name}", "unit": unit, "n": int(said.sum()), "note": note, **number}
+
+
+def _stick() -> str:
+    return f"{LIMITS}; yardstick {yardstick.bundled().name}"
+
+
+def topic_counts(topic: npt.NDArray[np.int16], fold: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Documents by topic and fold, int64[topics, folds]; those without a topic are left out."""
+    counts = np.zeros((yardstick.bundled().topics.shape[1], FOLDS), np.int64)
+    np.add.at(counts, (topic[topic >= 0], fold[topic >= 0]), 1)
+    return counts
+
+
+def concentration(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Largest share and the Hill numbers of order 1 and 2 of counts; NaN where nothing is counted. float64[3]."""
+    if not counts.sum():
+        return np.full(3, np.nan)
+    p = counts[counts > 0] / counts.sum()
+    return np.array([p.max(), np.exp(-(p * np.log(p)).sum()), 1 / (p * p).sum()])
+
+
+def _limited(
+    numbers: Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.float64]], fold: npt.NDArray[np.int8]
+) -> list[dict[str, float]]:
+    """Numbers of all documents, with limits from leaving out each fold of them."""
+    values = numbers(np.ones(len(fold), bool))
+    without = [numbers(fold != one) for one in np.unique(fold)]
+    found = np.array(without).reshape(-1, len(values)).T
+    limits = [cores.jackknife(float(v), left) for v, left in zip(values, found, strict=True)]
+    return [{"value": one.value, "lower": one.lower, "upper": one.upper} for one in limits]

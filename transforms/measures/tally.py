@@ -1,0 +1,375 @@
+"""What is counted of a corpus: one mergeable accumulator for every measure.
+
+Each field is a sum, an exact histogram, or a bottom-k sample by hash, so tallies of parts merge into the tally of the
+whole in any order (the laws are tested).
+"""
+
+import collections
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.kernels.choosing import evidence
+from transforms.kernels.similarity.duplicate_rate import Kin
+from transforms.kernels.statistics import diversity, share, vocabulary
+from transforms.kernels.statistics import structures as cores
+from transforms.kernels.statistics.vocabulary import Vocabulary
+from transforms.kernels.text import paragraphs
+from transforms.kernels.text.columns import first_half, halves
+from transforms.measures import duplicates_left as residual
+from transforms.measures import sample
+from transforms.signals.populations import FOLDS, folds, how_far, whose
+
+GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
+SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
+# Words and n-grams by fold as well, which says how sure a number is, are counted in so small a part of hash space.
+FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 30)
+PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
+NEEDED = [
+    "content_hash",
+    "url_hash",
+    "created",
+    "language",
+    "generator",
+    "detector_score",
+    "check_score",
+    "check_band",
+    *SKETCHES,
+    "head",
+    "first_words",
+    *PARAGRAPHS,
+]
+
+Key = tuple[int | str, ...]
+
+
+@dataclasses.dataclass
+class Tally:
+    """Counts of decided documents.
+
+    Attributes:
+      groups, group_tokens: documents and tokens by `GROUP`; reason 0 is kept.
+      more, more_tokens: likewise what kept documents add by counting more than once.
+      conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
+      dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
+      more_dated: likewise what kept documents add by counting more than once.
+      years: tokens of kept documents by year of `created`; "unknown" where there is none.
+      scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
+        detector.
+      more_scores: likewise what kept documents add by counting more than once.
+      squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
+      checked: by (source, reason, band): of the same documents, their scores by the second detector.
+      ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
+      folded: the same of fewer types, by fold too.
+      dated_words: documents of words of kept documents by (year,), of those that have a date.
+      lengths: kept documents by number of tokens, likewise.
+      clusters: clusters by size, likewise.
+      similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
+      crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
+      addresses: documents that have one.
+      heads: of the kept documents with the smallest sample keys: key -> first characters.
+      sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
+      kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
+      sample_below: only keys below this were sampled everywhere.
+      fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
+      paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
+      repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
+        tokens in those that were removed].
+      patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
+      quarantined: records by (source, reason, whether it is a file as a whole).
+    """
+
+    groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
+    dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
+    checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    folded: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
+    dated_words: list[Vocabulary] = dataclasses.field(default_factory=list)
+    lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
+    crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
+    addresses: int = 0
+    heads: dict[int, str] = dataclasses.field(default_factory=dict)
+    sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
+    kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
+    sample_below: int = 2**64 - 1
+    fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
+    paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
+    repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
+    quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
+
+    def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
+        """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
+        one, more = (self.groups, self.more) if unit == "documents" else (self.group_tokens, self.more_tokens)
+        return one if stage == "before" else one + more
+
+
+def total_of(counts: collections.Counter[Key], **where: object) -> int:
+    """The sum of the groups that match; a value may be a set of accepted ones."""
+    at = {GROUP.index(name): value if isinstance(value, set) else {value} for name, value in where.items()}
+    return sum(n for key, n in counts.items() if all(key[i] in accepted for i, accepted in at.items()))
+
+
+def merge(tallies: list[Tally]) -> Tally:
+    """The tally of all documents of the parts."""
+    total = Tally()
+    for tally in tallies:
+        total.groups.update(tally.groups)
+        total.group_tokens.update(tally.group_tokens)
+        total.more.update(tally.more)
+        total.more_tokens.update(tally.more_tokens)
+        total.years.update(tally.years)
+        total.squares.update(tally.squares)
+        total.quarantined.update(tally.quarantined)
+        total.conflicts.update(tally.conflicts)
+        for source, fingerprint in tally.fingerprints.items():
+            total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
+        for name in ("scores", "more_scores", "dated", "more_dated"):
+            own, theirs = getattr(total, name), getattr(tally, name)
+            for key, bins in theirs.items():
+                own[key] = own[key] + bins if key in own else bins
+        for band, bins in tally.checked.items():
+            total.checked[band] = total.checked[band] + bins if band in total.checked else bins
+        for whole, part in ((total.ngrams, tally.ngrams), (total.folded, tally.folded)):
+            for order, vocabularies in part.items():
+                whole.setdefault(order, []).extend(vocabularies)
+        for stage, repeated in tally.paragraph_counts.items():
+            total.paragraph_counts.setdefault(stage, []).extend(repeated)
+        for stage, groups in tally.kin.items():
+            total.kin.setdefault(stage, []).extend(groups)
+        for group, sums in tally.repeats.items():
+            total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
+        for population, counts in tally.patterns.items():
+            known = total.patterns.get(population)
+            total.patterns[population] = counts if known is None else cores.merge([known, counts])
+        total.lengths.extend(tally.lengths)
+        total.similarity = total.similarity + tally.similarity
+        total.crossed = total.crossed + tally.crossed
+        total.addresses += tally.addresses
+        total.clusters.extend(tally.clusters)
+        total.heads.update(tally.heads)
+        total.sampled.extend(tally.sampled)
+        total.dated_words.extend(tally.dated_words)
+        total.sample_below = min(total.sample_below, tally.sample_below)
+    return compact(total)
+
+
+def compact(tally: Tally, tightly: bool = False) -> Tally:
+    """The same counts in less space: heads cut to the sample, parts merged when the tail outgrows the head, or all."""
+    for vocabularies in (*tally.ngrams.values(), *tally.folded.values(), tally.dated_words):
+        vocabularies[:] = vocabulary.compact(vocabularies, tightly)
+    for parts in (tally.lengths, tally.clusters):
+        parts[:] = diversity.fewer(parts, diversity.merge, lambda part: len(part.types), tightly)
+    for counts in tally.paragraph_counts.values():
+        counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
+    tally.sampled = sample.compact(tally.sampled, tightly)
+    tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
+    if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
+        smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
+        tally.heads = {key: tally.heads[key] for key in smallest}
+    return tally
+
+
+def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
+    """Count one split.
+
+    Args:
+      decisions: DECISION for every document of the split, by ordinal.
+      signals: the columns `NEEDED` of the split's signals, in the same order.
+    """
+    tally = Tally()
+    columns = {name: signals[name].combine_chunks() for name in NEEDED}
+    _count_groups(tally, decisions, columns)
+    _count_evidence(tally, decisions, columns["language"])
+    kept = decisions["kept"].to_numpy(zero_copy_only=False)
+    reason = decisions["reason"].to_numpy()
+    _count_scores(tally, decisions, columns)
+    high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
+    for number in np.unique(source).tolist():
+        tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
+    tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    _count_ngrams(tally, decisions, columns)
+    _count_paragraphs(tally, columns, kept, source)
+    tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
+    size = decisions["cluster_size"].to_numpy()
+    _count_likeness(tally, decisions)
+    dropped_earlier = np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
+    tally.clusters = [diversity.count(size[~dropped_earlier & (size > 1)].astype(np.uint32))]
+    keys = diversity.sample_keys(first_half(columns["content_hash"]))
+    below = diversity.sample_below(keys)
+    tally.sample_below = int(below)
+    sampled = np.flatnonzero(kept & (keys < below))
+    smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    tally.sampled = [sample.take(decisions, columns, keys, keys < below)]
+    heads = columns["head"].take(pa.array(smallest)).to_pylist()
+    tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
+    return tally
+
+
+DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
+
+
+def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:
+    reason = decisions["reason"].to_numpy()
+    near = decisions["similarity"].filter(pa.array(reason == contracts.REASONS.index("near_duplicate"))).drop_null()
+    # float32 numbers a hair under a hundredth belong to it.
+    hundredths = np.floor(100 * near.to_numpy().astype(np.float64) + 1e-4).astype(np.int64)
+    tally.similarity = np.bincount(hundredths, minlength=101)
+    survives = ~np.isin(reason, [contracts.REASONS.index(r) for r in DUPLICATE_OR_EMPTY])
+    crossed = survives & (decisions["cluster_origins"].to_numpy() == contracts.HUMAN + contracts.SYNTHETIC)
+    lost = crossed & (decisions["origin"].to_numpy() != contracts.HUMAN)
+    tally.crossed = np.array([crossed.sum(), lost.sum()], np.int64)
+
+
+def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    origin = decisions["origin"].to_numpy()
+    # A generator is what wrote synthetic text; what a row of human text says there is not one.
+    generator = pc.if_else(pa.array(origin == contracts.SYNTHETIC), columns["generator"].fill_null("unknown"), "")
+    more = np.maximum(decisions["copies"].to_numpy().astype(np.int64) - 1, 0)
+    table = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "origin", "origin_basis", "reason", "detector_band")},
+            "language": columns["language"].fill_null("unknown"),
+            "generator": generator,
+            "n_tokens": decisions["n_tokens"].cast(pa.int64()),
+            "more": more,
+            "more_tokens": more * decisions["n_tokens"].to_numpy(),
+        }
+    )
+    sums = [("n_tokens", "count"), ("n_tokens", "sum"), ("more", "sum"), ("more_tokens", "sum")]
+    grouped = table.group_by(list(GROUP)).aggregate(sums).to_pylist()
+    for row in grouped:
+        key = tuple(row[name] for name in GROUP)
+        tally.groups[key] += row["n_tokens_count"]
+        tally.group_tokens[key] += row["n_tokens_sum"]
+        if row["more_sum"]:
+            tally.more[key] += row["more_sum"]
+            tally.more_tokens[key] += row["more_tokens_sum"]
+    year = pc.fill_null(_year(columns), "unknown")
+    kept = pa.table({"year": year, "n_tokens": pc.add(table["n_tokens"], table["more_tokens"])}).filter(
+        decisions["kept"]
+    )
+    for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
+        tally.years[row["year"]] = row["n_tokens_sum"]
+
+
+def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
+    keys = [decisions[name].to_numpy() for name in ("source", "evidence", "reason")]
+    keys[1] = evidence.conflict(keys[1])
+    found = keys[1] != 0
+    tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
+    prior = decisions["machine_prior"].cast(pa.int64())
+    table = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "reason")},
+            "language": language.fill_null("unknown"),
+            "documents": prior,
+            "tokens": pc.multiply(prior, decisions["n_tokens"].cast(pa.int64())),
+            "more": np.maximum(decisions["copies"].to_numpy().astype(np.int64) - 1, 0),
+        }
+    ).filter(pc.greater(prior, 0))
+    for name in ("documents", "tokens"):
+        table = table.append_column(f"more_{name}", pc.multiply(table["more"], table[name]))
+    columns = ("documents", "tokens", "more_documents", "more_tokens")
+    sums = table.group_by(["source", "language", "reason"]).aggregate([(name, "sum") for name in columns])
+    for row in sums.to_pylist():
+        at = row["source"], row["language"], row["reason"]
+        once = [row[f"{name}_sum"] for name in columns]
+        tally.dated[at] = np.array(once[:2], np.int64)
+        if any(once[2:]):
+            tally.more_dated[at] = np.array(once[2:], np.int64)
+
+
+def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
+    language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
+    score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
+    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
+    bins = share.bin_of(score)  # all of these have a score, so a bin
+    names = language.dictionary.to_pylist()
+    groups, inverse = np.unique(keys, axis=0, return_inverse=True)
+    copies = decisions["copies"].to_numpy()[rests].astype(np.int64)
+    counts, more = np.zeros((2, 2, len(groups), share.BINS), np.int64)
+    for into, times in ((counts, np.ones_like(copies)), (more, np.maximum(copies - 1, 0))):
+        np.add.at(into[0], (inverse.ravel(), bins), times)
+        np.add.at(into[1], (inverse.ravel(), bins), times * tokens)
+    squares = np.zeros(len(groups), np.int64)
+    np.add.at(squares, inverse.ravel(), tokens**2)
+    for number, (source, reason, band, at) in enumerate(groups.tolist()):
+        tally.scores[source, names[at], reason, band] = counts[:, number]
+        if more[:, number].any():
+            tally.more_scores[source, names[at], reason, band] = more[:, number]
+        tally.squares[source, names[at], reason] += int(squares[number])
+    band = columns["check_band"].to_numpy()
+    rests = rests & (band >= 0)
+    checked = columns["check_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False)
+    bins = share.bin_of(checked.astype(np.float32))
+    parts = np.stack(
+        [*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason")), band[rests]], 1
+    )
+    found, inverse = np.unique(parts, axis=0, return_inverse=True)
+    for number, (source, reason, at) in enumerate(found.tolist()):
+        own = bins[inverse.ravel() == number]
+        tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
+
+
+def _year(columns: dict[str, pa.Array]) -> pa.StringArray:
+    return pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string())
+
+
+def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    language = columns["language"].fill_null("unknown").dictionary_encode()
+    fold = folds(first_half(columns["content_hash"])).astype(np.int64)
+    parts = [how_far(decisions), whose(decisions), decisions["source"].to_numpy(), language.indices.to_numpy()]
+    groups, group = np.unique(np.stack([part.astype(np.int64) for part in parts], axis=1), axis=0, return_inverse=True)
+    words = language.dictionary.to_pylist()
+    names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
+    by_fold = [(*name, number) for name in names for number in range(FOLDS)]
+    for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
+        column = columns[sketch]
+        bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1] // 4
+        offsets, types = (bounds - bounds[0]).astype(np.int64), unpack(column)
+        tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
+        if order == 1 and columns["created"].null_count < len(fold):
+            dates = _year(columns).filter(decisions["kept"]).dictionary_encode()
+            years = [(year,) for year in dates.dictionary.to_pylist()]
+            of_year = np.full(len(fold), -1, np.int64)
+            of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
+            tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
+        tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
+
+
+def _count_paragraphs(
+    tally: Tally, columns: dict[str, pa.Array], kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+) -> None:
+    sums = np.stack([columns[name].to_numpy().astype(np.int64) for name in PARAGRAPHS[1:]])
+    for stage, members in (("before", np.ones_like(kept)), ("after", kept)):
+        hashes = unpack(columns["paragraphs"].filter(pa.array(members))).view(np.uint64)
+        tally.paragraph_counts[stage] = [paragraphs.count(hashes)]
+        for number in np.unique(source).tolist():
+            tally.repeats[stage, number] = sums[:, members & (source == number)].sum(axis=1)
+
+
+def unpack(column: pa.BinaryArray) -> npt.NDArray[np.uint32]:
+    """The numbers of all rows of a packed column, one after the other."""
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    if not len(column) or offsets[-1] == offsets[0]:
+        return np.zeros(0, np.uint32)
+    return np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].view("<u4")

@@ -1,0 +1,89 @@
+"""Vocabularies -> METRICS: how diverse words, pairs and triples are, of whom, and which stage takes the diversity."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from transforms.kernels.statistics import diversity, hill, vocabulary
+from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.hill import Spectrum
+from transforms.kernels.statistics.vocabulary import Population, Vocabulary
+from transforms.signals.populations import OF_ORIGIN, STAGES
+
+Row = dict[str, Any]
+MIN_LANGUAGE = 100  # documents: of fewer, nothing is said by language
+Chosen = Callable[[Population], bool]
+
+
+def slices(one: Vocabulary, sources: tuple[str, ...]) -> list[tuple[str, str, Chosen]]:
+    """The slices that are measured, with what chooses their populations (how far, whose, source, language, ...)."""
+    found: list[tuple[str, str, Chosen]] = [("overall", "", lambda p: True)]
+    for name, who in OF_ORIGIN.items():
+        found.append(("origin", name, lambda p, who=who: p[1] in who))  # type: ignore[misc]
+    for number, name in enumerate(sources):
+        found.append(("source", name, lambda p, number=number: p[2] == number))  # type: ignore[misc]
+    languages: dict[str, int] = {}
+    for population, n in one.documents.items():
+        languages[population[3]] = languages.get(population[3], 0) + n
+    spoken = sorted(name for name, n in languages.items() if n >= MIN_LANGUAGE)
+    found.extend(("language", name, lambda p, name=name: p[3] == name) for name in spoken)  # type: ignore[misc]
+    return found
+
+
+def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, Counts]:
+    """The documents of a slice that came at least so far: how many, and the counts of their types."""
+    names = [name for name in one.counts if name[0] >= at and which(name)]
+    return sum(one.documents[name] for name in names), diversity.merge([one.counts[name] for name in names])
+
+
+def one_in(order: int, below: int) -> float:
+    """One n-gram type in so many is counted."""
+    return diversity.RATES[diversity.ORDERS.index(order)] * vocabulary.EVERYWHERE / below
+
+
+def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) -> Iterator[Row]:
+    """All lexical measures: by order, slice and stage."""
+    for order in diversity.ORDERS:
+        whole = vocabulary.merge(ngrams.get(order, []))
+        rate = one_in(order, whole.below)
+        note = f"document frequency, first {diversity.WINDOW} tokens" + (f", 1 type in {rate:g}" if rate > 1 else "")
+        for kind, name, which in slices(whole, sources):
+            seen: list[tuple[int, Spectrum]] = []
+            for at, stage in enumerate(STAGES):
+                n, counts = chosen(whole, at, which)
+                seen.append((n, hill.spectrum(counts.documents, rate)))
+                row: Row = {"stage": stage, "slice_kind": kind, "slice": name, "n": n, "note": note}
+                if n or (kind == "overall" and stage == "after"):
+                    yield from _stage(counts, seen[-1][1], order, row)
+            yield from _kept(seen, order, {"slice_kind": kind, "slice": name})
+
+
+def _stage(counts: Counts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
+    yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts), "unit": "fraction"}
+    entropy = diversity.entropy(counts, found.one_in)
+    yield row | {"metric": f"lexical.entropy_{order}", "value": entropy, "unit": "bits"}
+    for q, value in zip(hill.ORDERS, hill.profile(found), strict=True):
+        sampled = "; of the sampled types" if q == "inf" and found.one_in > 1 else ""
+        yield row | {
+            "metric": f"lexical.hill_{q}_{order}",
+            "value": value,
+            "unit": "types",
+            "note": row["note"] + sampled,
+        }
+    yield row | {"metric": f"lexical.coverage_{order}", "value": hill.coverage(found), "unit": "fraction"}
+    if order == 1:
+        note = f"maximum likelihood, ranks {hill.ZIPF_RANKS[0]:,} to {hill.ZIPF_RANKS[1]:,}"
+        yield row | {"metric": "lexical.zipf_slope", "value": hill.zipf_slope(found), "unit": "exponent", "note": note}
+
+
+def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Row]:
+    """What each stage left of the diversity that it was given: at one budget, so that less text alone changes nothing."""
+    for at in range(1, len(STAGES)):
+        (given, before), (left, after) = seen[at - 1], seen[at]
+        if not left:
+            continue
+        kept = hill.occurrences(after) / hill.occurrences(before)
+        ratios = hill.profile(after) / hill.profile(before, kept)
+        note = f"against {STAGES[at - 1]}, at one number of occurrences; counted, not estimated"
+        for q, value in list(zip(hill.ORDERS, ratios, strict=True))[:-1]:
+            yield row | {"metric": f"lexical.stage_hill_{q}_{order}", "stage": STAGES[at], "value": value, "n": given,
+                         "unit": "fraction", "note": note}  # fmt: skip

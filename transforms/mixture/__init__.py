@@ -1,0 +1,1 @@
+"""The ratio: what each cell of a release gives, and which documents that means."""

@@ -1,0 +1,211 @@
+"""(split, DECISION) -> (split, DECISION): what a release holds is brought to what the recipe asks of its mixture.
+
+After dedup, because dedup changes every share. Counted as synthetic are, unless the recipe says otherwise, labelled
+documents and what the others may hide: the bound that the gate will hold the release to, so that a release that is cut to
+its limit also passes. The arithmetic is in `mixture.py`, `limits.py`, `targets.py` and `settle.py`; here is the engine's side.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from expectations import contracts
+from transforms.engine.threads import spread
+from transforms.ingest.sources import Split
+from transforms.mixture.cells import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
+from transforms.mixture.last_documents import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
+from transforms.mixture.left_by_dedup import OfferStore
+from transforms.mixture.targets import Aim, aim
+
+__all__ = ["Balance", "Decided", "Mixture", "OfferReader", "Rule", "mix"]
+
+Decided = tuple[int, pa.RecordBatch]
+
+
+@dataclasses.dataclass(eq=False)
+class Balance(beam.PTransform):
+    """(split, DECISION) -> (the same, Mixture)."""
+
+    rule: Rule
+    store: OfferStore
+    splits: tuple[Split, ...]
+
+    def expand(self, decided: beam.PCollection[Decided]) -> tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]:
+        """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
+        at = self.rule, self.store, self.splits
+        single = beam.pvalue.AsSingleton
+        thought = (
+            decided
+            | "CountScores" >> beam.ParDo(_CountScores(*at))
+            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule)).without_defaults()
+            | "Opinion" >> beam.ParDo(_Think(*at))
+        )
+        aimed = (
+            decided
+            | "Weigh" >> beam.ParDo(_Weigh(*at), single(thought))
+            | "Weighed" >> beam.CombineGlobally(WeighedFn()).without_defaults()
+            | "Aim" >> beam.ParDo(_Aim(*at), single(thought))
+        )
+        mixture = (
+            decided
+            | "Edges" >> beam.ParDo(_FindEdges(*at), single(aimed))
+            | "Together" >> beam.CombineGlobally(EdgesFn()).without_defaults()
+            | "Settle" >> beam.ParDo(_Settle(*at), single(aimed))
+        )
+        return decided | "Take" >> beam.ParDo(_Take(*at), single(mixture)), mixture
+
+
+class _Pass(beam.DoFn):
+    def __init__(self, rule: Rule, store: OfferStore, splits: tuple[Split, ...]) -> None:
+        self.rule, self.store, self.splits = rule, store, splits
+
+    def offer(self, element: Decided) -> pa.RecordBatch:
+        return self.store.read(self.splits[element[0]])
+
+
+class _CountScores(_Pass):
+    def process(self, element: Decided) -> Iterator[Scores]:
+        yield count_scores(self.offer(element), self.rule)
+
+
+class _Think(_Pass):
+    def process(self, scores: Scores) -> Iterator[Opinion]:
+        yield opinion(scores, self.rule)
+
+
+class _Weigh(_Pass):
+    def process(self, element: Decided, thought: Opinion) -> Iterator[Weighed]:
+        yield weigh(self.offer(element), self.rule, thought)
+
+
+class _Aim(_Pass):
+    def process(self, weighed: Weighed, thought: Opinion) -> Iterator[Aim]:
+        yield aim(weighed, self.rule, thought)
+
+
+class _FindEdges(_Pass):
+    def process(self, element: Decided, aimed: Aim) -> Iterator[Edges]:
+        yield edges(self.offer(element), self.rule, aimed)
+
+
+class _Settle(_Pass):
+    def process(self, found: Edges, aimed: Aim) -> Iterator[Mixture]:
+        yield settle(found, aimed, self.rule)
+
+
+class _Take(_Pass):
+    def process(self, element: Decided, mixture: Mixture) -> Iterator[Decided]:
+        number, decisions = element
+        yield number, taken(decisions, self.offer(element), self.rule, mixture)
+
+
+def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> pa.RecordBatch:
+    """DECISION of a split by ordinal, and its OFFER -> DECISION: copies of what is taken, a reason for what is not."""
+    copies, for_share = take(offer, rule, mixture)
+    at, gone = offer["ordinal"].to_numpy(), copies == 0
+    columns = {name: decisions[name] for name in decisions.schema.names}
+
+    def put(name: str, values: np.ndarray) -> None:
+        column = columns[name].to_numpy(zero_copy_only=False).copy()
+        column[at] = np.where(gone, values, column[at]) if name != "copies" else values
+        columns[name] = column
+
+    put("copies", copies)
+    put("kept", np.zeros(len(at), bool))
+    put("stage", np.full(len(at), contracts.STAGES.index("balance"), np.int8))
+    put("reason", np.where(for_share, REASON_OF_SHARE, REASON_OF_LIMIT).astype(np.int8))
+    return contracts.DECISION.batch(columns)
+
+
+def mix(offers: Iterable[pa.RecordBatch], rule: Rule) -> Mixture:
+    """The same mixture without an engine. `offers` is gone through three times."""
+    thought = opinion(Scores.merge(count_scores(offer, rule) for offer in offers), rule)
+    weighed = Weighed({})
+    for offer in offers:
+        weighed = Weighed.merge([weighed, weigh(offer, rule, thought)])
+    aimed = aim(weighed, rule, thought)
+    return settle(Edges.of(edges(offer, rule, aimed) for offer in offers), aimed, rule)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfferReader:
+    """The offers of some splits, read again every time they are gone through."""
+
+    store: OfferStore
+    splits: tuple[Split, ...]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """One batch for each split."""
+        return spread(self.store.read, iter(self.splits))
+
+
+@beam.typehints.with_input_types(Scores)
+@beam.typehints.with_output_types(Scores)
+class ScoresFn(beam.CombineFn):
+    """Scores of splits -> of the corpus."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def create_accumulator(self) -> Scores:
+        """Nothing."""
+        return Scores.none(self.rule)
+
+    def add_input(self, total: Scores, part: Scores) -> Scores:
+        """Add one split."""
+        return Scores.merge([total, part])
+
+    def merge_accumulators(self, totals: Iterable[Scores]) -> Scores:
+        """Add all."""
+        return Scores.merge(totals)
+
+    def extract_output(self, total: Scores) -> Scores:
+        """As it is."""
+        return total
+
+
+@beam.typehints.with_input_types(Weighed)
+@beam.typehints.with_output_types(Weighed)
+class WeighedFn(beam.CombineFn):
+    """Weighed of splits -> of the corpus."""
+
+    def create_accumulator(self) -> Weighed:
+        """Nothing."""
+        return Weighed({})
+
+    def add_input(self, total: Weighed, part: Weighed) -> Weighed:
+        """Add one split."""
+        return Weighed.merge([total, part])
+
+    def merge_accumulators(self, totals: Iterable[Weighed]) -> Weighed:
+        """Add all."""
+        return Weighed.merge(totals)
+
+    def extract_output(self, total: Weighed) -> Weighed:
+        """As it is."""
+        return total
+
+
+@beam.typehints.with_input_types(Edges)
+@beam.typehints.with_output_types(Edges)
+class EdgesFn(beam.CombineFn):
+    """Edges of splits -> of the corpus, in their order."""
+
+    def create_accumulator(self) -> list[Edges]:
+        """Nothing."""
+        return []
+
+    def add_input(self, total: list[Edges], part: Edges) -> list[Edges]:
+        """Keep it."""
+        return [*total, part] if len(part.cell) else total
+
+    def merge_accumulators(self, totals: Iterable[list[Edges]]) -> list[Edges]:
+        """All of them."""
+        return [part for total in totals for part in total]
+
+    def extract_output(self, total: list[Edges]) -> Edges:
+        """One, sorted."""
+        return Edges.of(total)

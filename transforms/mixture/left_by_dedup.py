@@ -1,0 +1,129 @@
+"""(split, DECISION...) -> the same in order, and what dedup left of the split in the signal store, for the mixture.
+
+An offer is narrow, and named by everything that attribution and dedup depend on: a later run with another ratio, or
+`lowbackground plan`, finds it there.
+"""
+
+import dataclasses
+import hashlib
+import posixpath
+from collections.abc import Iterable
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
+from expectations import contracts
+from expectations.structures import System
+from transforms.engine.threads import Beside
+from transforms.ingest.sources import Source, Split
+from transforms.signals.store import SignalStore, open_for_reading, write_parquet
+from transforms.structures.find import pack
+from transforms.structures.shares import patterns_in_slice
+
+VERSION = 2  # raise it when attribution or dedup decide otherwise
+FROM_SIGNALS = ["detector_score", "language", "generator", "kind", "stratum"]
+OF_SYSTEMS = ["compliance", "created"]  # and from these, where structures are looked for
+FROM_DECISIONS = ("doc_id", "ordinal", "source", "n_tokens", "origin", "origin_basis", "detector_band", "machine_prior")
+
+
+@dataclasses.dataclass(frozen=True)
+class OfferStore:
+    """Where the offers are: in the signal store's folder.
+
+    Attributes:
+      signals: the store of the splits' signals.
+      depends_on: a digest of all that the decisions before the mixture depend on.
+    """
+
+    signals: SignalStore
+    depends_on: str
+
+    def path(self, split: Split) -> str:
+        """The file of a split's offer."""
+        name = f"{VERSION}\0{self.depends_on}\0{self.signals.path(split)}"
+        digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        return posixpath.join(self.signals.folder, f"{digest}.offer.parquet")
+
+    def has(self, split: Split) -> bool:
+        """Whether dedup decided on this split before."""
+        return FileSystems.exists(self.path(split))
+
+    def read(self, split: Split) -> pa.RecordBatch:
+        """OFFER of a split, by ordinal."""
+        with open_for_reading(self.path(split)) as file:
+            table = pq.read_table(pa.PythonFile(file, mode="r"), use_threads=False, pre_buffer=False)
+        return contracts.OFFER.batch({name: table[name].combine_chunks() for name in contracts.OFFER.schema.names})
+
+
+@dataclasses.dataclass(eq=False)
+class Offer(beam.PTransform):
+    """(split, DECISION...) -> (split, DECISION), by ordinal, once its offer is in the store."""
+
+    store: OfferStore
+    splits: tuple[Split, ...]
+    systems: tuple[System, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    def expand(
+        self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
+    ) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
+        """One file per split."""
+        return decisions | "WriteOffer" >> beam.ParDo(
+            _WriteOffer(self.store, self.splits, self.systems, tuple(source.name for source in self.sources))
+        )
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
+    def __init__(
+        self, store: OfferStore, splits: tuple[Split, ...], systems: tuple[System, ...], sources: tuple[str, ...]
+    ) -> None:
+        self.store, self.splits, self.systems, self.sources = store, splits, systems, sources
+
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
+        number, batches = group
+        split, decisions = self.splits[number], in_order(batches)
+        if not self.store.has(split):
+            signals = self.store.signals.read(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
+            source = self.sources[split.source] if self.systems else ""
+            offered = offer(decisions, signals, self.systems, source)
+            write_parquet(self.store.path(split), [offered], contracts.OFFER.schema, plain=("doc_id",))
+        return [(number, decisions)]
+
+
+def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All decisions of one split, one for each of its documents, by ordinal."""
+    decisions = pa.concat_batches(list(batches))
+    decisions = decisions.take(pa.array(np.argsort(decisions["ordinal"].to_numpy())))
+    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), (
+        "a document has no or two decisions"
+    )
+    return decisions
+
+
+def offer(
+    decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...] = (), source: str = ""
+) -> pa.RecordBatch:
+    """What is kept so far of a split.
+
+    Args:
+      decisions: DECISION, by ordinal.
+      signals: `FROM_SIGNALS`, and `OF_SYSTEMS` if there are any, in the same order.
+      systems: those that the signals were made with.
+      source: the name of the split's source.
+
+    Returns:
+      OFFER.
+    """
+    kept = decisions["kept"]
+    columns = {name: decisions[name].filter(kept) for name in FROM_DECISIONS}
+    columns |= {name: signals[name].combine_chunks().filter(kept) for name in FROM_SIGNALS}
+    columns["structures"] = pa.nulls(len(columns["doc_id"]), pa.binary())
+    if systems:
+        asked = {name: signals[name].combine_chunks() for name in ("language", *OF_SYSTEMS)}
+        columns["structures"] = pack(patterns_in_slice(decisions, asked, systems, source)).filter(kept)
+    again = decisions["earlier_id"].filter(kept).is_valid()
+    return contracts.OFFER.batch({**columns, "again": np.asarray(again)})

@@ -1,0 +1,144 @@
+"""Split -> CANDIDATE: what is known of each document's origin, and from what.
+
+Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
+beside it. The detector comes last: above its threshold *synthetic*, clearly below it *human*, and *unknown* between, or where
+the text is too short to score. Nothing declared never means human.
+"""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.detector.detector import Detector, Scores, load_detector
+from transforms.ingest.sources import EARLIER, Source, Split
+from transforms.kernels.choosing.evidence import say, settle
+from transforms.kernels.text.columns import EMPTY_HASH, first_half
+from transforms.origin.human_labels import Reviewed
+from transforms.origin.witnesses import dated, priors
+from transforms.signals.store import SignalStore
+
+
+@dataclasses.dataclass(eq=False)
+class Attribute(beam.PTransform):
+    """Split -> CANDIDATE: from its signals to origin, basis and p_synthetic."""
+
+    store: SignalStore
+    detector: str | None
+    sources: tuple[Source, ...]
+    date_cutoff: datetime.date
+    reviewed: Reviewed | None = None
+
+    def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
+        """Row by row; no shuffle."""
+        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), self.reviewed)
+        return surveyed | "Origin" >> beam.ParDo(own)
+
+
+class _Attribute(beam.DoFn):
+    def __init__(
+        self,
+        store: SignalStore,
+        detector: str | None,
+        cutoffs: tuple[datetime.date | None, ...],
+        reviewed: Reviewed | None,
+    ) -> None:
+        self.store, self.path, self.cutoffs, self.reviewed = store, detector, cutoffs, reviewed
+
+    def setup(self) -> None:
+        self.detector = load_detector(self.path)
+
+    def process(self, split: Split) -> Iterator[pa.RecordBatch]:
+        if split.source == EARLIER:
+            yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
+            return
+        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source], self.reviewed)
+
+
+def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[datetime.date | None, ...]:
+    """The cut-off of each source; None where its dates are not trusted."""
+    return tuple(date_cutoff if source.trust_dates else None for source in sources)
+
+
+def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
+    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
+    n = signed.num_rows
+    zeros = np.zeros(n, np.int32)
+    numbers = ("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band", "evidence", "machine_prior")
+    nothing = dict.fromkeys(numbers, zeros)
+    return contracts.CANDIDATE.batch(
+        {
+            **nothing,
+            "doc_id": signed["doc_id"].combine_chunks(),
+            "split": np.full(n, split.index, np.int32),
+            "ordinal": np.arange(n, dtype=np.int32),
+            "source": np.full(n, EARLIER, np.int16),
+            "content": first_half(signed["content_hash"].combine_chunks()),
+            "created": pa.nulls(n, contracts.WHEN),
+            "p_synthetic": pa.nulls(n, pa.float32()),
+            "empty": np.zeros(n, bool),
+        }
+    )
+
+
+SAME = ("doc_id", "n_tokens", "n_bytes", "created")
+NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "evidence"]
+
+
+def attribute(
+    signals: pa.Table,
+    split: Split,
+    detector: Detector,
+    cutoff: datetime.date | None = None,
+    reviewed: Reviewed | None = None,
+) -> pa.RecordBatch:
+    """SIGNALS of one split -> CANDIDATE.
+
+    `p_synthetic` is always the detector's, also beside a declaration: where the two disagree, both can be seen.
+
+    Args:
+      signals: the columns `NEEDED`.
+      split: where they are from.
+      detector: what the scores mean.
+      cutoff: documents older than this are human; None: the source's dates are not trusted.
+      reviewed: what people said of texts; None: nothing.
+    """
+    n = signals.num_rows
+    column = {name: signals[name].combine_chunks() for name in NEEDED}
+    score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
+    scores = Scores(score, column["detector_band"].to_numpy())
+    p_synthetic = detector.p_synthetic(scores)
+    evidence = (
+        column["evidence"].to_numpy()
+        | say(contracts.BASIS_DECLARED, column["declared_origin"].to_numpy())
+        | say(contracts.BASIS_DATE, dated(column["created"], cutoff))
+        | say(contracts.BASIS_DETECTOR, detector.origin(scores))
+    )
+    if reviewed is not None:
+        evidence |= say(contracts.BASIS_REVIEWED, reviewed.of(column["content_hash"]))
+    origin, basis = settle(evidence)
+    # A score that calls a text neither is still what its origin rests on: unknown, and counted by the estimate.
+    rests = (basis == contracts.BASIS_NONE) & ~np.isnan(score)
+    basis = np.where(rests, contracts.BASIS_DETECTOR, basis).astype(np.int8)
+    return contracts.CANDIDATE.batch(
+        {
+            **{name: column[name] for name in SAME},
+            "content": first_half(column["content_hash"]),
+            "split": np.full(n, split.index, np.int32),
+            "ordinal": np.arange(n, dtype=np.int32),
+            "source": np.full(n, split.source, np.int16),
+            "origin": origin,
+            "origin_basis": basis,
+            "detector_band": column["detector_band"],
+            "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
+            "evidence": evidence,
+            "machine_prior": np.where(basis == contracts.BASIS_DATE, priors(column["created"]), 0).astype(np.int32),
+            # Nothing is left of it in canonical form: white space and invisible characters.
+            "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
+        }
+    )

@@ -1,0 +1,127 @@
+"""Files of phrases: read, checked and put together.
+
+The shipped file (`phrases.yaml`) says in its head what an entry is. A recipe may name one more
+(`evidence.phrases`); an entry of it replaces the shipped one of the same id.
+"""
+
+import hashlib
+import importlib.resources
+import json
+from typing import Annotated, Literal
+
+import pyarrow as pa
+import yaml
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from transforms.kernels.text import phrases
+from transforms.kernels.text.literals import MIN_BYTES
+from transforms.kernels.text.phrases import Phrase, Phrases
+
+SHIPPED = "phrases.yaml"
+
+
+class PhraseError(Exception):
+    """A file of phrases cannot be used. The message is one line: the file, the entry, what is wrong, what to do."""
+
+
+class Entry(BaseModel):
+    """One entry of a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    language: str
+    proves: str
+    where: Literal["start", "line", "anywhere"]
+    contains: Annotated[tuple[str, ...], Field(min_length=1)]
+    pattern: Annotated[str, Field(min_length=1)]
+    example: str
+
+
+def load_phrases(path: str | None = None) -> tuple[Entry, ...]:
+    """The shipped entries and those of a file, in this order, none twice.
+
+    Raises:
+      PhraseError: the file cannot be read, or an entry of it is wrong.
+    """
+    shipped = (importlib.resources.files("transforms.origin") / SHIPPED).read_text("utf-8")
+    entries = {entry.id: entry for entry in parse_phrases(shipped, SHIPPED)}
+    if path is not None:
+        entries |= {entry.id: entry for entry in parse_phrases(_read(path), path)}
+    return tuple(entries.values())
+
+
+def compiled(entries: tuple[Entry, ...]) -> Phrases:
+    """Entries as the kernel takes them."""
+    return phrases.compile_phrases(tuple(Phrase(e.id, e.where, e.contains, e.pattern) for e in entries))
+
+
+def fingerprint(entries: tuple[Entry, ...]) -> str:
+    """SHA-256 of all that decides what is found."""
+    content = [entry.model_dump(mode="json", exclude={"proves", "language", "example"}) for entry in entries]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def parse_phrases(text: str, path: str) -> list[Entry]:
+    """Read and check a file of phrases.
+
+    Raises:
+      PhraseError: what is wrong, and with which entry.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise PhraseError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or 'nested too deep'}") from None
+    if not isinstance(data, dict) or set(data) != {"entries"} or not isinstance(data["entries"], list):
+        raise PhraseError(f"{path}: a file of phrases is a mapping with one key, `entries`, and a list under it")
+    found: list[Entry] = []
+    for number, item in enumerate(data["entries"]):
+        name = item.get("id", number) if isinstance(item, dict) else number
+        entry = _entry(item, f"{path}: entry {name!r}")
+        if any(entry.id == other.id for other in found):
+            raise PhraseError(f"{path}: two entries are called {entry.id!r}; give each its own id")
+        found.append(entry)
+    return found
+
+
+def _entry(item: object, where: str) -> Entry:
+    try:
+        entry = Entry.model_validate(item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the entry"
+        raise PhraseError(
+            f"{where}: {place}: {first['msg'].lower()}; known keys: {', '.join(Entry.model_fields)}"
+        ) from None
+    if (why := phrases.refused(entry.pattern)) is not None:
+        raise PhraseError(
+            f"{where}: RE2 does not take its pattern ({why[:200]}); it has no look-around and no back-references"
+        )
+    wrong = next((literal for literal in entry.contains if literal != literal.lower()), None)
+    if wrong is not None:
+        raise PhraseError(f"{where}: contains: write {wrong!r} in lower case")
+    short = next((literal for literal in entry.contains if len(literal.encode()) < MIN_BYTES), None)
+    if short is not None:
+        raise PhraseError(f"{where}: contains: {short!r} is too short to search for; give {MIN_BYTES} bytes or more")
+    if phrases.find(pa.array([entry.example], pa.large_string()), compiled((entry,)))[0] == phrases.NONE:
+        raise PhraseError(
+            f"{where}: does not find its own example; either the pattern does not match where it says ({entry.where}), or "
+            "the match holds none of `contains`, or it stands in quotation marks"
+        )
+    return entry
+
+
+def _read(path: str) -> str:
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            data: bytes = file.read()
+        return data.decode()
+    except UnicodeDecodeError:
+        raise PhraseError(f"{path}: is not UTF-8 text") from None
+    except Exception as error:  # Beam's filesystems raise all kinds
+        why = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
+        raise PhraseError(f"{path}: {why}; give the path of a YAML file of phrases, relative to the recipe") from None

@@ -1,0 +1,1 @@
+"""What a run leaves: ledger, review queue, verdict, shards; and reading a release again."""

@@ -1,0 +1,142 @@
+"""METRICS -> verdict: the suite, and the rules that no suite can leave out."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+
+from expectations import structures
+from expectations.judge.verdict import judge
+from expectations.structures import System
+from expectations.suite.suite import Expectation, Suite, presets
+
+
+@dataclasses.dataclass(eq=False)
+class Gate(beam.PTransform):
+    """METRICS -> the verdict as JSON. Great Expectations does the judging, on one worker, on one small table."""
+
+    suite: Suite
+    params: tuple[tuple[str, float], ...]
+    today: datetime.date  # that waivers are held against
+
+    def expand(self, metrics: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[str]:
+        """One element in, one out."""
+        return metrics | "Judge" >> beam.ParDo(_Judge(self.suite, self.params, self.today))
+
+
+class _Judge(beam.DoFn):
+    def __init__(self, suite: Suite, params: tuple[tuple[str, float], ...], today: datetime.date) -> None:
+        self.suite, self.params, self.today = suite, params, today
+
+    def process(self, metrics: pa.RecordBatch) -> Iterator[str]:
+        yield judge(pa.Table.from_batches([metrics]), self.suite, dict(self.params), self.today).to_json()
+
+
+def with_rules(
+    suite: Suite,
+    fail_on_shortage: bool,
+    fail_on_source_loss: bool,
+    systems: tuple[System, ...] = (),
+    has_limits: bool = False,
+    has_reference: bool = False,
+) -> Suite:
+    """The suite with the rules that hold for every release put before its own expectations, those of systems behind.
+
+    A preset warns of what is lost against the reference, if there is one; another suite says itself what it asks.
+    """
+    rules = [
+        Expectation(
+            expect="metric_to_be_between",
+            metric="input.bad_fraction",
+            stage="before",
+            max="$max_bad_fraction",
+            notes="Rule of every run. More bad records than this mean a wrong field mapping or a broken download.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
+            metric="documents",
+            min=1.0,
+            notes="Rule of every run. An empty release is none.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
+            metric="duplicates.removed_fraction",
+            stage="before",
+            slice_kind="source",
+            max="$max_source_loss",
+            severity="critical" if fail_on_source_loss else "warning",
+            notes="Rule of every run. A source that loses so much to dedup has templates, or is another source's copy.",
+        ),
+    ]
+    if fail_on_shortage:
+        rules.append(
+            Expectation(
+                expect="metric_to_be_between",
+                metric="ratio.dropped",
+                max=0.0,
+                notes="ratio.on_shortage is 'fail': there must be enough real text for all synthetic text.",
+            )
+        )
+    if has_limits:
+        rules.append(
+            Expectation(
+                expect="metric_to_be_between",
+                metric="ratio.conflicts",
+                max=0.0,
+                notes="Rule of every run with floors or caps. Limits that cannot be kept together are not relaxed.",
+            )
+        )
+    kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
+    return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *kept, *structures.rules(systems))})
+
+
+def _kept(metric: str, least: float, notes: str, slice_kind: str = "overall") -> Expectation:
+    return Expectation(
+        expect="metric_to_be_between",
+        metric=f"reference.{metric}",
+        slice_kind=slice_kind,
+        bound="lower",
+        min=least,
+        unsure="inconclusive",
+        severity="warning",
+        notes=notes,
+    )
+
+
+def _surely(metric: str, least: float, notes: str) -> Expectation:
+    """By the limit that favours the release: a small loss, if it is beyond doubt. Too little data passes."""
+    return Expectation(
+        expect="metric_to_be_between",
+        metric=f"reference.{metric}",
+        bound="upper",
+        min=least,
+        severity="warning",
+        notes=notes,
+    )
+
+
+_WORDS = "Measured against the reference at one number of occurrences, so that size alone changes nothing."
+REFERENCE_RULES = (
+    _kept("hill_0_1", 0.90, f"Fewer different words: about what a fifth of truncated-sampling text does. {_WORDS}"),
+    _kept("hill_1_1", 0.90, f"Fewer words in effect: what is common takes over. {_WORDS}"),
+    _surely("hill_0_1", 0.985, f"Surely fewer different words, if not many: an early sign. {_WORDS}"),
+    _kept("hill_1_2", 0.90, f"Fewer word pairs in effect. {_WORDS}"),
+    _kept("tail_mass", 0.90, "Rare words go first when models learn from models (Shumailov et al. 2024)."),
+    _kept("tail_types", 0.90, "Rare words of the reference that are gone altogether."),
+    _kept("vendi_1", 0.85, "Documents say less different things, by their words."),
+    _kept("bpb_sd", 0.90, "Documents are more alike in how hard they are."),
+    _kept("topic_hill_1", 0.85, "Fewer topics in effect."),
+    _kept("share", 0.5, "A source of the reference is gone, or has half of its share or less.", "source"),
+    _kept("share", 0.5, "A language of the reference is gone, or has half of its share or less.", "language"),
+    Expectation(
+        expect="metric_to_be_between",
+        metric="reference.distance",
+        bound="upper",
+        max=0.03,
+        unsure="inconclusive",
+        severity="warning",
+        notes="The words are others than the reference's. A new source does this too, and it need not be a loss.",
+    ),
+)

@@ -1,0 +1,117 @@
+"""(split, DECISION) -> the ledger: one row per input document, written for every split, passed or not."""
+
+import dataclasses
+import posixpath
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.engine.threads import Beside
+from transforms.ingest.sources import Source, Split
+from transforms.kernels.choosing.evidence import in_words
+from transforms.kernels.text.columns import hexadecimal
+from transforms.signals.store import SignalStore, write_parquet
+
+SHOWN = ("boilerplate", "watermark", "watermark_p")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """A split's part of the ledger.
+
+    Attributes:
+      split: its number.
+      path: the part's file in the staging folder.
+      documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
+    """
+
+    split: int
+    path: str
+    documents: int
+    kept: int
+    kept_bytes: int
+
+
+@dataclasses.dataclass(eq=False)
+class Record(beam.PTransform):
+    """(split, DECISION) -> Recorded."""
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    store: SignalStore
+    staging: str
+
+    def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
+        """One file per split."""
+        return decisions | "WriteLedger" >> beam.ParDo(
+            _WriteLedger(self.sources, self.splits, self.store, self.staging)
+        )
+
+
+@beam.typehints.with_output_types(Recorded)
+class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
+    def __init__(
+        self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, staging: str
+    ) -> None:
+        self.names = tuple(source.name for source in sources)
+        self.splits, self.store, self.staging = splits, store, staging
+
+    def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
+        number, decisions = group
+        split = self.splits[number]
+        places = self.store.read(split, ["id", "file", "row", "removed_tokens", *SHOWN])
+        path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
+        write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
+        kept = decisions["kept"].to_numpy(zero_copy_only=False)
+        kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes),)
+
+
+def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...]) -> pa.RecordBatch:
+    """DECISION for every document of a split, by ordinal, and where each was read -> LEDGER."""
+    paths = pa.array([piece.path for piece in split.pieces], pa.string())
+    words = {
+        "source": pa.array(sources, pa.string()).take(decisions["source"]),
+        "stage": _word(decisions["stage"], contracts.STAGES),
+        "reason": _word(decisions["reason"], contracts.REASONS),
+        "origin": _word(decisions["origin"], contracts.ORIGINS),
+        "origin_basis": _word(decisions["origin_basis"], contracts.BASES),
+    }
+    same = ("kept", "cluster_size", "similarity", "copies", "n_tokens", "p_synthetic")
+    return contracts.LEDGER.batch(
+        {
+            **words,
+            **{name: decisions[name] for name in same},
+            "doc_id": hexadecimal(decisions["doc_id"]),
+            "input_id": places["id"].combine_chunks(),
+            "survivor_id": hexadecimal(decisions["survivor_id"]),
+            "earlier_id": _hexadecimal_or_null(decisions["earlier_id"]),
+            "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
+            "path": paths.take(places["file"].combine_chunks()),
+            "row": places["row"].combine_chunks(),
+            "removed_tokens": places["removed_tokens"].combine_chunks(),
+            **{name: places[name].combine_chunks() for name in SHOWN},
+            "evidence": in_words(decisions["evidence"].to_numpy()),
+        }
+    )
+
+
+def _hexadecimal_or_null(ids: pa.BinaryArray) -> pa.StringArray:
+    """As `hexadecimal`, of a column that has mostly nulls."""
+    if ids.null_count == len(ids):
+        return pa.nulls(len(ids), pa.string())
+    words = hexadecimal(ids.drop_null().cast(contracts.HASH))
+    return pc.replace_with_mask(pa.nulls(len(ids), pa.string()), ids.is_valid(), words)
+
+
+def _word(numbers: pa.Array, words: tuple[str, ...]) -> pa.Array:
+    """The words behind small numbers; the empty word is null."""
+    return pa.array([word or None for word in words], pa.string()).take(pc.cast(numbers, pa.int32()))
+
+
+def _as_bytes(numbers: pa.Array) -> pa.FixedSizeBinaryArray:
+    data = numbers.to_numpy().astype(">u8")
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(data), [None, pa.py_buffer(data)])

@@ -1,0 +1,284 @@
+"""A release on disk, read by columns and in batches: what is asked of it after it was published."""
+
+import contextlib
+import dataclasses
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from expectations import contracts
+from expectations.judge.verdict import Verdict, VerdictError
+from transforms.dedup.earlier_releases import MANIFEST
+from transforms.signals.store import open_for_reading
+
+METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
+ROWS_AT_ONCE = 1 << 16
+TEXTS_AT_ONCE = 256
+RESTORE = "restore the release, or make it again"
+# What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
+_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LookupError, ValueError, TypeError)
+
+
+class ReleaseError(Exception):
+    """A release cannot be read: which file, what is wrong, what to do. One line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Released:
+    """A release as its manifest describes it.
+
+    Attributes:
+      name: of the release.
+      manifest_sha256: what names exactly this release: the manifest has the checksums of all its files.
+      shards: path and rows of each.
+    """
+
+    name: str
+    manifest_sha256: str
+    shards: tuple[tuple[str, int], ...]
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The position of the first document of each shard, and the number of all. int64[shards + 1]."""
+        return np.cumsum([0, *(rows for _, rows in self.shards)])
+
+    def batches(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Some columns of all documents, each batch with the position of its first document.
+
+        Raises:
+          ReleaseError: a shard is not what the manifest says.
+        """
+        for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
+            at = start
+            with reading(path):
+                for batch in _opened(path, rows, columns).iter_batches(ROWS_AT_ONCE, columns=columns):
+                    yield at, batch
+                    at += batch.num_rows
+
+    def take(self, positions: npt.NDArray[np.int64], columns: list[str]) -> pa.Table:
+        """Some columns of some documents, in the order of `positions`. Row groups without any are not read.
+
+        Raises:
+          ReleaseError: a shard is not what the manifest says.
+        """
+        order = np.argsort(positions, kind="stable")
+        wanted = positions[order]
+        found: list[pa.RecordBatch] = []
+        for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
+            mine = wanted[(wanted >= start) & (wanted < start + rows)] - start
+            if len(mine):
+                with reading(path):
+                    found += _rows_of(_opened(path, rows, columns), mine, columns)
+        table = pa.Table.from_batches(found).combine_chunks()
+        return table.take(pa.array(np.argsort(order, kind="stable")))
+
+
+def _rows_of(shard: pq.ParquetFile, rows: npt.NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Some rows of a shard, ascending."""
+    at = 0
+    for group in range(shard.num_row_groups):
+        size = shard.metadata.row_group(group).num_rows
+        if not ((rows >= at) & (rows < at + size)).any():
+            at += size
+            continue
+        for batch in shard.iter_batches(TEXTS_AT_ONCE, row_groups=[group], columns=columns):
+            mine = rows[(rows >= at) & (rows < at + batch.num_rows)] - at
+            if len(mine):
+                yield batch.take(pa.array(mine))
+            at += batch.num_rows
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Say which file of a release it is, and what to do, where what is read in this block is not there or damaged.
+
+    Raises:
+      ReleaseError: it is.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ReleaseError(f"{path} is gone; {RESTORE}") from None
+    except _UNREADABLE as error:
+        raise ReleaseError(f"{path} is damaged ({_why(error)}); {RESTORE}") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split("; ")[0]
+    said = re.sub(r"^Could not open Parquet input source '[^']*': ", "", said).split(". ")[0]
+    return said[:120].strip(" .:") or "it ends too early"
+
+
+def is_there(folder: str, name: str) -> bool:
+    """Whether a folder has a file."""
+    return bool(FileSystems.exists(posixpath.join(folder, name)))
+
+
+def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
+    """A release's manifest, whose `files` have paths inside of the release, and its SHA-256.
+
+    Raises:
+      ReleaseError: there is no release, or its manifest is damaged.
+    """
+    path = posixpath.join(folder, MANIFEST)
+    if not is_there(folder, MANIFEST):
+        raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one")
+    with reading(path):
+        data = _bytes(path)
+        manifest = orjson.loads(data)
+        if not isinstance(manifest, dict):
+            raise ValueError("it is no mapping")
+        if not isinstance(manifest["release"], str):
+            raise ValueError("its release has no name")
+        for entry in manifest["files"]:
+            if not _is_inside(entry["path"]):
+                raise ValueError(f"it lists {str(entry['path'])[:60]!r}, which is no file of a release")
+    return manifest, hashlib.sha256(data).hexdigest()
+
+
+def open_release(folder: str) -> Released:
+    """Read what a release's manifest says of its shards.
+
+    Raises:
+      ReleaseError: there is no release, or its manifest is damaged.
+    """
+    manifest, digest = read_manifest(folder)
+    with reading(posixpath.join(folder, MANIFEST)):
+        shards = tuple(
+            (posixpath.join(folder, entry["path"]), int(entry["rows"]))
+            for entry in manifest["files"]
+            if entry["path"].startswith("data/")
+        )
+    return Released(manifest["release"], digest, shards)
+
+
+def read_verdict(folder: str) -> Verdict:
+    """The verdict of a release or a rejection.
+
+    Raises:
+      ReleaseError: there is none, or it is damaged.
+    """
+    path = _of_release(folder, VERDICT)
+    with reading(path):
+        return Verdict.from_json(_bytes(path))
+
+
+def read_metrics(folder: str) -> pa.RecordBatch:
+    """The metrics of a release or a rejection, as METRICS.
+
+    Raises:
+      ReleaseError: there are none, or they are damaged.
+    """
+    path = _of_release(folder, METRICS)
+    with reading(path), open_for_reading(path) as file:
+        table = pq.read_table(pa.PythonFile(file, mode="r"))
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
+        return contracts.METRICS.batch(columns)
+
+
+def ledger_files(folder: str) -> list[str]:
+    """The parts of the ledger of a release or a rejection, in their order; their names say how many there are.
+
+    Raises:
+      ReleaseError: there is no ledger, or a part of it is gone.
+    """
+    paths = sorted(
+        entry.path for entry in FileSystems.match([posixpath.join(folder, LEDGER, "*.parquet")])[0].metadata_list
+    )
+    if not paths and (is_there(folder, MANIFEST) or is_there(folder, VERDICT)):
+        raise ReleaseError(f"{posixpath.join(folder, LEDGER)} is gone or empty; {RESTORE}")
+    if not paths:
+        raise ReleaseError(f"{folder}: it has no ledger; give the folder of a release or of a rejection")
+    names = {posixpath.basename(path) for path in paths}
+    if numbered := re.fullmatch(r"ledger-\d+-of-(\d+)\.parquet", posixpath.basename(paths[0])):
+        for number in range(int(numbered[1])):
+            name = f"ledger-{number:05d}-of-{numbered[1]}.parquet"
+            if name not in names:
+                raise ReleaseError(f"{posixpath.join(folder, LEDGER, name)} is gone; {RESTORE}")
+    return paths
+
+
+def ledger_rows(path: str) -> int:
+    """How many documents a part of the ledger has.
+
+    Raises:
+      ReleaseError: it is damaged.
+    """
+    with reading(path), open_for_reading(path) as file:
+        return int(pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata.num_rows)
+
+
+def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 1 << 17) -> Iterator[pa.RecordBatch]:
+    """Some columns of a part of the ledger, or all that it has.
+
+    Raises:
+      ReleaseError: it is damaged, or has not these columns.
+    """
+    with reading(path), open_for_reading(path) as file:
+        part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+        _has(part, columns or ("doc_id", "kept"))
+        yield from part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+
+
+def read_ledger(path: str) -> pa.Table:
+    """A part of the ledger.
+
+    Raises:
+      ReleaseError: it is damaged.
+    """
+    with reading(path), open_for_reading(path) as file:
+        table = pq.read_table(pa.PythonFile(file, mode="r"))
+        for name in ("doc_id", "kept", "survivor_id", "cluster_id"):
+            table.schema.field(name)
+    return table
+
+
+def _of_release(folder: str, name: str) -> str:
+    """The path of a file that each release has; where there is none, it matters whether there is a release."""
+    if (
+        not is_there(folder, name)
+        and not is_there(folder, MANIFEST)
+        and not (name != VERDICT and is_there(folder, VERDICT))
+    ):
+        raise ReleaseError(f"{folder}: no release there (it has no {name}); give the folder of one")
+    return posixpath.join(folder, name)
+
+
+def _bytes(path: str) -> bytes:
+    with open_for_reading(path) as file:
+        data: bytes = file.read()
+    return data
+
+
+def _is_inside(path: object) -> bool:
+    """Whether a path of a manifest stays inside of the release: nothing else is read for it."""
+    return (
+        isinstance(path, str) and posixpath.normpath(path) == path and path[:1] not in ("/", ".") and "://" not in path
+    )
+
+
+def _has(file: pq.ParquetFile, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name not in file.schema_arrow.names:
+            raise KeyError(name)
+
+
+def _opened(path: str, rows: int, columns: Sequence[str]) -> pq.ParquetFile:
+    shard = pq.ParquetFile(pa.PythonFile(open_for_reading(path), mode="r"))
+    if shard.metadata.num_rows != rows:
+        raise ValueError(f"it has {shard.metadata.num_rows} documents, the manifest says {rows}")
+    _has(shard, columns)
+    return shard

@@ -1,0 +1,302 @@
+"""Verdict and ledger -> shards: read the text a second time and write what was kept.
+
+A task is a run of splits whose kept text fills about one shard (or one split that fills several). Tasks and shards
+depend on the splits and the decisions only, so they come out the same whoever does the work, and in whatever order.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from expectations import contracts
+from expectations.judge.verdict import Verdict
+from transforms.dedup.earlier_releases import FOLDER
+from transforms.engine.progress import TALLY
+from transforms.engine.threads import ahead, spread
+from transforms.ingest.columns import kept_as
+from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import InputError, Source, Split
+from transforms.kernels.text.columns import hexadecimal
+from transforms.release.ledger import Recorded
+from transforms.signals.store import SignalStore, open_for_reading
+
+DATA = "data"
+AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
+
+
+class ShardConfig(BaseModel):
+    """What shards look like."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
+    row_group_bytes: int = Field(16_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
+    signatures: bool = Field(
+        True, description="put MinHash signatures beside the shards, for later releases to compare with"
+    )
+    keep: tuple[str, ...] = Field((), description="columns of the input that go into the release, as text")
+
+    @field_validator("keep")
+    @classmethod
+    def _are_no_columns_of_its_own(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        taken = contracts.release(()).schema.names
+        for number, name in enumerate(keep):
+            if name in taken or name in keep[:number]:
+                raise ValueError(f"a release has one column called {name!r} already; leave it out")
+        return keep
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Splits that one worker writes, in order."""
+
+    number: int
+    parts: tuple[Recorded, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A written file, still in the staging folder. `folder` is where it goes, `tokens` a sum, `bytes` the file's size."""
+
+    task: int
+    number: int  # within its task
+    path: str
+    rows: int
+    tokens: int
+    bytes: int
+    sha256: str
+    folder: str = DATA
+
+
+@dataclasses.dataclass(frozen=True)
+class EmitConfig:
+    """All that a worker needs to write shards."""
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    store: SignalStore
+    limits: ReadLimits
+    shards: ShardConfig
+    staging: str
+    num_perm: int  # of the signatures
+    metadata: tuple[tuple[str, str], ...]  # goes into every shard's footer
+
+
+@dataclasses.dataclass(eq=False)
+class Emit(beam.PTransform):
+    """Recorded -> Shard, if the verdict lets it."""
+
+    config: EmitConfig
+    verdict: beam.PCollection[str]
+    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
+
+    def expand(self, recorded: beam.PCollection[Recorded]) -> beam.PCollection[Shard]:
+        """Plan on one worker, then one task after the other on any."""
+        return (
+            recorded
+            | "Together" >> beam.combiners.ToList()
+            | "Plan" >> beam.ParDo(_Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict))
+            | "Spread" >> beam.Reshuffle()
+            | "WriteShards" >> beam.ParDo(_WriteShards(self.config), *as_sides(self.unwanted))
+        )
+
+
+class _Plan(beam.DoFn):
+    """A failed gate leaves `emit` without work."""
+
+    def __init__(self, config: ShardConfig) -> None:
+        self.config = config
+
+    def process(self, recorded: list[Recorded], verdict: str) -> Iterator[Task]:
+        if Verdict.from_json(verdict).passed:
+            tasks = plan(recorded, self.config)
+            TALLY.add(documents_to_write=sum(part.kept for task in tasks for part in task.parts))
+            yield from tasks
+
+
+def plan(recorded: Iterable[Recorded], config: ShardConfig) -> list[Task]:
+    """Cut the splits, in order, into tasks of about one shard each. Splits of which nothing is kept are left out."""
+    tasks: list[list[Recorded]] = []
+    filled = config.shard_bytes
+    for part in sorted(recorded, key=lambda part: part.split):
+        if not part.kept:
+            continue
+        if filled >= config.shard_bytes or filled + part.kept_bytes > 1.25 * config.shard_bytes:
+            tasks.append([])
+            filled = 0
+        tasks[-1].append(part)
+        filled += part.kept_bytes
+    return [Task(number, tuple(parts)) for number, parts in enumerate(tasks)]
+
+
+class _WriteShards(beam.DoFn):
+    def __init__(self, config: EmitConfig) -> None:
+        self.config = config
+
+    def process(self, task: Task, *sides: Any) -> Iterator[Shard]:
+        yield from write_shards(task, self.config, *sides)
+
+
+def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[Shard]:
+    """Write a task's documents, starting another shard whenever one is full, and their signatures."""
+    if config.shards.signatures:
+        yield write_signatures(task, config)
+    schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
+    writer: _ShardWriter | None = None
+    parts = spread(lambda part: _released_part(part, config, unwanted), iter(task.parts))
+    for batch in itertools.chain.from_iterable(parts):
+        writer = writer or _ShardWriter(task.number, 0, schema, config)
+        writer.add(batch)
+        TALLY.add(documents_written=batch.num_rows)
+        if writer.text_bytes >= config.shards.shard_bytes:
+            yield writer.close()
+            writer = _ShardWriter(task.number, writer.number + 1, schema, config)
+    if writer is not None and (writer.rows or writer.pending):
+        yield writer.close()
+
+
+def write_signatures(task: Task, config: EmitConfig) -> Shard:
+    """The signatures of a task's documents, in their order, as one file."""
+    path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
+    file = _Hashing(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
+    rows = 0
+    with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
+        for part in task.parts:
+            with open_for_reading(part.path) as ledger:
+                kept = pq.read_table(pa.PythonFile(ledger, mode="r"), columns=["kept"])["kept"].combine_chunks()
+            signed = config.store.read(config.splits[part.split], list(contracts.SIGNED)).filter(kept)
+            writer.write_table(signed.replace_schema_metadata(schema.metadata))
+            rows += signed.num_rows
+    file.close()
+    return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
+
+
+def _released_part(part: Recorded, config: EmitConfig, unwanted: Unwanted) -> Iterable[pa.RecordBatch]:
+    """All batches of a small split at once, so that several are read at a time; those of a large one as they come."""
+    batches = released(part, config, unwanted)
+    return list(batches) if part.kept_bytes <= AT_ONCE_BYTES else batches
+
+
+def released(part: Recorded, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[pa.RecordBatch]:
+    """RELEASE batches of one split: its text again, with what the ledger says of it.
+
+    Raises:
+      InputError: the split is not what the survey read.
+    """
+    split = config.splits[part.split]
+    source = config.sources[split.source]
+    with open_for_reading(part.path) as file:
+        ledger = pq.read_table(pa.PythonFile(file, mode="r")).combine_chunks()
+    surveyed = config.store.read(split, ["doc_id"])["doc_id"].combine_chunks()
+    at = 0
+    for documents, _ in ahead(read_split(split, source, config.limits, config.shards.keep)):
+        n = documents.num_rows
+        if not documents["doc_id"].equals(surveyed.slice(at, n)):
+            raise InputError(
+                f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again"
+            )
+        rows = ledger.slice(at, n)
+        at += n
+        kept = rows["kept"].combine_chunks()
+        documents, _ = cut(documents.filter(kept), unwanted)
+        yield _release(documents, rows.filter(kept), source, config.shards.keep)
+    if at != part.documents:
+        raise InputError(f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again")
+
+
+def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: tuple[str, ...]) -> pa.RecordBatch:
+    known = ("origin", "origin_basis", "evidence", "p_synthetic")
+    same = (*known, "n_tokens", "cluster_size", "copies", "earlier_id", "source")
+    return contracts.release(keep).batch(
+        {
+            **{name: ledger[name].combine_chunks() for name in same},
+            **{name: documents[name] for name in ("text", "created", "language", "generator", "kind")},
+            **{name: documents[kept_as(name)] for name in keep},
+            "id": hexadecimal(documents["doc_id"]),
+            "input_id": documents["id"],
+        }
+    )
+
+
+class _ShardWriter:
+    """One Parquet file: rows collect until a row group is full."""
+
+    def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
+        self.task, self.number, self.config = task, number, config
+        self.path = posixpath.join(config.staging, "data", f"task-{task:05d}-{number:05d}.parquet")
+        self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
+        self.pending: list[pa.RecordBatch] = []
+        self.schema = schema
+        self.file = _Hashing(FileSystems.create(self.path, compression_type=CompressionTypes.UNCOMPRESSED))
+        self.writer = pq.ParquetWriter(
+            self.file,
+            schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=["source", "language", "origin", "origin_basis", "evidence", "generator"],
+            write_page_index=True,
+        )
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self.pending.append(batch)
+        size = batch["text"].nbytes
+        self.text_bytes += size
+        self.pending_bytes += size
+        if self.pending_bytes >= self.config.shards.row_group_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        table = pa.Table.from_batches([batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending])
+        if table.num_rows:
+            self.writer.write_table(table, row_group_size=table.num_rows)
+            self.rows += table.num_rows
+            self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
+        self.pending, self.pending_bytes = [], 0
+
+    def close(self) -> Shard:
+        self.flush()
+        self.writer.close()
+        self.file.close()
+        return Shard(
+            self.task, self.number, self.path, self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()
+        )
+
+
+class _Hashing:
+    """A file that knows the checksum of what was written to it, so that nobody need read it again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.size, self.sha256 = file, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        self.file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.file.closed)
+
+    def tell(self) -> int:
+        return self.size
+
+    def close(self) -> None:
+        if not self.file.closed:
+            self.file.close()

@@ -1,0 +1,1 @@
+"""Systems of structures: which documents have which, and what a system says of a corpus."""

@@ -1,0 +1,1 @@
+"""The one reading of the text: every signal of a document, and repeated paragraphs."""

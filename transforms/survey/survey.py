@@ -1,0 +1,207 @@
+"""Split -> its signals: read the text once and turn each document into numbers, kept in the signal store.
+
+What leaves this stage is the split itself: whoever needs signals
+reads the columns it needs from the store, so that they cross no shuffle and wait in nobody's memory.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from transforms.detector.detector import Detector, load_detector
+from transforms.engine.progress import TALLY
+from transforms.engine.threads import Beside, ahead
+from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Source, Split
+from transforms.kernels.similarity import minhash
+from transforms.kernels.statistics import diversity, repetition
+from transforms.kernels.text import paragraphs, text
+from transforms.kernels.text.columns import first_half, hash_texts
+from transforms.kernels.text.urls import hash_urls
+from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
+from transforms.signals.store import SignalStore, write_parquet
+from transforms.structures.find import NO_SYSTEMS, Systems, comply
+
+
+@dataclasses.dataclass(frozen=True)
+class SurveyConfig:
+    """All that the survey needs to know. Its signals depend on nothing else, and not on `few_splits`."""
+
+    sources: tuple[Source, ...]
+    limits: ReadLimits
+    store: SignalStore
+    detector: str | None  # folder or file; None: the bundled one
+    cross_check: str | None  # another detector; None: there is no other
+    evidence: EvidenceConfig
+    ngram: int
+    num_perm: int
+    systems: Systems = NO_SYSTEMS  # of structures that are looked for
+    few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
+
+
+Detectors = tuple[Detector, Detector | None]  # the recipe's, and its cross-check
+
+
+def load_detectors(config: SurveyConfig) -> Detectors:
+    """The detectors that a survey asks.
+
+    Raises:
+      DetectorError: one of them cannot be loaded.
+    """
+    return load_detector(config.detector), load_detector(config.cross_check) if config.cross_check else None
+
+
+@dataclasses.dataclass(eq=False)
+class Survey(beam.PTransform):
+    """Split -> the same split, once its signals are in the store; one that has them already is not read."""
+
+    config: SurveyConfig
+    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
+
+    def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[Split]:
+        """Survey every split; each is one task."""
+        return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config), *as_sides(self.unwanted))
+
+
+@beam.typehints.with_output_types(Split)
+class _SurveySplit(Beside[Split, Split]):
+    def __init__(self, config: SurveyConfig) -> None:
+        self.config = config
+
+    def setup(self) -> None:
+        self.detectors = load_detectors(self.config)
+        self.witnesses = load_witnesses(self.config.evidence)
+
+    def work(self, split: Split, *sides: Any) -> tuple[Split]:
+        if not self.config.store.has(split):
+            survey_split(split, self.config, self.detectors, self.witnesses, *sides)
+        TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
+        return (split,)
+
+
+def survey_split(
+    split: Split, config: SurveyConfig, detectors: Detectors, witnesses: Witnesses, unwanted: Unwanted = None
+) -> None:
+    """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
+    rejected: list[pa.RecordBatch] = []
+
+    def documents() -> Iterator[pa.RecordBatch]:
+        read = read_split(split, config.sources[split.source], config.limits, config.systems.columns)
+        for batch, quarantine in ahead(read) if config.few_splits else read:
+            if quarantine.num_rows:
+                rejected.append(quarantine)
+            if batch.num_rows:
+                yield batch
+            TALLY.add(documents_read=batch.num_rows)
+        # Before the signals get their name, because a split whose signals are there is never read again.
+        write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
+
+    sample = Sample()
+    loaded, source = (detectors, witnesses), config.sources[split.source].name
+    signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
+    config.store.write(split, signals, contracts.signals(config.num_perm).schema)
+
+
+def quarantine_path(store: SignalStore, split: Split) -> str:
+    """Where the store keeps the records of a split that could not be read."""
+    return store.path(split).removesuffix(".parquet") + ".quarantine.parquet"
+
+
+class Sample:
+    """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
+
+    def __init__(self) -> None:
+        self.smallest = np.zeros(0, np.uint64)
+
+    def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
+        self.smallest = np.unique(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
+        return keys < diversity.sample_below(self.smallest)
+
+
+AS_READ = (
+    "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+)  # fmt: skip
+
+
+def measure_documents(
+    documents: pa.RecordBatch,
+    config: SurveyConfig,
+    detectors: Detectors,
+    witnesses: Witnesses,
+    sample: Sample,
+    unwanted: Unwanted = None,
+    source: str = "",
+) -> pa.RecordBatch:
+    """DOCUMENT -> SIGNALS: everything that is ever computed from a text, in one pass over the batch.
+
+    Behind DOCUMENT's columns stand those of `config.systems`; `source` is the name of theirs.
+
+    With `unwanted` paragraphs, of the text that is left without them (paragraph_removal.py), but for what witnesses a model:
+    what it leaves in many texts is among the first to be removed.
+    """
+    shown = look(documents["text"], witnesses)
+    documents, removed_tokens = cut(documents, unwanted)
+    canonical, tokens = text.canonicalise(documents["text"])
+    n_tokens = text.count_words(tokens)
+    content_hash = hash_texts(canonical)
+    word_offsets, words = minhash.words(tokens)
+    shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
+    score, band = detectors[0].score(documents["text"], tokens, n_tokens)
+    check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
+    sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
+    repeats = paragraphs.find(documents["text"])
+    sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
+    heads = pc.if_else(pa.array(sampled), pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
+    return contracts.signals(config.num_perm).batch(
+        {
+            **{name: documents[name] for name in AS_READ},
+            **shown,
+            "content_hash": content_hash,
+            "url_hash": _url_hashes(documents["url"]),
+            "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
+            "n_shingles": np.diff(shingle_offsets),
+            "n_tokens": n_tokens,
+            "n_chars": pc.utf8_length(documents["text"]),
+            "n_bytes": pc.binary_length(documents["text"]),
+            "detector_score": pa.array(score, mask=np.isnan(score)),
+            "detector_band": band,
+            "check_score": pa.array(check.log_odds, mask=check.band < 0)
+            if check
+            else pa.nulls(len(band), pa.float32()),
+            "check_band": check.band if check else np.full(len(band), -1, np.int8),
+            **sketches,
+            "paragraphs": _packed(repeats.offsets, repeats.hashes),
+            "n_paragraphs": repeats.n_paragraphs,
+            # The two are counted on either side of NFKC, and a part is never more than the whole.
+            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
+            "removed_tokens": removed_tokens,
+            "compliance": comply(documents, tokens, source, config.systems),
+            "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
+            "head": heads,
+        }
+    )
+
+
+def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
+    return pa.nulls(len(urls), pa.uint64()) if urls.null_count == len(urls) else hash_urls(urls)
+
+
+def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.unsignedinteger]) -> pa.BinaryArray:
+    bounds = (values.itemsize * offsets).astype(np.int32)
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(offsets) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(values)]
+    )
+
+
+def _fixed(rows: npt.NDArray[np.uint32]) -> pa.FixedSizeBinaryArray:
+    dtype = pa.binary(4 * rows.shape[1])
+    return pa.FixedSizeBinaryArray.from_buffers(dtype, len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
