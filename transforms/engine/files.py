@@ -1,0 +1,72 @@
+"""Files that are whole or not there: written under another name, synced, renamed over what was there.
+
+A reader, a killed process and a full disk all see the old file or the new one, never half of one. Every file that the
+product writes and later reads back goes through here.
+"""
+
+import contextlib
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from typing import IO
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+PARTIAL = ".partial"  # ends the name of a file that is being written
+
+
+def is_local(path: str) -> bool:
+    """Whether a path is on a file system of this machine, and not in an object store."""
+    return "://" not in path
+
+
+@contextlib.contextmanager
+def whole(path: str) -> Iterator[IO[bytes]]:
+    """A file to write that takes its name when the block ends, and never does if the block fails.
+
+    On this machine's file systems the bytes are on the disk before the name is, and a folder that is missing is made. In an
+    object store the object appears when it is closed, which is the same promise.
+
+    Raises:
+      OSError: it cannot be written; what had the name still has it.
+    """
+    if not is_local(path):
+        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            yield file
+        return
+    folder, name = posixpath.split(path)
+    os.makedirs(folder or ".", exist_ok=True)
+    partial = posixpath.join(folder, f"{name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+    sync_folder(folder or ".")
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a file as a whole.
+
+    Raises:
+      OSError: it cannot be written; what had the name still has it.
+    """
+    with whole(path) as file:
+        file.write(data)
+
+
+def sync_folder(folder: str) -> None:
+    """Put names that were made, moved or deleted in a folder of this machine on the disk, where the system can."""
+    with contextlib.suppress(OSError):  # some file systems cannot; the names are right all the same
+        at = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(at)
+        finally:
+            os.close(at)
