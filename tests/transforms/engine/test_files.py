@@ -26,7 +26,8 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: pathlib.Path) -> Non
             file.write(b"tw")
             raise KeyError
 
-    pytest.raises(KeyError, half)
+    with pytest.raises(KeyError):
+        half()
     assert path.read_bytes() == b"one"
     assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
 
