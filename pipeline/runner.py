@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
@@ -33,10 +34,12 @@ from expectations.suite.suite import Suite, load_suite
 from pipeline.graph import Job, build
 from pipeline.progress import shown
 from pipeline.publish import Publication, clear, counts, done_path, target
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from transforms.dedup.earlier_releases import MANIFEST, plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
+from transforms.engine import counted
+from transforms.engine.local_workers import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.ingest.sources import Split, plan_splits
 from transforms.kernels.similarity import minhash
@@ -63,6 +66,7 @@ M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 STORE = ".signals"
 STAGING = ".staging"
 LOCAL = ("FnApiRunner", "BundleBasedDirectRunner")
+TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
 class RunError(Exception):
@@ -98,6 +102,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
       InputError, SuiteError, DetectorError, PhraseError, WatermarkError, LabelError: the recipe does not fit the world.
     """
     date = day(today)
+    refuse_unsafe(recipe.runner)
     _can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
@@ -341,14 +346,55 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
             graph(pipeline, job)
             gc.freeze()  # what is here by now stays
             gc.set_threshold(2_000, 10, 10)
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            state = result.wait_until_finish() or result.state
+        if state != PipelineState.DONE:
+            raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
+        check_counts(result, job)
     except Exception as error:
         clear(job.publication.staging)
         raise RunError(_cause(error)) from error
 
 
+def check_counts(result: PipelineResult, job: Job) -> None:
+    """Hold what came out of every shuffle of a run that has finished against what went in.
+
+    Raises:
+      RunError: rows were lost or doubled on the way, or this runner does not say how many there were.
+    """
+    try:
+        found = counted.counts(result.metrics())
+        counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
+    except (counted.LostRowsError, NotImplementedError) as error:
+        what = str(error) or "this runner does not count what went through it"
+        raise RunError(
+            f"{what}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
+        ) from error
+
+
+def refuse_unsafe(config: RunnerConfig) -> None:
+    """Refuse options that undo what keeps rows safe.
+
+    Raises:
+      RecipeError: there is one.
+    """
+    said = PipelineOptions(list(config.options))
+    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
+        raise RecipeError(
+            "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
+            "time with runner.workers"
+        )
+    if any(TIMER in experiment for experiment in said.view_as(DebugOptions).experiments or ()):
+        raise RecipeError(f"runner.options: the experiment {TIMER} makes Beam's workers lose rows; leave it out")
+    if standard.runner is not None:
+        raise RecipeError(f"runner.options: --runner is said as runner.name; write runner: {{name: {standard.runner}}}")
+
+
 def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
+    refuse_unsafe(recipe.runner)
+    stop_timed_flush()
     flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
     if recipe.runner.name == "FnApiRunner":
         workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))

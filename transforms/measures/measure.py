@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.detector.detector import load_detector
+from transforms.engine import counted
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.threads import Beside
@@ -48,7 +49,7 @@ class Measure(beam.PTransform):
         tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
-            | "Merge" >> beam.CombineGlobally(TallyFn()).without_defaults()
+            | "Merge" >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True)
         )
         licences = tuple(source.licence for source in self.sources)
         metrics = _Metrics(
@@ -62,7 +63,8 @@ class Measure(beam.PTransform):
             self.near,
         )
         return (
-            tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.mixture)),
+            tally
+            | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(self.mixture)),
             tally | "Sketches" >> beam.ParDo(_Sketches(names)),
         )
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from expectations import contracts
 from expectations.judge.verdict import Verdict
 from transforms.dedup.earlier_releases import FOLDER
+from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
@@ -65,6 +66,11 @@ class Task:
     number: int
     parts: tuple[Recorded, ...]
 
+    @property
+    def num_rows(self) -> int:
+        """Documents to write, as the engine counts them."""
+        return sum(part.kept for part in self.parts)
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -78,6 +84,11 @@ class Shard:
     bytes: int
     sha256: str
     folder: str = DATA
+
+    @property
+    def num_rows(self) -> int:
+        """Documents written, as the engine counts them."""
+        return self.rows if self.folder == DATA else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +115,21 @@ class Emit(beam.PTransform):
 
     def expand(self, recorded: beam.PCollection[Recorded]) -> beam.PCollection[Shard]:
         """Plan on one worker, then one task after the other on any."""
-        return (
+        tasks = (
             recorded
-            | "Together" >> beam.combiners.ToList()
-            | "Plan" >> beam.ParDo(_Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict))
-            | "Spread" >> beam.Reshuffle()
-            | "WriteShards" >> beam.ParDo(_WriteShards(self.config), *as_sides(self.unwanted))
+            | "Together" >> counted.ToList("parts of the ledger")
+            | "Plan"
+            >> counted.ParDo(
+                "the ledger to its shards", _Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict)
+            )
+            | "Spread" >> counted.Reshuffle("shards to write")
         )
+        shards = tasks | "WriteShards" >> counted.ParDo(
+            "shards to their texts", _WriteShards(self.config), *as_sides(self.unwanted)
+        )
+        tasks | "Kept" >> counted.RowsOf("kept documents to shards", counted.SENT)
+        shards | "Written" >> counted.RowsOf("kept documents to shards", counted.ARRIVED)
+        return shards
 
 
 class _Plan(beam.DoFn):
