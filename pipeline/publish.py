@@ -24,6 +24,7 @@ from expectations.report.card import card
 from expectations.report.report import render
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine import counted
 from transforms.ingest.sources import Split
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
@@ -78,12 +79,13 @@ class Publish(beam.PTransform):
 
     def expand(self, verdict: beam.PCollection[str]) -> beam.PCollection[str]:
         """One element; its side inputs make it wait for every stage."""
-        return verdict | "PublishRelease" >> beam.ParDo(
+        return verdict | "PublishRelease" >> counted.ParDo(
+            "the verdict to its release",
             _PublishRelease(self.publication),
             beam.pvalue.AsSingleton(self.metrics),
             beam.pvalue.AsSingleton(self.sketches),
-            beam.pvalue.AsList(self.recorded),
-            beam.pvalue.AsList(self.shards),
+            beam.pvalue.AsSingleton(self.recorded | "Recorded" >> counted.ToList("parts of the ledger to publish")),
+            beam.pvalue.AsSingleton(self.shards | "Shards" >> counted.ToList("shards to publish")),
             beam.pvalue.AsSingleton(self.review),
         )
 

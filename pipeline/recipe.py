@@ -78,11 +78,16 @@ class RunnerConfig(_Section):
 
     @field_validator("name")
     @classmethod
-    def _not_dask(cls, name: str) -> str:
+    def _counts_and_keeps(cls, name: str) -> str:
         if "dask" in name.lower():
             raise ValueError(
                 "the Dask runner loses data silently (tagged outputs, finish_bundle, several sinks); use FnApiRunner, "
                 "FlinkRunner or DataflowRunner"
+            )
+        if "directrunner" in name.lower():
+            raise ValueError(
+                f"{name} forgets part of what its steps count, so nothing would show that no row was lost; use FnApiRunner, "
+                "which is this machine too"
             )
         return name
 

@@ -65,7 +65,7 @@ M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 STORE = ".signals"
 STAGING = ".staging"
-LOCAL = ("FnApiRunner", "BundleBasedDirectRunner")
+LOCAL = "FnApiRunner"
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
@@ -340,7 +340,7 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
-            if recipe.runner.name in LOCAL:
+            if recipe.runner.name == LOCAL:
                 _give_memory_back()
             pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
             graph(pipeline, job)
@@ -396,7 +396,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
     flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
-    if recipe.runner.name == "FnApiRunner":
+    if recipe.runner.name == LOCAL:
         workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))
         # Half the cores, because a task works ahead on threads of its own. Threads, not processes: the kernels release the
         # GIL, and processes cost memory and hang when one dies.

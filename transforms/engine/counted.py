@@ -5,7 +5,7 @@ sends it counts it and so does whoever gets it, in Beam's own counters: elements
 the two ends of every *edge* when the pipeline has finished and before anything is published: `check`.
 
 The names are Beam's: `counted.GroupByKey("pairs by left split")` is `beam.GroupByKey()`, counted. A test walks the graph and
-fails on one that is not. What is not counted here is a side input of one element: Beam itself refuses none or two.
+fails on one that is not. A side input of one element is not counted: Beam refuses two, and `ParDo` refuses none.
 """
 
 import collections
@@ -18,6 +18,7 @@ import numpy as np
 from apache_beam.coders import TupleCoder, VarIntCoder
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.metrics.metric import MetricResults
+from apache_beam.pvalue import EmptySideInput
 
 NAMESPACE = "lowbackground.counted"
 SENT, ARRIVED = "sent", "arrived"
@@ -52,12 +53,18 @@ class _Ends:
 
 
 class _Count(beam.DoFn):
-    """Elements as they are, counted on the bundle's own thread. Side inputs only say what they wait for."""
+    """Elements as they are, counted on the bundle's own thread. Side inputs only say what they wait for.
+
+    Raises:
+      LostRowsError: what they wait for, one element, did not come.
+    """
 
     def __init__(self, edge: str, end: str) -> None:
-        self.end = _Ends(edge, end)
+        self.edge, self.end = edge, _Ends(edge, end)
 
-    def process(self, element: Any, *_: Any) -> Iterator[Any]:
+    def process(self, element: Any, *sides: Any) -> Iterator[Any]:
+        if any(isinstance(side, EmptySideInput) for side in sides):
+            raise LostRowsError(f"{self.edge}: what they wait for was lost on the way; run again")
         self.end.add(1, rows_of(element))
         yield element
 
@@ -281,10 +288,8 @@ def check(found: Counts, sent: Mapping[str, int]) -> None:
     """
     for edge in sorted({*found, *sent}):
         ends = found.get(edge, {})
-        for what in (ROWS, ELEMENTS):
-            took, gave = ends.get((SENT, what), 0), ends.get((ARRIVED, what), 0)
-            if edge in sent:
-                took, gave = sent[edge], ends.get((ARRIVED, ELEMENTS), 0)
+        for what in (ELEMENTS,) if edge in sent else (ROWS, ELEMENTS):
+            took, gave = sent.get(edge, ends.get((SENT, what), 0)), ends.get((ARRIVED, what), 0)
             if took != gave:
-                change = f"{abs(took - gave):,} were {'lost' if gave < took else 'added'} on the way"
+                change = f"{abs(took - gave):,} {'lost' if gave < took else 'too many'}"
                 raise LostRowsError(f"{edge}: {took:,} {what} went in and {gave:,} came out; {change}")

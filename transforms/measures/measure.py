@@ -18,7 +18,7 @@ from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
 from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import NO_REFERENCE, Asked, sketches
-from transforms.measures.tally import NEEDED, Tally, compact, merge, tally_split
+from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
 from transforms.mixture.last_documents import Mixture
 from transforms.signals.store import SignalStore, open_for_reading
 from transforms.structures import shares as cores
@@ -118,7 +118,8 @@ class TallyFn(beam.CombineFn):
         return CompressedCoder()
 
     def extract_output(self, total: Tally) -> Tally:
-        """As it is, its sample read once for all that look at it."""
+        """In one order, its sample read once for all that look at it."""
+        total = ordered(total)
         total.sampled = [sample.read(sample.merge(total.sampled))]
         return total
 

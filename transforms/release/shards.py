@@ -129,7 +129,15 @@ class Emit(beam.PTransform):
         )
         tasks | "Kept" >> counted.RowsOf("kept documents to shards", counted.SENT)
         shards | "Written" >> counted.RowsOf("kept documents to shards", counted.ARRIVED)
+        if self.config.shards.signatures:
+            tasks | "Signed" >> counted.RowsOf("kept documents to signatures", counted.SENT)
+            shards | "Signatures" >> counted.RowsOf("kept documents to signatures", counted.ARRIVED, signatures_in)
         return shards
+
+
+def signatures_in(shard: Shard) -> int:
+    """How many signatures a file holds."""
+    return shard.rows if shard.folder == FOLDER else 0
 
 
 class _Plan(beam.DoFn):
