@@ -490,6 +490,7 @@ def _exit_code_of(error: Exception) -> int | None:
     from transforms.audit.gold import GoldError
     from transforms.detector.detector import DetectorError
     from transforms.detector.training.labelled import TrainingError
+    from transforms.engine.folders import FolderError
     from transforms.ingest.sources import InputError
     from transforms.origin.labels import LabelError
     from transforms.origin.model_phrases import PhraseError
@@ -498,7 +499,7 @@ def _exit_code_of(error: Exception) -> int | None:
 
     wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
     audit = AuditError | GoldError | LabelError | ReleaseError
-    if isinstance(error, wrong | audit | PhraseError | WatermarkError):
+    if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
         return 2
     return 4 if isinstance(error, RunError | gx_process.EngineError) else None
 

@@ -25,6 +25,7 @@ from transforms.release.read_release import (
     VERDICT,
     ReleaseError,
     is_there,
+    parquet_files,
     read_manifest,
     read_verdict,
     reading,
@@ -103,8 +104,7 @@ def _file(folder: str, entry: dict[str, Any]) -> _File:
 
 
 def _files(folder: str, under: str) -> list[str]:
-    found = FileSystems.match([posixpath.join(folder, under, "*.parquet")])[0].metadata_list
-    return [f"{under}/{posixpath.basename(entry.path)}" for entry in found]
+    return [f"{under}/{name}" for name in parquet_files(posixpath.join(folder, under))]
 
 
 def _unlisted(folder: str, files: list[_File]) -> Iterator[str]:
