@@ -182,6 +182,18 @@ def gate(
     raise typer.Exit(code)
 
 
+@app.command()
+def verify(
+    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+) -> None:
+    """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says."""
+    from pipeline.commands.verify import verify_release
+
+    said, good = verify_release(release, err)
+    out.print(said, markup=False)
+    raise typer.Exit(0 if good else 1)
+
+
 Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]
 FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="exit code 1 if it got worse")]
 TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]

@@ -152,12 +152,17 @@ def not_ours(folder: str, what: Mark) -> str | None:
     with contextlib.suppress(ReleaseError):
         listed = {MANIFEST, *(str(entry["path"]) for entry in read_manifest(folder)[0]["files"])}
     for name in there:
-        known = name in listed if listed is not None else name in WHAT or _PARTS.fullmatch(name)
+        known = name in listed if listed is not None else is_part(name)
         if name != MARK and not known:
             return f"{posixpath.join(folder, name)} is no file of it"
         if os.path.islink(posixpath.join(folder, name)):
             return f"{posixpath.join(folder, name)} is a link"
     return None
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of a release or a rejection may have this name."""
+    return name in WHAT or _PARTS.fullmatch(name) is not None
 
 
 def _unmarked(folder: str, there: list[str]) -> Mark | None:
