@@ -32,10 +32,12 @@ from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.graph import Job, build
+from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
-from pipeline.publish import Publication, clear, counts, done_path, target
+from pipeline.publish import Publication, counts
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
-from transforms.dedup.earlier_releases import MANIFEST, plan_earlier
+from pipeline.swap import releasing, store_in_use, swap
+from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
@@ -63,8 +65,6 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
-STORE = ".signals"
-STAGING = ".staging"
 LOCAL = "FnApiRunner"
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
@@ -103,7 +103,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     refuse_unsafe(recipe.runner)
-    _can_be_a_folder(recipe.output.path)
+    can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
@@ -119,6 +119,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     detector = load_detector(recipe.detector.model)
     held_against = load_reference(recipe.reference, recipe.output.path)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
+    refuse_inputs_as_outputs(recipe, base_dir, splits)
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
@@ -156,16 +157,6 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,
     )  # fmt: skip
-
-
-def _can_be_a_folder(output: str) -> None:
-    """Refuse an output path that is a file, or inside of one, before any work."""
-    at = "" if "://" in output else output
-    while at and at != os.path.dirname(at):
-        if os.path.exists(at) and not os.path.isdir(at):
-            which = "is a file" if at == output else f"would be inside of {at}, which is a file"
-            raise RecipeError(f"output.path: {output} {which}; name a folder for releases")
-        at = os.path.dirname(at)
 
 
 def _decided_by(
@@ -319,15 +310,18 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
 
     Raises:
       RecipeError: the release exists and is not to be replaced.
-      RunError: a worker failed.
+      FolderError: somebody is at work on it, or a folder is not ours.
+      RunError: a worker failed, or the release could not be put in its place.
     """
-    release = target(recipe.output.path, recipe.release, passed=True)
-    if FileSystems.exists(posixpath.join(release, MANIFEST)) and not replace:
-        raise RecipeError(f"{release} exists; choose another name (--set release=NAME) or say --replace")
-    execute(recipe, job, console, build)
-    with FileSystems.open(done_path(job.publication)) as file:
-        folder = file.read().decode()
-    FileSystems.delete([done_path(job.publication)])
+    try:
+        with releasing(job.publication, replace), store_in_use(recipe.output.path):
+            execute(recipe, job, console, build)
+            folder = swap(job.publication, replace)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or recipe.output.path}: {error.strerror or error}; nothing was released. The next run, or "
+            f"`lowbackground clean {recipe.output.path}`, puts right what is left"
+        ) from error
     return read_result(folder)
 
 
@@ -352,7 +346,6 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
             raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
         check_counts(result, job)
     except Exception as error:
-        clear(job.publication.staging)
         raise RunError(_cause(error)) from error
 
 

@@ -9,20 +9,19 @@ import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
+from transforms.engine.files import whole
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
@@ -197,7 +196,7 @@ def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> I
 def write_signatures(task: Task, config: EmitConfig) -> Shard:
     """The signatures of a task's documents, in their order, as one file."""
     path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
-    file = _Hashing(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    file = _Hashing(path)
     schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
@@ -267,7 +266,7 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
-        self.file = _Hashing(FileSystems.create(self.path, compression_type=CompressionTypes.UNCOMPRESSED))
+        self.file = _Hashing(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
             schema,
@@ -303,10 +302,14 @@ class _ShardWriter:
 
 
 class _Hashing:
-    """A file that knows the checksum of what was written to it, so that nobody need read it again."""
+    """A whole file that knows the checksum of what was written to it, so that nobody need read it again.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.size, self.sha256 = file, 0, hashlib.sha256()
+    It has its name once it is closed: a worker that was thought dead and writes it again never tears what was published.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.whole = whole(path)
+        self.file, self.size, self.sha256 = self.whole.__enter__(), 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
@@ -326,4 +329,4 @@ class _Hashing:
 
     def close(self) -> None:
         if not self.file.closed:
-            self.file.close()
+            self.whole.__exit__(None, None, None)
