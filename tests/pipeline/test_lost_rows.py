@@ -3,11 +3,13 @@
 import hashlib
 import pathlib
 import shutil
+from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import bundle_processor
 
 from pipeline import runner
@@ -131,8 +133,7 @@ def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_
     assert ("lost" if times == 0 else "too many") in words
     assert "nothing was published" in words
     assert "\n" not in words
-    if hasattr(runner, "swap"):  # the launcher publishes
-        assert not list((tmp_path / "out").glob("test*"))
+    assert not list((tmp_path / "out").glob("test*"))
 
 
 @pytest.mark.parametrize("times", [0, 2], ids=["lost", "doubled"])
@@ -233,3 +234,19 @@ def test_what_undoes_it_is_refused(options: list[str], words: str, tmp_path: pat
 def test_runners_that_lose_rows_or_counts_are_refused(name: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(RecipeError, match="use FnApiRunner"):
         recipe_in(tmp_path, runner={"name": name})
+
+
+def test_groups_that_are_fetched_piece_by_piece_give_the_same_release(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other runners do with large groups: their values come over gRPC, on the bundle's own thread and no other."""
+    write(tmp_path / "corpus", corpus()[:40] + corpus()[250:256], files=3)
+    kept = [kept_texts(run(tmp_path, runner={"workers": 2}, release="whole"))]
+    start = FnApiRunner.__init__
+
+    def piecemeal(self: FnApiRunner, *args: Any, **options: Any) -> None:
+        start(self, *args, **options | {"use_state_iterables": True})
+
+    monkeypatch.setattr(FnApiRunner, "__init__", piecemeal)
+    kept.append(kept_texts(run(tmp_path, runner={"workers": 2}, release="piecemeal")))
+    assert kept[0] == kept[1]
