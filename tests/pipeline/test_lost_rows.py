@@ -15,7 +15,7 @@ from apache_beam.runners.worker import bundle_processor
 from pipeline import runner
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
-from tests.pipeline.test_flow import corpus, recipe_in, run, write
+from tests.pipeline.test_flow import corpus, kept_texts, recipe_in, run, write
 from transforms.engine import counted
 
 EVERYTHING = {"paragraphs": {"remove": True}, "verify": "exact", "url": True}
