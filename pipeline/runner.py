@@ -384,15 +384,19 @@ def refuse_unsafe(config: RunnerConfig) -> None:
         raise RecipeError(f"runner.options: --runner is said as runner.name; write runner: {{name: {standard.runner}}}")
 
 
+def default_workers() -> int:
+    """Tasks at a time if a recipe does not say: half the cores, because a task works ahead on threads of its own."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
 def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
     flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
     if recipe.runner.name == LOCAL:
-        workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))
-        # Half the cores, because a task works ahead on threads of its own. Threads, not processes: the kernels release the
-        # GIL, and processes cost memory and hang when one dies.
+        workers = min(recipe.runner.workers or default_workers(), max(1, tasks))
+        # Threads, not processes: the kernels release the GIL, and processes cost memory and hang when one dies.
         if workers > 1:
             flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
     return PipelineOptions(flags)
