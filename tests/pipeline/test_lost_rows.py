@@ -42,8 +42,8 @@ def uncounted(root: beam.Pipeline) -> list[str]:
     return found
 
 
-def edges(root: beam.Pipeline) -> list[str]:
-    """The edges that are counted, each as often as one of its ends has another place."""
+def crossings(root: beam.Pipeline) -> list[str]:
+    """The names of the crossings; of one whose ends are apart, each end."""
     found: list[str] = []
 
     class Visitor(PipelineVisitor):
@@ -51,7 +51,7 @@ def edges(root: beam.Pipeline) -> list[str]:
             transform = node.transform
             if type(transform).__module__ == counted.__name__:
                 end = f" {transform.end}" if isinstance(transform, counted.RowsOf) else ""
-                found.append(transform.edge + end)
+                found.append(transform.crossing + end)
 
     root.visit(Visitor())
     return found
@@ -68,12 +68,12 @@ def graph(folder: pathlib.Path, **changes: object) -> beam.Pipeline:
 def test_every_shuffle_of_the_graph_is_counted_under_a_name_of_its_own(tmp_path: pathlib.Path) -> None:
     root = graph(tmp_path, dedup=EVERYTHING)
     assert uncounted(root) == []
-    named = edges(root)
+    named = crossings(root)
     assert len(named) > 30
     assert sorted(set(named)) == sorted(named)
     ends = [name.rsplit(" ", 1) for name in named if name.endswith((" sent", " arrived"))]
     assert len(ends) == 8  # a number said at two places of the graph is said at both
-    assert len({edge for edge, _ in ends}) == 4
+    assert len({name for name, _ in ends}) == 4
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def break_beam(monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> list[s
 
 # Silent ones: a duplicate that nobody finds, clusters that are none, documents that count twice in every metric.
 @pytest.mark.parametrize(
-    ("step", "edge", "times"),
+    ("step", "crossing", "times"),
     [
         ("FindClusters/ByPartition/Group/Write", "band keys by partition", 0),
         ("FindClusters/ByLeftSplit/Group/Write", "pairs by left split", 2),
@@ -120,8 +120,8 @@ def break_beam(monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> list[s
         ("Measure/Merge/Combine/CombinePerKey/Group/Write", "tallies", 2),
     ],
 )
-def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_edge(
-    step: str, edge: str, times: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_crossing(
+    step: str, crossing: str, times: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "corpus", corpus()[:40] + corpus()[250:256], files=3)
     done = break_beam(monkeypatch, step, times)
@@ -129,7 +129,7 @@ def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_
         run(tmp_path, runner={"workers": 2})
     assert done
     words = str(error.value)
-    assert words.startswith(f"{edge}: ")
+    assert words.startswith(f"{crossing}: ")
     assert ("lost" if times == 0 else "too many") in words
     assert "nothing was published" in words
     assert "\n" not in words

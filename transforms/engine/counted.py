@@ -2,7 +2,7 @@
 
 An engine may lose rows without an error (docs/decisions/0025), so wherever data crosses from one stage to another, whoever
 sends it counts it and so does whoever gets it, in Beam's own counters: elements, and the rows in them. The launcher compares
-the two ends of every *edge* when the pipeline has finished and before anything is published: `check`.
+the two ends of every *crossing* when the pipeline has finished and before anything is published: `check`.
 
 The names are Beam's: `counted.GroupByKey("pairs by left split")` is `beam.GroupByKey()`, counted. A test walks the graph and
 fails on one that is not. A side input of one element is not counted: Beam refuses two, and `ParDo` refuses none.
@@ -26,7 +26,7 @@ ELEMENTS, ROWS = "elements", "rows"
 
 
 class LostRowsError(Exception):
-    """What came out of an edge is not what went in. The message is one line."""
+    """What came out of a crossing is not what went in. The message is one line."""
 
 
 def rows_of(element: object) -> int:
@@ -41,11 +41,11 @@ def rows_of(element: object) -> int:
 
 
 class _Ends:
-    """The counters of one end of an edge."""
+    """The counters of one end of a crossing."""
 
-    def __init__(self, edge: str, end: str) -> None:
-        self.elements = Metrics.counter(NAMESPACE, f"{edge}|{end}|{ELEMENTS}")
-        self.rows = Metrics.counter(NAMESPACE, f"{edge}|{end}|{ROWS}")
+    def __init__(self, crossing: str, end: str) -> None:
+        self.elements = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ELEMENTS}")
+        self.rows = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ROWS}")
 
     def add(self, elements: int, rows: int) -> None:
         self.elements.inc(elements)
@@ -59,40 +59,40 @@ class _Count(beam.DoFn):
       LostRowsError: what they wait for, one element, did not come.
     """
 
-    def __init__(self, edge: str, end: str) -> None:
-        self.edge, self.end = edge, _Ends(edge, end)
+    def __init__(self, crossing: str, end: str) -> None:
+        self.crossing, self.end = crossing, _Ends(crossing, end)
 
     def process(self, element: Any, *sides: Any) -> Iterator[Any]:
         if any(isinstance(side, EmptySideInput) for side in sides):
-            raise LostRowsError(f"{self.edge}: what they wait for was lost on the way; run again")
+            raise LostRowsError(f"{self.crossing}: what they wait for was lost on the way; run again")
         self.end.add(1, rows_of(element))
         yield element
 
 
-def _counted(edge: str, end: str, like: beam.PCollection[Any], *sides: Any) -> beam.PTransform:
-    return beam.ParDo(_Count(edge, end), *sides).with_output_types(like.element_type)
+def _counted(crossing: str, end: str, like: beam.PCollection[Any], *sides: Any) -> beam.PTransform:
+    return beam.ParDo(_Count(crossing, end), *sides).with_output_types(like.element_type)
 
 
 @dataclasses.dataclass(eq=False)
 class RowsOf(beam.PTransform):
-    """Nothing comes out: the rows of the elements are counted at one end of an edge, and not how many elements they are in.
+    """Nothing comes out: the rows of the elements are counted at one end of a crossing, and not how many elements they are in.
 
     For what has to be the same number at two places of the graph, however it was cut in between.
     """
 
-    edge: str
+    crossing: str
     end: str
     rows: Callable[[Any], int] = rows_of
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[None]:
         """Count."""
-        return elements | "Count" >> beam.ParDo(_CountRows(self.edge, self.end, self.rows))
+        return elements | "Count" >> beam.ParDo(_CountRows(self.crossing, self.end, self.rows))
 
 
 @beam.typehints.with_output_types(type(None))
 class _CountRows(beam.DoFn):
-    def __init__(self, edge: str, end: str, rows: Callable[[Any], int]) -> None:
-        self.end, self.rows = _Ends(edge, end), rows
+    def __init__(self, crossing: str, end: str, rows: Callable[[Any], int]) -> None:
+        self.end, self.rows = _Ends(crossing, end), rows
 
     def process(self, element: Any) -> None:
         self.end.add(0, self.rows(element))
@@ -105,17 +105,17 @@ class GroupByKey(beam.PTransform):
     Beam's own is an iterable that, on some runners, is fetched piece by piece and only on the bundle's thread.
     """
 
-    edge: str
+    crossing: str
 
     def expand(self, pairs: beam.PCollection[tuple[Any, Any]]) -> beam.PCollection[tuple[Any, Iterable[Any]]]:
         """Count, group, count."""
-        grouped = pairs | "Send" >> _counted(self.edge, SENT, pairs) | "Group" >> beam.GroupByKey()
-        return grouped | "Arrive" >> beam.ParDo(_Listed(self.edge)).with_output_types(grouped.element_type)
+        grouped = pairs | "Send" >> _counted(self.crossing, SENT, pairs) | "Group" >> beam.GroupByKey()
+        return grouped | "Arrive" >> beam.ParDo(_Listed(self.crossing)).with_output_types(grouped.element_type)
 
 
 class _Listed(beam.DoFn):
-    def __init__(self, edge: str) -> None:
-        self.end = _Ends(edge, ARRIVED)
+    def __init__(self, crossing: str) -> None:
+        self.end = _Ends(crossing, ARRIVED)
 
     def process(self, group: tuple[Any, Iterable[Any]]) -> Iterator[tuple[Any, list[Any]]]:
         key, values = group[0], list(group[1])
@@ -127,52 +127,52 @@ class _Listed(beam.DoFn):
 class Reshuffle(beam.PTransform):
     """Elements to whoever has time."""
 
-    edge: str
+    crossing: str
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, shuffle, count."""
-        sent = elements | "Send" >> _counted(self.edge, SENT, elements)
-        return sent | "Shuffle" >> beam.Reshuffle() | "Arrive" >> _counted(self.edge, ARRIVED, elements)
+        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
+        return sent | "Shuffle" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, elements)
 
 
 class Create(beam.PTransform):
     """What the launcher has, as elements. How many they are it says itself, to `check`."""
 
-    def __init__(self, edge: str, values: Sequence[Any], element_type: Any) -> None:
+    def __init__(self, crossing: str, values: Sequence[Any], element_type: Any) -> None:
         super().__init__()
-        self.edge, self.values, self.element_type = edge, values, element_type
+        self.crossing, self.values, self.element_type = crossing, values, element_type
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
         """Create, which shuffles, and count."""
         created = root | "Create" >> beam.Create(self.values).with_output_types(self.element_type)
-        return created | "Arrive" >> _counted(self.edge, ARRIVED, created)
+        return created | "Arrive" >> _counted(self.crossing, ARRIVED, created)
 
 
 class Flatten(beam.PTransform):
     """Several collections of one type as one."""
 
-    def __init__(self, edge: str) -> None:
+    def __init__(self, crossing: str) -> None:
         super().__init__()
-        self.edge = edge
+        self.crossing = crossing
 
     def expand(self, parts: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[Any]:
         """Count each, put together, count."""
-        sent = [part | f"Send{number}" >> _counted(self.edge, SENT, part) for number, part in enumerate(parts)]
-        return sent | "Together" >> beam.Flatten() | "Arrive" >> _counted(self.edge, ARRIVED, parts[0])
+        sent = [part | f"Send{number}" >> _counted(self.crossing, SENT, part) for number, part in enumerate(parts)]
+        return sent | "Together" >> beam.Flatten() | "Arrive" >> _counted(self.crossing, ARRIVED, parts[0])
 
 
 class ParDo(beam.PTransform):
     """A ParDo with side inputs: the elements wait for them, outside of any stage, and are counted before and after that."""
 
-    def __init__(self, edge: str, dofn: beam.DoFn, *sides: Any) -> None:
+    def __init__(self, crossing: str, dofn: beam.DoFn, *sides: Any) -> None:
         super().__init__()
-        self.edge, self.dofn, self.sides = edge, dofn, sides
+        self.crossing, self.dofn, self.sides = crossing, dofn, sides
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count; wait, count and work."""
-        sent = elements | "Send" >> _counted(self.edge, SENT, elements)
+        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
         # It takes the same side inputs, or it would count before the wait.
-        arrived = sent | "Arrive" >> _counted(self.edge, ARRIVED, elements, *self.sides)
+        arrived = sent | "Arrive" >> _counted(self.crossing, ARRIVED, elements, *self.sides)
         return arrived | "Work" >> beam.ParDo(self.dofn, *self.sides)
 
 
@@ -180,14 +180,14 @@ class CombineGlobally(beam.PTransform):
     """All elements as one, with how many they are counted inside the accumulators that are merged.
 
     Args:
-      edge: its name.
+      crossing: its name.
       fn: what to combine with. Its types are declared.
       without_defaults: nothing comes out of nothing.
     """
 
-    def __init__(self, edge: str, fn: beam.CombineFn, without_defaults: bool = False) -> None:
+    def __init__(self, crossing: str, fn: beam.CombineFn, without_defaults: bool = False) -> None:
         super().__init__()
-        self.edge, self.fn, self.bare = edge, fn, without_defaults
+        self.crossing, self.fn, self.bare = crossing, fn, without_defaults
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, combine, count."""
@@ -197,16 +197,16 @@ class CombineGlobally(beam.PTransform):
     def _combined(self, elements: beam.PCollection[Any], output: Any) -> beam.PCollection[Any]:
         fn = _CountedFn(self.fn).with_input_types(elements.element_type).with_output_types(tuple[output, int, int])
         combine = beam.CombineGlobally(fn)
-        sent = elements | "Send" >> _counted(self.edge, SENT, elements)
+        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
         merged = sent | "Combine" >> (combine.without_defaults() if self.bare else combine)
-        return merged | "Arrive" >> beam.ParDo(_Unpacked(self.edge)).with_output_types(output)
+        return merged | "Arrive" >> beam.ParDo(_Unpacked(self.crossing)).with_output_types(output)
 
 
 class ToList(CombineGlobally):
     """All elements as one list, in any order."""
 
-    def __init__(self, edge: str) -> None:
-        super().__init__(edge, beam.combiners.ToListCombineFn())
+    def __init__(self, crossing: str) -> None:
+        super().__init__(crossing, beam.combiners.ToListCombineFn())
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[list[Any]]:
         """Count, combine, count."""
@@ -255,8 +255,8 @@ class _CountedFn(beam.CombineFn):
 
 
 class _Unpacked(beam.DoFn):
-    def __init__(self, edge: str) -> None:
-        self.end = _Ends(edge, ARRIVED)
+    def __init__(self, crossing: str) -> None:
+        self.end = _Ends(crossing, ARRIVED)
 
     def process(self, merged: tuple[Any, int, int]) -> Iterator[Any]:
         result, elements, rows = merged
@@ -264,32 +264,32 @@ class _Unpacked(beam.DoFn):
         yield result
 
 
-Counts = dict[str, dict[tuple[str, str], int]]  # by edge: by (end, what is counted)
+Counts = dict[str, dict[tuple[str, str], int]]  # by crossing: by (end, what is counted)
 
 
 def counts(metrics: MetricResults) -> Counts:
     """What was counted in a run. Of a bundle that was run again counts what was committed, where the runner tells."""
     found: Counts = collections.defaultdict(collections.Counter)  # type: ignore[arg-type]
     for result in metrics.query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
-        edge, end, what = result.key.metric.name.rsplit("|", 2)
-        found[edge][end, what] += (result.attempted if result.committed is None else result.committed) or 0
+        crossing, end, what = result.key.metric.name.rsplit("|", 2)
+        found[crossing][end, what] += (result.attempted if result.committed is None else result.committed) or 0
     return dict(found)
 
 
 def check(found: Counts, sent: Mapping[str, int]) -> None:
-    """Compare both ends of every edge.
+    """Compare both ends of every crossing.
 
     Args:
       found: what was counted.
-      sent: by edge, elements that the launcher itself put in.
+      sent: by crossing, elements that the launcher itself put in.
 
     Raises:
-      LostRowsError: an edge gave more or less than it took; the first of them by name.
+      LostRowsError: a crossing gave more or less than it took; the first of them by name.
     """
-    for edge in sorted({*found, *sent}):
-        ends = found.get(edge, {})
-        for what in (ELEMENTS,) if edge in sent else (ROWS, ELEMENTS):
-            took, gave = sent.get(edge, ends.get((SENT, what), 0)), ends.get((ARRIVED, what), 0)
+    for crossing in sorted({*found, *sent}):
+        ends = found.get(crossing, {})
+        for what in (ELEMENTS,) if crossing in sent else (ROWS, ELEMENTS):
+            took, gave = sent.get(crossing, ends.get((SENT, what), 0)), ends.get((ARRIVED, what), 0)
             if took != gave:
                 change = f"{abs(took - gave):,} {'lost' if gave < took else 'too many'}"
-                raise LostRowsError(f"{edge}: {took:,} {what} went in and {gave:,} came out; {change}")
+                raise LostRowsError(f"{crossing}: {took:,} {what} went in and {gave:,} came out; {change}")

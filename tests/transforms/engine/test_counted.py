@@ -59,17 +59,17 @@ def batches(pairs: Pairs) -> beam.PCollection[pa.RecordBatch]:
 
 def waiting(pairs: Pairs) -> beam.PCollection[int]:
     total = batches(pairs) | "Sizes" >> beam.Map(len) | "Total" >> beam.CombineGlobally(sum)
-    return pairs | counted.ParDo("edge", Plus().with_output_types(int), beam.pvalue.AsSingleton(total))
+    return pairs | counted.ParDo("crossing", Plus().with_output_types(int), beam.pvalue.AsSingleton(total))
 
 
 WAYS: dict[str, tuple[Callable[[Pairs], beam.PCollection], list[object]]] = {
-    "group": (lambda p: p | counted.GroupByKey("edge") | beam.MapTuple(lambda k, v: (k, sorted(map(len, v)))),
+    "group": (lambda p: p | counted.GroupByKey("crossing") | beam.MapTuple(lambda k, v: (k, sorted(map(len, v)))),
               [(0, [0, 2, 4]), (1, [1, 3])]),
-    "reshuffle": (lambda p: batches(p) | counted.Reshuffle("edge") | beam.Map(len), [0, 1, 2, 3, 4]),
-    "combine": (lambda p: batches(p) | counted.CombineGlobally("edge", SizesFn()), [[0, 1, 2, 3, 4]]),
-    "list": (lambda p: batches(p) | beam.Map(len) | counted.ToList("edge") | beam.Map(sorted), [[0, 1, 2, 3, 4]]),
+    "reshuffle": (lambda p: batches(p) | counted.Reshuffle("crossing") | beam.Map(len), [0, 1, 2, 3, 4]),
+    "combine": (lambda p: batches(p) | counted.CombineGlobally("crossing", SizesFn()), [[0, 1, 2, 3, 4]]),
+    "list": (lambda p: batches(p) | beam.Map(len) | counted.ToList("crossing") | beam.Map(sorted), [[0, 1, 2, 3, 4]]),
     "flatten": (lambda p: (batches(p), p | "More" >> beam.Map(lambda _: batch(1)).with_output_types(pa.RecordBatch))
-                | counted.Flatten("edge") | beam.Map(len), [0, 1, 1, 1, 1, 1, 1, 2, 3, 4]),
+                | counted.Flatten("crossing") | beam.Map(len), [0, 1, 1, 1, 1, 1, 1, 2, 3, 4]),
     "side input": (waiting, [10, 11, 12, 13, 14]),
 }  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_what_goes_in_comes_out_and_both_are_counted(name: str, workers: int) ->
     assert sorted(SEEN, key=repr) == sorted(expected, key=repr)
     n = len(expected) if name == "flatten" else 5
     rows = {"flatten": 15, "list": 5}.get(name, 10)
-    assert {(end, what): found["edge"][end, what] for end, what in found["edge"]} == {
+    assert {(end, what): found["crossing"][end, what] for end, what in found["crossing"]} == {
         ("sent", "elements"): n, ("arrived", "elements"): n, ("sent", "rows"): rows, ("arrived", "rows"): rows,
     }  # fmt: skip
     counted.check(found, {})
@@ -111,16 +111,16 @@ def test_what_goes_in_comes_out_and_both_are_counted(name: str, workers: int) ->
 def test_an_element_that_the_engine_loses_or_doubles_is_an_error(
     name: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beam's own output is made to write the batch of four rows never, or twice, wherever that crosses the edge."""
+    """Beam's own output is made to write the batch of four rows never, or twice, wherever that crosses the crossing."""
     write = bundle_processor.DataOutputOperation.process
     broken: list[str] = []
 
     def faulty(self, windowed):  # type: ignore[no-untyped-def]
-        edge = "Create" not in self.name_context.step_name and "Total" not in self.name_context.step_name
+        crossing = "Create" not in self.name_context.step_name and "Total" not in self.name_context.step_name
         value = windowed.value
         while isinstance(value, tuple):  # a key, or what a reshuffle puts about it
             value = next((part for part in value if isinstance(part, (tuple, pa.RecordBatch))), None)
-        hit = edge and not broken and isinstance(value, pa.RecordBatch) and len(value) == 4
+        hit = crossing and not broken and isinstance(value, pa.RecordBatch) and len(value) == 4
         broken.extend(["here"] * hit)
         for _ in range(times if hit else 1):
             write(self, windowed)
@@ -131,7 +131,7 @@ def test_an_element_that_the_engine_loses_or_doubles_is_an_error(
         assert not broken
         return
     assert broken
-    with pytest.raises(counted.LostRowsError, match=r"edge: 1[05] rows went in and"):
+    with pytest.raises(counted.LostRowsError, match=r"crossing: 1[05] rows went in and"):
         counted.check(found, {})
 
 
