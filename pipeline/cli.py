@@ -182,6 +182,18 @@ def gate(
     raise typer.Exit(code)
 
 
+@app.command()
+def verify(
+    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+) -> None:
+    """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says."""
+    from pipeline.commands.verify import verify_release
+
+    said, good = verify_release(release, err)
+    out.print(said, markup=False)
+    raise typer.Exit(0 if good else 1)
+
+
 Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]
 FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="exit code 1 if it got worse")]
 TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]
@@ -490,6 +502,7 @@ def _exit_code_of(error: Exception) -> int | None:
     from transforms.audit.gold import GoldError
     from transforms.detector.detector import DetectorError
     from transforms.detector.training.labelled import TrainingError
+    from transforms.engine.folders import FolderError
     from transforms.ingest.sources import InputError
     from transforms.origin.labels import LabelError
     from transforms.origin.model_phrases import PhraseError
@@ -498,7 +511,7 @@ def _exit_code_of(error: Exception) -> int | None:
 
     wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
     audit = AuditError | GoldError | LabelError | ReleaseError
-    if isinstance(error, wrong | audit | PhraseError | WatermarkError):
+    if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
         return 2
     return 4 if isinstance(error, RunError | gx_process.EngineError) else None
 

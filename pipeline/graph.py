@@ -15,13 +15,14 @@ from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
+from transforms.engine import counted
 from transforms.ingest.sources import Split
 from transforms.kernels.text.columns import split_by
 from transforms.measures.measure import Measure
 from transforms.measures.reference import Asked
 from transforms.mixture.balance import Balance, Decided, Rule
 from transforms.mixture.left_by_dedup import Offer, OfferStore
-from transforms.origin.attribute import Attribute
+from transforms.origin.attribute import Attribute, attributed
 from transforms.origin.human_labels import Reviewed
 from transforms.release.gate import Gate
 from transforms.release.ledger import Record
@@ -57,19 +58,24 @@ def decide(root: beam.Pipeline, job: Job) -> tuple[beam.PCollection[Decided], be
     all_splits = splits + job.earlier
 
     # fmt: off
-    tasks      = root | "Splits" >> beam.Create(splits).with_output_types(Split) | "Spread" >> beam.Reshuffle()
+    tasks      = root | "Splits" >> counted.Create("splits", splits, Split) | "Spread" >> counted.Reshuffle("splits to workers")
     unwanted   = tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, splits) if job.boilerplate else None
     surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
-    compared   = (surveyed, root | "Earlier" >> beam.Create(job.earlier).with_output_types(Split)) | "Both" >> beam.Flatten()
+    earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
+    compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
     candidates = compared | "Attribute" >> Attribute(
         store, recipe.detector.model, sources, recipe.evidence.date_cutoff, job.reviewed)
     unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
         recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
-    by_split   = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | beam.Flatten() | "Group" >> beam.GroupByKey()
-    return by_split | "Offer" >> Offer(job.offers, splits, job.survey.systems.systems, sources), unwanted
+    with_empty = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
+    by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
+    decided    = by_split | "Offer" >> Offer(job.offers, splits, job.survey.systems.systems, sources)
     # fmt: on
+    candidates | "Attributed" >> counted.RowsOf("documents to their decisions", counted.SENT, attributed)
+    decided | "Decided" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
+    return decided, unwanted
 
 
 def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
@@ -87,6 +93,8 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params, job.today)
     shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
+    balanced | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
+    recorded | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
     return verdict | "Publish" >> Publish(job.publication, metrics, sketches, recorded, shards, review)  # the manifest last
     # fmt: on
 

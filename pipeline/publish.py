@@ -1,12 +1,16 @@
-"""The last step: what the stages left in the staging folder becomes a release, its manifest written last.
+"""The last step of the graph: what the stages left becomes a whole release, or a rejection, in the attempt's own folder.
 
-A passed release goes to `<output>/<release>/`, a rejected one to `<output>/<release>.rejected/` with its report, ledger and
-verdict but no shard and no manifest. A folder without a manifest is not a release: it may be deleted at any time.
+A rejection has report, ledger and verdict but no shard and no manifest. Nothing outside of the attempt is touched, and nothing
+in it is moved: done twice, by a worker that was thought dead, this makes two equal folders. The launcher puts one of them in its
+place (pipeline/swap.py).
 """
 
 import dataclasses
 import hashlib
+import os
 import posixpath
+import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -15,7 +19,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from expectations.judge import gx_json
@@ -24,6 +27,8 @@ from expectations.report.card import card
 from expectations.report.report import render
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine import counted, files, folders
+from transforms.engine.files import is_local
 from transforms.ingest.sources import Split
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
@@ -60,14 +65,9 @@ class Publication:
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
 
 
-def target(output: str, release: str, passed: bool) -> str:
-    """The folder of a release, or of its rejection."""
-    return posixpath.join(output, release if passed else f"{release}.rejected")
-
-
 @dataclasses.dataclass(eq=False)
 class Publish(beam.PTransform):
-    """verdict -> path of the published folder."""
+    """verdict -> path of the folder to be published."""
 
     publication: Publication
     metrics: beam.PCollection[pa.RecordBatch]
@@ -78,12 +78,13 @@ class Publish(beam.PTransform):
 
     def expand(self, verdict: beam.PCollection[str]) -> beam.PCollection[str]:
         """One element; its side inputs make it wait for every stage."""
-        return verdict | "PublishRelease" >> beam.ParDo(
+        return verdict | "PublishRelease" >> counted.ParDo(
+            "the verdict to its release",
             _PublishRelease(self.publication),
             beam.pvalue.AsSingleton(self.metrics),
             beam.pvalue.AsSingleton(self.sketches),
-            beam.pvalue.AsList(self.recorded),
-            beam.pvalue.AsList(self.shards),
+            beam.pvalue.AsSingleton(self.recorded | "Recorded" >> counted.ToList("parts of the ledger to publish")),
+            beam.pvalue.AsSingleton(self.shards | "Shards" >> counted.ToList("shards to publish")),
             beam.pvalue.AsSingleton(self.review),
         )
 
@@ -113,14 +114,13 @@ def publish(
     shards: Iterable[Shard],
     review: pa.RecordBatch,
 ) -> str:
-    """Move everything to its place; the manifest last. Returns the folder."""
-    folder = target(publication.output, publication.release, verdict.passed)
-    clear(folder)
-    clear(target(publication.output, publication.release, passed=False))  # of an earlier run
+    """Put everything together in a folder of its own in the attempt's; the manifest last. Returns the folder."""
+    folder = posixpath.join(publication.staging, f"built-{uuid.uuid4().hex}")
+    folders.mark(folder, folders.Mark("release" if verdict.passed else "rejection", publication.release))
     entries = [
-        *_move_shards([shard for shard in shards if shard.folder == DATA], folder),
-        *_move_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
-        *_move_ledger(recorded, folder),
+        *_place_shards([shard for shard in shards if shard.folder == DATA], folder),
+        *_place_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
+        *_place_ledger(recorded, folder),
         *_write_quarantine(publication, folder),
         _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
@@ -147,24 +147,13 @@ def publish(
             "files": entries,
         }
         _write(folder, MANIFEST, _json(manifest))
-    clear(publication.staging)
-    with FileSystems.create(done_path(publication), compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(folder.encode())
+    files.write(done_path(publication), folder.encode())
     return folder
 
 
 def done_path(publication: Publication) -> str:
-    """Where the last step leaves the name of the folder that it published."""
-    return publication.staging + ".done"
-
-
-def clear(folder: str) -> None:
-    """Delete a folder, its manifest first, so that no half of a release ever looks like one."""
-    manifest = posixpath.join(folder, MANIFEST)
-    if FileSystems.exists(manifest):
-        FileSystems.delete([manifest])
-    if FileSystems.exists(folder):
-        FileSystems.delete([folder])
+    """Where the last step leaves the name of the folder that it built."""
+    return posixpath.join(publication.staging, "built")
 
 
 def counts(metrics: pa.RecordBatch) -> dict[str, int]:
@@ -213,29 +202,29 @@ def report_input(
     }
 
 
-def _move_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
+def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
     ordered = sorted(shards, key=lambda shard: (shard.task, shard.number))
     for number, shard in enumerate(ordered):
         name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
-        _rename(shard.path, posixpath.join(folder, name))
+        _place(shard.path, posixpath.join(folder, name))
         yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
                "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
 
 
-def _move_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
+def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
     ordered = sorted(shards, key=lambda shard: shard.task)
     for number, shard in enumerate(ordered):
         name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
-        _rename(shard.path, posixpath.join(folder, name))
+        _place(shard.path, posixpath.join(folder, name))
         yield {"path": name, "what": "MinHash signatures of the release, for later releases to be compared with",
                "bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows}  # fmt: skip
 
 
-def _move_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:
+def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:
     parts = sorted(recorded, key=lambda part: part.split)
     for number, part in enumerate(parts):
         name = f"ledger/ledger-{number:05d}-of-{len(parts):05d}.parquet"
-        _rename(part.path, posixpath.join(folder, name))
+        _place(part.path, posixpath.join(folder, name))
         yield _entry(folder, name, "what was decided about each input document") | {"rows": part.documents}
 
 
@@ -280,8 +269,7 @@ def _json(value: object) -> bytes:
 
 
 def _write(folder: str, name: str, data: bytes) -> dict[str, object]:
-    with FileSystems.create(posixpath.join(folder, name), compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(data)
+    files.write(posixpath.join(folder, name), data)
     what = WHAT.get(name, "records that could not be read")
     return {"path": name, "what": what, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
@@ -295,8 +283,14 @@ def _entry(folder: str, name: str, what: str) -> dict[str, object]:
     return {"path": name, "what": what, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def _rename(source: str, destination: str) -> None:
-    parent = posixpath.dirname(destination)
-    if not FileSystems.exists(parent):
-        FileSystems.mkdirs(parent)
-    FileSystems.rename([source], [destination])
+def _place(source: str, destination: str) -> None:
+    """The same file under a second name, so that the first is still there for whoever does this again."""
+    if not is_local(destination):
+        FileSystems.copy([source], [destination])
+        return
+    os.makedirs(posixpath.dirname(destination), exist_ok=True)
+    try:
+        os.link(source, destination)
+    except OSError:  # a file system without second names
+        with open(source, "rb") as original, files.whole(destination) as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)

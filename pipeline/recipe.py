@@ -27,6 +27,8 @@ from transforms.origin.human_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 
+MAX_NAME = 128  # of a release: an attempt's folder is called after it, and names of files end somewhere
+
 
 class RecipeError(Exception):
     """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
@@ -78,11 +80,16 @@ class RunnerConfig(_Section):
 
     @field_validator("name")
     @classmethod
-    def _not_dask(cls, name: str) -> str:
+    def _counts_and_keeps(cls, name: str) -> str:
         if "dask" in name.lower():
             raise ValueError(
                 "the Dask runner loses data silently (tagged outputs, finish_bundle, several sinks); use FnApiRunner, "
                 "FlinkRunner or DataflowRunner"
+            )
+        if "directrunner" in name.lower():
+            raise ValueError(
+                f"{name} forgets part of what its steps count, so nothing would show that no row was lost; use FnApiRunner, "
+                "which is this machine too"
             )
         return name
 
@@ -115,6 +122,12 @@ class Recipe(_Section):
     def _is_a_folder_name(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
+        if len(name) > MAX_NAME:
+            raise ValueError(f"{name[:20]!r}... is longer than {MAX_NAME} characters; choose a shorter name")
+        if name.lower().endswith(".rejected"):
+            raise ValueError(
+                f"{name!r} is where a rejection of {name[: -len('.rejected')]!r} goes; choose another name"
+            )
         return name
 
     @field_validator("structures", mode="before")

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
@@ -31,12 +32,16 @@ from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.graph import Job, build
+from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
-from pipeline.publish import Publication, clear, counts, done_path, target
-from pipeline.recipe import Recipe, RecipeError
-from transforms.dedup.earlier_releases import MANIFEST, plan_earlier
+from pipeline.publish import Publication, counts
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig
+from pipeline.swap import releasing, store_in_use, swap
+from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
+from transforms.engine import counted
+from transforms.engine.local_workers import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.ingest.sources import Split, plan_splits
 from transforms.kernels.similarity import minhash
@@ -60,9 +65,8 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
-STORE = ".signals"
-STAGING = ".staging"
-LOCAL = ("FnApiRunner", "BundleBasedDirectRunner")
+LOCAL = "FnApiRunner"
+TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
 class RunError(Exception):
@@ -98,7 +102,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
       InputError, SuiteError, DetectorError, PhraseError, WatermarkError, LabelError: the recipe does not fit the world.
     """
     date = day(today)
-    _can_be_a_folder(recipe.output.path)
+    refuse_unsafe(recipe.runner)
+    can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
     suite = with_rules(
@@ -114,6 +119,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     detector = load_detector(recipe.detector.model)
     held_against = load_reference(recipe.reference, recipe.output.path)
     splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
+    refuse_inputs_as_outputs(recipe, base_dir, splits)
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
@@ -151,16 +157,6 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
         OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,
     )  # fmt: skip
-
-
-def _can_be_a_folder(output: str) -> None:
-    """Refuse an output path that is a file, or inside of one, before any work."""
-    at = "" if "://" in output else output
-    while at and at != os.path.dirname(at):
-        if os.path.exists(at) and not os.path.isdir(at):
-            which = "is a file" if at == output else f"would be inside of {at}, which is a file"
-            raise RecipeError(f"output.path: {output} {which}; name a folder for releases")
-        at = os.path.dirname(at)
 
 
 def _decided_by(
@@ -314,15 +310,18 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
 
     Raises:
       RecipeError: the release exists and is not to be replaced.
-      RunError: a worker failed.
+      FolderError: somebody is at work on it, or a folder is not ours.
+      RunError: a worker failed, or the release could not be put in its place.
     """
-    release = target(recipe.output.path, recipe.release, passed=True)
-    if FileSystems.exists(posixpath.join(release, MANIFEST)) and not replace:
-        raise RecipeError(f"{release} exists; choose another name (--set release=NAME) or say --replace")
-    execute(recipe, job, console, build)
-    with FileSystems.open(done_path(job.publication)) as file:
-        folder = file.read().decode()
-    FileSystems.delete([done_path(job.publication)])
+    try:
+        with releasing(job.publication, replace), store_in_use(recipe.output.path):
+            execute(recipe, job, console, build)
+            folder = swap(job.publication, replace)
+    except OSError as error:
+        raise RunError(
+            f"{error.filename or recipe.output.path}: {error.strerror or error}; nothing was released. The next run, or "
+            f"`lowbackground clean {recipe.output.path}`, puts right what is left"
+        ) from error
     return read_result(folder)
 
 
@@ -335,25 +334,69 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
     files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
         with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
-            if recipe.runner.name in LOCAL:
+            if recipe.runner.name == LOCAL:
                 _give_memory_back()
             pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
             graph(pipeline, job)
             gc.freeze()  # what is here by now stays
             gc.set_threshold(2_000, 10, 10)
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            state = result.wait_until_finish() or result.state
+        if state != PipelineState.DONE:
+            raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
+        check_counts(result, job)
     except Exception as error:
-        clear(job.publication.staging)
         raise RunError(_cause(error)) from error
+
+
+def check_counts(result: PipelineResult, job: Job) -> None:
+    """Hold what came out of every shuffle of a run that has finished against what went in.
+
+    Raises:
+      RunError: rows were lost or doubled on the way, or this runner does not say how many there were.
+    """
+    try:
+        found = counted.counts(result.metrics())
+        counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
+    except (counted.LostRowsError, NotImplementedError) as error:
+        what = str(error) or "this runner does not count what went through it"
+        raise RunError(
+            f"{what}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
+        ) from error
+
+
+def refuse_unsafe(config: RunnerConfig) -> None:
+    """Refuse options that undo what keeps rows safe.
+
+    Raises:
+      RecipeError: there is one.
+    """
+    said = PipelineOptions(list(config.options))
+    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
+        raise RecipeError(
+            "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
+            "time with runner.workers"
+        )
+    if any(TIMER in experiment for experiment in said.view_as(DebugOptions).experiments or ()):
+        raise RecipeError(f"runner.options: the experiment {TIMER} makes Beam's workers lose rows; leave it out")
+    if standard.runner is not None:
+        raise RecipeError(f"runner.options: --runner is said as runner.name; write runner: {{name: {standard.runner}}}")
+
+
+def default_workers() -> int:
+    """Tasks at a time if a recipe does not say: half the cores, because a task works ahead on threads of its own."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
+    refuse_unsafe(recipe.runner)
+    stop_timed_flush()
     flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
-    if recipe.runner.name == "FnApiRunner":
-        workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))
-        # Half the cores, because a task works ahead on threads of its own. Threads, not processes: the kernels release the
-        # GIL, and processes cost memory and hang when one dies.
+    if recipe.runner.name == LOCAL:
+        workers = min(recipe.runner.workers or default_workers(), max(1, tasks))
+        # Threads, not processes: the kernels release the GIL, and processes cost memory and hang when one dies.
         if workers > 1:
             flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
     return PipelineOptions(flags)

@@ -1,51 +1,80 @@
-"""`clean`: delete what killed runs left behind, and nothing else."""
+"""`clean`: delete what killed runs left behind, and nothing else. What carries no mark of ours is never touched."""
 
+import os
 import posixpath
-import re
 
-from apache_beam.io.filesystems import FileSystems
-
-from pipeline.publish import clear
+from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
-from pipeline.runner import STAGING, STORE
-from transforms.dedup.earlier_releases import MANIFEST
-
-_OURS = re.compile(r"/([^/]+)/(data/train-\d{5}-of-\d{5}|ledger/ledger-\d{5}-of-\d{5})\.parquet$")
+from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, settle, tidy
+from transforms.engine import folders
+from transforms.engine.files import PARTIAL, is_local
+from transforms.engine.folders import FolderError, Mark
 
 
 def clean_output(output: str, signals: bool) -> str:
-    """Delete staging folders, unfinished signals and half-published releases; say what was deleted.
+    """Delete attempts and unfinished signals of runs that are over, and put right a swap that was cut off; say what was done.
 
-    A half-published release is a folder with our shards or ledger, no manifest, and no name of a rejection. Do not clean
-    while a run writes to the same folder.
+    What a run that is at work has there stays.
+
+    Args:
+      output: folder of releases, on this machine.
+      signals: also delete the signal store.
 
     Raises:
       RecipeError: there is no such folder.
+      OSError: something cannot be deleted.
     """
-    output = output.rstrip("/")
-    if not FileSystems.exists(output):
+    output = output.rstrip("/") or "/"
+    if not is_local(output):
+        raise RecipeError(
+            f"{output}: `clean` works on folders of this machine; delete {STAGING} there with the store's tool"
+        )
+    if not os.path.isdir(output):
         raise RecipeError(f"{output}: no such folder; give the recipe's output.path")
-    paths = [match.path for match in FileSystems.match([f"{output}/**"])[0].metadata_list]
-    doomed = []
-    staging = posixpath.join(output, STAGING)
-    if any(path.startswith(staging + "/") for path in paths):
-        doomed.append(staging)
-    elif FileSystems.exists(staging):
-        clear(staging)  # empty: not worth a word
-    if signals and FileSystems.exists(posixpath.join(output, STORE)):
-        doomed.append(posixpath.join(output, STORE))
-    folders = {match[1] for path in paths if (match := _OURS.search(path))}
-    for name in sorted(folders):
-        folder = posixpath.join(output, name)
-        if (
-            not name.endswith(".rejected")
-            and not name.startswith(".")
-            and not FileSystems.exists(f"{folder}/{MANIFEST}")
-        ):
-            doomed.append(folder)
-    partial = [path for path in paths if path.endswith(".partial")]
-    for folder in doomed:
-        clear(folder)
-    FileSystems.delete([path for path in partial if FileSystems.exists(path)])
-    lines = [f"deleted {path}" for path in [*doomed, *partial]]
+    lines, staging = [], posixpath.join(output, STAGING)
+    if os.path.lexists(staging):
+        try:
+            folders.claim(staging, Mark("staging"), OF_STAGING)
+        except FolderError as error:
+            lines.append(f"left {staging}: {error}")
+    lines += [line for name, release in attempts(output) for line in _attempt(output, name, release)]
+    lines += _signals(output, signals)
+    tidy(output)
     return "\n".join(lines) or f"{output}: nothing to clean"
+
+
+def _attempt(output: str, name: str, release: str) -> list[str]:
+    staging = posixpath.join(output, STAGING)
+    path = posixpath.join(staging, name)
+    try:
+        with folders.held(posixpath.join(staging, release + LEASE), f"release {release}", forget=True):
+            if not os.path.lexists(path):  # the run that was at work has ended
+                return []
+            settle(output, path)
+    except FolderError as error:
+        return [f"left {path}: {error}"]
+    return [f"deleted {path}"]
+
+
+def _signals(output: str, everything: bool) -> list[str]:
+    store, staging = posixpath.join(output, STORE), posixpath.join(output, STAGING)
+    if not os.path.lexists(store):
+        return []
+    try:
+        folders.claim(store, Mark("signals"), OF_SIGNALS)
+    except FolderError as error:
+        return [f"left {store}: {error}"] if everything else []
+    partial = sorted(name for name in os.listdir(store) if name.endswith(PARTIAL))
+    if not everything and not partial:
+        return []
+    try:
+        folders.claim(staging, Mark("staging"), OF_STAGING)  # the lock lies there
+        with folders.held(posixpath.join(staging, SIGNALS_LEASE), store, forget=True):
+            if everything:
+                folders.delete(store, store)
+                return [f"deleted {store}"]
+            for name in partial:
+                folders.delete(posixpath.join(store, name), store)
+            return [f"deleted {posixpath.join(store, name)}" for name in partial]
+    except FolderError as error:
+        return [f"left {store}: {error}"]

@@ -13,6 +13,7 @@ from expectations.wording import number, one_line
 from pipeline.graph import Job, decide
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
+from pipeline.swap import store_in_use
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
@@ -53,7 +54,8 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
     if form not in FORMATS:
         raise RecipeError(f"--format {form}: there is {', '.join(FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):
-        execute(recipe, job, console, decide)
+        with store_in_use(recipe.output.path):
+            execute(recipe, job, console, decide)
     offers = OfferReader(job.offers, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)

@@ -25,6 +25,7 @@ from transforms.release.read_release import (
     VERDICT,
     ReleaseError,
     is_there,
+    parquet_files,
     read_manifest,
     read_verdict,
     reading,
@@ -42,7 +43,7 @@ NO_MANIFEST = "a rejection has no manifest to hold its files against, so they ar
 
 
 @dataclasses.dataclass(frozen=True)
-class _File:
+class File:
     """A file as the manifest lists it."""
 
     name: str
@@ -63,10 +64,10 @@ def check_release(folder: str, every_checksum: bool, console: Console) -> None:
       ReleaseError: there is no release, or a file of it is gone, changed, or not in its manifest.
     """
     if not is_there(folder, MANIFEST):
-        _check_rejection(folder)
+        check_rejection(folder)
         console.print(f"note: {folder}: {NO_MANIFEST}", markup=False)
         return
-    files = [file for file in _listed(folder) if file.name != CARD]
+    files = [file for file in listed(folder) if file.name != CARD]
     wrong = [*_unlisted(folder, files), *filter(None, map(_size_differs, files))]
     _refuse(wrong)
     rests_on = [file for file in files if file.name in (*RESTS_ON, STRUCTURES)]
@@ -77,8 +78,12 @@ def check_release(folder: str, every_checksum: bool, console: Console) -> None:
         console.print(f"checksums   {len(files):,} files are as the manifest says", markup=False)
 
 
-def _check_rejection(folder: str) -> None:
-    """Without a manifest a folder is a rejection, which holds no shard, or not a whole release."""
+def check_rejection(folder: str) -> None:
+    """Without a manifest a folder is a rejection, which holds no shard, or not a whole release.
+
+    Raises:
+      ReleaseError: it is no rejection, or a file of it is gone.
+    """
     if not is_there(folder, VERDICT):
         raise ReleaseError(f"{folder}: no release there (it has no {MANIFEST}); give the folder of one")
     if read_verdict(folder).passed or _files(folder, "data"):
@@ -86,7 +91,12 @@ def _check_rejection(folder: str) -> None:
     _refuse([f"{posixpath.join(folder, name)} is gone" for name in RESTS_ON if not is_there(folder, name)])
 
 
-def _listed(folder: str) -> list[_File]:
+def listed(folder: str) -> list[File]:
+    """The files of a release, as its manifest lists them.
+
+    Raises:
+      ReleaseError: the manifest is gone or damaged.
+    """
     path = posixpath.join(folder, MANIFEST)
     manifest, _ = read_manifest(folder)
     with reading(path):
@@ -98,23 +108,22 @@ def _listed(folder: str) -> list[_File]:
     return files
 
 
-def _file(folder: str, entry: dict[str, Any]) -> _File:
-    return _File(entry["path"], posixpath.join(folder, entry["path"]), int(entry["bytes"]), str(entry["sha256"]))
+def _file(folder: str, entry: dict[str, Any]) -> File:
+    return File(entry["path"], posixpath.join(folder, entry["path"]), int(entry["bytes"]), str(entry["sha256"]))
 
 
 def _files(folder: str, under: str) -> list[str]:
-    found = FileSystems.match([posixpath.join(folder, under, "*.parquet")])[0].metadata_list
-    return [f"{under}/{posixpath.basename(entry.path)}" for entry in found]
+    return [f"{under}/{name}" for name in parquet_files(posixpath.join(folder, under))]
 
 
-def _unlisted(folder: str, files: list[_File]) -> Iterator[str]:
+def _unlisted(folder: str, files: list[File]) -> Iterator[str]:
     """Whoever loads the shards of a folder would load these as well."""
     names = {file.name for file in files}
     for name in sorted({*_files(folder, "data"), *_files(folder, LEDGER)} - names):
         yield f"{posixpath.join(folder, name)} is not in the manifest"
 
 
-def _size_differs(file: _File) -> str | None:
+def _size_differs(file: File) -> str | None:
     if not FileSystems.exists(file.path):
         return f"{file.path} is gone"
     with reading(file.path):
@@ -126,7 +135,19 @@ def _size_differs(file: _File) -> str | None:
     return f"{file.path} has a size of {size:,} bytes, and the manifest says {file.size:,}"
 
 
-def _differs(file: _File, read: Callable[[int], None] = lambda _: None) -> str | None:
+def differs(files: list[File], console: Console) -> Iterator[tuple[File, str]]:
+    """Read every byte of some files, and say which are not what the manifest says. A pointer of Git LFS is not the file."""
+    with read_so_far(console, sum(file.size for file in files)) as read:
+        for file in files:
+            try:
+                said = _size_differs(file) or _differs(file, read, pointers=False)
+            except ReleaseError as error:
+                said = str(error)
+            if said:
+                yield file, said
+
+
+def _differs(file: File, read: Callable[[int], None] = lambda _: None, pointers: bool = True) -> str | None:
     """What is wrong with a file of the right size; of a pointer, that it is one, if the file itself is needed."""
     found, size = hashlib.sha256(), 0
     with reading(file.path), open_for_reading(file.path) as opened:
@@ -138,7 +159,9 @@ def _differs(file: _File, read: Callable[[int], None] = lambda _: None) -> str |
         return None
     if _pointer(file.path, size):
         return (
-            None if file.name not in RESTS_ON else f"{file.path} is a Git LFS pointer (`git lfs pull` brings the file)"
+            None
+            if pointers and file.name not in RESTS_ON
+            else f"{file.path} is a Git LFS pointer (`git lfs pull` brings the file)"
         )
     return f"{file.path} is not the file that the release was published with (its SHA-256 differs)"
 

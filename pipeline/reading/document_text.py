@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from transforms.ingest.decompress import one_line
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
+from transforms.release.read_release import parquet_files
 from transforms.signals.store import open_for_reading
 
 
@@ -43,8 +43,9 @@ def released_recipe(release: str) -> Recipe:
 def released_text(release: str, doc_id: str) -> str | None:
     """The text of a document from the release's shards; None if it is not in them, or they cannot be read."""
     try:
-        for match in FileSystems.match([f"{release.rstrip('/')}/data/*.parquet"])[0].metadata_list:
-            with open_for_reading(match.path) as file:
+        data = posixpath.join(release, "data")
+        for name in parquet_files(data):
+            with open_for_reading(posixpath.join(data, name)) as file:
                 if (found := _in_shard(pq.ParquetFile(pa.PythonFile(file, mode="r")), doc_id)) is not None:
                     return found
     except (OSError, pa.ArrowException):

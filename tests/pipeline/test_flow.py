@@ -144,7 +144,7 @@ def test_the_manifest_has_every_file_and_its_checksum(released: runner.Result) -
     assert manifest["counts"] == released.counts
     listed = {entry["path"]: entry for entry in manifest["files"]}
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert there == set(listed) | {"MANIFEST.json"}
+    assert there == set(listed) | {"MANIFEST.json", ".lowbackground.json"}
     for path, entry in listed.items():
         data = (folder / path).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
@@ -219,6 +219,7 @@ def test_a_failed_gate_writes_a_report_and_a_verdict_and_no_shard(tmp_path: path
     folder = pathlib.Path(result.folder)
     assert folder.name == "test.rejected"
     assert {path.name for path in folder.iterdir()} == {
+        ".lowbackground.json",
         "great_expectations",
         "ledger",
         "metrics.parquet",

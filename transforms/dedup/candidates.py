@@ -25,6 +25,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from expectations import contracts
+from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import ParagraphsConfig
 from transforms.ingest.sources import Split
@@ -163,22 +164,24 @@ class FindClusters(beam.PTransform):
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
         config = self.config
-        seen = (
-            surveyed
-            | "SeenKeys"
-            >> beam.CombineGlobally(SeenFn(config, self.store, _bits(self.splits, config))).without_defaults()
+        seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
+            "splits whose keys were seen", SeenFn(config, self.store, _bits(self.splits, config)), without_defaults=True
         )
         return (
             surveyed
             | "Bands"
-            >> beam.ParDo(_Bands(config, self.store, partitions(len(self.splits))), beam.pvalue.AsSingleton(seen))
-            | "ByPartition" >> beam.GroupByKey()
+            >> counted.ParDo(
+                "splits to their band keys",
+                _Bands(config, self.store, partitions(len(self.splits))),
+                beam.pvalue.AsSingleton(seen),
+            )
+            | "ByPartition" >> counted.GroupByKey("band keys by partition")
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
-            | "ByLeftSplit" >> beam.GroupByKey()
+            | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
             | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
-            | "ByRightSplit" >> beam.GroupByKey()
+            | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
             | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.least_of_pair))
-            | "Forest" >> beam.CombineGlobally(ForestFn())
+            | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn())
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.candidates import partitions
+from transforms.engine import counted
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Source, Split
@@ -55,18 +56,17 @@ class FindBoilerplate(beam.PTransform):
     def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[np.ndarray]:
         """Narrow batches only; see the module's picture."""
         config = self.config
-        counted = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config))
-        seen = (
-            counted
-            | "SeenParagraphs" >> beam.CombineGlobally(SeenFn(config.store, _bits(self.splits))).without_defaults()
+        counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config))
+        seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
+            "splits whose paragraphs were seen", SeenFn(config.store, _bits(self.splits)), without_defaults=True
         )
         shared = _Shared(config.store, partitions(len(self.splits)))
         return (
-            counted
-            | "Shared" >> beam.ParDo(shared, beam.pvalue.AsSingleton(seen))
-            | "ByHash" >> beam.GroupByKey()
+            counts
+            | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))
+            | "ByHash" >> counted.GroupByKey("paragraphs by hash")
             | "Many" >> beam.ParDo(_Many(config.max_documents))
-            | "Together" >> beam.CombineGlobally(SortedFn())
+            | "Together" >> counted.CombineGlobally("boilerplate paragraphs", SortedFn())
         )
 
 
@@ -113,10 +113,10 @@ class SeenFn(beam.CombineFn):
 
     def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
         """Note the paragraphs of a split, in place."""
-        counted = self.store.read(split, COUNTED.names)
-        hashes = counted["hash"].to_numpy()
+        counts = self.store.read(split, COUNTED.names)
+        hashes = counts["hash"].to_numpy()
         lsh.note_keys(seen, hashes)
-        lsh.note_keys(seen, hashes[counted["documents"].to_numpy() > 1])
+        lsh.note_keys(seen, hashes[counts["documents"].to_numpy() > 1])
         return seen
 
     def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
@@ -135,10 +135,10 @@ class _Shared(Beside[Split, tuple[int, pa.RecordBatch]]):
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         (twice,) = sides
-        counted = self.store.read(split, COUNTED.names).combine_chunks()
-        hashes = counted["hash"].to_numpy()
+        counts = self.store.read(split, COUNTED.names).combine_chunks()
+        hashes = counts["hash"].to_numpy()
         shared = lsh.maybe_shared(twice, hashes)
-        columns = [pa.array(hashes[shared]), pa.array(counted["documents"].to_numpy()[shared])]
+        columns = [pa.array(hashes[shared]), pa.array(counts["documents"].to_numpy()[shared])]
         return split_by(partition(hashes[shared], self.parts), pa.RecordBatch.from_arrays(columns, schema=COUNTED))
 
 
@@ -151,11 +151,11 @@ class _Many(Beside[tuple[int, Iterable[pa.RecordBatch]], np.ndarray]):
         return (many(pa.concat_batches(list(group[1])), self.max_documents),)
 
 
-def many(counted: pa.RecordBatch, max_documents: int) -> np.ndarray:
+def many(counts: pa.RecordBatch, max_documents: int) -> np.ndarray:
     """COUNTED of some splits, a hash once a split -> the hashes in more than `max_documents` documents, ascending."""
-    hashes, index = np.unique(counted["hash"].to_numpy(), return_inverse=True)
+    hashes, index = np.unique(counts["hash"].to_numpy(), return_inverse=True)
     total = np.zeros(len(hashes), np.int64)
-    np.add.at(total, index, counted["documents"].to_numpy())
+    np.add.at(total, index, counts["documents"].to_numpy())
     return hashes[total > max_documents]
 
 

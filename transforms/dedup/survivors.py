@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.dedup.candidates import DedupConfig, partitions
+from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
 from transforms.ingest.readers import ReadLimits, read_split
@@ -58,8 +59,11 @@ class ChooseSurvivors(beam.PTransform):
         unwanted = self.unwanted if self.config.verify == "exact" else None  # else no text is read
         return (
             candidates
-            | "Label" >> beam.ParDo(label, beam.pvalue.AsSingleton(self.labels), *as_sides(unwanted))
-            | "ByCluster" >> beam.GroupByKey()
+            | "Label"
+            >> counted.ParDo(
+                "candidates to their labels", label, beam.pvalue.AsSingleton(self.labels), *as_sides(unwanted)
+            )
+            | "ByCluster" >> counted.GroupByKey("candidates by cluster")
             | "Survivors"
             >> beam.ParDo(_Survivors(self.config, tuple(Standing.of(s, self.config) for s in self.sources)))
         )

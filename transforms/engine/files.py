@@ -7,6 +7,7 @@ product writes and later reads back goes through here.
 import contextlib
 import os
 import posixpath
+import re
 import uuid
 from collections.abc import Iterator
 from typing import IO
@@ -70,3 +71,29 @@ def sync_folder(folder: str) -> None:
             os.fsync(at)
         finally:
             os.close(at)
+
+
+def below(folder: str) -> list[str]:
+    """Every file, link and other entry below a folder that is no folder itself, relative to it, in order.
+
+    The path is taken as it is, whatever signs of a pattern it has, and no link is followed. A folder that is not there has
+    none.
+
+    Raises:
+      OSError: it cannot be listed.
+    """
+    inside = folder.rstrip("/") + "/"
+    if not is_local(folder):
+        # Patterns cannot quote: let a special character match any, and compare.
+        found = FileSystems.match([re.sub(r"[*?\[]", "?", inside) + "**"])[0].metadata_list
+        return sorted(file.path.removeprefix(inside) for file in found if file.path.startswith(inside))
+    names: list[str] = []
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for at, folders, others in os.walk(folder, onerror=fail):
+        links = [name for name in folders if os.path.islink(posixpath.join(at, name))]
+        names += [posixpath.relpath(posixpath.join(at, name), folder) for name in (*others, *links)]
+    return sorted(names)

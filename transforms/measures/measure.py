@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.detector.detector import load_detector
+from transforms.engine import counted
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.threads import Beside
@@ -17,7 +18,7 @@ from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
 from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import NO_REFERENCE, Asked, sketches
-from transforms.measures.tally import NEEDED, Tally, compact, merge, tally_split
+from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
 from transforms.mixture.last_documents import Mixture
 from transforms.signals.store import SignalStore, open_for_reading
 from transforms.structures import shares as cores
@@ -48,7 +49,7 @@ class Measure(beam.PTransform):
         tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
-            | "Merge" >> beam.CombineGlobally(TallyFn()).without_defaults()
+            | "Merge" >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True)
         )
         licences = tuple(source.licence for source in self.sources)
         metrics = _Metrics(
@@ -62,7 +63,8 @@ class Measure(beam.PTransform):
             self.near,
         )
         return (
-            tally | "Metrics" >> beam.ParDo(metrics, beam.pvalue.AsSingleton(self.mixture)),
+            tally
+            | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(self.mixture)),
             tally | "Sketches" >> beam.ParDo(_Sketches(names)),
         )
 
@@ -116,7 +118,8 @@ class TallyFn(beam.CombineFn):
         return CompressedCoder()
 
     def extract_output(self, total: Tally) -> Tally:
-        """As it is, its sample read once for all that look at it."""
+        """In one order, its sample read once for all that look at it."""
+        total = ordered(total)
         total.sampled = [sample.read(sample.merge(total.sampled))]
         return total
 

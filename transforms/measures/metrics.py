@@ -274,7 +274,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
         found["licence"][licences[int(key[0])] or "unknown"] += n
     for name, tokens in (found | {"year": tally.years}).items():
         total = sum(tokens.values())
-        shares = np.array([n / total for n in tokens.values() if n]) if total else np.zeros(0)
+        shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
         note = "of synthetic tokens" if name == "generator" else "of tokens"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
                      "unit": "fraction", "note": note}  # fmt: skip

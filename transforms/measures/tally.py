@@ -185,6 +185,22 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
     return tally
 
 
+def ordered(tally: Tally) -> Tally:
+    """The same tally, every part of it in one order, and so the same whatever the order that tallies were merged in.
+
+    Counts are whole numbers and add up in any order, but a mapping remembers in which order its keys came, and what is
+    computed from one (an entropy, a sum of shares) has its last digits from there.
+    """
+    tally = compact(tally, tightly=True)
+    for field in dataclasses.fields(tally):
+        value = getattr(tally, field.name)
+        if isinstance(value, dict):
+            setattr(tally, field.name, type(value)({key: value[key] for key in sorted(value)}))
+    for vocabularies in (*tally.ngrams.values(), *tally.folded.values(), tally.dated_words):
+        vocabularies[:] = map(vocabulary.ordered, vocabularies)
+    return tally
+
+
 def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     """Count one split.
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
+from transforms.engine import counted
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
 from transforms.mixture.cells import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
@@ -40,22 +41,22 @@ class Balance(beam.PTransform):
         thought = (
             decided
             | "CountScores" >> beam.ParDo(_CountScores(*at))
-            | "Scores" >> beam.CombineGlobally(ScoresFn(self.rule)).without_defaults()
+            | "Scores" >> counted.CombineGlobally("scores", ScoresFn(self.rule), without_defaults=True)
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
             decided
-            | "Weigh" >> beam.ParDo(_Weigh(*at), single(thought))
-            | "Weighed" >> beam.CombineGlobally(WeighedFn()).without_defaults()
-            | "Aim" >> beam.ParDo(_Aim(*at), single(thought))
+            | "Weigh" >> counted.ParDo("decisions to weigh", _Weigh(*at), single(thought))
+            | "Weighed" >> counted.CombineGlobally("weights", WeighedFn(), without_defaults=True)
+            | "Aim" >> counted.ParDo("the weights to their aim", _Aim(*at), single(thought))
         )
         mixture = (
             decided
-            | "Edges" >> beam.ParDo(_FindEdges(*at), single(aimed))
-            | "Together" >> beam.CombineGlobally(EdgesFn()).without_defaults()
-            | "Settle" >> beam.ParDo(_Settle(*at), single(aimed))
+            | "Edges" >> counted.ParDo("decisions at the edges", _FindEdges(*at), single(aimed))
+            | "Together" >> counted.CombineGlobally("edges of the mixture", EdgesFn(), without_defaults=True)
+            | "Settle" >> counted.ParDo("the edges to their mixture", _Settle(*at), single(aimed))
         )
-        return decided | "Take" >> beam.ParDo(_Take(*at), single(mixture)), mixture
+        return decided | "Take" >> counted.ParDo("decisions to take", _Take(*at), single(mixture)), mixture
 
 
 class _Pass(beam.DoFn):

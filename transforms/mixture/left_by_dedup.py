@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.structures import System
+from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import Source, Split
 from transforms.signals.store import SignalStore, open_for_reading, write_parquet
@@ -95,12 +96,15 @@ class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.Rec
 
 
 def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """All decisions of one split, one for each of its documents, by ordinal."""
+    """All decisions of one split, one for each of its documents, by ordinal.
+
+    Raises:
+      LostRowsError: a document has none, or two.
+    """
     decisions = pa.concat_batches(list(batches))
     decisions = decisions.take(pa.array(np.argsort(decisions["ordinal"].to_numpy())))
-    assert (decisions["ordinal"].to_numpy() == np.arange(decisions.num_rows)).all(), (
-        "a document has no or two decisions"
-    )
+    if (decisions["ordinal"].to_numpy() != np.arange(decisions.num_rows)).any():
+        raise counted.LostRowsError("a document has no decision, or two; run again")
     return decisions
 
 

@@ -60,6 +60,11 @@ class _Attribute(beam.DoFn):
         yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source], self.reviewed)
 
 
+def attributed(candidates: pa.RecordBatch) -> int:
+    """How many documents of this run, and not of an earlier release, are among CANDIDATE of one split."""
+    return int((candidates["source"].to_numpy() != EARLIER).sum())
+
+
 def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[datetime.date | None, ...]:
     """The cut-off of each source; None where its dates are not trusted."""
     return tuple(date_cutoff if source.trust_dates else None for source in sources)

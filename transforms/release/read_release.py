@@ -19,6 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from expectations import contracts
 from expectations.judge.verdict import Verdict, VerdictError
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine.files import below
 from transforms.signals.store import open_for_reading
 
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
@@ -195,9 +196,7 @@ def ledger_files(folder: str) -> list[str]:
     Raises:
       ReleaseError: there is no ledger, or a part of it is gone.
     """
-    paths = sorted(
-        entry.path for entry in FileSystems.match([posixpath.join(folder, LEDGER, "*.parquet")])[0].metadata_list
-    )
+    paths = [posixpath.join(folder, LEDGER, name) for name in parquet_files(posixpath.join(folder, LEDGER))]
     if not paths and (is_there(folder, MANIFEST) or is_there(folder, VERDICT)):
         raise ReleaseError(f"{posixpath.join(folder, LEDGER)} is gone or empty; {RESTORE}")
     if not paths:
@@ -209,6 +208,11 @@ def ledger_files(folder: str) -> list[str]:
             if name not in names:
                 raise ReleaseError(f"{posixpath.join(folder, LEDGER, name)} is gone; {RESTORE}")
     return paths
+
+
+def parquet_files(folder: str) -> list[str]:
+    """The names of the Parquet files right in a folder, in order."""
+    return [name for name in below(folder) if name.endswith(".parquet") and "/" not in name]
 
 
 def ledger_rows(path: str) -> int:

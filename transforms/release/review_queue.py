@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import InputError, Source, Split
@@ -51,11 +52,12 @@ class Review(beam.PTransform):
         return (
             decisions
             | "Disputed" >> beam.ParDo(_Disputed(self.salt, self.most))
-            | "Choose" >> beam.CombineGlobally(FirstFn(self.salt, self.most)).without_defaults()
+            | "Choose"
+            >> counted.CombineGlobally("disputed documents", FirstFn(self.salt, self.most), without_defaults=True)
             | "BySplit" >> beam.ParDo(_BySplit())
-            | "Spread" >> beam.Reshuffle()
+            | "Spread" >> counted.Reshuffle("documents to review")
             | "ReadAgain" >> beam.ParDo(_ReadAgain(self.sources, self.splits, self.store, self.limits))
-            | "Queue" >> beam.CombineGlobally(QueueFn())
+            | "Queue" >> counted.CombineGlobally("the review queue", QueueFn())
         )
 
 

@@ -9,19 +9,19 @@ import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict
 from transforms.dedup.earlier_releases import FOLDER
+from transforms.engine import counted
+from transforms.engine.files import whole
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
@@ -65,6 +65,11 @@ class Task:
     number: int
     parts: tuple[Recorded, ...]
 
+    @property
+    def num_rows(self) -> int:
+        """Documents to write, as the engine counts them."""
+        return sum(part.kept for part in self.parts)
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -78,6 +83,11 @@ class Shard:
     bytes: int
     sha256: str
     folder: str = DATA
+
+    @property
+    def num_rows(self) -> int:
+        """Documents written, as the engine counts them."""
+        return self.rows if self.folder == DATA else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +114,29 @@ class Emit(beam.PTransform):
 
     def expand(self, recorded: beam.PCollection[Recorded]) -> beam.PCollection[Shard]:
         """Plan on one worker, then one task after the other on any."""
-        return (
+        tasks = (
             recorded
-            | "Together" >> beam.combiners.ToList()
-            | "Plan" >> beam.ParDo(_Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict))
-            | "Spread" >> beam.Reshuffle()
-            | "WriteShards" >> beam.ParDo(_WriteShards(self.config), *as_sides(self.unwanted))
+            | "Together" >> counted.ToList("parts of the ledger")
+            | "Plan"
+            >> counted.ParDo(
+                "the ledger to its shards", _Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict)
+            )
+            | "Spread" >> counted.Reshuffle("shards to write")
         )
+        shards = tasks | "WriteShards" >> counted.ParDo(
+            "shards to their texts", _WriteShards(self.config), *as_sides(self.unwanted)
+        )
+        tasks | "Kept" >> counted.RowsOf("kept documents to shards", counted.SENT)
+        shards | "Written" >> counted.RowsOf("kept documents to shards", counted.ARRIVED)
+        if self.config.shards.signatures:
+            tasks | "Signed" >> counted.RowsOf("kept documents to signatures", counted.SENT)
+            shards | "Signatures" >> counted.RowsOf("kept documents to signatures", counted.ARRIVED, signatures_in)
+        return shards
+
+
+def signatures_in(shard: Shard) -> int:
+    """How many signatures a file holds."""
+    return shard.rows if shard.folder == FOLDER else 0
 
 
 class _Plan(beam.DoFn):
@@ -170,7 +196,7 @@ def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> I
 def write_signatures(task: Task, config: EmitConfig) -> Shard:
     """The signatures of a task's documents, in their order, as one file."""
     path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
-    file = _Hashing(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    file = _Hashing(path)
     schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
@@ -240,7 +266,7 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
-        self.file = _Hashing(FileSystems.create(self.path, compression_type=CompressionTypes.UNCOMPRESSED))
+        self.file = _Hashing(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
             schema,
@@ -276,10 +302,14 @@ class _ShardWriter:
 
 
 class _Hashing:
-    """A file that knows the checksum of what was written to it, so that nobody need read it again."""
+    """A whole file that knows the checksum of what was written to it, so that nobody need read it again.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.size, self.sha256 = file, 0, hashlib.sha256()
+    It has its name once it is closed: a worker that was thought dead and writes it again never tears what was published.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.whole = whole(path)
+        self.file, self.size, self.sha256 = self.whole.__enter__(), 0, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         self.sha256.update(data)
@@ -299,4 +329,4 @@ class _Hashing:
 
     def close(self) -> None:
         if not self.file.closed:
-            self.file.close()
+            self.whole.__exit__(None, None, None)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector.detector import Detector, load_detector
+from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
@@ -68,7 +69,8 @@ class Survey(beam.PTransform):
 
     def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
-        return splits | "SurveySplit" >> beam.ParDo(_SurveySplit(self.config), *as_sides(self.unwanted))
+        survey = _SurveySplit(self.config)
+        return splits | "SurveySplit" >> counted.ParDo("splits to survey", survey, *as_sides(self.unwanted))
 
 
 @beam.typehints.with_output_types(Split)

@@ -107,6 +107,14 @@ def bounded(one: Vocabulary, most: int) -> Vocabulary:
     return one
 
 
+def ordered(one: Vocabulary) -> Vocabulary:
+    """The same counts, populations ascending."""
+    names = sorted(one.counts)
+    return one._replace(
+        counts={name: one.counts[name] for name in names}, documents={name: one.documents[name] for name in names}
+    )
+
+
 def compact(parts: list[Vocabulary], tightly: bool = False) -> list[Vocabulary]:
     """The same counts in fewer parts, when the tail outgrows the head, or always."""
     return diversity.fewer(parts, merge, size, tightly)

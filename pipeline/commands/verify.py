@@ -1,0 +1,233 @@
+"""`verify`: every byte of a release against its manifest, every Parquet file read, and every document accounted for."""
+
+import collections
+import dataclasses
+import posixpath
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipeline.publish import counts
+from pipeline.reading.checksums import CARD, check_rejection, differs, listed
+from pipeline.recipe import RecipeError
+from pipeline.swap import is_part
+from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
+from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine.files import below
+from transforms.engine.folders import MARK
+from transforms.release.read_release import (
+    LEDGER,
+    VERDICT,
+    ReleaseError,
+    is_there,
+    ledger_batches,
+    ledger_files,
+    parquet_files,
+    read_manifest,
+    read_metrics,
+    reading,
+)
+from transforms.release.shards import DATA
+from transforms.signals.store import open_for_reading
+
+QUARANTINE = "quarantine"
+OF_LEDGER = ("doc_id", "source", "path", "row", "kept", "reason")
+ROWS_AT_ONCE = 1 << 16
+PLACES_IN_A_FILE = 1 << 40
+
+
+@dataclasses.dataclass
+class _Ledger:
+    """What the ledger says of the documents: how many, which are kept, why the others are not."""
+
+    rows: int
+    places: int  # different places that they were read from
+    kept: npt.NDArray[np.bytes_]  # ids, sorted
+    dropped: dict[str, int]  # by reason
+
+
+def verify_release(folder: str, console: Console) -> tuple[str, bool]:
+    """Hold a release or a rejection against what it says of itself.
+
+    Args:
+      folder: of a release or a rejection.
+      console: where progress goes.
+
+    Returns:
+      A short table, and whether all of it holds.
+
+    Raises:
+      RecipeError: there is neither a release nor a rejection.
+    """
+    has_manifest = is_there(folder, MANIFEST)
+    if not has_manifest and not is_there(folder, VERDICT):
+        raise RecipeError(f"{folder}: no release there (it has no {MANIFEST}); give the folder of one")
+    lines: list[str] = []
+    try:
+        wrong = [*(_files(folder, lines, console) if has_manifest else _rejection(folder, lines))]
+        wrong = wrong or [*_tables(folder, lines), *_conservation(folder, has_manifest, lines)]
+    except ReleaseError as error:
+        wrong = [str(error)]
+    more = [f"and {len(wrong) - 1:,} more like it"] if len(wrong) > 1 else []
+    verdict = ["not good: " + wrong[0], *more] if wrong else ["good: every byte and every document is accounted for"]
+    return "\n".join([*lines, *verdict]), not wrong
+
+
+def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
+    """What is gone, differs, or is there and not in the manifest."""
+    entries = listed(folder)
+    there = set(below(folder))
+    yield from (f"{file.path} is gone" for file in entries if file.name not in there)
+    known = {MANIFEST, MARK, *(file.name for file in entries)}
+    yield from (f"{posixpath.join(folder, name)} is not in the manifest" for name in sorted(there - known))
+    found = [file for file in entries if file.name in there]
+    edited, wrong = "", 0
+    for file, said in differs(found, console):
+        if file.name == CARD:
+            edited = f" (but {CARD}, which was edited since)"
+        else:
+            wrong += 1
+            yield said
+    size = sum(file.size for file in entries)
+    lines.append(
+        f"files         {len(found) - wrong:,} of {len(entries):,}, {size:,} bytes, as the manifest says{edited}"
+    )
+
+
+def _rejection(folder: str, lines: list[str]) -> Iterator[str]:
+    check_rejection(folder)
+    there = below(folder)
+    yield from (
+        f"{posixpath.join(folder, name)} is no file of a rejection"
+        for name in there
+        if not is_part(name) and name != MARK
+    )
+    lines.append(f"files         {len(there):,}; a rejection has no manifest to hold them against")
+
+
+def _tables(folder: str, lines: list[str]) -> Iterator[str]:
+    """Every Parquet file, read from its first to its last row; those that say how many rows they have must have as many."""
+    says = {}
+    if is_there(folder, MANIFEST):
+        says = {entry["path"]: entry for entry in read_manifest(folder)[0]["files"]}
+    names = [name for name in below(folder) if name.endswith(".parquet")]
+    n_rows = 0
+    for name in names:
+        path, rows, tokens = posixpath.join(folder, name), 0, 0
+        with reading(path), open_for_reading(path) as file:
+            for batch in pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE):
+                batch.validate(full=True)
+                rows += batch.num_rows
+                if name.startswith(f"{DATA}/"):
+                    tokens += pc.sum(batch["n_tokens"]).as_py() or 0
+        n_rows += rows
+        entry = says.get(name, {})
+        if entry.get("rows", rows) != rows:
+            yield f"{path} has {rows:,} rows, and the manifest says {entry['rows']:,}"
+        if name.startswith(f"{DATA}/") and entry.get("tokens", tokens) != tokens:
+            yield f"{path} has {tokens:,} tokens, and the manifest says {entry['tokens']:,}"
+    lines.append(f"tables        {len(names):,} Parquet files, {n_rows:,} rows, read to the end")
+
+
+def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator[str]:
+    """Documents in = kept + dropped, by the metrics, the ledger and the shards; and the same for the quarantine."""
+    said = counts(read_metrics(folder))
+    if has_manifest and (in_manifest := read_manifest(folder)[0].get("counts")) != said:
+        yield f"{posixpath.join(folder, MANIFEST)} counts {in_manifest}, and the metrics count {said}"
+    found = _ledger(folder)
+    quarantined = _rows(folder, QUARANTINE)
+    dropped = sum(found.dropped.values())
+    into = said.get("documents_in", 0)
+    width = len(f"{into:,}")
+    lines += [
+        f"documents in  {into:>{width},}  the ledger has {found.rows:,}, read from {found.places:,} places",
+        f"  kept        {len(found.kept):>{width},}  the metrics say {said.get('kept', 0):,}",
+        f"  dropped     {dropped:>{width},}  for a reason that the ledger names",
+        f"quarantined   {quarantined:>{width},}  the metrics say {said.get('quarantined', 0):,}",
+    ]
+    ledger = posixpath.join(folder, LEDGER)
+    if not into == found.rows == len(found.kept) + dropped:
+        yield f"{ledger} has {found.rows:,} documents, and {into:,} came in"
+    if found.places != found.rows:
+        yield f"{ledger} has {found.rows - found.places:,} documents that were read from the place of another one"
+    if len(found.kept) != said.get("kept", 0):
+        yield f"{ledger} keeps {len(found.kept):,} documents, and the metrics say {said.get('kept', 0):,}"
+    for reason in sorted({*found.dropped, *(name.removeprefix("dropped.") for name in said if name[:8] == "dropped.")}):
+        ours, theirs = found.dropped.get(reason, 0), said.get(f"dropped.{reason}", 0)
+        if ours != theirs:
+            yield f"{ledger} drops {ours:,} documents as {reason}, and the metrics say {theirs:,}"
+    if quarantined != said.get("quarantined", 0):
+        yield f"{posixpath.join(folder, QUARANTINE)} has {quarantined:,} records, and the metrics say {said['quarantined']:,}"
+    if (found.kept[1:] == found.kept[:-1]).any():
+        yield f"{ledger} keeps a document twice"
+    if has_manifest:
+        yield from _released(folder, found, lines)
+
+
+def _released(folder: str, found: _Ledger, lines: list[str]) -> Iterator[str]:
+    shards = _ids(folder, DATA, "id")
+    lines.append(
+        f"released      {len(shards):,} documents in {len(parquet_files(posixpath.join(folder, DATA))):,} shards"
+    )
+    if not np.array_equal(np.sort(shards), found.kept):
+        yield f"{posixpath.join(folder, DATA)} does not hold exactly the documents that the ledger keeps"
+    if parquet_files(posixpath.join(folder, SIGNATURES)) and _rows(folder, SIGNATURES) != len(shards):
+        yield f"{posixpath.join(folder, SIGNATURES)} has not one signature for each document"
+
+
+def _ledger(folder: str) -> _Ledger:
+    rows, kept, places = 0, [], []
+    dropped: collections.Counter[str] = collections.Counter()
+    files: dict[tuple[str, str], int] = {}
+    for path in ledger_files(folder):
+        for batch in ledger_batches(path, OF_LEDGER, ROWS_AT_ONCE):
+            rows += batch.num_rows
+            with reading(path):
+                kept.append(_as_ids(batch["doc_id"].filter(batch["kept"])))
+                places.append(_places(batch, files))
+                reasons = pc.value_counts(batch["reason"].filter(pc.invert(batch["kept"]))).to_pylist()
+                dropped.update({row["values"] or "no reason": row["counts"] for row in reasons})
+    together = np.concatenate(places) if places else np.zeros(0, np.int64)
+    ids = np.sort(np.concatenate(kept)) if kept else np.zeros(0, "S32")
+    return _Ledger(rows, len(np.unique(together)), ids, dict(dropped))
+
+
+def _places(batch: pa.RecordBatch, files: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:
+    """Source, file and row as one number."""
+    source, path = (batch[name].dictionary_encode() for name in ("source", "path"))
+    pair = source.indices.to_numpy().astype(np.int64) * max(1, len(path.dictionary)) + path.indices.to_numpy()
+    different, inverse = np.unique(pair, return_inverse=True)
+    names = [divmod(int(one), max(1, len(path.dictionary))) for one in different]
+    keys = [(source.dictionary[s].as_py(), path.dictionary[p].as_py()) for s, p in names]
+    numbers = np.array([files.setdefault(key, len(files)) for key in keys], np.int64)
+    return numbers[inverse] * PLACES_IN_A_FILE + batch["row"].to_numpy()
+
+
+def _as_ids(column: pa.StringArray) -> npt.NDArray[np.bytes_]:
+    """Ids of 32 hexadecimal digits, S32[n]."""
+    fixed = pc.cast(column, pa.binary(32))
+    return np.frombuffer(fixed.buffers()[1], "S32", len(fixed), 32 * fixed.offset) if len(fixed) else np.zeros(0, "S32")
+
+
+def _ids(folder: str, under: str, column: str) -> npt.NDArray[np.bytes_]:
+    parts = [np.zeros(0, "S32")]
+    for name in parquet_files(posixpath.join(folder, under)):
+        path = posixpath.join(folder, under, name)
+        with reading(path), open_for_reading(path) as file:
+            batches = pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE, columns=[column])
+            parts += [_as_ids(batch[column]).copy() for batch in batches]
+    return np.concatenate(parts)
+
+
+def _rows(folder: str, under: str) -> int:
+    found = 0
+    for name in parquet_files(posixpath.join(folder, under)):
+        path = posixpath.join(folder, under, name)
+        with reading(path), open_for_reading(path) as file:
+            found += int(pq.read_metadata(pa.PythonFile(file, mode="r")).num_rows)
+    return found

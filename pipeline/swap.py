@@ -1,0 +1,281 @@
+"""What the launcher does around a run: it holds the release's name, and in the end puts the new folder in place of the old one.
+
+The graph leaves a whole release, manifest included, in the attempt's folder. Then, in this order, each step on the disk before
+the next one begins:
+
+1. the new folder becomes `<attempt>/new`;
+2. what is in its place goes to `<attempt>/old/<name>`: nothing is deleted, it is renamed;
+3. `<attempt>/new` takes its place;
+4. `<attempt>/old` becomes `<attempt>/gone`, and the attempt's folder is deleted.
+
+A launcher that is killed leaves its attempt behind. `settle` ends it, in the next run of that name or in `clean`: where `new` is
+still there, step 3 was not reached, and what is in `old` goes back; where it is not, the release is whole and in its place.
+Object stores have no renames of folders: there a release is never replaced, and its manifest is copied last.
+"""
+
+import contextlib
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.places import REJECTED, STAGING, STORE, target
+from pipeline.publish import WHAT, Publication, done_path
+from pipeline.recipe import RecipeError
+from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine import files, folders
+from transforms.engine.files import is_local, sync_folder
+from transforms.engine.folders import MARK, FolderError, HeldError, Mark
+from transforms.release.read_release import ReleaseError, read_manifest
+
+FORMAT = "lowbackground.release/1"
+NEW, OLD, GONE = "new", "old", "gone"
+LEASE = ".lease"
+SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
+OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
+_ATTEMPT = re.compile(r"(.+)-[0-9a-f]{32}(\.done)?")
+OF_STAGING = rf"{_ATTEMPT.pattern}|.*{re.escape(LEASE)}"
+_PARTS = re.compile(
+    r"data/train-\d+-of-\d+\.parquet|signatures/part-\d+-of-\d+\.parquet|ledger/ledger-\d+-of-\d+\.parquet"
+    r"|quarantine/quarantine-\d+\.parquet"
+)
+
+
+@contextlib.contextmanager
+def releasing(publication: Publication, replace: bool) -> Iterator[None]:
+    """Hold a release's name; end what killed runs of it left; make the attempt's folder, and delete it in the end.
+
+    Raises:
+      RecipeError: the release is there and is not to be replaced, or its place is not ours.
+      FolderError: somebody else is at work on this release, or a folder is not ours.
+      OSError: a folder cannot be made or deleted.
+    """
+    output, attempt = publication.output, publication.staging
+    staging = posixpath.join(output, STAGING)
+    folders.claim(staging, Mark("staging"), OF_STAGING)
+    with _lease(output, publication.release):
+        folders.claim(staging, Mark("staging"), OF_STAGING)  # again: nobody tidies it away any more
+        for name, release in attempts(output):
+            if release == publication.release:
+                settle(output, posixpath.join(staging, name))
+        refuse_place(publication, replace)
+        folders.mark(attempt, Mark("attempt", publication.release))
+        try:
+            yield
+        finally:
+            settle(output, attempt)
+    tidy(output)
+
+
+@contextlib.contextmanager
+def store_in_use(output: str) -> Iterator[None]:
+    """Keep `clean` from the signal store for as long as the block lasts.
+
+    Raises:
+      FolderError: the folder of that name is not ours, or `clean` is at work on it.
+    """
+    folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
+    folders.claim(posixpath.join(output, STAGING), Mark("staging"), OF_STAGING)  # the lock lies there
+    if not is_local(output):
+        yield
+        return
+    with folders.held(posixpath.join(output, STAGING, SIGNALS_LEASE), f"{posixpath.join(output, STORE)}", shared=True):
+        folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
+        yield
+    tidy(output)
+
+
+def _lease(output: str, release: str) -> contextlib.AbstractContextManager[None]:
+    if not is_local(output):
+        return contextlib.nullcontext()
+    what = f"release {release} in {output}"
+    return folders.held(posixpath.join(output, STAGING, release + LEASE), what, forget=True)
+
+
+def refuse_place(publication: Publication, replace: bool) -> None:
+    """Refuse to publish where something is that is not to be replaced, or not ours to replace.
+
+    Raises:
+      RecipeError: what is there, and what to do.
+    """
+    folder = target(publication.output, publication.release, passed=True)
+    elsewhere = "choose another name (--set release=NAME)"
+    if not is_local(folder):
+        if FileSystems.exists(posixpath.join(folder, MANIFEST)):
+            raise RecipeError(f"{folder} exists, and in an object store no release is replaced; {elsewhere}")
+        return
+    if _is_there(folder):
+        if not replace and _is_whole(folder):
+            raise RecipeError(f"{folder} exists; {elsewhere} or say --replace")
+        if why := not_ours(folder, Mark("release", publication.release)):
+            raise RecipeError(f"{folder} is there, and is not replaced: {why}; move it away, or {elsewhere}")
+        if not replace:
+            raise RecipeError(
+                f"{folder} is a damaged release ({MANIFEST} cannot be read); {elsewhere} or say --replace"
+            )
+    rejection = target(publication.output, publication.release, passed=False)
+    if _is_there(rejection) and (why := not_ours(rejection, Mark("rejection", publication.release))):
+        raise RecipeError(f"{rejection} is there, where a rejection would go: {why}; move it away, or {elsewhere}")
+
+
+def _is_there(folder: str) -> bool:
+    """Whether anything is there; a folder without anything in it is nothing."""
+    return os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder) or bool(os.listdir(folder)))
+
+
+def _is_whole(folder: str) -> bool:
+    try:
+        read_manifest(folder)
+    except ReleaseError:
+        return False
+    return not os.path.islink(folder)
+
+
+def not_ours(folder: str, what: Mark) -> str | None:
+    """Why a folder may not be replaced; None if it may: it is this release, and holds nothing else.
+
+    A release from before there were marks is known by its manifest, a rejection by its verdict and recipe.
+    """
+    if os.path.islink(folder):
+        return f"it is a link to {os.path.realpath(folder)}, and nothing is deleted across a link"
+    if not os.path.isdir(folder):
+        return "it is a file"
+    there = files.below(folder)
+    listed: set[str] | None = None
+    found = folders.mark_of(folder) or _unmarked(folder, there)
+    if found is None:
+        return "it does not carry lowbackground's mark"
+    if found != what:
+        return f"its mark says that it is the {found.kind} {found.release}"
+    with contextlib.suppress(ReleaseError):
+        listed = {MANIFEST, *(str(entry["path"]) for entry in read_manifest(folder)[0]["files"])}
+    for name in there:
+        known = name in listed if listed is not None else is_part(name)
+        if name != MARK and not known:
+            return f"{posixpath.join(folder, name)} is no file of it"
+        if os.path.islink(posixpath.join(folder, name)):
+            return f"{posixpath.join(folder, name)} is a link"
+    return None
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of a release or a rejection may have this name."""
+    return name in WHAT or _PARTS.fullmatch(name) is not None
+
+
+def _unmarked(folder: str, there: list[str]) -> Mark | None:
+    """What a folder of a version that wrote no marks is."""
+    with contextlib.suppress(ReleaseError):
+        manifest, _ = read_manifest(folder)
+        return Mark("release", manifest["release"]) if manifest.get("format") == FORMAT else None
+    ending = posixpath.basename(folder).removesuffix(REJECTED)
+    has_data = any(name.startswith("data/") for name in there)
+    return Mark("rejection", ending) if {"verdict.json", "recipe.yaml"} <= set(there) and not has_data else None
+
+
+def swap(publication: Publication, replace: bool) -> str:
+    """Put what the graph left in its place. Returns the folder.
+
+    Raises:
+      RecipeError: something is in its place that was not there before the run.
+      OSError: a step failed; `settle` puts back what was there.
+    """
+    attempt = publication.staging
+    with FileSystems.open(done_path(publication)) as file:
+        built = posixpath.join(attempt, posixpath.basename(file.read().decode()))
+    found = folders.mark_of(built)
+    assert found is not None, "the graph leaves a marked folder"
+    passed = found.kind == "release"
+    place = target(publication.output, publication.release, passed)
+    refuse_place(publication, replace)
+    if not is_local(place):
+        return _copy_objects(built, place)
+    new, old = posixpath.join(attempt, NEW), posixpath.join(attempt, OLD)
+    _sync_below(built)
+    os.mkdir(old)
+    _move(built, new)
+    if passed and _is_there(place):
+        _move(place, posixpath.join(old, posixpath.basename(place)))
+    rejection = target(publication.output, publication.release, passed=False)
+    if _is_there(rejection):
+        _move(rejection, posixpath.join(old, posixpath.basename(rejection)))
+    _move(new, place)
+    return place
+
+
+def _copy_objects(built: str, place: str) -> str:
+    """In an object store: one object after the other, the mark first and the manifest, or else the verdict, last."""
+    last = (MARK, "", "verdict.json", MANIFEST)
+
+    def order(name: str) -> tuple[int, str]:
+        return last.index(name) if name in last else 1, name
+
+    for name in sorted(files.below(built), key=order):
+        FileSystems.copy([posixpath.join(built, name)], [posixpath.join(place, name)])
+    return place
+
+
+def settle(output: str, attempt: str) -> None:
+    """End an attempt that nobody is at work on: put back what a swap that stopped half way had moved, and delete the rest.
+
+    Raises:
+      FolderError: what is to go back has another folder in its place.
+      OSError: it cannot be moved or deleted; a later call goes on.
+    """
+    staging = posixpath.join(output, STAGING)
+    if is_local(output):
+        new, old = posixpath.join(attempt, NEW), posixpath.join(attempt, OLD)
+        if os.path.isdir(old):
+            for name in sorted(os.listdir(old)) if os.path.lexists(new) else ():
+                back = posixpath.join(output, name)
+                if _is_there(back):
+                    raise FolderError(
+                        f"{back} is there, and so is what it was before a run that was killed, {posixpath.join(old, name)}; "
+                        "move one of the two away"
+                    )
+                _move(posixpath.join(old, name), back)
+            _move(old, posixpath.join(attempt, GONE))
+    folders.delete(attempt, staging)
+
+
+def attempts(output: str) -> list[tuple[str, str]]:
+    """What is left of attempts in the staging folder, by name, and the release of each. None, if the folder is not ours."""
+    staging = posixpath.join(output, STAGING)
+    if not is_local(output) or folders.mark_of(staging) is None:
+        return []
+    found = ((name, _ATTEMPT.fullmatch(name)) for name in sorted(os.listdir(staging)))
+    return [(name, match[1]) for name, match in found if match]
+
+
+def tidy(output: str) -> None:
+    """Delete the staging folder if nothing is in it any more, and nobody is at work."""
+    staging = posixpath.join(output, STAGING)
+    if not is_local(output) or folders.mark_of(staging) is None:
+        return
+    for name in os.listdir(staging):
+        if name.endswith(LEASE):
+            with contextlib.suppress(HeldError), folders.held(posixpath.join(staging, name), name, forget=True):
+                pass
+    if all(name.startswith(MARK) for name in os.listdir(staging)):
+        try:
+            folders.delete(staging, staging)
+        except OSError:  # somebody came in meanwhile
+            folders.mark(staging, Mark("staging"))
+
+
+def _move(source: str, destination: str) -> None:
+    """Rename a folder, and have it on the disk."""
+    os.rename(source, destination)
+    sync_folder(posixpath.dirname(destination) or ".")
+    sync_folder(posixpath.dirname(source) or ".")
+
+
+def _sync_below(folder: str) -> None:
+    """Put all files and folders below a folder on the disk, before it takes another's place."""
+    for at, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            with open(posixpath.join(at, name), "rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(at)

@@ -1,0 +1,230 @@
+"""Folders that the product makes, their mark, and the one place that deletes anything.
+
+The first file in a folder of ours is its mark: what it is, and of which release. Nothing is deleted but a folder that carries
+our mark, or what lies right inside of one, by its exact path, never by a pattern, and never across a link (docs/decisions/0026).
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import errno
+import json
+import os
+import posixpath
+import re
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.engine import files
+from transforms.engine.files import is_local, sync_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock, and publishing is one rename all the same
+    fcntl = None  # type: ignore[assignment]
+
+MARK = ".lowbackground.json"
+FORMAT = "lowbackground.mark/1"
+MARK_BYTES = 4096  # a longer file is no mark
+PATIENCE = 0.5  # seconds: whoever only tidies up is gone by then
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class FolderError(Exception):
+    """A folder is not ours to write to or to delete. One line: which, why, what to do."""
+
+
+class HeldError(FolderError):
+    """Somebody else is at work there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """What a folder of ours is: `release`, `rejection`, `attempt`, `staging` or `signals`; and of which release, if of one."""
+
+    kind: str
+    release: str = ""
+
+
+def mark(folder: str, what: Mark) -> None:
+    """Make a folder ours. It is the first file in there, and the same bytes for the same release.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    content = {"format": FORMAT, **dataclasses.asdict(what)}
+    files.write(posixpath.join(folder, MARK), (json.dumps(content, sort_keys=True) + "\n").encode())
+
+
+def mark_of(folder: str) -> Mark | None:
+    """The mark of a folder; None if it has none, or the folder or the mark is a link."""
+    path = posixpath.join(folder, MARK)
+    try:
+        if is_local(folder):
+            if os.path.islink(folder) or not stat.S_ISREG(os.lstat(path).st_mode):
+                return None
+            with open(path, "rb") as file:
+                data = file.read(MARK_BYTES + 1)
+        else:
+            with FileSystems.open(path) as file:
+                data = file.read(MARK_BYTES + 1)
+        found = json.loads(data) if len(data) <= MARK_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        return None
+    kind, release = found.get("kind"), found.get("release")
+    return Mark(kind, release) if isinstance(kind, str) and isinstance(release, str) else None
+
+
+def claim(folder: str, what: Mark, of_before: str) -> None:
+    """Make sure that a folder is ours, and there.
+
+    Args:
+      folder: to be made, or there already.
+      what: its mark.
+      of_before: pattern of the names that an earlier version, which wrote no mark, left there. A folder without a mark is
+        ours if it has no other.
+
+    Raises:
+      FolderError: it is somebody else's.
+      OSError: it cannot be written.
+    """
+    if mark_of(folder) == what:
+        return
+    if not is_local(folder):
+        mark(folder, what)
+        return
+    if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        raise FolderError(
+            f"{folder} is a link or a file, and lowbackground needs a folder of its own there; move it away"
+        )
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(folder)):
+            if not (name.startswith(MARK) or re.fullmatch(of_before, name)):
+                raise FolderError(
+                    f"{folder} is not lowbackground's: it holds {name!r} and not the mark {MARK}; move it, or choose another "
+                    "output.path"
+                )
+    mark(folder, what)
+
+
+def delete(path: str, owner: str) -> None:
+    """Delete a folder of ours, or a file, a link or a folder that lies right inside of one. What is gone already is no error.
+
+    Args:
+      path: exactly this.
+      owner: the folder that carries our mark: `path` itself, or the one that it lies in. Its mark goes last.
+
+    Raises:
+      FolderError: the owner does not carry our mark.
+      OSError: it cannot be deleted.
+    """
+    if path != owner and posixpath.dirname(path) != owner:
+        raise FolderError(f"{path} does not lie in {owner}, so it is not deleted")
+    if mark_of(owner) is None:
+        raise FolderError(f"{owner} does not carry lowbackground's mark, so nothing in it is deleted")
+    if not is_local(path):
+        _delete_objects(path)
+    elif path != owner:
+        _delete_local(path)
+        sync_folder(owner)
+    else:
+        for name in sorted(os.listdir(owner)):
+            if name != MARK:
+                _delete_local(posixpath.join(owner, name))
+        _delete_local(posixpath.join(owner, MARK))
+        os.rmdir(owner)
+        sync_folder(posixpath.dirname(owner) or ".")
+
+
+def _delete_local(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)  # links in there are deleted, and not what they lead to
+        else:
+            os.unlink(path)
+
+
+def _delete_objects(path: str) -> None:
+    """Of an object store: one object after the other, the mark last. A path with a sign of patterns never gets here."""
+    if re.search(r"[*?\[\]]", path):
+        raise FolderError(f"{path} has a sign of a pattern in it, so nothing is deleted; delete it yourself")
+    objects = [posixpath.join(path, name) for name in files.below(path)]
+    for found in sorted(objects, key=lambda one: (posixpath.basename(one) == MARK, one)):
+        FileSystems.delete([found])
+
+
+@contextlib.contextmanager
+def held(path: str, what: str, shared: bool = False, forget: bool = False) -> Iterator[None]:
+    """Hold a file for as long as the block lasts. The system lets go of it when this process ends, however it does.
+
+    Where the file system has no locks, nobody is kept out.
+
+    Args:
+      path: of a file on this machine; it is made if it is not there.
+      what: is held, for the message.
+      shared: others may share it; nobody may hold it alone.
+      forget: delete the file at the end. Not with `shared`.
+
+    Raises:
+      HeldError: another process, or another thread, holds it; the message says which and since when.
+    """
+    at = _lock(path, what, shared)
+    try:
+        if not shared:
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
+            os.ftruncate(at, 0)
+            os.write(at, json.dumps(owner).encode())
+        yield
+    finally:
+        if forget:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # ours alone: we hold it
+        os.close(at)
+
+
+def _lock(path: str, what: str, shared: bool) -> int:
+    """An open file that is locked, and still has its name."""
+    patience = time.monotonic() + PATIENCE
+    while True:
+        os.makedirs(posixpath.dirname(path) or ".", exist_ok=True)
+        try:
+            at = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except FileNotFoundError:  # the folder was tidied away meanwhile
+            continue
+        try:
+            if fcntl is not None:
+                fcntl.flock(at, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(at), os.stat(path)):
+                    return at
+        except BlockingIOError:
+            owner = _owner(os.pread(at, MARK_BYTES, 0))
+            os.close(at)
+            if time.monotonic() < patience:
+                time.sleep(0.02)
+                continue
+            raise HeldError(f"{what} is in use{owner}; wait until it is done, or stop it") from None
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return at
+            os.close(at)
+            raise
+        os.close(at)  # whoever held it deleted it meanwhile
+
+
+def _owner(data: bytes) -> str:
+    """Who holds a lock, as far as it says."""
+    try:
+        found: dict[str, Any] = json.loads(data)
+        return f" by process {found['pid']} on {found['host']} since {found['since']}"
+    except (ValueError, LookupError, TypeError):
+        return " by another process"
