@@ -39,7 +39,9 @@ class Faults:
 
     def operation(self, name: str, path: object, data: bytes | memoryview | None = None) -> bytes | None:
         """Before an operation. Returns what is still to be written of `data`, if it is to be torn."""
-        if self.paused or not (isinstance(path, int) or str(path).startswith(self.root) or not os.path.isabs(str(path))):
+        if self.paused or not (
+            isinstance(path, int) or str(path).startswith(self.root) or not os.path.isabs(str(path))
+        ):
             return None
         if self.dead:
             raise Killed

@@ -176,9 +176,7 @@ def test_the_next_run_alone_puts_right_what_a_killed_one_left(
 
 
 @pytest.mark.parametrize("fault", ["kill", "EIO"])
-def test_clean_may_end_at_any_operation(
-    tmp_path: pathlib.Path, templates: dict[str, pathlib.Path], fault: str
-) -> None:
+def test_clean_may_end_at_any_operation(tmp_path: pathlib.Path, templates: dict[str, pathlib.Path], fault: str) -> None:
     for first in kills_at_renames(tmp_path, templates):
         at, ended = 0, False
         while not ended:

@@ -211,7 +211,9 @@ def _lock(path: str, what: str, shared: bool, patience: float) -> int:
                 with contextlib.suppress(FileNotFoundError):  # whoever held it has deleted it
                     locked = os.path.samestat(os.fstat(at), os.stat(path))
             elif time.monotonic() >= until:
-                raise HeldError(f"{what} is in use{_owner(os.pread(at, MARK_BYTES, 0))}; wait until it is done, or stop it")
+                raise HeldError(
+                    f"{what} is in use{_owner(os.pread(at, MARK_BYTES, 0))}; wait until it is done, or stop it"
+                )
             else:
                 time.sleep(0.02)
         finally:
