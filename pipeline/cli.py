@@ -107,6 +107,7 @@ def run(
 
 
 def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = None) -> None:
+    from pipeline.progress import compiling
     from pipeline.reading.summary import ran
     from pipeline.recipe import Recipe
     from pipeline.runner import prepare
@@ -114,7 +115,8 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
 
     assert isinstance(recipe, Recipe)
     try:
-        result = run_job(recipe, prepare(recipe, base_dir, today), err, replace)
+        with compiling(err):
+            result = run_job(recipe, prepare(recipe, base_dir, today), err, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from transforms.engine.progress import TALLY
+from transforms.kernels.compiled import n_compiled
 
 PLAIN_EVERY = 5.0  # seconds
 
@@ -35,6 +36,29 @@ def shown(console: Console, files: int, input_bytes: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def compiling(console: Console) -> Iterator[None]:
+    """Say that kernels are compiled, if some are, and how many, until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_say_compiled, args=(console, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _say_compiled(console: Console, stop: threading.Event) -> None:
+    told, said = 0, -PLAIN_EVERY
+    while not stop.wait(0.1):
+        done, unused = n_compiled()
+        if done > told and time.monotonic() - said >= PLAIN_EVERY:
+            told, said = done, time.monotonic()
+            line = f"compiling kernels, once for this machine: {done} of at most {done + unused}"
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextmanager

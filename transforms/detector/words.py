@@ -19,7 +19,6 @@ import io
 import json
 import os
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -30,6 +29,7 @@ from transforms.detector.calibration import Language
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.training.calibrate import languages_of
 from transforms.detector.training.labelled import Labelled, TrainingError
+from transforms.kernels.compiled import kernel
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text import language
 from transforms.kernels.text.text import PUNCTUATION, Tokens, canonicalise
@@ -83,7 +83,9 @@ class Words:
         """The same, for tokens that are there already."""
         least = np.array([known.least for known in self.languages], np.float32)
         spoken = language.language_of(language.covered(tokens, self._lists), least)
-        return _ratios(
+        seen = np.zeros(int(self.number.max(initial=0)) + 1, np.int64)
+        out = np.full(len(tokens.offsets) - 1, np.nan, np.float32)
+        _ratios(
             tokens.offsets,
             tokens.kind,
             tokens.hash64,
@@ -93,7 +95,10 @@ class Words:
             self.number,
             self.starts,
             self.absent,
+            seen,
+            out,
         )
+        return out
 
 
 def bundled() -> Words:
@@ -102,10 +107,8 @@ def bundled() -> Words:
         return read_words(source.read(), FILE)
 
 
-@numba.njit(nogil=True, cache=True)
-def _ratios(offsets, kind, hash64, spoken, table, weight, number, starts, absent):  # type: ignore[no-untyped-def]
-    out = np.full(len(offsets) - 1, np.nan, np.float32)
-    seen = np.zeros(number.max() + 1 if len(number) else 1, np.int64)
+@kernel("i64[] u8[] u64[] i8[] u64[] f64[] i64[] i64[] f64[] i64[]! f32[]!")
+def _ratios(offsets, kind, hash64, spoken, table, weight, number, starts, absent, seen, out):  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         if spoken[d] < 0:
             continue
@@ -127,7 +130,6 @@ def _ratios(offsets, kind, hash64, spoken, table, weight, number, starts, absent
             if words == FIRST:
                 out[d] = total
                 break
-    return out
 
 
 def count_words(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bytes:
@@ -234,7 +236,7 @@ def _words(version: str, languages: tuple[Language, ...], totals: list[tuple[int
     return Words(version, languages, hash64, weight, number, np.array(starts), np.array(absent))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] f64[] i64 u64[]! f64[]! i64[]!")
 def _fill(hash64, weights, before, table, weight, number):  # type: ignore[no-untyped-def]
     last = len(table) - 1
     for i in range(len(hash64)):

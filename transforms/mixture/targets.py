@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy  # its parts load where they are used
 
 from transforms.kernels.choosing import linear_programme, order
 from transforms.mixture.cells import FORCED, Cell, Opinion, Rule, Weighed
@@ -207,11 +207,15 @@ class _Model:
         copies = self.kind > 0
         a = np.array([row.coefficients(self.cell, counted_part, labelled, copies) for row in parts.rows])
         bounds = np.array([row.bound if row.sense == "max" else -row.bound for row in parts.rows], np.float64)
-        self.programme = linear_programme.Programme(sparse.csr_array(a), bounds / self.available, self.upper)
+        self.programme = linear_programme.Programme(scipy.sparse.csr_array(a), bounds / self.available, self.upper)
         self.counted, self.labelled = counted_part, labelled
         own = np.maximum(total[:, order.WEIGHT], 1) / self.available * parts.copies_in_order**-1
-        taken = sparse.csr_array(((~copies).astype(float), (self.cell, np.arange(len(cell)))), (len(own), len(cell)))
-        repeated = sparse.csr_array((copies.astype(float), (self.cell, np.arange(len(cell)))), (len(own), len(cell)))
+        taken = scipy.sparse.csr_array(
+            ((~copies).astype(float), (self.cell, np.arange(len(cell)))), (len(own), len(cell))
+        )
+        repeated = scipy.sparse.csr_array(
+            (copies.astype(float), (self.cell, np.arange(len(cell)))), (len(own), len(cell))
+        )
         for matrix in (taken, repeated):
             matrix.eliminate_zeros()
         self.fair = [_scaled(taken, 1 / (own * np.array(lift_of)))]
@@ -257,8 +261,8 @@ class _Model:
         return words
 
 
-def _scaled(matrix: sparse.csr_array, by: npt.NDArray[np.float64]) -> sparse.csr_array:
-    return sparse.csr_array(sparse.diags_array(by) @ matrix)
+def _scaled(matrix: linear_programme.Sparse, by: npt.NDArray[np.float64]) -> linear_programme.Sparse:
+    return scipy.sparse.csr_array(scipy.sparse.diags_array(by) @ matrix)
 
 
 def _outward(share: float, sense: str) -> str:

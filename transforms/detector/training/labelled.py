@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from scipy import sparse
+import scipy  # its parts load where they are used
 
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
@@ -196,11 +196,13 @@ class Links:
         """
         sizes = np.diff(self._offsets)
         rows = np.repeat(np.arange(len(sizes)), sizes)
-        has = sparse.csr_matrix((np.ones(len(rows), np.int32), (rows, self._shingles)), (len(sizes), self._n_distinct))
+        has = scipy.sparse.csr_matrix(
+            (np.ones(len(rows), np.int32), (rows, self._shingles)), (len(sizes), self._n_distinct)
+        )
         has.data[:] = 1
         documents = np.asarray(has.sum(axis=0)).ravel()
         has = has[:, np.flatnonzero((documents >= 2) & (documents <= COMMON))]
         both = (has @ has.T).tocoo()
         linked = both.data > LINK_FRACTION * np.minimum(sizes[both.row], sizes[both.col])
-        pairs = sparse.coo_matrix((np.ones(linked.sum()), (both.row[linked], both.col[linked])), both.shape)
-        return sparse.csgraph.connected_components(pairs, directed=False)[1].astype(np.int64)
+        pairs = scipy.sparse.coo_matrix((np.ones(linked.sum()), (both.row[linked], both.col[linked])), both.shape)
+        return scipy.sparse.csgraph.connected_components(pairs, directed=False)[1].astype(np.int64)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy  # its parts load where they are used
 
 F64 = npt.NDArray[np.float64]
 Sparse = Any  # scipy.sparse.csr_array
@@ -68,7 +68,7 @@ def solve(programme: Programme, objectives: list[F64], fair: list[Sparse]) -> F6
         best = _minimise(-objective, a, b, upper)
         if best is None:
             return None
-        a, b = sparse.vstack([a, -objective[None]], "csr"), np.r_[b, best.fun + SLACK]
+        a, b = scipy.sparse.vstack([a, -objective[None]], "csr"), np.r_[b, best.fun + SLACK]
     v = best.x if best is not None else None
     for fractions in fair:
         a, b, v = _level(a, b, upper, fractions, v)
@@ -82,7 +82,7 @@ def _level(a: Sparse, b: F64, upper: F64, fractions: Sparse, v: F64 | None) -> t
     while len(free):
         # Maximise level, where every free fraction is level + (something not negative).
         ones = np.ones((len(free), 1))
-        both = sparse.block_array([[a, None], [-fractions[free], np.hstack([ones, -ones])]], format="csr")
+        both = scipy.sparse.block_array([[a, None], [-fractions[free], np.hstack([ones, -ones])]], format="csr")
         c = np.r_[np.zeros(len(upper)), -1.0, 1.0]
         found = _minimise(c, both, np.r_[b, np.zeros(len(free))], np.r_[upper, 1e6, 1e6])
         if found is None:  # by a rounding error of an earlier step: what there is will do
@@ -92,7 +92,7 @@ def _level(a: Sparse, b: F64, upper: F64, fractions: Sparse, v: F64 | None) -> t
         tight = (-found.ineqlin.marginals[len(b) :] > 1e-7) | (highest[free] <= level + SLACK)
         if not tight.any():
             break
-        a = sparse.vstack([a, -fractions[free[tight]]], "csr")
+        a = scipy.sparse.vstack([a, -fractions[free[tight]]], "csr")
         b = np.r_[b, np.full(int(tight.sum()), -level + SLACK)]
         free = free[~tight]
     return a, b, v
@@ -136,10 +136,10 @@ def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: bool) -
     """Over w = v / T and tau = 1 / T, with sum w = 1: a w - b tau - z <= 0, w <= upper tau; the least sum of z."""
     n, k = len(programme.upper), len(rows)
     parts = [
-        [programme.a[rows], sparse.csr_array(-programme.b[rows][:, None]), -sparse.eye_array(k)],
-        [sparse.eye_array(n), sparse.csr_array(-programme.upper[:, None]), None],
+        [programme.a[rows], scipy.sparse.csr_array(-programme.b[rows][:, None]), -scipy.sparse.eye_array(k)],
+        [scipy.sparse.eye_array(n), scipy.sparse.csr_array(-programme.upper[:, None]), None],
     ]
-    a = sparse.block_array(parts, format="csr")
+    a = scipy.sparse.block_array(parts, format="csr")
     sums_to_one = np.r_[np.ones(n), np.zeros(1 + k)][None]
     most = np.r_[np.ones(n), 1 / SMALLEST, np.full(k, 1e6 if stretch else 0.0)]
     c = np.r_[np.zeros(n + 1), np.ones(k)]

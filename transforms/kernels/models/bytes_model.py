@@ -9,9 +9,10 @@ every context, so bits are those of a real code, and no text can have too few.
 import dataclasses
 import functools
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.kernels.compiled import inlined, kernel
 
 LONGEST = 7  # bytes in an n-gram: as many as a uint64 has, less one
 MOST_BITS = 20.0
@@ -46,7 +47,9 @@ class Trie:
     @functools.cached_property
     def shorter(self) -> npt.NDArray[np.int32]:
         """The node of each without its first byte; the root for the root, and where there is none. int32[nodes]."""
-        return _shorter(self.symbol, self.first)
+        out = np.zeros(len(self.symbol), np.int32)
+        _shorter(self.symbol, self.first, out)
+        return out
 
 
 def coded(bits: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -58,7 +61,7 @@ def coded(bits: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 BITS = MOST_BITS * (np.arange(256) / _STEPS) ** 2  # what a code stands for
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _child(symbol, first, node, byte):  # type: ignore[no-untyped-def]
     """The node of the n-gram that goes on with `byte`, or -1."""
     if node < 0 or node + 1 >= len(first):
@@ -73,19 +76,15 @@ def _child(symbol, first, node, byte):  # type: ignore[no-untyped-def]
     return low if low < first[node + 1] and symbol[low] == byte else -1
 
 
-@numba.njit(nogil=True, cache=True)
-def _shorter(symbol, first):  # type: ignore[no-untyped-def]
-    out = np.zeros(len(symbol), np.int32)
+@kernel("u8[] i32[] i32[]!")
+def _shorter(symbol, first, out):  # type: ignore[no-untyped-def]
     for node in range(1, len(first) - 1):  # the children of the root have none but the root
         for child in range(first[node], first[node + 1]):
             out[child] = max(0, _child(symbol, first, out[node], symbol[child]))
-    return out
 
 
-@numba.njit(nogil=True, cache=True)
-def _bits(data, offsets, symbol, cost, weight, first, shorter, table):  # type: ignore[no-untyped-def]
-    out = np.full(len(offsets) - 1, np.nan)
-    roots = np.full(256, -1)
+@kernel("u8[] i64[] u8[] u8[] u8[] i32[] i32[] f64[] i64[]! f64[]!")
+def _bits(data, offsets, symbol, cost, weight, first, shorter, table, roots, out):  # type: ignore[no-untyped-def]
     for node in range(first[0], first[1]):
         roots[symbol[node]] = node
     inner = len(weight)
@@ -110,7 +109,6 @@ def _bits(data, offsets, symbol, cost, weight, first, shorter, table):  # type: 
                     break
                 context = shorter[context]
         out[d] = total / (end - start)
-    return out
 
 
 def bits_per_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], trie: Trie) -> npt.NDArray[np.float64]:
@@ -121,10 +119,12 @@ def bits_per_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], t
       offsets: where each begins, and the last one's end.
       trie: the model.
     """
-    return _bits(data, offsets, trie.symbol, trie.cost, trie.weight, trie.first, trie.shorter, BITS)
+    out, roots = np.full(len(offsets) - 1, np.nan), np.full(256, -1)
+    _bits(data, offsets, trie.symbol, trie.cost, trie.weight, trie.first, trie.shorter, BITS, roots, out)
+    return out
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] i64 u8[] u8[] u8[] i32[] f64[]")
 def _after(keys, length, symbol, cost, weight, first, table):  # type: ignore[no-untyped-def]
     out = np.empty(len(keys))
     for i in range(len(keys)):

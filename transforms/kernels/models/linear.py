@@ -12,10 +12,10 @@ consecutive tokens, known or not, by its hash.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash_token
 
 EOS = "</s>"
@@ -37,12 +37,12 @@ class LinearModel(NamedTuple):
     eos_weight: float  # NaN: the end of the line is not in the vocabulary
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _first_slot(hash64, mask):  # type: ignore[no-untyped-def]
     return np.int64((hash64 ^ (hash64 >> _S32)) & mask)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] f32[] u64[]! f32[]!")
 def _fill(hash64, weights, table_hash64, table_weight):  # type: ignore[no-untyped-def]
     """Insert every word; returns the number of the first word whose hash was there already, or -1."""
     mask = np.uint64(len(table_hash64) - 1)
@@ -57,9 +57,8 @@ def _fill(hash64, weights, table_hash64, table_weight):  # type: ignore[no-untyp
     return -1
 
 
-@numba.njit(nogil=True, cache=True)
-def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash):  # type: ignore[no-untyped-def]
-    out = np.empty(len(offsets) - 1, np.float32)
+@kernel("i64[] u64[] u32[] u64[] f32[] f32[] i64 f64 u32 f32[]!")
+def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash, out):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(table_hash64) - 1)
     buckets = np.uint64(len(ngram_weight))
     for d in range(len(out)):
@@ -85,24 +84,23 @@ def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, wo
                     total += weight
                     count += 1
         out[d] = total / count if count > 0 else np.nan
-    return out
 
 
-@numba.njit(nogil=True, cache=True)
-def _hash64(data, offsets):  # type: ignore[no-untyped-def]
-    out = np.empty(len(offsets) - 1, np.uint64)
+@kernel("u8[] i64[] u64[]!")
+def _hash64(data, offsets, out):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
         h = _FNV64_OFFSET
         for at in range(offsets[i], offsets[i + 1]):
             h = (h ^ np.uint64(data[at])) * _FNV64_PRIME
         out[i] = h
-    return out
 
 
 def hash_words(words: list[bytes]) -> npt.NDArray[np.uint64]:
     """`Tokens.hash64` of each word. uint64[words]."""
     offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
-    return _hash64(np.frombuffer(b"".join(words) or b"\0", np.uint8), offsets)
+    out = np.empty(len(words), np.uint64)
+    _hash64(np.frombuffer(b"".join(words) or b"\0", np.uint8), offsets, out)
+    return out
 
 
 def linear_model(
@@ -136,7 +134,8 @@ def linear_model(
 
 def score(tokens: Tokens, model: LinearModel) -> npt.NDArray[np.float32]:
     """Log-odds of machine origin of each document, float32[documents]; NaN for a document without any feature."""
-    return _score(
+    out = np.empty(len(tokens.offsets) - 1, np.float32)
+    _score(
         tokens.offsets,
         tokens.hash64,
         tokens.hash32,
@@ -146,4 +145,6 @@ def score(tokens: Tokens, model: LinearModel) -> npt.NDArray[np.float32]:
         model.word_ngrams,
         model.eos_weight,
         _EOS_HASH32,
+        out,
     )
+    return out

@@ -1,15 +1,15 @@
 """Connected components by union-find over 64-bit node names."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.kernels.compiled import kernel
 
 Forest = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 
-@numba.njit(nogil=True, cache=True)
-def _roots(n, left, right):  # type: ignore[no-untyped-def]
-    parent = np.arange(n)
+@kernel("i64[]! i64[] i64[]")
+def _roots(parent, left, right):  # type: ignore[no-untyped-def]
     for e in range(len(left)):
         x, y = left[e], right[e]
         while parent[x] != x:
@@ -22,12 +22,11 @@ def _roots(n, left, right):  # type: ignore[no-untyped-def]
             parent[y] = x
         else:
             parent[x] = y
-    for i in range(n):
+    for i in range(len(parent)):
         x = i
         while parent[x] != x:
             x = parent[x]
         parent[i] = x
-    return parent
 
 
 def forest(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> Forest:
@@ -41,7 +40,8 @@ def forest(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> Fores
       concatenation of two forests is the forest of all their edges, which makes this a combiner.
     """
     nodes, index = np.unique(np.concatenate([left, right]), return_inverse=True)
-    parent = _roots(len(nodes), index[: len(left)], index[len(left) :])
+    parent = np.arange(len(nodes))
+    _roots(parent, index[: len(left)], index[len(left) :])
     return nodes, nodes[parent]
 
 

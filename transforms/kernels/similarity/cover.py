@@ -8,10 +8,10 @@ transitive closure left out (leader clustering, Hartigan 1975, chapter 3).
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.lsh import band_key
 
 COMPARE_ALL_UP_TO = (
@@ -44,7 +44,7 @@ class Nodes(NamedTuple):
     sets: npt.NDArray[np.uint64]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] u64[]")
 def jaccard_of_sorted(one, other):  # type: ignore[no-untyped-def]
     """Jaccard similarity of two ascending arrays without repeats; 0 if both are empty."""
     i, j, shared = 0, 0, 0
@@ -61,7 +61,7 @@ def jaccard_of_sorted(one, other):  # type: ignore[no-untyped-def]
     return shared / union if union else 0.0
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64 i64 u32[,] bool[] i64[] u64[]")
 def _similarity(a, b, signature, signed, set_offsets, sets):  # type: ignore[no-untyped-def]
     one = sets[set_offsets[a] : set_offsets[a + 1]]
     other = sets[set_offsets[b] : set_offsets[b + 1]]
@@ -75,14 +75,11 @@ def _similarity(a, b, signature, signed, set_offsets, sets):  # type: ignore[no-
     return equal / signature.shape[1]
 
 
-@numba.njit(nogil=True, cache=True)
-def _cover(starts, signature, signed, url, exempt, set_offsets, sets, bands, rows, least):  # type: ignore[no-untyped-def]  # noqa: C901
-    n = len(signed)
-    survivor = np.arange(n)
-    similarity = np.ones(n, np.float64)
-    how = np.zeros(n, np.int8)
-    kept = np.empty(n, np.int64)
-    compared = np.full(n, -1, np.int64)  # the last content that was compared with this one
+@kernel("i64[] u32[,] bool[] u64[] bool[] i64[] u64[] i64 i64 f64 i64[]! i64[]! i64[]! i64[]! i64[]! f64[]! i8[]!")
+def _cover(  # type: ignore[no-untyped-def]  # noqa: C901
+    starts, signature, signed, url, exempt, set_offsets, sets, bands, rows, least,
+    kept, compared, heads, chain, survivor, similarity, how,
+):  # fmt: skip
     for c in range(len(starts) - 1):
         s, e = starts[c], starts[c + 1]
         if e - s == 1:
@@ -93,10 +90,8 @@ def _cover(starts, signature, signed, url, exempt, set_offsets, sets, bands, row
         slots = 1
         while large and slots < 2 * (e - s):
             slots *= 2
-        heads = np.full(
-            slots, -1, np.int64
-        )  # of the chain of entries in a slot; entry: place in `kept` times bands, plus band
-        chain = np.empty((e - s) * bands if large else 0, np.int64)
+        for slot in range(slots if large else 0):
+            heads[slot] = -1
         k = 0
         for i in range(s, e):
             best, best_similarity, same_url = -1, 0.0, -1
@@ -140,7 +135,6 @@ def _cover(starts, signature, signed, url, exempt, set_offsets, sets, bands, row
                         heads[slot] = k * bands + band
                 kept[k] = i
                 k += 1
-    return survivor, similarity, how
 
 
 def cover(
@@ -158,4 +152,12 @@ def cover(
       itself, NaN where one of the two has no signature); and SURVIVOR, SIMILAR, SAME_URL, or EXEMPT for one that survives
       without being compared. A survivor is never dropped, so every component has one.
     """
-    return _cover(*nodes, bands, rows, least)
+    n = len(nodes.signed)
+    survivor, similarity, how = np.arange(n), np.ones(n), np.zeros(n, np.int8)
+    kept, compared = np.empty(n, np.int64), np.full(n, -1, np.int64)  # compared: last content compared with this one
+    # Of a large component, for each slot the chain of its entries; an entry is a place in `kept` times bands, plus band.
+    most = int(np.diff(nodes.starts).max(initial=0))
+    most = most if most > COMPARE_ALL_UP_TO else 0
+    heads, chain = np.empty(2 << (2 * most).bit_length(), np.int64), np.empty(most * bands, np.int64)
+    _cover(*nodes, bands, rows, least, kept, compared, heads, chain, survivor, similarity, how)
+    return survivor, similarity, how

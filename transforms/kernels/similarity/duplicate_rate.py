@@ -13,11 +13,11 @@ byte, pairs just below the limit would pass it by chance).
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.similarity.minhash import mix64
+from transforms.kernels.compiled import kernel
+from transforms.kernels.similarity.minhash import mixed
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 
 GROUPS = 4096
@@ -57,12 +57,8 @@ class Rate(NamedTuple):
     undecided: int  # compared documents whose similarity is less than two standard errors above the least
 
 
-@numba.njit(nogil=True, cache=True)
-def _hashes(first, salt):  # type: ignore[no-untyped-def]
-    out = np.empty(len(first), np.uint64)
-    for i in range(len(first)):
-        out[i] = mix64(np.uint64(first[i]) ^ salt)
-    return out
+def _hashes(first: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    return mixed(first.astype(np.uint64) ^ _SALT)
 
 
 def gather(signatures: npt.NDArray[np.uint32], member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
@@ -73,7 +69,7 @@ def gather(signatures: npt.NDArray[np.uint32], member: npt.NDArray[np.uint64], m
       member: names of the documents, by which those that are compared are chosen, uint64[documents].
       mark: what to remember of each, int32[documents].
     """
-    of = _hashes(np.ascontiguousarray(signatures[:, 0]), _SALT)
+    of = _hashes(signatures[:, 0])
     if len(of) > GROUPS:  # so many documents have at most so many groups, or the bound below is above all of theirs
         below = np.unique(of)
         if len(below) > GROUPS:
@@ -111,10 +107,9 @@ def merge(parts: list[Kin]) -> Kin:
     return Kin(group, documents, of[rows], member[rows], mark[rows], rest[rows])
 
 
-@numba.njit(nogil=True, cache=True)
-def _nearest(start, rest):  # type: ignore[no-untyped-def]
-    n, width = rest.shape
-    best = np.zeros(n, np.int64)
+@kernel("i64[] u16[,] i64[]!")
+def _nearest(start, rest, best):  # type: ignore[no-untyped-def]
+    width = rest.shape[1]
     for g in range(len(start) - 1):
         for i in range(start[g], start[g + 1]):
             for j in range(i + 1, start[g + 1]):
@@ -123,13 +118,14 @@ def _nearest(start, rest):  # type: ignore[no-untyped-def]
                     same += rest[i, k] == rest[j, k]
                 best[i] = max(best[i], same)
                 best[j] = max(best[j], same)
-    return best
 
 
 def nearest(kin: Kin) -> npt.NDArray[np.float64]:
     """Estimated similarity of each kept member to the likest other one of its group, 0 if it is alone. float64[members]."""
     start = np.r_[np.searchsorted(kin.of, kin.group), len(kin.of)]
-    found: npt.NDArray[np.float64] = _nearest(start, kin.rest) / max(1, kin.rest.shape[1])
+    best = np.zeros(len(kin.rest), np.int64)
+    _nearest(start, kin.rest, best)
+    found: npt.NDArray[np.float64] = best / max(1, kin.rest.shape[1])
     return found
 
 

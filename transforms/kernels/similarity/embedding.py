@@ -12,11 +12,11 @@ Pasarkar and Dieng 2310.12952). It is at most `DIMENSIONS`. The mean distance of
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
 from transforms.kernels.statistics.diversity import WINDOW
 
@@ -35,14 +35,12 @@ class Sums(NamedTuple):
     products: npt.NDArray[np.int64]  # [d, d]
 
 
-@numba.njit(nogil=True, cache=True)
-def _embed(offsets, words):  # type: ignore[no-untyped-def]
+@kernel("i64[] u32[] u64[]! i64[]! i64[]! i8[,]!")
+def _embed(offsets, words, table, stamp, point, out):  # type: ignore[no-untyped-def]
     n = len(offsets) - 1
-    out = np.zeros((n, DIMENSIONS), np.int8)
-    table = np.empty(_SLOTS, np.uint64)
-    stamp = np.full(_SLOTS, -1, np.int64)
     for d in range(n):
-        point = np.zeros(DIMENSIONS, np.int64)
+        for i in range(DIMENSIONS):
+            point[i] = 0
         end = min(offsets[d + 1], offsets[d] + WINDOW)
         for t in range(offsets[d], end):
             for pair in range(2):
@@ -60,11 +58,13 @@ def _embed(offsets, words):  # type: ignore[no-untyped-def]
                 stamp[slot] = d
                 table[slot] = h
                 point[np.int64(h & np.uint64(DIMENSIONS - 1))] += 1 if h & np.uint64(1 << 20) else -1
-        length = np.sqrt(np.float64((point * point).sum()))
+        squares = 0
+        for i in range(DIMENSIONS):
+            squares += point[i] * point[i]
+        length = np.sqrt(np.float64(squares))
         if length > 0:
             for i in range(DIMENSIONS):
                 out[d, i] = np.int8(np.rint(_LENGTH * point[i] / length))
-    return out
 
 
 def _one_thread() -> threadpool_limits:
@@ -76,7 +76,10 @@ def _one_thread() -> threadpool_limits:
 
 def embed(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> Points:
     """The points of documents, int8[documents, DIMENSIONS]; one without words is all 0."""
-    return _embed(offsets, words)
+    out = np.zeros((len(offsets) - 1, DIMENSIONS), np.int8)
+    table, stamp = np.empty(_SLOTS, np.uint64), np.full(_SLOTS, -1, np.int64)
+    _embed(offsets, words, table, stamp, np.empty(DIMENSIONS, np.int64), out)
+    return out
 
 
 def sums(points: Points) -> Sums:

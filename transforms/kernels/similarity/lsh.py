@@ -4,11 +4,11 @@ Two documents of Jaccard similarity s agree in at least one of b bands of r rows
 (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, section 3.4). Candidates are then verified.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.similarity.minhash import mix64
+from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.similarity.minhash import mix64, mixed
 
 ALL_PAIRS_UP_TO = 8  # a bucket with more contents is linked by a star and a chain instead of by all its pairs
 
@@ -18,7 +18,7 @@ def s_curve(similarity: float, bands: int, rows: int) -> float:
     return 1.0 - (1.0 - similarity**rows) ** bands
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def band_key(signature, band, rows):  # type: ignore[no-untyped-def]
     """The key of one band of one signature."""
     h = np.uint64(band + 1)
@@ -27,13 +27,11 @@ def band_key(signature, band, rows):  # type: ignore[no-untyped-def]
     return h
 
 
-@numba.njit(nogil=True, cache=True)
-def _band_keys(signatures, bands, rows):  # type: ignore[no-untyped-def]
-    keys = np.empty((len(signatures), bands), np.uint64)
+@kernel("u32[,] i64 i64 u64[,]!")
+def _band_keys(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
     for d in range(len(signatures)):
         for band in range(bands):
             keys[d, band] = band_key(signatures[d], band, rows)
-    return keys
 
 
 def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -44,10 +42,12 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.
     """
     if bands * rows > signatures.shape[1]:
         raise ValueError(f"{bands} bands of {rows} rows need {bands * rows} permutations, got {signatures.shape[1]}")
-    return _band_keys(np.ascontiguousarray(signatures), bands, rows)
+    keys = np.empty((len(signatures), bands), np.uint64)
+    _band_keys(np.ascontiguousarray(signatures), bands, rows, keys)
+    return keys
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[]! u8[]! u64[] u64")
 def _note(once, twice, keys, shift):  # type: ignore[no-untyped-def]
     for i in range(len(keys)):
         slot = keys[i] >> shift
@@ -56,13 +56,11 @@ def _note(once, twice, keys, shift):  # type: ignore[no-untyped-def]
         once[byte] |= bit
 
 
-@numba.njit(nogil=True, cache=True)
-def _shared(twice, keys, shift):  # type: ignore[no-untyped-def]
-    out = np.empty(len(keys), np.bool_)
+@kernel("u8[] u64[] u64 bool[]!")
+def _shared(twice, keys, shift, out):  # type: ignore[no-untyped-def]
     for i in range(len(keys)):
         slot = keys[i] >> shift
         out[i] = (twice[slot >> np.uint64(3)] >> np.uint8(slot & np.uint64(7))) & 1
-    return out
 
 
 def no_keys(bits: int) -> npt.NDArray[np.uint8]:
@@ -92,17 +90,13 @@ def maybe_shared(twice: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> 
       twice: the second plane of a table.
       keys: band keys, uint64[n].
     """
-    return _shared(twice, keys, _shift(twice))
+    out = np.empty(len(keys), np.bool_)
+    _shared(twice, keys, _shift(twice), out)
+    return out
 
 
-@numba.njit(nogil=True, cache=True)
-def _pairs(starts, ends, content, salted):  # type: ignore[no-untyped-def]
-    total = 0
-    for g in range(len(starts)):
-        m = ends[g] - starts[g]
-        total += m * (m - 1) // 2 if m <= ALL_PAIRS_UP_TO else 2 * m
-    left = np.empty(total, np.int64)
-    right = np.empty(total, np.int64)
+@kernel("i64[] i64[] u64[] i64[] i64[]! i64[]!")
+def _pairs(starts, ends, content, order, left, right):  # type: ignore[no-untyped-def]
     n = 0
     for g in range(len(starts)):
         s, e = starts[g], ends[g]
@@ -116,28 +110,34 @@ def _pairs(starts, ends, content, salted):  # type: ignore[no-untyped-def]
         for i in range(s + 1, e):
             if content[i] < content[smallest]:
                 smallest = i
-        order = s + np.argsort(salted[s:e])
-        for i in range(e - s):
+        for i in range(s, e):
             if order[i] != smallest:
                 left[n], right[n] = smallest, order[i]
                 n += 1
-            if i > 0:
+            if i > s:
                 left[n], right[n] = order[i - 1], order[i]
                 n += 1
-    return left[:n], right[:n]
-
-
-@numba.njit(nogil=True, cache=True)
-def _salt(content, key):  # type: ignore[no-untyped-def]
-    out = np.empty(len(content), np.uint64)
-    for i in range(len(content)):
-        out[i] = mix64(content[i] ^ key[i])
-    return out
+    return n
 
 
 def salted(values: npt.NDArray[np.uint64], salt: np.uint64) -> npt.NDArray[np.uint64]:
     """Other numbers, one for each, so that they meet no key made in another way but by accident. uint64[n]."""
-    return _salt(values, np.full(len(values), salt, np.uint64))
+    return mixed(values ^ salt)
+
+
+def _salted_order(
+    content: npt.NDArray[np.uint64],
+    key: npt.NDArray[np.uint64],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """The rows of every large bucket in an order salted by its key; each bucket where it was. int64[n]."""
+    order = np.arange(len(content))
+    sizes = ends - starts
+    rows = np.flatnonzero(np.repeat(sizes > ALL_PAIRS_UP_TO, sizes))
+    bucket = np.repeat(np.arange(len(sizes)), sizes)[rows]
+    order[rows] = rows[np.lexsort((mixed(content[rows] ^ key[rows]), bucket))]
+    return order
 
 
 def candidate_pairs(
@@ -164,5 +164,8 @@ def candidate_pairs(
     starts = np.flatnonzero(np.r_[True, k[1:] != k[:-1]]) if len(k) else np.zeros(0, np.int64)
     ends = np.r_[starts[1:], len(k)] if len(k) else starts
     shared = ends - starts > 1
-    left, right = _pairs(starts[shared], ends[shared], c, _salt(c, k))
-    return order[left], order[right]
+    size = (ends - starts)[shared]
+    most = int(np.where(size <= ALL_PAIRS_UP_TO, size * (size - 1) // 2, 2 * size).sum())
+    left, right = np.empty(most, np.int64), np.empty(most, np.int64)
+    n = _pairs(starts[shared], ends[shared], c, _salted_order(c, k, starts, ends), left, right)
+    return order[left[:n]], order[right[:n]]

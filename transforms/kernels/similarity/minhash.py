@@ -9,10 +9,10 @@ minimum of each over the shingles. The permutations come from datasketch itself,
 
 import functools
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.text import PUNCTUATION, Tokens
 
 SCHEME = "affine32"
@@ -34,7 +34,7 @@ def permutations(num_perm: int, seed: int = SEED) -> tuple[npt.NDArray[np.uint32
     return np.ascontiguousarray(a, np.uint32), np.ascontiguousarray(b, np.uint32)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def mix64(h):  # type: ignore[no-untyped-def]
     """MurmurHash3's 64-bit finaliser: a bijection that spreads every bit over all."""
     h = (h ^ (h >> _S33)) * _MIX1
@@ -42,25 +42,34 @@ def mix64(h):  # type: ignore[no-untyped-def]
     return h ^ (h >> _S33)
 
 
-@numba.njit(nogil=True, cache=True)
-def _words(offsets, kind, hash64):  # type: ignore[no-untyped-def]
+@kernel("u64[] u64[]!")
+def _mix_all(values, out):  # type: ignore[no-untyped-def]
+    for i in range(len(values)):
+        out[i] = mix64(values[i])
+
+
+def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """`mix64` of each. uint64[n]."""
+    out = np.empty(len(values), np.uint64)
+    _mix_all(np.ascontiguousarray(values), out)
+    return out
+
+
+@kernel("i64[] u8[] u64[] u64[]! i64[]!")
+def _words(offsets, kind, hash64, words, word_offsets):  # type: ignore[no-untyped-def]
     """Drop the punctuation: offsets and hashes of the words and ideographs."""
-    words = np.empty(len(hash64), np.uint64)
-    word_offsets = np.zeros(len(offsets), np.int64)
     n = np.uint64(0)
     for d in range(len(offsets) - 1):
         for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
             words[n] = hash64[t]  # written over by the next if it is punctuation: no branch to guess
             n += np.uint64(kind[t] != PUNCTUATION)
         word_offsets[d + 1] = n
-    return word_offsets, words[:n]
+    return n
 
 
-@numba.njit(nogil=True, cache=True)
-def _shingles(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
+@kernel("i64[] u64[] i64 u32[]! i64[]!")
+def _shingles(word_offsets, words, ngram, out, out_offsets):  # type: ignore[no-untyped-def]
     """One hash per shingle: a polynomial in the hashes of its words, mixed. uint32, and the offsets per document."""
-    out = np.empty(len(words), np.uint32)
-    out_offsets = np.zeros(len(word_offsets), np.int64)
     size = np.uint64(ngram)
     power = np.uint64(1)
     for _ in range(ngram):
@@ -79,10 +88,10 @@ def _shingles(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
                 out[n] = np.uint32(mix64(h) >> _S32)
                 n += _U1
         out_offsets[d + 1] = n
-    return out_offsets, out[:n]
+    return n
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@kernel("u32[] i64 i64")  # LLVM inlines it; Numba would type and lower each of its eight uses anew
 def _mixed(shingles, s, last):  # type: ignore[no-untyped-def]
     """MurmurHash3's 32-bit finaliser of shingle `s`, or of the last one if `s` is beyond it."""
     h = shingles[min(s, last)]
@@ -91,21 +100,20 @@ def _mixed(shingles, s, last):  # type: ignore[no-untyped-def]
     return h ^ (h >> np.uint32(16))
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@kernel("u32 u32 u32 u32")
 def _less(a, b, one, other):  # type: ignore[no-untyped-def]
     """The smaller of two shingles under one permutation."""
     return min(np.uint32(a * one + b), np.uint32(a * other + b))
 
 
-@numba.njit(nogil=True, cache=True)
-def _sign(shingle_offsets, shingles, a, b):  # type: ignore[no-untyped-def]
+@kernel("i64[] u32[] u32[] u32[] u32[,]!")
+def _sign(shingle_offsets, shingles, a, b, signatures):  # type: ignore[no-untyped-def]
     """Eight shingles at a time, so that a signature's entry is read and written an eighth as often.
 
     The last shingle fills the last eight: a minimum does not mind. Written out by hand, so that LLVM makes the loop over the
     permutations the vector one.
     """
     n_docs, num_perm = len(shingle_offsets) - 1, len(a)
-    signatures = np.full((n_docs, num_perm), np.uint32(0xFFFFFFFF), np.uint32)
     for d in range(n_docs):
         row = signatures[d]
         last = shingle_offsets[d + 1] - 1
@@ -118,12 +126,13 @@ def _sign(shingle_offsets, shingles, a, b):  # type: ignore[no-untyped-def]
                 low = min(_less(a[k], b[k], h0, h1), _less(a[k], b[k], h2, h3))
                 high = min(_less(a[k], b[k], h4, h5), _less(a[k], b[k], h6, h7))
                 row[k] = min(row[k], low, high)
-    return signatures
 
 
 def words(tokens: Tokens) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
     """`(offsets, hash64)` of the words and ideographs, without the punctuation."""
-    return _words(tokens.offsets, tokens.kind, tokens.hash64)
+    found, offsets = np.empty(len(tokens.hash64), np.uint64), np.zeros(len(tokens.offsets), np.int64)
+    n = _words(tokens.offsets, tokens.kind, tokens.hash64, found, offsets)
+    return offsets, found[:n]
 
 
 def shingles(
@@ -132,10 +141,12 @@ def shingles(
     """`(offsets, hash32)` of the shingles of each document; repeated shingles are repeated."""
     if not 1 <= ngram <= MAX_NGRAM:
         raise ValueError(f"ngram must be between 1 and {MAX_NGRAM}, got {ngram}")
-    return _shingles(word_offsets, word_hashes, ngram)
+    out, offsets = np.empty(len(word_hashes), np.uint32), np.zeros(len(word_offsets), np.int64)
+    n = _shingles(word_offsets, word_hashes, ngram, out, offsets)
+    return offsets, out[:n]
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64[] u64[] i64")
 def _shingle_sets(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
     out = np.empty(len(words), np.uint64)
     out_offsets = np.zeros(len(word_offsets), np.int64)
@@ -176,7 +187,9 @@ def sign(
 
     Equal bit for bit to `datasketch.MinHash(num_perm, scheme="affine32")` updated with the same 32-bit hashes.
     """
-    return _sign(shingle_offsets, shingle_hashes, *permutations(num_perm))
+    signatures = np.full((len(shingle_offsets) - 1, num_perm), 0xFFFFFFFF, np.uint32)
+    _sign(shingle_offsets, shingle_hashes, *permutations(num_perm), signatures)
+    return signatures
 
 
 def similarity(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:

@@ -13,10 +13,10 @@ repetitive document from outweighing others (Joachims 1998; Manning et al. 2008,
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.models.linear import _first_slot
 from transforms.kernels.text.text import Tokens
 
@@ -56,12 +56,12 @@ class Features(NamedTuple):
     hash64: npt.NDArray[np.uint64]  # [n-grams], rising
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _extend(h, hash64):  # type: ignore[no-untyped-def]
     return (((h << _ROLL) | (h >> _BACK)) ^ hash64) * _PRIME
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64[] u64[] i64")
 def _count(offsets, hash64, longest):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
     ends = np.zeros(n_docs + 1, np.int64)
@@ -108,7 +108,7 @@ def features(tokens: Tokens, longest: int, min_documents: int) -> Features:
     return Features(offsets, numbers[kept], TF[counts[kept]].astype(np.float32), hash64[often])
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64[] i32[] i64[] i64[] bool[] i64 i64")
 def _presence(offsets, number, documents, cell, machine, n_cells, n_features):  # type: ignore[no-untyped-def]
     counts = np.zeros((2, n_cells, n_features), np.int32)
     for d in documents:
@@ -154,7 +154,7 @@ def separation(
     return difference / np.sqrt(variance + CONTINUITY), counts.sum(axis=(0, 1), dtype=np.int64)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64")
 def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate):  # type: ignore[no-untyped-def]
     weight, squares = np.zeros(n_features), np.full(n_features, _GRADIENT)
     bias, bias_squares = 0.0, _GRADIENT
@@ -209,7 +209,7 @@ def fit(
     return weight.astype(np.float32), float(bias)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] u64[]! u64 u64[]!")
 def _fill(hash64, table, bits, maybe):  # type: ignore[no-untyped-def]
     mask = np.uint64(len(table) - 1)
     for i in range(len(hash64)):
@@ -232,14 +232,10 @@ def ngram_model(
     return NgramModel(maybe, table, number_bits, np.ascontiguousarray(weight), longest, bias)
 
 
-@numba.njit(nogil=True, cache=True)
-def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias):  # type: ignore[no-untyped-def]
+@kernel("i64[] u64[] u64[] u64[] i64 f32[] i64 f64 u8[]! u64[]! u64[]! f32[]!")
+def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, counts, touched, candidates, out):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
-    out = np.empty(n_docs, np.float32)
     mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
-    counts, touched = np.zeros(len(weight) + 1, np.uint8), np.empty(len(weight), np.uint64)
-    most = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
-    candidates = np.empty(most * longest + 1, np.uint64)
     for d in range(n_docs):
         # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
         # writing down a candidate that the next one overwrites.
@@ -273,9 +269,13 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias):  
         for i in range(n_touched):
             counts[touched[i]] = 0
         out[d] = bias + total / np.sqrt(norm) if norm > 0 else bias
-    return out
 
 
 def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
     """Log-odds of machine origin of each document, float32[documents]; the bias for one without any n-gram of it."""
-    return _score(tokens.offsets, tokens.hash64, *model)
+    most = int(np.diff(tokens.offsets).max(initial=0))
+    counts, touched = np.zeros(len(model.weight) + 1, np.uint8), np.empty(len(model.weight), np.uint64)
+    candidates = np.empty(most * model.longest + 1, np.uint64)
+    out = np.empty(len(tokens.offsets) - 1, np.float32)
+    _score(tokens.offsets, tokens.hash64, *model, counts, touched, candidates, out)
+    return out

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
+import scipy  # its parts load where they are used
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
@@ -72,7 +72,7 @@ def _at_most(k: int, n: int, marked: int, population: int) -> float:
 
 
 def _log_choose(n: int, k: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
+    return np.asarray(scipy.special.gammaln(n + 1) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(n - k + 1))
 
 
 def share_limits(

@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+from transforms.kernels.compiled import kernel
+from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64, mixed
 
 WINDOW = 300
 ORDERS = (1, 2, 3)
@@ -35,13 +35,8 @@ class Counts(NamedTuple):
     documents: npt.NDArray[np.int64]
 
 
-@numba.njit(nogil=True, cache=True)
-def _sketch(word_offsets, words, order, rate):  # type: ignore[no-untyped-def]
-    out = np.empty(len(words), np.uint32)
-    out_offsets = np.zeros(len(word_offsets), np.int64)
-    # The types of one document: an open-addressing table whose slots count only if stamped with the document.
-    table = np.empty(_SLOTS, np.uint32)
-    stamp = np.full(_SLOTS, -1, np.int64)
+@kernel("i64[] u64[] i64 i64 u32[]! i64[]! u32[]! i64[]!")
+def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):  # type: ignore[no-untyped-def]
     n = 0
     for d in range(len(word_offsets) - 1):
         start = word_offsets[d]
@@ -62,14 +57,18 @@ def _sketch(word_offsets, words, order, rate):  # type: ignore[no-untyped-def]
                 out[n] = value
                 n += 1
         out_offsets[d + 1] = n
-    return out_offsets, out[:n].copy()
+    return n
 
 
 def sketch(
     word_offsets: npt.NDArray[np.int64], word_hashes: npt.NDArray[np.uint64], order: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """`(offsets, types)`: the sampled distinct n-grams of each document's first `WINDOW` words."""
-    return _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)])
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document.
+    table, stamp = np.empty(_SLOTS, np.uint32), np.full(_SLOTS, -1, np.int64)
+    out, offsets = np.empty(len(word_hashes), np.uint32), np.zeros(len(word_offsets), np.int64)
+    n = _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)], table, stamp, out, offsets)
+    return offsets, out[:n].copy()  # a copy, for there was room for all words
 
 
 def count(types: npt.NDArray[np.uint32]) -> Counts:
@@ -121,17 +120,9 @@ def entropy(counts: Counts, one_in: float = 1.0) -> float:
     return float(np.log2(one_in) - (p * np.log2(p)).sum())
 
 
-@numba.njit(nogil=True, cache=True)
-def _sample_keys(content, salt):  # type: ignore[no-untyped-def]
-    out = np.empty(len(content), np.uint64)
-    for i in range(len(content)):
-        out[i] = mix64(content[i] ^ salt)
-    return out
-
-
 def sample_keys(content: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The key that decides which documents are sampled, from the first half of the content hash. uint64[n]."""
-    return _sample_keys(content, _SAMPLE_SALT)
+    return mixed(content ^ _SAMPLE_SALT)
 
 
 def compression_ratio(heads: list[str]) -> float:

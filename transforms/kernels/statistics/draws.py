@@ -11,10 +11,10 @@ Three ways to draw, each the same whatever batches the documents come in:
 import hashlib
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mix64
 from transforms.kernels.statistics.sampling import Place
 
@@ -38,7 +38,7 @@ def seeds(draws: int, salt: str) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] u64[] f64[] i64[] u64[] f64[]! u64[]! i64[]!")
 def _race(high, low, weight, position, seeds, key, id_high, at):  # type: ignore[no-untyped-def]
     for i in range(len(high)):
         if weight[i] <= 0:
@@ -70,7 +70,7 @@ def race(
       position: where each document is, for `best.at`.
       seeds: one a draw.
     """
-    _race(*ids, weight, position, seeds, *best)
+    _race(*map(np.ascontiguousarray, ids), weight, position, seeds, *best)
 
 
 def smallest(place: Place, n: int) -> npt.NDArray[np.int64]:

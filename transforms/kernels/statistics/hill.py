@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, xlog1py, xlogy
+import scipy  # its parts load where they are used
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,6 +83,7 @@ def _thinned(documents: npt.NDArray[np.int64], f: float) -> tuple[Floats, Floats
         chance = _log_choose()[documents[small] - 1] + x * np.log(f) + (c[small, None] - x) * np.log1p(-f)
         log[small] = np.exp(np.minimum(chance, 0)) @ (x * np.log(x))
     if rare.any():
+        gammaln, xlogy, xlog1py = scipy.special.gammaln, scipy.special.xlogy, scipy.special.xlog1py
         most = c[rare, None]
         chance = gammaln(most + 1) - gammaln(x + 1) - gammaln(most - x + 1) + xlogy(x, f) + xlog1py(most - x, -f)
         log[rare] = np.exp(chance) @ (x * np.log(x))
@@ -93,6 +94,7 @@ def _thinned(documents: npt.NDArray[np.int64], f: float) -> tuple[Floats, Floats
 def _log_choose() -> Floats:
     """Of c and x from 1 to `_EXACT`: the logarithm of c over x, -inf where x is more."""
     c, x = np.arange(1.0, _EXACT + 1)[:, None], np.arange(1.0, _EXACT + 1)[None, :]
+    gammaln = scipy.special.gammaln
     with np.errstate(invalid="ignore"):
         found = gammaln(c + 1) - gammaln(x + 1) - gammaln(np.maximum(c - x, 0) + 1)
     return np.where(x <= c, found, -np.inf)

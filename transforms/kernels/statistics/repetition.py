@@ -1,9 +1,9 @@
 """Repetition within and between documents, from their words: MATTR, self-repetition, shared phrases."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
 
 MOST_WORDS = 600  # of a document
@@ -12,40 +12,40 @@ REPEATED_WORDS, REPEATED_NGRAM = 200, 4
 PHRASE_NGRAM, PHRASE_DOCUMENTS = 6, 5
 
 
-@numba.njit(nogil=True, cache=True)
-def _first_words(word_offsets, words, chosen):  # type: ignore[no-untyped-def]
-    offsets = np.zeros(len(chosen) + 1, np.int64)
-    for d in range(len(chosen)):
-        own = min(MOST_WORDS, word_offsets[d + 1] - word_offsets[d]) if chosen[d] else 0
-        offsets[d + 1] = offsets[d] + own
-    out = np.empty(offsets[-1], np.uint32)
-    for d in range(len(chosen)):
+@kernel("i64[] u64[] i64[] u32[]!")
+def _first_words(word_offsets, words, offsets, out):  # type: ignore[no-untyped-def]
+    for d in range(len(offsets) - 1):
         for t in range(offsets[d + 1] - offsets[d]):
             out[offsets[d] + t] = np.uint32(mix64(words[word_offsets[d] + t]) >> np.uint64(32))
-    return offsets, out
 
 
 def first_words(
     word_offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], chosen: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """`(offsets, hashes)`: the first `MOST_WORDS` words of the chosen documents, none of the others."""
-    return _first_words(word_offsets, words, chosen)
+    sizes = np.where(chosen, np.minimum(np.diff(word_offsets), MOST_WORDS), 0)
+    offsets = np.r_[0, np.cumsum(sizes, dtype=np.int64)]
+    out = np.empty(offsets[-1], np.uint32)
+    _first_words(word_offsets, words, offsets, out)
+    return offsets, out
 
 
-@numba.njit(nogil=True, cache=True)
-def _mattr(offsets, words, window):  # type: ignore[no-untyped-def]
-    out = np.full(len(offsets) - 1, np.nan)
+@kernel("i64[] u32[] i64 i64[]! i64[]! i64[]! f64[]!")
+def _mattr(offsets, words, window, before, after, last, out):  # type: ignore[no-untyped-def]
+    slots = np.int64(len(last) - 1)
     for d in range(len(out)):
-        own = words[offsets[d] : offsets[d + 1]]
-        n = len(own)
+        first, n = offsets[d], offsets[d + 1] - offsets[d]
         if n < window:
             continue
-        order = np.argsort(own, kind="mergesort")  # equal words in the order of their places
-        before, after = np.full(n, -1), np.full(n, n)
-        for i in range(1, n):
-            if own[order[i]] == own[order[i - 1]]:
-                before[order[i]] = order[i - 1]
-                after[order[i - 1]] = order[i]
+        for i in range(n):  # where the word of each place was before, and where it is next
+            before[i], after[i] = -1, n
+            slot = np.int64(words[first + i]) & slots  # of a table of words; slots of earlier documents are free
+            while last[slot] >= first and words[last[slot]] != words[first + i]:
+                slot = (slot + 1) & slots
+            if last[slot] >= first:
+                before[i] = last[slot] - first
+                after[before[i]] = i
+            last[slot] = first + i
         types = total = 0
         for end in range(n):
             start = end - window + 1
@@ -55,18 +55,23 @@ def _mattr(offsets, words, window):  # type: ignore[no-untyped-def]
             if start >= 0:
                 total += types
         out[d] = total / window / (n - window + 1)
+
+
+def mattr(
+    offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], window: int = MATTR_WINDOW
+) -> npt.NDArray[np.float64]:
+    """Moving-average type-token ratio over `window` words (Covington and McFall 2010). NaN: a shorter document."""
+    longest = int(np.diff(offsets).max(initial=1))
+    before, after = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    last = np.full(2 << longest.bit_length(), -1, np.int64)
+    out = np.full(len(offsets) - 1, np.nan)
+    _mattr(offsets, words, window, before, after, last, out)
     return out
 
 
-def mattr(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """Moving-average type-token ratio over `MATTR_WINDOW` words (Covington and McFall 2010). NaN: a shorter document."""
-    return _mattr(offsets, words, MATTR_WINDOW)
-
-
-@numba.njit(nogil=True, cache=True)
-def _ngrams(offsets, words, size, most, bits):  # type: ignore[no-untyped-def]
+@kernel("i64[] u32[] i64 i64 u64 u64[]!")
+def _ngrams(offsets, words, size, most, bits, out):  # type: ignore[no-untyped-def]
     """Each n-gram of the first words of each document: its hash, and the document in place of the lowest bits."""
-    out = np.empty(len(words), np.uint64)
     n = 0
     for d in range(len(offsets) - 1):
         end = min(offsets[d + 1], offsets[d] + most)
@@ -76,13 +81,12 @@ def _ngrams(offsets, words, size, most, bits):  # type: ignore[no-untyped-def]
                 h = h * POLYNOMIAL + np.uint64(words[t + i]) + np.uint64(1)
             out[n] = (mix64(h) >> bits << bits) | np.uint64(d)
             n += 1
-    return out[:n]
+    return n
 
 
-@numba.njit(nogil=True, cache=True)
-def _others(ordered, bits, n_docs, shared_by):  # type: ignore[no-untyped-def]
+@kernel("u64[] u64 i64 i64[]! bool[]!")
+def _others(ordered, bits, shared_by, others, shares):  # type: ignore[no-untyped-def]
     """For each document: the other documents that have its n-grams, summed over these; and whether `shared_by` have one."""
-    others, shares = np.zeros(n_docs, np.int64), np.zeros(n_docs, np.bool_)
     low = (np.uint64(1) << bits) - np.uint64(1)
     start = 0
     while start < len(ordered):
@@ -96,16 +100,18 @@ def _others(ordered, bits, n_docs, shared_by):  # type: ignore[no-untyped-def]
                 others[document] += documents - 1
                 shares[document] |= documents >= shared_by
         start = end
-    return others, shares
 
 
 def _sharing(
     offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], size: int, most: int, shared_by: int = 1
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     bits = np.uint64(max(1, len(offsets) - 1).bit_length())
-    ngrams = _ngrams(offsets, words, size, most, bits)
+    ngrams = np.empty(len(words), np.uint64)
+    ngrams = ngrams[: _ngrams(offsets, words, size, most, bits, ngrams)]
     ngrams.sort()  # one number for n-gram and document, because sorting pairs is slow
-    return _others(ngrams, bits, len(offsets) - 1, shared_by)
+    others, shares = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(offsets) - 1, np.bool_)
+    _others(ngrams, bits, shared_by, others, shares)
+    return others, shares
 
 
 def self_repetition(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:

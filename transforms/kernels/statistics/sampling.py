@@ -10,11 +10,10 @@ import math
 from fractions import Fraction
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.similarity.minhash import mix64
+from transforms.kernels.similarity.minhash import mixed
 
 
 class Place(NamedTuple):
@@ -25,19 +24,12 @@ class Place(NamedTuple):
     low: npt.NDArray[np.uint64]
 
 
-@numba.njit(nogil=True, cache=True)
-def _places(high, low, salt):  # type: ignore[no-untyped-def]
-    out = np.empty(len(high), np.uint64)
-    for i in range(len(high)):
-        out[i] = mix64(mix64(high[i] ^ salt) ^ low[i])
-    return out
-
-
 def places(id_halves: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]], salt: str, purpose: str) -> Place:
     """The place of each document. `purpose` keeps choices apart that share a recipe's salt."""
     digest = hashlib.blake2b(f"{purpose}\0{salt}".encode(), digest_size=8).digest()
     high, low = id_halves
-    return Place(_places(high, low, np.uint64(int.from_bytes(digest, "little"))), high, low)
+    salted = mixed(high ^ np.uint64(int.from_bytes(digest, "little")))
+    return Place(mixed(salted ^ low), high, low)
 
 
 def needed(part: int, max_share: Fraction, counted: int = 0) -> int | None:

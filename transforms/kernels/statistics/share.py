@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
+import scipy  # its parts load where they are used
 
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 MERGED_BINS = 40
@@ -159,12 +159,12 @@ def _merge(mass: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
     """The exact lower confidence limit of a fraction, one-sided at level 1 - alpha: B(alpha; k, n - k + 1)."""
-    return float(betaincinv(k, n - k + 1, alpha)) if k > 0 else 0.0
+    return float(scipy.special.betaincinv(k, n - k + 1, alpha)) if k > 0 else 0.0
 
 
 def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
     """The exact upper confidence limit of a fraction, one-sided at level 1 - alpha: B(1 - alpha; k + 1, n - k)."""
-    return float(betaincinv(k + 1, n - k, 1 - alpha)) if k < n else 1.0
+    return float(scipy.special.betaincinv(k + 1, n - k, 1 - alpha)) if k < n else 1.0
 
 
 def share_upper(

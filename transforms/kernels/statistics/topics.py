@@ -4,23 +4,22 @@ A document is the set of buckets that the hashes of its first words fall in. Its
 weights that the centre gives these buckets: whole numbers, so the nearest is the same everywhere.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.kernels.compiled import kernel
 
 BUCKETS = 4096  # a power of two
 
 Weights = npt.NDArray[np.int8]  # [BUCKETS, topics]
 
 
-@numba.njit(nogil=True, cache=True)
-def _nearest(offsets, words, weights):  # type: ignore[no-untyped-def]
-    n, topics = len(offsets) - 1, weights.shape[1]
-    out = np.full(n, -1, np.int16)
-    stamp = np.full(weights.shape[0], -1)
-    sums = np.zeros(topics, np.int64)
-    for d in range(n):
-        sums[:] = 0
+@kernel("i64[] u32[] i8[,] i64[]! i64[]! i16[]!")
+def _nearest(offsets, words, weights, stamp, sums, out):  # type: ignore[no-untyped-def]
+    topics = weights.shape[1]
+    for d in range(len(out)):
+        for k in range(topics):
+            sums[k] = 0
         for t in range(offsets[d], offsets[d + 1]):
             bucket = np.int64(words[t]) & (weights.shape[0] - 1)
             if stamp[bucket] == d:
@@ -32,7 +31,6 @@ def _nearest(offsets, words, weights):  # type: ignore[no-untyped-def]
         for k in range(topics):
             if sums[k] > best:
                 best, out[d] = sums[k], k
-    return out
 
 
 def nearest(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], weights: Weights) -> npt.NDArray[np.int16]:
@@ -43,7 +41,9 @@ def nearest(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], weigh
       words: hashes of words (`repetition.first_words`).
       weights: what each centre gives each bucket.
     """
-    return _nearest(offsets, words, weights)
+    out, stamp = np.full(len(offsets) - 1, -1, np.int16), np.full(len(weights), -1)
+    _nearest(offsets, words, np.ascontiguousarray(weights), stamp, np.empty(weights.shape[1], np.int64), out)
+    return out
 
 
 def buckets(

@@ -5,9 +5,10 @@ for a text above 2 KB giving it up and waiting for it afterwards. On two threads
 it, 7.2 s with this. The tests hold this against it, bit for bit.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from transforms.kernels.compiled import kernel
 
 DIGEST_BYTES = 16
 _BLOCK = 128
@@ -32,11 +33,12 @@ _SIGMA = np.array(
     np.uint8,
 )  # fmt: skip
 _FIRST = _IV[0] ^ np.uint64(0x01010000 ^ DIGEST_BYTES)  # no key, one leaf
+_MORE, _LAST = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 _32, _24, _16, _63 = (np.uint64(n) for n in (32, 24, 16, 63))
 _40, _48, _1 = (np.uint64(64 - n) for n in (24, 16, 63))
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@kernel("u64 u64 u64 u64 u64 u64")  # LLVM inlines it; Numba would type each of its eight uses anew
 def _mix(a, b, c, d, x, y):  # type: ignore[no-untyped-def]
     """G of section 3.1."""
     a = a + b + x
@@ -54,14 +56,12 @@ def _mix(a, b, c, d, x, y):  # type: ignore[no-untyped-def]
     return a, b, c, d
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[]! u64[] u64 u64")
 def _compress(h, m, length, last):  # type: ignore[no-untyped-def]
-    """F of section 3.2: work the block `m` into the state `h`, `length` bytes read so far."""
+    """F of section 3.2: work the block `m` into the state `h`, `length` bytes read so far; `last`: all ones for the last."""
     v0, v1, v2, v3, v4, v5, v6, v7 = h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
     v8, v9, v10, v11 = _IV[0], _IV[1], _IV[2], _IV[3]
-    v12, v13, v14, v15 = _IV[4] ^ length, _IV[5], _IV[6], _IV[7]
-    if last:
-        v14 = ~v14
+    v12, v13, v14, v15 = _IV[4] ^ length, _IV[5], _IV[6] ^ last, _IV[7]
     for r in range(12):
         s = _SIGMA[r]
         v0, v4, v8, v12 = _mix(v0, v4, v8, v12, m[s[0]], m[s[1]])
@@ -82,27 +82,27 @@ def _compress(h, m, length, last):  # type: ignore[no-untyped-def]
     h[7] ^= v7 ^ v15
 
 
-@numba.njit(nogil=True, cache=True)
-def _digests(data, offsets):  # type: ignore[no-untyped-def]
-    out = np.empty((len(offsets) - 1, 2), np.uint64)
-    block = np.empty(_BLOCK, np.uint8)
-    words = block.view(np.uint64)
-    h = np.empty(8, np.uint64)
+@kernel("u8[] i64[] u8[]! u64[] u64[]! u64[,]!")
+def _digests(data, offsets, block, words, h, out):  # type: ignore[no-untyped-def]
     for d in range(len(out)):
         at, end = offsets[d], offsets[d + 1]
         length = np.uint64(0)
-        h[:] = _IV
+        for i in range(8):
+            h[i] = _IV[i]
         h[0] = _FIRST
         while end - at > _BLOCK:  # the last block is never empty, unless the text is
-            block[:] = data[at : at + _BLOCK]
+            first = np.uint64(at)  # unsigned, so that no index can count from the end: Numba would ask at each
+            for i in range(np.uint64(_BLOCK)):
+                block[i] = data[first + i]
             at += _BLOCK
             length += np.uint64(_BLOCK)
-            _compress(h, words, length, False)
-        block[: end - at] = data[at:end]
-        block[end - at :] = 0
-        _compress(h, words, length + np.uint64(end - at), True)
+            _compress(h, words, length, _MORE)
+        for i in range(end - at):
+            block[i] = data[at + i]
+        for i in range(end - at, _BLOCK):
+            block[i] = 0
+        _compress(h, words, length + np.uint64(end - at), _LAST)
         out[d, 0], out[d, 1] = h[0], h[1]
-    return out
 
 
 def digests(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
@@ -111,4 +111,7 @@ def digests(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.
     Returns:
       uint64[n, 2]; its bytes are the digests one after the other.
     """
-    return _digests(data, offsets)
+    out = np.empty((len(offsets) - 1, 2), np.uint64)
+    words, h = np.empty(_BLOCK // 8, np.uint64), np.empty(8, np.uint64)
+    _digests(data, offsets, words.view(np.uint8), words, h, out)
+    return out

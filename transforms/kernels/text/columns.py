@@ -17,7 +17,8 @@ def text_buffers(
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     values = texts.buffers()[2]
     # An empty buffer may be missing, and Numba wants an array all the same.
-    return np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8), offsets
+    data = np.frombuffer(values, np.uint8) if values is not None and values.size else np.zeros(1, np.uint8)
+    return data, np.require(offsets, requirements="A")  # memory of another process may lie anywhere
 
 
 def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
@@ -44,7 +45,8 @@ def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
     """A signature column as uint32[documents, num_perm]."""
     width = column.type.byte_width
     data = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.zeros(0, np.uint8)
-    return data[column.offset * width : (column.offset + len(column)) * width].view("<u4").reshape(-1, width // 4)
+    found = data[column.offset * width : (column.offset + len(column)) * width].view("<u4").reshape(-1, width // 4)
+    return np.require(found, requirements="A")
 
 
 def partition(values: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:

@@ -10,11 +10,11 @@ it says anything else. A machine is what one of `MACHINE` names, anywhere in the
 unpacked, and says nothing.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.text.columns import text_buffers
 
 NO_WRAPPER, MALFORMED, SILENT, MACHINE_MADE = range(4)
@@ -34,10 +34,13 @@ def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
 
     A wrapper may stand anywhere in a text, and there may be several. Text without one costs a search for one byte.
     """
-    return _find(*text_buffers(text))
+    data, offsets = text_buffers(text)
+    if _next(data, offsets[0], offsets[-1]) == offsets[-1]:
+        return np.zeros(len(text), np.uint8)  # nearly always, and then the rest need not even be compiled
+    return _find(data, offsets)
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64")
 def _next(data, at, end):  # type: ignore[no-untyped-def]
     """The next byte 0xF3 at or after `at`; `end` if there is none. In valid UTF-8 only a very rare character starts so."""
     while at + _BLOCK <= end:
@@ -52,7 +55,7 @@ def _next(data, at, end):  # type: ignore[no-untyped-def]
     return at
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64")
 def _selector(data, at, end):  # type: ignore[no-untyped-def]
     """The byte that the variation selector at `at` stands for, and its length; (0, 0) if there is none."""
     if at + 4 <= end and data[at] == 0xF3 and data[at + 1] == 0xA0 and 0x84 <= data[at + 2] <= 0x87:
@@ -63,7 +66,7 @@ def _selector(data, at, end):  # type: ignore[no-untyped-def]
     return 0, 0
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64")
 def _starts_with_magic(data, at, end):  # type: ignore[no-untyped-def]
     for i in range(len(_MAGIC)):
         value, size = _selector(data, at, end)
@@ -73,7 +76,7 @@ def _starts_with_magic(data, at, end):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64")
 def _run(data, at, end):  # type: ignore[no-untyped-def]
     """How many variation selectors follow each other from `at`, and where they end."""
     count = 0
@@ -85,7 +88,7 @@ def _run(data, at, end):  # type: ignore[no-untyped-def]
     return count, at
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64 i64")
 def _judge(data, at, end, count):  # type: ignore[no-untyped-def]
     """What the `count` bytes of a wrapper from `at` amount to; they start with the magic."""
     if count < _HEADER:
@@ -110,7 +113,7 @@ def _judge(data, at, end, count):  # type: ignore[no-untyped-def]
     return SILENT
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] u8[]")
 def _holds(data, needle):  # type: ignore[no-untyped-def]
     for start in range(len(data) - len(needle) + 1):
         same = 0
@@ -121,7 +124,7 @@ def _holds(data, needle):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64[]")
 def _find(data, offsets):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
     found = np.zeros(n_docs, np.uint8)

@@ -8,10 +8,10 @@ asked here: a score means nothing in a language in which it was not measured.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text.text import PUNCTUATION, Tokens
 
@@ -55,22 +55,23 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
     return WordLists(hash64, table, slots, probes, len(lists))
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] u64[,] i64 u64[]! u64[,]!")
 def _fill(hash64, ones, slots, table_hash64, table_ones):  # type: ignore[no-untyped-def]
     farthest = 0
     for i in range(len(hash64)):
         first = np.int64(hash64[i] & np.uint64(slots - 1))
         slot = first
-        while table_ones[slot].any():
+        while table_hash64[slot]:
             slot += 1
-        table_hash64[slot], table_ones[slot] = hash64[i], ones[i]
+        table_hash64[slot] = hash64[i]
+        for lane in range(ones.shape[1]):
+            table_ones[slot, lane] = ones[i, lane]
         farthest = max(farthest, slot - first)
     return farthest + 1
 
 
-@numba.njit(nogil=True, cache=True)
-def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n):  # type: ignore[no-untyped-def]
-    out = np.zeros((len(offsets) - 1, n), np.float32)
+@kernel("i64[] u8[] u64[] u64[] u64[,] i64 i64 i64 f32[,]!")
+def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n, out):  # type: ignore[no-untyped-def]
     last = np.uint64(slots - 1)
     for d in range(len(offsets) - 1):
         for lane in range(np.uint64(table_ones.shape[1])):
@@ -87,12 +88,13 @@ def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n):
             start = np.int64(lane) * _LANES
             for number in range(start, min(start + _LANES, n) if words else start):
                 out[d, number] = ((count >> np.uint64(16 * (number - start))) & np.uint64(0xFFFF)) / words
-    return out
 
 
 def covered(tokens: Tokens, lists: WordLists) -> npt.NDArray[np.float32]:
     """Of each document's first words and ideographs, the fraction in each language's list. float32[documents, languages]."""
-    return _covered(tokens.offsets, tokens.kind, tokens.hash64, *lists)
+    out = np.zeros((len(tokens.offsets) - 1, lists.n), np.float32)
+    _covered(tokens.offsets, tokens.kind, tokens.hash64, *lists, out)
+    return out
 
 
 def language_of(fractions: npt.NDArray[np.float32], least: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:

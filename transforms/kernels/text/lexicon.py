@@ -8,11 +8,11 @@ matches wherever it stands: there a lexicon matches substrings.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.text.text import Tokens, canonicalise
 
 
@@ -61,7 +61,7 @@ def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> Lexicon:
     )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64[] u64[] u64[] i32[] i32[] i64[] u64[] i32[] i32[]")
 def _find(offsets, hash64, keys, heads, following, starts, tokens, owner, needed):  # type: ignore[no-untyped-def]
     found = np.zeros((len(needed), len(offsets) - 1), np.bool_)
     seen = np.full(len(owner), -1, np.int64)  # the document that a term was last counted in

@@ -8,11 +8,11 @@ what is found is a candidate.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.columns import text_buffers
 
 MIN_BYTES = 7
@@ -64,34 +64,38 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
     found = np.zeros((len(text), len(literals.within)), np.bool_)
     if len(text) and len(literals.group):
         data, offsets = text_buffers(text)
-        _search(data, offsets, literals, found)
+        _search(data, offsets, *literals, found)
     return found
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
-def _holds(data, start, literals, string):  # type: ignore[no-untyped-def]
-    base = literals.offsets[string]
-    for i in range(literals.offsets[string + 1] - base):  # noqa: SIM110 (compiled)
-        if data[start + i] | _FOLD != literals.data[base + i]:
-            return False
-    return True
+@inlined
+def _first(grams, word):  # type: ignore[no-untyped-def]
+    """Where `word` is in `grams`, or would be: NumPy's search takes longer to compile than all the rest."""
+    low, high = 0, len(grams)
+    while low < high:
+        middle = (low + high) // 2
+        if grams[middle] < word:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
-@numba.njit(nogil=True, cache=True)
-def _search(data, offsets, literals, found):  # type: ignore[no-untyped-def]
+@kernel("u8[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
+def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, places, found):  # type: ignore[no-untyped-def]
     words = data[: len(data) // 4 * 4].view(np.uint32)
-    seen, grams = literals.seen, literals.grams
     last = offsets[len(offsets) - 1]
     d = 0
     for i in range(np.uint64(offsets[0] // 4), np.uint64(min((last + 3) // 4, len(words)))):
         word = words[i] | _FOLDS
         if not seen[np.uint32(word * _MULTIPLIER) >> _SHIFT]:
             continue
-        n = np.searchsorted(grams, word)
+        n = _first(grams, word)
         while n < len(grams) and grams[n] == word:
-            string = literals.string[n]
-            start = np.int64(4 * i) - literals.at[n]
-            end = start + literals.offsets[string + 1] - literals.offsets[string]
+            base, size = ends[strings[n]], ends[strings[n] + 1] - ends[strings[n]]
+            group = groups[strings[n]]
+            start = np.int64(4 * i) - places[n]
+            end = start + size
             n += 1
             if start < offsets[0] or end > last:
                 continue
@@ -99,8 +103,9 @@ def _search(data, offsets, literals, found):  # type: ignore[no-untyped-def]
                 d += 1
             while offsets[d] > start:  # the one before may have begun later
                 d -= 1
-            group = literals.group[string]
-            if end > offsets[d + 1] or start - offsets[d] >= literals.within[group] or found[d, group]:
+            if end > offsets[d + 1] or start - offsets[d] >= within[group] or found[d, group]:
                 continue
-            if _holds(data, start, literals, string):
-                found[d, group] = True
+            same = 0
+            while same < size and data[start + same] | _FOLD == folded[base + same]:
+                same += 1
+            found[d, group] = same == size

@@ -1,16 +1,16 @@
 """Texts without some of their paragraphs. What a paragraph is, and when two are the same: paragraphs.py."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.columns import text_buffers
-from transforms.kernels.text.paragraphs import _FORM, MIN_BYTES, MIN_TOKENS, _count_tokens, _fold, _hash
+from transforms.kernels.text.paragraphs import _FORM, MIN_BYTES, MIN_TOKENS, _count_tokens, _fold, _hash, room_for_lines
 from transforms.kernels.text.text import _tables
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u64[] u64")
 def _among(values, value):  # type: ignore[no-untyped-def]
     """Whether `value` is one of `values`, which ascend."""
     low, high = 0, len(values)
@@ -23,7 +23,7 @@ def _among(values, value):  # type: ignore[no-untyped-def]
     return low < len(values) and values[low] == value
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _is_new(table, stamp, slots, mark, h):  # type: ignore[no-untyped-def]
     """Whether the document `mark` did not have the paragraph `h` yet; now it has. Slots count only if stamped with it."""
     slot = np.int64(h & np.uint64(slots - 1))
@@ -35,7 +35,7 @@ def _is_new(table, stamp, slots, mark, h):  # type: ignore[no-untyped-def]
     return new
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("i64")
 def _slots(size):  # type: ignore[no-untyped-def]
     slots = 2
     while slots < 2 * (size // MIN_BYTES + 1):
@@ -43,15 +43,22 @@ def _slots(size):  # type: ignore[no-untyped-def]
     return slots
 
 
-@numba.njit(nogil=True, cache=True)
-def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[no-untyped-def]
+@inlined
+def _copied(data, start, stop, out, n):  # type: ignore[no-untyped-def]
+    """Copy a stretch of text to `out` from `n`; where it ends there."""
+    # Unsigned, so that no index can count from the end: Numba would ask at each.
+    source, target = np.uint64(start), np.uint64(n)
+    for i in range(np.uint64(stop - start)):
+        out[target + i] = data[source + i]
+    return n + stop - start
+
+
+@kernel("u8[] i64[] i64 u64[] u8[]! u64[] u8[] u8[] u64[]")
+def _without(data, offsets, longest, unwanted, folded, words, form, classes, spelled):  # type: ignore[no-untyped-def]
     # The loop of `paragraphs._find` once more: what the two could share made that one, which is always on, 20% slower.
     n_docs = len(offsets) - 1
-    longest = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
     table = np.empty(_slots(longest), np.uint64)
     stamp = np.zeros(len(table), np.int64)
-    folded = np.empty(8 * (longest // 8 + 2), np.uint8)
-    words = folded.view(np.uint64)
     going = np.empty((longest // MIN_BYTES + 1, 4), np.int64)  # of paragraphs: start, end, tokens, had it already?
     out = np.empty(offsets[n_docs] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
     n = 0
@@ -76,19 +83,18 @@ def _without(data, offsets, unwanted, form, classes, spelled):  # type: ignore[n
             tokens = _count_tokens(data, start, stop, stop - start, classes, spelled)
             common += tokens * (1 - had)
             again += tokens * had
-            going[n_going] = start, min(at, end), tokens, had  # with its line feed, if it has one
+            going[n_going, 0], going[n_going, 1] = start, min(at, end)  # with its line feed, if it has one
+            going[n_going, 2], going[n_going, 3] = tokens, had
             n_going += 1
         start = offsets[d]
         # What is left without repeats: if most of it is common, it is a copy of a text and not one with boilerplate.
         few = common == 0 or 2 * common <= _count_tokens(data, start, end, end - start, classes, spelled) - again
-        for stop, behind, tokens, had in going[:n_going]:
-            if had or few:
-                removed[d] += tokens
-                out[n : n + stop - start] = data[start:stop]
-                n += stop - start
-                start = behind
-        out[n : n + end - start] = data[start:end]
-        n += end - start
+        for g in range(n_going):
+            if going[g, 3] or few:
+                removed[d] += going[g, 2]
+                n = _copied(data, start, going[g, 0], out, n)
+                start = going[g, 1]
+        n = _copied(data, start, end, out, n)
         out_offsets[d + 1] = n
     return out, out_offsets, removed
 
@@ -110,7 +116,9 @@ def without(
       The texts, large_string[n], and how many words and ideographs were in the paragraphs that each lost, int32[n].
     """
     classes, spelled, *_ = _tables()
-    out, offsets, removed = _without(*text_buffers(text), unwanted, _FORM, classes, spelled)
+    data, starts = text_buffers(text)
+    longest = int(np.diff(starts).max(initial=0))
+    out, offsets, removed = _without(data, starts, longest, unwanted, *room_for_lines(starts), _FORM, classes, spelled)
     if not removed.any():  # a paragraph has tokens, so nothing was removed
         return text, removed
     return pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(offsets), pa.py_buffer(out)), removed

@@ -17,11 +17,11 @@ half of all documents: that line is in the sample or it is not.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
 from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import (
@@ -74,7 +74,7 @@ class Counts(NamedTuple):
     below: int  # hashes from here on are not counted
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64 i64 i64 u8[] u64[]")
 def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-untyped-def]
     """Words and ideographs of a stretch of text, counted as in the canonical form but before NFKC; stops at `most`."""
     n = 0
@@ -106,7 +106,7 @@ def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-unt
     return n
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
     """Write the form of the line at `start` to `folded`: where the line ends, and how many bytes were written."""
     # Unsigned, so that no index can count from the end: Numba would ask at each.
@@ -122,7 +122,7 @@ def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
     return np.int64(at), np.int64(w)
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _hash(folded, words, w):  # type: ignore[no-untyped-def]
     """Hash of the first `w` bytes of `folded`, eight at a time; `words` are the same memory as uint64."""
     for i in range(w, w + 8):
@@ -134,27 +134,26 @@ def _hash(folded, words, w):  # type: ignore[no-untyped-def]
     return mix64(h)
 
 
-@numba.njit(nogil=True, cache=True)
-def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyped-def]
+@kernel("u8[] i64[] i64 u8[] u8[] u64[] u8[]! u64[] u64[]! i64[]! u64[]! i64[]! i32[]! i32[]!")
+def _find(  # type: ignore[no-untyped-def]
+    data,
+    offsets,
+    rate,
+    form,
+    classes,
+    spelled,
+    folded,
+    words,
+    table,
+    stamp,
+    found,
+    found_offsets,
+    n_paragraphs,
+    repeated,
+):
     n_docs = len(offsets) - 1
-    longest = 0
-    for d in range(n_docs):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
-    # are made for the worst case, and pages that are never touched cost nothing.
-    slots = 2
-    while slots < 2 * (longest // MIN_BYTES + 1):
-        slots *= 2
-    table = np.empty(slots, np.uint64)
-    stamp = np.zeros(slots, np.int64)
-    folded = np.empty(8 * (longest // 8 + 2), np.uint8)
-    words = folded.view(np.uint64)
     sampled_below = np.uint64(0xFFFFFFFFFFFFFFFF) // np.uint64(rate)
-    found = np.empty((offsets[n_docs] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
     n = 0
-    found_offsets = np.zeros(n_docs + 1, np.int64)
-    n_paragraphs = np.zeros(n_docs, np.int32)
-    repeated = np.zeros(n_docs, np.int32)
     for d in range(n_docs):
         at, end = offsets[d], offsets[d + 1]
         slots = 2  # for this document: a small table stays in the cache
@@ -182,7 +181,7 @@ def _find(data, offsets, rate, form, classes, spelled):  # type: ignore[no-untyp
                 found[n] = h
                 n += 1
         found_offsets[d + 1] = n
-    return found_offsets, found[:n].copy(), n_paragraphs, repeated
+    return n
 
 
 def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
@@ -196,7 +195,36 @@ def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
       Hashes of the sampled paragraphs, and counts of all.
     """
     classes, spelled, *_ = _tables()
-    return Paragraphs(*_find(*text_buffers(text), rate, _FORM, classes, spelled))
+    data, offsets = text_buffers(text)
+    # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
+    # are made for the worst case, and pages that are never touched cost nothing.
+    n_docs, longest = len(text), int(np.diff(offsets).max(initial=0))
+    slots = max(2, 1 << (2 * (longest // MIN_BYTES + 1) - 1).bit_length())
+    types = np.empty(slots, np.uint64), np.zeros(slots, np.int64)
+    found = np.empty(int(offsets[-1] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
+    ends = np.zeros(n_docs + 1, np.int64)
+    n_paragraphs, repeated = np.zeros(n_docs, np.int32), np.zeros(n_docs, np.int32)
+    n = _find(
+        data,
+        offsets,
+        rate,
+        _FORM,
+        classes,
+        spelled,
+        *room_for_lines(offsets),
+        *types,
+        found,
+        ends,
+        n_paragraphs,
+        repeated,
+    )
+    return Paragraphs(ends, found[:n].copy(), n_paragraphs, repeated)
+
+
+def room_for_lines(offsets: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+    """Memory for the form of any line of these texts, as bytes and as words."""
+    words = np.empty(int(np.diff(offsets).max(initial=0)) // 8 + 2, np.uint64)
+    return words.view(np.uint8), words
 
 
 def count(hashes: npt.NDArray[np.uint64]) -> Counts:

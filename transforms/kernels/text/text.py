@@ -39,12 +39,12 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.columns import text_buffers
 
 WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
@@ -165,7 +165,7 @@ def _caseless(value: str) -> str:
     return unicodedata.normalize("NFKC", value.casefold())
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _decode(data, at):  # type: ignore[no-untyped-def]
     """The code point that starts at byte `at` of valid UTF-8, and its length in bytes."""
     first = np.int64(data[at])
@@ -180,10 +180,9 @@ def _decode(data, at):  # type: ignore[no-untyped-def]
     return ((first & 0x07) << 18) | (second << 12) | (third << 6) | (np.int64(data[at + _THREE]) & 0x3F), _FOUR
 
 
-@numba.njit(nogil=True, cache=True)
-def _not_plain(data, offsets, classes, order):  # type: ignore[no-untyped-def]
+@kernel("u8[] i64[] u8[] u8[] bool[]!")
+def _not_plain(data, offsets, classes, order, found):  # type: ignore[no-untyped-def]
     """Which documents hold what only `_caseless` can fold: Unicode's quick check, and folds that are no table's."""
-    found = np.zeros(len(offsets) - 1, np.bool_)
     for d in range(len(found)):
         at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         before = np.uint8(0)  # combining class of the character before
@@ -211,17 +210,16 @@ def _not_plain(data, offsets, classes, order):  # type: ignore[no-untyped-def]
                 break
             if classes[point] != _IGNORE:
                 before = mine
-    return found
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@inlined
 def _class_of(point, classes):  # type: ignore[no-untyped-def]
     if point < _TABLE_SIZE:
         return np.int64(classes[point])
     return _SOLO if point < 0x40000 else _IGNORE
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] u64 u64 u8[]")
 def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
     while at < end:
         point, size = _decode(data, at)
@@ -232,7 +230,7 @@ def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] u8[]! u8[]! u8[]!")
 def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
     """For each byte: its lower case, whether it is an ASCII letter or digit, and how many such start here, up to eight.
 
@@ -244,7 +242,8 @@ def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
         digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
         lower[i] = byte | np.uint8(32) if alpha else byte
         letter[i] = np.uint8(255) if alpha or digit else np.uint8(0)
-    letter[len(text) : len(text) + 8] = 0
+    for i in range(len(text), len(text) + 8):
+        letter[i] = 0
     for i in range(len(text)):
         n = letter[i + 7] & np.uint8(1)
         n = letter[i + 6] & np.uint8(n + 1)
@@ -256,24 +255,15 @@ def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
         follow[i] = letter[i] & np.uint8(n + 1)
 
 
-@numba.njit(nogil=True, cache=True)
-def _canonicalise(data, offsets, classes, spelled):  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
+@kernel(
+    "u8[] i64[] u8[] u64[] u8[]! u8[]! u8[]! u64[]! u32[]! u8[]! i64[]! i64[]! u8[]! u64[]! u32[]!",
+)
+def _canonicalise(  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
+    data, offsets, classes, spelled, lower, letter, follow, prefix64, prefix32,
+    out, out_offsets, token_offsets, kind, hash64, hash32,
+):  # fmt: skip
+    """Bytes and tokens written. The hash of token t is at t + 1: it is stored when the next one opens."""
     n_docs = len(offsets) - 1
-    n_bytes = offsets[n_docs] - offsets[0]
-    # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.
-    out = np.empty(2 * n_bytes + 8, np.uint8)
-    out_offsets = np.zeros(n_docs + 1, np.int64)
-    token_offsets = np.zeros(n_docs + 1, np.int64)
-    kind = np.empty(n_bytes + 1, np.uint8)
-    hash64 = np.empty(n_bytes + 2, np.uint64)  # that of token t is at t + 1: it is stored when the next one opens
-    hash32 = np.empty(n_bytes + 2, np.uint32)
-    prefix64, prefix32 = np.empty(9, np.uint64), np.empty(9, np.uint32)
-    longest = np.max(offsets[1:] - offsets[:-1]) if n_docs else 0
-    lower, letter, follow = (
-        np.zeros(longest + 8, np.uint8),
-        np.empty(longest + 8, np.uint8),
-        np.empty(longest, np.uint8),
-    )
     w = np.uint64(0)  # bytes written
     t = np.uint64(0)  # tokens opened
     h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
@@ -373,7 +363,7 @@ def _canonicalise(data, offsets, classes, spelled):  # type: ignore[no-untyped-d
         token_offsets[d + 1] = t
     hash64[t] = h64
     hash32[t] = h32
-    return out[:w], out_offsets, token_offsets, kind[:t], hash64[1 : t + _ONE], hash32[1 : t + _ONE]
+    return w, t
 
 
 def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens]:
@@ -386,28 +376,41 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
       The canonical texts (large_string, same length) and their tokens.
     """
     classes, spelled, order = _tables()
-    not_plain = pa.array(_not_plain(*text_buffers(text), classes, order))
-    if pc.any(not_plain).as_py():
+    found = np.zeros(len(text), np.bool_)
+    _not_plain(*text_buffers(text), classes, order, found)
+    if found.any():
+        not_plain = pa.array(found)
         # Not pyarrow's utf8_normalize: it decomposes, whatever form is asked of it (pyarrow 25.0.1).
         caseless = [_caseless(value) for value in text.filter(not_plain).to_pylist()]
         text = pc.replace_with_mask(text, not_plain, pa.array(caseless, pa.large_string()))
-    out, out_offsets, *tokens = _canonicalise(*text_buffers(text), classes, spelled)
-    canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out))
-    return canonical, Tokens(*tokens)
+    data, offsets = text_buffers(text)
+    longest = int(np.diff(offsets).max(initial=0))
+    n_bytes = int(offsets[-1] - offsets[0])
+    bytewise = np.zeros(longest + 8, np.uint8), np.empty(longest + 8, np.uint8), np.empty(longest, np.uint8)
+    prefixes = np.empty(9, np.uint64), np.empty(9, np.uint32)
+    out_offsets, token_offsets = np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.int64)
+    # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.
+    out, kind = np.empty(2 * n_bytes + 8, np.uint8), np.empty(n_bytes + 1, np.uint8)
+    hash64, hash32 = np.empty(n_bytes + 2, np.uint64), np.empty(n_bytes + 2, np.uint32)
+    w, t = _canonicalise(
+        data, offsets, classes, spelled, *bytewise, *prefixes, out, out_offsets, token_offsets, kind, hash64, hash32
+    )
+    canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out[:w]))
+    return canonical, Tokens(token_offsets, kind[:t], hash64[1 : t + 1], hash32[1 : t + 1])
 
 
-@numba.njit(nogil=True, cache=True)
-def _count_words(offsets, kind):  # type: ignore[no-untyped-def]
-    counts = np.zeros(len(offsets) - 1, np.int32)
+@kernel("i64[] u8[] i32[]!")
+def _count_words(offsets, kind, counts):  # type: ignore[no-untyped-def]
     for d in range(len(counts)):
         for t in range(offsets[d], offsets[d + 1]):
             counts[d] += kind[t] != PUNCTUATION
-    return counts
 
 
 def count_words(tokens: Tokens) -> npt.NDArray[np.int32]:
     """Words and ideographs of each document: the unit called "token" in every measure and ratio. int32[documents]."""
-    return _count_words(tokens.offsets, tokens.kind)
+    counts = np.zeros(len(tokens.offsets) - 1, np.int32)
+    _count_words(tokens.offsets, tokens.kind, counts)
+    return counts
 
 
 def hash_token(token: str) -> tuple[np.uint64, np.uint32]:

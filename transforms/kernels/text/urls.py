@@ -1,11 +1,11 @@
 """Web addresses, made comparable."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.text.columns import first_half, hash_texts, text_buffers
 
 # User information before the host is a reader's, not the page's.
@@ -31,7 +31,7 @@ def _unreserved() -> npt.NDArray[np.bool_]:
 _HEX, _UNRESERVED = _hex_digits(), _unreserved()
 
 
-@numba.njit(nogil=True, cache=True)
+@kernel("u8[] i64[] u8[] bool[]")
 def _decode_unreserved(data, offsets, digits, unreserved):  # type: ignore[no-untyped-def]
     out = np.empty(offsets[-1] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
     out_offsets = np.zeros(len(offsets), np.int64)

@@ -155,6 +155,6 @@ def test_parts_and_order_change_nothing(
 def _smallest(values: list[tuple[int, int, int]], groups: int) -> list[int]:
     firsts = sorted(
         {v[0] for v in values},
-        key=lambda v: int(duplicate_rate._hashes(np.array([v], np.uint32), duplicate_rate._SALT)[0]),
+        key=lambda v: int(duplicate_rate._hashes(np.array([v], np.uint32))[0]),
     )
     return firsts[:groups]

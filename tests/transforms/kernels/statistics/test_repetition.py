@@ -19,7 +19,7 @@ def columns(values: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 @given(documents, st.integers(1, 12))
 def test_mattr_is_the_mean_over_all_windows(values: list[list[int]], window: int) -> None:
-    found = repetition._mattr(*columns(values), window)
+    found = repetition.mattr(*columns(values), window)
     for own, number in zip(values, found.tolist(), strict=True):
         ratios = [len(set(own[at : at + window])) / window for at in range(len(own) - window + 1)]
         assert number == pytest.approx(np.mean(ratios)) if ratios else math.isnan(number)

@@ -38,3 +38,18 @@ def test_partitions_are_in_range_and_ordered(values: list[int], partitions: int)
     found = columns.partition(np.array(values, np.uint64), partitions)
     assert ((found >= 0) & (found < partitions)).all()
     assert (np.diff(found[np.argsort(np.array(values, np.uint64))]) >= 0).all()
+
+
+def _one_byte_on(buffer: pa.Buffer) -> pa.Buffer:
+    return pa.py_buffer(np.frombuffer(b"\0" + buffer.to_pybytes(), np.uint8)[1:])
+
+
+def test_memory_may_lie_anywhere() -> None:
+    """Kernels take aligned numbers only, and what comes from another process need not be."""
+    texts, signed = pa.array(["ab", "c"], pa.large_string()), pa.array([bytes(range(8))], pa.binary(8))
+    _, offsets, values = texts.buffers()
+    moved = pa.LargeStringArray.from_buffers(2, _one_byte_on(offsets), values)
+    assert columns.hash_texts(moved).equals(columns.hash_texts(texts))
+    elsewhere = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), 1, [None, _one_byte_on(signed.buffers()[1])])
+    assert columns.signatures(elsewhere).flags.aligned
+    assert columns.signatures(elsewhere).tolist() == columns.signatures(signed).tolist()

@@ -1,0 +1,71 @@
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numba.core import types
+
+import transforms
+from transforms.kernels import compiled
+from transforms.kernels.similarity import minhash
+
+
+def test_a_kernel_has_one_set_of_types_whatever_it_is_called_with() -> None:
+    values = np.arange(4, dtype=np.uint64)
+    minhash.mixed(values)
+    values.flags.writeable = False
+    minhash.mixed(values)
+    assert len(minhash._mix_all.signatures) == 1
+
+
+@pytest.mark.parametrize("values", [np.arange(4, dtype=np.int32), np.arange(8, dtype=np.uint64)[::2]])
+def test_an_array_of_another_type_is_refused_and_not_compiled_for(values: np.ndarray) -> None:
+    with pytest.raises(TypeError, match="No matching definition"):
+        minhash._mix_all(values, np.empty(4, np.uint64))
+    assert len(minhash._mix_all.signatures) == 1
+
+
+def test_what_is_read_only_cannot_be_given_to_be_written() -> None:
+    out = np.empty(4, np.uint64)
+    out.flags.writeable = False
+    with pytest.raises(TypeError, match="No matching definition"):
+        minhash._mix_all(np.arange(4, dtype=np.uint64), out)
+
+
+def test_types_by_their_names() -> None:
+    read, written = compiled._type("u8[]"), compiled._type("f32[,]!")
+    assert compiled._type("i64") == types.int64
+    assert (read.dtype, read.ndim, read.layout, read.mutable) == (types.uint8, 1, "C", False)
+    assert (written.dtype, written.ndim, written.layout, written.mutable) == (types.float32, 2, "C", True)
+
+
+def test_every_kernel_compiles_for_the_types_that_it_declares_and_for_no_other() -> None:
+    for module in pkgutil.walk_packages(transforms.__path__, "transforms."):
+        importlib.import_module(module.name)
+    assert len(compiled.KERNELS) > 50
+    for one in compiled.KERNELS:
+        one.ready()
+        assert [tuple(found) for found in one.signatures] == [one.declared], one.__name__
+
+
+SCRIPT = """
+import numpy as np
+from transforms.kernels import compiled
+from transforms.kernels.similarity import minhash
+before = compiled.n_compiled()[0]
+minhash.mixed(np.arange(4, dtype=np.uint64))
+print(before, compiled.n_compiled()[0])
+"""
+
+
+def test_it_is_compiled_once_for_a_machine_and_counted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    def counts() -> str:
+        return subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stdout.strip()
+
+    assert [counts(), counts()] == ["0 1", "0 0"]
+    # One set of types, so one file of code, and no process can write another's over it.
+    assert len(list(tmp_path.rglob("*_mix_all*.nbc"))) == 1

@@ -1,0 +1,106 @@
+"""Compiled functions: each for the one set of types that it says, compiled once and kept on disk.
+
+Numba by itself compiles a function anew for every set of types that it meets: for an array that cannot be written beside one
+that can, for a constant beside a number. That cost a quarter of the first minute. And it numbers the files of its cache by what
+it saw there first, so that two processes that compile one function for different types write over each other, and a
+third loads the wrong code. A function that has one set of types has one file, the same whoever writes it.
+
+A kernel is compiled, or loaded, when it is first called. What a kernel is called with must be of its types or safely become
+so: an array that can be written may be read, a Python int is an int64. Anything else is a TypeError.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import event, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+KERNELS: "list[Kernel]" = []  # all whose modules are imported
+_SCALARS = {
+    "bool": types.boolean, "i8": types.int8, "i16": types.int16, "i32": types.int32, "i64": types.int64, "u8": types.uint8,
+    "u16": types.uint16, "u32": types.uint32, "u64": types.uint64, "f32": types.float32, "f64": types.float64,
+}  # fmt: skip
+_ARGUMENT = re.compile(r"(\w+)(?:\[(,*)\](!?))?")
+
+
+class Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A function that Numba compiles for one set of types."""
+
+    declared: tuple[types.Type, ...]
+    was_compiled = False  # or is being compiled, in this process
+
+    def ready(self) -> None:
+        """Compile it or load it, if that is not done."""
+        if self._can_compile:
+            with global_compiler_lock:
+                if self._can_compile:  # no other thread was faster
+                    self.compile(self.declared)
+                    self.disable_compile()
+
+    def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
+        self.ready()
+        return self  # which Numba then calls: from now on it finds the one compiled function, or says that types do not match
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """What Numba asks for where another kernel calls this one."""
+        self.ready()
+        return super().get_call_template(args, kws)
+
+
+# Makes a function part of every kernel that calls it: Numba copies its code there. It leaves nothing on disk, for called from
+# Python it would be compiled for whatever types it meets.
+inlined = numba.njit(nogil=True, inline="always")
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a function a kernel.
+
+    Args:
+      signature: the types of its arguments, each `f64`, `u8[]` (a column that is read) or `u8[]!` (one that is written);
+        `u32[,]` has two dimensions. Arrays are contiguous.
+    """
+    declared = tuple(map(_type, signature.split()))
+
+    def compiled(function: Callable[..., Any]) -> Kernel:
+        one = Kernel(
+            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True}
+        )
+        one.enable_caching()
+        one.declared = declared
+        KERNELS.append(one)
+        return one
+
+    return compiled
+
+
+class _Watch(event.Listener):  # type: ignore[misc]
+    """Marks what is compiled and not loaded, when that begins."""
+
+    def on_start(self, event: event.Event) -> None:
+        found = event.data["dispatcher"]
+        if isinstance(found, Kernel):
+            found.was_compiled = True
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing: the mark stays."""
+
+
+event.register("numba:compile", _Watch())
+
+
+def n_compiled() -> tuple[int, int]:
+    """How many kernels this process had to compile so far, and how many more it may have to: the imported ones not yet used."""
+    unused = sum(not one.was_compiled and not one.overloads for one in KERNELS)
+    return sum(one.was_compiled for one in KERNELS), unused
+
+
+def _type(argument: str) -> types.Type:
+    match = _ARGUMENT.fullmatch(argument)
+    assert match, argument
+    name, commas, written = match.groups()
+    if commas is None:
+        return _SCALARS[name]
+    return types.Array(_SCALARS[name], len(commas) + 1, "C", readonly=not written)
