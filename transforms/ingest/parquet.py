@@ -12,7 +12,7 @@ from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, o
 from transforms.ingest.quarantine import Job, Pair, bytes_as_text, finish, missing_text, no_documents
 
 _HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
-_DECODED_BYTES = 256 << 20  # that are decoded at once, at most
+_DECODED_BYTES = 64 << 20  # that are decoded at once, at most
 DECODED_ROWS = 256  # likewise
 JOINED_ROWS = 65_536
 _MAGIC = b"PAR1"
@@ -128,10 +128,16 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _joined(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Batches of about `batch_bytes`."""
+    """Batches of about `batch_bytes`: small ones together, large ones in slices."""
     held: list[pa.RecordBatch] = []
     n_bytes = n_rows = 0
     for batch in batches:
+        if batch.nbytes >= 2 * job.limits.batch_bytes:
+            yield from _as_one(held)
+            held, n_bytes, n_rows = [], 0, 0
+            step = max(1, batch.num_rows * job.limits.batch_bytes // batch.nbytes)
+            yield from (batch.slice(begin, step) for begin in range(0, batch.num_rows, step))
+            continue
         held.append(batch)
         n_bytes, n_rows = n_bytes + batch.nbytes, n_rows + batch.num_rows
         if n_bytes >= job.limits.batch_bytes or n_rows >= JOINED_ROWS:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.ingest.sources import Fields, InputError, Piece, Source, find_pieces, find_unread, plan_splits
+from transforms.ingest.sources import Fields, InputError, Piece, Source, find_pieces, plan_splits
 
 
 def write(folder, **files):
