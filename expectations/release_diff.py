@@ -6,13 +6,12 @@ have; else from a bound that is written down here; else it is unknown, and then 
 """
 
 import dataclasses
-import fnmatch
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from expectations import wording
+from expectations import metrics, wording
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
@@ -24,62 +23,8 @@ DOCUMENTED = (
 )
 ALIKE = 0.1  # relative difference of sizes up to which measures that grow with the corpus may be compared
 
-# (what it is a sign of, patterns of metrics, which way is worse); the first that matches
-SIGNS: tuple[tuple[str, tuple[str, ...], Literal["up", "down", ""]], ...] = (
-    ("tails", ("reference.tail_*", "reference.hill_0_*", "lexical.hill_0_*", "lexical.distinct_*"), "down"),
-    ("tails", ("structure.retention",), "down"),
-    ("tails", ("lexical.coverage_*", "lexical.zipf_slope"), "up"),
-    ("words", ("reference.hill_*", "lexical.hill_*", "lexical.entropy_*", "lexical.mattr"), "down"),
-    ("templates", ("repetition.template_rate", "repetition.self_repetition", "paragraphs.repeated_*"), "up"),
-    ("redundancy", ("repetition.compression_ratio", "reference.compression*"), "up"),
-    ("meaning", ("topic.effective_number*", "reference.topic_hill_*"), "down"),
-    ("meaning", ("semantic.*", "reference.vendi_*", "structure.effective_number*"), "down"),
-    ("meaning", ("structure.expected_deviance*",), "down"),
-    ("spread", ("reference.bpb_tail", "reference.bpb_sd", "lm.bpb_tail", "lm.bpb_sd"), "down"),
-    ("spread", ("reference.bpb_low", "lm.bpb_low"), "up"),
-    ("spread", ("structure.deviance_variance", "length.*", "*bpb*"), ""),
-    ("distance", ("reference.distance*", "reference.topic_distance", "*jsd*", "structure.divergence"), "up"),
-    ("synthetic share", ("synthetic_share.tokens", "synthetic_share.documents"), "up"),
-    ("concentration", ("*.max_share",), "up"),
-    ("concentration", ("*.effective_number*",), "down"),
-    (
-        "input",
-        ("duplicates.*_fraction", "duplicates.residual_rate", "input.bad_fraction", "input.unreadable_files"),
-        "up",
-    ),
-    ("input", ("detector.false_alarm*",), "up"),
-    ("input", ("origin.scored_fraction",), "down"),
-    ("size", ("documents", "tokens"), ""),
-)
-EARLY = ("tails", "words", "templates", "redundancy", "meaning", "spread", "distance")
-# Fractions of `n` documents or records, each in it or not.
-COUNTED_OF_N = (
-    "duplicates.exact_fraction",
-    "duplicates.near_fraction",
-    "duplicates.removed_fraction",
-    "input.bad_fraction",
-    "lm.bpb_low",
-    "lm.bpb_tail",
-    "origin.conflict_rate",
-    "origin.scored_fraction",
-    "repetition.template_rate",
-    "topic.max_share",
-)
-SHARES_OF_TOKENS = ("*.max_share", "paragraphs.repeated_within", "paragraphs.removed_tokens")  # of `n` documents
 UNEVEN = 0.25  # effective documents in one at most, where a release does not say: log-normal lengths of sigma 1.2
 TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
-SPREAD_OF_WORDS = ("lexical.hill_0_1", "lexical.hill_1_1", "lexical.hill_2_1", "lexical.entropy_1")
-GROWS = (
-    "lexical.hill_*",
-    "lexical.entropy_*",
-    "lexical.distinct_*",
-    "lexical.coverage_*",
-    "lexical.zipf_slope",
-    "repetition.template_rate",
-    "repetition.self_repetition",
-    "paragraphs.repeated_across",
-    "duplicates.*_fraction",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +53,6 @@ class Verdict:
     line: str
 
 
-def sign_of(metric: str) -> tuple[int, str, Literal["up", "down", ""]]:
-    """Rank, name and worse direction of the sign that a metric is; behind all others if it is none."""
-    for rank, (name, patterns, worse) in enumerate(SIGNS):
-        if any(fnmatch.fnmatchcase(metric, pattern) for pattern in patterns):
-            return rank, name, worse
-    return len(SIGNS), "other", ""
-
-
 def movements(
     first: Sequence[Row], second: Sequence[Row], name: str = "", same_detector: bool = True
 ) -> list[Movement]:
@@ -135,7 +72,7 @@ def movements(
     keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
     found = [_moved(key, tables, name, same_detector) for key in keys]
     chosen = [one for one in found if one.before is not None or one.after is not None]
-    return sorted(chosen, key=lambda one: (sign_of(one.metric)[0], one.slice_kind != "overall", *_place(one)))
+    return sorted(chosen, key=lambda one: (metrics.SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
 
 
 def _key(row: Row) -> Key:
@@ -147,7 +84,8 @@ def _place(one: Movement) -> Key:
 
 
 def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool) -> Movement:
-    _, sign, worse = sign_of(key[0])
+    about = metrics.find(key[0])
+    sign, worse = about.sign, about.worse
     first, second = (table.get(key) for table in tables)
     before, after = (wording.stable(row["value"]) if row else None for row in (first, second))
     if key[0].startswith("reference.") and after is not None and second is not None and _is_against(second, name):
@@ -163,7 +101,7 @@ def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detect
     if limits is None and change == 0:
         return Movement(sign, *key, before, after, 0.0, None, None, "equal", "same")
     if limits is None:
-        counted = wording.form_of(key[0]) == "count" and not basis
+        counted = about.form == "count" and not basis
         return Movement(sign, *key, before, after, change, None, None, basis, "counted" if counted else "unknown")
     low, high = change - limits[0], change + limits[1]
     status = "same"
@@ -192,7 +130,7 @@ def noise_of(
     Returns:
       None where nothing is known; then the basis says why, and is empty for a plain count.
     """
-    metric = key[0]
+    metric, about = key[0], metrics.find(key[0])
     if metric.startswith("synthetic_share.") and not same_detector:
         return None, "not scored by the same detector"
     if metric.startswith("synthetic_share.") and "cross_check" not in metric:
@@ -205,31 +143,30 @@ def noise_of(
     if len({_yardstick(row) for row in (first, second)}) > 1:
         return None, "not by the same yardstick"
     n = [int(row["n"] or 0) for row in (first, second)]
-    grows = any(fnmatch.fnmatchcase(metric, pattern) for pattern in GROWS)
-    if grows and (min(n) == 0 or max(n) > (1 + ALIKE) * min(n)):
+    if about.grows and (min(n) == 0 or max(n) > (1 + ALIKE) * min(n)):
         return None, "grows with the corpus, and the sizes differ"
-    if metric.startswith("duplicates.") and grows and len({_sources(table) for table in tables}) > 1:
+    if metric.startswith("duplicates.") and about.grows and len({_sources(table) for table in tables}) > 1:
         return None, "depends on the sources, and they differ"
     limits, basis = _own(first, second, None)
     if limits is not None:
         return limits, basis
     pairs = list(zip((first, second), tables, strict=True))
-    if metric in COUNTED_OF_N and min(n) > 0:
+    if about.noise == metrics.DOCUMENTS and min(n) > 0:
         worth = [m / _together(metric, table) for m, table in zip(n, tables, strict=True)]
         low, high = _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True)))
         # A share that grows does so at most as fast as the corpus.
-        growth = max(first["value"], second["value"]) * (max(n) / min(n) - 1) if grows else 0.0
+        growth = max(first["value"], second["value"]) * (max(n) / min(n) - 1) if about.grows else 0.0
         return (low + growth, high + growth), _as_drawn(worth, n)
-    if any(fnmatch.fnmatchcase(metric, pattern) for pattern in SHARES_OF_TOKENS) and min(n) > 0:
+    if about.noise == metrics.TOKENS and min(n) > 0:
         worth = [_worth(metric, row, table) for row, table in pairs]
         return _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True))), (
             "documents as drawn, for their lengths fewer")  # fmt: skip
-    if metric in SPREAD_OF_WORDS:
+    if about.noise == metrics.SPLITS:
         logs = metric.startswith("lexical.entropy")
         scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
         spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
         return (spread, spread), "documented: splits of English text"
-    return None, "" if wording.form_of(metric) == "count" else basis
+    return None, "" if about.form == "count" else basis
 
 
 def _as_drawn(worth: Sequence[float], n: Sequence[int]) -> str:
@@ -381,7 +318,7 @@ def decides(one: Movement) -> bool:
 
 def verdict(found: Sequence[Movement]) -> Verdict:
     """What the movements come to, in one line."""
-    asked = [one for one in found if decides(one) and sign_of(one.metric)[2]]
+    asked = [one for one in found if decides(one) and metrics.find(one.metric).worse]
     known = [one for one in asked if one.low is not None]
     untold = sum(one.status == "unknown" for one in asked)
     unknown = f"; {untold} cannot be told from noise" if untold else ""
@@ -392,7 +329,7 @@ def verdict(found: Sequence[Movement]) -> Verdict:
         moved = [one for one in known if one.status == status]
         if moved:
             first = moved[0]
-            early = "an early sign, " if first.sign in EARLY else ""
+            early = "an early sign, " if first.sign in metrics.EARLY else ""
             says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
             return Verdict(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
     return Verdict("steady", f"steady: nothing moved beyond noise; {alarms}")
@@ -408,7 +345,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     slices = [one for one in found if not decides(one) and one.status in ("worse", "better", "moved")]
     lines = []
     for one in [*whole, *slices[:most]]:
-        form = wording.form_of(one.metric)
+        form = metrics.find(one.metric).form
         before, after = (wording.number(value, form) for value in (one.before, one.after))
         said = (
             one.status if one.status not in ("unknown", "same") else "?" if one.status == "unknown" else "within noise"

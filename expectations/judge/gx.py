@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas
 
-from expectations import wording
+from expectations import metrics, wording
 from expectations.suite.shorthands import NAMED, Named
 from expectations.suite.suite import Expectation, Suite
 from expectations.wording import stable
@@ -325,7 +325,9 @@ def _asked(cls: Any, configuration: Any) -> dict[str, str]:
         (value if isinstance(value, int | float) else None) for value in (asked["min_value"], asked["max_value"])
     )
     limits = (
-        wording.limits(low, high, wording.form_of(asked["metric"])) if (low, high) != (None, None) else "within limits"
+        wording.limits(low, high, metrics.find(asked["metric"]).form)
+        if (low, high) != (None, None)
+        else "within limits"
     )
     what = wording.subject(asked["metric"], asked["stage"], asked["slice_kind"], asked["slice"])
     severity = getattr(configuration.severity, "value", configuration.severity) or "critical"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import pydantic
 
-from expectations import contracts, wording
+from expectations import contracts, metrics, wording
 from expectations.judge import gx_process
 from expectations.suite.suite import Expectation, Suite, SuiteError
 from expectations.suite.waivers import State
@@ -254,14 +254,14 @@ def _float(limit: float | str | None) -> float | None:
 
 
 def _threshold(item: Expectation, written: Expectation) -> str:
-    words = wording.limits(_float(item.min), _float(item.max), wording.form_of(item.metric))
+    words = wording.limits(_float(item.min), _float(item.max), metrics.find(item.metric).form)
     parameters = [limit for limit in (written.min, written.max) if isinstance(limit, str)]
     return f"{words} ({', '.join(parameters)})" if parameters else words
 
 
 def _message(item: Expectation, status: str, error: str | None, slices: list[SliceOutcome]) -> str:
     """One sentence: what, what was seen, what was allowed."""
-    form = wording.form_of(item.metric)
+    form = metrics.find(item.metric).form
     low, high = _float(item.min), _float(item.max)
     if status == "error":
         about = wording.subject(item.metric, item.stage, item.slice_kind, item.slice)

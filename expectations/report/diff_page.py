@@ -6,7 +6,7 @@ Names of releases, sources and slices come from data, so they are hostile: see `
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expectations import release_diff, wording
+from expectations import metrics, release_diff, wording
 from expectations.release_diff import Movement, Verdict
 from expectations.report import report
 
@@ -14,7 +14,6 @@ SHOWN_SLICES, SHOWN_SOURCES = 60, 40
 FATES = ("stayed", "came", "went")
 WIDTH, MIDDLE, REACH = 136.0, 68.0, 60.0  # of the drawing of a change: its middle is no change
 STEPS, LOW, HIGH = 120.0, 22.0, 4.0  # of the drawing of a series
-SIGNS = tuple(dict.fromkeys(name for name, _, _ in release_diff.SIGNS))
 STATUSES = ("worse", "better", "moved", "same", "unknown")
 WORDS = {"same": "within noise", "unknown": "noise not known", "came": "new", "went": "gone", "counted": "counted"}
 _LOOKS = {"worse": "failed", "better": "passed", "steady": "passed"}  # of the report's verdicts
@@ -89,9 +88,9 @@ def _signs(found: Sequence[Movement]) -> list[dict[str, Any]]:
     """How many numbers of whole releases moved which way, by sign, in the order in which signs are seen."""
     asked = [one for one in found if release_diff.decides(one)]
     rows = [
-        {"name": name, "early": name in release_diff.EARLY}
+        {"name": name, "early": name in metrics.EARLY}
         | {status: sum(one.sign == name and one.status == status for one in asked) for status in STATUSES}
-        for name in SIGNS
+        for name in metrics.SIGNS
     ]
     return [row for row in rows if any(row[status] for status in STATUSES)]
 
@@ -117,7 +116,7 @@ def _numbers(
 
 
 def _row(one: Movement, values: Sequence[float | None] | None) -> dict[str, Any]:
-    form = wording.form_of(one.metric)
+    form = metrics.find(one.metric).form
     kind = wording.SLICE_KINDS.get(one.slice_kind, one.slice_kind)
     return {
         "sign": one.sign,

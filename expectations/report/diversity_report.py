@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from expectations import wording
+from expectations import metrics, wording
 from expectations.report import figures
 
 Row = dict[str, Any]
@@ -101,13 +101,13 @@ def _measured(row: Callable[..., Row], metric: str, reference: str) -> dict[str,
     nothing: Row = {"value": None, "lower": None, "upper": None}
     stages = [row(metric, stage) if metric else nothing for stage in ("before", "deduplicated", "after")]
     against = row(reference, "after") if reference else nothing
-    title = wording.title_of(metric or reference)
+    title = metrics.find(metric or reference).title
     cells = [_said(found, metric) for found in stages] + [_said(against, reference)]
     return {"title": title, "cells": cells}
 
 
 def _said(found: Row, metric: str) -> dict[str, Any]:
-    form = wording.form_of(metric)
+    form = metrics.find(metric).form
     limits = None
     if found["lower"] is not None and found["upper"] is not None:
         limits = f"{wording.number(found['lower'], form)} to {wording.number(found['upper'], form)}"

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from expectations import wording
+from expectations import metrics, wording
 from expectations.report import figures
 from expectations.report.diversity_report import diversity_shown
 from expectations.report.structures_report import systems_shown
@@ -122,8 +122,8 @@ def _environment() -> jinja2.Environment:
         "clip": _clip,
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
-        "said": lambda value, metric: wording.number(value, wording.form_of(metric)),
-        "title_of": wording.title_of,
+        "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
+        "title_of": lambda metric: metrics.find(metric).title,
         "status": lambda status: _STATUS.get(status, status),
         "bytes": _bytes,
     }
@@ -391,7 +391,7 @@ def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:
             wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"]), row.get("note")
         )
         for row in table.rows
-        if row["metric"] in wording.MEASURES and row["value"] is row["lower"] is row["upper"] is None
+        if row["metric"] in metrics.METRICS and row["value"] is row["lower"] is row["upper"] is None
     ]
     lines += [item["message"] for item in verdict.get("expectations") or [] if item["status"] == "error"]
     lines = list(dict.fromkeys(lines))

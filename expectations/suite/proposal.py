@@ -6,7 +6,6 @@ nothing is proposed.
 """
 
 import dataclasses
-import fnmatch
 import json
 import math
 import statistics
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from expectations import release_diff, wording
+from expectations import metrics, release_diff, wording
 from expectations.release_diff import Key, Row
 
 CONTENT, CONFIDENCE = 0.95, 0.95  # that a limit holds for so many of such releases, with so much confidence
@@ -62,7 +61,7 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
     released = {key[0] for table in by_key for key in table if key[1] == "after"}
     keys = {key for table in by_key for key in table if key[1] == "after" or key[0] not in released}
     found, left_out = [], {}
-    for key in sorted(keys, key=lambda k: (release_diff.sign_of(k[0])[0], k)):
+    for key in sorted(keys, key=lambda k: (metrics.find(k[0]).rank, k)):
         try:
             found.append(_proposed(key, by_key, same_detector))
         except NoLimitError as reason:
@@ -76,14 +75,14 @@ def _key(row: Row) -> Key:
 
 def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool) -> Proposed:
     metric, stage = key[:2]
-    _, sign, worse = release_diff.sign_of(metric)
+    about = metrics.find(metric)
+    sign, worse, form = about.sign, about.worse, about.form
     share = metric in ("synthetic_share.tokens", "synthetic_share.documents")
     bound: Literal["value", "upper"] = "upper" if share else "value"
     rows = [table[key] for table in tables if table.get(key, {}).get(bound) is not None]
     _refuse(metric, worse, len(rows), len(tables), share and not same_detector)
     seen = [float(wording.stable(row[bound]) or 0.0) for row in rows]
     below, above, basis = _spread(key, rows, seen, tables)
-    form = wording.form_of(metric)
     low = None if worse == "up" else _rounded(min(seen) - below, math.floor)
     high = None if worse == "down" else _rounded(max(seen) + above, math.ceil)
     low = None if low is not None and low <= 0 <= min(seen) else low
@@ -96,17 +95,17 @@ def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool
 
 
 def _refuse(metric: str, worse: str, measured: int, references: int, other_detector: bool) -> None:
-    if metric not in wording.MEASURES:
+    if metric not in metrics.METRICS:
         raise NoLimitError("a metric that this version does not know")
     if measured < references:
         raise NoLimitError(f"not measured in {references - measured} of {references}")
-    if wording.form_of(metric) == "count" and not worse:
+    if metrics.find(metric).form == "count" and not worse:
         raise NoLimitError("a count, which is what it is")
-    if release_diff.sign_of(metric)[1] == "other":
+    if metrics.find(metric).sign == "other":
         raise NoLimitError("nobody says which way is worse")
     if other_detector:
         raise NoLimitError("the references were not scored by the same detector")
-    if any(fnmatch.fnmatchcase(metric, pattern) for pattern in release_diff.GROWS):
+    if metrics.find(metric).grows:
         raise NoLimitError("it grows with the corpus")
 
 
@@ -161,9 +160,9 @@ def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Se
         "expectations:",
     ]
     for one in found:
-        form = wording.form_of(one.metric)
+        form = metrics.find(one.metric).form
         seen = ", ".join(wording.number(value, form, 4) for value in one.seen)
-        lines += ["", f"  # {one.sign}: {wording.title_of(one.metric)}. Seen: {seen}.", f"  # {one.basis}."]
+        lines += ["", f"  # {one.sign}: {metrics.find(one.metric).title}. Seen: {seen}.", f"  # {one.basis}."]
         for at, (key, value) in enumerate(one.expectation().items()):
             # Without an exponent, which YAML would read as a word.
             said = np.format_float_positional(value, trim="0") if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from expectations.wording import MEASURES
+from expectations.metrics import METRICS
 
 GENERIC = "metric_to_be_between"
 ALWAYS = ("expect", "severity", "notes", "waivers", "min_documents")  # keys that every expectation takes
@@ -60,7 +60,7 @@ class Named:
 # Numbers as a fraction of the reference's: whatever is called so, of this version or of a later one.
 _RATIOS = {
     name: name
-    for name, measure in MEASURES.items()
+    for name, measure in METRICS.items()
     if (name.endswith((".ratio", "_ratio")) and name != "repetition.compression_ratio")
     or (name.startswith("reference.") and measure.form == "share")
 }

@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from expectations.metrics import METRICS
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
-from expectations.wording import MEASURES, SLICE_KINDS
+from expectations.wording import SLICE_KINDS
 
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?:\s*\*\s*(\d+(?:\.\d+)?))?")
 
@@ -28,8 +29,8 @@ class SuiteError(Exception):
 
 
 def _known_metric(name: str) -> str:
-    if name not in MEASURES:
-        raise ValueError(f"unknown metric {name!r}; {nearest(name, list(MEASURES))}")
+    if name not in METRICS:
+        raise ValueError(f"unknown metric {name!r}; {nearest(name, list(METRICS))}")
     return name
 
 
@@ -41,7 +42,7 @@ def _number_or_parameter(limit: float | str) -> float | str:
     return limit
 
 
-Metric = Annotated[str, pydantic.AfterValidator(_known_metric), pydantic.Field(json_schema_extra={"enum": [*MEASURES]})]
+Metric = Annotated[str, pydantic.AfterValidator(_known_metric), pydantic.Field(json_schema_extra={"enum": [*METRICS]})]
 Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 Limit = Annotated[Number | str, pydantic.AfterValidator(_number_or_parameter)]
 

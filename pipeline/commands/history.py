@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Sequence
 
-from expectations import release_diff, wording
+from expectations import metrics, release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
 from pipeline.commands.diff import Release, moved_between, read_release
@@ -79,7 +79,7 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def _line(one: Movement, values: Sequence[float | None]) -> str:
-    form = wording.form_of(one.metric)
+    form = metrics.find(one.metric).form
     first, last = (wording.number(values[at], form) for at in (0, -1))
     said = {"unknown": "?", "same": "within noise"}.get(one.status, one.status)
     of = "" if one.slice_kind == "overall" else f', {one.slice_kind} "{one.slice}"'

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations import release_diff
-from expectations.release_diff import Movement, movements, sign_of, verdict
-from expectations.wording import MEASURES
+from expectations.metrics import METRICS, find
+from expectations.release_diff import Movement, movements, verdict
 
 
 def row(metric, value, lower=None, upper=None, n=1000, kind="overall", slice_="", stage="after", note=None):
@@ -113,15 +113,15 @@ def test_early_signs_come_first():
                "reference.tail_mass"]  # fmt: skip
     rows = [row(metric, 1.0) for metric in metrics]
     assert [m.metric for m in movements(rows, rows)] == metrics[::-1]
-    assert [sign_of(metric)[1] for metric in metrics[::-1]][:5] == [
+    assert [find(metric).sign for metric in metrics[::-1]][:5] == [
         "tails",
         "words",
         "templates",
         "redundancy",
         "meaning",
     ]
-    assert sign_of("structure.effective_number")[1] == "meaning"  # not a concentration
-    assert sign_of("source.effective_number")[1] == "concentration"
+    assert find("structure.effective_number").sign == "meaning"  # not a concentration
+    assert find("source.effective_number").sign == "concentration"
 
 
 def test_the_verdict_names_the_earliest_sign_and_counts_what_it_does_not_know():
@@ -279,7 +279,7 @@ numbers = st.none() | st.floats(-1e6, 1e6)
 
 
 @given(
-    st.sampled_from([*MEASURES, "other.metric"]),
+    st.sampled_from([*METRICS, "other.metric"]),
     st.lists(numbers, min_size=6, max_size=6),
     st.integers(0, 9),
     st.integers(0, 9),

@@ -15,9 +15,9 @@ from pipeline import runner
 from pipeline.commands.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
+from transforms.dedup import repeated_paragraphs as boilerplate
 from transforms.kernels.text import paragraphs
 from transforms.release import shards as emit
-from transforms.survey import repeated_paragraphs as boilerplate
 from transforms.survey import survey
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)

@@ -12,7 +12,7 @@ import pytest
 from expectations.judge import gx
 from expectations.suite.suite import SuiteError, load_suite
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 COLUMNS = ["metric", "stage", "slice_kind", "slice", "value", "lower", "upper", "unit", "n", "note"]
 
 

@@ -63,7 +63,7 @@ def test_a_process_that_dies_is_an_error_in_one_line():
 
 
 def test_it_ends_with_whoever_started_it():
-    start = "import os; from expectations import apart; gx_process.start()"
+    start = "import os; from expectations.judge import gx_process; gx_process.start()"
     code = f"{start}; print(gx_process._waiting[0].pid, flush=True); os._exit(1)"
     child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout)
     limit = time.monotonic() + 30

@@ -3,9 +3,10 @@
 import jsonschema
 import pytest
 
+from expectations.metrics import METRICS
 from expectations.suite.shorthands import NAMED
 from expectations.suite.suite import SuiteError, load_suite, suite_schema
-from expectations.wording import MEASURES, SLICE_KINDS
+from expectations.wording import SLICE_KINDS
 
 
 def one(name, **keys):
@@ -79,7 +80,7 @@ def test_every_name_loads_with_everything_it_takes_and_so_does_its_schema(name):
     named = NAMED[name]
     validator = jsonschema.Draft202012Validator(suite_schema())
     for of, metric in named.of.items():
-        assert metric in MEASURES
+        assert metric in METRICS
         for kind in named.slices:
             assert kind in SLICE_KINDS
             keys = {named.side: 0.5}

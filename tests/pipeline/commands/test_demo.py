@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from expectations import metrics
 from pipeline import runner
 from pipeline.commands import demo
 from pipeline.recipe import load_recipe
@@ -86,3 +87,7 @@ def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.Planted
             assert row["cluster_id"] == by_id[name.removeprefix("machine-copy-of-")]["cluster_id"]
             survivor = next(r for r in ledger if r["doc_id"] == row["survivor_id"] and r["stage"] != "dedup")
             assert (row["kept"], survivor["kept"], survivor["origin"]) == (False, True, "human")
+    for row in pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist():
+        if row["metric"] != "input.fingerprint":  # which has no number
+            declared = metrics.METRICS[row["metric"]]
+            assert declared.unit in ("", row["unit"]), row

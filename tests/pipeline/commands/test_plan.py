@@ -20,7 +20,7 @@ from pipeline.recipe import Recipe, RecipeError, load_recipe
 from transforms.survey import survey
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 def record(number: int, **more: Any) -> dict[str, Any]:

@@ -20,9 +20,14 @@ def test_a_file_is_written_and_its_folder_made(tmp_path: pathlib.Path) -> None:
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "c.json"
     files.write(str(path), b"one")
-    with pytest.raises(KeyError), files.whole(str(path)) as file:
-        file.write(b"tw")
-        raise KeyError
+
+    def half() -> None:
+        with files.whole(str(path)) as file:
+            file.write(b"tw")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
     assert path.read_bytes() == b"one"
     assert [p.name for p in tmp_path.iterdir()] == ["c.json"]
 

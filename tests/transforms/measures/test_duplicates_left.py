@@ -67,11 +67,13 @@ def test_documents_without_shingles_are_not_alike() -> None:
 
 
 def test_parts_are_brought_together_before_there_are_many() -> None:
-    one = residual.kin.gather(signed(planted(1, 500, 0)), np.arange(500, dtype=np.uint64), np.zeros(500, np.int32))
+    one = residual.duplicate_rate.gather(
+        signed(planted(1, 500, 0)), np.arange(500, dtype=np.uint64), np.zeros(500, np.int32)
+    )
     parts = [one]
     for _ in range(60):
         parts = residual.compact([*parts, one])
-    assert sum(len(part.of) for part in parts) <= 4 * residual.kin.GROUPS + 500
+    assert sum(len(part.of) for part in parts) <= 4 * residual.duplicate_rate.GROUPS + 500
     assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 500
 
 
@@ -80,8 +82,8 @@ def test_a_tally_of_parts_has_the_groups_of_the_whole() -> None:
     signatures = np.repeat(signed(planted(1, 100, 0)), 2, axis=0)
     names, mark = np.arange(200, dtype=np.uint64), np.zeros(200, np.int32)
     halves = [slice(0, 120), slice(120, 121), slice(121, 200)]
-    parts = [Tally(kin={"after": [residual.kin.gather(signatures[h], names[h], mark[h])]}) for h in halves]
-    whole = residual.kin.gather(signatures, names, mark)
+    parts = [Tally(kin={"after": [residual.duplicate_rate.gather(signatures[h], names[h], mark[h])]}) for h in halves]
+    whole = residual.duplicate_rate.gather(signatures, names, mark)
     for order in (parts, parts[::-1]):
         (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin["after"]
         assert all((mine == theirs).all() for mine, theirs in zip(found, whole, strict=True))

@@ -12,7 +12,7 @@ from transforms.origin import watermarks
 from transforms.origin.watermarks import WatermarkConfig, WatermarkError, load_watermark
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
 
-PLUGINS = pathlib.Path(__file__).parent.parent / "plugins"
+PLUGINS = pathlib.Path(__file__).parents[2] / "plugins"
 WORDS = [f"word{number}" for number in range(500)]
 
 

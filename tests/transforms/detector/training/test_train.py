@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.detector.detector import BUNDLED, Scores, load_detector
-from transforms.detector.detector.training import evaluation
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.share_estimate import Mixture, Reference
+from transforms.detector.training import evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings, fit
 from transforms.detector.training.labelled import Links, TrainingError, compared, read_labelled
 from transforms.detector.training.ngram_fitting import Training
