@@ -97,8 +97,8 @@ def _read_pieces(job: Job) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                damage = DamageError("corrupt_file", f"it cannot be read: {type(error).__name__}: {one_line(error)}")
-                yield no_documents(one), [one.lost(damage)]
+                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+                yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
 def _looked_at(job: Job) -> tuple[Job, list[Bad]]:
@@ -115,9 +115,9 @@ def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
     Raises:
       DamageError: there were so many.
     """
-    n_bad = 0
+    n_bad, hopeful = 0, False
     for batch, bad in pairs:
-        if n_bad is not None:
+        if not hopeful:
             first = batch["row"][0].as_py() if batch.num_rows else None
             before = sum(first is None or one.row < first for one in bad)
             if n_bad + before >= HOPELESS:
@@ -125,7 +125,7 @@ def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
                 yield batch.slice(0, 0), shown
                 detail = f"its first {HOPELESS:,} records hold no document, the last of them: {shown[-1].detail}"
                 raise DamageError("no_documents", f"{detail}. The rest was not read")
-            n_bad = None if batch.num_rows else n_bad + before
+            n_bad, hopeful = n_bad + before, bool(batch.num_rows)
         yield batch, bad
 
 

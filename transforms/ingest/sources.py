@@ -9,7 +9,7 @@ import dataclasses
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import pyarrow as pa
@@ -138,12 +138,10 @@ class Found:
     Attributes:
       pieces: its files, sorted by path.
       unread: every entry of its folders and patterns that is not read, sorted by path.
-      splits: how many of the files are of which split of a data set; "": their names do not say.
     """
 
     pieces: tuple[Piece, ...]
     unread: tuple[Unread, ...]
-    splits: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +207,7 @@ def find_files(source: Source) -> Found:
             unread[path] = "linked_again"
     pieces = [by_path[path] for path in sorted(by_path)]
     rest = [Unread(path, reason) for path, reason in sorted(unread.items()) if path not in by_path]
-    parts = collections.Counter(split_of(piece.path, source) for piece in pieces)
-    return Found(tuple(pieces), tuple(rest), {part: parts[part] for part in (*SPLITS, "") if parts[part]})
+    return Found(tuple(pieces), tuple(rest))
 
 
 def find_pieces(source: Source) -> list[Piece]:
@@ -233,6 +230,12 @@ def split_of(path: str, source: Source) -> str:
             if word in _SPLIT_WORDS:
                 return _SPLIT_WORDS[word]
     return ""
+
+
+def splits_of(source: Source, paths: Iterable[str]) -> dict[str, int]:
+    """How many of a source's files are of which split of a data set; "": their names do not say."""
+    parts = collections.Counter(split_of(path, source) for path in paths)
+    return {part: parts[part] for part in (*SPLITS, "") if parts[part]}
 
 
 def _sorted_out(source: Source, listing: Listing) -> tuple[list[Piece], list[Unread]]:
