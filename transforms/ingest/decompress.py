@@ -10,7 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
-from transforms.ingest.first_bytes import LOOK_BYTES, is_plain, kind_of
+from transforms.ingest.first_bytes import LOOK_BYTES, is_plain, kind_of, stood_for
 from transforms.ingest.listing import is_regular
 from transforms.ingest.sources import Piece
 
@@ -24,12 +24,12 @@ class DamageError(Exception):
 
     Attributes:
       records: how many are lost; None: nobody knows.
-      n_bytes: in storage, of what is lost behind a damage, about.
+      n_bytes: in storage, of what is lost, about; None: as many as the file has; 0: the file does not say.
       raw: first bytes of what cannot be read.
     """
 
     def __init__(
-        self, reason: str, detail: str, records: int | None = None, n_bytes: int = 0, raw: bytes = b""
+        self, reason: str, detail: str, records: int | None = None, n_bytes: int | None = None, raw: bytes = b""
     ) -> None:
         super().__init__(detail)
         self.reason = reason
@@ -54,7 +54,7 @@ def look(piece: Piece) -> tuple[Piece, str]:
             seen = dataclasses.replace(piece, format=kind.format, compression="")
             return seen, "" if seen == piece else _remark(kind.what)
         if not kind.compression:
-            raise _other_format(kind.what, kind.advice or "name it .parquet", head)
+            raise _other_format(kind.what, kind.advice or "name it .parquet", head, stood_for(kind, head))
         raw.seek(0)
         seen = dataclasses.replace(piece, compression=kind.compression)
         try:
@@ -77,8 +77,8 @@ def look(piece: Piece) -> tuple[Piece, str]:
 _UNPACK = {"gzip": "gzip -d", "zstd": "zstd -d", "bz2": "bzip2 -d"}
 
 
-def _other_format(what: str, advice: str, head: bytes) -> DamageError:
-    return DamageError("other_format", f"this is {what}; {advice}", raw=head)
+def _other_format(what: str, advice: str, head: bytes, n_bytes: int | None = None) -> DamageError:
+    return DamageError("other_format", f"this is {what}; {advice}", n_bytes=n_bytes, raw=head)
 
 
 def _as_named(piece: Piece, head: bytes) -> tuple[Piece, str]:

@@ -32,6 +32,7 @@ def _convert(how: str) -> str:
 _ARROW_STREAM = "in Python: datasets.Dataset.from_file(...).to_parquet(...)"
 _SQLITE = "sqlite3 -json FILE 'select * from ...' | jq -c '.[]'"
 _PANDAS = "in Python: pandas.read_{0}(...).to_parquet(...)"
+LFS = Kind("a Git LFS pointer", "fetch the file itself: git lfs pull")
 # (offset, bytes, kind, whether text may begin so: then only a file that also holds a NUL is meant)
 _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
     (0, b"\x1f\x8b", Kind("gzip", compression="gzip"), False),
@@ -61,7 +62,7 @@ _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
     (0, b"\xff\xd8\xff", Kind("a JPEG image", "remove it"), False),
     (0, b"\x7fELF", Kind("a program", "remove it"), False),
     (0, b"WARC/1.", Kind("a WARC file", "take the text out of its pages first (trafilatura or resiliparse)"), False),
-    (0, b"version https://git-lfs.github.com/spec/", Kind("a Git LFS pointer", "fetch the file itself: git lfs pull"), False),
+    (0, b"version https://git-lfs.github.com/spec/", LFS, False),
     (0, b"\xff\xfe\0\0", Kind("UTF-32 text", "write it as UTF-8: iconv -f UTF-32 -t UTF-8"), False),
     (0, b"\0\0\xfe\xff", Kind("UTF-32 text", "write it as UTF-8: iconv -f UTF-32 -t UTF-8"), False),
     (0, b"\xff\xfe", Kind("UTF-16 text", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"), False),
@@ -70,10 +71,14 @@ _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
 _BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # a frame that a zstd file may begin with (RFC 8878, 3.1.2)
 _WIDE = re.compile(rb"\{\0[\"\s]\0|\0\{\0[\"\s]")
+_LINK = re.compile(rb"(\.\.?/)+[^\s{}\"]+\s*")
 _HTML = re.compile(rb"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _XML = re.compile(rb"\s*<(\?xml\b|Error>)")
 UTF_16 = Kind("UTF-16 text", "write it as UTF-8: iconv -f UTF-16LE -t UTF-8")
 HTML = Kind("an HTML page", "most often it is a server's error page; fetch the file again")
+LINK = Kind(
+    "a link that was copied as text", "copy the files that links stand for: cp -L, or git config core.symlinks true"
+)
 XML = Kind("an XML file", "it may be a server's error message; fetch the file again")
 
 
@@ -94,11 +99,21 @@ def kind_of(head: bytes, format: str) -> Kind | None:
     if format in ("jsonl", "parquet"):
         if _WIDE.match(head):
             return UTF_16
+        if _LINK.fullmatch(head):
+            return LINK
         if _HTML.match(head):
             return HTML
         if _XML.match(head):
             return XML
     return None
+
+
+def stood_for(kind: Kind, head: bytes) -> int | None:
+    """Bytes of the file that stood here, where this is but something in its place; 0: it does not say; None: this is it."""
+    if kind is LFS:
+        size = re.search(rb"\nsize (\d{1,15})\s", head)
+        return int(size[1]) if size else 0
+    return 0 if kind in (HTML, XML, LINK) else None
 
 
 def is_plain(head: bytes, format: str) -> bool:

@@ -70,7 +70,7 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
         raw.seek(0)
         if raw.read(4) == _MAGIC:
             detail = "the Parquet file has no footer: it ends too early; fetch it again"
-            raise DamageError("truncated_file", detail) from error
+            raise DamageError("truncated_file", detail, n_bytes=0) from error
         raise DamageError("corrupt_file", f"this is not a Parquet file: {one_line(error)}") from error
     return file
 

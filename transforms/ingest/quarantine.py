@@ -96,7 +96,8 @@ class Job:
 
     def lost(self, damage: DamageError) -> Bad:
         """The record of this piece as a whole."""
-        n_bytes = self.piece.size if damage.records is None else 0
+        known = self.piece.size if damage.n_bytes is None else damage.n_bytes
+        n_bytes = known if damage.records is None else 0
         return Bad(self.piece.path, WHOLE_FILE, damage.reason, damage.detail, damage.raw, damage.records, n_bytes)
 
 

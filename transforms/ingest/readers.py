@@ -148,7 +148,7 @@ def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
         if damage.reason == "unreadable_file":
             raise
         behind = job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))
-        yield row, [], [behind._replace(records=None, n_bytes=damage.n_bytes)]
+        yield row, [], [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
         return
     if tail:
         yield row, [bytes(tail)], []
