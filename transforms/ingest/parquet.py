@@ -34,6 +34,8 @@ def read_parquet(job: Job) -> Iterator[Pair]:
         except DamageError as damage:
             damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
             raise
+        if file.metadata.num_rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
+            raise DamageError("corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows")
         row = sum(file.metadata.row_group(group).num_rows for group in range(first))
         for group in range(first, end):
             n_rows = file.metadata.row_group(group).num_rows
@@ -104,18 +106,19 @@ def _row_group(job: Job, file: pq.ParquetFile, group: int, columns: list[str]) -
             yield _plain(batch)
 
     held: list[pa.RecordBatch] = []
-    n_bytes = 0
+    n_bytes = total = 0
     batches = decoded()
     for batch in batches:
-        n_bytes += batch.nbytes
+        n_bytes, total = n_bytes + batch.nbytes, total + batch.num_rows
         if n_bytes > _HELD_BYTES:
             held.clear()
             break
         held.append(batch)
-    else:
+    total += sum(batch.num_rows for batch in batches)
+    if total != file.metadata.row_group(group).num_rows:
+        raise ValueError(f"it has {total:,} rows")
+    if held:
         return _joined(job, iter(held))
-    for _ in batches:
-        pass
     return _joined(job, decoded())
 
 
