@@ -48,7 +48,9 @@ def seeds() -> list[tuple[str, str, bytes]]:
          "url": f"http://x/{i}", "origin": "ai" if i % 5 == 0 else "human", "meta": {"n": [i, i + 1]}, "score": i / 7}
         for i in range(12)
     ]  # fmt: skip
-    plain = [{"text": record["text"], "id": record["id"]} for record in records]  # quicker by far: most cases are of these
+    plain = [
+        {"text": record["text"], "id": record["id"]} for record in records
+    ]  # quicker by far: most cases are of these
     full, lines = (b"".join(json.dumps(one).encode() + b"\n" for one in some) for some in (records, plain))
     odd = b'{"text": "a", "id": %s}\n{"text": "b", "x": %s}\n' % (b"9" * 50, b"[" * 90 + b"]" * 90)
     found = [("jsonl", "", full + odd)]
@@ -59,7 +61,12 @@ def seeds() -> list[tuple[str, str, bytes]]:
     nested = table.append_column("doc", pa.array([{"body": r["text"], "tags": ["a", "b"]} for r in records]))
     coded = table.set_column(0, "text", table["text"].combine_chunks().dictionary_encode())
     for content in (nested, table.select(["text", "id"]), coded.select(["text", "id"])):
-        for options in ({}, {"use_dictionary": False, "compression": "zstd"}, {"write_page_checksum": True}, {"version": "1.0"}):
+        for options in (
+            {},
+            {"use_dictionary": False, "compression": "zstd"},
+            {"write_page_checksum": True},
+            {"version": "1.0"},
+        ):
             sink = io.BytesIO()
             pq.write_table(content, sink, row_group_size=5, **options)
             found.append(("parquet", "", sink.getvalue()))
@@ -71,7 +78,9 @@ def mutated(case: int, files: list[tuple[str, str, bytes]]) -> tuple[str, str, b
     chance = random.Random(case)
     format, compression, content = chance.choice(files)
     data = bytearray(content)
-    in_place = (format == "parquet" or compression) and chance.random() < 0.7  # a shift of bytes is soon told from a file
+    in_place = (
+        format == "parquet" or compression
+    ) and chance.random() < 0.7  # a shift of bytes is soon told from a file
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
         at = chance.randrange(len(data) + 1)
         kind = chance.choice((0, 1, 8)) if in_place else chance.randrange(9)
@@ -91,7 +100,9 @@ def mutated(case: int, files: list[tuple[str, str, bytes]]) -> tuple[str, str, b
             other = chance.choice(files)[2]
             data[at:] = other[chance.randrange(len(other)) :]
         elif kind == 7:
-            data[at:at] = chance.choice((b"\n", b"[", b"{", b'"', b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"null", b"1e999", b"-0"))
+            data[at:at] = chance.choice(
+                (b"\n", b"[", b"{", b'"', b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"null", b"1e999", b"-0")
+            )
         elif kind == 8 and data:  # a number of a footer or a header
             data[at % len(data)] = chance.randrange(256)
             data[(at + 1) % len(data)] = chance.randrange(256)
@@ -176,7 +187,9 @@ def _too_slow(*_: object) -> None:
     raise TimeoutError(f"slower than {SECONDS} s")
 
 
-def fuzz(first: int, count: int, say: bool = False, state: str | None = None) -> tuple[collections.Counter[str], list[tuple[int, str]]]:
+def fuzz(
+    first: int, count: int, say: bool = False, state: str | None = None
+) -> tuple[collections.Counter[str], list[tuple[int, str]]]:
     """Run cases `first` to `first + count`; returns counts by outcome, and the cases at fault."""
     found, faults, done = collections.Counter[str](), [], first
     if state and os.path.exists(state):

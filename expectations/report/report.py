@@ -187,7 +187,11 @@ class _Table:
         files = [row for row in self.rows if row["metric"] == metric and row["slice_kind"] == "file"]
         files.sort(key=lambda row: (-(row["value"] or 0), row["slice"]))
         shown = [(row["slice"], row["note"] or "") for row in files[:SHOWN_QUARANTINED]]
-        return {"files": shown, "total": self.total(metric) or 0, "more": max(0, (self.total(metric) or 0) - len(shown))}
+        return {
+            "files": shown,
+            "total": self.total(metric) or 0,
+            "more": max(0, (self.total(metric) or 0) - len(shown)),
+        }
 
     def total(self, metric: str) -> float | None:
         """The overall value, whichever stage it is told of."""

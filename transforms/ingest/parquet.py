@@ -34,8 +34,12 @@ def read_parquet(job: Job) -> Iterator[Pair]:
         except DamageError as damage:
             damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
             raise
-        if file.metadata.num_rows != sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)):
-            raise DamageError("corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows")
+        if file.metadata.num_rows != sum(
+            file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
+        ):
+            raise DamageError(
+                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
+            )
         row = sum(file.metadata.row_group(group).num_rows for group in range(first))
         for group in range(first, end):
             n_rows = file.metadata.row_group(group).num_rows

@@ -261,6 +261,11 @@ def _read_texts(jobs: list[Job]) -> Iterator[Pair]:
         except DamageError as damage:
             damage.records = 1
             bad.append(job.lost(damage))
+        except Exception as error:
+            if not is_decoders(error):
+                raise
+            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)
             files.append(job.file)

@@ -1,8 +1,9 @@
 """What of the input was not read, weighed by what is lost: a lost file counts for the records in it, and not as one.
 
 How many those are is known from a Parquet footer. Else it is estimated: from the file's bytes, at the bytes that a record
-takes in the files like it that were read; or, where not even bytes are known (a link to nothing, an error page, a download
-that was cut), as many as such a file has.
+takes in the files like it that were read; or, where not even bytes are known (a link to nothing, an error page, a Parquet
+file without its footer), as many as such a file has. Of a file that was read up to where it is cut one record is known to be
+lost.
 """
 
 import collections
@@ -61,7 +62,6 @@ class LostFile(NamedTuple):
     records: int  # that are lost, as far as they were counted
     n_bytes: int  # in storage, of those that nobody counted
     uncounted_files: int  # 1: nobody knows how long it was; then it is taken to have had as many as files like it
-    read: int  # documents that were read of it
 
     def __add__(self, other: "LostFile") -> "LostFile":  # type: ignore[override]
         """Of two parts of a file."""
@@ -70,7 +70,6 @@ class LostFile(NamedTuple):
             records=self.records + other.records,
             n_bytes=self.n_bytes + other.n_bytes,
             uncounted_files=max(self.uncounted_files, other.uncounted_files),
-            read=self.read + other.read,
         )
 
     @property
@@ -143,14 +142,14 @@ def count_inputs(split: Split, file: pa.ChunkedArray, quarantine: pa.Table) -> I
             n_bad += records or 0
             if row["row"] == WHOLE_FILE or reason in FILE_REASONS or records is None or not good:
                 nothing = records is None and not n_bytes
-                cut = int(nothing and (row["row"] == WHOLE_FILE or reason == "truncated_file"))
-                more = int(nothing) - cut  # behind a damage at the very end there is one record at most
-                part = LostFile(form, str(reason), str(detail), (records or 0) + more, n_bytes, cut, 0)
+                whole = int(nothing and row["row"] == WHOLE_FILE)
+                more = int(nothing) - whole  # how long a file was that was cut nobody knows: one record at least
+                part = LostFile(form, str(reason), str(detail), (records or 0) + more, n_bytes, whole)
                 lost = part if lost is None else lost + part
                 n_bad += more
         found.bad[split.source] += n_bad
         if lost is not None:
-            found.lost[place] = lost._replace(read=good)
+            found.lost[place] = lost
         if lost is None or lost.is_counted:
             found.intact[split.source, form] = _sum(
                 found.intact.get((split.source, form), (0, 0, 0)), (by_piece.get(number, 0) + n_bad, piece.size, 1)
@@ -231,7 +230,7 @@ def _lost_records(inputs: Inputs, source: int, lost: LostFile) -> int:
                 records, n_bytes, files = _sum((records, n_bytes, files), sums)
         if records and n_bytes:
             by_bytes = -(-lost.n_bytes * records // n_bytes)
-            by_files = -(-lost.uncounted_files * records // files) - lost.read
+            by_files = -(-lost.uncounted_files * records // files)
             return lost.records + max(1, by_bytes, by_files)
     return lost.records + 1
 
