@@ -116,6 +116,8 @@ QUARANTINE = _contract(
     _required("reason", pa.string()),
     _required("detail", pa.string()),
     _required("raw", pa.binary()),  # the first bytes of it, at most `ingest.RAW_BYTES`
+    pa.field("records", pa.int64()),  # that the row stands for; null: nobody knows; 0: a remark, nothing is lost
+    _required("n_bytes", pa.int64()),  # in storage, about, of records that nobody can count
 )
 
 

@@ -124,7 +124,9 @@ _DECLARED = (
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
     ),
-    Metric("input.unreadable_files", "Number of unreadable files", COUNT, "files", sign="input", worse=UP),
+    Metric("input.unreadable_files", "Number of unreadable files", COUNT, sign="input", worse=UP),
+    Metric("input.unread_files", "Number of files beside the input that are not read", COUNT, "files"),
+    Metric("input.misnamed_files", "Number of files that are not what their name says", COUNT, "files"),
     Metric("synthetic_share.tokens", "Synthetic share of tokens", SHARE, "fraction", sign="synthetic share", worse=UP),
     Metric(
         "synthetic_share.documents", "Synthetic share of documents", SHARE, "fraction", sign="synthetic share", worse=UP

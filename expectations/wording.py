@@ -21,6 +21,7 @@ SLICE_KINDS = {
     "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_origin": "source and origin",  # "<source>/<origin>"
+    "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
     "system": "system",  # of structures, by its id

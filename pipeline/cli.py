@@ -116,11 +116,12 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
     assert isinstance(recipe, Recipe)
     try:
         with compiling(err):
-            result = run_job(recipe, prepare(recipe, base_dir, today), err, replace)
+            job = prepare(recipe, base_dir, today)
+            result = run_job(recipe, job, err, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    out.print(ran(result, recipe), markup=False)
+    out.print(ran(result, recipe, job.splits), markup=False)
     raise typer.Exit(result.exit_code)
 
 

@@ -18,6 +18,7 @@ from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
 from transforms.ingest.sources import Split
 from transforms.kernels.text.columns import split_by
+from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.reference import Asked
 from transforms.mixture.balance import Balance, Decided, Rule
@@ -39,6 +40,7 @@ class Job:
     suite: Suite
     params: tuple[tuple[str, float], ...]
     splits: tuple[Split, ...]
+    unread: tuple[NotRead, ...]  # what lies beside the input
     earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
@@ -88,7 +90,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     recorded   = balanced | "Record" >> Record(recipe.sources, splits, store, job.emit.staging)
     metrics, sketches = balanced | "Measure" >> Measure(
         recipe.sources, splits, store, recipe.detector.model, recipe.detector.cross_check, mixture, job.survey.systems,
-        recipe.dedup.undecided_below, job.held_against, recipe.dedup.min_similarity)
+        recipe.dedup.undecided_below, job.held_against, recipe.dedup.min_similarity, job.unread)
     review     = balanced | "Review" >> Review(
         recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
     verdict    = metrics | "Gate" >> Gate(job.suite, job.params, job.today)

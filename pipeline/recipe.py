@@ -41,7 +41,12 @@ class _Section(BaseModel):
 class IngestConfig(_Section):
     """Limits of reading."""
 
-    max_bad_fraction: float = Field(0.05, ge=0, le=1, description="more unreadable records than this stop the run")
+    max_bad_fraction: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="more unreadable records than this, in all or of a source, fail the run; a lost file is all its records",
+    )
     max_text_bytes: int = Field(10_000_000, ge=1, description="longer texts are quarantined")
     split_bytes: int = Field(8 << 20, ge=1, description="small files are read together up to this size in storage")
 

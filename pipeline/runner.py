@@ -43,9 +43,10 @@ from transforms.detector.detector import load_detector
 from transforms.engine import counted
 from transforms.engine.local_workers import stop_timed_flush
 from transforms.engine.threads import THREADS
-from transforms.ingest.sources import Split, plan_splits
+from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
+from transforms.measures.input_loss import not_read
 from transforms.measures.reference import load_reference
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
@@ -118,7 +119,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
     held_against = load_reference(recipe.reference, recipe.output.path)
-    splits = tuple(plan_splits(recipe.sources, recipe.ingest.split_bytes))
+    planned = plan(recipe.sources, recipe.ingest.split_bytes)
+    splits = planned.splits
     refuse_inputs_as_outputs(recipe, base_dir, splits)
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
@@ -154,7 +156,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, earlier, reviewed, boilerplate, survey, emit,
+        recipe, suite, tuple(sorted(params.items())), splits, not_read(recipe.sources, planned.found),
+        earlier, reviewed, boilerplate, survey, emit,
         OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,
     )  # fmt: skip
 
@@ -412,7 +415,7 @@ def exit_code(verdict: Verdict) -> int:
     """What a verdict means to a shell."""
     for outcome in verdict.expectations:
         if (
-            outcome.metric == "input.bad_fraction"
+            (outcome.metric == "input.bad_fraction" or (outcome.metric, outcome.stage) == ("documents", "before"))
             and outcome.severity == "critical"
             and outcome.status != "pass"
             and not outcome.waived

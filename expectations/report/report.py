@@ -74,6 +74,13 @@ def render(report: dict[str, Any]) -> str:
         quarantine={
             "reasons": table.slices("documents.quarantined", None, "reason"),
             "examples": (report.get("quarantine") or [])[:SHOWN_QUARANTINED],
+            "lost": table.named("input.unreadable_files"),
+            "misnamed": table.named("input.misnamed_files"),
+            "unread": [
+                (table.row("input.unread_files", "before", "reason", reason)["note"], n)
+                for reason, n in table.slices("input.unread_files", "before", "reason").items()
+            ],
+            "unread_examples": table.named("input.unread_files"),
         },
         unmeasured=_unmeasured(table, verdict),
         overall=_overall(table),
@@ -174,6 +181,17 @@ class _Table:
             if row["metric"] == metric and row["slice_kind"] == kind and stage in (None, row["stage"]) and row["value"]
         }
         return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+    def named(self, metric: str) -> dict[str, Any]:
+        """Files by name with what is said of each, those that matter most first; `more` is how many are not shown."""
+        files = [row for row in self.rows if row["metric"] == metric and row["slice_kind"] == "file"]
+        files.sort(key=lambda row: (-(row["value"] or 0), row["slice"]))
+        shown = [(row["slice"], row["note"] or "") for row in files[:SHOWN_QUARANTINED]]
+        return {
+            "files": shown,
+            "total": self.total(metric) or 0,
+            "more": max(0, (self.total(metric) or 0) - len(shown)),
+        }
 
     def total(self, metric: str) -> float | None:
         """The overall value, whichever stage it is told of."""

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import yaml
 
-from pipeline.reading.summary import unread
+from pipeline.reading.input_sample import try_source
+from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
-from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split, plan_splits
+from transforms.ingest.readers import ReadLimits
+from transforms.ingest.sources import Source, Split, plan, splits_of
+from transforms.measures.input_loss import not_read
 
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
@@ -41,7 +43,7 @@ SOURCE = """\
   - name: {name}
     path: {path}
     # {files:,} files, {bytes:,} bytes. {seen}
-    # origin: human            # say it only if you know it: human or synthetic. Without it the origin is unknown, and scored
+{parts}    # origin: human            # say it only if you know it: human or synthetic. Without it, it is unknown, and scored
     # trust_dates: true        # say it only if `created` is when a text was written: older than ChatGPT is then human
     # licence: CC-BY-4.0
     # fields: {{text: {text}, id: {id}}}   # where columns are called something else
@@ -63,8 +65,8 @@ def write_recipe(data: Sequence[str], output: str) -> str:
         source.model_copy(update={"name": f"{source.name}-{number}"}) if names.count(source.name) > 1 else source
         for number, source in enumerate(sources, 1)
     ]
-    splits = plan_splits(sources)
-    blocks = [_block(source, [s for s in splits if s.source == n], folder) for n, source in enumerate(sources)]
+    planned = plan(sources)
+    blocks = [_block(source, n, planned.splits, folder) for n, source in enumerate(sources)]
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
         name=os.path.basename(output), release=release, sources="\n".join(blocks), output="releases"
@@ -73,7 +75,14 @@ def write_recipe(data: Sequence[str], output: str) -> str:
     with open(output, "x", encoding="utf-8") as file:
         file.write(text)
     found = ", ".join(f"{source.name}" for source in sources)
-    skipped = [f"{source.name}: {words}" for source in sources for words in unread(source)]
+    skipped = [
+        f"{source.name}: {words}"
+        for number, source in enumerate(sources)
+        for words in (
+            *splits_found(source, splits_of(source, (piece.path for piece in planned.found[number].pieces))),
+            *unread(not_read([source], [planned.found[number]])),
+        )
+    ]
     lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
@@ -89,20 +98,25 @@ def _sources(path: str) -> list[Source]:
     return [Source(name=name, path=path)]
 
 
-def _block(source: Source, splits: list[Split], folder: str) -> str:
-    pieces = {piece.path: piece.size for split in splits for piece in split.pieces}
-    documents, quarantine = next(iter(read_split(splits[0], source, ReadLimits(batch_bytes=100_000))), (None, None))
-    if documents is not None and documents.num_rows:
-        id_ = "found" if documents["id"].null_count < documents.num_rows else "not found"
-        seen = f"The text column was found, an id was {id_}."
+def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> str:
+    pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
+    found = try_source(source, splits, number, ReadLimits())
+    first = next(iter(found.reasons.items()), ("", "no record"))
+    if found.documents:
+        seen = f"The text column was found, an id was {'found' if found.with_id else 'not found'}."
+        if found.reasons:
+            seen += f" CHECK: some records could not be read: {_comment(': '.join(first))}"
     else:
-        reason = quarantine["detail"][0].as_py() if quarantine is not None and quarantine.num_rows else "no record"
-        seen = f"CHECK: the first records could not be read: {_comment(reason)}"
+        seen = f"CHECK: the first records could not be read: {_comment(': '.join(first))}"
+    there = splits_of(source, pieces)
+    several = len([split for split in there if split]) > 1
+    counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
+    parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
     path = source.path if isinstance(source.path, str) else source.path[0]
     relative = path if "://" in path else os.path.relpath(path, folder)
     return SOURCE.format(
         name=source.name, path=_quoted(relative), files=len(pieces), bytes=sum(pieces.values()), seen=seen,
-        text="body", id="key",
+        text="body", id="key", parts=parts,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def score_input(data: Sequence[str], output: str, keep: tuple[str, ...], text: s
         for split in splits:
             for documents, quarantine in read_split(split, source, ReadLimits(), keep):
                 found["documents"] += documents.num_rows
-                found["bad"] += quarantine.num_rows
+                found["bad"] += sum(1 if n is None else n for n in quarantine["records"].to_pylist())
                 batch = score_batch(documents, detector, schema)
                 for origin in batch["origin"].to_pylist():
                     found[origin] += 1

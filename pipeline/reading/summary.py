@@ -1,11 +1,15 @@
 """What commands print about a recipe, a run and a verdict, as plain text."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations.judge.formats import as_text
+from pipeline.reading.input_sample import tried
 from pipeline.recipe import Recipe
-from transforms.ingest.sources import FORMATS, Source, find_unread
+from transforms.ingest.listing import UNREAD
+from transforms.ingest.sources import Source, Split, splits_of
+from transforms.measures.input_loss import NotRead, printable
 from transforms.release.read_release import read_metrics
 
 if TYPE_CHECKING:
@@ -22,11 +26,15 @@ WORDS = {
     "dropped.over_limit": "over a limit of the mixture",
 }
 SHOWN_ENDINGS = 8
+SHOWN_FILES = 20
 
 
-def ran(result: "Result", recipe: Recipe) -> str:
+def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
-    remarks = [*_flow(result), *_undecided(result), *_shares(result), *_idle_after(result, recipe)]
+    remarks = [
+        *_flow(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result), *_undecided(result), *_shares(result),
+        *_idle_after(result, recipe),
+    ]  # fmt: skip
     return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
 
 
@@ -44,6 +52,21 @@ def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield from idle(recipe)
     if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
+
+
+def _mixed(recipe: Recipe, splits: Sequence[Split]) -> Iterator[str]:
+    for number, source in enumerate(recipe.sources):
+        paths = {piece.path for split in splits if split.source == number for piece in split.pieces}
+        yield from (f"{source.name}: {words}" for words in splits_found(source, splits_of(source, paths)))
+
+
+def _not_read(result: "Result") -> Iterator[str]:
+    rows = [row for row in read_metrics(result.folder).to_pylist() if row["metric"] == "input.unread_files"]
+    counts = {row["slice"]: row for row in rows if row["slice_kind"] == "reason" and row["value"]}
+    for reason, row in counts.items():
+        example = next((r["slice"] for r in rows if r["slice_kind"] == "file" and r["note"] == row["note"]), "")
+        such = f" (such as {example})" if example else ""
+        yield f"not read      {row['value']:,.0f} {UNREAD.get(reason, reason)}{such}"
 
 
 def _undecided(result: "Result") -> Iterator[str]:
@@ -117,7 +140,9 @@ def checked(recipe: Recipe, job: "Job") -> str:
         pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
         declared = source.origin or "not declared"
         lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
-        lines += [f"    {words}" for words in unread(source)]
+        lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
+        lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
+        lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
@@ -142,15 +167,35 @@ def checked(recipe: Recipe, job: "Job") -> str:
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
 
 
-def unread(source: Source) -> Iterator[str]:
-    """Which files of a source's folders and patterns are not read: one line, or none."""
-    found = find_unread(source)
-    if found:
-        endings = [f"{count:,} {ending if ending.isprintable() else ascii(ending)}" if ending else f"{count:,} without ending"
-                   for ending, count in found.items()]  # fmt: skip
+def unread(rows: Iterable[NotRead]) -> Iterator[str]:
+    """What lies in the folders of a source and is not read: a line for each reason, with counts by ending and an example."""
+    for reason, some in itertools.groupby(rows, lambda one: one.reason):
+        found = list(some)
+        endings = [f"{one.entries:,} {one.ending or 'without ending'}" for one in found]
         more = f" and {len(found) - SHOWN_ENDINGS} endings more" if len(found) > SHOWN_ENDINGS else ""
-        text = source.format == "auto" and any(
-            FORMATS.get(f".{ending.split('.')[1]}") == "text" for ending in found if ending
-        )
-        hint = "; text beside data is taken for a README: to read it, give it a source of its own with `format: text`"
-        yield f"not read: {', '.join(endings[:SHOWN_ENDINGS])}{more}{hint if text else ''}"
+        hint = "; to read it, give it a source of its own with `format: text`" if reason == "text_beside_data" else ""
+        yield f"not read: {', '.join(endings[:SHOWN_ENDINGS])}{more}: {UNREAD[reason]} ({found[0].examples[0]}{hint})"
+
+
+def splits_found(source: Source, splits: Mapping[str, int]) -> Iterator[str]:
+    """That a source holds several splits of a data set and all are read, in a line; or nothing."""
+    if not source.splits and len([split for split in splits if split]) > 1:
+        there = ", ".join(f"{split or 'no split'} ({n:,} files)" for split, n in splits.items())
+        yield f"splits of a data set, all of them read: {there}; to read one only, set `splits: [train]`"
+
+
+def _lost(result: "Result") -> Iterator[str]:
+    """Which files are missing from what was read, and why; which are not what their names say; what was not looked at."""
+    rows = read_metrics(result.folder).to_pylist()
+    for metric, words in (
+        ("input.unreadable_files", "files that could not be read, or not to their end"),
+        ("input.misnamed_files", "files that are not what their names say"),
+    ):
+        total = next((row["value"] for row in rows if row["metric"] == metric and row["slice_kind"] == "overall"), 0)
+        files = [row for row in rows if row["metric"] == metric and row["slice_kind"] == "file"]
+        if total:
+            yield f"{total:,.0f} {words}:"
+            for row in sorted(files, key=lambda row: (-row["value"], row["slice"]))[:SHOWN_FILES]:
+                yield f"  {row['slice']}: {printable(row['note'])}"
+            if total > SHOWN_FILES:
+                yield f"  and {total - SHOWN_FILES:,.0f} more: see quarantine/"

@@ -25,6 +25,7 @@ ELSEWHERE = {  # whose command line is run by another test
     "minhash_vs_peers": "test_minhash_vs_peers.py",
     "rensa_peer": "test_minhash_vs_peers.py",
     "phrases": "test_phrases.py",
+    "fuzz_readers": "../transforms/ingest/test_fuzz.py",
 }
 VERBS = ("sees", "carries", "mends", "paints", "counts", "loses", "finds", "sells")
 THINGS = ("boat", "lamp", "garden", "ladder", "window", "letter", "kettle", "bridge", "orchard", "engine")

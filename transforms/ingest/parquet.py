@@ -11,7 +11,10 @@ from transforms.ingest import columns as documents
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line, open_stored
 from transforms.ingest.quarantine import Job, Pair, bytes_as_text, finish, missing_text, no_documents
 
-_HELD_BYTES = 128 << 20  # row groups up to this size are decoded once, larger ones twice
+_HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
+_DECODED_BYTES = 64 << 20  # that are decoded at once, at most
+DECODED_ROWS = 256  # likewise
+JOINED_ROWS = 65_536
 _MAGIC = b"PAR1"
 
 
@@ -23,10 +26,20 @@ def read_parquet(job: Job) -> Iterator[Pair]:
     """
     with open_stored(job.piece) as raw:
         file = _parquet(raw)
-        name, columns = _wanted(job, file.schema_arrow)
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
+        try:
+            name, columns = _wanted(job, file.schema_arrow)
+        except DamageError as damage:
+            damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
+            raise
+        if file.metadata.num_rows != sum(
+            file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
+        ):
+            raise DamageError(
+                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
+            )
         row = sum(file.metadata.row_group(group).num_rows for group in range(first))
         for group in range(first, end):
             n_rows = file.metadata.row_group(group).num_rows
@@ -36,7 +49,7 @@ def read_parquet(job: Job) -> Iterator[Pair]:
                 if not is_decoders(error):
                     raise
                 detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
-                yield no_documents(job), [job.bad(row, "corrupt_file", detail)]
+                yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
             else:
                 yield from _row_group_documents(job, batches, name, row)
             row += n_rows
@@ -63,7 +76,7 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
         raw.seek(0)
         if raw.read(4) == _MAGIC:
             detail = "the Parquet file has no footer: it ends too early; fetch it again"
-            raise DamageError("truncated_file", detail) from error
+            raise DamageError("truncated_file", detail, n_bytes=0) from error
         raise DamageError("corrupt_file", f"this is not a Parquet file: {one_line(error)}") from error
     return file
 
@@ -83,16 +96,67 @@ def _wanted(job: Job, schema: pa.Schema) -> tuple[str, list[str]]:
 
 
 def _row_group(job: Job, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """All of a row group or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen."""
-    footer = file.metadata.row_group(group)
-    size = max(footer.total_byte_size, 1)
-    n_rows = min(65_536, max(1, job.limits.batch_bytes * footer.num_rows // size))
+    """All of a row group or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen.
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        return file.iter_batches(batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False)
+    A value that a dictionary holds once may stand in every row, and the footer's sizes count it once: what is decoded is
+    measured, and what is more than fits is decoded twice.
+    """
+    size = max(file.metadata.row_group(group).total_byte_size, 1)
+    # One value is at most the size of the group; a footer may lie.
+    n_rows = min(DECODED_ROWS, max(16, _DECODED_BYTES // size))
 
-    if size <= _HELD_BYTES:
-        return iter(list(batches()))
-    for _ in batches():
-        pass
-    return batches()
+    def decoded() -> Iterator[pa.RecordBatch]:
+        for batch in file.iter_batches(batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False):
+            yield _plain(batch)
+
+    held: list[pa.RecordBatch] = []
+    n_bytes = total = 0
+    batches = decoded()
+    for batch in batches:
+        n_bytes, total = n_bytes + batch.nbytes, total + batch.num_rows
+        if n_bytes > _HELD_BYTES:
+            held.clear()
+            break
+        held.append(batch)
+    total += sum(batch.num_rows for batch in batches)
+    if total != file.metadata.row_group(group).num_rows:
+        raise ValueError(f"it has {total:,} rows")
+    if held:
+        return _joined(job, iter(held))
+    return _joined(job, decoded())
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch without dictionaries at its top. A wrong index shows itself here."""
+    if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
+        return batch
+    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _joined(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches of about `batch_bytes`: small ones together, large ones in slices."""
+    held: list[pa.RecordBatch] = []
+    n_bytes = n_rows = 0
+    for batch in batches:
+        if batch.nbytes >= 2 * job.limits.batch_bytes:
+            yield from _as_one(held)
+            held, n_bytes, n_rows = [], 0, 0
+            step = max(1, batch.num_rows * job.limits.batch_bytes // batch.nbytes)
+            yield from (batch.slice(begin, step) for begin in range(0, batch.num_rows, step))
+            continue
+        held.append(batch)
+        n_bytes, n_rows = n_bytes + batch.nbytes, n_rows + batch.num_rows
+        if n_bytes >= job.limits.batch_bytes or n_rows >= JOINED_ROWS:
+            yield from _as_one(held)
+            held, n_bytes, n_rows = [], 0, 0
+    yield from _as_one(held)
+
+
+def _as_one(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    if len(batches) < 2:
+        return batches
+    try:
+        return [pa.concat_batches(batches)]
+    except pa.ArrowException:  # some nested types cannot be joined, and columns of more than 2 GB
+        return batches

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import READ_BYTES
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line
 from transforms.ingest.sources import Piece, Source, Split
 
 RAW_BYTES = 1024  # of a bad record that quarantine keeps
@@ -26,8 +26,19 @@ REASONS = (
     "truncated_file",
     "corrupt_file",
     "unreadable_file",
+    "other_format",
+    "no_documents",
+    "unreadable_record",
+    "misnamed_file",
 )
-FILE_REASONS = ("truncated_file", "corrupt_file", "unreadable_file")  # more than one record may be lost
+FILE_REASONS = (
+    "truncated_file",
+    "corrupt_file",
+    "unreadable_file",
+    "other_format",
+    "no_documents",
+)  # more than one record may be lost
+LISTED = 10_000  # bad records of a split that have a row of their own; more are counted, by file and reason
 WHOLE_FILE = -1  # as a row: the file, not one record of it
 
 
@@ -47,13 +58,15 @@ class ReadLimits:
 
 
 class Bad(NamedTuple):
-    """A record that could not be read: QUARANTINE but for the source."""
+    """A record that could not be read, or several of them: QUARANTINE but for the source."""
 
     path: str
     row: int
     reason: str
     detail: str
     raw: bytes = b""
+    records: int | None = 1  # that it stands for; None: nobody knows; 0: it is a remark, nothing is lost
+    n_bytes: int = 0  # in storage, about, of records that nobody can count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +78,12 @@ class Job:
     limits: ReadLimits
     keep: tuple[str, ...]
     file: int = 0
+    seen: Piece | None = None  # the piece at hand as its content says, where that is not what its name says
 
     @property
     def piece(self) -> Piece:
         """The piece at hand."""
-        return self.split.pieces[self.file]
+        return self.seen or self.split.pieces[self.file]
 
     @property
     def chunk_bytes(self) -> int:
@@ -80,8 +94,16 @@ class Job:
         """A bad record of this piece, with the first bytes of `raw`."""
         return Bad(self.piece.path, row, reason, detail, raw[:RAW_BYTES])
 
+    def lost(self, damage: DamageError) -> Bad:
+        """The record of this piece as a whole."""
+        known = self.piece.size if damage.n_bytes is None else damage.n_bytes
+        n_bytes = known if damage.records is None else 0
+        return Bad(self.piece.path, WHOLE_FILE, damage.reason, damage.detail, damage.raw, damage.records, n_bytes)
+
 
 Pair = tuple[pa.RecordBatch, list[Bad]]
+Explain = Callable[[int], tuple[str, str, bytes]]
+SEARCHED = 64  # halvings of a batch that are tried to find the rows that cannot be converted
 
 
 def finish(
@@ -90,7 +112,62 @@ def finish(
     text: pa.LargeStringArray,
     columns: documents.Columns,
     bad: list[Bad],
-    explain: Callable[[int], tuple[str, str, bytes]],
+    explain: Explain,
+    file: npt.NDArray[np.int32] | None = None,
+) -> Pair:
+    """As `_finish`; a row whose values cannot be converted, whatever is raised, costs itself only.
+
+    The batch is halved till such rows stand alone. Where they are many, the rest of them is one record with their number.
+    """
+    try:
+        return _finish(job, row, text, columns, list(bad), explain, file)
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+    done: list[pa.RecordBatch] = []
+    left = SEARCHED
+    open_ = [(0, len(row))]
+    while open_:
+        begin, end = open_.pop()
+        part = np.zeros(len(row), bool)
+        part[begin:end] = True
+
+        def explain_part(i: int, begin: int = begin) -> tuple[str, str, bytes]:
+            return explain(begin + i)
+
+        try:
+            parts = row[part], text.slice(begin, end - begin), columns.where(part)
+            batch, more = _finish(job, *parts, [], explain_part, None if file is None else file[part])
+            done.append(batch)
+            bad = bad + more
+        except Exception as error:
+            if not is_decoders(error):
+                raise
+            left -= 1
+            if end - begin > 1 and left > 0:
+                middle = (begin + end) // 2
+                open_ += [(middle, end), (begin, middle)]
+                continue
+            one = job if file is None else dataclasses.replace(job, file=int(file[begin]))
+            detail = (
+                f"{end - begin:,} records from here on cannot be converted"
+                if end - begin > 1
+                else "it cannot be converted"
+            )
+            record = one.bad(
+                int(row[begin]), "unreadable_record", f"{detail}: {type(error).__name__}: {one_line(error)}"
+            )
+            bad = [*bad, record._replace(records=end - begin)]
+    return joined(done, job.keep), sorted(bad, key=lambda record: (record.path, record.row))
+
+
+def _finish(
+    job: Job,
+    row: npt.NDArray[np.int64],
+    text: pa.LargeStringArray,
+    columns: documents.Columns,
+    bad: list[Bad],
+    explain: Explain,
     file: npt.NDArray[np.int32] | None = None,
 ) -> Pair:
     """Rows with their text -> documents; `explain` says of a row without one (null) the reason, the detail, the raw."""
@@ -129,6 +206,46 @@ def joined(batches: list[pa.RecordBatch], keep: tuple[str, ...]) -> pa.RecordBat
 def no_documents(job: Job) -> pa.RecordBatch:
     """A batch of no documents."""
     return joined([], job.keep)
+
+
+class Listing:
+    """Which bad records of a split get a row of their own: the first `LISTED`. Others are counted, by file and reason.
+
+    A file of a few kilobytes may hold millions of bad records.
+    """
+
+    def __init__(self) -> None:
+        self.left = LISTED
+        self.more: dict[tuple[str, str], Bad] = {}
+
+    def of(self, bad: list[Bad]) -> list[Bad]:
+        """Those of the next records that are listed; they come in the order of the split."""
+        shown = []
+        for one in bad:
+            if one.row == WHOLE_FILE:
+                shown.append(one)  # there are no more of these than files
+            elif self.left:
+                self.left -= 1
+                shown.append(one)
+            else:
+                key = (one.path, one.reason)
+                first = self.more.get(key)
+                self.more[key] = one if first is None else _both(first, one)
+        return shown
+
+    def rest(self) -> list[Bad]:
+        """A record for each file and reason that has more than are listed."""
+        return [
+            one._replace(detail=f"{one.records:,} records from here on, the first of them: {one.detail}")
+            if one.records and one.records > 1
+            else one
+            for one in self.more.values()
+        ]
+
+
+def _both(first: Bad, one: Bad) -> Bad:
+    records = None if first.records is None or one.records is None else first.records + one.records
+    return first._replace(records=records, n_bytes=first.n_bytes + one.n_bytes)
 
 
 def quarantine(source: Source, bad: list[Bad]) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
     FILE_REASONS,
@@ -25,6 +25,7 @@ from transforms.ingest.quarantine import (
     WHOLE_FILE,
     Bad,
     Job,
+    Listing,
     Pair,
     ReadLimits,
     bytes_as_text,
@@ -35,6 +36,9 @@ from transforms.ingest.quarantine import (
     quarantine,
 )
 from transforms.ingest.sources import Source, Split
+
+HOPELESS = 100_000  # bad records from the start of a file, without one document, after which the rest is not read
+LINES = 16_384  # of a file at a time, so that many short ones do not become as many records at once
 
 __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "read_split"]
 
@@ -59,15 +63,17 @@ def read_split(
     """
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
-    held = 0
+    held, listing = 0, Listing()
     for batch, bad in _read_pieces(Job(split, source, limits, keep)):
         if batch.num_rows:
             documents_held.append(batch)
-        bad_held += bad
-        held += batch["text"].nbytes + sum(len(record.raw) for record in bad)
+        listed = listing.of(bad)
+        bad_held += listed
+        held += batch["text"].nbytes + sum(len(record.raw) for record in listed)
         if held >= limits.batch_bytes:
             yield joined(documents_held, keep), quarantine(source, bad_held)
             documents_held, bad_held, held = [], [], 0
+    bad_held += listing.rest()
     if documents_held or bad_held:
         yield joined(documents_held, keep), quarantine(source, bad_held)
 
@@ -83,9 +89,44 @@ def _read_pieces(job: Job) -> Iterator[Pair]:
             continue
         for one in jobs:
             try:
-                yield from readers[one.piece.format](one)
+                one, remarks = _looked_at(one)
+                yield no_documents(one), remarks
+                yield from _while_hopeful(readers[one.piece.format](one))
             except DamageError as damage:
-                yield no_documents(one), [one.bad(WHOLE_FILE, damage.reason, damage.detail)]
+                yield no_documents(one), [one.lost(damage)]
+            except Exception as error:
+                if not is_decoders(error):
+                    raise
+                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+                yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
+
+
+def _looked_at(job: Job) -> tuple[Job, list[Bad]]:
+    """The job with the piece as its first bytes say it is, and a remark if its name says something else."""
+    seen, remark = look(job.piece)
+    if not remark:
+        return job, []
+    return dataclasses.replace(job, seen=seen), [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)]
+
+
+def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
+    """The pairs, up to `HOPELESS` bad records without one document before them. That is another kind of file.
+
+    Raises:
+      DamageError: there were so many.
+    """
+    n_bad, hopeful = 0, False
+    for batch, bad in pairs:
+        if not hopeful:
+            first = batch["row"][0].as_py() if batch.num_rows else None
+            before = sum(first is None or one.row < first for one in bad)
+            if n_bad + before >= HOPELESS:
+                shown = bad[: HOPELESS - n_bad]
+                yield batch.slice(0, 0), shown
+                detail = f"its first {HOPELESS:,} records hold no document, the last of them: {shown[-1].detail}"
+                raise DamageError("no_documents", f"{detail}. The rest was not read")
+            n_bad, hopeful = n_bad + before, bool(batch.num_rows)
+        yield batch, bad
 
 
 def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
@@ -97,7 +138,8 @@ def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
             end = chunk.rfind(b"\n")
             if end >= 0:
                 lines = (bytes(tail) + chunk[:end]).split(b"\n")
-                yield row, lines, []
+                for begin in range(0, len(lines), LINES):
+                    yield row + begin, lines[begin : begin + LINES], []
                 row += len(lines)
                 tail.clear()
             tail += chunk[end + 1 :]
@@ -105,7 +147,8 @@ def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
     except DamageError as damage:
         if damage.reason == "unreadable_file":
             raise
-        yield row, [], [job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))]
+        behind = job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))
+        yield row, [], [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
         return
     if tail:
         yield row, [bytes(tail)], []
@@ -114,15 +157,19 @@ def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
 def _read_jsonl(job: Job) -> Iterator[Pair]:
     names = documents.names(job.source.fields, "text")
     begun = False
+    held: Bad | None = None  # an array that may be all there is
     for first, lines, bad in _lines(job):
         row, lines, records, unparsed = _records(job, first, lines)
         if not begun and unparsed and _spans_lines(unparsed[0], row):
-            detail = (
-                "the file is one JSON value over many lines; write one object per line (jq -c '.[]' makes an array so)"
+            raise DamageError(
+                "bad_json", f"the file is one JSON value over many lines; {_ONE_A_LINE}", raw=unparsed[0].raw
             )
-            yield no_documents(job), [job.bad(WHOLE_FILE, "bad_json", detail, unparsed[0].raw)]
-            return
-        begun = begun or bool(records or unparsed)
+        if held and (records or unparsed or bad):
+            yield no_documents(job), [held]
+            held = None
+        if not begun and not records and len(unparsed) == 1 and not bad and unparsed[0].raw.lstrip()[:1] == b"[":
+            held, unparsed = unparsed[0], []
+        begun = begun or held is not None or bool(records or unparsed)
         columns = documents.JsonColumns(records)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
@@ -133,8 +180,11 @@ def _read_jsonl(job: Job) -> Iterator[Pair]:
             return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", lines[i]
 
         yield finish(job, row, text, columns, unparsed + bad, explain)
+    if held:
+        raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
 
 
+_ONE_A_LINE = "write one object per line (jq -c '.[]' makes an array so)"
 _KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(None): "null"}
 
 
@@ -203,16 +253,24 @@ def _read_texts(jobs: list[Job]) -> Iterator[Pair]:
     files: list[int] = []
     bad: list[Bad] = []
     size = 0
-    for job in jobs:
+    for number, job in enumerate(jobs):
         try:
+            job, remarks = _looked_at(job)
+            bad += remarks
             content = _content(job)
         except DamageError as damage:
-            bad.append(job.bad(WHOLE_FILE, damage.reason, damage.detail))
+            damage.records = 1
+            bad.append(job.lost(damage))
+        except Exception as error:
+            if not is_decoders(error):
+                raise
+            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)
             files.append(job.file)
             size += len(content)
-        if size >= job.chunk_bytes or job is jobs[-1]:
+        if size >= job.chunk_bytes or number == len(jobs) - 1:
             text, explain = bytes_as_text(pa.array(contents, pa.large_binary()))
             row, file = np.zeros(len(files), np.int64), np.array(files, np.int32)
             yield finish(job, row, text, documents.NO_COLUMNS, bad, explain, file)

@@ -14,9 +14,11 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, Field
+
+from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
 
@@ -24,9 +26,16 @@ FORMATS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".txt": "text", ".md": "text",
     ".text": "text",
 }  # fmt: skip
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
+NAMES_OF_DESCRIPTIONS = {"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CITATION.CFF", "SHA256SUMS", "MD5SUMS"}
+SPLITS = ("train", "validation", "test")
+_SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
 
 
 class InputError(Exception):
@@ -58,7 +67,8 @@ class Source(BaseModel):
     Attributes:
       name: unique in the recipe.
       path: files, folders (taken with all below them) or globs (`*` stays in a folder, `**` does not), on any of
-        Beam's filesystems.
+        Beam's filesystems. Links are followed.
+      splits: of a data set, those to read: train, validation, test, as file or folder names say; empty: every file.
       format: `auto` goes by the extension; `text` takes a file as one document, `lines` a line.
       fields: which column is which.
       origin: declared for every row that does not say otherwise itself.
@@ -75,6 +85,7 @@ class Source(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    splits: tuple[Literal["train", "validation", "test"], ...] = ()
     format: Format = "auto"
     fields: Fields = Fields()
     origin: Literal["human", "synthetic"] | None = None
@@ -120,7 +131,33 @@ class Split:
     n_bytes: int  # in storage
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was found of a source.
+
+    Attributes:
+      pieces: its files, sorted by path.
+      unread: every entry of its folders and patterns that is not read, sorted by path.
+    """
+
+    pieces: tuple[Piece, ...]
+    unread: tuple[Unread, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is read in which tasks, and what was found of each source."""
+
+    splits: tuple[Split, ...]
+    found: tuple[Found, ...]
+
+
 def plan_splits(sources: Sequence[Source], target_bytes: int = 32 << 20) -> list[Split]:
+    """The splits of `plan`, for who needs no more."""
+    return list(plan(sources, target_bytes).splits)
+
+
+def plan(sources: Sequence[Source], target_bytes: int = 32 << 20) -> Plan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
@@ -130,115 +167,127 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = 32 << 20) -> list
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    for number, source in enumerate(sources):
-        pieces = (part for piece in find_pieces(source) for part in _cut(piece, target_bytes))
+    found = tuple(find_files(source) for source in sources)
+    for number, files in enumerate(found):
+        pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
-    return splits
+    return Plan(tuple(splits), found)
 
 
-def find_pieces(source: Source) -> list[Piece]:
-    """Every file of a source, sorted by path; one that two patterns match counts once.
+def find_files(source: Source) -> Found:
+    """Every file of a source, sorted by path, and every entry of its folders and patterns that is not read.
+
+    One that two patterns match counts once, and so does one that has several names by links.
 
     Raises:
-      InputError: as `plan_splits`.
+      InputError: a path matches no file of a known format, or cannot be listed.
     """
-    found: dict[str, Piece] = {}
-    for path, files, pieces in _found(source):
+    by_path: dict[str, Piece] = {}
+    real: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    for path in (source.path,) if isinstance(source.path, str) else source.path:
+        listing = _listed(source, path)
+        pieces, others = _sorted_out(source, listing)
         if not pieces:
-            raise InputError(_nothing(source, path, files))
+            raise InputError(_nothing(source, path, [*others, *listing.unread]))
         for piece in pieces:
             if not piece.path.isprintable():
                 raise InputError(
                     f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it"
                 )
-        found.update((piece.path, piece) for piece in pieces)
-    return [found[path] for path in sorted(found)]
+        by_path.update((piece.path, piece) for piece in pieces)
+        real.update((entry.path, entry.real) for entry in listing.entries)
+        unread.update((one.path, one.reason) for one in (*others, *listing.unread))
+    chosen: dict[str, str] = {}
+    # Of several names of one file, one that needs no link.
+    for path in sorted(by_path, key=lambda path: (os.path.abspath(path) != real[path], path)):
+        if chosen.setdefault(real[path], path) != path:
+            del by_path[path]
+            unread[path] = "linked_again"
+    pieces = [by_path[path] for path in sorted(by_path)]
+    rest = [Unread(path, reason) for path, reason in sorted(unread.items()) if path not in by_path]
+    return Found(tuple(pieces), tuple(rest))
 
 
-def find_unread(source: Source) -> dict[str, int]:
-    """Files that a source's folders and patterns match and that are not read, by ending (`.md`, `.txt.gz`; "": none), in order.
-
-    Files that are hidden or describe a data set do not count.
-    """
-    matched: set[str] = set()
-    read: set[str] = set()
-    for _, files, pieces in _found(source):
-        matched.update(file.path for file in files if posixpath.basename(file.path) not in DESCRIPTIONS)
-        read.update(piece.path for piece in pieces)
-    return dict(sorted(collections.Counter(map(_ending, matched - read)).items()))
+def find_pieces(source: Source) -> list[Piece]:
+    """The files of a source that are read, as `find_files`."""
+    return list(find_files(source).pieces)
 
 
-def _ending(path: str) -> str:
+def ending_of(path: str) -> str:
     """`.txt`, `.txt.gz`, or nothing."""
-    stem, ending = posixpath.splitext(path.lower())
+    stem, ending = posixpath.splitext(posixpath.basename(path).lower())
     return posixpath.splitext(stem)[1] + ending if ending in COMPRESSIONS else ending
 
 
-def _found(source: Source) -> Iterator[tuple[str, list[FileMetadata], list[Piece]]]:
-    """For each path of a source the files that it stands for, and those of them that are read."""
-    for path in (source.path,) if isinstance(source.path, str) else source.path:
-        files, kind = _list(source, path)
-        pieces = [p for p in (_piece(source.format, file, kind) for file in files) if p]
-        if kind != "file" and source.format == "auto" and any(p.format != "text" for p in pieces):
-            # Beside data, a text file is a README or a licence.
-            pieces = [p for p in pieces if p.format != "text"]
-        yield path, files, pieces
+def split_of(path: str, source: Source) -> str:
+    """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
+    tops = (source.path,) if isinstance(source.path, str) else source.path
+    below = next((path[len(top) :] for top in tops if path.startswith(top.rstrip("/") + "/")), posixpath.basename(path))
+    for part in reversed(below.lower().split("/")):
+        for word in re.split(r"[^a-z]+", part):
+            if word in _SPLIT_WORDS:
+                return _SPLIT_WORDS[word]
+    return ""
 
 
-def _list(source: Source, path: str) -> tuple[list[FileMetadata], str]:
-    """The files that a path stands for, and what it is: a file, a folder or a pattern."""
-    if "://" not in path:
-        path = os.path.normpath(path)
+def splits_of(source: Source, paths: Iterable[str]) -> dict[str, int]:
+    """How many of a source's files are of which split of a data set; "": their names do not say."""
+    parts = collections.Counter(split_of(path, source) for path in paths)
+    return {part: parts[part] for part in (*SPLITS, "") if parts[part]}
+
+
+def _sorted_out(source: Source, listing: Listing) -> tuple[list[Piece], list[Unread]]:
+    """The files that are read, and the others with their reasons."""
+    pieces: list[Piece] = []
+    others: list[Unread] = []
+    for entry in listing.entries:
+        piece, reason = _piece(source, entry, listing.kind)
+        if piece:
+            pieces.append(piece)
+        else:
+            others.append(Unread(entry.path, reason))
+    if listing.kind != "file" and source.format == "auto" and any(p.format != "text" for p in pieces):
+        others += [Unread(p.path, "text_beside_data") for p in pieces if p.format == "text"]
+        pieces = [p for p in pieces if p.format != "text"]
+    if source.splits:
+        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source) not in source.splits]
+        pieces = [p for p in pieces if split_of(p.path, source) in source.splits]
+    return pieces, others
+
+
+def _listed(source: Source, path: str) -> Listing:
     try:
-        exists = FileSystems.exists(path)
-        if exists or not re.search(r"[*?\[]", path):
-            # Patterns cannot quote: let a special character match any, and compare.
-            inside = path.rstrip("/") + "/"
-            below = _match(re.sub(r"[*?\[]", "?", inside) + "**")
-            files = [file for file in below if file.path.startswith(inside) and not _hidden(file.path, inside)]
-            if exists and not below and not os.path.isdir(path):
-                return [FileSystems.get_filesystem(path).metadata(path)], "file"
-            return files, "folder"
-        fixed = path[: re.search(r"[*?\[]", path).start()].rpartition("/")[0]  # type: ignore[union-attr]
-        wanted = posixpath.basename(path).startswith(("_", "."))
-        return [file for file in _match(path) if wanted or not _hidden(file.path, fixed)], "pattern"
+        return list_path(path)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
         raise InputError(
             f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path and your rights"
         ) from error
 
 
-def _match(pattern: str) -> list[FileMetadata]:
-    bare = "/" not in pattern  # Beam lists nothing for a pattern without a folder
-    files = FileSystems.match([f"./{pattern}" if bare else pattern])[0].metadata_list
-    return [
-        file
-        if "://" in file.path
-        else FileMetadata(os.path.normpath(file.path), file.size_in_bytes, file.last_updated_in_seconds)
-        for file in files
-    ]
-
-
-def _hidden(path: str, below: str) -> bool:
-    return any(part.startswith((".", "_")) for part in path.removeprefix(below).strip("/").split("/"))
-
-
-def _piece(format: Format, file: FileMetadata, kind: str) -> Piece | None:
-    """The file as a piece, or None if it is not data of this format."""
-    stem, extension = posixpath.splitext(file.path.lower())
+def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
+    """The file as a piece; or nothing, and why it is not data of the source's format."""
+    format, name = source.format, posixpath.basename(entry.path)
+    stem, extension = posixpath.splitext(entry.path.lower())
     compression = COMPRESSIONS.get(extension, "")
     known = FORMATS.get(posixpath.splitext(stem)[1] if compression else extension, "")
     if known == "parquet" and compression:
         known = ""
+    reason = "other_format"
+    if kind != "file" and (name in DESCRIPTIONS or name.upper() in NAMES_OF_DESCRIPTIONS):
+        reason = "describes_data"
+    elif entry.size is None:
+        reason = "dangling_link"
     if format == "auto":
-        if not known or (kind != "file" and posixpath.basename(file.path) in DESCRIPTIONS):
-            return None
+        if not known or reason == "describes_data":
+            return None, reason
     elif kind == "folder" and known != ("text" if format == "lines" else format):
-        return None  # a folder may hold other things; a file or pattern is taken at the recipe's word
-    fingerprint = f"{file.size_in_bytes}-{file.last_updated_in_seconds!r}"
+        return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
+    # A link to nothing that is called like data is a lost file: it is the reader's to report.
+    fingerprint = f"{entry.size or 0}-{entry.changed!r}"
     chosen = known if format == "auto" else format
-    return Piece(file.path, chosen, "" if chosen == "parquet" else compression, file.size_in_bytes, fingerprint)
+    return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
 
 
 def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
@@ -247,6 +296,8 @@ def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
         yield piece
         return
     try:
+        if not is_regular(piece.path):
+            raise OSError
         with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
             footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
             sizes = _row_group_sizes(footer, piece.size)
@@ -285,13 +336,20 @@ def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:
         yield pack
 
 
-def _nothing(source: Source, path: str, files: list[FileMetadata]) -> str:
+def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     start = f"source {source.name}: {path!r}"
-    if not files:
+    others = [one.path for one in unread if one.reason not in ("hidden", "link_loop", "linked_again")]
+    if not others:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
-    extensions = sorted({posixpath.splitext(file.path)[1] or "none" for file in files})
+    if any(one.reason == "other_split" for one in unread):
+        there = {split_of(one.path, source) for one in unread if one.reason == "other_split"} - {""}
+        names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
+        return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
+    if len(others) == 1 and unread[0].reason == "not_a_file":
+        return f"{start} is {UNREAD['not_a_file']}; name a file or folder"
+    extensions = sorted({posixpath.splitext(other)[1] or "none" for other in others})
     return (
-        f"{start} matches {len(files)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
+        f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )
 

@@ -12,10 +12,10 @@ from transforms.engine import counted
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.threads import Beside
-from transforms.ingest.readers import FILE_REASONS
 from transforms.ingest.sources import Source, Split
 from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
+from transforms.measures.input_loss import NotRead, count_inputs
 from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import NO_REFERENCE, Asked, sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
@@ -40,6 +40,7 @@ class Measure(beam.PTransform):
     undecided_below: float = 0.0
     reference: Asked = NO_REFERENCE
     near: float = 0.8  # similarity of near duplicates
+    unread: tuple[NotRead, ...] = ()  # what lies beside the input and is not read
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]
@@ -61,6 +62,7 @@ class Measure(beam.PTransform):
             self.reference,
             licences,
             self.near,
+            self.unread,
         )
         return (
             tally
@@ -85,9 +87,10 @@ class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
             signals = self.store.read(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
         with open_for_reading(quarantine_path(self.store, split)) as source:
-            bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
-        for row in bad:
-            tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
+            bad = pq.read_table(pa.PythonFile(source, mode="r"))
+        for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
+            tally.quarantined[name, reason] += 1 if records is None else records
+        tally.inputs = count_inputs(split, self.store.read(split, ["file"])["file"], bad)
         give_back()
         return (tally,)
 
@@ -135,10 +138,11 @@ class _Metrics(beam.DoFn):
         reference: Asked,
         licences: tuple[str | None, ...],
         near: float,
+        unread: tuple[NotRead, ...],
     ) -> None:
         self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
         self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
-        self.near = near
+        self.near, self.unread = near, unread
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -158,6 +162,7 @@ class _Metrics(beam.DoFn):
             reference,
             self.licences,
             self.near,
+            self.unread,
         )
 
 

@@ -20,6 +20,7 @@ from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
+from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.reference import Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
@@ -43,6 +44,7 @@ def metrics_table(
     reference: Reference | None = None,
     licences: tuple[str | None, ...] = (),
     near: float = 0.8,
+    unread: tuple[NotRead, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -57,10 +59,12 @@ def metrics_table(
       reference: what the release is held against, if anything.
       licences: of the sources, by number, as they state them; none: unknown.
       near: similarity of near duplicates.
+      unread: what lies beside the input and is not read.
     """
     rows = [
         *_counts(tally, sources),
-        *_quarantine(tally),
+        *_quarantine(tally, sources),
+        *unread_rows(unread, sources),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
@@ -112,6 +116,8 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             yield row | {"value": total_of(counts, **where)}
             for name in ("source", "language", "origin", "generator"):
                 values = {key[GROUP.index(name)] for key in counts} - {""}
+                if name == "source" and stage == "before":
+                    values = set(range(len(sources)))  # a source that gave nothing is not left out
                 for value in values:
                     n = total_of(counts, **where, **{name: value})
                     yield row | {"slice_kind": name, "slice": _words(name, value, sources), "value": n}
@@ -143,19 +149,18 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
            "unit": "fraction", "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
 
 
-def _quarantine(tally: Tally) -> Iterator[Row]:
+def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     bad = sum(tally.quarantined.values())
-    records = bad + sum(tally.groups.values())
-    row: Row = {"stage": "before", "unit": "records", "n": records}
+    row: Row = {"stage": "before", "unit": "records", "n": bad + sum(tally.groups.values())}
     yield row | {"metric": "documents.quarantined", "value": bad}
     by_reason: Counter[str] = Counter()
-    for (_, reason, _), n in tally.quarantined.items():
+    for (_, reason), n in tally.quarantined.items():
         by_reason[reason] += n
     for reason, n in by_reason.items():
-        yield row | {"metric": "documents.quarantined", "slice_kind": "reason", "slice": reason, "value": n}
-    yield row | {"metric": "input.bad_fraction", "value": bad / records if records else None, "unit": "fraction"}
-    files = sum(n for (_, _, whole_file), n in tally.quarantined.items() if whole_file)
-    yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
+        if n:
+            yield row | {"metric": "documents.quarantined", "slice_kind": "reason", "slice": reason, "value": n}
+    documents = {number: total_of(tally.groups, source=number) for number in range(len(sources))}
+    yield from loss_rows(tally.inputs, documents, sources)
 
 
 def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

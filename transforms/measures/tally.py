@@ -22,6 +22,7 @@ from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
+from transforms.measures.input_loss import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -80,7 +81,8 @@ class Tally:
       repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
         tokens in those that were removed].
       patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
-      quarantined: records by (source, reason, whether it is a file as a whole).
+      quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
+      inputs: what of the files could not be read: transforms/measures/input_loss.py.
     """
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
@@ -111,7 +113,8 @@ class Tally:
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
-    quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
+    quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
+    inputs: Inputs = dataclasses.field(default_factory=Inputs)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
@@ -136,6 +139,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.years.update(tally.years)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
+        total.inputs.update(tally.inputs)
         total.conflicts.update(tally.conflicts)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64

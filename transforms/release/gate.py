@@ -56,6 +56,22 @@ def with_rules(
         ),
         Expectation(
             expect="metric_to_be_between",
+            metric="input.bad_fraction",
+            stage="before",
+            slice_kind="source",
+            max="$max_bad_fraction",
+            notes="Rule of every run. A small source that is lost does not hide behind a large one.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
+            metric="documents",
+            stage="before",
+            slice_kind="source",
+            min=1.0,
+            notes="Rule of every run. A source without a document is a wrong path, a wrong field or a broken download.",
+        ),
+        Expectation(
+            expect="metric_to_be_between",
             metric="documents",
             min=1.0,
             notes="Rule of every run. An empty release is none.",

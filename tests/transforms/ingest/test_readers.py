@@ -391,8 +391,10 @@ def test_a_flipped_bit_of_a_gzip_file_loses_what_is_behind_it_only(tmp_path, pla
 
 
 @pytest.mark.parametrize("extension", COMPRESS)
-def test_what_is_not_compressed_at_all_is_corrupt(tmp_path, extension):
+def test_what_is_not_compressed_at_all_is_read_if_it_is_plain_and_else_corrupt(tmp_path, extension):
     rows, bad = read(jsonl(tmp_path, {"text": "a"}, name=f"a.jsonl.{extension}"))
+    assert (texts(rows), reasons(bad)) == (["a"], [(-1, "misnamed_file")])
+    rows, bad = read(jsonl(tmp_path, b"garbage", name=f"a.jsonl.{extension}"))
     assert (rows, reasons(bad)) == ([], [(0, "corrupt_file")])
 
 
@@ -524,7 +526,7 @@ def test_a_cut_parquet_file_is_named_once(tmp_path, left):
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>" * 9])
 def test_what_is_not_parquet_is_corrupt(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
-    assert reasons(read(tmp_path)[1]) == [(-1, "corrupt_file")]
+    assert reasons(read(tmp_path)[1]) == [(-1, "other_format" if content else "corrupt_file")]
 
 
 @given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))

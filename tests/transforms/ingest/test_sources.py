@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.ingest.sources import Fields, InputError, Piece, Source, find_pieces, find_unread, plan_splits
+from transforms.ingest.sources import Fields, InputError, Piece, Source, find_files, find_pieces, plan_splits
 
 
 def write(folder, **files):
@@ -76,7 +76,7 @@ def test_of_a_hugging_face_folder_only_the_data_are_taken(tmp_path):
     assert paths(planned(tmp_path, format="text"), tmp_path) == [["LICENSE.txt", "README.md"]]
 
 
-def test_what_is_not_read_is_counted_by_ending(tmp_path):
+def test_what_is_not_read_is_named_with_its_reason(tmp_path):
     names = (
         "a.jsonl",
         "b.txt",
@@ -93,12 +93,20 @@ def test_what_is_not_read_is_counted_by_ending(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
-    unread = {"": 1, ".csv": 1, ".md": 1, ".txt": 2, ".txt.gz": 1}
-    assert find_unread(Source(name="a", path=str(tmp_path))) == unread
-    assert find_unread(Source(name="a", path=(str(tmp_path), str(tmp_path / "b.txt")))) == unread | {".txt": 1}
-    as_text = Source(name="a", path=str(tmp_path), format="text")
-    assert find_unread(as_text) == {"": 1, ".csv": 1, ".jsonl": 1, ".jsonl.gz": 1}
-    assert find_unread(Source(name="a", path=str(tmp_path / "a.jsonl"))) == {}
+
+    def unread(**source):
+        one = {"name": "a", "path": str(tmp_path)} | source
+        return {os.path.relpath(path, tmp_path): reason for path, reason in find_files(Source(**one)).unread}
+
+    always = {".hidden": "hidden", "_x": "hidden", "f": "other_format", "g.csv": "other_format"}
+    described = {"dataset_info.json": "describes_data"}
+    text = dict.fromkeys(("b.txt", "c.TXT", "sub/d.md", "h.txt.gz"), "text_beside_data")
+    assert unread() == always | described | text
+    assert unread(path=(str(tmp_path), str(tmp_path / "b.txt"))) == {
+        k: v for k, v in (always | described | text).items() if k != "b.txt"
+    }
+    assert unread(format="text") == always | described | {"a.jsonl": "other_format", "e.jsonl.gz": "other_format"}
+    assert unread(path=str(tmp_path / "a.jsonl")) == {}
     read = {piece.path for piece in find_pieces(Source(name="a", path=str(tmp_path)))}
     assert {pathlib.Path(path).name for path in read} == {"a.jsonl", "e.jsonl.gz"}
 

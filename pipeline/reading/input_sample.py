@@ -1,0 +1,102 @@
+"""Some records of every source, read through the recipe's mapping before a run: which columns there are, what comes out."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.ingest import columns
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, open_stored
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import InputError, Piece, Source, Split
+from transforms.measures.input_loss import printable
+
+FILES = 8  # of a source that are tried, the first, the last, and some between
+SHOWN_COLUMNS = 20
+BATCH_BYTES = 100_000
+
+
+@dataclasses.dataclass
+class Tried:
+    """What came of some records of a source."""
+
+    documents: int = 0
+    with_id: int = 0
+    bad: int = 0
+    reasons: dict[str, str] = dataclasses.field(
+        default_factory=dict
+    )  # by file, why the first of its bad records is bad
+    columns: list[str] = dataclasses.field(default_factory=list)
+
+
+def try_source(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Tried:
+    """Read the beginning of some files of a source."""
+    pieces = list({piece.path: piece for split in splits if split.source == number for piece in split.pieces}.values())
+    some = sorted({len(pieces) * i // FILES for i in range(FILES)} | {len(pieces) - 1})
+    found = Tried()
+    for at in some:
+        piece = pieces[at]
+        found.columns += [name for name in _columns(piece) if name not in found.columns]
+        alone = Split(0, number, (piece,), piece.size)
+        short = dataclasses.replace(limits, batch_bytes=BATCH_BYTES)
+        for documents, quarantine in read_split(alone, source, short):
+            found.documents += documents.num_rows
+            found.with_id += documents.num_rows - documents["id"].null_count
+            found.bad += quarantine.num_rows
+            for row in quarantine.slice(0, 1).to_pylist():
+                found.reasons.setdefault(printable(piece.path), f"{row['reason']}: {row['detail']}")
+            break
+    return found
+
+
+def _columns(piece: Piece) -> list[str]:
+    """The columns of a file, as far as they can be told from its beginning."""
+    try:
+        seen, _ = look(piece)
+        if seen.format == "parquet":
+            with open_stored(seen) as raw:
+                return pq.ParquetFile(pa.PythonFile(raw, mode="r"), pre_buffer=False).schema_arrow.names
+        if seen.format == "jsonl":
+            lines = next(chunks(seen, BATCH_BYTES), b"").split(b"\n")[:100]
+            return list(dict.fromkeys(key for line in lines for key in _keys(line)))
+    except DamageError:
+        pass
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+    return []
+
+
+def _keys(line: bytes) -> list[str]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:  # the last one is cut, for one thing
+        return []
+    return list(record) if isinstance(record, dict) else []
+
+
+def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Iterator[str]:
+    """What `check` says of some records of a source.
+
+    Raises:
+      InputError: not one of them is a document.
+    """
+    found = try_source(source, splits, number, limits)
+    if not found.documents:
+        why = next(iter(found.reasons.items()), None)
+        because = f"{why[0]}: {why[1]}" if why else "there is no record in it"
+        raise InputError(f"source {source.name}: of the records that were tried, none is a document ({because})")
+    if found.columns:
+        more = ", ..." if len(found.columns) > SHOWN_COLUMNS else ""
+        yield f"columns: {', '.join(printable(name)[:80] for name in found.columns[:SHOWN_COLUMNS])}{more}"
+        top = {name.split(".")[0] for name in found.columns} | set(found.columns)
+        maps = [
+            (field, [name for name in columns.names(source.fields, field) if name in top or name.split(".")[0] in top])
+            for field in columns.WELL_KNOWN
+        ]
+        yield "read as: " + ", ".join(f"{field} from {' or '.join(names)}" for field, names in maps if names)
+    yield f"tried: {found.documents:,} documents, {found.bad:,} bad records"
+    for path, reason in found.reasons.items():
+        yield f"  {path}: {reason}"

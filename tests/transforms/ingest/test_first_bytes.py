@@ -1,0 +1,191 @@
+"""A file is what its first bytes say: one sentence for it, and no blame for its records."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Piece, Source, Split
+
+TABLE = pa.table({"text": ["one", "two"]})
+LINES = b'{"text": "one"}\n{"text": "two"}\n'
+
+
+def read(path, content, format="jsonl", compression=""):
+    path.write_bytes(content)
+    piece = Piece(str(path), format, compression, len(content), "x")
+    texts, bad = [], []
+    for documents, quarantine in read_split(Split(0, 0, (piece,), 1), Source(name="s", path=str(path)), ReadLimits()):
+        texts += documents["text"].to_pylist()
+        bad += quarantine.to_pylist()
+    return texts, bad
+
+
+def written(write) -> bytes:
+    sink = io.BytesIO()
+    write(sink)
+    return sink.getvalue()
+
+
+def parquet() -> bytes:
+    return written(lambda sink: pq.write_table(TABLE, sink))
+
+
+def arrow_stream() -> bytes:
+    def write(sink):
+        with pa.ipc.new_stream(sink, TABLE.schema) as writer:
+            writer.write_table(TABLE)
+
+    return written(write)
+
+
+def tar() -> bytes:
+    def write(sink):
+        with tarfile.open(fileobj=sink, mode="w") as file:
+            info = tarfile.TarInfo("0001.txt")
+            info.size = 3
+            file.addfile(info, io.BytesIO(b"one"))
+
+    return written(write)
+
+
+def zipped() -> bytes:
+    def write(sink):
+        with zipfile.ZipFile(sink, "w") as file:
+            file.writestr("a.jsonl", LINES)
+
+    return written(write)
+
+
+def sqlite() -> bytes:
+    with sqlite3.connect(":memory:") as db:
+        db.execute("create table documents (body text)")
+        return db.serialize()
+
+
+OTHERS = [
+    (parquet, "text", "name it .parquet"),
+    (lambda: written(lambda sink: pa.feather.write_feather(TABLE, sink)), "jsonl", "Arrow or Feather"),
+    (arrow_stream, "jsonl", "Arrow stream"),
+    (lambda: written(lambda sink: pa.orc.write_table(TABLE, sink)), "jsonl", "ORC"),
+    (lambda: lzma.compress(LINES), "jsonl", "xz -d"),
+    (tar, "jsonl", "tar -xf"),
+    (tar, "text", "tar -xf"),
+    (zipped, "parquet", "unzip"),
+    (sqlite, "jsonl", "sqlite3 -json"),
+    (lambda: b"%PDF-1.7\n" + b"x" * 600, "text", "pdftotext"),
+    (lambda: b"WARC/1.0\r\nWARC-Type: warcinfo\r\n", "jsonl", "WARC"),
+    (lambda: LINES.decode().encode("utf-16"), "jsonl", "iconv -f UTF-16"),
+    (lambda: LINES.decode().encode("utf-16-le"), "jsonl", "iconv -f UTF-16LE"),
+    (lambda: LINES.decode().encode("utf-32"), "lines", "iconv -f UTF-32"),
+    (lambda: "one".encode("utf-16"), "text", "iconv -f UTF-16"),
+    (lambda: b"<!DOCTYPE html><html>Not found", "jsonl", "error page"),
+    (lambda: b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "parquet", "error message"),
+    (lambda: b"../../blobs/0123abcd", "jsonl", "cp -L"),
+    (lambda: gzip.compress(tar()), "jsonl", "tar -xf"),
+    (lambda: gzip.compress(gzip.compress(LINES)), "jsonl", "gzip -d"),
+    (lambda: zstandard.compress(parquet()), "parquet", "zstd -d"),
+]
+
+
+@pytest.mark.parametrize(("content", "format", "advice"), OTHERS)
+def test_what_is_not_read_is_named_once_with_what_helps(tmp_path, content, format, advice):
+    texts, bad = read(tmp_path / "a", content(), format)
+    assert texts == []
+    assert [(row["row"], row["reason"]) for row in bad] == [(-1, "other_format")]
+    assert bad[0]["detail"].startswith("this is ")
+    assert advice in bad[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "compression", "what"),
+    [
+        (gzip.compress(LINES), "jsonl", "", "gzip"),
+        (gzip.compress(LINES), "jsonl", "zstd", "gzip"),
+        (zstandard.compress(LINES), "jsonl", "gzip", "zstd"),
+        (bz2.compress(LINES), "jsonl", "", "bzip2"),
+        (b"\x50\x2a\x4d\x18\x04\0\0\0skip" + zstandard.compress(LINES), "jsonl", "", "zstd"),
+        (LINES, "jsonl", "gzip", "not compressed"),
+        (b"\xef\xbb\xbf\n" + LINES, "jsonl", "bz2", "not compressed"),
+        (LINES, "parquet", "", "JSON Lines"),
+        (parquet(), "jsonl", "", "Parquet"),
+        (parquet(), "lines", "gzip", "Parquet"),
+        (gzip.compress(LINES), "parquet", "", "gzip"),
+    ],
+)
+def test_what_can_be_read_is_read_whatever_it_is_called(tmp_path, content, format, compression, what):
+    texts, [remark] = read(tmp_path / "a", content, format, compression)
+    assert texts == ["one", "two"]
+    assert (remark["reason"], remark["records"]) == ("misnamed_file", 0)
+    assert f"the file is {what}, whatever its name says" in remark["detail"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"PAR1 is a magic word", b"ORCHARDS", b"BZh9 is another", b"FEA1", b"../up/and/away", b"<html>", b"{}"]
+)
+def test_text_may_begin_like_something_else(tmp_path, content):
+    texts, bad = read(tmp_path / "a", content, "text")
+    assert (texts, bad) == ([content.decode()], [])
+
+
+def test_a_text_file_may_be_compressed_whatever_its_name_says(tmp_path):
+    assert read(tmp_path / "a", gzip.compress(b"one"), "text")[0] == ["one"]
+    assert read(tmp_path / "a", b"one", "text", "gzip")[0] == ["one"]
+
+
+@pytest.mark.parametrize(
+    "content", [b'[{"text": "a"}, {"text": "b"}]', b' [\n{"text": "a"}]\n', b"[" + b'{"text": "a"},' * 200_000 + b"{}]"]
+)
+def test_a_json_array_is_one_lost_file(tmp_path, content):
+    texts, bad = read(tmp_path / "a", content)
+    assert (texts, [(row["row"], row["reason"], row["records"]) for row in bad]) == ([], [(-1, "bad_json", None)])
+    assert "jq -c '.[]'" in bad[0]["detail"]
+
+
+def test_a_line_that_is_an_array_is_a_bad_line(tmp_path):
+    texts, bad = read(tmp_path / "a", b"[1]\n" + LINES)
+    assert (texts, [(row["row"], row["reason"]) for row in bad]) == (["one", "two"], [(0, "not_an_object")])
+
+
+def test_a_pointer_says_how_long_the_file_is(tmp_path):
+    content = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
+    for format in ("jsonl", "parquet", "lines"):
+        texts, [bad] = read(tmp_path / "a", content, format)
+        assert (texts, bad["records"], bad["n_bytes"]) == ([], None, 12345)
+
+
+def test_a_long_window_is_said(tmp_path):
+    packed = zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters.from_level(3, window_log=29)
+    )
+    sink = io.BytesIO()
+    with packed.stream_writer(
+        sink, closefd=False
+    ) as writer:  # of unknown length, so that the window stands in the header
+        writer.write(LINES)
+    texts, bad = read(tmp_path / "a", sink.getvalue(), "jsonl", "zstd")
+    assert texts in ([], ["one", "two"])
+    assert bad == [] or "zstd --long" in bad[0]["detail"]
+
+
+def test_nested_and_long_numbers_are_rows_and_no_faults(tmp_path):
+    lines = [{"text": "good"}]
+    content = json.dumps(lines[0]).encode() + b"\n"
+    content += b'{"text": "deep", "id": ' + b"[" * 900 + b"]" * 900 + b"}\n"
+    content += b'{"text": "deeper", "id": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}\n"
+    content += b'{"text": "long", "id": ' + b"9" * 5000 + b"}\n"
+    texts, bad = read(tmp_path / "a", content)
+    assert texts[0] == "good"
+    assert len(texts) + sum(row["records"] for row in bad) == 4

@@ -1,0 +1,187 @@
+"""What lies in a folder or matches a pattern: every entry is a file that may be read, or is named with the reason why not.
+
+On this machine's file systems links are followed (the cache of Hugging Face is links), each folder is walked once, and
+nothing that is no regular file is ever opened: a FIFO would wait for ever. Elsewhere Beam's filesystems list.
+"""
+
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from apache_beam.io.filesystem import FileMetadata, FileSystem
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.engine.files import is_local
+
+# Why an entry is not read, and how it is said.
+UNREAD = {
+    "other_format": "in another format, by its ending",
+    "text_beside_data": "text beside data, taken for a README",
+    "describes_data": "describes a data set",
+    "other_split": "of a split of the data set that is not chosen",
+    "hidden": "hidden, or its name starts with '_'",
+    "linked_again": "a link to what is read under another name",
+    "link_loop": "a link back to a folder that it is in",
+    "dangling_link": "a link to nothing",
+    "not_a_file": "a FIFO, socket or device",
+    "cannot_list": "a folder that cannot be listed",
+}
+_SPECIAL = re.compile(r"[*?\[]")
+
+
+class Unread(NamedTuple):
+    """An entry that is not read; of a folder that is not entered, the folder."""
+
+    path: str
+    reason: str  # of UNREAD
+
+
+class Entry(NamedTuple):
+    """A regular file, or a link to nothing (`size` None)."""
+
+    path: str
+    size: int | None
+    changed: float  # seconds since 1970
+    real: str  # the same for every name of a file that links give it
+
+
+class Listing(NamedTuple):
+    """What a path stands for."""
+
+    kind: Literal["file", "folder", "pattern"]
+    entries: list[Entry]
+    unread: list[Unread]
+
+
+def list_path(path: str) -> Listing:
+    """List a file, a folder with all below it, or a pattern (`*` stays in a folder, `**` does not).
+
+    Raises:
+      OSError: it cannot be listed, or a folder below it cannot.
+      ValueError: no filesystem of Beam's has this path.
+    """
+    return _list_local(os.path.normpath(path)) if is_local(path) else _list_remote(path)
+
+
+def is_regular(path: str) -> bool:
+    """Whether a path can be opened without waiting for somebody to write: false of a FIFO, a socket, a device.
+
+    Raises:
+      OSError: there is nothing.
+    """
+    return not is_local(path) or stat.S_ISREG(os.stat(path).st_mode)
+
+
+def _list_local(path: str) -> Listing:
+    unread: list[Unread] = []
+    if os.path.isdir(path):
+        return Listing("folder", list(_walk(path, unread, hidden=False)), unread)
+    if os.path.lexists(path):
+        entry = _file(path, os.path.realpath(path), unread)
+        return Listing("file", [entry] if entry else [], unread)
+    special = _SPECIAL.search(path)
+    if special is None:
+        return Listing("folder", [], [])
+    folder = path[: special.start()].rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+    if not os.path.isdir(folder):
+        return Listing("pattern", [], [])
+    wanted = re.compile(FileSystem.translate_pattern(path))
+    depth = None if "**" in path else path.count("/")
+    hidden = posixpath.basename(path).startswith(("_", "."))
+    entries = [e for e in _walk(folder, unread, hidden, depth) if wanted.match(e.path)]
+    return Listing("pattern", entries, [one for one in unread if wanted.match(one.path)])
+
+
+def _walk(top: str, unread: list[Unread], hidden: bool, depth: int | None = None) -> Iterator[Entry]:
+    """Regular files below a folder; what is none is added to `unread`.
+
+    Folders first that are there without a link, so that what has a name of its own is read under it.
+    """
+    folders = [(top, os.path.realpath(top))]
+    links: list[tuple[str, str]] = []
+    visited: set[str] = set()
+    while folders or links:
+        if not folders:
+            links.sort(reverse=True)
+            folders.append(links.pop())
+        folder, real = folders.pop()
+        if real in visited:
+            unread.append(Unread(folder, "linked_again"))
+            continue
+        visited.add(real)
+        for entry in _entries(folder, unread, folder == top):
+            path = os.path.normpath(entry.path)
+            if not hidden and entry.name.startswith((".", "_")):
+                unread.append(Unread(path, "hidden"))
+            elif not os.path.isdir(path):
+                if found := _file(path, posixpath.join(real, entry.name), unread):
+                    yield found
+            elif depth is not None and path.count("/") >= depth:
+                continue  # deeper than a pattern looks
+            elif not entry.is_symlink():
+                folders.append((path, posixpath.join(real, entry.name)))
+            else:
+                target = os.path.realpath(path)
+                loops = (real + "/").startswith(target.rstrip("/") + "/")
+                unread.append(Unread(path, "link_loop")) if loops else links.append((path, target))
+
+
+def _entries(folder: str, unread: list[Unread], is_top: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        if is_top:
+            raise
+        unread.append(Unread(folder, "cannot_list"))
+        return []
+
+
+def _file(path: str, real: str, unread: list[Unread]) -> Entry | None:
+    """A file as it is; a link to nothing without size; anything else is unread."""
+    try:
+        status = os.stat(path)
+    except OSError:  # nothing is there, a loop of links, or no right to look
+        return Entry(path, None, 0.0, os.path.abspath(path))
+    if not stat.S_ISREG(status.st_mode):
+        unread.append(Unread(path, "not_a_file"))
+        return None
+    return Entry(path, status.st_size, status.st_mtime, os.path.realpath(path) if os.path.islink(path) else real)
+
+
+def _list_remote(path: str) -> Listing:
+    def match(pattern: str) -> list[Entry]:
+        return [_entry(file) for file in FileSystems.match([pattern])[0].metadata_list]
+
+    exists = FileSystems.exists(path)
+    special = _SPECIAL.search(path)
+    if exists or special is None:
+        # Patterns cannot quote: let a special character match any, and compare.
+        inside = path.rstrip("/") + "/"
+        below = match(_SPECIAL.sub("?", inside) + "**")
+        if exists and not below:
+            return Listing("file", [_entry(FileSystems.get_filesystem(path).metadata(path))], [])
+        found = [entry for entry in below if entry.path.startswith(inside)]
+        return Listing("folder", *_without_hidden(found, inside))
+    fixed = path[: special.start()].rpartition("/")[0]
+    found = match(path)
+    if posixpath.basename(path).startswith(("_", ".")):
+        return Listing("pattern", found, [])
+    return Listing("pattern", *_without_hidden(found, fixed))
+
+
+def _entry(file: FileMetadata) -> Entry:
+    return Entry(file.path, file.size_in_bytes, file.last_updated_in_seconds, file.path)
+
+
+def _without_hidden(entries: list[Entry], below: str) -> tuple[list[Entry], list[Unread]]:
+    shown, unread = [], []
+    for entry in entries:
+        if any(part.startswith((".", "_")) for part in entry.path.removeprefix(below).strip("/").split("/")):
+            unread.append(Unread(entry.path, "hidden"))
+        else:
+            shown.append(entry)
+    return shown, unread
