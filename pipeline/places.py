@@ -50,19 +50,19 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
         posixpath.join(output, STAGING),
         posixpath.join(output, STORE),
     ]
-    for what, path in _read(recipe, base_dir, splits):
-        for folder in written if is_local(path) else ():
-            if _is_inside(path, folder):
-                raise RecipeError(
-                    f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or "
-                    "another output.path"
-                )
     for source in recipe.sources:
         for path in (source.path,) if isinstance(source.path, str) else source.path:
             if is_local(path) and _would_be_read(path, output, written[:2]):
                 raise RecipeError(
                     f"output.path: {output} lies in what source {source.name} reads ({path}), so a later run would read this "
                     "release; put it elsewhere, or name the source's files more closely"
+                )
+    for what, path in _read(recipe, base_dir, splits):
+        for folder in written if is_local(path) else ():
+            if _is_inside(path, folder):
+                raise RecipeError(
+                    f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or "
+                    "another output.path"
                 )
 
 

@@ -122,7 +122,16 @@ def refuse_place(publication: Publication, replace: bool) -> None:
 
 def _is_there(folder: str) -> bool:
     """Whether anything is there; a folder without anything in it is nothing."""
-    return os.path.lexists(folder) and (os.path.islink(folder) or not os.path.isdir(folder) or bool(os.listdir(folder)))
+    return _exists(folder) and (os.path.islink(folder) or not os.path.isdir(folder) or bool(os.listdir(folder)))
+
+
+def _exists(path: str) -> bool:
+    """Whether there is such a name. Unlike `os.path.exists` it does not take a disk that cannot be read for a no."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_whole(folder: str) -> bool:
@@ -180,13 +189,15 @@ def swap(publication: Publication, replace: bool) -> str:
 
     Raises:
       RecipeError: something is in its place that was not there before the run.
+      FolderError: what the graph left is gone.
       OSError: a step failed; `settle` puts back what was there.
     """
     attempt = publication.staging
     with FileSystems.open(done_path(publication)) as file:
         built = posixpath.join(attempt, posixpath.basename(file.read().decode()))
     found = folders.mark_of(built)
-    assert found is not None, "the graph leaves a marked folder"
+    if found is None:
+        raise FolderError(f"{posixpath.join(built, MARK)} cannot be read any more, so nothing is released; run again")
     passed = found.kind == "release"
     place = target(publication.output, publication.release, passed)
     refuse_place(publication, replace)
@@ -227,8 +238,8 @@ def settle(output: str, attempt: str) -> None:
     staging = posixpath.join(output, STAGING)
     if is_local(output):
         new, old = posixpath.join(attempt, NEW), posixpath.join(attempt, OLD)
-        if os.path.isdir(old):
-            for name in sorted(os.listdir(old)) if os.path.lexists(new) else ():
+        if _exists(old):
+            for name in sorted(os.listdir(old)) if _exists(new) else ():
                 back = posixpath.join(output, name)
                 if _is_there(back):
                     raise FolderError(
@@ -256,7 +267,8 @@ def tidy(output: str) -> None:
         return
     for name in os.listdir(staging):
         if name.endswith(LEASE):
-            with contextlib.suppress(HeldError), folders.held(posixpath.join(staging, name), name, forget=True):
+            lease = posixpath.join(staging, name)
+            with contextlib.suppress(HeldError), folders.held(lease, name, forget=True, patience=0):
                 pass
     if all(name.startswith(MARK) for name in os.listdir(staging)):
         try:

@@ -162,7 +162,9 @@ def _delete_objects(path: str) -> None:
 
 
 @contextlib.contextmanager
-def held(path: str, what: str, shared: bool = False, forget: bool = False) -> Iterator[None]:
+def held(
+    path: str, what: str, shared: bool = False, forget: bool = False, patience: float = PATIENCE
+) -> Iterator[None]:
     """Hold a file for as long as the block lasts. The system lets go of it when this process ends, however it does.
 
     Where the file system has no locks, nobody is kept out.
@@ -172,11 +174,12 @@ def held(path: str, what: str, shared: bool = False, forget: bool = False) -> It
       what: is held, for the message.
       shared: others may share it; nobody may hold it alone.
       forget: delete the file at the end. Not with `shared`.
+      patience: seconds to wait for whoever holds it.
 
     Raises:
       HeldError: another process, or another thread, holds it; the message says which and since when.
     """
-    at = _lock(path, what, shared)
+    at = _lock(path, what, shared, patience)
     try:
         if not shared:
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -185,40 +188,53 @@ def held(path: str, what: str, shared: bool = False, forget: bool = False) -> It
             os.write(at, json.dumps(owner).encode())
         yield
     finally:
-        if forget:
-            with contextlib.suppress(OSError):
-                os.unlink(path)  # ours alone: we hold it
-        os.close(at)
+        try:
+            if forget:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)  # ours alone: we hold it
+        finally:
+            os.close(at)
 
 
-def _lock(path: str, what: str, shared: bool) -> int:
+def _lock(path: str, what: str, shared: bool, patience: float) -> int:
     """An open file that is locked, and still has its name."""
-    patience = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while True:
         os.makedirs(posixpath.dirname(path) or ".", exist_ok=True)
         try:
             at = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except FileNotFoundError:  # the folder was tidied away meanwhile
             continue
+        locked = False
         try:
-            if fcntl is not None:
-                fcntl.flock(at, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(at), os.stat(path)):
-                    return at
-        except BlockingIOError:
-            owner = _owner(os.pread(at, MARK_BYTES, 0))
-            os.close(at)
-            if time.monotonic() < patience:
+            if _take(at, shared):
+                with contextlib.suppress(FileNotFoundError):  # whoever held it has deleted it
+                    locked = os.path.samestat(os.fstat(at), os.stat(path))
+            elif time.monotonic() >= until:
+                raise HeldError(
+                    f"{what} is in use{_owner(os.pread(at, MARK_BYTES, 0))}; wait until it is done, or stop it"
+                )
+            else:
                 time.sleep(0.02)
-                continue
-            raise HeldError(f"{what} is in use{owner}; wait until it is done, or stop it") from None
-        except OSError as error:
-            if error.errno in NO_LOCKS:
-                return at
-            os.close(at)
+        finally:
+            if not locked:
+                os.close(at)
+        if locked:
+            return at
+
+
+def _take(at: int, shared: bool) -> bool:
+    """Lock an open file, if nobody else has. Where there are no locks, it counts as locked."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(at, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
             raise
-        os.close(at)  # whoever held it deleted it meanwhile
+    return True
 
 
 def _owner(data: bytes) -> str:
