@@ -8,6 +8,7 @@ import builtins
 import errno
 import io
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,11 +30,12 @@ class Faults:
     Args:
       root: operations on paths elsewhere do not count.
       at: number of the operation; None: all go well.
+      really: kill this process.
       fault: of `FAULTS`. ENOSPC lasts and hits what needs room; EIO and EACCES hit once; a torn write kills after half of it.
     """
 
-    def __init__(self, root: str, at: int | None = None, fault: str = "kill") -> None:
-        self.root, self.at, self.fault = root, at, fault
+    def __init__(self, root: str, at: int | None = None, fault: str = "kill", really: bool = False) -> None:
+        self.root, self.at, self.fault, self.really = root, at, fault, really
         self.count, self.dead, self.paused, self.hit = 0, False, False, ""
         self.log: list[tuple[str, str]] = []
 
@@ -44,7 +46,7 @@ class Faults:
         ):
             return None
         if self.dead:
-            raise Killed
+            raise self.death()
         number, self.count = self.count, self.count + 1
         self.log.append((name, str(path)))
         grows = name in GROW
@@ -59,8 +61,14 @@ class Faults:
             self.dead = True
             if self.fault == "torn" and data is not None:
                 return bytes(data[: len(data) // 2])
-            raise Killed
+            raise self.death()
         raise OSError(ERRORS[self.fault], os.strerror(ERRORS[self.fault]), str(path))
+
+    def death(self) -> Killed:
+        """What ends the process."""
+        if self.really:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Killed()
 
 
 class _File:
@@ -73,7 +81,7 @@ class _File:
         torn = self._faults.operation("write", self._path, memoryview(data).cast("B"))
         if torn is not None:
             self._file.write(torn)
-            raise Killed
+            raise self._faults.death()
         return int(self._file.write(data))
 
     def __enter__(self) -> "_File":
@@ -98,7 +106,7 @@ def injected(faults: Faults) -> Iterator[Faults]:
                 torn = faults.operation(name, path, args[0])
                 if torn is not None:
                     real(path, torn)
-                    raise Killed
+                    raise faults.death()
                 return real(path, *args)
             if name == "open" and args and args[0] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 faults.operation("create", path)

@@ -205,7 +205,7 @@ def test_what_is_not_ours_is_never_replaced(published: pathlib.Path, tmp_path: p
 def test_a_release_is_refused_at_the_start_and_at_the_swap(published: pathlib.Path, tmp_path: pathlib.Path) -> None:
     shutil.copytree(published, tmp_path, dirs_exist_ok=True)
     out = tmp_path / "out"
-    with pytest.raises(RecipeError, match="exists; choose another name .* or say --replace"):
+    with pytest.raises(RecipeError, match=r"exists; choose another name .* or say --replace"):
         swap_in(out, published / "out" / "small", replace=False)
     moved = shutil.move(out / "small", tmp_path / "kept")
     job = publication(out)

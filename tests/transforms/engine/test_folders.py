@@ -121,9 +121,9 @@ def test_a_lease_is_held_until_its_owner_ends_however_it_does(tmp_path: pathlib.
 
 def test_some_may_share_what_nobody_then_holds_alone(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "x.lease")
-    with folders.held(path, "it", shared=True), folders.held(path, "it", shared=True):
-        with pytest.raises(HeldError), folders.held(path, "it", patience=0):
-            pass
+    shared = folders.held(path, "it", shared=True), folders.held(path, "it", shared=True)
+    with shared[0], shared[1], pytest.raises(HeldError), folders.held(path, "it", patience=0):
+        pass
     with folders.held(path, "it", patience=0):
         pass
 
