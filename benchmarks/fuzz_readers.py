@@ -106,11 +106,16 @@ def mutated(case: int, files: list[tuple[str, str, bytes]]) -> tuple[str, str, b
         elif kind == 8 and data:  # a number of a footer or a header
             data[at % len(data)] = chance.randrange(256)
             data[(at + 1) % len(data)] = chance.randrange(256)
+    return (*_named(chance, format, compression), bytes(data))
+
+
+def _named(chance: random.Random, format: str, compression: str) -> tuple[str, str]:
+    """What a file is said to be: now and then something else."""
     if chance.random() < 0.1:
         format = chance.choice(("jsonl", "lines", "text", "parquet"))
     if chance.random() < 0.1:
         compression = chance.choice(tuple(COMPRESS))
-    return format, "" if format == "parquet" else compression, bytes(data)
+    return format, "" if format == "parquet" else compression
 
 
 def outcome(format: str, compression: str, content: bytes, path: str) -> str:

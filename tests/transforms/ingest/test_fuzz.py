@@ -29,10 +29,10 @@ def test_the_good_files_are_read_whole(tmp_path):
 
 def test_a_run_can_be_broken_off_and_goes_on(tmp_path):
     state = tmp_path / "state.json"
-    for count in ("30", "50"):
-        done = subprocess.run(
-            [sys.executable, str(FILE), "--count", count, "--state", str(state)],
-            capture_output=True, text=True, check=True, cwd=FILE.parents[1],
-        )  # fmt: skip
-        assert f"{count} cases, 0 faults" in done.stdout
+    state.write_text(json.dumps({"done": 20, "found": {"text all read": 20}, "faults": []}))
+    done = subprocess.run(
+        [sys.executable, str(FILE), "--count", "50", "--state", str(state)],
+        capture_output=True, text=True, check=True, cwd=FILE.parents[1],
+    )  # fmt: skip
+    assert "50 cases, 0 faults" in done.stdout
     assert json.loads(state.read_text())["done"] == 50
