@@ -123,7 +123,7 @@ def _read_jsonl(job: Job) -> Iterator[Pair]:
             yield no_documents(job), [job.bad(WHOLE_FILE, "bad_json", detail, unparsed[0].raw)]
             return
         begun = begun or bool(records or unparsed)
-        columns = documents.JsonColumns(records)
+        columns = documents.JsonColumns(records, lines)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
 

@@ -155,15 +155,18 @@ def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> I
         yield write_signatures(task, config)
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
+    number = 0
     parts = spread(lambda part: _released_part(part, config, unwanted), iter(task.parts))
     for batch in itertools.chain.from_iterable(parts):
-        writer = writer or _ShardWriter(task.number, 0, schema, config)
+        if not batch.num_rows:  # nothing of it is kept, so it opens no shard
+            continue
+        writer = writer or _ShardWriter(task.number, number, schema, config)
         writer.add(batch)
         TALLY.add(documents_written=batch.num_rows)
         if writer.text_bytes >= config.shards.shard_bytes:
             yield writer.close()
-            writer = _ShardWriter(task.number, writer.number + 1, schema, config)
-    if writer is not None and (writer.rows or writer.pending):
+            writer, number = None, number + 1
+    if writer is not None:
         yield writer.close()
 
 
@@ -232,7 +235,7 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: 
 
 
 class _ShardWriter:
-    """One Parquet file: rows collect until a row group is full."""
+    """One Parquet file: rows collect until a row group is full. Batches that are added have rows."""
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
@@ -259,8 +262,10 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        table = pa.Table.from_batches([batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending])
-        if table.num_rows:
+        """Write what is held as a row group; nothing is held if the last batch filled one."""
+        if self.pending:
+            batches = [batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending]
+            table = pa.Table.from_batches(batches, self.schema)
             self.writer.write_table(table, row_group_size=table.num_rows)
             self.rows += table.num_rows
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())

@@ -129,6 +129,7 @@ class Sample:
 
 AS_READ = (
     "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+    "not_understood",
 )  # fmt: skip
 
 
