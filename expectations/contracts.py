@@ -105,7 +105,9 @@ DOCUMENT = _contract(
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
-    pa.field("not_understood", pa.string()),  # one line, `field: value`, for each declared value that says nothing to us
+    pa.field(
+        "not_understood", pa.string()
+    ),  # one line, `field: value`, for each declared value that says nothing to us
 )
 
 # A record that could not be read.

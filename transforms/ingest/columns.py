@@ -83,9 +83,7 @@ class JsonColumns:
     def where(self, mask: npt.NDArray[np.bool_]) -> "JsonColumns":
         """The records where `mask` is true."""
         chosen = mask.tolist()
-        return JsonColumns(
-            list(itertools.compress(self.records, chosen)), list(itertools.compress(self.lines, chosen))
-        )
+        return JsonColumns(list(itertools.compress(self.records, chosen)), list(itertools.compress(self.lines, chosen)))
 
 
 class ArrowColumns:

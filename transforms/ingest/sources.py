@@ -95,7 +95,7 @@ class Piece:
       format: jsonl, parquet, text or lines.
       compression: "", gzip, zstd or bz2.
       size: bytes in storage of this piece.
-      fingerprint: changes when the file does: its size and time of change.
+      fingerprint: changes when the file does: see `fingerprint_of`.
       row_groups: first and end of the range; None: the whole file.
     """
 
@@ -236,9 +236,33 @@ def _piece(format: Format, file: FileMetadata, kind: str) -> Piece | None:
             return None
     elif kind == "folder" and known != ("text" if format == "lines" else format):
         return None  # a folder may hold other things; a file or pattern is taken at the recipe's word
-    fingerprint = f"{file.size_in_bytes}-{file.last_updated_in_seconds!r}"
+    fingerprint = fingerprint_of(file.path) or f"{file.size_in_bytes}-{file.last_updated_in_seconds!r}"
     chosen = known if format == "auto" else format
     return Piece(file.path, chosen, "" if chosen == "parquet" else compression, file.size_in_bytes, fingerprint)
+
+
+def fingerprint_of(path: str) -> str:
+    """What changes when a local file does; nothing of one in an object store, whose time of change nobody sets back.
+
+    The time of change of the inode is set by the system alone: it tells an edit that keeps the size and sets the time back.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:  # not local, or gone: for the reader to say
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+
+
+def unchanged(split: Split) -> None:
+    """Refuse a split with a file that changed since the run was planned.
+
+    Raises:
+      InputError: it has one.
+    """
+    for piece in split.pieces:
+        now = fingerprint_of(piece.path)
+        if now and now != piece.fingerprint:
+            raise InputError(f"{piece.path} changed while the run was going; run again")
 
 
 def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.detector.detector import load_detector
 from transforms.engine.coders import CompressedCoder
@@ -19,10 +18,9 @@ from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import NO_REFERENCE, Asked, sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, tally_split
 from transforms.mixture.last_documents import Mixture
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore
 from transforms.structures import shares as cores
 from transforms.structures.find import NO_SYSTEMS, Systems
-from transforms.survey.survey import quarantine_path
 
 
 @dataclasses.dataclass(eq=False)
@@ -82,9 +80,7 @@ class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
         if self.systems.systems:
             signals = self.store.read(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
-        with open_for_reading(quarantine_path(self.store, split)) as source:
-            bad = pq.read_table(pa.PythonFile(source, mode="r"), columns=["source", "reason"]).to_pylist()
-        for row in bad:
+        for row in self.store.read_quarantine(split, ["source", "reason"]).to_pylist():
             tally.quarantined[row["source"], row["reason"], row["reason"] in FILE_REASONS] += 1
         give_back()
         return (tally,)

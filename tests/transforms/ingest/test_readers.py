@@ -117,7 +117,12 @@ def test_a_field_that_the_recipe_names_is_the_only_one(tmp_path):
         ({"model": "n"}, {"origin": "synthetic"}, "synthetic", "n"),
         ({"by": "n"}, {"origin": "synthetic", "generator": "m", "fields": Fields(generator="by")}, "synthetic", "n"),
         ({"origin": " AI "}, {"origin": "human", "generator": "m"}, "human", None),
-        ({"origin": " AI "}, {"origin": "human", "generator": "m", "fields": Fields(origin="origin")}, "synthetic", "m"),
+        (
+            {"origin": " AI "},
+            {"origin": "human", "generator": "m", "fields": Fields(origin="origin")},
+            "synthetic",
+            "m",
+        ),
         ({"label": "ai"}, {"origin": "human"}, "human", None),
         ({"origin": "Real"}, {"origin": "synthetic"}, "synthetic", None),
         ({"origin": "Real"}, {"origin": "synthetic", "fields": Fields(origin="origin")}, "human", None),
