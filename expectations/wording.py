@@ -54,6 +54,7 @@ MEASURES = {
     "tokens": Measure("Number of tokens", "count"),
     "input.bad_fraction": Measure("Share of unreadable records", "share"),
     "input.unreadable_files": Measure("Number of unreadable files", "count"),
+    "input.not_understood": Measure("Number of declared values that were not understood", "count"),
     "synthetic_share.tokens": Measure("Synthetic share of tokens", "share"),
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
     "synthetic_share.interval.tokens": Measure("Estimated synthetic share of tokens", "share"),
@@ -199,6 +200,7 @@ SLICE_KINDS = {
     "limit": "limit",
     "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
+    "source_field": "source and field",  # "<source>/<field>"
     "source_origin": "source and origin",  # "<source>/<origin>"
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference

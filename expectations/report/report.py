@@ -75,6 +75,11 @@ def render(report: dict[str, Any]) -> str:
             "reasons": table.slices("documents.quarantined", None, "reason"),
             "examples": (report.get("quarantine") or [])[:SHOWN_QUARANTINED],
         },
+        not_understood=[
+            (row["slice"], row["value"], row["note"] or "")
+            for row in table.rows
+            if row["metric"] == "input.not_understood" and row["slice_kind"] == "source_field"
+        ],
         unmeasured=_unmeasured(table, verdict),
         overall=_overall(table),
         recipe=report.get("recipe") or "",

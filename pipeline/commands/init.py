@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from pipeline.reading.guesses import guessed
 from pipeline.reading.summary import unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits, read_split
@@ -74,7 +75,7 @@ def write_recipe(data: Sequence[str], output: str) -> str:
         file.write(text)
     found = ", ".join(f"{source.name}" for source in sources)
     skipped = [f"{source.name}: {words}" for source in sources for words in unread(source)]
-    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *guessed(sources)]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 

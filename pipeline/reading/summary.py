@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from expectations.judge.formats import as_text
+from pipeline.reading.guesses import guessed
 from pipeline.recipe import Recipe
 from transforms.ingest.sources import FORMATS, Source, find_unread
 from transforms.release.read_release import read_metrics
@@ -26,8 +27,23 @@ SHOWN_ENDINGS = 8
 
 def ran(result: "Result", recipe: Recipe) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
-    remarks = [*_flow(result), *_undecided(result), *_shares(result), *_idle_after(result, recipe)]
+    remarks = [
+        *_flow(result),
+        *_not_understood(result),
+        *guessed(recipe),
+        *_undecided(result),
+        *_shares(result),
+        *_idle_after(result, recipe),
+    ]
     return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
+
+
+def _not_understood(result: "Result") -> Iterator[str]:
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "input.not_understood" and row["slice_kind"] == "source_field":
+            source, _, field = row["slice"].rpartition("/")
+            yield f"source {source}: {row['value']:,.0f} values of {field} were not understood, {row['note']}; they count as"
+            yield f"  not declared. Set fields.{field} of the source to another column, or correct them."
 
 
 def idle(recipe: Recipe) -> Iterator[str]:
@@ -118,6 +134,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         declared = source.origin or "not declared"
         lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
         lines += [f"    {words}" for words in unread(source)]
+    lines += guessed(recipe)
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")

@@ -26,8 +26,9 @@ def is_local(path: str) -> bool:
 def whole(path: str, sync: bool = True) -> Iterator[IO[bytes]]:
     """A file to write that takes its name when the block ends, and never does if the block fails.
 
-    Without `sync`, for files that are verified before they are used, a crash of the machine may leave a damaged one. On this machine's file systems the bytes are on the disk before the name is, and a folder that is missing is made. In an
-    object store the object appears when it is closed, which is the same promise.
+    On this machine's file systems the bytes are on the disk before the name is, and a folder that is missing is made. In an
+    object store the object appears when it is closed, which is the same promise. Without `sync`, for files that are
+    verified before they are used, a crash of the machine may leave a damaged one.
 
     Raises:
       OSError: it cannot be written; what had the name still has it.

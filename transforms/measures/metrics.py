@@ -61,6 +61,7 @@ def metrics_table(
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally),
+        *_not_understood(tally, sources),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
@@ -156,6 +157,16 @@ def _quarantine(tally: Tally) -> Iterator[Row]:
     yield row | {"metric": "input.bad_fraction", "value": bad / records if records else None, "unit": "fraction"}
     files = sum(n for (_, _, whole_file), n in tally.quarantined.items() if whole_file)
     yield row | {"metric": "input.unreadable_files", "value": files, "unit": "files"}
+
+
+def _not_understood(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Declared values that say nothing to us: an origin that is no word for one, a date that is none."""
+    total = sum(tally.groups.values())
+    row: Row = {"metric": "input.not_understood", "stage": "before", "unit": "values", "n": total}
+    yield row | {"value": sum(count for count, _ in tally.not_understood.values())}
+    for (source, field), (count, example) in sorted(tally.not_understood.items()):
+        one = {"slice_kind": "source_field", "slice": f"{sources[source]}/{field}", "value": count}
+        yield row | one | {"n": total_of(tally.groups, source=source), "note": f"for example {example!r}"}
 
 
 def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

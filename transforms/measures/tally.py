@@ -35,6 +35,7 @@ NEEDED = [
     "created",
     "language",
     "generator",
+    "not_understood",
     "detector_score",
     "check_score",
     "check_band",
@@ -80,6 +81,7 @@ class Tally:
       repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
         tokens in those that were removed].
       patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
+      not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason, whether it is a file as a whole).
     """
 
@@ -111,6 +113,7 @@ class Tally:
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
+    not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str, bool]] = dataclasses.field(default_factory=collections.Counter)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
@@ -137,6 +140,9 @@ def merge(tallies: list[Tally]) -> Tally:
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
+        for at, (count, example) in tally.not_understood.items():
+            before, first = total.not_understood.get(at, (0, example))
+            total.not_understood[at] = before + count, min(first, example)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for name in ("scores", "more_scores", "dated", "more_dated"):
@@ -203,6 +209,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
@@ -222,6 +229,17 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
 
 
 DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
+
+
+def _not_understood(lines: pa.StringArray, source: npt.NDArray[np.int16]) -> dict[tuple[int, str], tuple[int, str]]:
+    """By (source, field), from lines of `field: value`, one or more a document."""
+    said = lines.is_valid()
+    values = pc.split_pattern(lines.filter(said), "\n")
+    of_source = pa.array(source).filter(said).take(pc.list_parent_indices(values))
+    parts = pc.extract_regex(values.flatten(), r"(?s)^(?P<field>\w+): (?P<value>.*)$")
+    table = pa.table({"source": of_source, **dict(zip(("field", "value"), parts.flatten(), strict=True))})
+    groups = table.group_by(["source", "field"]).aggregate([("value", "count"), ("value", "min")]).to_pylist()
+    return {(row["source"], row["field"]): (row["value_count"], row["value_min"]) for row in groups}
 
 
 def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:
