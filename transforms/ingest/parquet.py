@@ -72,7 +72,9 @@ def _first_given(
         name, column = there[taken[i].as_py() or 0]
         if taken[i].is_valid and not documents.is_text(column.type):
             return "text_not_string", f"column {name} holds {column.type}, not text; set fields.text", b""
-        return bytes_as_text(column)[1](i) if documents.is_text(column.type) else ("missing_text", "the text is null", b"")
+        return (
+            bytes_as_text(column)[1](i) if documents.is_text(column.type) else ("missing_text", "the text is null", b"")
+        )
 
     return text, explain
 

@@ -19,6 +19,7 @@ The same for every format, so that a row has the same id in JSON and in Parquet:
 """
 
 import decimal
+import itertools
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -45,8 +46,6 @@ def is_bytes_or_text(dtype: pa.DataType) -> bool:
 def texts(values: pa.Array) -> pa.StringArray:
     """Values of any Arrow type as text. string[n]."""
     dtype = values.type
-    if pa.types.is_null(dtype):
-        return pa.nulls(len(values), pa.string())
     if isinstance(dtype, pa.BaseExtensionType):
         return _of_extension(values)
     if pa.types.is_dictionary(dtype):
@@ -55,6 +54,14 @@ def texts(values: pa.Array) -> pa.StringArray:
         return texts(pc.run_end_decode(values))
     if pa.types.is_union(dtype):
         return _strings([texts(pa.array([v.value.as_py()], v.value.type))[0].as_py() for v in values])
+    if pa.types.is_nested(dtype) or pa.types.is_interval(dtype):
+        return _strings([None if value is None else _json(value) for value in _plain(values)])
+    return _of_leaves(values)
+
+
+def _of_leaves(values: pa.Array) -> pa.StringArray:
+    """Values that hold no others."""
+    dtype = values.type
     if pa.types.is_fixed_size_binary(dtype):
         return _strings([None if value is None else value.hex() for value in values.to_pylist()])
     if is_bytes_or_text(dtype):
@@ -67,11 +74,9 @@ def texts(values: pa.Array) -> pa.StringArray:
         return pc.binary_join_element_wise(texts(values.cast(pa.timestamp(dtype.unit))), pa.scalar("Z"), "")
     if pa.types.is_duration(dtype):
         return values.cast(pa.int64()).cast(pa.string())
-    if pa.types.is_temporal(dtype) and not pa.types.is_interval(dtype):
+    if pa.types.is_temporal(dtype):
         return _of_moments(values)
-    if pa.types.is_integer(dtype) or pa.types.is_boolean(dtype):
-        return values.cast(pa.string())
-    return _strings([None if value is None else _json(value) for value in _plain(values)])
+    return values.cast(pa.string())  # whole numbers, booleans, null
 
 
 def _strings(values: Sequence[str | None]) -> pa.StringArray:
@@ -110,18 +115,16 @@ def _of_floats(values: pa.Array) -> pa.StringArray:
     numbers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     size = np.abs(numbers.astype(np.float64))
     whole = (size < EXACT_BELOW) & (np.trunc(numbers) == numbers)
+    digits = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
     if whole.all():
-        found = pa.array(numbers.astype(np.int64)).cast(pa.string())
-        return pc.if_else(values.is_valid(), found, None)
-    odd = ~np.isfinite(numbers) | (size >= _NOT_POSITIONAL_IN_ARROW) | (numbers == 0)
-    odd |= values.type == pa.float16()  # Arrow spells these with digits that they do not have
-    by_arrow = values.cast(pa.string())
-    if not odd.any():
-        return by_arrow
-    found = by_arrow.to_pylist()
-    for i in np.flatnonzero(odd).tolist():
-        found[i] = spelled_number(numbers[i])
-    return pc.if_else(values.is_valid(), _strings(found), None)
+        return pc.if_else(values.is_valid(), digits, None)
+    odd = ~whole & (~np.isfinite(numbers) | (size >= _NOT_POSITIONAL_IN_ARROW))
+    odd |= ~whole & (values.type == pa.float16())  # Arrow spells these with digits that they do not have
+    found = pc.if_else(pa.array(whole), digits, values.cast(pa.string()))
+    if odd.any():
+        spelled = [spelled_number(number) for number in numbers[odd]]
+        found = pc.replace_with_mask(found, pa.array(odd), pa.array(spelled))
+    return pc.if_else(values.is_valid(), found, None)
 
 
 def spelled_number(value: Any) -> str:
@@ -201,7 +204,7 @@ def _maps(values: pa.MapArray) -> list[Any]:
     keys = texts(values.keys.slice(first, last - first)).to_pylist()
     items = _plain(values.items.slice(first, last - first))
     found: list[Any] = []
-    for start, end in zip(offsets, offsets[1:], strict=False):
+    for start, end in itertools.pairwise(offsets):
         pairs = list(zip(keys[start - first : end - first], items[start - first : end - first], strict=True))
         found.append(dict(pairs) if len(dict(pairs)) == len(pairs) else [list(pair) for pair in pairs])
     return found

@@ -140,9 +140,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.conflicts.update(tally.conflicts)
-        for at, (count, example) in tally.not_understood.items():
-            before, first = total.not_understood.get(at, (0, example))
-            total.not_understood[at] = before + count, min(first, example)
+        total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for name in ("scores", "more_scores", "dated", "more_dated"):
@@ -173,6 +171,17 @@ def merge(tallies: list[Tally]) -> Tally:
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     return compact(total)
+
+
+def _with_more(
+    some: dict[tuple[int, str], tuple[int, str]], more: dict[tuple[int, str], tuple[int, str]]
+) -> dict[tuple[int, str], tuple[int, str]]:
+    """The counts of both, each with the first of its examples."""
+    together = dict(some)
+    for at, (count, example) in more.items():
+        before, first = together.get(at, (0, example))
+        together[at] = before + count, min(first, example)
+    return together
 
 
 def compact(tally: Tally, tightly: bool = False) -> Tally:
