@@ -5,6 +5,7 @@ file and its checksum come and go together, and no byte is outside of it: neithe
 store is read by many stages, and is verified once for each process, before its first use.
 """
 
+import contextlib
 import hashlib
 import os
 from typing import IO
@@ -54,6 +55,12 @@ class Checked:
 
     def close(self) -> None:
         """Nothing: `finish` ends it."""
+
+    def abandon(self, writer: pq.ParquetWriter) -> None:
+        """Close the writer after a failure, and write nothing more."""
+        self.footer = bytearray()
+        with contextlib.suppress(Exception):
+            writer.close()
 
     def finish(self, writer: pq.ParquetWriter, lasts: bool = True, made_of: str = "") -> None:
         """Close the writer and write the footer.

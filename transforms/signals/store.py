@@ -34,6 +34,8 @@ HASHES = (
     "paragraphs",
     "first_words",
 )
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
 VERSION = 12  # raise it when a kernel changes what it computes
 
@@ -134,7 +136,7 @@ def is_usable(path: str, made_of: str = "") -> bool:
     except FileNotFoundError:
         return False
     except checksums.DamagedError as error:
-        logging.getLogger(__name__).warning("%s", str(error).split("; ")[0] + "; it is made anew")
+        _LOG.warning("%s", str(error).split("; ")[0] + "; it is made anew")
     except OSError:
         if FileSystems.exists(path):  # an object store says that a file is missing in words of its own
             raise
@@ -185,16 +187,20 @@ def write_parquet(
         writer = pq.ParquetWriter(
             checked, schema, compression=compression, use_dictionary=words, write_statistics=False
         )
-        held: list[pa.RecordBatch] = []
-        for batch in batches:
-            held.append(batch)
-            rows += batch.num_rows
-            size += batch.nbytes
-            if size >= ROW_GROUP_BYTES:
+        try:
+            held: list[pa.RecordBatch] = []
+            for batch in batches:
+                held.append(batch)
+                rows += batch.num_rows
+                size += batch.nbytes
+                if size >= ROW_GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(held))
+                    held, size = [], 0
+            if held:
                 writer.write_table(pa.Table.from_batches(held))
-                held, size = [], 0
-        if held:
-            writer.write_table(pa.Table.from_batches(held))
+        except BaseException:
+            checked.abandon(writer)
+            raise
         checked.finish(writer, lasts, made_of)
     checksums.remember(path)
     return rows
