@@ -61,8 +61,8 @@ class Source(BaseModel):
         Beam's filesystems.
       format: `auto` goes by the extension; `text` takes a file as one document, `lines` a line.
       fields: which column is which.
-      origin: declared for every row that does not say otherwise itself.
-      generator: of the synthetic rows that do not name one themselves.
+      origin: declared for every row; a row says otherwise only in a column that `fields.origin` names.
+      generator: of the synthetic rows; one names another only in a column that `fields.generator` names.
       kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
       licence: as the source states it.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
