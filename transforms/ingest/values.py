@@ -251,7 +251,7 @@ def _json_text(value: Any, line: bytes, name: str) -> str | None:
 
 
 def _number_text(value: float, line: bytes, name: str) -> str:
-    quoted = orjson.dumps(name)
+    quoted = b'"%b"' % name.encode() if name.isascii() else orjson.dumps(name)
     if line.count(quoted) == 1:  # nearly always: then nothing need be parsed again
         found = _NUMBER.match(line, line.find(quoted) + len(quoted))
         if found and float(found[1]) == value:
@@ -301,10 +301,12 @@ def _has_double(value: Any) -> bool:
 
 def number_text(literal: str) -> str:
     """A number of JSON as text: its digits, but for what is only another spelling of the same double (`60.0`, `1e3`)."""
-    if not re.search("[.eE]", literal):
+    plain = "e" not in literal and "E" not in literal
+    if plain and "." not in literal:
         return literal
     value = float(literal)
-    plain = "e" not in literal.lower()
+    if plain and not literal.endswith("0") and repr(value) == literal:  # nearly always, and both spell it alike
+        return literal
     if plain and literal.endswith("0") and not re.fullmatch(r"-?[0-9]+\.0", literal):
         return literal  # 1.10: who writes it so means it
     try:
