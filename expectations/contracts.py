@@ -105,6 +105,9 @@ DOCUMENT = _contract(
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
+    pa.field(
+        "not_understood", pa.string()
+    ),  # one line, `field: value`, for each declared value that says nothing to us
 )
 
 # A record that could not be read.
@@ -152,6 +155,7 @@ def signals(num_perm: int) -> Contract:
         pa.field("watermark_p", pa.float32()),  # smallest p-value of the plug-ins; null: none could say
         pa.field("kind", pa.string()),
         pa.field("stratum", pa.string()),
+        pa.field("not_understood", pa.string()),  # as in DOCUMENT
         _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/statistics/diversity.py
         _required("ngrams_2", pa.binary()),
         _required("ngrams_3", pa.binary()),

@@ -20,6 +20,7 @@ SLICE_KINDS = {
     "limit": "limit",
     "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
+    "source_field": "source and field",  # "<source>/<field>"
     "source_origin": "source and origin",  # "<source>/<origin>"
     "file": "file",  # its path
     "year": "year",

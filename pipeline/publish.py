@@ -34,7 +34,6 @@ from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
 from transforms.signals.store import SignalStore, open_for_reading
-from transforms.survey.survey import quarantine_path
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
@@ -237,8 +236,7 @@ def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[st
 
 
 def _quarantined(store: SignalStore, split: Split) -> pa.Table:
-    with open_for_reading(quarantine_path(store, split)) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"))
+    return store.read_quarantine(split)
 
 
 def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:

@@ -82,6 +82,11 @@ def render(report: dict[str, Any]) -> str:
             ],
             "unread_examples": table.named("input.unread_files"),
         },
+        not_understood=[
+            (row["slice"], row["value"], row["note"] or "")
+            for row in table.rows
+            if row["metric"] == "input.not_understood" and row["slice_kind"] == "source_field"
+        ],
         unmeasured=_unmeasured(table, verdict),
         overall=_overall(table),
         recipe=report.get("recipe") or "",

@@ -1,6 +1,8 @@
 """Why a document was kept or dropped: what a release's own ledger says, and the two texts of a duplicate."""
 
 import dataclasses
+import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,13 +61,25 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
       RecipeError: the document is not in it.
     """
     ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
-    found = ledger.rows("doc_id", doc_id) or ledger.rows("input_id", doc_id)
+    found = next((rows for column, value in _spellings(doc_id) if (rows := ledger.rows(column, value))), [])
     if not found:
         raise RecipeError(f"{release}: its ledger has no document {doc_id!r}; give a doc_id or the input's own id")
     lines = [line for row in found[:SHOWN] for line in _about(row, ledger)]
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} more records with this id")
     return "\n".join(lines)
+
+
+def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
+    """Columns and values to look for: the id as it was given, and a UUID or hash with its letters and hyphens as ours are."""
+    yield "doc_id", doc_id
+    yield "input_id", doc_id
+    bare = doc_id.strip().lower().replace("-", "")
+    if re.fullmatch("[0-9a-f]{32}", bare):
+        yield "doc_id", bare
+        yield "input_id", str(uuid.UUID(bare))
+        yield "input_id", bare
+    yield "input_id", doc_id.strip()
 
 
 def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:

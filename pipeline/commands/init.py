@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
@@ -83,7 +84,7 @@ def write_recipe(data: Sequence[str], output: str) -> str:
             *unread(not_read([source], [planned.found[number]])),
         )
     ]
-    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *guessed(sources)]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations.judge.formats import as_text
+from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import tried
 from pipeline.recipe import Recipe
 from transforms.ingest.listing import UNREAD
@@ -32,10 +33,18 @@ SHOWN_FILES = 20
 def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
     remarks = [
-        *_flow(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result), *_undecided(result), *_shares(result),
-        *_idle_after(result, recipe),
+        *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
+        *guessed(recipe), *_undecided(result), *_shares(result), *_idle_after(result, recipe),
     ]  # fmt: skip
     return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
+
+
+def _not_understood(result: "Result") -> Iterator[str]:
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "input.not_understood" and row["slice_kind"] == "source_field":
+            source, _, field = row["slice"].rpartition("/")
+            yield f"source {source}: {row['value']:,.0f} values of {field} were not understood, {row['note']}; they count as"
+            yield f"  not declared. Set fields.{field} of the source to another column, or correct them."
 
 
 def idle(recipe: Recipe) -> Iterator[str]:
@@ -143,6 +152,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
+    lines += guessed(recipe)
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")

@@ -20,8 +20,9 @@ import pyarrow as pa
 from transforms.dedup.candidates import partitions
 from transforms.engine import counted
 from transforms.engine.threads import Beside, ahead
+from transforms.ingest.quarantine import may_heal
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Source, Split, unchanged
 from transforms.kernels.similarity import lsh
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import partition, split_by
@@ -82,21 +83,25 @@ class _CountParagraphs(Beside[Split, Split]):
 
     def work(self, split: Split, *_: object) -> tuple[Split]:
         if not self.config.store.has(split):
-            counts = count_split(split, self.config)
-            write_parquet(self.config.store.path(split), [counts], COUNTED, plain=("hash",))
+            counts, lasts = count_split(split, self.config)
+            unchanged(split)
+            path = self.config.store.path(split)
+            write_parquet(path, [counts], COUNTED, plain=("hash",), lasts=lasts, sync=False)
         return (split,)
 
 
-def count_split(split: Split, config: BoilerplateConfig) -> pa.RecordBatch:
-    """Read a split's text -> COUNTED: in how many of its documents each of its paragraphs is; hashes ascending."""
+def count_split(split: Split, config: BoilerplateConfig) -> tuple[pa.RecordBatch, bool]:
+    """Read a split's text -> COUNTED: in how many of its documents each of its paragraphs is; hashes ascending.
+
+    And whether it lasts: a file that could not be read must be tried again.
+    """
     read = read_split(split, config.sources[split.source], config.limits)
-    found = [
-        paragraphs.find(documents["text"], rate=1).hashes
-        for documents, _ in (ahead(read) if config.few_splits else read)
-        if documents.num_rows
-    ]
-    hashes, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *found]), return_counts=True)
-    return pa.RecordBatch.from_arrays([pa.array(hashes), pa.array(counts.astype(np.int64))], schema=COUNTED)
+    found, lasts = [np.zeros(0, np.uint64)], True
+    for documents, quarantine in ahead(read) if config.few_splits else read:
+        found.append(paragraphs.find(documents["text"], rate=1).hashes)
+        lasts = lasts and not may_heal(quarantine)
+    hashes, counts = np.unique(np.concatenate(found), return_counts=True)
+    return pa.RecordBatch.from_arrays([pa.array(hashes), pa.array(counts.astype(np.int64))], schema=COUNTED), lasts
 
 
 @beam.typehints.with_input_types(Split)

@@ -24,12 +24,12 @@ from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import EARLIER, Source, Split
+from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
 from transforms.kernels.text.columns import halves, partition, split_by
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, changed
 
 LABELLED = contracts.CANDIDATE.schema  # and the columns below
 for _field in (
@@ -96,7 +96,11 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
         with_url = pa.array(linked & self.config.url)
         url = pc.if_else(with_url, signals["url_hash"].combine_chunks(), pa.scalar(None, pa.uint64()))
         if self.config.verify == "exact" and split.source != EARLIER:
-            shingles = shingles_of(split, self.sources[split.source], self.limits, self.config.ngram, linked, *unwanted)
+            source = self.sources[split.source]
+            try:
+                shingles = shingles_of(split, source, self.limits, self.config.ngram, linked, *unwanted)
+            except InputError:
+                raise changed(source.name, split, self.store) from None
         else:
             shingles = pa.nulls(len(content), pa.binary())
         columns = [*batch.columns, pa.array(cluster), signature, url, shingles]
@@ -115,12 +119,17 @@ def shingles_of(
     """The shingle sets of some documents of a split, read again: packed uint64, ascending; null for the others.
 
     With `unwanted` paragraphs, of the text that is left without them.
+
+    Raises:
+      InputError: the split has not as many documents as the survey read.
     """
     parts = []
     at = 0
     for documents, _ in read_split(split, source, limits) if wanted.any() else ():
         here = wanted[at : at + documents.num_rows]
         at += documents.num_rows
+        if at > len(wanted):
+            break
         documents, _ = cut(documents.filter(pa.array(here)), unwanted)
         _, tokens = text.canonicalise(documents["text"])
         offsets, sets = minhash.shingle_sets(*minhash.words(tokens), ngram)
@@ -128,6 +137,8 @@ def shingles_of(
             pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(8 * offsets), pa.py_buffer(sets)]
         ).cast(pa.binary())
         parts.append(pc.replace_with_mask(pa.nulls(len(here), pa.binary()), pa.array(here), packed))
+    if wanted.any() and at != len(wanted):
+        raise InputError(f"{at:,} documents, not {len(wanted):,}")
     return pa.concat_arrays(parts) if parts else pa.nulls(len(wanted), pa.binary())
 
 

@@ -24,11 +24,12 @@ def is_local(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def whole(path: str) -> Iterator[IO[bytes]]:
+def whole(path: str, sync: bool = True) -> Iterator[IO[bytes]]:
     """A file to write that takes its name when the block ends, and never does if the block fails.
 
     On this machine's file systems the bytes are on the disk before the name is, and a folder that is missing is made. In an
-    object store the object appears when it is closed, which is the same promise.
+    object store the object appears when it is closed, which is the same promise. Without `sync`, for files that are
+    verified before they are used, a crash of the machine may leave a damaged one.
 
     Raises:
       OSError: it cannot be written; what had the name still has it.
@@ -44,13 +45,15 @@ def whole(path: str) -> Iterator[IO[bytes]]:
         with open(partial, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
-    sync_folder(folder or ".")
+    if sync:
+        sync_folder(folder or ".")
 
 
 def write(path: str, data: bytes) -> None:

@@ -1,20 +1,21 @@
 """The input's own columns -> DOCUMENT: which column is which, and what its values mean.
 
 Where the recipe names no column, the well-known names are tried in order and, row by row, the first that says something
-counts. They cover Dolma, FineWeb, DCLM, RedPajama, C4 and our own releases.
+counts. They cover Dolma, FineWeb, DCLM, RedPajama, C4 and our own releases. A name is a guess: it never overrules what the
+recipe declares of the source.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.ingest import values as table
 from transforms.ingest.sources import Fields, Source
 from transforms.kernels.text import dates
 from transforms.kernels.text.columns import hash_texts
@@ -40,6 +41,8 @@ ORIGIN_WORDS = {
 }
 # A column that happens to be called so may be about another thing: in fake-news sets a "real" label means true.
 NOT_AS_LABEL = ("real",)
+SAYS_NOTHING = ("", "unknown")  # of an origin or a date; everything else that is no origin or date is not understood
+SHOWN_CHARS = 60  # of a value that is not understood
 
 
 class Columns(Protocol):
@@ -48,15 +51,18 @@ class Columns(Protocol):
     def get(self, name: str) -> Sequence[Any] | pa.Array | None:
         """The values of a column (dots reach into nested objects), or None if there is no such column."""
 
+    def text(self, name: str) -> pa.StringArray | None:
+        """The same as text, by the table in transforms/ingest/values.py."""
+
     def where(self, mask: npt.NDArray[np.bool_]) -> "Columns":
         """The rows where `mask` (bool[n]) is true."""
 
 
 class JsonColumns:
-    """Parsed JSON objects by column. A key that a record lacks is None in it."""
+    """Parsed JSON objects by column, and the lines that they were parsed from. A key that a record lacks is None in it."""
 
-    def __init__(self, records: list[dict[str, Any]]) -> None:
-        self.records = records
+    def __init__(self, records: list[dict[str, Any]], lines: list[bytes]) -> None:
+        self.records, self.lines = records, lines
         self.keys = set(itertools.chain.from_iterable(records))  # most of the names that are tried are in no record
 
     def get(self, name: str) -> list[Any] | None:
@@ -66,12 +72,18 @@ class JsonColumns:
         values = [record.get(name) for record in self.records]
         if "." in name:
             keys = name.split(".")
-            values = [_reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
+            values = [table.reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
         return None if values.count(None) == len(values) else values
+
+    def text(self, name: str) -> pa.StringArray | None:
+        """The values as text, their numbers with the digits that stand in the lines."""
+        values = self.get(name)
+        return None if values is None else table.json_texts(values, self.lines, name)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "JsonColumns":
         """The records where `mask` is true."""
-        return JsonColumns(list(itertools.compress(self.records, mask.tolist())))
+        chosen = mask.tolist()
+        return JsonColumns(list(itertools.compress(self.records, chosen)), list(itertools.compress(self.lines, chosen)))
 
 
 class ArrowColumns:
@@ -96,6 +108,11 @@ class ArrowColumns:
             return column.filter(pa.array(self.mask))
         except pa.ArrowNotImplementedError:  # views, alone or nested
             return pa.array(itertools.compress(column.to_pylist(), self.mask.tolist()), column.type)
+
+    def text(self, name: str) -> pa.StringArray | None:
+        """The values as text."""
+        values = self.get(name)
+        return None if values is None else table.texts(values)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "ArrowColumns":
         """The rows where `mask` is true."""
@@ -126,6 +143,12 @@ def names(fields: Fields, field: str) -> tuple[str, ...]:
     return WELL_KNOWN[field] if chosen is None else (chosen,)
 
 
+def tried(source: Source, field: str) -> tuple[str, ...]:
+    """The columns to try for a field of a source: none where the recipe declares it and names no column."""
+    declared = getattr(source, field, None) if field in ("origin", "generator", "kind") else None
+    return () if declared is not None and getattr(source.fields, field) is None else names(source.fields, field)
+
+
 def schema(keep: tuple[str, ...] = ()) -> pa.Schema:
     """DOCUMENT, and behind it the input's own columns that the recipe keeps."""
     return pa.schema([*contracts.DOCUMENT.schema, *(pa.field(kept_as(name), pa.string()) for name in keep)])
@@ -147,33 +170,34 @@ def build(
     """Rows whose text is good -> DOCUMENT. `file`, `row` and `text` have one value per row of `columns`."""
     n = len(text)
 
-    def first(field: str, convert: Callable[[Any], pa.Array], dtype: pa.DataType) -> pa.Array:
-        return _first(columns, names(source.fields, field), convert, dtype, n)
+    def first(field: str) -> pa.StringArray:
+        return _first_text(columns, tried(source, field), n)
 
-    ids = first("id", as_strings, pa.string())
-    origin = pc.fill_null(_origins(source, columns, n), contracts.UNKNOWN)
-    generator = first("generator", as_strings, pa.string())
-    kind = pc.utf8_lower(pc.utf8_trim_whitespace(first("kind", as_strings, pa.string())))
+    ids = first("id")
+    origin, strange_origin = _origins(source, columns, n)
+    created, strange_date = _dates(names(source.fields, "created"), columns, n)
+    generator, kind = first("generator"), pc.utf8_lower(pc.utf8_trim_whitespace(first("kind")))
     synthetic = pc.equal(origin, contracts.SYNTHETIC)
     if source.generator is not None:
         generator = pc.coalesce(generator, pc.if_else(synthetic, pa.scalar(source.generator, pa.string()), None))
     if source.kind is not None:
         kind = pc.coalesce(kind, pa.scalar(source.kind.strip().lower(), pa.string()))
     kind = pc.if_else(synthetic, kind, None)  # human text that happens to have such a column has none
-    kept = [_first(columns, (name,), as_strings, pa.string(), n) for name in keep]
+    kept = [_first_text(columns, (name,), n) for name in keep]
     arrays = [
         document_ids(source.name, ids, text),
         pa.array(file, pa.int32()),
         pa.array(row, pa.int64()),
         ids,
         text,
-        first("created", as_timestamps, contracts.WHEN),
-        first("language", as_strings, pa.string()),
-        first("url", as_strings, pa.string()),
+        created,
+        first("language"),
+        first("url"),
         origin,
         generator,
         kind,
-        first("stratum", as_strings, pa.string()),
+        first("stratum"),
+        _not_understood({"created": strange_date, "origin": strange_origin}),
     ]
     return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))
 
@@ -200,50 +224,65 @@ def document_ids(source: str, ids: pa.StringArray, text: pa.LargeStringArray) ->
     return hash_texts(fed)
 
 
-def _first(
-    columns: Columns, candidates: tuple[str, ...], convert: Callable[[Any], pa.Array], dtype: pa.DataType, n: int
-) -> pa.Array:
-    """Row by row, the first candidate column that says something. dtype[n]."""
-    found = pa.nulls(n, dtype)
+def _first_text(columns: Columns, candidates: tuple[str, ...], n: int) -> pa.StringArray:
+    """Row by row, the first candidate column that says something. string[n]."""
+    found = pa.nulls(n, pa.string())
     for name in candidates:
-        if found.null_count and (values := columns.get(name)) is not None:
-            found = pc.coalesce(found, convert(values))
+        if found.null_count and (more := columns.text(name)) is not None:
+            found = pc.coalesce(found, more)
     return found
 
 
-def _origins(source: Source, columns: Columns, n: int) -> pa.Int8Array:
-    def convert(values: Any) -> pa.Int8Array:
-        return _origin_words(values, ORIGIN_WORDS)
-
-    def convert_label(values: Any) -> pa.Int8Array:
-        return _origin_words(values, {w: o for w, o in ORIGIN_WORDS.items() if w not in NOT_AS_LABEL})
-
-    declared = None if source.origin is None else contracts.ORIGINS.index(source.origin)
-    found: pa.Int8Array = pa.nulls(n, pa.int8())
-    for name in names(source.fields, "origin"):
-        guessed = source.fields.origin is None and name == "label"
-        found = pc.coalesce(found, _first(columns, (name,), convert_label if guessed else convert, pa.int8(), n))
-    return pc.coalesce(found, pa.scalar(declared, pa.int8()))
+def _dates(candidates: tuple[str, ...], columns: Columns, n: int) -> tuple[pa.TimestampArray, pa.StringArray]:
+    """Row by row the first candidate that is a date, and else the first that is none but says something."""
+    found, strange = pa.nulls(n, contracts.WHEN), pa.nulls(n, pa.string())
+    for name in candidates:
+        if found.null_count and (values := columns.get(name)) is not None:
+            more = as_timestamps(values)
+            if more.null_count > (values.null_count if isinstance(values, pa.Array) else values.count(None)):
+                strange = pc.coalesce(strange, _unread(columns.text(name), more))
+            found = pc.coalesce(found, more)
+    return found, pc.if_else(found.is_valid(), None, strange)
 
 
-def _origin_words(values: Any, words: dict[str, int]) -> pa.Int8Array:
-    said = pc.utf8_lower(pc.utf8_trim_whitespace(as_strings(values)))
-    found = pc.index_in(said, value_set=pa.array(list(words)))
-    return pc.take(pa.array(list(words.values()), pa.int8()), found)
+def _origins(source: Source, columns: Columns, n: int) -> tuple[pa.Int8Array, pa.StringArray]:
+    """Index into ORIGINS, and what a column of that name says of it that is no origin."""
+    found, strange = pa.nulls(n, pa.int8()), pa.nulls(n, pa.string())
+    for name in tried(source, "origin"):
+        if not found.null_count or (said := columns.text(name)) is None:
+            continue
+        is_label = source.fields.origin is None and name == "label"  # as likely a class, so it need not be an origin
+        words = {w: o for w, o in ORIGIN_WORDS.items() if not (is_label and w in NOT_AS_LABEL)}
+        at = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(said)), value_set=pa.array(list(words)))
+        more = pc.take(pa.array(list(words.values()), pa.int8()), at)
+        if not is_label and more.null_count > said.null_count:
+            strange = pc.coalesce(strange, _unread(said, more))
+        found = pc.coalesce(found, more)
+    strange = pc.if_else(found.is_valid(), None, strange)
+    declared = contracts.UNKNOWN if source.origin is None else contracts.ORIGINS.index(source.origin)
+    return pc.coalesce(found, pa.scalar(declared, pa.int8())), strange
 
 
-def as_strings(values: Sequence[Any] | pa.Array) -> pa.StringArray:
-    """Any column as strings: text as it is, everything else as JSON. What is not valid UTF-8 is null. string[n]."""
-    if not isinstance(values, pa.Array):
-        try:
-            return pa.array(values, pa.string())
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            return pa.array([v if v is None or isinstance(v, str) else _json(v) for v in values], pa.string())
-    if is_text(values.type):
-        return valid_text(values).cast(pa.string())
-    if pa.types.is_integer(values.type) or pa.types.is_temporal(values.type):
-        return values.cast(pa.string())
-    return pa.array([_json(v) for v in values], pa.string())
+def _unread(said: pa.StringArray, understood: pa.Array) -> pa.StringArray:
+    """What was said where nothing was understood."""
+    silent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(said)), pa.array([*SAYS_NOTHING, "nan"]))
+    return pc.if_else(pc.or_(understood.is_valid(), pc.fill_null(silent, True)), None, said)
+
+
+def _not_understood(strange: dict[str, pa.StringArray]) -> pa.StringArray:
+    """By row one line, `field: value`, for each value that was not understood; null where there is none."""
+    parts = [
+        pc.binary_join_element_wise(f"{field}: ", pc.replace_substring_regex(
+            pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "), "")
+        for field, values in strange.items()
+    ]  # fmt: skip
+    if all(part.null_count == len(part) for part in parts):
+        return pa.nulls(len(parts[0]), pa.string())
+    found = parts[0]
+    for part in parts[1:]:  # not with null_handling="skip", which loses rows in which all are null (pyarrow 25)
+        both = pc.binary_join_element_wise(found, part, "\n")
+        found = pc.coalesce(both, found, part)
+    return found
 
 
 def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
@@ -256,8 +295,12 @@ def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
         numbers = [float(v) if isinstance(v, int | float) and not isinstance(v, bool) else None for v in values]
         return pc.coalesce(dates.from_strings(strings), dates.from_numbers(pa.array(numbers, pa.float64())))
     dtype = values.type
+    if pa.types.is_dictionary(dtype):
+        return as_timestamps(values.dictionary).take(values.indices)
+    if isinstance(dtype, pa.BaseExtensionType):
+        return as_timestamps(values.storage)
     if is_text(dtype):
-        return dates.from_strings(as_strings(values))
+        return dates.from_strings(table.texts(values))
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         return dates.from_timestamps(values)
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
@@ -267,11 +310,7 @@ def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
 
 def is_text(dtype: pa.DataType) -> bool:
     """Whether a column of this type may hold text, as characters or as bytes."""
-    if pa.types.is_dictionary(dtype):
-        dtype = dtype.value_type
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary)
-    more = (pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
-    return any(kind(dtype) for kind in (*kinds, *more))
+    return table.is_bytes_or_text(dtype.value_type if pa.types.is_dictionary(dtype) else dtype)
 
 
 def valid_text(values: pa.Array) -> pa.LargeStringArray:
@@ -288,18 +327,3 @@ def _decoded(value: bytes) -> str | None:
         return value.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _json(value: Any) -> str | None:
-    try:
-        value = value.as_py() if isinstance(value, pa.Scalar) else value
-        return None if value is None else orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except (TypeError, ValueError):  # hostile bytes in a nested string; nesting beyond measure
-        return None
-
-
-def _reach(record: dict[str, Any], keys: list[str]) -> Any:
-    value: Any = record
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value

@@ -1,10 +1,11 @@
 """Parquet -> documents, a row group at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.ingest import columns as documents
@@ -30,7 +31,7 @@ def read_parquet(job: Job) -> Iterator[Pair]:
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
         try:
-            name, columns = _wanted(job, file.schema_arrow)
+            names, columns = _wanted(job, file.schema_arrow)
         except DamageError as damage:
             damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
             raise
@@ -51,16 +52,44 @@ def read_parquet(job: Job) -> Iterator[Pair]:
                 detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
                 yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
             else:
-                yield from _row_group_documents(job, batches, name, row)
+                yield from _row_group_documents(job, batches, names, row)
             row += n_rows
 
 
-def _row_group_documents(job: Job, batches: Iterator[pa.RecordBatch], name: str, row: int) -> Iterator[Pair]:
+def _row_group_documents(
+    job: Job, batches: Iterator[pa.RecordBatch], names: tuple[str, ...], row: int
+) -> Iterator[Pair]:
     for batch in batches:
         columns = documents.ArrowColumns(batch)
-        text, explain = bytes_as_text(columns.get(name))
+        text, explain = _first_given(columns, names)
         yield finish(job, np.arange(row, row + len(text), dtype=np.int64), text, columns, [], explain)
         row += len(text)
+
+
+def _first_given(
+    columns: documents.ArrowColumns, names: tuple[str, ...]
+) -> tuple[pa.LargeStringArray, Callable[[int], tuple[str, str, bytes]]]:
+    """Row by row, the first column that says something, as in JSON: one that is no text then makes a bad record."""
+    there = [(name, column) for name in names if (column := columns.get(name)) is not None]
+    if documents.is_text(there[0][1].type) and not there[0][1].null_count:
+        return bytes_as_text(there[0][1])
+    rows = len(there[0][1])
+    text, taken = pa.nulls(rows, pa.large_string()), pa.nulls(rows, pa.int32())  # and which column a row is from
+    for number, (_, column) in enumerate(there):
+        mine = pc.and_(taken.is_null(), column.is_valid())
+        taken = pc.if_else(mine, pa.scalar(number, pa.int32()), taken)
+        if documents.is_text(column.type):
+            text = pc.if_else(mine, documents.valid_text(column), text)
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        name, column = there[taken[i].as_py() or 0]
+        if taken[i].is_valid and not documents.is_text(column.type):
+            return "text_not_string", f"column {name} holds {column.type}, not text; set fields.text", b""
+        return (
+            bytes_as_text(column)[1](i) if documents.is_text(column.type) else ("missing_text", "the text is null", b"")
+        )
+
+    return text, explain
 
 
 def _parquet(raw: BinaryIO) -> pq.ParquetFile:
@@ -81,18 +110,18 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
     return file
 
 
-def _wanted(job: Job, schema: pa.Schema) -> tuple[str, list[str]]:
-    """The text column of a file, and all columns to read."""
+def _wanted(job: Job, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
+    """The columns of a file that may hold its text, those that do first tried first, and all columns to read."""
     fields = job.source.fields
     texts = [name for name in documents.names(fields, "text") if documents.column_type(schema, name)]
     if not texts:
         raise DamageError("missing_text", missing_text(job.source, schema.names))
-    dtype = documents.column_type(schema, texts[0])
-    if not documents.is_text(dtype):
-        raise DamageError("text_not_string", f"column {texts[0]} holds {dtype}, not text; set fields.text")
+    dtypes = [documents.column_type(schema, name) for name in texts]
+    if not any(map(documents.is_text, dtypes)):
+        raise DamageError("text_not_string", f"column {texts[0]} holds {dtypes[0]}, not text; set fields.text")
     others = [name for field in documents.WELL_KNOWN if field != "text" for name in documents.names(fields, field)]
     wanted = [name for name in (*others, *job.keep) if documents.column_type(schema, name)]
-    return texts[0], list(dict.fromkeys([texts[0], *wanted]))
+    return tuple(texts), list(dict.fromkeys([*texts, *wanted]))
 
 
 def _row_group(job: Job, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -254,6 +254,11 @@ def quarantine(source: Source, bad: list[Bad]) -> pa.RecordBatch:
     return contracts.QUARANTINE.batch({"source": [source.name] * len(bad), **columns})
 
 
+def may_heal(quarantine: pa.RecordBatch) -> bool:
+    """Whether a file could not be read, as a whole or from somewhere on: the next run must try it again."""
+    return bool(pc.any(pc.is_in(quarantine["reason"], pa.array(FILE_REASONS))).as_py())
+
+
 def missing_text(source: Source, found: list[str]) -> str:
     """Which columns were looked for, which are there, and which key of the recipe to set."""
     wanted = " or ".join(documents.names(source.fields, "text"))

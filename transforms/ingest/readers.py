@@ -52,7 +52,7 @@ def read_split(
       split: what to read.
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
-      keep: columns of the input to add behind DOCUMENT's, as strings: text as it is, other values as JSON.
+      keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/values.py).
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
@@ -170,7 +170,7 @@ def _read_jsonl(job: Job) -> Iterator[Pair]:
         if not begun and not records and len(unparsed) == 1 and not bad and unparsed[0].raw.lstrip()[:1] == b"[":
             held, unparsed = unparsed[0], []
         begun = begun or held is not None or bool(records or unparsed)
-        columns = documents.JsonColumns(records)
+        columns = documents.JsonColumns(records, lines)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
 

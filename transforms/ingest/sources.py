@@ -71,8 +71,8 @@ class Source(BaseModel):
       splits: of a data set, those to read: train, validation, test, as file or folder names say; empty: every file.
       format: `auto` goes by the extension; `text` takes a file as one document, `lines` a line.
       fields: which column is which.
-      origin: declared for every row that does not say otherwise itself.
-      generator: of the synthetic rows that do not name one themselves.
+      origin: declared for every row; a row says otherwise only in a column that `fields.origin` names.
+      generator: of the synthetic rows; one names another only in a column that `fields.generator` names.
       kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
       licence: as the source states it.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
@@ -106,7 +106,7 @@ class Piece:
       format: jsonl, parquet, text or lines.
       compression: "", gzip, zstd or bz2.
       size: bytes in storage of this piece.
-      fingerprint: changes when the file does: its size and time of change.
+      fingerprint: changes when the file does: see `fingerprint_of`.
       row_groups: first and end of the range; None: the whole file.
     """
 
@@ -285,9 +285,33 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
     elif kind == "folder" and known != ("text" if format == "lines" else format):
         return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
     # A link to nothing that is called like data is a lost file: it is the reader's to report.
-    fingerprint = f"{entry.size or 0}-{entry.changed!r}"
+    fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
     chosen = known if format == "auto" else format
     return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
+
+
+def fingerprint_of(path: str) -> str:
+    """What changes when a local file does; nothing of one in an object store, whose time of change nobody sets back.
+
+    The time of change of the inode is set by the system alone: it tells an edit that keeps the size and sets the time back.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:  # not local, or gone: for the reader to say
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+
+
+def unchanged(split: Split) -> None:
+    """Refuse a split with a file that changed since the run was planned.
+
+    Raises:
+      InputError: it has one.
+    """
+    for piece in split.pieces:
+        now = fingerprint_of(piece.path)
+        if now and now != piece.fingerprint:
+            raise InputError(f"{piece.path} changed while the run was going; run again")
 
 
 def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
@@ -20,10 +19,9 @@ from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import NO_REFERENCE, Asked, sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
 from transforms.mixture.last_documents import Mixture
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore
 from transforms.structures import shares as cores
 from transforms.structures.find import NO_SYSTEMS, Systems
-from transforms.survey.survey import quarantine_path
 
 
 @dataclasses.dataclass(eq=False)
@@ -86,8 +84,7 @@ class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
         if self.systems.systems:
             signals = self.store.read(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
-        with open_for_reading(quarantine_path(self.store, split)) as source:
-            bad = pq.read_table(pa.PythonFile(source, mode="r"))
+        bad = self.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records
         tally.inputs = count_inputs(split, self.store.read(split, ["file"])["file"], bad)

@@ -64,6 +64,7 @@ def metrics_table(
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally, sources),
+        *_not_understood(tally, sources),
         *unread_rows(unread, sources),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
@@ -161,6 +162,16 @@ def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             yield row | {"metric": "documents.quarantined", "slice_kind": "reason", "slice": reason, "value": n}
     documents = {number: total_of(tally.groups, source=number) for number in range(len(sources))}
     yield from loss_rows(tally.inputs, documents, sources)
+
+
+def _not_understood(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Declared values that say nothing to us: an origin that is no word for one, a date that is none."""
+    total = sum(tally.groups.values())
+    row: Row = {"metric": "input.not_understood", "stage": "before", "unit": "values", "n": total}
+    yield row | {"value": sum(count for count, _ in tally.not_understood.values())}
+    for (source, field), (count, example) in sorted(tally.not_understood.items()):
+        one = {"slice_kind": "source_field", "slice": f"{sources[source]}/{field}", "value": count}
+        yield row | one | {"n": total_of(tally.groups, source=source), "note": f"for example {example!r}"}
 
 
 def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

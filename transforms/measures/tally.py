@@ -36,6 +36,7 @@ NEEDED = [
     "created",
     "language",
     "generator",
+    "not_understood",
     "detector_score",
     "check_score",
     "check_band",
@@ -81,6 +82,7 @@ class Tally:
       repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
         tokens in those that were removed].
       patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
+      not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
     """
@@ -113,6 +115,7 @@ class Tally:
     paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
+    not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
 
@@ -141,6 +144,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
         total.conflicts.update(tally.conflicts)
+        total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
         for name in ("scores", "more_scores", "dated", "more_dated"):
@@ -171,6 +175,17 @@ def merge(tallies: list[Tally]) -> Tally:
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     return compact(total)
+
+
+def _with_more(
+    some: dict[tuple[int, str], tuple[int, str]], more: dict[tuple[int, str], tuple[int, str]]
+) -> dict[tuple[int, str], tuple[int, str]]:
+    """The counts of both, each with the first of its examples."""
+    together = dict(some)
+    for at, (count, example) in more.items():
+        before, first = together.get(at, (0, example))
+        together[at] = before + count, min(first, example)
+    return together
 
 
 def compact(tally: Tally, tightly: bool = False) -> Tally:
@@ -223,6 +238,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
@@ -242,6 +258,17 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
 
 
 DUPLICATE_OR_EMPTY = (*contracts.DUPLICATE, "empty_text")
+
+
+def _not_understood(lines: pa.StringArray, source: npt.NDArray[np.int16]) -> dict[tuple[int, str], tuple[int, str]]:
+    """By (source, field), from lines of `field: value`, one or more a document."""
+    said = lines.is_valid()
+    values = pc.split_pattern(lines.filter(said), "\n")
+    of_source = pa.array(source).filter(said).take(pc.list_parent_indices(values))
+    parts = pc.extract_regex(values.flatten(), r"(?s)^(?P<field>\w+): (?P<value>.*)$")
+    table = pa.table({"source": of_source, **dict(zip(("field", "value"), parts.flatten(), strict=True))})
+    groups = table.group_by(["source", "field"]).aggregate([("value", "count"), ("value", "min")]).to_pylist()
+    return {(row["source"], row["field"]): (row["value_count"], row["value_min"]) for row in groups}
 
 
 def _count_likeness(tally: Tally, decisions: pa.RecordBatch) -> None:

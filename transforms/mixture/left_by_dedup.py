@@ -5,6 +5,7 @@ An offer is narrow, and named by everything that attribution and dedup depend on
 """
 
 import dataclasses
+import functools
 import hashlib
 import posixpath
 from collections.abc import Iterable
@@ -12,15 +13,13 @@ from collections.abc import Iterable
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.structures import System
 from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import Source, Split
-from transforms.signals.store import SignalStore, open_for_reading, write_parquet
+from transforms.signals.store import SignalStore, is_usable, read_parquet, write_parquet
 from transforms.structures.find import pack
 from transforms.structures.shares import patterns_in_slice
 
@@ -49,13 +48,16 @@ class OfferStore:
         return posixpath.join(self.signals.folder, f"{digest}.offer.parquet")
 
     def has(self, split: Split) -> bool:
-        """Whether dedup decided on this split before."""
-        return FileSystems.exists(self.path(split))
+        """Whether dedup decided on this split before, on what is still the truth."""
+        return is_usable(self.path(split))
 
     def read(self, split: Split) -> pa.RecordBatch:
-        """OFFER of a split, by ordinal."""
-        with open_for_reading(self.path(split)) as file:
-            table = pq.read_table(pa.PythonFile(file, mode="r"), use_threads=False, pre_buffer=False)
+        """OFFER of a split, by ordinal.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
+        table = read_parquet(self.path(split))
         return contracts.OFFER.batch({name: table[name].combine_chunks() for name in contracts.OFFER.schema.names})
 
 
@@ -84,14 +86,19 @@ class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.Rec
     ) -> None:
         self.store, self.splits, self.systems, self.sources = store, splits, systems, sources
 
+    @functools.cached_property
+    def all_read(self) -> bool:
+        """Whether every file was read: dedup decided on all splits together. Asked once all are surveyed."""
+        return all(is_usable(self.store.signals.quarantine_path(split)) for split in self.splits)
+
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
         split, decisions = self.splits[number], in_order(batches)
-        if not self.store.has(split):
-            signals = self.store.signals.read(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
-            source = self.sources[split.source] if self.systems else ""
-            offered = offer(decisions, signals, self.systems, source)
-            write_parquet(self.store.path(split), [offered], contracts.OFFER.schema, plain=("doc_id",))
+        # Always: one that is there may be of a run in which a file could not be read, in this split or in another.
+        signals = self.store.signals.read(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
+        offered = offer(decisions, signals, self.systems, self.sources[split.source] if self.systems else "")
+        path, schema = self.store.path(split), contracts.OFFER.schema
+        write_parquet(path, [offered], schema, plain=("doc_id",), lasts=self.all_read, sync=False)
         return [(number, decisions)]
 
 

@@ -22,7 +22,7 @@ from transforms.ingest.sources import InputError, Source, Split
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import halves, hexadecimal, split_by
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, changed
 
 TEXT_CHARS = 2000
 DISPUTED = pa.schema(
@@ -137,7 +137,10 @@ class _ReadAgain(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
         split = self.splits[number]
         ordinal = pa.array(rows["ordinal"].to_numpy().astype(np.int64))
         hashes = self.store.read(split, ["content_hash"])["content_hash"].combine_chunks().take(ordinal)
-        text = texts_of(split, self.sources[split.source], self.limits, rows)
+        try:
+            text = texts_of(split, self.sources[split.source], self.limits, rows)
+        except InputError:
+            raise changed(self.sources[split.source].name, split, self.store) from None
         return (queued(rows, hashes, text, self.sources[split.source].name),)
 
 

@@ -27,10 +27,10 @@ from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
 from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import InputError, Source, Split
+from transforms.ingest.sources import Source, Split
 from transforms.kernels.text.columns import hexadecimal
 from transforms.release.ledger import Recorded
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore, changed, read_parquet
 
 DATA = "data"
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
@@ -181,15 +181,18 @@ def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> I
         yield write_signatures(task, config)
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
+    number = 0
     parts = spread(lambda part: _released_part(part, config, unwanted), iter(task.parts))
     for batch in itertools.chain.from_iterable(parts):
-        writer = writer or _ShardWriter(task.number, 0, schema, config)
+        if not batch.num_rows:  # nothing of it is kept, so it opens no shard
+            continue
+        writer = writer or _ShardWriter(task.number, number, schema, config)
         writer.add(batch)
         TALLY.add(documents_written=batch.num_rows)
         if writer.text_bytes >= config.shards.shard_bytes:
             yield writer.close()
-            writer = _ShardWriter(task.number, writer.number + 1, schema, config)
-    if writer is not None and (writer.rows or writer.pending):
+            writer, number = None, number + 1
+    if writer is not None:
         yield writer.close()
 
 
@@ -201,8 +204,7 @@ def write_signatures(task: Task, config: EmitConfig) -> Shard:
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
         for part in task.parts:
-            with open_for_reading(part.path) as ledger:
-                kept = pq.read_table(pa.PythonFile(ledger, mode="r"), columns=["kept"])["kept"].combine_chunks()
+            kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
             signed = config.store.read(config.splits[part.split], list(contracts.SIGNED)).filter(kept)
             writer.write_table(signed.replace_schema_metadata(schema.metadata))
             rows += signed.num_rows
@@ -224,23 +226,20 @@ def released(part: Recorded, config: EmitConfig, unwanted: Unwanted = None) -> I
     """
     split = config.splits[part.split]
     source = config.sources[split.source]
-    with open_for_reading(part.path) as file:
-        ledger = pq.read_table(pa.PythonFile(file, mode="r")).combine_chunks()
+    ledger = read_parquet(part.path).combine_chunks()
     surveyed = config.store.read(split, ["doc_id"])["doc_id"].combine_chunks()
     at = 0
     for documents, _ in ahead(read_split(split, source, config.limits, config.shards.keep)):
         n = documents.num_rows
         if not documents["doc_id"].equals(surveyed.slice(at, n)):
-            raise InputError(
-                f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again"
-            )
+            raise changed(source.name, split, config.store)
         rows = ledger.slice(at, n)
         at += n
         kept = rows["kept"].combine_chunks()
         documents, _ = cut(documents.filter(kept), unwanted)
         yield _release(documents, rows.filter(kept), source, config.shards.keep)
     if at != part.documents:
-        raise InputError(f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again")
+        raise changed(source.name, split, config.store)
 
 
 def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: tuple[str, ...]) -> pa.RecordBatch:
@@ -258,7 +257,7 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: 
 
 
 class _ShardWriter:
-    """One Parquet file: rows collect until a row group is full."""
+    """One Parquet file: rows collect until a row group is full. Batches that are added have rows."""
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
@@ -285,8 +284,10 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        table = pa.Table.from_batches([batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending])
-        if table.num_rows:
+        """Write what is held as a row group; nothing is held if the last batch filled one."""
+        if self.pending:
+            batches = [batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending]
+            table = pa.Table.from_batches(batches, self.schema)
             self.writer.write_table(table, row_group_size=table.num_rows)
             self.rows += table.num_rows
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())

@@ -2,16 +2,17 @@
 
 A file is named by everything its content depends on (the input's fingerprint, the source's fields, the detector, the
 signature), so a second run with another ratio or suite reads no text before `emit`, and a run with new files surveys only
-those. A file is written under another name and renamed: one that is there is whole.
+those. A file is written under another name and renamed, and carries a checksum: one that is damaged, or came of a failure that
+may heal, is as one that is not there (docs/decisions/0028).
 """
 
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import posixpath
 import unicodedata
-import uuid
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -19,7 +20,8 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from transforms.ingest.sources import EARLIER, Split
+from transforms.engine import checksums, files
+from transforms.ingest.sources import EARLIER, InputError, Split
 
 HASHES = (
     "signature",
@@ -32,6 +34,8 @@ HASHES = (
     "paragraphs",
     "first_words",
 )
+_LOG = logging.getLogger(__name__)
+_LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
 VERSION = 12  # raise it when a kernel changes what it computes
 
@@ -63,17 +67,36 @@ class SignalStore:
         digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16).hexdigest()
         return posixpath.join(self.folder, digest + ".parquet")
 
-    def has(self, split: Split) -> bool:
-        """Whether the split was surveyed before."""
-        return FileSystems.exists(self.path(split))
+    def quarantine_path(self, split: Split) -> str:
+        """The file of a split's records that could not be read; it is there before the signals are."""
+        return self.path(split).removesuffix(".parquet") + ".quarantine.parquet"
 
-    def write(self, split: Split, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    def has(self, split: Split) -> bool:
+        """Whether the split has a file that a run may use: verified here, whatever was verified before."""
+        return is_usable(self.path(split))
+
+    def was_surveyed(self, split: Split, made_of: str = "") -> bool:
+        """Whether the split has signals and quarantine that a run may use."""
+        return is_usable(self.quarantine_path(split)) and is_usable(self.path(split), made_of)
+
+    def write(self, split: Split, batches: Iterable[pa.RecordBatch], schema: pa.Schema, made_of: str = "") -> None:
         """Write a split's signals; they exist only once all are written."""
-        write_parquet(self.path(split), batches, schema, plain=HASHES)
+        write_parquet(self.path(split), batches, schema, plain=HASHES, made_of=made_of, sync=False)
+
+    def forget(self, split: Split) -> None:
+        """Delete a split's signals, for its files are not what they were made from: the next run makes them anew."""
+        if split.source != EARLIER:
+            FileSystems.delete([path for path in (self.path(split),) if FileSystems.exists(path)])
 
     def read(self, split: Split, columns: list[str]) -> pa.Table:
-        """Some columns of a split's signals, in the order of its documents."""
+        """Some columns of a split's signals, in the order of its documents.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
         path = self.path(split)
+        if split.source != EARLIER:  # whose files are held against their manifest when the run is planned
+            checksums.ensure(path)
         if os.path.isfile(path):  # a local file is mapped, not copied
             return pq.read_table(
                 path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
@@ -81,10 +104,54 @@ class SignalStore:
         with open_for_reading(path) as source:
             return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
+    def read_quarantine(self, split: Split, columns: list[str] | None = None) -> pa.Table:
+        """Some columns of a split's records that could not be read, or all.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
+        return read_parquet(self.quarantine_path(split), columns)
+
     def count(self, split: Split) -> int:
         """How many documents the split has."""
-        with open_for_reading(self.path(split)) as source:
+        path = self.path(split)
+        checksums.ensure(path)
+        with open_for_reading(path) as source:
             return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
+
+
+def changed(source: str, split: Split, store: SignalStore) -> InputError:
+    """The error of a split that is not what the survey read, once its signals are gone: else no later run would help."""
+    store.forget(split)
+    more = f" or one of {len(split.pieces) - 1:,} files beside it" if len(split.pieces) > 1 else ""
+    return InputError(
+        f"source {source!r}: {split.pieces[0].path}{more} is not what the survey read; run again, and it is surveyed anew"
+    )
+
+
+def is_usable(path: str, made_of: str = "") -> bool:
+    """Whether a file of ours is there, whole, made of this, and not of a reading that failed. One that is damaged is said."""
+    try:
+        return checksums.verify(path, made_of)
+    except FileNotFoundError:
+        return False
+    except checksums.DamagedError as error:
+        _LOG.warning("%s", str(error).split("; ")[0] + "; it is made anew")
+    except OSError:
+        if FileSystems.exists(path):  # an object store says that a file is missing in words of its own
+            raise
+    return False
+
+
+def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
+    """Some columns of a file that `write_parquet` wrote.
+
+    Raises:
+      DamagedError: it is not what was written.
+    """
+    checksums.ensure(path)
+    with open_for_reading(path) as source:
+        return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
 
 def open_for_reading(path: str):  # type: ignore[no-untyped-def]
@@ -92,27 +159,48 @@ def open_for_reading(path: str):  # type: ignore[no-untyped-def]
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
-def write_parquet(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema, plain: tuple[str, ...] = ()) -> int:
-    """Write batches as one Parquet file, under another name first. Returns the number of rows.
+def write_parquet(
+    path: str,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    plain: tuple[str, ...] = (),
+    lasts: bool = True,
+    made_of: str = "",
+    sync: bool = True,
+) -> int:
+    """Write batches as one Parquet file with a checksum, under another name first. Returns the number of rows.
 
-    Columns in `plain` hold hashes: they do not compress.
+    Args:
+      path: of the file; what is there is replaced.
+      batches: of `schema`.
+      schema: of the file.
+      plain: columns of hashes: they do not compress.
+      lasts: false if a later run must not take the file for the truth.
+      made_of: a digest of what it depends on beyond its name.
+      sync: put it on the disk before it has its name; not needed for what is verified and can be made anew.
     """
-    partial = f"{path}.{uuid.uuid4().hex}.partial"
     compression = {name: "NONE" if name in plain else "ZSTD" for name in schema.names}
     words = [f.name for f in schema if pa.types.is_string(f.type)]
-    rows = 0
-    with (
-        FileSystems.create(partial, compression_type=CompressionTypes.UNCOMPRESSED) as raw,
-        pq.ParquetWriter(raw, schema, compression=compression, use_dictionary=words, write_statistics=False) as writer,
-    ):
-        held: list[pa.RecordBatch] = []
-        for batch in batches:
-            held.append(batch)
-            rows += batch.num_rows
-            if sum(one.nbytes for one in held) >= ROW_GROUP_BYTES:
+    rows = size = 0
+    with files.whole(path, sync) as raw:
+        checked = checksums.Checked(raw)
+        writer = pq.ParquetWriter(
+            checked, schema, compression=compression, use_dictionary=words, write_statistics=False
+        )
+        try:
+            held: list[pa.RecordBatch] = []
+            for batch in batches:
+                held.append(batch)
+                rows += batch.num_rows
+                size += batch.nbytes
+                if size >= ROW_GROUP_BYTES:
+                    writer.write_table(pa.Table.from_batches(held))
+                    held, size = [], 0
+            if held:
                 writer.write_table(pa.Table.from_batches(held))
-                held = []
-        if held:
-            writer.write_table(pa.Table.from_batches(held))
-    FileSystems.rename([partial], [path])
+        except BaseException:
+            checked.abandon(writer)
+            raise
+        checked.finish(writer, lasts, made_of)
+    checksums.remember(path)
     return rows

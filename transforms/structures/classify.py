@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from expectations.structures import Classifier, Sample, Structure, StructuresError, System
 from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of
-from transforms.ingest.columns import as_strings
+from transforms.ingest.values import texts
 from transforms.kernels.models import linear
 from transforms.kernels.text.text import Tokens, canonicalise
 
@@ -115,11 +115,11 @@ def _count(structure: Classifier) -> Sample:
         table = pq.read_table(labelled.file, columns=list(dict.fromkeys([scored, labelled.label])), partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise StructuresError(f"cannot be read as Parquet ({str(error).splitlines()[0][:120]})") from error
-    label = as_strings(table[labelled.label].combine_chunks())
+    label = texts(table[labelled.label].combine_chunks())
     rows = pc.and_(label.is_valid(), table[scored].combine_chunks().is_valid())
     label, column = label.filter(rows), table[scored].combine_chunks().filter(rows)
     tokens = canonicalise(column.cast(pa.large_string()))[1] if structure.model is not None else None
-    has, judged = judge(structure, tokens, as_strings(column))
+    has, judged = judge(structure, tokens, texts(column))
     positive = pc.is_in(label, pa.array(labelled.positive)).to_numpy(zero_copy_only=False)
     sides = positive & judged, ~positive & judged
     if not all(side.any() for side in sides):

@@ -5,6 +5,7 @@ reads the columns it needs from the store, so that they cross no shuffle and wai
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +21,9 @@ from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
+from transforms.ingest.quarantine import may_heal
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Source, Split, unchanged
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, text
@@ -83,7 +85,7 @@ class _SurveySplit(Beside[Split, Split]):
         self.witnesses = load_witnesses(self.config.evidence)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
-        if not self.config.store.has(split):
+        if not self.config.store.was_surveyed(split, removed(*sides)):
             survey_split(split, self.config, self.detectors, self.witnesses, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
         return (split,)
@@ -103,18 +105,20 @@ def survey_split(
             if batch.num_rows:
                 yield batch
             TALLY.add(documents_read=batch.num_rows)
+        unchanged(split)
         # Before the signals get their name, because a split whose signals are there is never read again.
-        write_parquet(quarantine_path(config.store, split), rejected, contracts.QUARANTINE.schema)
+        path, lasts = config.store.quarantine_path(split), not any(map(may_heal, rejected))
+        write_parquet(path, rejected, contracts.QUARANTINE.schema, lasts=lasts, sync=False)
 
     sample = Sample()
     loaded, source = (detectors, witnesses), config.sources[split.source].name
     signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
-    config.store.write(split, signals, contracts.signals(config.num_perm).schema)
+    config.store.write(split, signals, contracts.signals(config.num_perm).schema, made_of=removed(unwanted))
 
 
-def quarantine_path(store: SignalStore, split: Split) -> str:
-    """Where the store keeps the records of a split that could not be read."""
-    return store.path(split).removesuffix(".parquet") + ".quarantine.parquet"
+def removed(unwanted: Unwanted = None) -> str:
+    """A digest of the paragraphs that are removed. They are of the whole corpus, of which a file may have been missing."""
+    return "" if unwanted is None else hashlib.sha256(unwanted.tobytes()).hexdigest()
 
 
 class Sample:
@@ -131,6 +135,7 @@ class Sample:
 
 AS_READ = (
     "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+    "not_understood",
 )  # fmt: skip
 
 

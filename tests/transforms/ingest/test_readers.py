@@ -69,7 +69,7 @@ def test_a_dolma_record(tmp_path):
     assert row == {
         "file": 0, "row": 0, "id": "cc-1", "text": "Hello.", "created": datetime(2019, 5, 13, 10, tzinfo=UTC),
         "language": "en", "url": None, "declared_origin": contracts.UNKNOWN, "generator": None,
-        "kind": None, "stratum": None,
+        "kind": None, "stratum": None, "not_understood": None,
         "source": "cc", "metadata": '{"lang":"en","n":3}', "metadata.n": "3", "none": None,
     }  # fmt: skip
 
@@ -112,9 +112,20 @@ def test_a_field_that_the_recipe_names_is_the_only_one(tmp_path):
         ({}, {}, "unknown", None),
         ({}, {"origin": "human", "generator": "m"}, "human", None),
         ({}, {"origin": "synthetic", "generator": "m"}, "synthetic", "m"),
-        ({"model": "n"}, {"origin": "synthetic", "generator": "m"}, "synthetic", "n"),
-        ({"origin": " AI "}, {"origin": "human", "generator": "m"}, "synthetic", "m"),
-        ({"origin": "Real"}, {"origin": "synthetic"}, "human", None),
+        # What a guessed name says never overrules the recipe; a column that the recipe names does.
+        ({"model": "n"}, {"origin": "synthetic", "generator": "m"}, "synthetic", "m"),
+        ({"model": "n"}, {"origin": "synthetic"}, "synthetic", "n"),
+        ({"by": "n"}, {"origin": "synthetic", "generator": "m", "fields": Fields(generator="by")}, "synthetic", "n"),
+        ({"origin": " AI "}, {"origin": "human", "generator": "m"}, "human", None),
+        (
+            {"origin": " AI "},
+            {"origin": "human", "generator": "m", "fields": Fields(origin="origin")},
+            "synthetic",
+            "m",
+        ),
+        ({"label": "ai"}, {"origin": "human"}, "human", None),
+        ({"origin": "Real"}, {"origin": "synthetic"}, "synthetic", None),
+        ({"origin": "Real"}, {"origin": "synthetic", "fields": Fields(origin="origin")}, "human", None),
         ({"label": "human"}, {}, "human", None),
         ({"label": "machine"}, {}, "synthetic", None),
         ({"label": "real"}, {}, "unknown", None),  # as likely of news as of authors
@@ -439,7 +450,7 @@ def test_text_in_any_of_arrow_s_types(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", [pa.string(), pa.binary()], ids=str)
-def test_text_that_is_not_utf8_is_quarantined_and_another_column_s_is_null(tmp_path, dtype):
+def test_text_that_is_not_utf8_is_quarantined_and_another_column_s_is_hexadecimal(tmp_path, dtype):
     values = pa.array([b"good", b"\xffbad", b"x" * 2001], pa.binary()).view(dtype)
     pq.write_table(pa.table({"text": values, "id": values, "language": values}), tmp_path / "a.parquet")
     rows, bad = read(tmp_path, ReadLimits(**TIGHT))
@@ -447,7 +458,7 @@ def test_text_that_is_not_utf8_is_quarantined_and_another_column_s_is_null(tmp_p
     assert reasons(bad) == [(1, "invalid_utf8"), (2, "text_too_long")]
     assert bad[0]["raw"] == b"\xffbad"
     pq.write_table(pa.table({"text": ["a"], "id": values[1:2]}), tmp_path / "a.parquet")
-    assert read(tmp_path)[0][0]["id"] is None
+    assert read(tmp_path)[0][0]["id"] == b"\xffbad".hex()
 
 
 def test_columns_of_every_kind_become_strings(tmp_path):
@@ -547,6 +558,6 @@ def test_a_kind_is_of_synthetic_text_and_a_stratum_is_any_column(tmp_path):
         {"text": "two", "origin": "synthetic"},
         {"text": "three", "origin": "human", "kind": "essay", "meta": {"topic": 7}},
     ]
-    rows, bad = read(jsonl(tmp_path, *records), kind="rephrased", fields={"stratum": "meta.topic"})
+    rows, bad = read(jsonl(tmp_path, *records), kind="rephrased", fields={"kind": "kind", "stratum": "meta.topic"})
     assert bad == []
     assert [(row["kind"], row["stratum"]) for row in rows] == [("textbook", "law"), ("rephrased", None), (None, "7")]

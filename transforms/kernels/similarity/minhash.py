@@ -17,7 +17,7 @@ from transforms.kernels.text.text import PUNCTUATION, Tokens
 
 SCHEME = "affine32"
 SEED = 1
-FORM = 2  # raise it when the canonical form or the shingles change: signatures of two forms cannot be compared
+FORM = 3  # raise it when the canonical form or the shingles change: signatures of two forms cannot be compared
 MAX_NGRAM = 16
 
 _MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)

@@ -16,8 +16,8 @@ Canonical form, in this order:
 A token is
 
 - a *word*: letters, digits and combining marks, with an apostrophe allowed between two of them (`don't`);
-- an *ideograph*: one character of a script that is written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar),
-  with the marks that follow it;
+- an *ideograph*: one character of a script that is written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar,
+  Tai Le, New Tai Lue, Tai Tham, Tai Viet, Balinese, Javanese), with the marks that follow it;
 - *punctuation*: a run of one punctuation or symbol character; of a longer run the first three are kept (`...`, `-`, `!`).
 
 Digits are letters, in every script and not turned into ASCII: `b2b` and `2024` are one word each, and so is an Arabic or a
@@ -51,8 +51,10 @@ WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
 
 _SPACE, _LETTER, _SOLO, _PUNCT, _IGNORE, _MARK = range(6)
 _TABLE_SIZE = 0x20000  # the BMP and the first supplementary plane; above: CJK extensions, then tags and private use
-_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x312F),
-             (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F))  # fmt: skip
+# Of these Unicode's line breaking says that words have no space between them (classes ID, CJ, SA and, of aksaras, AK).
+_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x1B00, 0x1B7F),
+             (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x312F), (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
+             (0xA980, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F))  # fmt: skip
 _FOLDED = {
     "'": "\u2018\u2019\u201a\u201b\u2032\u02bc\u0060\u00b4",
     '"': "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb",

@@ -188,6 +188,9 @@ def test_turkish_dotless_i_is_a_letter_of_its_own() -> None:
         ("\u0661\u0662\u0663 \u0967\u0968", "\u0661\u0662\u0663 \u0967\u0968"),  # digits of other scripts
         ("\u0ea5\u0eb2\u0ea7", "\u0ea5 \u0eb2 \u0ea7"),  # Lao
         ("\u1781\u17d2\u1798\u17c2\u179a", "\u1781\u17d2 \u1798\u17c2 \u179a"),  # Khmer: marks with their letter
+        ("\ua98f\ua9c0\ua98f\ua9b6", "\ua98f\ua9c0 \ua98f\ua9b6"),  # Javanese
+        ("\u1b13\u1b36\u1b13", "\u1b13\u1b36 \u1b13"),  # Balinese
+        ("\u1950\u1951 \u1a20\u1a21 \uaa80\uaa82", "\u1950 \u1951 \u1a20 \u1a21 \uaa80 \uaa82"),  # Tai
         ("\u0e17\u0e35\u0e48", "\u0e17\u0e35\u0e48"),  # Thai: a vowel and a tone with their letter
         ("\U0001f44d\U0001f3fd", "\U0001f44d \U0001f3fd"),  # a skin tone is a symbol of its own
         ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u093f\u0928\u094d\u0926\u0940"),
