@@ -45,6 +45,7 @@ Output = Annotated[
     str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
 ]
 
+Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 Today = Annotated[
     str | None, typer.Option("--today", help="the day that waivers are held against", metavar="YYYY-MM-DD")
 ]
@@ -53,6 +54,7 @@ Today = Annotated[
 @app.command()
 def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
+    force: Annotated[bool, typer.Option("--force", help="build it again over a demo whose recipe was changed")] = False,
 ) -> None:
     """Build a small real corpus and run the whole flow on it."""
     gx_process.start()
@@ -63,7 +65,7 @@ def demo(
     out.print(
         f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)"
     )
-    found = demo_corpus.build_demo(folder)
+    found = demo_corpus.build_demo(folder, force)
     out.print(planted(found))
     _run(load_recipe(os.path.join(folder, "recipe.yaml")), folder, replace=True)
 
@@ -72,11 +74,12 @@ def demo(
 def init(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read")],
     output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
+    force: Force = False,
 ) -> None:
     """Look at some input and write a commented recipe for it."""
     from pipeline.commands.init import write_recipe
 
-    out.print(write_recipe(data, output), markup=False)
+    out.print(write_recipe(data, output, force), markup=False)
 
 
 @app.command()
@@ -165,15 +168,17 @@ def gate(
     checksums: Annotated[
         bool, typer.Option("--checksums", help="hold every file's checksum against the manifest; reads the shards")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused."""
     gx_process.start()
     from expectations.judge.formats import FORMATS
-    from pipeline.commands.gate import judge_again, write_data_docs
+    from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
 
     written = chosen(form, FORMATS)
+    check_outputs(release, suite, audit, output, data_docs, force)
     check_release(release, checksums, err)
     verdict, code = judge_again(release, suite, overrides or (), audit, today)
     if data_docs:
@@ -195,12 +200,13 @@ def diff(
     form: TextOrJson = "text",
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
+    force: Force = False,
 ) -> None:
     """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
     from pipeline.commands.diff import difference
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html)
+    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -211,12 +217,13 @@ def history(
     form: TextOrJson = "text",
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
+    force: Force = False,
 ) -> None:
     """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
     from pipeline.commands.history import history as history_of
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html)
+    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -225,11 +232,12 @@ def history(
 def propose(
     releases: Annotated[list[str], typer.Argument(help="folders of reference releases", metavar="RELEASE...")],
     output: Annotated[str, typer.Option("--output", "-o", help="the suite to write")] = "suite.yaml",
+    force: Force = False,
 ) -> None:
     """Write a suite from releases that are good, with limits from their own spread."""
     from pipeline.commands.propose import propose as propose_suite
 
-    out.print(propose_suite(releases, output), markup=False)
+    out.print(propose_suite(releases, output, force), markup=False)
 
 
 @app.command()
@@ -253,12 +261,17 @@ def explain(
 def schema(
     what: Annotated[str, typer.Argument(help="suite, recipe or structures", metavar="suite|recipe|structures")],
     output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; default: the screen")] = None,
+    force: Force = False,
 ) -> None:
     """Print the JSON Schema of a file that people write, for their editors."""
     from pipeline.commands.schema import schema_of
     from pipeline.reading.answer import deliver
+    from pipeline.reading.outputs import check_output
 
-    deliver(schema_of(what), output, "")
+    answer = schema_of(what)
+    if output is not None:
+        check_output(output, [], force)
+    deliver(answer, output, "")
 
 
 @app.command()
@@ -283,11 +296,12 @@ def score(
     model: Annotated[
         str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Score any input with the detector alone."""
     from pipeline.commands.score import score_input
 
-    out.print(score_input(data, output, tuple(keep or ()), text, model), markup=False)
+    out.print(score_input(data, output, tuple(keep or ()), text, model, force), markup=False)
 
 
 Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
@@ -308,11 +322,12 @@ def detector_train(
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     evaluate: Evaluate = None,
     exclude: Exclude = None,
+    force: Force = False,
 ) -> None:
     """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], err, force), markup=False)
 
 
 @detector_app.command("evaluate")
@@ -329,11 +344,12 @@ def detector_words(
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     evaluate: Evaluate = None,
     exclude: Exclude = None,
+    force: Force = False,
 ) -> None:
     """Count in which documents words occur, as a detector that needs no training: a cross-check of another one."""
     from pipeline.commands.score import count_detector
 
-    out.print(count_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+    out.print(count_detector(data, output, evaluate or [], exclude or [], err, force), markup=False)
 
 
 @detector_app.command("calibrate")
@@ -347,12 +363,14 @@ def detector_calibrate(
     target_fpr: Annotated[
         float, typer.Option("--target-fpr", min=0.0001, max=0.2, help="human documents to call synthetic, a fraction")
     ] = 0.01,
+    force: Force = False,
 ) -> None:
     """Measure what a model's scores mean, on labelled text that it was not trained on."""
     from pipeline.commands.score import calibrate_detector
 
     out.print(
-        calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr), markup=False
+        calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr, force),
+        markup=False,
     )
 
 
@@ -388,6 +406,7 @@ def audit_sample(
     ] = None,
     gold_share: Annotated[float, typer.Option("--gold-share", min=0.15, max=0.9, help="of all items")] = 0.15,
     salt: Annotated[str | None, typer.Option("--salt", help="of the draw; default: the manifest's hash")] = None,
+    force: Force = False,
 ) -> None:
     """Draw documents of a release for people to label."""
     from pipeline.commands.audit import sample_release
@@ -396,7 +415,7 @@ def audit_sample(
     if by not in ("documents", "tokens"):
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
     design = Design(n, by, "all" if everything else "undeclared", first_look, active, gold_share, salt)
-    out.print(sample_release(release, output, design, gold), markup=False)
+    out.print(sample_release(release, output, design, gold, force), markup=False)
 
 
 SampleFile = Annotated[str, typer.Argument(help="what `audit sample` wrote", metavar="SAMPLE")]
@@ -412,12 +431,13 @@ def audit_certify(
     alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="chance that the bound is wrong")] = 0.05,
     look: Annotated[int | None, typer.Option("--look", min=1, max=2, help="of a sample with --first-look")] = None,
     votes: Annotated[int, typer.Option("--votes", min=1, help="reviewers that each document needs")] = 1,
+    force: Force = False,
 ) -> None:
     """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified."""
     from pipeline.commands.audit import certify_sample
     from transforms.audit.certificate import Terms
 
-    said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes))
+    said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes), force)
     out.print(said, markup=False)
     raise typer.Exit(0 if certified else 1)
 
@@ -428,11 +448,12 @@ def audit_export(
     labels: LabelFiles,
     output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
+    force: Force = False,
 ) -> None:
     """Write labelled documents as `detector` commands read them."""
     from pipeline.commands.audit import export_labels
 
-    out.print(export_labels(sample, labels, output, active), markup=False)
+    out.print(export_labels(sample, labels, output, active, force), markup=False)
 
 
 @review_app.command("serve")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from expectations import release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import FATES, render_difference
-from pipeline.reading.answer import save
+from pipeline.reading.outputs import an_answer, check_output, save
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     is_there,
@@ -138,18 +138,21 @@ def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> It
         relabelled[pair] += 1
 
 
-def difference(first: str, second: str, form: str, html: str | None = None) -> tuple[str, bool]:
+def difference(first: str, second: str, form: str, html: str | None = None, force: bool = False) -> tuple[str, bool]:
     """What `diff` answers, and whether the second release is worse.
 
     Args:
       first, second: folders of releases.
       form: "text" or "json".
       html: a file to write the same to as a page.
+      force: whether a file that is there, and no such page, may be replaced.
 
     Raises:
       ReleaseError: one of them is no release, or damaged.
       RecipeError: the page cannot be written.
     """
+    if html is not None:
+        check_output(html, [first, second], force, an_answer, "--html")
     releases = read_release(first), read_release(second)
     found = moved_between(*releases)
     documents = documents_between(*(one.folder for one in releases))

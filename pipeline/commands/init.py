@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import yaml
 
+from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import unread
-from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Source, Split, plan_splits
 
@@ -48,14 +48,15 @@ SOURCE = """\
 """
 
 
-def write_recipe(data: Sequence[str], output: str) -> str:
+def write_recipe(data: Sequence[str], output: str, force: bool = False) -> str:
     """Write a recipe for the data and say what to do next.
 
     Raises:
       RecipeError, InputError: the recipe exists already, or there is nothing to read.
     """
-    if os.path.exists(output):
-        raise RecipeError(f"{output} exists; choose another name with --output, or delete it")
+    # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
+    is_yaml = output.endswith((".yaml", ".yml"))
+    check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
     folder = os.path.dirname(output) or "."
     sources = [source for path in data for source in _sources(path)]
     names = [source.name for source in sources]
@@ -69,9 +70,7 @@ def write_recipe(data: Sequence[str], output: str) -> str:
     text = RECIPE.format(
         name=os.path.basename(output), release=release, sources="\n".join(blocks), output="releases"
     )  # fmt: skip
-    os.makedirs(folder, exist_ok=True)
-    with open(output, "x", encoding="utf-8") as file:
-        file.write(text)
+    save(text, output)
     found = ", ".join(f"{source.name}" for source in sources)
     skipped = [f"{source.name}: {words}" for source in sources for words in unread(source)]
     lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped]
