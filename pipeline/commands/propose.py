@@ -66,7 +66,7 @@ def _held(found: list[Proposed], releases: Sequence[Release], name: str) -> tupl
 
 def _judged(text: str, releases: Sequence[Release]) -> dict[str, str]:
     """What does not hold, by its key, in any of the references."""
-    suite = load_suite(parsed(text, "the proposed suite"))
+    suite = load_suite(parsed(text, "the proposed suite").value)
     failed = {}
     for release in releases:
         table = pa.Table.from_pylist(release.metrics, schema=contracts.METRICS.schema)

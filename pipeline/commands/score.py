@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from expectations import contracts
-from expectations.suite.suite import nearest
+from expectations.loading import nearest
 from pipeline.reading.input_columns import columns_of
 from pipeline.reading.outputs import check_folder, check_output
 from pipeline.reading.outputs import output as written

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import TypeVar
 
-from expectations.suite.suite import nearest
+from expectations.loading import nearest
 from pipeline.reading.outputs import save
 from pipeline.recipe import RecipeError
 

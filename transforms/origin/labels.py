@@ -21,6 +21,7 @@ import numpy.typing as npt
 import orjson
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
+from expectations.loading import LoadError, parse_json
 from transforms.engine import files
 
 WORDS = {"undetermined": UNKNOWN, "human": HUMAN, "synthetic": SYNTHETIC}
@@ -109,9 +110,9 @@ def parse_label(line: bytes) -> dict[str, Any]:
       LabelError: it is none; the message says which key is wrong.
     """
     try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise LabelError("not JSON") from None
+        row = parse_json(line, "label")
+    except LoadError as error:
+        raise LabelError(re.sub(r"^label: (not JSON \().*?: ", r"\1", str(error)).removeprefix("label: ")) from None
     if not isinstance(row, dict):
         raise LabelError("not an object")
     row = {"content_hash": "", "item": None, "seconds": None, "note": "", "at": None} | row

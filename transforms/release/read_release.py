@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
@@ -18,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict, VerdictError
+from expectations.loading import LoadError, parse_json
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.signals.store import open_for_reading
 
@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
-_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LookupError, ValueError, TypeError)
+_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
 class ReleaseError(Exception):
@@ -116,7 +116,9 @@ def reading(path: str) -> Iterator[None]:
 def _why(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]!r}"
-    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split("; ")[0]
+    said = (
+        (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").removeprefix(f"{MANIFEST}: ").split("; ")[0]
+    )
     said = re.sub(r"^Could not open Parquet input source '[^']*': ", "", said).split(". ")[0]
     return said[:120].strip(" .:") or "it ends too early"
 
@@ -137,7 +139,7 @@ def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
         raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one")
     with reading(path):
         data = _bytes(path)
-        manifest = orjson.loads(data)
+        manifest = parse_json(data, MANIFEST)
         if not isinstance(manifest, dict):
             raise ValueError("it is no mapping")
         if not isinstance(manifest["release"], str):
@@ -145,6 +147,8 @@ def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
         for entry in manifest["files"]:
             if not _is_inside(entry["path"]):
                 raise ValueError(f"it lists {str(entry['path'])[:60]!r}, which is no file of a release")
+            if any(type(entry.get(name, 0)) is not int or entry.get(name, 0) < 0 for name in ("bytes", "rows")):
+                raise ValueError(f"it gives {entry['path']!r} a size that is no number")
     return manifest, hashlib.sha256(data).hexdigest()
 
 
