@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -35,6 +36,9 @@ review_app = typer.Typer(help="Label documents.", no_args_is_help=True)
 app.add_typer(review_app, name="review")
 out = Console(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
+INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
 Overrides = Annotated[
@@ -469,26 +473,60 @@ def review_serve(
 
 
 def main() -> None:
-    """Run a command; say what is wrong in one line, never in a trace."""
-    code: object = 0
+    """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
     # among them. A run sets it back (`runner.execute`).
     gc.set_threshold(1_000_000, 50, 100)
+    code = BROKE
     try:
-        app()
-    except SystemExit as done:  # 2 where the command line is wrong, else the command's own code
-        code = done.code
-    except Exception as error:
-        if os.environ.get("LOWBACKGROUND_TRACE"):
-            raise
-        code = _explained(error)
-    gx_process.stop()  # nobody asked it if the command went wrong
-    with contextlib.suppress(OSError):  # the reader of a pipe may be gone
+        code = _code_of_command()
+        gx_process.stop()  # nobody asked it if the command went wrong
+        if "transforms.engine.cache_folder" in sys.modules and (
+            said := sys.modules["transforms.engine.cache_folder"].note
+        ):
+            complain(f"note: {said}")
         sys.stdout.flush()
         sys.stderr.flush()
+    except BrokenPipeError:  # the reader of a pipe may be gone, and has read what it wanted
+        pass
+    except OSError as error:  # what was said is lost, on a full disk perhaps: nobody may take it for a pass
+        code = BROKE
+        with contextlib.suppress(OSError):
+            os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
+    except BaseException:  # noqa: S110 (a second Ctrl-C; the code is what it is)
+        pass
     # Not sys.exit: threads that Beam leaves behind may be inside C++ while the interpreter shuts down, and then the process
     # aborts (seen once in some hundred runs) after all its work is done and published.
-    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    os._exit(code)
+
+
+def _code_of_command() -> int:
+    """Run the command. An exit code is its own only if it says so; whatever else ends it is a run that broke."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        complain("Stopped.")
+        return BROKE
+    except BrokenPipeError:
+        return BROKE
+    except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        what = "Stopped." if isinstance(error, KeyboardInterrupt) else f"error: a library ended the command ({error!r})"
+        complain(what)
+        return BROKE
+    except Exception as error:
+        if os.environ.get("LOWBACKGROUND_TRACE"):
+            traceback.print_exc()
+            return BROKE
+        if hasattr(error, "show") and hasattr(
+            error, "exit_code"
+        ):  # the command line library's: the command line is wrong
+            error.show()
+            return int(error.exit_code)
+        return _explained(error)
+    if code == INTERRUPTED:
+        complain("Stopped.")
+        return BROKE
+    return code if isinstance(code, int) else 0
 
 
 def _explained(error: Exception) -> int:
@@ -496,13 +534,26 @@ def _explained(error: Exception) -> int:
     if code is not None:
         err.print(f"error: {error}", markup=False, style="red")
         return code
+    if isinstance(error, OSError) and error.strerror:  # of the machine: a full disk, a right that is missing
+        complain(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+        return BROKE
+    if isinstance(error, MemoryError):
+        complain("error: there is not enough memory; fewer `runner.workers` need less")
+        return BROKE
     err.print(f"error: {type(error).__name__}: {error}", markup=False, style="red")
     err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
-    return 4
+    return BROKE
+
+
+def complain(line: str) -> None:
+    """Say something beside the command's answer."""
+    err.print(line, markup=False)
 
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
+    if type(error).__name__ == "CacheError":  # it came of importing the package, so nothing of it can be imported here
+        return BROKE
     from expectations.judge.verdict import VerdictError
     from expectations.suite.suite import SuiteError
     from pipeline.recipe import RecipeError
@@ -521,7 +572,7 @@ def _exit_code_of(error: Exception) -> int | None:
     audit = AuditError | GoldError | LabelError | ReleaseError
     if isinstance(error, wrong | audit | PhraseError | WatermarkError):
         return 2
-    return 4 if isinstance(error, RunError | gx_process.EngineError) else None
+    return BROKE if isinstance(error, RunError | gx_process.EngineError) else None
 
 
 if __name__ == "__main__":
