@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from expectations.loading import LoadError, closest, nearest, parse_yaml, read_text
 from transforms.dedup.candidates import DedupConfig
@@ -25,6 +25,8 @@ from transforms.origin.human_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 
+ESCAPED = 6  # bytes of JSON that one byte of text may take, as \u001b
+BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
 MOST_SHOWN = 200  # characters of a value that is wrong
 
 
@@ -46,7 +48,10 @@ class IngestConfig(_Section):
     @property
     def limits(self) -> ReadLimits:
         """The limits as the readers take them."""
-        return ReadLimits(max_text_bytes=self.max_text_bytes)
+        return ReadLimits(
+            max_text_bytes=self.max_text_bytes,
+            max_line_bytes=max(ReadLimits.max_line_bytes, ESCAPED * self.max_text_bytes + BESIDE_TEXT),
+        )
 
 
 class DetectorConfig(_Section):
@@ -109,6 +114,7 @@ class Recipe(_Section):
     )
     output: OutputConfig = OutputConfig()
     runner: RunnerConfig = RunnerConfig()
+    _as_written: str | None = PrivateAttr(None)
 
     @field_validator("release")
     @classmethod
@@ -155,7 +161,13 @@ class Recipe(_Section):
         return self
 
     def fingerprint(self) -> str:
-        """SHA-256 of what decides the release: everything but the engine that runs it and where it is put."""
+        """SHA-256 of what decides the release: everything but the engine that runs it and where it is put.
+
+        Of a recipe that was read from a file, with its paths as they stand there: the same file is the same recipe, wherever it
+        is run from.
+        """
+        if self._as_written is not None:
+            return self._as_written
         content = self.model_dump(mode="json", exclude={"runner": True, "output": {"path"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -177,7 +189,9 @@ def load_recipe(path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
     except LoadError as error:
         raise RecipeError(str(error)) from None
     recipe = parse_recipe(text, path, overrides)
-    return _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    rebased = _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    rebased._as_written = recipe.fingerprint()
+    return rebased
 
 
 def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) -> Recipe:

@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import pickle
+import posixpath
 import shutil
 import stat
 import subprocess
@@ -10,7 +12,11 @@ import sys
 
 import pytest
 
+from pipeline.commands.init import write_recipe
+from pipeline.recipe import IngestConfig, load_recipe
 from transforms.engine import cache_folder
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import Source, find_pieces, plan_splits
 
 ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("pipeline", "transforms", "expectations")
@@ -133,4 +139,50 @@ def test_a_machine_without_any_folder_to_write_says_so(install, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+RECIPE = "release: r\nsources: [{name: s, path: data}]\nevidence: {phrases: p.yaml}\nreview: {labels: [l.jsonl]}\n"
+
+
+def test_a_recipe_is_the_same_wherever_it_is_run_from(tmp_path, monkeypatch):
+    """Its fingerprint is in the metadata of every shard."""
+    (tmp_path / "deep").mkdir()
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    monkeypatch.chdir(tmp_path)
+    ways = ["recipe.yaml", "./recipe.yaml", str(path), "deep/../recipe.yaml"]
+    found = [load_recipe(way) for way in ways]
+    monkeypatch.chdir(tmp_path / "deep")
+    found.append(load_recipe("../recipe.yaml"))
+    assert len({one.fingerprint() for one in found}) == 1
+    assert len({one.sources[0].path for one in found}) == 3
+    assert found[0].fingerprint() != load_recipe(str(path), ["salt=x"]).fingerprint()
+    assert pickle.loads(pickle.dumps(found[0])).fingerprint() == found[0].fingerprint()
+
+
+def test_lines_may_be_as_long_as_their_text_needs():
+    assert IngestConfig().limits.max_line_bytes == 64_000_000
+    assert IngestConfig(max_text_bytes=100_000_000).limits.max_line_bytes == 604_000_000
+
+
 LINES = "".join(json.dumps({"id": str(n), "text": f"Text number {n} speaks of rivers."}) + "\n" for n in range(3))
+
+
+def test_a_dot_is_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text(LINES)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.jsonl").write_text(LINES)
+    (tmp_path / ".hidden.jsonl").write_text(LINES)
+    monkeypatch.chdir(tmp_path)
+    found = [[piece.path for piece in find_pieces(Source(name="s", path=path))] for path in (".", "./", "deep/..")]
+    assert found == [["a.jsonl", "deep/b.jsonl"]] * 3
+    write_recipe(["."], "recipe.yaml")
+    assert load_recipe("recipe.yaml").sources[0].path == "."
+
+
+@pytest.mark.parametrize("name", ["no\xa0break", "a\u202eb", "new\nline", "tab\t", "\u200b"])
+def test_odd_file_names_are_read(tmp_path, name):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / f"{name}.jsonl").write_text(LINES)
+    found = find_pieces(Source(name="s", path=str(tmp_path / "in")))
+    assert [posixpath.basename(piece.path) for piece in found] == [f"{name}.jsonl"]
+    assert sum(d.num_rows for split in plan_splits([Source(name="s", path=str(tmp_path / "in"))])
+               for d, _ in read_split(split, Source(name="s", path="x"), ReadLimits())) == 3  # fmt: skip

@@ -148,12 +148,21 @@ def find_pieces(source: Source) -> list[Piece]:
         if not pieces:
             raise InputError(_nothing(source, path, files))
         for piece in pieces:
-            if not piece.path.isprintable():
+            if not _is_text(piece.path):
                 raise InputError(
                     f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it"
                 )
         found.update((piece.path, piece) for piece in pieces)
     return [found[path] for path in sorted(found)]
+
+
+def _is_text(path: str) -> bool:
+    """Whether a name is UTF-8: a ledger keeps it as it is, and where it is shown it is escaped."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_unread(source: Source) -> dict[str, int]:
@@ -194,7 +203,7 @@ def _list(source: Source, path: str) -> tuple[list[FileMetadata], str]:
         exists = FileSystems.exists(path)
         if exists or not re.search(r"[*?\[]", path):
             # Patterns cannot quote: let a special character match any, and compare.
-            inside = path.rstrip("/") + "/"
+            inside = "" if path == "." else path.rstrip("/") + "/"  # Beam lists what is here without a folder
             below = _match(re.sub(r"[*?\[]", "?", inside) + "**")
             files = [file for file in below if file.path.startswith(inside) and not _hidden(file.path, inside)]
             if exists and not below and not os.path.isdir(path):
