@@ -11,12 +11,14 @@ import os
 import shutil
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from expectations.escaping import terminal
 from expectations.judge import gx_process
+from pipeline.redaction import redact_message
 
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
@@ -34,8 +36,18 @@ audit_app = typer.Typer(help="Certify a release by people's labels.", no_args_is
 app.add_typer(audit_app, name="audit")
 review_app = typer.Typer(help="Label documents.", no_args_is_help=True)
 app.add_typer(review_app, name="review")
-out = Console(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Screen(Console):
+    """A terminal that text from anywhere may be shown on: it obeys none of it, and sees no secret."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As Rich's, with every text made harmless."""
+        super().print(*(terminal(redact_message(o)) if isinstance(o, str) else o for o in objects), **options)
+
+
+out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
+err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
@@ -478,6 +490,9 @@ def main() -> None:
     # among them. A run sets it back (`runner.execute`).
     gc.set_threshold(1_000_000, 50, 100)
     code = BROKE
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows less than UTF-8 sees escapes, and not a trace
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _code_of_command()
         gx_process.stop()  # nobody asked it if the command went wrong
@@ -531,8 +546,9 @@ def _code_of_command() -> int:
 
 def _explained(error: Exception) -> int:
     code = _exit_code_of(error)
+    said = str(error).replace("\n", "\\n")  # names from elsewhere may hold line breaks; a message is one line
     if code is not None:
-        err.print(f"error: {error}", markup=False, style="red")
+        err.print(f"error: {said}", markup=False, style="red")
         return code
     if isinstance(error, OSError) and error.strerror:  # of the machine: a full disk, a right that is missing
         complain(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
@@ -540,7 +556,7 @@ def _explained(error: Exception) -> int:
     if isinstance(error, MemoryError):
         complain("error: there is not enough memory; fewer `runner.workers` need less")
         return BROKE
-    err.print(f"error: {type(error).__name__}: {error}", markup=False, style="red")
+    err.print(f"error: {type(error).__name__}: {said}", markup=False, style="red")
     err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
     return BROKE
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from expectations.loading import LoadError, closest, nearest, parse_yaml, read_text
+from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.ingest.readers import ReadLimits
@@ -79,7 +80,10 @@ class RunnerConfig(_Section):
     workers: int | None = Field(
         None, ge=1, description="tasks at a time on the local runner; empty: one for every two cores"
     )
-    options: tuple[str, ...] = Field((), description="further Beam options, as on its command line")
+    options: tuple[str, ...] = Field(
+        (),
+        description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
+    )
 
     @field_validator("name")
     @classmethod
@@ -213,6 +217,7 @@ def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) ->
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: a recipe is a mapping with the keys {', '.join(Recipe.model_fields)}")
     changed = [_override(data, override) for override in overrides]
+    _remember_secrets(data.get("runner"))  # before anything is said of it
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
@@ -220,7 +225,13 @@ def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) ->
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         place = tuple(map(str, first["loc"]))
         said = next((f"--set {'.'.join(key)}" for key in changed if place[: len(key)] == key), loaded.at(first["loc"]))
-        raise RecipeError(f"{said}: {_explain(first)}") from None
+        raise RecipeError(redact_message(f"{said}: {_explain(first)}")) from None
+
+
+def _remember_secrets(section: Any) -> None:
+    options = section.get("options") if isinstance(section, dict) else section
+    strings = [options] if isinstance(options, str) else options if isinstance(options, list) else []
+    redact_options([text for text in strings if isinstance(text, str)])
 
 
 def _explain(complaint: Any) -> str:

@@ -34,6 +34,7 @@ from pipeline.graph import Job, build
 from pipeline.progress import shown
 from pipeline.publish import Publication, clear, counts, done_path, target
 from pipeline.recipe import Recipe, RecipeError
+from pipeline.redaction import from_environment, redact_options, without_passwords
 from transforms.dedup.earlier_releases import MANIFEST, plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
@@ -217,8 +218,11 @@ def suite_params(recipe: Recipe) -> dict[str, float]:
 
 
 def resolved(what: Recipe | Suite) -> str:
-    """A recipe or a suite as YAML with every default written out."""
-    return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """A recipe or a suite as YAML with every default written out, and without secrets."""
+    said = what.model_dump(mode="json")
+    if isinstance(what, Recipe):
+        said["runner"]["options"] = [*redact_options(what.runner.options)]
+    return yaml.safe_dump(without_passwords(said), sort_keys=False, allow_unicode=True)
 
 
 def _store(
@@ -349,7 +353,12 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
 
 def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
-    flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
+    try:
+        flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
+    except KeyError as error:
+        raise RecipeError(
+            f"runner.options: the environment has no {error.args[0]}; set it, or write the value"
+        ) from None
     if recipe.runner.name == "FnApiRunner":
         workers = min(recipe.runner.workers or max(1, (os.cpu_count() or 1) // 2), max(1, tasks))
         # Half the cores, because a task works ahead on threads of its own. Threads, not processes: the kernels release the

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from expectations.wording import one_line
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import unread
 from transforms.ingest.readers import ReadLimits, read_split
@@ -107,9 +108,10 @@ def _block(source: Source, splits: list[Split], folder: str) -> str:
 
 def _quoted(value: str) -> str:
     """A string as YAML, in quotes where it needs them."""
-    return yaml.safe_dump(value, default_style=None, width=10_000).splitlines()[0]
+    style = None if value.isprintable() else '"'  # the one style that can escape
+    return str(yaml.safe_dump(value, default_style=style, width=1_000_000).splitlines()[0])
 
 
 def _comment(text: str) -> str:
     """Text that stays on the line of a comment."""
-    return " ".join(text.split())[:200]
+    return one_line(" ".join(text.split()))[:200]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import TypeVar
 
+from expectations.escaping import terminal
 from expectations.loading import nearest
 from pipeline.reading.outputs import save
 from pipeline.recipe import RecipeError
@@ -29,7 +30,7 @@ def deliver(answer: str, path: str | None, text: str) -> None:
       RecipeError: the file cannot be written.
     """
     if path is None:
-        sys.stdout.write(answer)
+        sys.stdout.write(terminal(answer))
         return
     save(answer, path)
-    sys.stdout.write(text + f"written to {path}\n")
+    sys.stdout.write(terminal(f"{text}written to {path}\n"))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.judge.formats import as_text
 from pipeline.recipe import Recipe
+from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.sources import FORMATS, Source, find_unread
 from transforms.release.read_release import read_metrics
 
@@ -44,6 +45,13 @@ def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield from idle(recipe)
     if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
+
+
+def _secrets(recipe: Recipe) -> Iterator[str]:
+    hidden = [shown for shown in redact_options(recipe.runner.options) if HIDDEN in shown]
+    if hidden:
+        yield f"note: runner.options: {hidden[0].split('=')[0]} is a secret by its name, and is left out of all that is written."
+        yield "  Write it as --name=${VARIABLE}, and it is taken from the environment and is not in the recipe either."
 
 
 def _undecided(result: "Result") -> Iterator[str]:
@@ -136,7 +144,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
-        *([*found, ""] if (found := list(idle(recipe))) else []),
+        *([*found, ""] if (found := [*idle(recipe), *_secrets(recipe)]) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])

@@ -219,7 +219,7 @@ def _list(source: Source, path: str) -> tuple[list[FileMetadata], str]:
 
 
 def _match(pattern: str) -> list[FileMetadata]:
-    bare = "/" not in pattern  # Beam lists nothing for a pattern without a folder
+    bare = "/" not in re.split(r"[*?\[]", pattern)[0]  # Beam lists nothing if no folder stands before the first mark
     files = FileSystems.match([f"./{pattern}" if bare else pattern])[0].metadata_list
     return [
         file
