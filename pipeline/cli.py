@@ -6,6 +6,7 @@ broke. A warning alone never fails.
 
 import contextlib
 import gc
+import importlib.metadata
 import logging
 import os
 import shutil
@@ -14,6 +15,7 @@ import traceback
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
 from expectations.escaping import terminal
@@ -22,19 +24,46 @@ from pipeline.redaction import redact_message
 
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
+SECTIONS = {
+    "Make a release": ("demo", "init", "check", "plan", "run"),
+    "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
+    "Look at documents": ("explain", "score", "detector"),
+    "Ask people": ("review", "audit"),
+    "Care": ("schema", "clean"),
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """The list of commands: in sections, each with its whole first sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list into the help."""
+        left = [
+            name for name in self.list_commands(ctx) if name not in {n for names in SECTIONS.values() for n in names}
+        ]
+        for title, names in {**SECTIONS, "Commands": left}.items():
+            shown = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, (command.help or "").partition("\n\n")[0]) for name, command in shown if command is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="lowbackground",
+    cls=Commands,
     help="Build training corpora whose share of synthetic text is known, bounded and written down.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-detector_app = typer.Typer(help="Train and inspect detectors.", no_args_is_help=True)
+detector_app = typer.Typer(cls=Commands, help="Train and inspect detectors.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
-audit_app = typer.Typer(help="Certify a release by people's labels.", no_args_is_help=True)
+audit_app = typer.Typer(cls=Commands, help="Certify a release by people's labels.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
-review_app = typer.Typer(help="Label documents.", no_args_is_help=True)
+review_app = typer.Typer(cls=Commands, help="Label documents.", no_args_is_help=True)
 app.add_typer(review_app, name="review")
 
 
@@ -48,9 +77,30 @@ class Screen(Console):
 
 out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
 err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
 
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"lowbackground {importlib.metadata.version('lowbackground')}")  # noqa: T201 (nothing else is wanted)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version, and nothing else")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no progress and no notes; errors and answers only")
+    ] = False,
+) -> None:
+    """Build training corpora whose share of synthetic text is known, bounded and written down."""
+    progress.quiet = quiet
+
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
 Overrides = Annotated[
@@ -72,7 +122,10 @@ def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
     force: Annotated[bool, typer.Option("--force", help="build it again over a demo whose recipe was changed")] = False,
 ) -> None:
-    """Build a small real corpus and run the whole flow on it."""
+    """Build a small real corpus and run the whole flow on it.
+
+    Example: lowbackground demo
+    """
     gx_process.start()
     from pipeline.commands import demo as demo_corpus
     from pipeline.commands.demo import planted
@@ -92,7 +145,10 @@ def init(
     output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
     force: Force = False,
 ) -> None:
-    """Look at some input and write a commented recipe for it."""
+    """Look at some input and write a commented recipe for it.
+
+    Example: lowbackground init corpus/ -o recipe.yaml
+    """
     from pipeline.commands.init import write_recipe
 
     out.print(write_recipe(data, output, force), markup=False)
@@ -100,7 +156,10 @@ def init(
 
 @app.command()
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
-    """Check a recipe and its input without running it; print every setting."""
+    """Check a recipe and its input without running it; print every setting.
+
+    Example: lowbackground check recipe.yaml --set ratio.max_synthetic_share=0.1
+    """
     from pipeline.reading.summary import checked
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
@@ -117,7 +176,10 @@ def run(
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
     today: Today = None,
 ) -> None:
-    """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
+    """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it.
+
+    Example: lowbackground run recipe.yaml
+    """
     gx_process.start()  # first of all: its import is over before there is work for every core
     from pipeline.recipe import load_recipe
 
@@ -133,7 +195,7 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
 
     assert isinstance(recipe, Recipe)
     try:
-        result = run_job(recipe, prepare(recipe, base_dir, today), err, replace)
+        result = run_job(recipe, prepare(recipe, base_dir, today), progress, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
@@ -155,13 +217,16 @@ def plan(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
-    """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost."""
+    """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost.
+
+    Example: lowbackground plan recipe.yaml --by language
+    """
     from pipeline.commands.plan import plan_mixture
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
 
     loaded = load_recipe(recipe, overrides or ())
-    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), err, by or ["source"], form)
+    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), progress, by or ["source"], form)
     out.print(found.text, markup=False)
     raise typer.Exit(1 if found.refused else 0)
 
@@ -186,7 +251,10 @@ def gate(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused."""
+    """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused.
+
+    Example: lowbackground gate releases/v2 --suite strict --format junit --output verdict.xml
+    """
     gx_process.start()
     from expectations.judge.formats import FORMATS
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
@@ -195,7 +263,7 @@ def gate(
 
     written = chosen(form, FORMATS)
     check_outputs(release, suite, audit, output, data_docs, force)
-    check_release(release, checksums, err)
+    check_release(release, checksums, progress)
     verdict, code = judge_again(release, suite, overrides or (), audit, today)
     if data_docs:
         write_data_docs(verdict, data_docs)
@@ -218,7 +286,10 @@ def diff(
     fail_on_worse: FailOnWorse = False,
     force: Force = False,
 ) -> None:
-    """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
+    """Say what moved between two releases, early signs of collapse first, and which documents came and went.
+
+    Example: lowbackground diff releases/v1 releases/v2 --fail-on-worse
+    """
     from pipeline.commands.diff import difference
     from pipeline.reading.answer import chosen, deliver
 
@@ -235,7 +306,10 @@ def history(
     fail_on_worse: FailOnWorse = False,
     force: Force = False,
 ) -> None:
-    """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
+    """Show how the numbers moved over releases, each as a line of small bars, and what it comes to.
+
+    Example: lowbackground history releases/v1 releases/v2 releases/v3
+    """
     from pipeline.commands.history import history as history_of
     from pipeline.reading.answer import chosen, deliver
 
@@ -250,7 +324,10 @@ def propose(
     output: Annotated[str, typer.Option("--output", "-o", help="the suite to write")] = "suite.yaml",
     force: Force = False,
 ) -> None:
-    """Write a suite from releases that are good, with limits from their own spread."""
+    """Write a suite from releases that are good, with limits from their own spread.
+
+    Example: lowbackground propose releases/v1 releases/v2 -o suite.yaml
+    """
     from pipeline.commands.propose import propose as propose_suite
 
     out.print(propose_suite(releases, output, force), markup=False)
@@ -259,16 +336,34 @@ def propose(
 @app.command()
 def explain(
     release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
-    doc_id: Annotated[str, typer.Argument(help="the ledger's doc_id, or the input's own id", metavar="DOC_ID")],
+    doc_id: Annotated[
+        str | None,
+        typer.Argument(help="the ledger's doc_id, the beginning of one, or the input's own id", metavar="DOC_ID"),
+    ] = None,
     width: Annotated[
         int | None, typer.Option("--width", min=20, help="of the texts side by side; default: the terminal's, else 100")
     ] = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="leave out the texts")] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="list documents that were dropped for it, as near_duplicate")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="documents to list, at most")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="the ledger's rows, for a program")] = False,
 ) -> None:
-    """Say what became of one document, and why; show a duplicate beside the one that is kept for it."""
-    from pipeline.commands.explain import explain_document
+    """Say what became of one document, and why; show a duplicate beside the one that is kept for it.
+
+    Example: lowbackground explain releases/demo --reason near_duplicate --n 5
+    """
+    from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
+    from pipeline.reading.answer import deliver
     from pipeline.reading.side_by_side import MIN_WIDTH
 
+    if doc_id is None and reason is None:
+        raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="DOC_ID")
+    if doc_id is None or as_json:
+        rows = find_documents(release, reason, n, doc_id)
+        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n", None, "")
+        return
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     out.print(explain_document(release, doc_id, width, not no_text), markup=False)
 
@@ -279,7 +374,10 @@ def schema(
     output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; default: the screen")] = None,
     force: Force = False,
 ) -> None:
-    """Print the JSON Schema of a file that people write, for their editors."""
+    """Print the JSON Schema of a file that people write, for their editors.
+
+    Example: lowbackground schema recipe -o recipe.schema.json
+    """
     from pipeline.commands.schema import schema_of
     from pipeline.reading.answer import deliver
     from pipeline.reading.outputs import check_output
@@ -295,7 +393,10 @@ def clean(
     output: Annotated[str, typer.Argument(help="folder of releases (output.path of the recipe)")],
     signals: Annotated[bool, typer.Option("--signals", help="also delete the signal store")] = False,
 ) -> None:
-    """Delete what killed runs left behind. Releases are never touched."""
+    """Delete what killed runs left behind. Releases are never touched.
+
+    Example: lowbackground clean releases
+    """
     from pipeline.commands.clean import clean_output
 
     out.print(clean_output(output, signals), markup=False)
@@ -314,7 +415,10 @@ def score(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Score any input with the detector alone."""
+    """Score any input with the detector alone.
+
+    Example: lowbackground score corpus/ -o scores.parquet --keep url
+    """
     from pipeline.commands.score import score_input
 
     out.print(score_input(data, output, tuple(keep or ()), text, model, force), markup=False)
@@ -340,15 +444,21 @@ def detector_train(
     exclude: Exclude = None,
     force: Force = False,
 ) -> None:
-    """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
+    """Train a fastText detector, calibrate it on sources it did not see, and write its card.
+
+    Example: lowbackground detector train labelled.parquet -o my-detector
+    """
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], err, force), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
 
 
 @detector_app.command("evaluate")
 def detector_evaluate(data: Labelled, model: Model = None) -> None:
-    """Say how well a detector tells labelled text apart, in all and by source, language, generator and length."""
+    """Say how well a detector tells labelled text apart, in all and by source, language, generator and length.
+
+    Example: lowbackground detector evaluate other.parquet --model my-detector
+    """
     from pipeline.commands.score import evaluate_detector
 
     out.print(evaluate_detector(data, model), markup=False)
@@ -362,10 +472,13 @@ def detector_words(
     exclude: Exclude = None,
     force: Force = False,
 ) -> None:
-    """Count in which documents words occur, as a detector that needs no training: a cross-check of another one."""
+    """Count in which documents words occur, as a detector that needs no training: a cross-check of another one.
+
+    Example: lowbackground detector words labelled.parquet -o words
+    """
     from pipeline.commands.score import count_detector
 
-    out.print(count_detector(data, output, evaluate or [], exclude or [], err, force), markup=False)
+    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
 
 
 @detector_app.command("calibrate")
@@ -381,7 +494,10 @@ def detector_calibrate(
     ] = 0.01,
     force: Force = False,
 ) -> None:
-    """Measure what a model's scores mean, on labelled text that it was not trained on."""
+    """Measure what a model's scores mean, on labelled text that it was not trained on.
+
+    Example: lowbackground detector calibrate model.bin labelled.parquet -o my-detector
+    """
     from pipeline.commands.score import calibrate_detector
 
     out.print(
@@ -392,7 +508,10 @@ def detector_calibrate(
 
 @detector_app.command("card")
 def detector_card(model: Model = None) -> None:
-    """Print the model card of a detector."""
+    """Print the model card of a detector.
+
+    Example: lowbackground detector card --model my-detector
+    """
     from pipeline.commands.score import card_of
 
     out.print(card_of(model), markup=False)
@@ -400,7 +519,10 @@ def detector_card(model: Model = None) -> None:
 
 @detector_app.command("selftest")
 def detector_selftest(data: Labelled, model: Model = None) -> None:
-    """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded."""
+    """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded.
+
+    Example: lowbackground detector selftest labelled.parquet
+    """
     from pipeline.commands.score import selftest_detector
 
     out.print(selftest_detector(data, model), markup=False)
@@ -424,7 +546,10 @@ def audit_sample(
     salt: Annotated[str | None, typer.Option("--salt", help="of the draw; default: the manifest's hash")] = None,
     force: Force = False,
 ) -> None:
-    """Draw documents of a release for people to label."""
+    """Draw documents of a release for people to label.
+
+    Example: lowbackground audit sample releases/v1 -o sample.parquet
+    """
     from pipeline.commands.audit import sample_release
     from transforms.audit.draw import Design
 
@@ -449,7 +574,10 @@ def audit_certify(
     votes: Annotated[int, typer.Option("--votes", min=1, help="reviewers that each document needs")] = 1,
     force: Force = False,
 ) -> None:
-    """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified."""
+    """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified.
+
+    Example: lowbackground audit certify sample.parquet labels.jsonl --limit 0.05
+    """
     from pipeline.commands.audit import certify_sample
     from transforms.audit.certificate import Terms
 
@@ -466,7 +594,10 @@ def audit_export(
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
     force: Force = False,
 ) -> None:
-    """Write labelled documents as `detector` commands read them."""
+    """Write labelled documents as `detector` commands read them.
+
+    Example: lowbackground audit export sample.parquet labels.jsonl -o labelled.parquet
+    """
     from pipeline.commands.audit import export_labels
 
     out.print(export_labels(sample, labels, output, active, force), markup=False)
@@ -478,7 +609,10 @@ def review_serve(
     labels: Annotated[str, typer.Option("--labels", help="file that answers are added to")] = "labels.jsonl",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free")] = 0,
 ) -> None:
-    """Show a sample on a page of this machine, and write down what people say of it."""
+    """Show a sample on a page of this machine, and write down what people say of it.
+
+    Example: lowbackground review serve sample.parquet --labels labels.jsonl
+    """
     from pipeline.commands.review import serve
 
     serve(sample, labels, port, lambda line: out.print(line, markup=False))
