@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +25,7 @@ from transforms.release.read_release import (
     ledger_rows,
     read_manifest,
     read_metrics,
+    reading,
 )
 
 COLUMNS = ("doc_id", "source", "origin", "n_tokens")
@@ -103,21 +106,26 @@ def _cut(paths: Sequence[str], target: str, parts: int) -> None:
         [("doc_id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
     )
     writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
-    for batch in _kept(paths, schema):
-        digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
-        numbers = pa.array([int(two, 16) % parts for two in digits.dictionary.to_pylist()]).take(digits.indices)
+    for batch, first in _kept(paths, schema):
+        numbers = pa.array(first % parts)
         for part, writer in enumerate(writers):
             writer.write_batch(batch.filter(pc.equal(numbers, part)))
     for writer in writers:
         writer.close()
 
 
-def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
+    """What was kept, and the number that the first two digits of each id are."""
     for path in paths:
         for batch in ledger_batches(path, [*COLUMNS, "kept"]):
-            batch = batch.filter(batch["kept"])
+            with reading(path):
+                batch = batch.filter(batch["kept"])
+                batch = pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+                digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
+                known = np.array([int(two, 16) for two in digits.dictionary.to_pylist()], np.int64)
+                first = known[digits.indices.to_numpy()]
             if batch.num_rows:
-                yield pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+                yield batch, first
 
 
 def _read(path: str) -> pa.Table:

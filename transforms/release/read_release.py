@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
@@ -247,6 +248,11 @@ def read_ledger(path: str) -> pa.Table:
         table = pq.read_table(pa.PythonFile(file, mode="r"))
         for name in ("doc_id", "kept", "survivor_id", "cluster_id"):
             table.schema.field(name)
+        for field in contracts.LEDGER.schema:
+            if field.name in table.column_names and not field.nullable and table[field.name].null_count:
+                raise ValueError(f"{field.name} has no value in some rows")
+        if not pc.all(pc.match_substring_regex(table["doc_id"], "^[0-9a-f]{2,}$")).as_py() and table.num_rows:
+            raise ValueError("doc_id is not hexadecimal in some rows")
     return table
 
 
