@@ -25,6 +25,10 @@ from transforms.signals.store import open_for_reading
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
+_IN_EVERY_LEDGER = (
+    "doc_id", "input_id", "source", "path", "row", "kept", "stage", "reason", "survivor_id", "cluster_id", "cluster_size",
+    "origin", "origin_basis", "p_synthetic", "n_tokens",
+)  # fmt: skip
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
 _UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
@@ -235,7 +239,9 @@ def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 
     with reading(path), open_for_reading(path) as file:
         part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
         _has(part, columns or ("doc_id", "kept"))
-        yield from part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+        for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns)):
+            batch.validate(full=True)  # also that its texts are UTF-8
+            yield batch
 
 
 def read_ledger(path: str) -> pa.Table:
@@ -246,7 +252,8 @@ def read_ledger(path: str) -> pa.Table:
     """
     with reading(path), open_for_reading(path) as file:
         table = pq.read_table(pa.PythonFile(file, mode="r"))
-        for name in ("doc_id", "kept", "survivor_id", "cluster_id"):
+        table.validate(full=True)  # also that its texts are UTF-8
+        for name in _IN_EVERY_LEDGER:
             table.schema.field(name)
         for field in contracts.LEDGER.schema:
             if field.name in table.column_names and not field.nullable and table[field.name].null_count:
