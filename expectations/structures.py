@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 import pydantic
 import yaml
 
-from expectations.suite.suite import Expectation, SuiteError, nearest, parsed
+from expectations.loading import LoadError, nearest, read_text
+from expectations.suite.suite import Expectation, SuiteError, parsed
 
 MOST_STRUCTURES = 12  # of one system: their combinations are counted
 MIN_DOCUMENTS = 300  # to see a fifth of a structure go that half of the documents have
@@ -488,10 +489,11 @@ def load_systems(paths: Sequence[str], base_dir: str = ".") -> tuple[System, ...
 
 def _load(path: pathlib.Path) -> tuple[System, ...]:
     try:
-        data = parsed(_text(path, "structures"), str(path), "it is a mapping with the key 'systems'")
-        systems = _File.model_validate(_with_terms(data, path)).systems
+        loaded = parsed(_text(path, "structures"), str(path), "it is a mapping with the key 'systems'")
+        systems = _File.model_validate(_with_terms(loaded.value, path)).systems
     except pydantic.ValidationError as error:
-        raise StructuresError(f"{path}: {_one_line(error)}") from error
+        steps, said = _one_line(error)
+        raise StructuresError(f"{loaded.at(steps)}: {said}") from error
     except SuiteError as error:
         raise StructuresError(str(error)) from error
     for system in systems:
@@ -503,9 +505,10 @@ def _load(path: pathlib.Path) -> tuple[System, ...]:
 
 def _text(path: pathlib.Path, what: str) -> str:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise StructuresError(f"{what}: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        return read_text(path)
+    except (LoadError, FileNotFoundError) as error:
+        why = str(error).removeprefix(f"{path}: ") if isinstance(error, LoadError) else error.strerror
+        raise StructuresError(f"{what}: cannot read {path}: {why}") from error
 
 
 def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
@@ -645,8 +648,8 @@ _RULES: dict[str, type[pydantic.BaseModel]] = {
 }  # fmt: skip
 
 
-def _one_line(error: pydantic.ValidationError) -> str:
-    """The first complaint, as `path: what is wrong; what would be right`."""
+def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:
+    """The place of the first complaint, and it as `path: what is wrong; what would be right`."""
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     steps = list(first["loc"])
@@ -657,7 +660,7 @@ def _one_line(error: pydantic.ValidationError) -> str:
         if not (isinstance(before, int) and step in _MODELS | _RULES)
     ]
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown).lstrip(".")
-    return f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
+    return shown, f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
 
 
 def _complaint(first: Any, steps: list[Any]) -> str:

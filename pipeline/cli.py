@@ -6,35 +6,101 @@ broke. A warning alone never fails.
 
 import contextlib
 import gc
+import importlib.metadata
 import logging
 import os
 import shutil
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 
+from expectations.escaping import terminal
 from expectations.judge import gx_process
+from pipeline.redaction import redact_message
 
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
+SECTIONS = {
+    "Make a release": ("demo", "init", "check", "plan", "run"),
+    "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
+    "Look at documents": ("explain", "score", "detector"),
+    "Ask people": ("review", "audit"),
+    "Care": ("schema", "clean"),
+}
+
+
+class Commands(typer.core.TyperGroup):
+    """The list of commands: in sections, each with its whole first sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list into the help."""
+        left = [
+            name for name in self.list_commands(ctx) if name not in {n for names in SECTIONS.values() for n in names}
+        ]
+        for title, names in {**SECTIONS, "Commands": left}.items():
+            shown = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, (command.help or "").partition("\n\n")[0]) for name, command in shown if command is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="lowbackground",
+    cls=Commands,
     help="Build training corpora whose share of synthetic text is known, bounded and written down.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-detector_app = typer.Typer(help="Train and inspect detectors.", no_args_is_help=True)
+detector_app = typer.Typer(cls=Commands, help="Train and inspect detectors.", no_args_is_help=True)
 app.add_typer(detector_app, name="detector")
-audit_app = typer.Typer(help="Certify a release by people's labels.", no_args_is_help=True)
+audit_app = typer.Typer(cls=Commands, help="Certify a release by people's labels.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
-review_app = typer.Typer(help="Label documents.", no_args_is_help=True)
+review_app = typer.Typer(cls=Commands, help="Label documents.", no_args_is_help=True)
 app.add_typer(review_app, name="review")
-out = Console(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Screen(Console):
+    """A terminal that text from anywhere may be shown on: it obeys none of it, and sees no secret."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As Rich's, with every text made harmless."""
+        super().print(*(terminal(redact_message(o)) if isinstance(o, str) else o for o in objects), **options)
+
+
+out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
+err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
+
+BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
+INTERRUPTED = 130  # what the command line library makes of Ctrl-C
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"lowbackground {importlib.metadata.version('lowbackground')}")  # noqa: T201 (nothing else is wanted)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version, and nothing else")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="no progress and no notes; errors and answers only")
+    ] = False,
+) -> None:
+    """Build training corpora whose share of synthetic text is known, bounded and written down."""
+    progress.quiet = quiet
+
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
 Overrides = Annotated[
@@ -45,6 +111,7 @@ Output = Annotated[
     str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
 ]
 
+Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 Today = Annotated[
     str | None, typer.Option("--today", help="the day that waivers are held against", metavar="YYYY-MM-DD")
 ]
@@ -53,8 +120,12 @@ Today = Annotated[
 @app.command()
 def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
+    force: Annotated[bool, typer.Option("--force", help="build it again over a demo whose recipe was changed")] = False,
 ) -> None:
-    """Build a small real corpus and run the whole flow on it."""
+    """Build a small real corpus and run the whole flow on it.
+
+    Example: lowbackground demo
+    """
     gx_process.start()
     from pipeline.commands import demo as demo_corpus
     from pipeline.commands.demo import planted
@@ -63,7 +134,7 @@ def demo(
     out.print(
         f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)"
     )
-    found = demo_corpus.build_demo(folder)
+    found = demo_corpus.build_demo(folder, force)
     out.print(planted(found))
     _run(load_recipe(os.path.join(folder, "recipe.yaml")), folder, replace=True)
 
@@ -72,16 +143,23 @@ def demo(
 def init(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read")],
     output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
+    force: Force = False,
 ) -> None:
-    """Look at some input and write a commented recipe for it."""
+    """Look at some input and write a commented recipe for it.
+
+    Example: lowbackground init corpus/ -o recipe.yaml
+    """
     from pipeline.commands.init import write_recipe
 
-    out.print(write_recipe(data, output), markup=False)
+    out.print(write_recipe(data, output, force), markup=False)
 
 
 @app.command()
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
-    """Check a recipe and its input without running it; print every setting."""
+    """Check a recipe and its input without running it; print every setting.
+
+    Example: lowbackground check recipe.yaml --set ratio.max_synthetic_share=0.1
+    """
     from pipeline.reading.summary import checked
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
@@ -98,7 +176,10 @@ def run(
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
     today: Today = None,
 ) -> None:
-    """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it."""
+    """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it.
+
+    Example: lowbackground run recipe.yaml
+    """
     gx_process.start()  # first of all: its import is over before there is work for every core
     from pipeline.recipe import load_recipe
 
@@ -117,7 +198,7 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
     try:
         with compiling(err):
             job = prepare(recipe, base_dir, today)
-            result = run_job(recipe, job, err, replace)
+            result = run_job(recipe, job, progress, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
@@ -139,13 +220,16 @@ def plan(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
 ) -> None:
-    """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost."""
+    """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost.
+
+    Example: lowbackground plan recipe.yaml --by language
+    """
     from pipeline.commands.plan import plan_mixture
     from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
 
     loaded = load_recipe(recipe, overrides or ())
-    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), err, by or ["source"], form)
+    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), progress, by or ["source"], form)
     out.print(found.text, markup=False)
     raise typer.Exit(1 if found.refused else 0)
 
@@ -168,16 +252,21 @@ def gate(
     checksums: Annotated[
         bool, typer.Option("--checksums", help="hold every file's checksum against the manifest; reads the shards")
     ] = False,
+    force: Force = False,
 ) -> None:
-    """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused."""
+    """Judge a release again, on its metrics, without the corpus; what is not as its manifest says is refused.
+
+    Example: lowbackground gate releases/v2 --suite strict --format junit --output verdict.xml
+    """
     gx_process.start()
     from expectations.judge.formats import FORMATS
-    from pipeline.commands.gate import judge_again, write_data_docs
+    from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
 
     written = chosen(form, FORMATS)
-    check_release(release, checksums, err)
+    check_outputs(release, suite, audit, output, data_docs, force)
+    check_release(release, checksums, progress)
     verdict, code = judge_again(release, suite, overrides or (), audit, today)
     if data_docs:
         write_data_docs(verdict, data_docs)
@@ -210,12 +299,16 @@ def diff(
     form: TextOrJson = "text",
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
+    force: Force = False,
 ) -> None:
-    """Say what moved between two releases, early signs of collapse first, and which documents came and went."""
+    """Say what moved between two releases, early signs of collapse first, and which documents came and went.
+
+    Example: lowbackground diff releases/v1 releases/v2 --fail-on-worse
+    """
     from pipeline.commands.diff import difference
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html)
+    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -226,12 +319,16 @@ def history(
     form: TextOrJson = "text",
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
+    force: Force = False,
 ) -> None:
-    """Show how the numbers moved over releases, each as a line of small bars, and what it comes to."""
+    """Show how the numbers moved over releases, each as a line of small bars, and what it comes to.
+
+    Example: lowbackground history releases/v1 releases/v2 releases/v3
+    """
     from pipeline.commands.history import history as history_of
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html)
+    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -240,26 +337,48 @@ def history(
 def propose(
     releases: Annotated[list[str], typer.Argument(help="folders of reference releases", metavar="RELEASE...")],
     output: Annotated[str, typer.Option("--output", "-o", help="the suite to write")] = "suite.yaml",
+    force: Force = False,
 ) -> None:
-    """Write a suite from releases that are good, with limits from their own spread."""
+    """Write a suite from releases that are good, with limits from their own spread.
+
+    Example: lowbackground propose releases/v1 releases/v2 -o suite.yaml
+    """
     from pipeline.commands.propose import propose as propose_suite
 
-    out.print(propose_suite(releases, output), markup=False)
+    out.print(propose_suite(releases, output, force), markup=False)
 
 
 @app.command()
 def explain(
     release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
-    doc_id: Annotated[str, typer.Argument(help="the ledger's doc_id, or the input's own id", metavar="DOC_ID")],
+    doc_id: Annotated[
+        str | None,
+        typer.Argument(help="the ledger's doc_id, the beginning of one, or the input's own id", metavar="DOC_ID"),
+    ] = None,
     width: Annotated[
         int | None, typer.Option("--width", min=20, help="of the texts side by side; default: the terminal's, else 100")
     ] = None,
     no_text: Annotated[bool, typer.Option("--no-text", help="leave out the texts")] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="list documents that were dropped for it, as near_duplicate")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="documents to list, at most")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="the ledger's rows, for a program")] = False,
 ) -> None:
-    """Say what became of one document, and why; show a duplicate beside the one that is kept for it."""
-    from pipeline.commands.explain import explain_document
+    """Say what became of one document, and why; show a duplicate beside the one that is kept for it.
+
+    Example: lowbackground explain releases/demo --reason near_duplicate --n 5
+    """
+    from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
+    from pipeline.reading.answer import deliver
     from pipeline.reading.side_by_side import MIN_WIDTH
 
+    if doc_id is None and reason is None:
+        raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="DOC_ID")
+    if doc_id is None or as_json:
+        rows = find_documents(release, reason, n, doc_id)
+        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n", None, "")
+        return
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     out.print(explain_document(release, doc_id, width, not no_text), markup=False)
 
@@ -268,12 +387,20 @@ def explain(
 def schema(
     what: Annotated[str, typer.Argument(help="suite, recipe or structures", metavar="suite|recipe|structures")],
     output: Annotated[str | None, typer.Option("--output", "-o", help="file to write; default: the screen")] = None,
+    force: Force = False,
 ) -> None:
-    """Print the JSON Schema of a file that people write, for their editors."""
+    """Print the JSON Schema of a file that people write, for their editors.
+
+    Example: lowbackground schema recipe -o recipe.schema.json
+    """
     from pipeline.commands.schema import schema_of
     from pipeline.reading.answer import deliver
+    from pipeline.reading.outputs import check_output
 
-    deliver(schema_of(what), output, "")
+    answer = schema_of(what)
+    if output is not None:
+        check_output(output, [], force)
+    deliver(answer, output, "")
 
 
 @app.command()
@@ -281,7 +408,10 @@ def clean(
     output: Annotated[str, typer.Argument(help="folder of releases (output.path of the recipe)")],
     signals: Annotated[bool, typer.Option("--signals", help="also delete the signal store")] = False,
 ) -> None:
-    """Delete what killed runs left behind. Releases are never touched."""
+    """Delete what killed runs left behind. Releases are never touched.
+
+    Example: lowbackground clean releases
+    """
     from pipeline.commands.clean import clean_output
 
     out.print(clean_output(output, signals), markup=False)
@@ -298,11 +428,15 @@ def score(
     model: Annotated[
         str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
     ] = None,
+    force: Force = False,
 ) -> None:
-    """Score any input with the detector alone."""
+    """Score any input with the detector alone.
+
+    Example: lowbackground score corpus/ -o scores.parquet --keep url
+    """
     from pipeline.commands.score import score_input
 
-    out.print(score_input(data, output, tuple(keep or ()), text, model), markup=False)
+    out.print(score_input(data, output, tuple(keep or ()), text, model, force), markup=False)
 
 
 Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
@@ -323,16 +457,23 @@ def detector_train(
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     evaluate: Evaluate = None,
     exclude: Exclude = None,
+    force: Force = False,
 ) -> None:
-    """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
+    """Train a fastText detector, calibrate it on sources it did not see, and write its card.
+
+    Example: lowbackground detector train labelled.parquet -o my-detector
+    """
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
 
 
 @detector_app.command("evaluate")
 def detector_evaluate(data: Labelled, model: Model = None) -> None:
-    """Say how well a detector tells labelled text apart, in all and by source, language, generator and length."""
+    """Say how well a detector tells labelled text apart, in all and by source, language, generator and length.
+
+    Example: lowbackground detector evaluate other.parquet --model my-detector
+    """
     from pipeline.commands.score import evaluate_detector
 
     out.print(evaluate_detector(data, model), markup=False)
@@ -344,11 +485,15 @@ def detector_words(
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     evaluate: Evaluate = None,
     exclude: Exclude = None,
+    force: Force = False,
 ) -> None:
-    """Count in which documents words occur, as a detector that needs no training: a cross-check of another one."""
+    """Count in which documents words occur, as a detector that needs no training: a cross-check of another one.
+
+    Example: lowbackground detector words labelled.parquet -o words
+    """
     from pipeline.commands.score import count_detector
 
-    out.print(count_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
 
 
 @detector_app.command("calibrate")
@@ -362,18 +507,26 @@ def detector_calibrate(
     target_fpr: Annotated[
         float, typer.Option("--target-fpr", min=0.0001, max=0.2, help="human documents to call synthetic, a fraction")
     ] = 0.01,
+    force: Force = False,
 ) -> None:
-    """Measure what a model's scores mean, on labelled text that it was not trained on."""
+    """Measure what a model's scores mean, on labelled text that it was not trained on.
+
+    Example: lowbackground detector calibrate model.bin labelled.parquet -o my-detector
+    """
     from pipeline.commands.score import calibrate_detector
 
     out.print(
-        calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr), markup=False
+        calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr, force),
+        markup=False,
     )
 
 
 @detector_app.command("card")
 def detector_card(model: Model = None) -> None:
-    """Print the model card of a detector."""
+    """Print the model card of a detector.
+
+    Example: lowbackground detector card --model my-detector
+    """
     from pipeline.commands.score import card_of
 
     out.print(card_of(model), markup=False)
@@ -381,7 +534,10 @@ def detector_card(model: Model = None) -> None:
 
 @detector_app.command("selftest")
 def detector_selftest(data: Labelled, model: Model = None) -> None:
-    """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded."""
+    """Plant known shares of machine text in labelled text, and say how well they are estimated and bounded.
+
+    Example: lowbackground detector selftest labelled.parquet
+    """
     from pipeline.commands.score import selftest_detector
 
     out.print(selftest_detector(data, model), markup=False)
@@ -403,15 +559,19 @@ def audit_sample(
     ] = None,
     gold_share: Annotated[float, typer.Option("--gold-share", min=0.15, max=0.9, help="of all items")] = 0.15,
     salt: Annotated[str | None, typer.Option("--salt", help="of the draw; default: the manifest's hash")] = None,
+    force: Force = False,
 ) -> None:
-    """Draw documents of a release for people to label."""
+    """Draw documents of a release for people to label.
+
+    Example: lowbackground audit sample releases/v1 -o sample.parquet
+    """
     from pipeline.commands.audit import sample_release
     from transforms.audit.draw import Design
 
     if by not in ("documents", "tokens"):
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
     design = Design(n, by, "all" if everything else "undeclared", first_look, active, gold_share, salt)
-    out.print(sample_release(release, output, design, gold), markup=False)
+    out.print(sample_release(release, output, design, gold, force), markup=False)
 
 
 SampleFile = Annotated[str, typer.Argument(help="what `audit sample` wrote", metavar="SAMPLE")]
@@ -427,12 +587,16 @@ def audit_certify(
     alpha: Annotated[float, typer.Option("--alpha", min=1e-6, max=0.5, help="chance that the bound is wrong")] = 0.05,
     look: Annotated[int | None, typer.Option("--look", min=1, max=2, help="of a sample with --first-look")] = None,
     votes: Annotated[int, typer.Option("--votes", min=1, help="reviewers that each document needs")] = 1,
+    force: Force = False,
 ) -> None:
-    """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified."""
+    """Bound a release's synthetic share by labels; exit code 1 if the limit is not certified.
+
+    Example: lowbackground audit certify sample.parquet labels.jsonl --limit 0.05
+    """
     from pipeline.commands.audit import certify_sample
     from transforms.audit.certificate import Terms
 
-    said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes))
+    said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes), force)
     out.print(said, markup=False)
     raise typer.Exit(0 if certified else 1)
 
@@ -443,11 +607,15 @@ def audit_export(
     labels: LabelFiles,
     output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
+    force: Force = False,
 ) -> None:
-    """Write labelled documents as `detector` commands read them."""
+    """Write labelled documents as `detector` commands read them.
+
+    Example: lowbackground audit export sample.parquet labels.jsonl -o labelled.parquet
+    """
     from pipeline.commands.audit import export_labels
 
-    out.print(export_labels(sample, labels, output, active), markup=False)
+    out.print(export_labels(sample, labels, output, active, force), markup=False)
 
 
 @review_app.command("serve")
@@ -456,47 +624,101 @@ def review_serve(
     labels: Annotated[str, typer.Option("--labels", help="file that answers are added to")] = "labels.jsonl",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free")] = 0,
 ) -> None:
-    """Show a sample on a page of this machine, and write down what people say of it."""
+    """Show a sample on a page of this machine, and write down what people say of it.
+
+    Example: lowbackground review serve sample.parquet --labels labels.jsonl
+    """
     from pipeline.commands.review import serve
 
     serve(sample, labels, port, lambda line: out.print(line, markup=False))
 
 
 def main() -> None:
-    """Run a command; say what is wrong in one line, never in a trace."""
-    code: object = 0
+    """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
     # among them. A run sets it back (`runner.execute`).
     gc.set_threshold(1_000_000, 50, 100)
+    code = BROKE
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows less than UTF-8 sees escapes, and not a trace
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except SystemExit as done:  # 2 where the command line is wrong, else the command's own code
-        code = done.code
-    except Exception as error:
-        if os.environ.get("LOWBACKGROUND_TRACE"):
-            raise
-        code = _explained(error)
-    gx_process.stop()  # nobody asked it if the command went wrong
-    with contextlib.suppress(OSError):  # the reader of a pipe may be gone
+        code = _code_of_command()
+        gx_process.stop()  # nobody asked it if the command went wrong
+        if "transforms.engine.cache_folder" in sys.modules and (
+            said := sys.modules["transforms.engine.cache_folder"].note
+        ):
+            complain(f"note: {said}")
         sys.stdout.flush()
         sys.stderr.flush()
+    except BrokenPipeError:  # the reader of a pipe may be gone, and has read what it wanted
+        pass
+    except OSError as error:  # what was said is lost, on a full disk perhaps: nobody may take it for a pass
+        code = BROKE
+        with contextlib.suppress(OSError):
+            os.write(2, f"error: the output cannot be written: {error.strerror}\n".encode())
+    except BaseException:  # noqa: S110 (a second Ctrl-C; the code is what it is)
+        pass
     # Not sys.exit: threads that Beam leaves behind may be inside C++ while the interpreter shuts down, and then the process
     # aborts (seen once in some hundred runs) after all its work is done and published.
-    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+    os._exit(code)
+
+
+def _code_of_command() -> int:
+    """Run the command. An exit code is its own only if it says so; whatever else ends it is a run that broke."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        complain("Stopped.")
+        return BROKE
+    except BrokenPipeError:
+        return BROKE
+    except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        what = "Stopped." if isinstance(error, KeyboardInterrupt) else f"error: a library ended the command ({error!r})"
+        complain(what)
+        return BROKE
+    except Exception as error:
+        if os.environ.get("LOWBACKGROUND_TRACE"):
+            traceback.print_exc()
+            return BROKE
+        if hasattr(error, "show") and hasattr(
+            error, "exit_code"
+        ):  # the command line library's: the command line is wrong
+            error.show()
+            return int(error.exit_code)
+        return _explained(error)
+    if code == INTERRUPTED:
+        complain("Stopped.")
+        return BROKE
+    return code if isinstance(code, int) else 0
 
 
 def _explained(error: Exception) -> int:
     code = _exit_code_of(error)
+    said = str(error).replace("\n", "\\n")  # names from elsewhere may hold line breaks; a message is one line
     if code is not None:
-        err.print(f"error: {error}", markup=False, style="red")
+        err.print(f"error: {said}", markup=False, style="red")
         return code
-    err.print(f"error: {type(error).__name__}: {error}", markup=False, style="red")
+    if isinstance(error, OSError) and error.strerror:  # of the machine: a full disk, a right that is missing
+        complain(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+        return BROKE
+    if isinstance(error, MemoryError):
+        complain("error: there is not enough memory; fewer `runner.workers` need less")
+        return BROKE
+    err.print(f"error: {type(error).__name__}: {said}", markup=False, style="red")
     err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
-    return 4
+    return BROKE
+
+
+def complain(line: str) -> None:
+    """Say something beside the command's answer."""
+    err.print(line, markup=False)
 
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
+    if type(error).__name__ == "CacheError":  # it came of importing the package, so nothing of it can be imported here
+        return BROKE
     from expectations.judge.verdict import VerdictError
     from expectations.suite.suite import SuiteError
     from pipeline.recipe import RecipeError
@@ -516,7 +738,7 @@ def _exit_code_of(error: Exception) -> int | None:
     audit = AuditError | GoldError | LabelError | ReleaseError
     if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
         return 2
-    return 4 if isinstance(error, RunError | gx_process.EngineError) else None
+    return BROKE if isinstance(error, RunError | gx_process.EngineError) else None
 
 
 if __name__ == "__main__":

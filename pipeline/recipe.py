@@ -4,19 +4,18 @@ Sections stand in the order of the flow. Each stage's settings are declared besi
 together, reads the file, and turns what is wrong with it into one line that says where and what to do.
 """
 
-import difflib
 import hashlib
 import json
-import pathlib
 import posixpath
 import re
 import typing
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from expectations.loading import LoadError, closest, nearest, parse_yaml, read_text
+from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.ingest.readers import ReadLimits
@@ -28,6 +27,9 @@ from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 
 MAX_NAME = 128  # of a release: an attempt's folder is called after it, and names of files end somewhere
+ESCAPED = 6  # bytes of JSON that one byte of text may take, as \u001b
+BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
+MOST_SHOWN = 200  # characters of a value that is wrong
 
 
 class RecipeError(Exception):
@@ -53,7 +55,10 @@ class IngestConfig(_Section):
     @property
     def limits(self) -> ReadLimits:
         """The limits as the readers take them."""
-        return ReadLimits(max_text_bytes=self.max_text_bytes)
+        return ReadLimits(
+            max_text_bytes=self.max_text_bytes,
+            max_line_bytes=max(ReadLimits.max_line_bytes, ESCAPED * self.max_text_bytes + BESIDE_TEXT),
+        )
 
 
 class DetectorConfig(_Section):
@@ -81,7 +86,10 @@ class RunnerConfig(_Section):
     workers: int | None = Field(
         None, ge=1, description="tasks at a time on the local runner; empty: one for every two cores"
     )
-    options: tuple[str, ...] = Field((), description="further Beam options, as on its command line")
+    options: tuple[str, ...] = Field(
+        (),
+        description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
+    )
 
     @field_validator("name")
     @classmethod
@@ -121,6 +129,7 @@ class Recipe(_Section):
     )
     output: OutputConfig = OutputConfig()
     runner: RunnerConfig = RunnerConfig()
+    _as_written: str | None = PrivateAttr(None)
 
     @field_validator("release")
     @classmethod
@@ -154,9 +163,7 @@ class Recipe(_Section):
         names = [source.name for source in self.sources]
         for name in self.dedup.source_order:
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1, 0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names)}"
-                raise ValueError(f"dedup.source_order names {name!r}, which is no source; {hint}")
+                raise ValueError(f"dedup.source_order names {name!r}, which is no source; {nearest(name, names)}")
         return self
 
     @model_validator(mode="after")
@@ -165,7 +172,7 @@ class Recipe(_Section):
         for limit in self.ratio.limits:
             if limit.source is not None and limit.source not in names:
                 raise ValueError(
-                    f"ratio.limits names {limit.source!r}, which is no source; there is {', '.join(names)}"
+                    f"ratio.limits names {limit.source!r}, which is no source; {nearest(limit.source, names)}"
                 )
         asks = [n for n in ("fresh_human", "retain_human") if getattr(self.ratio, n) is not None]
         if asks and not self.dedup.against:
@@ -175,7 +182,13 @@ class Recipe(_Section):
         return self
 
     def fingerprint(self) -> str:
-        """SHA-256 of what decides the release: everything but the engine that runs it and where it is put."""
+        """SHA-256 of what decides the release: everything but the engine that runs it and where it is put.
+
+        Of a recipe that was read from a file, with its paths as they stand there: the same file is the same recipe, wherever it
+        is run from.
+        """
+        if self._as_written is not None:
+            return self._as_written
         content = self.model_dump(mode="json", exclude={"runner": True, "output": {"path"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -191,37 +204,51 @@ def load_recipe(path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
       RecipeError: it cannot be read, or says something that is not a recipe.
     """
     try:
-        data = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8"))
+        text = read_text(path)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file; `lowbackground init DATA` writes a recipe for your data") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise RecipeError(f"{path}: is not UTF-8 text, so it is not a recipe") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping with the keys {', '.join(Recipe.model_fields)}")
-    for override in overrides:
-        _override(data, override)
-    recipe = parse_recipe(data, path)
-    return _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    except LoadError as error:
+        raise RecipeError(str(error)) from None
+    recipe = parse_recipe(text, path, overrides)
+    rebased = _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    rebased._as_written = recipe.fingerprint()
+    return rebased
 
 
-def parse_recipe(data: dict[str, Any], where: str) -> Recipe:
-    """Check a mapping as a recipe.
+def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) -> Recipe:
+    """Read the text of a recipe, its paths as they stand.
+
+    Args:
+      text: YAML.
+      where: what it is called in messages.
+      overrides: as for `load_recipe`.
 
     Raises:
       RecipeError: the first thing that is wrong, with its place and, for an unknown key, the nearest known one.
     """
     try:
+        loaded = parse_yaml(text, where)
+    except LoadError as error:
+        raise RecipeError(str(error)) from None
+    data = loaded.value
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where}: a recipe is a mapping with the keys {', '.join(Recipe.model_fields)}")
+    changed = [_override(data, override) for override in overrides]
+    _remember_secrets(data.get("runner"))  # before anything is said of it
+    try:
         return Recipe.model_validate(data)
     except ValidationError as error:
         # A misspelt key also leaves its right name missing: the misspelling is the cause, so it goes first.
-        complaints = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise RecipeError(f"{where}: {_explain(complaints[0])}") from None
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        place = tuple(map(str, first["loc"]))
+        said = next((f"--set {'.'.join(key)}" for key in changed if place[: len(key)] == key), loaded.at(first["loc"]))
+        raise RecipeError(redact_message(f"{said}: {_explain(first)}")) from None
+
+
+def _remember_secrets(section: Any) -> None:
+    options = section.get("options") if isinstance(section, dict) else section
+    strings = [options] if isinstance(options, str) else options if isinstance(options, list) else []
+    redact_options([text for text in strings if isinstance(text, str)])
 
 
 def _explain(complaint: Any) -> str:
@@ -229,9 +256,7 @@ def _explain(complaint: Any) -> str:
     if complaint["type"] == "extra_forbidden":
         *parents, wrong = complaint["loc"]
         known = _known_keys(parents)
-        near = difflib.get_close_matches(str(wrong), known, 1, 0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key {place!r}; {hint}"
+        return f"unknown key {place!r}; {nearest(str(wrong), known)}"
     if complaint["type"] == "missing":
         return f"{place!r} is missing"
     if complaint["type"] == "too_short":
@@ -242,11 +267,11 @@ def _explain(complaint: Any) -> str:
     message = _WANTED.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
     message = message[:1].lower() + message[1:]
     if complaint["type"] != "value_error":
-        message += f", got {given!r}"
+        message += f", got {_clipped(given)}"
     if complaint["type"] == "literal_error":
         known = re.findall("'([^']*)'", complaint["ctx"]["expected"])
-        near = difflib.get_close_matches(str(given), known, 1, 0.5)
-        message += f"; did you mean {near[0]!r}?" if near else ""
+        near = closest(str(given), known)
+        message += f"; did you mean {near!r}?" if near is not None else ""
     return f"{place}: {message}" if place else message
 
 
@@ -268,7 +293,13 @@ def _known_keys(parents: list[int | str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _clipped(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _override(data: dict[str, Any], override: str) -> tuple[str, ...]:
+    """Change one key. Returns where it is."""
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override}: write it as key=value, for example --set ratio.max_synthetic_share=0.1")
@@ -281,14 +312,16 @@ def _override(data: dict[str, Any], override: str) -> None:
     elif isinstance(at, dict):
         at[last] = _value(key, value)
     else:
-        raise RecipeError(f"--set {key}: {'.'.join(parents)} is not a section")
+        raise RecipeError(f"--set {key}: {'.'.join(parents) or 'the recipe'} is not a section")
+    return (*parents, last)
 
 
 def _value(key: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {key}: {value!r} is not YAML: {getattr(error, 'problem', None) or error}") from None
+        return parse_yaml(value, f"--set {key}").value
+    except LoadError as error:
+        why = re.sub(r"^.*?, line \d+: (not YAML: )?", "", str(error))
+        raise RecipeError(f"--set {key}: {value[:MOST_SHOWN]!r} is not YAML: {why}") from None
 
 
 def _child(at: Any, part: str, key: str) -> Any:

@@ -36,6 +36,7 @@ from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_ou
 from pipeline.progress import shown
 from pipeline.publish import Publication, counts
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
+from pipeline.redaction import from_environment, redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
@@ -216,8 +217,11 @@ def suite_params(recipe: Recipe) -> dict[str, float]:
 
 
 def resolved(what: Recipe | Suite) -> str:
-    """A recipe or a suite as YAML with every default written out."""
-    return yaml.safe_dump(what.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """A recipe or a suite as YAML with every default written out, and without secrets."""
+    said = what.model_dump(mode="json")
+    if isinstance(what, Recipe):
+        said["runner"]["options"] = [*redact_options(what.runner.options)]
+    return yaml.safe_dump(without_passwords(said), sort_keys=False, allow_unicode=True)
 
 
 def _store(
@@ -396,7 +400,12 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
-    flags = [f"--runner={recipe.runner.name}", *recipe.runner.options]
+    try:
+        flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
+    except KeyError as error:
+        raise RecipeError(
+            f"runner.options: the environment has no {error.args[0]}; set it, or write the value"
+        ) from None
     if recipe.runner.name == LOCAL:
         workers = min(recipe.runner.workers or default_workers(), max(1, tasks))
         # Threads, not processes: the kernels release the GIL, and processes cost memory and hang when one dies.

@@ -12,3 +12,7 @@
 
 `engine` is how batches travel and work is spread; arithmetic is done in `kernels`.
 """
+
+from transforms.engine import cache_folder
+
+cache_folder.choose()

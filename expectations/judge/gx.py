@@ -112,7 +112,8 @@ def data_docs(validation: Mapping[str, Any]) -> str:
     return page.replace("<head>", f"<head>\n{_HEAD}", 1)
 
 
-_HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+_HEAD = """<meta name="generator" content="lowbackground">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff; }
 table { border-collapse: collapse; } td, th { border: 1px solid #ccc; padding: .4rem .7rem; text-align: left; }

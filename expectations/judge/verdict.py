@@ -16,6 +16,7 @@ import pydantic
 
 from expectations import contracts, metrics, wording
 from expectations.judge import gx_process
+from expectations.loading import LoadError, parse_json
 from expectations.suite.suite import Expectation, Suite, SuiteError
 from expectations.suite.waivers import State
 
@@ -126,7 +127,10 @@ class Verdict:
           VerdictError: it is not a verdict.
         """
         try:
+            parse_json(text if isinstance(text, bytes) else text.encode(), "verdict.json")
             return pydantic.TypeAdapter(cls).validate_json(text)
+        except LoadError as error:
+            raise VerdictError(f"{error}; restore the file, or make the release again") from error
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the file"

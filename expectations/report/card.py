@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
 
 
@@ -35,12 +36,12 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
     }  # fmt: skip
     kept, read = overall["documents", "after"], overall["documents", "before"]
     share = overall["synthetic_share.tokens", "after"]
-    yield f"\n# {release}\n"
+    yield f"\n# {markdown(release)}\n"
     yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} tokens.\n"
     point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
     upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
-    yield f"Synthetic share of tokens: {point}, at most {upper} ({share['note']}).\n"
-    yield f"Judged by the suite `{verdict.suite}`: {len(verdict.expectations)} expectations, {verdict.status}."
+    yield f"Synthetic share of tokens: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
+    yield f"Judged by the suite {markdown_code(verdict.suite)}: {len(verdict.expectations)} expectations, {verdict.status}."
     if verdict.waived:
         yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."
     yield "`report/index.html` shows them, `ledger/` says what became of every input document, `MANIFEST.json` has checksums.\n"

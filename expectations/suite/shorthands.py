@@ -5,10 +5,10 @@ bound. A suite may use either; expectations/judge/gx.py registers each with Grea
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from expectations.loading import nearest
 from expectations.metrics import METRICS
 
 GENERIC = "metric_to_be_between"
@@ -49,7 +49,7 @@ class Named:
         """
         chosen = next(iter(self.of)) if of is None else of
         if chosen not in list(self.of):
-            raise ValueError(f"of: unknown {chosen!r}; {_nearest(str(chosen), list(self.of))}")
+            raise ValueError(f"of: unknown {chosen!r}; {nearest(str(chosen), list(self.of))}")
         return self.of[chosen]
 
     def slice_kind(self, metric: str) -> str:
@@ -140,13 +140,13 @@ def translated(item: Mapping[str, Any]) -> dict[str, Any]:
         return dict(item)
     for key in item:
         if key not in named.takes():
-            raise ValueError(f"{key}: {name} does not take it; {_nearest(str(key), named.takes())}")
+            raise ValueError(f"{key}: {name} does not take it; {nearest(str(key), named.takes())}")
     if item.get(named.side) is None:
         raise ValueError(f"{named.side}: {name} needs it")
     metric = named.metric(item.get("of"))
     kind = item.get("slice_kind", named.slice_kind(metric))
     if kind not in named.slices:
-        raise ValueError(f"slice_kind: {name} is not told of {kind!r}; {_nearest(str(kind), list(named.slices))}")
+        raise ValueError(f"slice_kind: {name} is not told of {kind!r}; {nearest(str(kind), list(named.slices))}")
     rest = {key: value for key, value in item.items() if key not in ("expect", "of")}
     return rest | {
         "expect": GENERIC,
@@ -169,8 +169,3 @@ def schema_of(name: str, generic: Mapping[str, Any]) -> dict[str, Any]:
         own["slice_kind"] = {"enum": list(named.slices)}
     required = ["expect", named.side]
     return {"type": "object", "properties": own, "required": required, "additionalProperties": False}
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

@@ -4,7 +4,6 @@ A suite that says something we do not understand is refused: a misspelt severity
 suites are in `expectations/suites/`; `suite_schema()` is the schema for editors.
 """
 
-import difflib
 import hashlib
 import importlib.resources
 import json
@@ -14,8 +13,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 
+from expectations.loading import Loaded, LoadError, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
@@ -161,67 +160,49 @@ def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
         raise SuiteError(f"expectations: got {value!r}; write a preset ({', '.join(presets())}), a path or a mapping")
     if value in presets():
         text = (importlib.resources.files("expectations") / "suites" / f"{value}.yaml").read_text("utf-8")
-        return _validated(parsed(text, f"suite {value}"), f"suite {value}")
+        return _validated(parsed(text, f"suite {value}").value, f"suite {value}")
     path = pathlib.Path(base_dir, value)
     if not path.suffix and not path.exists():
         raise SuiteError(f"expectations: no suite {value!r}; {nearest(value, presets())}, or the path of a YAML file")
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SuiteError(f"expectations: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    data = parsed(text, str(path))
-    return _validated({"suite": path.stem, **data}, str(path))
+        loaded = parsed(read_text(path), str(path))
+    except (LoadError, FileNotFoundError) as error:
+        why = str(error).removeprefix(f"{path}: ") if isinstance(error, LoadError) else error.strerror
+        raise SuiteError(f"expectations: cannot read {path}: {why}") from error
+    return _validated({"suite": path.stem, **loaded.value}, str(path), loaded)
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, where YAML would silently take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As a safe loader does, after a look at the keys."""
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key_node.value!r} is given twice", key_node.start_mark
-                )
-            seen.add(key_node.value if isinstance(key_node, yaml.ScalarNode) else id(key_node))
-        return super().construct_mapping(node, deep)
-
-
-def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> dict[str, Any]:
-    """A YAML file that is a mapping without a key given twice.
+def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> Loaded:
+    """A YAML file that is a mapping, read strictly (expectations/loading.py).
 
     Raises:
       SuiteError: it is not; the message says where.
     """
     try:
-        data = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        raise SuiteError(f"{where}: not YAML{line}: {getattr(error, 'problem', None) or error}") from error
-    except RecursionError as error:
-        raise SuiteError(f"{where}: nested too deeply") from error
-    if not isinstance(data, dict):
-        raise SuiteError(f"{where}: {what}, got {type(data).__name__}")
-    return data
+        loaded = parse_yaml(text, where)
+    except LoadError as error:
+        raise SuiteError(str(error)) from error
+    if not isinstance(loaded.value, dict):
+        raise SuiteError(f"{where}: {what}, got {type(loaded.value).__name__}")
+    return loaded
 
 
-def _validated(data: Mapping[str, Any], where: str) -> Suite:
+def _validated(data: Mapping[str, Any], where: str, loaded: Loaded | None = None) -> Suite:
     try:
         return Suite.model_validate(dict(data))
     except pydantic.ValidationError as error:
-        raise SuiteError(f"{where}: {_one_line(error)}") from error
+        first, said = _one_line(error)
+        raise SuiteError(f"{loaded.at(first['loc']) if loaded else where}: {said}") from error
 
 
-def _one_line(error: pydantic.ValidationError) -> str:
-    """The first complaint, as `path: what is wrong; what would be right`."""
+def _one_line(error: pydantic.ValidationError) -> tuple[Any, str]:
+    """The first complaint, and as `path: what is wrong; what would be right`."""
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     # "float" and "str" are the branches of "number or parameter", no keys of ours.
     steps = [step for step in first["loc"] if step not in ("float", "str")]
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    return f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
+    return first, f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
 
 
 def _complaint(first: Any, steps: list[Any]) -> str:
@@ -244,12 +225,6 @@ def _complaint(first: Any, steps: list[Any]) -> str:
         return "is empty, so nothing would be checked; give at least one expectation"
     wanted = {"tuple_type": "should be a list", "model_type": "should be a mapping"}.get(kind, first["msg"].lower())
     return f"{wanted}, got {str(given)[:80]!r}"
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """A hint for a word that is not known: the one that was meant, or all there are."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def _number(limit: float | str | None, params: Mapping[str, float | None], where: str) -> float | None:

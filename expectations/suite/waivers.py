@@ -5,10 +5,11 @@ the report and every format show what was waived, by whom, why, and until when. 
 """
 
 import datetime
-import difflib
 from typing import Annotated, Any, Literal
 
 import pydantic
+
+from expectations.loading import closest
 
 State = Literal["applies", "expired", "not needed", "matches nothing"]
 Words = Annotated[str, pydantic.Field(min_length=1, strict=True, pattern=r"\S")]
@@ -46,8 +47,8 @@ class Waiver(pydantic.BaseModel):
     def sentence(self, state: State, looked_at: set[str]) -> str:
         """What is said beside the expectation; empty if it is not needed."""
         if state == "matches nothing":
-            close = difflib.get_close_matches(str(self.slice), sorted(looked_at), n=1, cutoff=0.5)
-            meant = f"; did you mean {close[0]!r}?" if close else "."
+            close = closest(str(self.slice), sorted(looked_at))
+            meant = f"; did you mean {close!r}?" if close is not None else "."
             return f" The waiver for slice {self.slice!r} by {self.who} matches nothing{meant}"
         about = f' for "{self.slice}"' if self.slice is not None else ""
         if state == "expired":

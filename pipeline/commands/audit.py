@@ -1,7 +1,6 @@
 """`audit sample | certify | export`: people's labels of a release, from the draw to the certificate."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,26 +10,30 @@ import pyarrow.parquet as pq
 
 from expectations import contracts
 from expectations.wording import number
+from pipeline.reading.outputs import check_output
+from pipeline.reading.outputs import output as written
 from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
 from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
 from transforms.audit.gold import read_gold
 from transforms.kernels.statistics.certify import NO_VOTE, labels_needed, most_votes
 from transforms.origin.labels import read_labels
 
+CERTIFICATE = b'"format": "lowbackground.certificate/'
 WHAT = {"undeclared": "kept documents of undeclared origin", "all": "kept documents"}
 
 
-def sample_release(release: str, output: str, design: Design, gold: str | None) -> str:
+def sample_release(release: str, output: str, design: Design, gold: str | None, force: bool = False) -> str:
     """Draw a sample, write it, and say what it holds.
 
     Raises:
+      RecipeError: the file must not be written (`outputs.check_output`).
       AuditError, ReleaseError, GoldError: there is nothing to draw from.
     """
+    check_output(output, [release, *([gold] if gold else [])], force)
     table = draw(release, design, read_gold(gold) if gold else None)
     about = design_of(table)
-    partial = output + ".partial"
-    pq.write_table(table, partial, compression="zstd", row_group_size=64)
-    os.replace(partial, output)
+    with written(output) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=64)
     streams = table["stream"].to_pylist()
     count = {name: streams.count(name) for name in contracts.STREAMS}
     of = f"{about['documents']:,} {WHAT[about['population']]}"
@@ -75,20 +78,24 @@ def read_sample(path: str) -> pa.Table:
     return table.combine_chunks()
 
 
-def certify_sample(sample: str, labels: Sequence[str], output: str, terms: Terms) -> tuple[str, bool]:
+def certify_sample(
+    sample: str, labels: Sequence[str], output: str, terms: Terms, force: bool = False
+) -> tuple[str, bool]:
     """Write the certificate; say what it says, and whether the limit is certified.
 
     Raises:
+      RecipeError: the file must not be written (`outputs.check_output`).
       AuditError, LabelError: the sample or the labels cannot be used.
     """
     table, known = read_sample(sample), read_labels(labels)
     with open(sample, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # Labels go on, and the certificate of the same sample is made again; one of another sample is not replaced.
+    mine = f'"sample_sha256": "{digest}"'.encode()
+    check_output(output, [sample, *labels], force, lambda found: CERTIFICATE in found and mine in found)
     certificate = make_certificate(table, digest, known, terms)
-    partial = output + ".partial"
-    with open(partial, "wb") as file:
-        file.write(certificate.to_json())
-    os.replace(partial, output)
+    with written(output) as made:
+        made.write(certificate.to_json())
     warnings = [f"warning: {line}" for line in known.warnings]
     return "\n".join([*warnings, *_said(certificate), f"wrote {output}"]), certificate.certified
 
@@ -136,15 +143,17 @@ def _said(one: Certificate) -> Iterator[str]:
             yield f"             with {found} found, {needed:,} labels would be needed"
 
 
-def export_labels(sample: str, labels: Sequence[str], output: str, active: bool) -> str:
+def export_labels(sample: str, labels: Sequence[str], output: str, active: bool, force: bool = False) -> str:
     """Join a sample with its labels into labelled text, as `detector` commands read it.
 
     Of the audit stream, which is like the release; with `active` also the informative ones, which are not. Gold items
     are left out, and so is what most reviewers could not tell.
 
     Raises:
+      RecipeError: the file must not be written (`outputs.check_output`).
       AuditError, LabelError: the sample or the labels cannot be used, or nothing is labelled.
     """
+    check_output(output, [sample, *labels], force)
     table, known = read_sample(sample), read_labels(labels)
     called = most_votes(known.of(hashes_of(table), known.total))
     streams = ["audit", "active"] if active else ["audit"]
@@ -164,9 +173,8 @@ def export_labels(sample: str, labels: Sequence[str], output: str, active: bool)
         },
         metadata={METADATA: table.schema.metadata[METADATA]},
     )
-    partial = output + ".partial"
-    pq.write_table(labelled, partial, compression="zstd")
-    os.replace(partial, output)
+    with written(output) as file:
+        pq.write_table(labelled, file, compression="zstd")
     left = int((wanted & (called == contracts.UNKNOWN)).sum())
     none = int((wanted & (called == NO_VOTE)).sum())
     counts = {word: words.to_pylist().count(word) for word in ("human", "synthetic")}

@@ -25,6 +25,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.reading.outputs import check_folder
+from pipeline.recipe import RecipeError
+from transforms.engine import files
+
 Record = dict[str, object]
 
 MIN_CHARS = 250
@@ -48,9 +52,21 @@ class Planted:
     broken: dict[str, int]
 
 
-def build_demo(folder: str) -> Planted:
-    """Write `corpus/<source>/` and `recipe.yaml` below a folder. What was there under these names is replaced."""
+def build_demo(folder: str, force: bool = False) -> Planted:
+    """Write `corpus/<source>/` and `recipe.yaml` below a folder: a new one, or an earlier demo whose recipe nobody changed.
+
+    Args:
+      folder: to build it in.
+      force: whether a demo whose recipe was changed may be built again, with our recipe.
+
+    Raises:
+      RecipeError: the folder holds something else, or must not be written (`outputs.check_folder`).
+    """
     root = pathlib.Path(folder)
+    check_folder(folder, [], force or _is_demo(root), "recipe.yaml", "demo")
+    if (root / "recipe.yaml").exists() and not _is_demo(root, whole=False):
+        raise RecipeError(f"demo {folder}: {root / 'recipe.yaml'} is not the demo's; name a new folder")
+    files.write(str(root / "recipe.yaml"), RECIPE.encode())  # first: a demo that was stopped can be built again
     corpus = root / "corpus"
     topics = list(_topics())
     docstrings = _chosen(list(_docstrings()), DOCSTRINGS + UNDECLARED_HUMAN)
@@ -70,7 +86,6 @@ def build_demo(folder: str) -> Planted:
     _jsonl(corpus / "web-undeclared" / "pages.jsonl.gz", undeclared)
     _jsonl(corpus / "web-undeclared" / "mirror.jsonl", copies)
     broken = _broken(corpus / "web-undeclared")
-    (root / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     return Planted(
         human=len(topics) + len(docstrings),
         synthetic=len(machine),
@@ -80,6 +95,15 @@ def build_demo(folder: str) -> Planted:
         empty=BLANK,
         broken=broken,
     )
+
+
+def _is_demo(root: pathlib.Path, whole: bool = True) -> bool:
+    """Whether a folder has the demo's recipe; not `whole`: or one that began as it."""
+    try:
+        text = (root / "recipe.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return text == RECIPE if whole else text.startswith(RECIPE.splitlines()[0])
 
 
 def _topics() -> Iterator[Record]:

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import FATES, render_difference
-from pipeline.reading.answer import save
+from pipeline.reading.outputs import an_answer, check_output, save
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     is_there,
@@ -23,6 +25,7 @@ from transforms.release.read_release import (
     ledger_rows,
     read_manifest,
     read_metrics,
+    reading,
 )
 
 COLUMNS = ("doc_id", "source", "origin", "n_tokens")
@@ -103,21 +106,26 @@ def _cut(paths: Sequence[str], target: str, parts: int) -> None:
         [("doc_id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
     )
     writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
-    for batch in _kept(paths, schema):
-        digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
-        numbers = pa.array([int(two, 16) % parts for two in digits.dictionary.to_pylist()]).take(digits.indices)
+    for batch, first in _kept(paths, schema):
+        numbers = pa.array(first % parts)
         for part, writer in enumerate(writers):
             writer.write_batch(batch.filter(pc.equal(numbers, part)))
     for writer in writers:
         writer.close()
 
 
-def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
+    """What was kept, and the number that the first two digits of each id are."""
     for path in paths:
         for batch in ledger_batches(path, [*COLUMNS, "kept"]):
-            batch = batch.filter(batch["kept"])
+            with reading(path):
+                batch = batch.filter(batch["kept"])
+                batch = pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+                digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
+                known = np.array([int(two, 16) for two in digits.dictionary.to_pylist()], np.int64)
+                first = known[digits.indices.to_numpy()]
             if batch.num_rows:
-                yield pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
+                yield batch, first
 
 
 def _read(path: str) -> pa.Table:
@@ -138,18 +146,21 @@ def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> It
         relabelled[pair] += 1
 
 
-def difference(first: str, second: str, form: str, html: str | None = None) -> tuple[str, bool]:
+def difference(first: str, second: str, form: str, html: str | None = None, force: bool = False) -> tuple[str, bool]:
     """What `diff` answers, and whether the second release is worse.
 
     Args:
       first, second: folders of releases.
       form: "text" or "json".
       html: a file to write the same to as a page.
+      force: whether a file that is there, and no such page, may be replaced.
 
     Raises:
       ReleaseError: one of them is no release, or damaged.
       RecipeError: the page cannot be written.
     """
+    if html is not None:
+        check_output(html, [first, second], force, an_answer, "--html")
     releases = read_release(first), read_release(second)
     found = moved_between(*releases)
     documents = documents_between(*(one.folder for one in releases))

@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.loading import closest, nearest
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
@@ -17,6 +19,9 @@ from transforms.origin.model_phrases import load_phrases
 from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
 
 SHOWN = 10
+PREFIX = 4  # digits of an id that name a document, if no other begins so
+LOOKED_AT = 5_000  # ids that are compared with one that is not known
+_HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 
 SENTENCES = {
     None: "kept",
@@ -33,6 +38,9 @@ DUPLICATES = {
 }
 
 
+REASONS = [*DUPLICATES, *(reason for reason in SENTENCES if reason is not None)]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Ledger:
     """A release's ledger, and how its reader wants it told."""
@@ -47,12 +55,97 @@ class _Ledger:
         return [row for table in self.tables for row in table.filter(pc.equal(table[column], value)).to_pylist()]
 
 
+def find_documents(release: str, reason: str | None, n: int, asked: str | None = None) -> list[dict[str, Any]]:
+    """Rows of a ledger, in its order: the first `n` of a reason, or all that an id or the beginning of one names.
+
+    Args:
+      release: folder of a release or a rejection.
+      reason: of the ledger, as near_duplicate; None: whatever the reason.
+      n: rows at most.
+      asked: a `doc_id`, the input's own id, or the first `PREFIX` digits or more of a `doc_id`.
+
+    Raises:
+      ReleaseError: there is no ledger, or a part of it is gone or damaged.
+      RecipeError: there is no such document, or the reason is unknown.
+    """
+    if reason is not None and reason not in REASONS:
+        raise RecipeError(f"--reason {reason}: {nearest(reason, REASONS)}")
+    ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], 0, texts=False)
+    found = (
+        _found(ledger, asked)
+        if asked is not None
+        else [row for table in ledger.tables for row in _because(table, reason, n)]
+    )
+    rows = [row for row in found if reason is None or row["reason"] == reason][:n]
+    if not rows:
+        raise RecipeError(
+            f"{release}: its ledger has no document" + (f" that was dropped for {reason}" if reason else "")
+        )
+    return rows
+
+
+def _because(table: pa.Table, reason: str | None, n: int) -> list[dict[str, Any]]:
+    chosen = table if reason is None else table.filter(pc.equal(table["reason"], reason))
+    return list(chosen.slice(0, n).to_pylist())
+
+
+def _found(ledger: _Ledger, asked: str) -> list[dict[str, Any]]:
+    """The rows of one document, by its id, the input's own id, or the beginning of its id.
+
+    Raises:
+      RecipeError: there is none, or several begin so.
+    """
+    for column, value in _spellings(asked):
+        if rows := ledger.rows(column, value):
+            return rows
+    where = f"{ledger.release}: its ledger has no document {asked!r}"
+    if len(asked) >= PREFIX and _HEXADECIMAL.fullmatch(asked):
+        begin = [t.filter(pc.starts_with(t["doc_id"], asked.lower())) for t in ledger.tables]
+        ids = list(dict.fromkeys(name for table in begin for name in table["doc_id"].to_pylist()))
+        if len(ids) == 1:
+            return [row for table in begin for row in table.to_pylist()]
+        if ids:
+            more = ", ..." if len(ids) > 3 else ""
+            several = f"{len(ids):,} documents begin with {asked}: {', '.join(ids[:3])}{more}"
+            raise RecipeError(f"{ledger.release}: {several}; give more digits")
+    near = _near(ledger, asked)
+    hint = (
+        f"did you mean {near!r}?" if near is not None else "give a doc_id, the beginning of one, or the input's own id"
+    )
+    raise RecipeError(f"{where}; {hint}")
+
+
+def _near(ledger: _Ledger, asked: str) -> str | None:
+    """An input's own id like the one that was asked for, among those that are about as long and begin or end alike."""
+    for table in ledger.tables:
+        ids = table["input_id"]
+        alike = pc.or_(pc.starts_with(ids, asked[:3]), pc.ends_with(ids, asked[-3:]))
+        some = ids.filter(pc.fill_null(alike, False)).slice(0, LOOKED_AT).to_pylist()
+        if (near := closest(asked, some)) is not None:
+            return near
+    return None
+
+
+def documents_json(release: str, rows: list[dict[str, Any]]) -> str:
+    """Rows of a ledger as JSON, for programs."""
+    answer = {"format": "lowbackground.explain/1", "release": release, "documents": rows}
+    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def list_documents(rows: list[dict[str, Any]]) -> str:
+    """A line for each row: its id, where it came from, and what became of it."""
+    return "\n".join(
+        f"{row['doc_id']}  {row['source']}  {row['path']}, row {row['row']}: {_fate(row, None)}{_where(row)}"
+        for row in rows
+    )
+
+
 def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = True) -> str:
     """What the ledger says of a document and, of a duplicate, how its text differs from the one that is kept.
 
     Args:
       release: folder of a release or a rejection.
-      doc_id: the ledger's `doc_id`, or the input's own id.
+      doc_id: the ledger's `doc_id`, the beginning of one, or the input's own id.
       width: of the two texts side by side, in cells of a terminal; at least `side_by_side.MIN_WIDTH`.
       texts: whether to show them.
 
@@ -61,9 +154,7 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
       RecipeError: the document is not in it.
     """
     ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
-    found = next((rows for column, value in _spellings(doc_id) if (rows := ledger.rows(column, value))), [])
-    if not found:
-        raise RecipeError(f"{release}: its ledger has no document {doc_id!r}; give a doc_id or the input's own id")
+    found = _found(ledger, doc_id)
     lines = [line for row in found[:SHOWN] for line in _about(row, ledger)]
     if len(found) > SHOWN:
         lines.append(f"... and {len(found) - SHOWN} more records with this id")

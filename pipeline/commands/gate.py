@@ -11,14 +11,16 @@ from expectations.judge.verdict import Verdict, judge
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
 from pipeline.publish import STRUCTURES, SUITE
-from pipeline.reading.answer import save
-from pipeline.recipe import RecipeError, load_recipe
+from pipeline.reading.outputs import an_answer, check_output, save
+from pipeline.recipe import load_recipe
 from pipeline.runner import day, exit_code, suite_params
 from transforms.audit.against_estimate import with_audit, with_audit_rules
 from transforms.audit.certificate import Certificate
 from transforms.audit.draw import AuditError
 from transforms.release.gate import with_rules
 from transforms.release.read_release import open_release, read_metrics
+
+PAGE = "index.html"  # of Data Docs, in the folder that is named
 
 
 def judge_again(
@@ -70,6 +72,21 @@ def _certificate(path: str, release: str) -> Certificate:
     return certificate
 
 
+def check_outputs(
+    release: str, suite: str | None, audit: str | None, output: str | None, data_docs: str | None, force: bool
+) -> None:
+    """Refuse files that `gate` must not write, before it judges.
+
+    Raises:
+      RecipeError: see `outputs.check_output`.
+    """
+    inputs = [release, *([suite] if suite else []), *([audit] if audit else [])]
+    if output is not None:
+        check_output(output, inputs, force, an_answer)
+    if data_docs is not None:
+        check_output(os.path.join(data_docs, PAGE), inputs, force, an_answer, "--data-docs")
+
+
 def write_data_docs(verdict: Verdict, folder: str) -> None:
     """A verdict as a page of Great Expectations' Data Docs, `index.html` of a folder.
 
@@ -78,8 +95,4 @@ def write_data_docs(verdict: Verdict, folder: str) -> None:
     """
     from expectations.judge import gx  # late: it is slow to import
 
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"cannot write {folder}: {error.strerror}") from error
-    save(gx.data_docs(gx_json.validation(verdict)), os.path.join(folder, "index.html"))
+    save(gx.data_docs(gx_json.validation(verdict)), os.path.join(folder, PAGE))

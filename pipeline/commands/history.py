@@ -9,26 +9,29 @@ from expectations import metrics, release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
 from pipeline.commands.diff import Release, moved_between, read_release
-from pipeline.reading.answer import save
+from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import RecipeError
 
 BARS = "▁▂▃▄▅▆▇█"
 MISSING = "·"
 
 
-def history(folders: Sequence[str], form: str, html: str | None = None) -> tuple[str, bool]:
+def history(folders: Sequence[str], form: str, html: str | None = None, force: bool = False) -> tuple[str, bool]:
     """What `history` answers, and whether the last step or the whole way is worse.
 
     Args:
       folders: releases, the oldest first.
       form: "text" or "json".
       html: a file to write the same to as a page.
+      force: whether a file that is there, and no such page, may be replaced.
 
     Raises:
       RecipeError: fewer than two folders, one of them is no release, or the page cannot be written.
     """
     if len(folders) < 2:
         raise RecipeError("history: give at least two releases, the oldest first")
+    if html is not None:
+        check_output(html, folders, force, an_answer, "--html")
     releases = [read_release(folder) for folder in folders]
     whole = moved_between(releases[0], releases[-1])
     steps = [(a, b, release_diff.verdict(moved_between(a, b))) for a, b in itertools.pairwise(releases)]

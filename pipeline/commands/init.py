@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import yaml
 
+from expectations.wording import one_line
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import try_source
+from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import splits_found, unread
-from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import Source, Split, plan, splits_of
 from transforms.measures.input_loss import not_read
@@ -51,14 +52,15 @@ SOURCE = """\
 """
 
 
-def write_recipe(data: Sequence[str], output: str) -> str:
+def write_recipe(data: Sequence[str], output: str, force: bool = False) -> str:
     """Write a recipe for the data and say what to do next.
 
     Raises:
       RecipeError, InputError: the recipe exists already, or there is nothing to read.
     """
-    if os.path.exists(output):
-        raise RecipeError(f"{output} exists; choose another name with --output, or delete it")
+    # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
+    is_yaml = output.endswith((".yaml", ".yml"))
+    check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
     folder = os.path.dirname(output) or "."
     sources = [source for path in data for source in _sources(path)]
     names = [source.name for source in sources]
@@ -72,9 +74,7 @@ def write_recipe(data: Sequence[str], output: str) -> str:
     text = RECIPE.format(
         name=os.path.basename(output), release=release, sources="\n".join(blocks), output="releases"
     )  # fmt: skip
-    os.makedirs(folder, exist_ok=True)
-    with open(output, "x", encoding="utf-8") as file:
-        file.write(text)
+    save(text, output)
     found = ", ".join(f"{source.name}" for source in sources)
     skipped = [
         f"{source.name}: {words}"
@@ -123,9 +123,10 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
 
 def _quoted(value: str) -> str:
     """A string as YAML, in quotes where it needs them."""
-    return yaml.safe_dump(value, default_style=None, width=10_000).splitlines()[0]
+    style = None if value.isprintable() else '"'  # the one style that can escape
+    return str(yaml.safe_dump(value, default_style=style, width=1_000_000).splitlines()[0])
 
 
 def _comment(text: str) -> str:
     """Text that stays on the line of a comment."""
-    return " ".join(text.split())[:200]
+    return one_line(" ".join(text.split()))[:200]

@@ -1,6 +1,5 @@
 """`propose`: a suite from reference releases, which every one of them passes."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -12,18 +11,17 @@ from expectations.suite import proposal
 from expectations.suite.proposal import Proposed
 from expectations.suite.suite import load_suite, parsed
 from pipeline.commands.diff import Release, read_release
-from pipeline.reading.answer import save
+from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import RecipeError
 
 
-def propose(folders: Sequence[str], output: str) -> str:
+def propose(folders: Sequence[str], output: str, force: bool = False) -> str:
     """Write the suite to `output`; what there is to say of it comes back.
 
     Raises:
       RecipeError: a folder is no release or was rejected, nothing can be proposed, or the file is there or cannot be written.
     """
-    if os.path.exists(output):
-        raise RecipeError(f"{output} exists; choose another file (-o)")
+    check_output(output, folders, force)
     given = [read_release(folder) for folder in folders]
     for release in given:
         if release.detector is None:
@@ -68,7 +66,7 @@ def _held(found: list[Proposed], releases: Sequence[Release], name: str) -> tupl
 
 def _judged(text: str, releases: Sequence[Release]) -> dict[str, str]:
     """What does not hold, by its key, in any of the references."""
-    suite = load_suite(parsed(text, "the proposed suite"))
+    suite = load_suite(parsed(text, "the proposed suite").value)
     failed = {}
     for release in releases:
         table = pa.Table.from_pylist(release.metrics, schema=contracts.METRICS.schema)

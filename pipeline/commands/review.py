@@ -26,6 +26,7 @@ import orjson
 import pyarrow as pa
 
 from pipeline.commands.audit import read_sample
+from pipeline.reading.outputs import check_output
 from transforms.origin.labels import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
 
 HOST = "127.0.0.1"
@@ -53,6 +54,8 @@ class Session:
         self.cookies: set[str] = set()
         self.token = secrets.token_urlsafe(32)
         self.given: dict[str, dict[str, str]] = {}  # reviewer -> content -> label
+        if self.file.cut:
+            say(f"note: {self.file.cut}")
         known = read_labels([labels])
         words = {code: word for word, code in WORDS.items()}
         hashes = [content.hex() for content in known.content_hash.view("V16").tolist()]
@@ -294,8 +297,10 @@ def serve(sample: str, labels: str, port: int, say: Callable[[str], None]) -> No
     """Serve a sample until somebody stops it.
 
     Raises:
+      RecipeError: the labels' file must not be written (`outputs.check_output`).
       AuditError, LabelError: the sample or the labels cannot be used, or the port is taken.
     """
+    check_output(labels, [sample], force=True, option="--labels")  # what is there is added to
     table = read_sample(sample)
     session = Session(table, labels, say)
     try:

@@ -1,25 +1,29 @@
 """`score` and `detector train | calibrate | evaluate | selftest | card`: the detector without the pipeline around it."""
 
 import pathlib
-import posixpath
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 
 from expectations import contracts
+from expectations.loading import nearest
+from pipeline.reading.input_columns import columns_of
+from pipeline.reading.outputs import check_folder, check_output
+from pipeline.reading.outputs import output as written
 from pipeline.recipe import RecipeError
 from transforms.detector.detector import BUNDLED, Detector, DetectorError, load_detector
+from transforms.detector.plugins import PREFIX
 from transforms.detector.training.labelled import read_labelled
 from transforms.detector.training.selftest import selftest, table
 from transforms.detector.training.train import TrainingError, TrainingSettings, count, evaluate, recalibrate, train
 from transforms.ingest.columns import kept_as
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Fields, Source, plan_splits
+from transforms.ingest.sources import Fields, InputError, Source, Split, plan_splits
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.text import canonicalise, count_words
-from transforms.signals.store import write_parquet
 
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
@@ -31,39 +35,67 @@ COLUMNS = [
 ]
 
 
-def score_input(data: Sequence[str], output: str, keep: tuple[str, ...], text: str | None, model: str | None) -> str:
+def score_input(
+    data: Sequence[str], output: str, keep: tuple[str, ...], text: str | None, model: str | None, force: bool = False
+) -> str:
     """Score every document of some files and write one Parquet file; say what was found.
 
     Raises:
-      RecipeError: a column to keep is called as one of the output's own.
+      RecipeError: a column to keep is called as one of the output's own, or the input has none of its name; or the output
+        must not be written (`outputs.check_output`).
       InputError, DetectorError: there is nothing to read, or no detector to read it with.
     """
     taken = {field.name for field in COLUMNS}
     clash = next((name for name in keep if name in taken), None)
     if clash is not None:
         raise RecipeError(f"--keep {clash}: the output has a column of that name already ({', '.join(sorted(taken))})")
+    check_output(output, [*data, *([model] if model else [])], force)
     detector = load_detector(model)
     source = Source(name="input", path=tuple(data), fields=Fields(text=text))
     splits = plan_splits([source])
+    known, every = columns_of(splits)
+    _refuse_unknown(keep if every else [name for name in keep if "," in name], known)
+    held: set[str] = set()
     schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])
     found = {"documents": 0, "bad": 0, **dict.fromkeys(contracts.ORIGINS, 0)}
 
     def scored() -> Iterator[pa.RecordBatch]:
         for split in splits:
-            for documents, quarantine in read_split(split, source, ReadLimits(), keep):
+            for documents, quarantine in _read(split, source, keep):
                 found["documents"] += documents.num_rows
                 found["bad"] += sum(1 if n is None else n for n in quarantine["records"].to_pylist())
                 batch = score_batch(documents, detector, schema)
+                held.update(name for name in keep if batch[name].null_count < batch.num_rows)
                 for origin in batch["origin"].to_pylist():
                     found[origin] += 1
                 yield batch
+        # Lines of JSON need not all have the same keys: only now it is known that none has this one.
+        _refuse_unknown([name for name in keep if name not in held], known)
 
-    write_parquet(output if "://" in output else posixpath.abspath(output), scored(), schema)
+    with written(output) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in scored():
+            writer.write_batch(batch)
     origins = ", ".join(f"{found[name]:,} {name}" for name in ("synthetic", "human", "unknown"))
     lines = [f"{found['documents']:,} documents scored by detector {detector.name!r}: {origins}"]
     if found["bad"]:
         lines.append(f"{found['bad']:,} records could not be read and are not in the output")
     return "\n".join([*lines, f"wrote {output}. A score is evidence, not proof; the model card says how good it is."])
+
+
+def _read(split: Split, source: Source, keep: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    try:
+        yield from read_split(split, source, ReadLimits(), keep)
+    except OSError as error:  # of the input, and not of the file that is being written
+        raise InputError(f"{split.pieces[0].path}: cannot be read ({error.strerror or error}); run it again") from error
+
+
+def _refuse_unknown(names: Sequence[str], known: list[str]) -> None:
+    for name in names:
+        parts = name.split(",")
+        if name not in known and len(parts) > 1 and set(parts) <= set(known):
+            raise RecipeError(f"--keep {name}: is no column of the input; say {' '.join(f'--keep {p}' for p in parts)}")
+        if name not in known:
+            raise RecipeError(f"--keep {name}: is no column of the input; {nearest(name, known)}")
 
 
 def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema) -> pa.RecordBatch:
@@ -84,30 +116,47 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+MARK = "calibration.json"  # a folder with it is a detector's
+
+
 def train_detector(
-    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
+    data: Sequence[str],
+    output: str,
+    evaluate_on: Sequence[str],
+    exclude: Sequence[str],
+    console: Console,
+    force: bool = False,
 ) -> str:
     """Train a detector and say how good it is.
 
     Raises:
+      RecipeError: the folder must not be written (`outputs.check_folder`).
       TrainingError: the data or the settings will not do.
     """
     wrong = next((item for item in exclude if "=" not in item), None)
     if wrong is not None:
         raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
+    check_folder(output, [*data, *evaluate_on], force, MARK)
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
     return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
 
 
 def count_detector(
-    data: Sequence[str], output: str, evaluate_on: Sequence[str], exclude: Sequence[str], console: Console
+    data: Sequence[str],
+    output: str,
+    evaluate_on: Sequence[str],
+    exclude: Sequence[str],
+    console: Console,
+    force: bool = False,
 ) -> str:
     """Count a table of words and say how good it is as a detector.
 
     Raises:
+      RecipeError: the folder must not be written (`outputs.check_folder`).
       TrainingError: the data or the settings will not do.
     """
+    check_folder(output, [*data, *evaluate_on], force, MARK)
     settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
     detector = count(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
     return f"wrote {output}: words.parquet, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
@@ -121,12 +170,15 @@ def calibrate_detector(
     exclude: Sequence[str],
     min_tokens: int,
     target_fpr: float,
+    force: bool = False,
 ) -> str:
     """Measure what the scores of a model mean, and write it with its calibration and card.
 
     Raises:
+      RecipeError: the folder must not be written (`outputs.check_folder`).
       TrainingError, DetectorError: the data or the model cannot be used.
     """
+    check_folder(output, [*data, *evaluate_on, *([] if model.startswith(PREFIX) else [model])], force, MARK)
     settings = TrainingSettings(exclude=tuple(exclude), min_tokens=min_tokens, target_fpr=target_fpr)
     detector = recalibrate(model, list(data), output, settings, tuple(evaluate_on))
     assert detector.calibration

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Mapping
 from typing import TypeVar
 
-from expectations.suite.suite import nearest
+from expectations.escaping import terminal
+from expectations.loading import nearest
+from pipeline.reading.outputs import save
 from pipeline.recipe import RecipeError
 
 Form = TypeVar("Form")
@@ -22,26 +24,13 @@ def chosen(name: str, formats: Mapping[str, Form], what: str = "--format") -> Fo
 
 
 def deliver(answer: str, path: str | None, text: str) -> None:
-    """Print `answer`; or write it to `path`, and print `text`.
+    """Print `answer`; or write it to `path`, which `outputs.check_output` let pass, and print `text`.
 
     Raises:
       RecipeError: the file cannot be written.
     """
     if path is None:
-        sys.stdout.write(answer)
+        sys.stdout.write(terminal(answer))
         return
     save(answer, path)
-    sys.stdout.write(text + f"written to {path}\n")
-
-
-def save(answer: str, path: str) -> None:
-    """Write `answer` to a file, as UTF-8.
-
-    Raises:
-      RecipeError: it cannot be written.
-    """
-    try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(answer)
-    except OSError as error:
-        raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
+    sys.stdout.write(terminal(f"{text}written to {path}\n"))

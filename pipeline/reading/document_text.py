@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from expectations import contracts
+from expectations.loading import MAX_BYTES, LoadError, as_text
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from transforms.ingest.decompress import one_line
 from transforms.ingest.readers import read_split
@@ -34,10 +34,12 @@ def released_recipe(release: str) -> Recipe:
     path = posixpath.join(release, "recipe.yaml")
     try:
         with open_for_reading(path) as file:
-            data = yaml.safe_load(file.read())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+            text = as_text(file.read(MAX_BYTES + 1), path)
+    except LoadError as error:
+        raise RecipeError(str(error)) from None
+    except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read ({one_line(error)})") from None
-    return parse_recipe(data, path)
+    return parse_recipe(text, path)
 
 
 def released_text(release: str, doc_id: str) -> str | None:

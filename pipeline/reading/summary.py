@@ -8,6 +8,7 @@ from expectations.judge.formats import as_text
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import tried
 from pipeline.recipe import Recipe
+from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
 from transforms.measures.input_loss import NotRead, printable
@@ -76,6 +77,13 @@ def _not_read(result: "Result") -> Iterator[str]:
         example = next((r["slice"] for r in rows if r["slice_kind"] == "file" and r["note"] == row["note"]), "")
         such = f" (such as {example})" if example else ""
         yield f"not read      {row['value']:,.0f} {UNREAD.get(reason, reason)}{such}"
+
+
+def _secrets(recipe: Recipe) -> Iterator[str]:
+    hidden = [shown for shown in redact_options(recipe.runner.options) if HIDDEN in shown]
+    if hidden:
+        yield f"note: runner.options: {hidden[0].split('=')[0]} is a secret by its name, and is left out of all that is written."
+        yield "  Write it as --name=${VARIABLE}, and it is taken from the environment and is not in the recipe either."
 
 
 def _undecided(result: "Result") -> Iterator[str]:
@@ -171,7 +179,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
-        *([*found, ""] if (found := list(idle(recipe))) else []),
+        *([*found, ""] if (found := [*idle(recipe), *_secrets(recipe)]) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])

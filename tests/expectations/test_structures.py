@@ -71,7 +71,7 @@ def expecting(rule: dict, **changes: object) -> dict:
         ),
         (system(structures=[{**SCORED, "column": None}]), "either a `column` of scores or a `model`"),
         (system(structures=[{**SCORED, "column": "text"}]), "'text' is no column of scores"),
-        (system(structures=[{**SCORED, "threshold": float("nan")}]), "finite"),
+        (system(structures=[{**SCORED, "threshold": float("nan")}]), "no number that can be used"),
         (system(structures=[{**SCORED, "treshold": 1}]), "structures[0].treshold: unknown key; did you mean 'threshold'?"),
         (system(structures=[{**SCORED, "sample": {**SAMPLE, "faund": 1}}]), "sample.faund: unknown key; did you mean 'found'?"),
         (system(structures=[{**SCORED, "sample": {**SAMPLE, "found": 401}}]), "found is more than positives"),
@@ -101,7 +101,7 @@ def expecting(rule: dict, **changes: object) -> dict:
         (expecting({"kind": "retention", "min": 0.8, "severity": "error"}), "unknown value 'error'; known: 'critical'"),
         (expecting({"kind": "retention", "min": True}), "YAML read this as true"),
         (expecting({"kind": "retention", "min": 0}), "greater than 0"),
-        (expecting({"kind": "max_core", "max": float("nan")}), "finite"),
+        (expecting({"kind": "max_core", "max": float("nan")}), "no number that can be used"),
         (expecting({"kind": "min_share", "structure": "wman", "min": 0.1}), "names 'wman', which is no structure"),
         (expecting({"kind": "retention", "structures": ["men"], "min": 0.8}), "did you mean 'man'?"),
         (expecting({"kind": "target_distribution", "group": ["woman", "man"], "target": {"woman": 1.0}, "max": 0.1}), "`target`"),
@@ -127,14 +127,14 @@ def test_ids_are_plain_because_they_become_names_of_slices(tmp_path: pathlib.Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("systems: []", "s.yaml: systems: "),
+        ("systems: []", "s.yaml, line 1: systems: "),
         ("- a", "s.yaml: it is a mapping with the key 'systems', got list"),
-        ("systems: [", "not YAML (line 1)"),
-        ("systems: 3", "s.yaml: systems: "),
-        ("systems: [3]", "s.yaml: systems[0]: "),
+        ("systems: [", "line 2: not YAML"),
+        ("systems: 3", "s.yaml, line 1: systems: "),
+        ("systems: [3]", "s.yaml, line 1: systems[0]: "),
         ("systems:\n- {id: a, id: b}", "'id' is given twice"),
-        ("system: []", "s.yaml: system: unknown key; did you mean 'systems'?"),
-        ("systems: [{structures: 3, reference: {release: 3}}]", "s.yaml: systems[0]"),
+        ("system: []", "s.yaml, line 1: system: unknown key; did you mean 'systems'?"),
+        ("systems: [{structures: 3, reference: {release: 3}}]", "s.yaml, line 1: systems[0]"),
     ],
 )
 def test_what_is_no_file_of_systems(tmp_path: pathlib.Path, text: str, message: str) -> None:

@@ -82,7 +82,10 @@ def test_the_answer_goes_to_a_file_and_the_text_to_the_screen(folder):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--format", "jnit"], "did you mean 'junit'?"), (["--output", "nowhere/r.txt"], "cannot write nowhere/r.txt")],
+    [
+        (["--format", "jnit"], "did you mean 'junit'?"),
+        (["--output", "good.yaml/r.txt"], "cannot write good.yaml/r.txt"),
+    ],
 )
 def test_a_wrong_format_or_file_is_one_line_and_exit_code_2(folder, options, said):
     result = lowbackground("gate", "release", "--suite", "good.yaml", *options, cwd=folder)

@@ -1,6 +1,7 @@
 """What is wrong with a recipe is said in one line, with the key and what to do."""
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ def told(tmp_path: pathlib.Path, *overrides: str, **changes: object) -> str:
     try:
         load_recipe(str(path), overrides)
     except RecipeError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return re.sub(rf"^{re.escape(str(path))}(, line \d+)?: ", "", str(error))
     return ""
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pydantic
 
 from expectations import contracts
+from expectations.loading import LoadError, parse_json
 from expectations.wording import stable
 from transforms.audit.draw import AuditError, design_of
 from transforms.kernels.statistics import certify
@@ -125,7 +126,10 @@ class Certificate:
           AuditError: it is no certificate.
         """
         try:
+            parse_json(text, where)
             return pydantic.TypeAdapter(cls).validate_json(text)
+        except LoadError as error:
+            raise AuditError(f"{error}; `audit certify` writes certificates") from None
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the file"

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.loading import LoadError, parse_json
 from transforms.audit.gold import GoldItems
 from transforms.kernels.statistics import draws, sampling
 from transforms.kernels.text.columns import from_hexadecimal, halves, hash_texts, hexadecimal
@@ -104,8 +105,8 @@ def design_of(sample: pa.Table) -> dict[str, Any]:
       AuditError: it is no sample.
     """
     try:
-        about = orjson.loads((sample.schema.metadata or {})[METADATA])
-    except (KeyError, orjson.JSONDecodeError):
+        about = parse_json((sample.schema.metadata or {})[METADATA], "the sample")
+    except (KeyError, LoadError):
         raise AuditError("not a sample; `lowbackground audit sample RELEASE -o FILE` writes one") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise AuditError(f"a sample of another version ({about!r:.60}); draw it again")

@@ -5,9 +5,9 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from apache_beam.io.filesystems import FileSystems
 
+from expectations.loading import parse_json
 from transforms.ingest.sources import EARLIER, InputError, Piece, Split
 from transforms.signals.store import open_for_reading
 
@@ -36,7 +36,7 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
             )
         with open_for_reading(path) as file:
             try:
-                manifest = orjson.loads(file.read())
+                manifest = parse_json(file.read(), MANIFEST)
                 theirs = dict(manifest["signature"])
                 own = [_piece(release, entry) for entry in manifest["files"] if entry["path"].startswith(FOLDER + "/")]
                 kept = manifest["counts"]["kept"]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from expectations.loading import parse_json
 from transforms.detector.fasttext_file import DetectorError
 from transforms.kernels.text.text import Tokens
 
@@ -97,7 +98,7 @@ def parse_plugin(data: bytes, path: str) -> tuple[PluginModel, bytes]:
       DetectorError: it is not a `plugin.json`, or the plug-in is missing or of another version.
     """
     try:
-        fields = json.loads(data)
+        fields = parse_json(data, path)
         name, version = str(fields["plugin"]), str(fields["version"])
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']}")

@@ -192,7 +192,7 @@ def find_files(source: Source) -> Found:
         if not pieces:
             raise InputError(_nothing(source, path, [*others, *listing.unread]))
         for piece in pieces:
-            if not piece.path.isprintable():
+            if not _is_text(piece.path):
                 raise InputError(
                     f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it"
                 )
@@ -213,6 +213,15 @@ def find_files(source: Source) -> Found:
 def find_pieces(source: Source) -> list[Piece]:
     """The files of a source that are read, as `find_files`."""
     return list(find_files(source).pieces)
+
+
+def _is_text(path: str) -> bool:
+    """Whether a name is UTF-8: a ledger keeps it as it is, and where it is shown it is escaped."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def ending_of(path: str) -> str:

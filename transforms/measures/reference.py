@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from expectations.loading import parse_json
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.ingest.sources import InputError
 from transforms.kernels.similarity.embedding import DIMENSIONS, Points
@@ -184,7 +184,7 @@ def load_reference(asked: str | None, output: str) -> Asked:
         )
     with open_for_reading(posixpath.join(folder, MANIFEST)) as file:
         try:
-            manifest = orjson.loads(file.read())
+            manifest = parse_json(file.read(), MANIFEST)
             digest = next((entry["sha256"] for entry in manifest["files"] if entry["path"] == FILE), None)
             form = manifest.get("sketches")
         except (ValueError, LookupError, TypeError, AttributeError):

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.loading import nearest
 from expectations.structures import Avoid, StructuresError, System
-from expectations.suite.suite import nearest
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import Mixture as ScoreMixture
 from transforms.detector.share_estimate import Reference

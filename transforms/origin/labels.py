@@ -7,10 +7,12 @@ silently lost could be the one that decides.
 """
 
 import dataclasses
+import errno
 import hashlib
 import math
 import os
 import re
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +21,8 @@ import numpy.typing as npt
 import orjson
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
+from expectations.loading import LoadError, parse_json
+from transforms.engine import files
 
 WORDS = {"undetermined": UNKNOWN, "human": HUMAN, "synthetic": SYNTHETIC}
 _HEX = re.compile(r"[0-9a-f]{32}")
@@ -74,7 +78,7 @@ def read_labels(paths: Sequence[str]) -> Labels:
       LabelError: a file is missing, or a line of it is not a label.
     """
     last: dict[tuple[str, bytes], int | None] = {}
-    files: list[tuple[str, str]] = []
+    read: list[tuple[str, str]] = []
     warnings: list[str] = []
     for path in paths:
         try:
@@ -82,7 +86,7 @@ def read_labels(paths: Sequence[str]) -> Labels:
                 data = file.read()
         except OSError as error:
             raise LabelError(f"{path}: {error.strerror}; `lowbackground review serve` writes labels") from None
-        files.append((os.path.basename(path), hashlib.sha256(data).hexdigest()))
+        read.append((os.path.basename(path), hashlib.sha256(data).hexdigest()))
         lines = data.split(b"\n")
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -90,13 +94,13 @@ def read_labels(paths: Sequence[str]) -> Labels:
             try:
                 row = parse_label(line)
             except LabelError as error:
-                if number == len(lines):  # no line break after it: it was being written when the machine stopped
+                if number == len(lines) and _is_torn(line):
                     warnings.append(f"{path}, line {number}: torn, left out ({len(line)} bytes)")
                     continue
                 raise LabelError(f"{path}, line {number}: {error}") from None
             label = None if row["label"] is None else WORDS[row["label"]]
             last[row["reviewer"], bytes.fromhex(row["content_hash"])] = label
-    return _labels({key: label for key, label in last.items() if label is not None}, tuple(files), tuple(warnings))
+    return _labels({key: label for key, label in last.items() if label is not None}, tuple(read), tuple(warnings))
 
 
 def parse_label(line: bytes) -> dict[str, Any]:
@@ -106,9 +110,9 @@ def parse_label(line: bytes) -> dict[str, Any]:
       LabelError: it is none; the message says which key is wrong.
     """
     try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        raise LabelError("not JSON") from None
+        row = parse_json(line, "label")
+    except LoadError as error:
+        raise LabelError(re.sub(r"^label: (not JSON \().*?: ", r"\1", str(error)).removeprefix("label: ")) from None
     if not isinstance(row, dict):
         raise LabelError("not an object")
     row = {"content_hash": "", "item": None, "seconds": None, "note": "", "at": None} | row
@@ -127,6 +131,17 @@ def parse_label(line: bytes) -> dict[str, Any]:
     if not isinstance(row["note"], str) or len(row["note"]) > MAX_NOTE:
         raise LabelError(f"note must be text of at most {MAX_NOTE} characters")
     return row
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line without a line break is the beginning of a label: it was being written when the machine stopped."""
+    if not line.startswith(b"{"):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return True
+    return False  # a whole object that is no label is of another file
 
 
 def is_name(name: object) -> bool:
@@ -149,46 +164,119 @@ def _labels(
 
 
 class LabelFile:
-    """A labels file that is written to, one answer at a time, each on disk before it is acknowledged."""
+    """A labels file that is written to, one answer at a time, each on disk before it is acknowledged.
+
+    One writer at a time: the file is locked while it is open. What a failed write left behind is cut off at once, so that it
+    is never glued to the next answer.
+    """
 
     def __init__(self, path: str) -> None:
-        """Open it to append; a last line that a crash tore goes (nobody was told that it was kept).
+        """Open it to append; a last line that a crash tore goes (nobody was told that it was kept), and `cut` says so.
 
         Raises:
-          LabelError: it is there and is no labels file, or cannot be written.
+          LabelError: it is there and is no labels file, another process writes to it, or it cannot be written.
         """
-        self.path = path
+        self.path, self.broken = path, False
+        self.cut = ""
         try:
-            if os.path.exists(path):
-                read_labels([path])
-                _mend(path)
-            self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self.file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise LabelError(f"{path}: {error.strerror}") from None
+        try:
+            if not stat.S_ISREG(os.fstat(self.file).st_mode):
+                raise LabelError(f"{path}: is no plain file")
+            _lock(self.file, path)
+            read_labels([path])
+            self.size = self._mended()
+            files.sync_folder(os.path.dirname(path) or ".")  # the name of a new file must survive as well
+        except BaseException as error:
+            os.close(self.file)
+            if isinstance(error, OSError):
+                raise LabelError(f"{path}: {error.strerror}") from None
+            raise
+
+    def _mended(self) -> int:
+        """Cut off a torn last line, or end one that is whole. Returns the size."""
+        size = os.fstat(self.file).st_size
+        tail = _tail(self.file, size)
+        if not tail:
+            return size
+        try:
+            parse_label(tail)
+        except LabelError:
+            size -= len(tail)
+            os.ftruncate(self.file, size)
+            self.cut = (
+                f"{self.path}: its last line was torn, and nobody was told that it was kept; {len(tail)} bytes cut off"
+            )
+        else:
+            size += os.write(self.file, b"\n")
+        os.fsync(self.file)
+        return size
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a line and wait until it is on disk."""
+        """Add a line and wait until it is on disk.
+
+        Raises:
+          LabelError: the row is no label.
+          OSError: it could not be written, and nothing of it is in the file; or the file is not what it was.
+        """
         line = orjson.dumps(row) + b"\n"
         parse_label(line)
-        written = os.write(self.file, line)
-        if written != len(line):
-            raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written")
+        self._is_ours()
+        try:
+            written = os.write(self.file, line)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
+            os.fsync(self.file)
+        except BaseException:
+            self._take_back()
+            raise
+        self.size += len(line)
+
+    def _is_ours(self) -> None:
+        """Refuse to write behind what somebody else wrote, or to a file that the name does not lead to any more."""
+        if self.broken:
+            self._take_back()  # a full disk may have room by now
+        try:
+            same = os.path.samestat(os.stat(self.path), os.fstat(self.file))
+        except OSError:
+            same = False
+        if not same or os.fstat(self.file).st_size != self.size:
+            raise OSError(errno.ESTALE, f"{self.path} was moved, replaced or written by somebody else; start again")
+
+    def _take_back(self) -> None:
+        """Cut the file where the last acknowledged answer ends; until that is done, nothing is written."""
+        self.broken = True
+        os.ftruncate(self.file, self.size)
         os.fsync(self.file)
+        self.broken = False
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and of its lock."""
         os.close(self.file)
 
 
-def _mend(path: str) -> None:
-    with open(path, "rb+") as file:
-        data = file.read()
-        tail = data[data.rfind(b"\n") + 1 :]
-        if not tail:
-            return
-        try:
-            parse_label(tail)
-            file.write(b"\n")
-        except LabelError:
-            file.truncate(len(data) - len(tail))
-        os.fsync(file.fileno())
+def _lock(file: int, path: str) -> None:
+    """Keep others from writing to an open file. The system lets go of it when this process ends, however it ends."""
+    try:
+        import fcntl  # not on Windows, which has no such lock
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LabelError(
+            f"{path}: another `review serve` writes to it; stop that one, or give another --labels"
+        ) from None
+    except OSError:
+        return  # a file system without locks; `append` still sees that somebody else wrote
+
+
+def _tail(file: int, size: int) -> bytes:
+    """What is behind the last line break."""
+    tail, at = b"", size
+    while at and b"\n" not in tail:
+        start = max(0, at - (1 << 16))
+        tail, at = os.pread(file, at - start, start) + tail, start
+    return tail[tail.rfind(b"\n") + 1 :]

@@ -10,11 +10,11 @@ import json
 from typing import Annotated, Literal
 
 import pyarrow as pa
-import yaml
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from expectations.loading import MAX_BYTES, LoadError, as_text, parse_yaml
 from transforms.kernels.text import phrases
 from transforms.kernels.text.literals import MIN_BYTES
 from transforms.kernels.text.phrases import Phrase, Phrases
@@ -71,17 +71,16 @@ def parse_phrases(text: str, path: str) -> list[Entry]:
       PhraseError: what is wrong, and with which entry.
     """
     try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise PhraseError(f"{path}{where}: not YAML: {getattr(error, 'problem', None) or 'nested too deep'}") from None
+        loaded = parse_yaml(text, path)
+    except LoadError as error:
+        raise PhraseError(str(error)) from None
+    data = loaded.value
     if not isinstance(data, dict) or set(data) != {"entries"} or not isinstance(data["entries"], list):
         raise PhraseError(f"{path}: a file of phrases is a mapping with one key, `entries`, and a list under it")
     found: list[Entry] = []
     for number, item in enumerate(data["entries"]):
         name = item.get("id", number) if isinstance(item, dict) else number
-        entry = _entry(item, f"{path}: entry {name!r}")
+        entry = _entry(item, f"{loaded.at(('entries', number))}: entry {name!r}")
         if any(entry.id == other.id for other in found):
             raise PhraseError(f"{path}: two entries are called {entry.id!r}; give each its own id")
         found.append(entry)
@@ -118,10 +117,10 @@ def _entry(item: object, where: str) -> Entry:
 def _read(path: str) -> str:
     try:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            data: bytes = file.read()
-        return data.decode()
-    except UnicodeDecodeError:
-        raise PhraseError(f"{path}: is not UTF-8 text") from None
+            data: bytes = file.read(MAX_BYTES + 1)
+        return as_text(data, path)
+    except LoadError as error:
+        raise PhraseError(str(error)) from None
     except Exception as error:  # Beam's filesystems raise all kinds
         why = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
         raise PhraseError(f"{path}: {why}; give the path of a YAML file of phrases, relative to the recipe") from None

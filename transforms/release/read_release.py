@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict, VerdictError
+from expectations.loading import LoadError, parse_json
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below
 from transforms.signals.store import open_for_reading
@@ -25,9 +26,13 @@ from transforms.signals.store import open_for_reading
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
+_IN_EVERY_LEDGER = (
+    "doc_id", "input_id", "source", "path", "row", "kept", "stage", "reason", "survivor_id", "cluster_id", "cluster_size",
+    "origin", "origin_basis", "p_synthetic", "n_tokens",
+)  # fmt: skip
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
-_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LookupError, ValueError, TypeError)
+_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
 class ReleaseError(Exception):
@@ -117,7 +122,9 @@ def reading(path: str) -> Iterator[None]:
 def _why(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]!r}"
-    said = (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").split("; ")[0]
+    said = (
+        (str(error).splitlines() or [""])[0].removeprefix(f"{VERDICT}: ").removeprefix(f"{MANIFEST}: ").split("; ")[0]
+    )
     said = re.sub(r"^Could not open Parquet input source '[^']*': ", "", said).split(". ")[0]
     return said[:120].strip(" .:") or "it ends too early"
 
@@ -138,7 +145,7 @@ def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
         raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one")
     with reading(path):
         data = _bytes(path)
-        manifest = orjson.loads(data)
+        manifest = parse_json(data, MANIFEST)
         if not isinstance(manifest, dict):
             raise ValueError("it is no mapping")
         if not isinstance(manifest["release"], str):
@@ -146,6 +153,8 @@ def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
         for entry in manifest["files"]:
             if not _is_inside(entry["path"]):
                 raise ValueError(f"it lists {str(entry['path'])[:60]!r}, which is no file of a release")
+            if any(type(entry.get(name, 0)) is not int or entry.get(name, 0) < 0 for name in ("bytes", "rows")):
+                raise ValueError(f"it gives {entry['path']!r} a size that is no number")
     return manifest, hashlib.sha256(data).hexdigest()
 
 
@@ -234,7 +243,9 @@ def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 
     with reading(path), open_for_reading(path) as file:
         part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
         _has(part, columns or ("doc_id", "kept"))
-        yield from part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+        for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns)):
+            batch.validate(full=True)  # also that its texts are UTF-8
+            yield batch
 
 
 def read_ledger(path: str) -> pa.Table:
@@ -245,8 +256,14 @@ def read_ledger(path: str) -> pa.Table:
     """
     with reading(path), open_for_reading(path) as file:
         table = pq.read_table(pa.PythonFile(file, mode="r"))
-        for name in ("doc_id", "kept", "survivor_id", "cluster_id"):
+        table.validate(full=True)  # also that its texts are UTF-8
+        for name in _IN_EVERY_LEDGER:
             table.schema.field(name)
+        for field in contracts.LEDGER.schema:
+            if field.name in table.column_names and not field.nullable and table[field.name].null_count:
+                raise ValueError(f"{field.name} has no value in some rows")
+        if not pc.all(pc.match_substring_regex(table["doc_id"], "^[0-9a-f]{2,}$")).as_py() and table.num_rows:
+            raise ValueError("doc_id is not hexadecimal in some rows")
     return table
 
 

@@ -19,7 +19,7 @@ def row(metric, value, lower=None, upper=None, n=1000, stage="after"):
 
 def statuses(text, rows):
     table = pa.Table.from_pylist(rows, schema=contracts.METRICS.schema)
-    return [one.status for one in judge(table, load_suite(parsed(text, "s"))).expectations]
+    return [one.status for one in judge(table, load_suite(parsed(text, "s").value)).expectations]
 
 
 @pytest.mark.parametrize(("n", "factor"), [(2, 26.260), (3, 7.656), (5, 4.203), (10, 2.911), (30, 2.220)])
@@ -85,7 +85,7 @@ def test_the_yaml_says_what_it_rests_on_and_hostile_names_stay_comments():
     tables = [[row("repetition.compression_ratio", v)] for v in (2.0, 2.1)]
     found, _ = proposals(tables)
     text = suite_yaml(found, {"a\nb: c": "why\n- x"}, ["one\nexpectations: []", "two"], 'n"\n')
-    suite = load_suite(parsed(text, "s"))
+    suite = load_suite(parsed(text, "s").value)
     assert suite.suite == 'n"\n'
     assert len(suite.expectations) == 1
     assert "Seen: 2, 2.1" in text

@@ -59,11 +59,11 @@ def test_what_is_not_understood_is_refused_in_one_line(suite, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("expectations:\n  - {metric: documents, min: 1, min: 2}\n", "(line 2): 'min' is given twice"),
-        ("expectations: [", "not YAML (line 1)"),
+        ("expectations:\n  - {metric: documents, min: 1, min: 2}\n", "line 2: 'min' is given twice (first in line 2)"),
+        ("expectations: [", "line 2: not YAML"),
         ("- a\n", "a suite is a mapping with the key 'expectations', got list"),
         ("", "got NoneType"),
-        ("expectations: !!python/object/apply:os.system [id]\n", "could not determine a constructor"),
+        ("expectations: !!python/object/apply:os.system [id]\n", "is not known here"),
         ("a: " + "[" * 2000, "nested too deeply"),
     ],
 )

@@ -190,7 +190,7 @@ def test_input_that_is_gone_or_changed_is_one_plain_line(tmp_path: pathlib.Path)
     assert "no such file" in explain_document(folder, "near").splitlines()[-1]
     pathlib.Path(folder, "recipe.yaml").write_text("[")
     said = explain_document(folder, "near")
-    assert "recipe.yaml: cannot be read" in said.splitlines()[-1]
+    assert "recipe.yaml, line 2: not YAML" in said.splitlines()[-1]
     assert "reason near_duplicate" in said
 
 

@@ -186,7 +186,9 @@ def test_an_answer_is_written_and_taken_up_again(visitor, server, sample, tmp_pa
     assert lines[0]["note"] == "reads like Ada"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", lines[0]["at"])
     assert set(lines[0]) == {"content_hash", "item", "label", "reviewer", "seconds", "at", "note"}
-    for session in (server.session, Session(sample, server.session.file.path, print)):
+    later = tmp_path / "later.jsonl"
+    later.write_bytes(pathlib.Path(server.session.file.path).read_bytes())
+    for session in (server.session, Session(sample, str(later), print)):
         given = {one["item"]: one["label"] for one in session.state("ada")["items"]}
         assert (given[rows[0]["item"]], given[rows[1]["item"]]) == ("synthetic", None)
         assert {one["label"] for one in session.state("bob")["items"]} == {None, "undetermined"}

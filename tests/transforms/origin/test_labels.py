@@ -1,9 +1,11 @@
 """Labels: the last one of a reviewer counts, torn lines are left out, everything else that is wrong is said."""
 
+import errno
 import json
 import os
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -123,6 +125,124 @@ def test_a_file_of_something_else_is_not_touched(tmp_path):
     with pytest.raises(LabelError, match="line 1: not JSON"):
         LabelFile(str(path))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["remember the milk", '{"text": "a corpus of one line"}'])
+def test_one_line_of_something_else_is_no_torn_label(tmp_path, text):
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(LabelError, match="line 1"):
+        LabelFile(str(path))
+    assert path.read_text() == text
+
+
+FIRST, NEXT = ({"content_hash": c, "label": "human", "reviewer": "ada"} for c in (A, B))
+
+
+@pytest.mark.parametrize("when", ["write", "fsync"])
+@pytest.mark.parametrize("at", range(0, len(orjson.dumps(FIRST)) + 1, 3))
+def test_a_full_disk_at_any_byte_loses_nothing_that_was_acknowledged(tmp_path, monkeypatch, at, when):
+    """The disk is full after `at` bytes of an answer: it is refused, and the next one is whole."""
+    path = str(tmp_path / "labels.jsonl")
+    file, write, sync = LabelFile(path), os.write, os.fsync
+    file.append(FIRST)
+
+    def full(fd, data):
+        write(fd, data[:at] if when == "write" else data)
+        if when == "write":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    failed = []
+
+    def unsynced(fd):
+        if when == "fsync" and not failed:
+            failed.append(fd)
+            raise OSError(errno.EIO, "Input/output error")
+        sync(fd)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", full if when == "write" else write)
+        broken.setattr(os, "fsync", unsynced)
+        with pytest.raises(OSError, match=r"No space|Input/output"):
+            file.append({**NEXT, "label": "synthetic"})
+    assert votes(read_labels([path]), A, B) == [[0, 1, 0], [0, 0, 0]]
+    file.append(NEXT)
+    file.close()
+    labels = read_labels([path])
+    assert labels.warnings == ()
+    assert votes(labels, A, B) == [[0, 1, 0], [0, 1, 0]]
+
+
+def test_a_short_write_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+    path = str(tmp_path / "labels.jsonl")
+    file, write = LabelFile(path), os.write
+    with monkeypatch.context() as short:
+        short.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+        with pytest.raises(OSError, match="only 7 of"):
+            file.append(FIRST)
+    assert os.path.getsize(path) == 0
+    file.append(FIRST)
+    file.close()
+    assert votes(read_labels([path]), A) == [[0, 1, 0]]
+
+
+def test_what_cannot_be_taken_back_stops_the_writing_until_it_can(tmp_path, monkeypatch):
+    path = str(tmp_path / "labels.jsonl")
+    file, write = LabelFile(path), os.write
+    file.append(FIRST)
+
+    def fails(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+        broken.setattr(os, "ftruncate", fails)
+        for _ in range(2):  # the second one finds the torn answer, and adds nothing to it
+            with pytest.raises(OSError, match="Input/output"):
+                file.append(NEXT)
+    assert read_labels([path]).warnings  # torn, said, and the others are read
+    file.append(NEXT)
+    file.close()
+    assert votes(read_labels([path]), A, B) == [[0, 1, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("cut", range(1, len(line(B, "human")) + 1, 5))
+def test_a_file_torn_at_any_byte_is_read_and_mended_and_said(tmp_path, cut):
+    path = tmp_path / "labels.jsonl"
+    path.write_text(line(A, "human") + "\n" + line(B, "human")[:cut])
+    whole = cut == len(line(B, "human"))
+    assert len(read_labels([str(path)]).warnings) == (not whole)
+    file = LabelFile(str(path))
+    assert (f"{cut} bytes cut off" in file.cut) == (not whole)
+    file.append({"content_hash": C, "label": "human", "reviewer": "ada"})
+    file.close()
+    assert votes(read_labels([str(path)]), A, B, C) == [[0, 1, 0], [0, int(whole), 0], [0, 1, 0]]
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    path = str(tmp_path / "labels.jsonl")
+    first = LabelFile(path)
+    with pytest.raises(LabelError, match="another `review serve` writes to it"):
+        LabelFile(path)
+    first.close()
+    LabelFile(path).close()
+
+
+@pytest.mark.parametrize("change", ["replaced", "gone", "written"])
+def test_an_answer_is_not_acknowledged_if_the_file_is_not_the_one_that_people_read(tmp_path, change):
+    path = tmp_path / "labels.jsonl"
+    file = LabelFile(str(path))
+    file.append(FIRST)
+    if change == "written":
+        with path.open("a") as other:
+            other.write(line(C, "human"))
+    else:
+        path.rename(tmp_path / "away.jsonl")
+    if change == "replaced":
+        path.write_text(line(C, "human") + "\n")
+    with pytest.raises(OSError, match="moved, replaced or written by somebody else"):
+        file.append(NEXT)
+    file.close()
 
 
 def test_reviewed_is_what_most_say_and_undetermined_is_no_answer(tmp_path):

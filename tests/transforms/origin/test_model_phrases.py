@@ -129,7 +129,7 @@ def entry(**changes: object) -> str:
         (entry(proves=None), "entry 'mine': proves: field required"),
         (entry() + entry().partition("\n")[2], "two entries are called 'mine'"),
         ("entries: [5]", "entry 0"),
-        ("entries: {", "line 1: not YAML"),
+        ("entries: {", "line 2: not YAML"),
         ("[]", "a mapping with one key, `entries`"),
         ("", "a mapping with one key, `entries`"),
     ],

@@ -25,6 +25,7 @@ from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import GROUPS, Labelled, Links, TrainingError, read_labelled
 from transforms.detector.training.ngram_fitting import Training
 from transforms.detector.training.selftest import selftest
+from transforms.engine import files
 
 FOLDS = 5  # where there are no sources to leave out
 
@@ -142,14 +143,14 @@ def _calibrated(
     if "ngrams.bin" not in model and os.path.exists(os.path.join(out_dir, "ngrams.bin")):
         os.remove(os.path.join(out_dir, "ngrams.bin"))  # of the detector that was there before
     for name, content in model.items():
-        _write(os.path.join(out_dir, name), content)
-    _write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
+        files.write(os.path.join(out_dir, name), content)
+    files.write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     if other:  # false alarms there are part of what is known of the detector
         scored = load_detector(out_dir).score(other.texts, other.tokens, other.n_tokens)
         human = ~other.machine & (scored.band >= 0)
         found = strata(other, human, flag(*scored, calibration), elsewhere=True)
         calibration = dataclasses.replace(calibration, strata=calibration.strata + found)
-        _write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
+        files.write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     detector = load_detector(out_dir)
     bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
     held_out = evaluate_scores(labelled, np.where(bands < 0, np.nan, scores), flag(scores, bands, calibration))
@@ -160,7 +161,7 @@ def _calibrated(
         planted = ()
     what = words.CARD if words.FILE in model else detector_card.of_model(model)
     card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what)
-    _write(os.path.join(out_dir, "README.md"), card.encode())
+    files.write(os.path.join(out_dir, "README.md"), card.encode())
     return detector
 
 
@@ -237,8 +238,3 @@ def folds(labelled: Labelled, usable: npt.NDArray[np.bool_]) -> tuple[list[Fold]
         f"{FOLDS}-fold by hash of the text: there are no sources to leave out, so these numbers are better than those "
         "on text from elsewhere will be"
     )
-
-
-def _write(path: str, data: bytes) -> None:
-    with open(path, "wb") as out:
-        out.write(data)
