@@ -17,8 +17,8 @@ from typing import IO
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.recipe import RecipeError
 from pipeline.places import STAGING, STORE
+from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files
 from transforms.release.read_release import METRICS, VERDICT
