@@ -21,24 +21,22 @@ from typing import Any
 import pandas
 
 from expectations import metrics, wording
+from expectations.judge.rule import compare
 from expectations.suite.shorthands import NAMED, Named
 from expectations.suite.suite import Expectation, Suite
-from expectations.wording import stable
-
-Row = dict[str, Any]
 
 
-def validate(metrics: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
+def validate(table: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
     """Run a suite on the metrics table with Great Expectations.
 
     Args:
-      metrics: the columns of `contracts.METRICS`.
+      table: the columns of `contracts.METRICS`.
       suite: with every parameter resolved (`Suite.resolve`).
 
     Returns:
       One dict per expectation, in the order of the suite: `key` (its path in the suite), `status` ("pass", "fail",
       "inconclusive": too few documents, or "error": nothing was selected, or a number is missing or not finite), `error`
-      (why, or None), and `rows`, the selected rows of `metrics` with `observed` (the number that was compared), `needed`
+      (why, or None), and `rows`, the selected rows of `table` with `observed` (the number that was compared), `needed`
       (documents that it takes) and their own `status`.
     """
     gx = _great_expectations()
@@ -49,7 +47,7 @@ def validate(metrics: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
     # Appended, not passed or added: those two drop unknown expectations and merge equal ones.
     built.expectations += [_domain_object(gx, item, key) for item, key in zip(suite.expectations, keys, strict=True)]
     asset = context.data_sources.add_pandas("release").add_dataframe_asset("metrics")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": metrics})
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": table})
     found = batch.validate(built, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 0})
     results = {result.expectation_config.meta["key"]: result for result in found.results}
     return [_plain(key, results.get(key)) for key in keys]
@@ -87,57 +85,6 @@ def _plain(key: str, result: Any) -> dict[str, Any]:
     status = details["status"]
     assert (status == "pass") == bool(result.success), (key, status, result.success)
     return {"key": key, "status": status, "error": details["error"], "rows": details["rows"]}
-
-
-def compare(
-    rows: list[Row],
-    bound: str,
-    low: float | None,
-    high: float | None,
-    min_documents: int = 0,
-    unsure: str = "fail",
-) -> dict[str, Any]:
-    """Hold the chosen number of every row against its limits. Nothing to compare is an error, never a pass.
-
-    A number that rests on too few documents is inconclusive, unless it fails at its better bound too. One whose bound is
-    outside the limits while its value is within is what `unsure` says.
-    """
-    judged = []
-    for row in rows:
-        numbers = {name: stable(row[name]) for name in ("value", "lower", "upper")}
-        observed = numbers[bound]
-        status = "error" if observed is None else "pass" if _within(observed, observed, low, high) else "fail"
-        needed = max(min_documents, int(stable(row.get("needed")) or 0))
-        value = numbers["value"]
-        if status == "fail" and value is not None and _within(value, value, low, high):
-            status = unsure
-        if row["n"] < needed and not _fails_clearly(numbers, low, high):
-            status = "inconclusive"
-        note = row["note"] if isinstance(row["note"], str) else None
-        judged.append(
-            {"slice": row["slice"], **numbers, "n": int(row["n"]), "unit": row["unit"], "note": note}
-            | {"observed": observed, "status": status, "needed": needed}
-        )
-    statuses = {row["status"] for row in judged}
-    worst_first = ("fail", "error", "inconclusive")
-    status = next((worst for worst in worst_first if worst in statuses), "pass" if judged else "error")
-    missing = [row["slice"] for row in judged if row["status"] == "error"]
-    error = None
-    if not judged:
-        error = "the metrics have no such row"
-    elif missing:
-        error = f"no finite {bound} for {len(missing)} of {len(judged)} rows"
-    return {"status": status, "error": error, "rows": judged}
-
-
-def _within(at_least: float, at_most: float, low: float | None, high: float | None) -> bool:
-    return (low is None or at_least >= low) and (high is None or at_most <= high)
-
-
-def _fails_clearly(numbers: dict[str, float | None], low: float | None, high: float | None) -> bool:
-    """Whether even the bound that speaks for the release is outside the limits; a number without bounds never does."""
-    lower, upper = numbers["lower"], numbers["upper"]
-    return lower is not None and upper is not None and not _within(upper, lower, low, high)
 
 
 def register() -> types.SimpleNamespace:
