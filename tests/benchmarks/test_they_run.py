@@ -22,6 +22,7 @@ from transforms.measures.yardstick import read_yardstick
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 ELSEWHERE = {  # whose command line is run by another test
     "corpus": "test_corpus.py",
+    "crash_matrix": "test_crash_matrix.py",
     "minhash_vs_peers": "test_minhash_vs_peers.py",
     "rensa_peer": "test_minhash_vs_peers.py",
     "phrases": "test_phrases.py",

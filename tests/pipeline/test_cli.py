@@ -59,10 +59,16 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
     assert explained.returncode == 0
     assert "input id 'd1'" in explained.stdout
     assert lowbackground("gate", "releases/data-v1", cwd=corpus).returncode == 0
+    verified = lowbackground("verify", "releases/data-v1", cwd=corpus)
+    assert (verified.returncode, verified.stdout.splitlines()[-1][:5]) == (0, "good:")
     strict = corpus / "suite.yaml"
     strict.write_text("expectations:\n  - {expect: metric_to_be_between, metric: documents, min: 1000}\n")
     assert lowbackground("gate", "releases/data-v1", "--suite", "suite.yaml", cwd=corpus).returncode == 1
     assert "nothing to clean" in lowbackground("clean", "releases", cwd=corpus).stdout
+    (corpus / "releases" / "data-v1" / "suite.yaml").unlink()
+    verified = lowbackground("verify", "releases/data-v1", cwd=corpus)
+    assert (verified.returncode, "suite.yaml is gone" in verified.stdout) == (1, True)
+    assert lowbackground("verify", "nowhere", cwd=corpus).returncode == 2
 
 
 def test_files_that_are_not_read_are_said(corpus: pathlib.Path) -> None:

@@ -69,7 +69,7 @@ def run(folder: pathlib.Path, ratio: dict[str, Any], **changes: Any) -> runner.R
 
 
 def planned(folder: pathlib.Path, ratio: dict[str, Any], by: tuple[str, ...] = ("source",), **changes: Any) -> dict:
-    recipe = recipe_in(folder, ratio, **changes)
+    recipe = recipe_in(folder, ratio, **{"release": "planned", **changes})  # another than it is compared with
     return json.loads(plan_mixture(recipe, runner.prepare(recipe, str(folder)), QUIET, by, "json").text)
 
 
