@@ -72,7 +72,7 @@ def write_recipe(data: Sequence[str], output: str, force: bool = False) -> str:
     blocks = [_block(source, n, planned.splits, folder) for n, source in enumerate(sources)]
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
-        name=os.path.basename(output), release=release, sources="\n".join(blocks), output="releases"
+        name=os.path.basename(output), release=release, sources="\n".join(blocks), output=_releases(data, folder)
     )  # fmt: skip
     save(text, output)
     found = ", ".join(f"{source.name}" for source in sources)
@@ -86,6 +86,18 @@ def write_recipe(data: Sequence[str], output: str, force: bool = False) -> str:
     ]
     lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *guessed(sources)]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
+
+
+def _releases(data: Sequence[str], folder: str) -> str:
+    """A folder for releases, relative to the recipe's: beside it, where the recipe lies in its own data, for a run may not write
+    into what it reads.
+    """
+    here = os.path.realpath(folder)
+    inside = any(
+        os.path.isdir(name) and os.path.commonpath([here, os.path.realpath(name)]) == os.path.realpath(name)
+        for name in data
+    )
+    return f"../{os.path.basename(here)}-releases" if inside else "releases"
 
 
 def _sources(path: str) -> list[Source]:

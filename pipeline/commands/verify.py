@@ -140,7 +140,7 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
     if has_manifest and (in_manifest := read_manifest(folder)[0].get("counts")) != said:
         yield f"{posixpath.join(folder, MANIFEST)} counts {in_manifest}, and the metrics count {said}"
     found = _ledger(folder)
-    quarantined = _rows(folder, QUARANTINE)
+    quarantined = _quarantined(folder)
     dropped = sum(found.dropped.values())
     into = said.get("documents_in", 0)
     width = len(f"{into:,}")
@@ -222,6 +222,17 @@ def _ids(folder: str, under: str, column: str) -> npt.NDArray[np.bytes_]:
             batches = pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE, columns=[column])
             parts += [_as_ids(batch[column]).copy() for batch in batches]
     return np.concatenate(parts)
+
+
+def _quarantined(folder: str) -> int:
+    """Records that could not be read: a row of the quarantine stands for `records` of them, or for one where nobody knows."""
+    found = 0
+    for name in parquet_files(posixpath.join(folder, QUARANTINE)):
+        path = posixpath.join(folder, QUARANTINE, name)
+        with reading(path), open_for_reading(path) as file:
+            records = pq.read_table(pa.PythonFile(file, mode="r"), columns=["records"], partitioning=None)["records"]
+        found += pc.sum(pc.fill_null(records, 1)).as_py() or 0
+    return int(found)
 
 
 def _rows(folder: str, under: str) -> int:

@@ -21,16 +21,17 @@ FIELDS = ("text", "id", "created", "language", "url", "origin", "generator", "ki
 LOOSE = ("label",)  # names that are as likely of another thing
 
 
-def guessed(what: Recipe | Sequence[Source]) -> Iterator[str]:
+def guessed(what: Recipe | Sequence[Source], only_origin: bool = False) -> Iterator[str]:
     """One line for each source and field that is read from a column of a well-known name, by some rows of some files.
 
-    `text`, `id`, `created`, `language` and `url` share one line: only an origin, generator or kind changes what a row counts as.
+    `text`, `id`, `created`, `language` and `url` share one line, which is left out with `only_origin`:
+    only an origin, generator or kind changes what a row counts as.
     """
     for source in what.sources if isinstance(what, Recipe) else what:
         samples = [sample for piece in _chosen(source) if (sample := _sample(piece, source)) is not None]
         found = {field: _used(source, field, samples) for field in FIELDS}
         plain = [f"{field} from `{names[0]}`" for field, names in found.items() if names and field not in DECIDES]
-        if plain:
+        if plain and not only_origin:
             yield f"source {source.name}: {', '.join(plain)} (guessed by name)"
         for field in DECIDES:
             for name in found[field]:

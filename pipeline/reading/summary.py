@@ -35,7 +35,7 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
     remarks = [
         *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
-        *guessed(recipe), *_undecided(result), *_shares(result), *_idle_after(result, recipe),
+        *guessed(recipe, only_origin=True), *_undecided(result), *_shares(result), *_idle_after(result, recipe),
     ]  # fmt: skip
     return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
 
