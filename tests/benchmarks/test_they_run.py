@@ -225,3 +225,11 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     texts = pa.array([text(1, machine=False), "Qwxz jkvb " * 60], pa.large_string())
     plain, odd = bits_per_byte(*text_buffers(texts), found.bytes_model.trie)
     assert plain < odd
+
+
+def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Each kind of odd file once, read by eight workers."""
+    said = printed("accounted", data, tmp_path / "out", "--documents", 30, "--odd", 28)
+    assert said.splitlines()[-1].startswith("34 entries, ")
+    assert "MISSING" not in said
+    assert "; 0 records lost without a word; exit code 0 " in said

@@ -26,6 +26,7 @@ UNREAD = {
     "linked_again": "a link to what is read under another name",
     "link_loop": "a link back to a folder that it is in",
     "dangling_link": "a link to nothing",
+    "empty_file": "of 0 bytes",
     "not_a_file": "a FIFO, socket or device",
     "cannot_list": "a folder that cannot be listed",
 }

@@ -294,8 +294,10 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
     elif kind == "folder" and known != ("text" if format == "lines" else format):
         return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
     # A link to nothing that is called like data is a lost file: it is the reader's to report.
-    fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
     chosen = known if format == "auto" else format
+    if entry.size == 0 and chosen in ("jsonl", "lines"):
+        return None, "empty_file"  # no line is in it, and nobody would miss it otherwise
+    fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
     return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
 
 
@@ -378,6 +380,8 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         there = {split_of(one.path, source) for one in unread if one.reason == "other_split"} - {""}
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
+    if all(one.reason == "empty_file" for one in unread if one.path in others):
+        return f"{start} matches {len(others)} files, all of them of 0 bytes; fetch them again"
     if len(others) == 1 and unread[0].reason == "not_a_file":
         return f"{start} is {UNREAD['not_a_file']}; name a file or folder"
     extensions = sorted({posixpath.splitext(other)[1] or "none" for other in others})

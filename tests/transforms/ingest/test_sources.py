@@ -208,3 +208,13 @@ def test_sources_and_splits_travel_to_a_worker():
     assert hash(source) == hash(source.model_copy())
     piece = Piece("a", "jsonl", "", 1, "1-1")
     assert pickle.loads(pickle.dumps(piece)) == piece
+
+
+def test_a_file_of_0_bytes_is_named_and_only_such_files_are_no_source(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    with pytest.raises(InputError, match="1 files, all of them of 0 bytes; fetch them again"):
+        find_files(Source(name="web", path=str(tmp_path)))
+    (tmp_path / "b.jsonl").write_bytes(b'{"text": "a"}')
+    found = find_files(Source(name="web", path=str(tmp_path)))
+    assert [piece.path for piece in found.pieces] == [str(tmp_path / "b.jsonl")]
+    assert [(one.path, one.reason) for one in found.unread] == [(str(tmp_path / "a.jsonl"), "empty_file")]
