@@ -177,7 +177,7 @@ def test_score_keeps_ids_and_columns(corpus: pathlib.Path) -> None:
     assert table["page"].to_pylist() == [str(n) for n in range(40)]
     assert set(table["origin"].to_pylist()) <= {"human", "synthetic", "unknown"}
     url = lowbackground("score", "data", "-o", "url.parquet", "--keep", "url", cwd=corpus)
-    assert url.returncode == 0
+    assert (url.returncode, "--keep url: is no column of the input" in one_line(url)) == (2, True)
     clash = lowbackground("score", "data", "-o", "again.parquet", "--keep", "origin", cwd=corpus)
     assert (clash.returncode, "has a column of that name" in one_line(clash)) == (2, True)
 

@@ -132,8 +132,8 @@ def test_diff_and_history_as_a_page_say_the_same(folder: pathlib.Path, tmp_path:
     assert steps.exit_code == 0
     assert "v1 → v2" in page.read_text()
     assert "Steady: nothing moved beyond noise." in page.read_text()
-    nowhere = run(app, ["diff", str(folder / "v1"), str(folder / "v2"), "--html", str(tmp_path / "no" / "page.html")])
-    assert nowhere.exit_code != 0
+    made = run(app, ["diff", str(folder / "v1"), str(folder / "v2"), "--html", str(tmp_path / "new" / "page.html")])
+    assert (made.exit_code, (tmp_path / "new" / "page.html").is_file()) == (0, True)
 
 
 def test_diff_says_what_it_found_and_fails_only_on_request(folder: pathlib.Path) -> None:
@@ -188,7 +188,7 @@ def test_a_proposed_suite_is_passed_by_its_references_and_loads(
     for name in names:
         result = CliRunner().invoke(app, ["gate", str(folder / name), "--suite", str(path)])
         assert (result.exit_code, "warn" in result.output, "FAIL" in result.output) == (0, False, False)
-    with pytest.raises(RecipeError, match="exists; choose another file"):
+    with pytest.raises(RecipeError, match="is there already; choose another name, or say --force"):
         propose([str(folder / "v1")], str(path))
 
 
@@ -241,6 +241,8 @@ def test_quarters_of_one_corpus_are_neither_better_nor_worse(quarters: list[str]
 
 def test_what_is_no_reference_is_refused_in_a_line(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ReleaseError, match=r"no release there \(it has no metrics.parquet\)"):
+        propose([str(tmp_path / "half")], str(tmp_path / "s.yaml"))
+    with pytest.raises(RecipeError, match="is inside of"):
         propose([str(tmp_path)], str(tmp_path / "s.yaml"))
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "metrics.parquet").write_bytes((folder / "v1" / "metrics.parquet").read_bytes())

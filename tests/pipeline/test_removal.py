@@ -287,13 +287,15 @@ def test_the_graph_has_no_stage_more_when_it_is_off(tmp_path: pathlib.Path) -> N
     off, on = stages(tmp_path, remove=False), stages(tmp_path, remove=True)
     assert off[1] == on[1] == []
     assert not any("Boilerplate" in label for label in off[0])
-    assert "Survey/SurveySplit 0" in off[0]
-    assert "Emit/WriteShards 0" in off[0]
-    assert "Survey/SurveySplit 1" in on[0]
-    assert "Emit/WriteShards 1" in on[0]
+    assert "Survey/SurveySplit/Work 0" in off[0]
+    assert "Emit/WriteShards/Work 0" in off[0]
+    assert "Survey/SurveySplit/Work 1" in on[0]
+    assert "Emit/WriteShards/Work 1" in on[0]
 
 
 @pytest.mark.parametrize("wrong", [{"max_documents": 0}, {"removed": True}, {"remove": 3}])
 def test_the_section_is_strict(wrong: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=r"dedup\.paragraphs"):
-        parse_recipe({"release": "x", "sources": [{"name": "a", "path": "b"}], "dedup": {"paragraphs": wrong}}, "r")
+        parse_recipe(
+            json.dumps({"release": "x", "sources": [{"name": "a", "path": "b"}], "dedup": {"paragraphs": wrong}}), "r"
+        )

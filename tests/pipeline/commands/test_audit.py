@@ -256,7 +256,7 @@ def test_labelled_text_is_exported_as_the_detector_reads_it(folder):
         ("review serve none.parquet", "none.parquet: no such file"),
         ("review serve s.parquet --labels recipe.yaml", "recipe.yaml, line 1: not JSON"),
         ("gate out/one --audit none.json", "none.json: No such file"),
-        ("gate out/one --audit gold.jsonl", "gold.jsonl: no certificate"),
+        ("gate out/one --audit gold.jsonl", "gold.jsonl: not JSON"),
         ("run recipe.yaml --set review.labels=[none.jsonl]", "none.jsonl: No such file"),
         ("run recipe.yaml --set review.labls=[a]", "did you mean 'labels'?"),
     ],
