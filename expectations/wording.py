@@ -58,10 +58,6 @@ MEASURES = {
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
     "synthetic_share.interval.tokens": Measure("Estimated synthetic share of tokens", "share"),
     "synthetic_share.interval.documents": Measure("Estimated synthetic share of documents", "share"),
-    "synthetic_share.by_generator.tokens": Measure("Synthetic share of tokens, by what may have written them", "share"),
-    "synthetic_share.by_generator.documents": Measure(
-        "Synthetic share of documents, by what may have written them", "share"
-    ),
     "synthetic_share.cross_check": Measure("Synthetic share of undeclared documents, by a second detector", "share"),
     "synthetic_share.cross_check_difference": Measure("How far the two detectors' shares lie apart", "share"),
     "detector.false_alarm_rate": Measure("Share of human text that the detector calls synthetic", "share"),

@@ -306,13 +306,17 @@ Exclude = Annotated[
 def detector_train(
     data: Labelled,
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    expert: Annotated[
+        list[str] | None,
+        typer.Option("--expert", help="text of a new model with pair_id: an expert of its own; may be given again", metavar="FILE"),
+    ] = None,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
 ) -> None:
-    """Train a fastText detector, calibrate it on sources it did not see, and write its card."""
+    """Train a detector, calibrate it on sources it did not see, write its card, and say what each expert gains."""
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], err), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], err, expert or []), markup=False)
 
 
 @detector_app.command("evaluate")

@@ -21,7 +21,7 @@ from expectations.report import figures
 from expectations.report.diversity_report import diversity_shown
 from expectations.report.structures_report import systems_shown
 
-RANGES = (("interval", "95% bootstrap interval of the estimate"), ("by_generator", "if one generator wrote all of it"))
+RANGES = (("interval", "95% interval of the estimate"),)
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
 PARAGRAPHS = tuple(
     f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")

@@ -61,6 +61,7 @@ class Tally:
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       more_scores: likewise what kept documents add by counting more than once.
+      own: by (reason, band): documents x score bins, of those that are known to be human.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
       ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
@@ -93,6 +94,7 @@ class Tally:
     years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    own: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
@@ -139,7 +141,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.conflicts.update(tally.conflicts)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for name in ("scores", "more_scores", "dated", "more_dated"):
+        for name in ("scores", "more_scores", "own", "dated", "more_dated"):
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
@@ -199,6 +201,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     kept = decisions["kept"].to_numpy(zero_copy_only=False)
     reason = decisions["reason"].to_numpy()
     _count_scores(tally, decisions, columns)
+    _count_known_humans(tally, decisions, columns)
     high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
@@ -293,6 +296,18 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
         tally.dated[at] = np.array(once[:2], np.int64)
         if any(once[2:]):
             tally.more_dated[at] = np.array(once[2:], np.int64)
+
+
+def _count_known_humans(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    bins = share.bin_of(columns["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32))
+    human = (decisions["origin"].to_numpy() == contracts.HUMAN) & (bins >= 0)
+    human &= decisions["origin_basis"].to_numpy() != contracts.BASIS_DETECTOR
+    reason, band = (decisions[name].to_numpy()[human].astype(np.int64) for name in ("reason", "detector_band"))
+    groups, inverse = np.unique(np.stack([reason, band], axis=1), axis=0, return_inverse=True)
+    counts = np.zeros((len(groups), share.BINS), np.int64)
+    np.add.at(counts, (inverse.ravel(), bins[human]), 1)
+    for number, (why, at) in enumerate(groups.tolist()):
+        tally.own[why, at] = counts[number]
 
 
 def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:

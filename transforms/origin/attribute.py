@@ -1,8 +1,8 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
 Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
-beside it. The detector comes last: above its threshold *synthetic*, clearly below it *human*, and *unknown* between, or where
-the text is too short to score. Nothing declared never means human.
+beside it. The detector comes last: from its threshold on *synthetic*, else *unknown*. It never says human: a low score says that a
+text is not like the machines that it knows. Nothing declared never means human.
 """
 
 import dataclasses
@@ -122,7 +122,7 @@ def attribute(
     if reviewed is not None:
         evidence |= say(contracts.BASIS_REVIEWED, reviewed.of(column["content_hash"]))
     origin, basis = settle(evidence)
-    # A score that calls a text neither is still what its origin rests on: unknown, and counted by the estimate.
+    # A score below the threshold is still what an origin rests on: unknown, and counted by the estimate.
     rests = (basis == contracts.BASIS_NONE) & ~np.isnan(score)
     basis = np.where(rests, contracts.BASIS_DETECTOR, basis).astype(np.int8)
     return contracts.CANDIDATE.batch(

@@ -15,7 +15,7 @@ from expectations.contracts import AUTHORITY, BASES, HUMAN, ORIGINS, SYNTHETIC, 
 
 Codes = npt.NDArray[np.int32]
 
-# Who can say "human". The detector can too, but contradicts nobody by it: it misses machine text.
+# Who can say "human". The detector cannot: it misses machine text.
 HUMAN_BY = (contracts.BASIS_DECLARED, contracts.BASIS_REVIEWED, contracts.BASIS_DATE)
 # Every pair of one that says human and one that says synthetic, the most telling first; number 0 is no conflict.
 CONFLICTS = (
