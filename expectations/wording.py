@@ -58,6 +58,10 @@ MEASURES = {
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
     "synthetic_share.interval.tokens": Measure("Estimated synthetic share of tokens", "share"),
     "synthetic_share.interval.documents": Measure("Estimated synthetic share of documents", "share"),
+    "synthetic_share.out_of_time.tokens": Measure("Share of tokens later than the machines that the detector knows", "share"),
+    "synthetic_share.out_of_time.documents": Measure(
+        "Share of documents later than the machines that the detector knows", "share"
+    ),
     "synthetic_share.cross_check": Measure("Synthetic share of undeclared documents, by a second detector", "share"),
     "synthetic_share.cross_check_difference": Measure("How far the two detectors' shares lie apart", "share"),
     "detector.false_alarm_rate": Measure("Share of human text that the detector calls synthetic", "share"),

@@ -260,7 +260,7 @@ class Calibration:
         return language.word_lists([known.words for known in self.languages])
 
     def bands_of(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
-        """The band of each document, int8[documents]; -1 where it has none: too short, or in another language."""
+        """The band of each document, int8[documents]; -1 where it has none: too short, in another language, or no prose."""
         number = np.zeros(len(n_tokens), np.int8)
         if self.languages:
             least = np.array([known.least for known in self.languages], np.float32)
@@ -268,6 +268,7 @@ class Calibration:
         found = np.full(len(n_tokens), -1, np.int8)
         for index, band in enumerate(self.bands):  # a language's bands are in order of length
             found[(number == band.language) & (n_tokens >= band.shortest)] = index
+        found[~language.is_prose(tokens)] = -1
         return found
 
 

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Calibration, Family
+from transforms.detector.calibration import Band, Calibration
 from transforms.kernels.statistics import share
 
 MOST_BINS = 31  # of a band
-BORROWED = 20.0  # documents of all components of its side that each component gets in a band
+BORROWED = 20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
+ALIKE = {"humans": 0.0, "families": 0.5}  # how much of a component is what all of its side have in common
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share.BINS]
@@ -87,8 +88,8 @@ class Composition:
             pools = [np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)
                      for side in (band.humans, band.families)]  # fmt: skip
             starts.append(share.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
-            for names, families, into in ((domains, band.humans, sides[0]), (generators, band.families, sides[1])):
-                into.append(_chances(names, families, starts[-1]))
+            for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
+                into.append(_chances(names, bands, place, side, starts[-1]))
             for row, name in enumerate(generators):
                 flagged, n = (sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n"))
                 everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
@@ -211,12 +212,18 @@ class Composition:
 
 
 def _chances(
-    names: list[str], families: tuple[Family, ...], starts: npt.NDArray[np.int64]
+    names: list[str], bands: list[Band], place: int, side: str, starts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """The chance of each merged bin for each component, [names, bins]; one with few documents in the band is like the others."""
-    pool = np.sum([f.histogram / f.n for f in families] or [np.zeros(share.BINS)], axis=0)
-    pooled = np.add.reduceat(pool, starts) + 0.5 / 200
-    rows = np.tile(BORROWED * pooled / pooled.sum(), (len(names), 1))
-    for family in families:
-        rows[names.index(family.name)] += np.add.reduceat(family.histogram.astype(np.float64), starts)
-    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+    """The chance of each merged bin of a band for each component of a side, [names, bins]."""
+    everywhere = np.zeros((len(names), share.BINS))
+    here = np.zeros((len(names), share.BINS))
+    for number, band in enumerate(bands):
+        for family in getattr(band, side):
+            everywhere[names.index(family.name)] += family.histogram
+            if number == place:
+                here[names.index(family.name)] += family.histogram
+    likely = np.add.reduceat(everywhere, starts, axis=1) + 0.5 / len(starts)
+    likely /= likely.sum(axis=1, keepdims=True)
+    rows = np.add.reduceat(here, starts, axis=1) + BORROWED * (likely + likely.mean(axis=0)) / 2
+    rows /= rows.sum(axis=1, keepdims=True)
+    return np.asarray((1 - ALIKE[side]) * rows + ALIKE[side] * rows.mean(axis=0))

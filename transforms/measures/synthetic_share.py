@@ -34,6 +34,10 @@ OF_STAGE = {"before": "read", "after": "kept"}
 MIN_STRATUM = 2000  # scored documents that a stratum needs for a bound of its own; a smaller one takes the corpus'
 MIN_LANGUAGE = 300  # documents; what the input calls languages may be anything
 BORROWED = 500.0  # documents that the corpus' estimate weighs in that of a smaller stratum
+LATE = (
+    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without a date; "
+    "the bound does not vouch for it"
+)
 INTERVAL = "95 % interval of the estimate: profile likelihood, and the calibration's allowance for new writers and generators"
 
 
@@ -115,6 +119,9 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
         for unit in ("documents", "tokens"):
             for stage in ("before", "after"):
                 row: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "n": n}
+                late = stratum.out_of_time(unit, stage)
+                if late is not None:
+                    yield row | {"metric": f"synthetic_share.out_of_time.{unit}", "value": late, "note": LATE}
                 upper = stratum.upper(unit, stage)
                 if upper is None and kind != "overall":
                     continue  # nothing of this stratum is left: there is no share to speak of
@@ -341,6 +348,16 @@ class _Stratum:
         counts = (self.released if population == "kept" else self.groups)[unit]
         of_band = [total_of(counts, **chosen, detector_band=band) for band in bands]
         return self.composition.by_language(np.array(of_band))
+
+    def out_of_time(self, unit: str, stage: str) -> float | None:
+        """The part of the text that is later than the machines that the detector knows; None where there is nothing."""
+        total, reasons = self._weights(unit, stage)[0], REASONS_OF[OF_STAGE[stage]]
+        found = (
+            int(sums[(0 if unit == "documents" else 1) + (2 if stage == "after" else 0)])
+            for (source, language, reason), sums in self.tally.late.items()
+            if reason in reasons and self._holds(source, language)
+        )
+        return sum(found) / total if total else None
 
     def _dated(self, unit: str, stage: str) -> float:
         """How much of the text that is human by its date a machine wrote all the same, by its years' priors."""

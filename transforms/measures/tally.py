@@ -57,6 +57,7 @@ class Tally:
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       more_dated: likewise what kept documents add by counting more than once.
+      late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
       years: tokens of kept documents by year of `created`; "unknown" where there is none.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
@@ -89,6 +90,7 @@ class Tally:
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    late: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
@@ -141,7 +143,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.conflicts.update(tally.conflicts)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for name in ("scores", "more_scores", "own", "dated", "more_dated"):
+        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late"):
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
@@ -276,6 +278,23 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
     keys[1] = evidence.conflict(keys[1])
     found = keys[1] != 0
     tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
+    late = decisions["evidence"].to_numpy() & contracts.OUT_OF_TIME != 0
+    copies = np.maximum(decisions["copies"].to_numpy().astype(np.int64), 1)
+    of_late = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "reason")},
+            "language": language.fill_null("unknown"),
+            "documents": np.ones_like(copies),
+            "tokens": decisions["n_tokens"].cast(pa.int64()),
+            "copied_documents": copies,
+            "copied_tokens": copies * decisions["n_tokens"].to_numpy(),
+        }
+    ).filter(pa.array(late))
+    counted = ("documents", "tokens", "copied_documents", "copied_tokens")
+    grouped = of_late.group_by(["source", "language", "reason"]).aggregate([(name, "sum") for name in counted])
+    for row in grouped.to_pylist():
+        sums = [row[f"{name}_sum"] for name in counted]
+        tally.late[row["source"], row["language"], row["reason"]] = np.array(sums, np.int64)
     prior = decisions["machine_prior"].cast(pa.int64())
     table = pa.table(
         {

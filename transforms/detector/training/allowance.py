@@ -13,12 +13,12 @@ from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share
 
-SHARES = (0.05, 0.10, 0.25, 0.50)
+SHARES = (0.10, 0.25, 0.50)
 DOCUMENTS = 3000
-FEWEST = 150  # documents of a kind of human text or of a generator that a corpus is made of
+FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
 HELD = 0.95  # the part of the corpora whose bound is to hold
-PARTNERS = 3  # generators that each kind of human text is judged with, and the other way round
+PARTNERS = 1  # generators that each kind of human text is judged with, and the other way round
 
 
 def learned(calibration: Calibration, language: int) -> Allowance:
@@ -36,8 +36,7 @@ def learned(calibration: Calibration, language: int) -> Allowance:
     human = []
     for kind in kinds:
         rest = Composition(without(calibration, language, kind, ""))
-        target = _corpus(calibration, language, kind, generators[0], 0.0)
-        human.append(rest.fit(target)[language])
+        human.append(rest.fit(_corpus(calibration, language, kind, "", 0.0))[language])
     pairs = {
         (kind, generators[(place * PARTNERS + step) % len(generators)])
         for place, kind in enumerate(kinds)
@@ -91,7 +90,7 @@ def _corpus(
             continue
         human = [f for f in band.humans if f.name == kind]
         machine = [f for f in band.families if f.name == generator]
-        if human and machine:
-            n = human[0].n
-            found[number] = (1 - q) * human[0].histogram + q * n * machine[0].histogram / machine[0].n
+        if human and (machine or not q):
+            found[number] = (1 - q) * human[0].histogram
+            found[number] += q * human[0].n * machine[0].histogram / machine[0].n if q else 0
     return found * (DOCUMENTS / max(found.sum(), 1e-9))

@@ -19,6 +19,7 @@ from transforms.kernels.similarity import ngrams
 from transforms.kernels.text.text import hash_token
 
 CELL_WEIGHT = 1000  # documents: a larger cell weighs as much as one of this size
+RARER = 4
 FEWEST_PAIRS = 8  # pairs of one source and language
 FIRST = "older"  # the expert of all machine text that has no other
 # What chat models mark up with and people's pairs do not hold: an n-gram with one of these says nothing of the writer.
@@ -28,10 +29,15 @@ MARKUP = np.sort(np.array([hash_token(mark)[0] for mark in "* ** *** # ## ### ` 
 def importance_of(
     cell: npt.NDArray[np.int64], machine: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """Weights with which both classes weigh the same in every cell, and no cell more than `CELL_WEIGHT` documents."""
+    """Weights with which both classes weigh the same in every cell, and no cell more than its rarer class can bear.
+
+    A cell weighs as many documents as it has, but at most `CELL_WEIGHT`, and `RARER` times those of its rarer class: thirty human
+    essays beside thousands of a machine's would teach that essays are a machine's.
+    """
     side = 2 * cell + machine
     counts = np.bincount(side[rows], minlength=2 * int(cell.max(initial=0)) + 2).reshape(-1, 2)
-    weight = np.minimum(counts.sum(axis=1), CELL_WEIGHT)[:, None] / 2 / np.maximum(counts, 1)
+    worth = np.minimum(np.minimum(counts.sum(axis=1), CELL_WEIGHT), RARER * counts.min(axis=1))
+    weight = worth[:, None] / 2 / np.maximum(counts, 1)
     importance = weight.ravel()[side]
     return importance * (len(rows) / importance[rows].sum())
 

@@ -3,8 +3,8 @@
 Half of the labelled documents serve as the reference that a calibration would be, the other half as corpora to be judged,
 and documents that quote each other are in the same half. In each run a share of machine documents is mixed with human ones, and
 the estimate and its upper bound are held against it: with text of the kinds that the reference knows, in all and by language; and
-as life has it, with one kind of human text and one generator, the source of the first and all of the second left out of the
-reference and of what the allowance was learned from, without and with human text of the same corpus that is known to be human.
+as life has it, with one kind of human text and one generator, both left out of the reference, and the source of the first out of
+what the allowance was learned from, without and with human text of the same corpus that is known to be human.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Calibration
+from transforms.detector.calibration import Allowance, Calibration
 from transforms.detector.share_estimate import Composition
 from transforms.detector.training.allowance import learned, without
 from transforms.detector.training.calibrate import calibrate, flag
@@ -27,7 +27,7 @@ REPEATS = 10
 MOST = 3000  # documents in a planted corpus
 FEWEST = 200  # documents of a class in each half
 FEWEST_LEFT_OUT = 100  # of a kind of human text, and of a generator, that make corpora of their own
-PARTNERS = 3  # generators for each kind of human text
+PARTNERS = 2  # generators for each kind of human text
 IN_FAMILY = "kinds of text and generators that the reference knows"
 LEFT_OUT = "source and generator left out of the reference"
 WITH_OWN = "the same, with human text of the same kind that is known to be human"
@@ -160,11 +160,15 @@ def _left_out(
 
     generators = large(generator, own & labelled.machine)
     found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
+    allowances: dict[str, Allowance] = {}
     for place, kind in enumerate(large(kinds, own & ~labelled.machine)):
         chosen = [generators[(place * PARTNERS + step) % len(generators)] for step in range(min(PARTNERS, len(generators)))]
+        source = kind.split("/")[0]
+        if source not in allowances:
+            allowances[source] = learned(without(calibration, language, kind, ""), language)
         for name in chosen:
             rest = without(calibration, language, kind, name)
-            allowance = learned(rest, language)
+            allowance = allowances[source]
             scales = tuple(
                 dataclasses.replace(scale, allowance=allowance) if number == language else scale
                 for number, scale in enumerate(rest.scales)

@@ -26,6 +26,7 @@ CONFLICT_WORDS = ("", *(f"{BASES[human]}/{BASES[machine]}" for human, machine in
 _NOTES = (
     (contracts.CREDENTIAL_SILENT, "credential:unverified"),
     (contracts.CREDENTIAL_MALFORMED, "credential:malformed"),
+    (contracts.OUT_OF_TIME, "detector:out_of_time"),
 )
 
 

@@ -21,7 +21,7 @@ from scipy.special import betaincinv, ndtri
 
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 _PASSES, _STEP = 400, 1.7  # of EM; a step beyond 1 gets there sooner and still rises (Salakhutdinov and Roweis 2003)
-_CLOSE = 1e-5  # of the log-likelihood, between passes
+_CLOSE = 2e-4  # of the log-likelihood, between passes
 
 def histogram(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Counts of scores in `BINS` equal bins from `LOWEST` to `HIGHEST`, int64[BINS].
@@ -120,7 +120,7 @@ def limits(
             found.append(end)
             continue
         # Steps grow from the best share, because a limit is most often near it; then the interval is halved.
-        step = 0.01
+        step = 0.02
         while True:
             there = min(1.0, inner + step) if side > 0 else max(0.0, inner - step)
             if (there - outer) * side >= 0:
@@ -130,7 +130,7 @@ def limits(
                 outer = there
                 break
             inner, at, step = there, tried, 2 * step
-        while abs(outer - inner) > 2e-4:
+        while abs(outer - inner) > 1e-3:
             middle = (inner + outer) / 2
             tried = fit(target, human, machine, middle, at)
             if best.log_likelihood - tried.log_likelihood > fall:
