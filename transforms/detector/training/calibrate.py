@@ -103,7 +103,7 @@ NOTHING_LEARNED = Allowance(1.0, 0.0, 0, "nothing was calibrated")
 def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> Scale:
     """Middle and spread of each expert's scores by length, among human documents; the map is still the identity."""
     weight = _of_a_kind(labelled, human)
-    rows = np.flatnonzero(human)
+    rows = _in_order(labelled, human)
     length = np.log(np.maximum(labelled.n_tokens[rows], 1))
     middle, spread = np.full((scores.shape[1], len(LENGTHS)), 1e6), np.ones((scores.shape[1], len(LENGTHS)))
     for expert in range(scores.shape[1]):
@@ -121,6 +121,12 @@ def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDAr
         LENGTHS, tuple(map(tuple, middle.tolist())), tuple(map(tuple, spread.tolist())), (0.0,), (0.0,), np.inf, "", "",
         NOTHING_LEARNED,
     )  # fmt: skip
+
+
+def _in_order(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Places of the chosen documents, in an order that does not depend on that of the files: sums come out the same."""
+    rows = np.flatnonzero(chosen)
+    return rows[np.argsort(labelled.key[rows], kind="stable")]
 
 
 def _of_a_kind(labelled: Labelled, human: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -163,12 +169,11 @@ def _scale(
     settings: TrainingSettings,
 ) -> Scale:
     """The scale of a language: its map to log-odds, its threshold on that map, and the newest generator it knows."""
-    human, machine = own & ~labelled.machine, own & labelled.machine
+    human, machine = _in_order(labelled, own & ~labelled.machine), _in_order(labelled, own & labelled.machine)
     family = _families(labelled, own)[machine]
     _, of, counts = np.unique(family, return_inverse=True, return_counts=True)
-    z, log_odds = calibration_map(
-        highest[human], _of_a_kind(labelled, human)[human], highest[machine], 1 / np.sqrt(counts)[of]
-    )
+    kind = _of_a_kind(labelled, own & ~labelled.machine)[human]
+    z, log_odds = calibration_map(highest[human], kind, highest[machine], 1 / np.sqrt(counts)[of])
     mapped = dataclasses.replace(scale, z=z, log_odds=log_odds)
     # Log-odds are kept as float32: the next one above is never flagged by rounding.
     threshold = float(np.nextafter(np.float32(mapped.mapped(np.array([scale.threshold]))[0]), np.float32(np.inf)))

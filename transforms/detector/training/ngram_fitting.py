@@ -102,7 +102,9 @@ class Training:
         pairs = np.flatnonzero(own & (labelled.pair >= 0))
         pairs = pairs[chosen[labelled.pair[pairs]]]
         if not number or not len(pairs):
-            used, cell = compared(labelled, thinned(labelled, own | (chosen & ~labelled.machine), self._settings.most_in_cell))
+            # What is too short to be scored teaches nothing but that machines write more.
+            long = (own | (chosen & ~labelled.machine)) & (labelled.n_tokens >= self._settings.min_tokens)
+            used, cell = compared(labelled, thinned(labelled, long, self._settings.most_in_cell))
             return used & (used & own).any(), cell, False
         used = np.zeros(len(chosen), bool)
         used[pairs] = used[labelled.pair[pairs]] = True

@@ -239,7 +239,7 @@ def test_without_fasttext_the_folder_has_none_of_it(data, tmp_path):
     assert not (tmp_path / "model.bin").exists()
 
 
-NEW = ["well", "listen", "here", "is", "the", "catch", "nobody", "tells", "you", "and", "that", "changes", "everything"]
+NEW = [*PLAIN, "honestly", "quietly"]  # like people to who knows only the older machines
 
 
 def test_a_new_age_is_an_expert_of_its_own_trained_within_pairs(data, tmp_path):
