@@ -58,7 +58,9 @@ MEASURES = {
     "synthetic_share.documents": Measure("Synthetic share of documents", "share"),
     "synthetic_share.interval.tokens": Measure("Estimated synthetic share of tokens", "share"),
     "synthetic_share.interval.documents": Measure("Estimated synthetic share of documents", "share"),
-    "synthetic_share.out_of_time.tokens": Measure("Share of tokens later than the machines that the detector knows", "share"),
+    "synthetic_share.out_of_time.tokens": Measure(
+        "Share of tokens later than the machines that the detector knows", "share"
+    ),
     "synthetic_share.out_of_time.documents": Measure(
         "Share of documents later than the machines that the detector knows", "share"
     ),

@@ -308,7 +308,11 @@ def detector_train(
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
     expert: Annotated[
         list[str] | None,
-        typer.Option("--expert", help="text of a new model with pair_id: an expert of its own; may be given again", metavar="FILE"),
+        typer.Option(
+            "--expert",
+            help="text of a new model with pair_id: an expert of its own; may be given again",
+            metavar="FILE",
+        ),
     ] = None,
     evaluate: Evaluate = None,
     exclude: Exclude = None,

@@ -53,16 +53,20 @@ class Allowance:
     """How far shares of writers and generators that were left out of the reference lay off, learned when calibrating.
 
     Attributes:
-      factor: what a bound is multiplied by, at least 1.
+      root: a bound u becomes u + root * sqrt(u), which is what new generators took it to be at every share, near enough.
       human: how much of a share may be human text that writes unlike the reference, in [0, 1].
       corpora: how many were judged to learn it; 0: there are too few kinds of text to say, and no bound can be given.
       why: no bound can be given, in words; "" if one can.
     """
 
-    factor: float
+    root: float
     human: float
     corpora: int
     why: str
+
+    def of(self, bound: float) -> float:
+        """A bound with the allowance, at most 1."""
+        return min(1.0, bound + self.root * math.sqrt(bound))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +95,8 @@ class Scale:
     until: str
     allowance: Allowance
 
-    def standardised(
-        self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.float64]:
-        """z of each document by each expert, float64[documents, experts]; NaN stays NaN."""
+    def standardised(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Z of each document by each expert, float64[documents, experts]; NaN stays NaN."""
         at, knots = np.log(np.maximum(n_tokens, 1)), np.log(self.lengths)
         columns = [
             (scores[:, k] - np.interp(at, knots, self.middle[k])) / np.interp(at, knots, self.spread[k])
@@ -338,9 +340,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
         return tuple(map(_finite, fields[name]))
 
     given = fields["allowance"]
-    allowance = Allowance(
-        _finite(given["factor"]), _fraction(given["human"]), int(given["corpora"]), str(given["why"])
-    )
+    allowance = Allowance(_finite(given["root"]), _fraction(given["human"]), int(given["corpora"]), str(given["why"]))
     scale = Scale(
         lengths=numbers("lengths"),
         middle=tuple(tuple(map(_finite, row)) for row in fields["middle"]),
@@ -361,7 +361,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
         raise ValueError("a scale has knots that do not belong together")
     if any(len(row) != len(scale.lengths) for row in scale.middle + scale.spread):
         raise ValueError("a scale has knots that do not belong together")
-    if any(width <= 0 for row in scale.spread for width in row) or allowance.factor < 1 or allowance.corpora < 0:
+    if any(width <= 0 for row in scale.spread for width in row) or allowance.root < 0 or allowance.corpora < 0:
         raise ValueError("a spread or an allowance is out of range")
     return scale
 

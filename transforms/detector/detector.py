@@ -104,7 +104,7 @@ class Detector:
         return Scores(log_odds, band)
 
     def p_synthetic(self, scores: Scores) -> npt.NDArray[np.float32]:
-        """Probability of machine origin where half of all text is a machine's, float32; NaN stays NaN. It ranks as log-odds do."""
+        """Probability of machine origin where half of all text is a machine's, float32; NaN stays NaN. It ranks as they do."""
         log_odds = np.clip(np.asarray(scores.log_odds, np.float64), -50, 50)
         return (1 / (1 + np.exp(-log_odds))).astype(np.float32)
 
@@ -125,7 +125,8 @@ def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
     Args:
-      path: a folder with `ngrams.bin` or `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin` or `.ftz`,
+      path: a folder with `ngrams.bin` or `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare
+        `.bin` or `.ftz`,
         "plugin:NAME", or "words" for the bundled word counts; None for the bundled detector.
 
     Raises:
@@ -196,4 +197,6 @@ def _read(path: str) -> bytes:
             return source.read()
     except Exception as error:  # Beam's filesystems raise all kinds
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
-        raise DetectorError(f"{path}: {reason}. A detector is a folder with ngrams.bin or model.bin, and calibration.json") from None
+        raise DetectorError(
+            f"{path}: {reason}. A detector is a folder with ngrams.bin or model.bin, and calibration.json"
+        ) from None

@@ -29,8 +29,8 @@ documents for review, and to thin out a corpus. Never use it to judge a person o
 about one human document in a hundred is called synthetic, more in some groups (see the tables).
 """
 EXPERTS = (
-    "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic regression trained on the generators "
-    "of\none age. It holds n-grams whose use differs between human and machine text of the same source, domain and language. The "
+    "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic regression trained on the "
+    "generators of\none age. It holds n-grams whose use differs between human and machine text of the same source, domain and language. The "
     "highest of\nthe experts counts, each measured against human text of the same length."
 )
 FASTTEXT = (
@@ -38,14 +38,14 @@ FASTTEXT = (
 )
 PLUGIN = "A detector of somebody else: what its plugin.json names."
 PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
-as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out, the reference and what
-the allowance is learned from know neither the source of the human text nor any text of the generator.
+as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out, the reference and
+what the allowance is learned from know neither the source of the human text nor any text of the generator.
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
   promises. See the false positives by source and domain, and check human text of your own before you drop anything.
-- A detector ages. It knows generators up to the day in the table of thresholds; text by later ones is mostly missed, and the bound
-  of a share does not vouch for it.
+- A detector ages. It knows generators up to the day in the table of thresholds; text by later ones is mostly missed, and the
+  bound of a share does not vouch for it.
 - A low score never says that a person wrote a text.
 - The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
 - Texts in languages other than those of the calibration have no score. A language is known by its frequent words, so one that
@@ -144,15 +144,15 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
 
 def _thresholds(calibration: Calibration) -> str:
     lines = [
-        f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, whatever their length. A",
-        f"text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. The allowance is",
-        "what the bound of a share is multiplied by, learned by leaving sources and generators out.",
+        f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, whatever their length.",
+        f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. With the",
+        "allowance a the bound u of a share becomes u + a sqrt(u); it is learned by leaving sources and generators out.",
         "",
         "| language | synthetic from log-odds | knows generators until | the newest | allowance |",
         "|---|--:|---|---|---|",
     ]
     for number, scale in enumerate(calibration.scales):
-        allowance = scale.allowance.why or f"x {scale.allowance.factor:.2f} ({scale.allowance.corpora} corpora)"
+        allowance = scale.allowance.why or f"{scale.allowance.root:.3f} ({scale.allowance.corpora} corpora)"
         lines.append(
             f"| {_language(calibration, number)} | {scale.threshold:.3f} | {scale.until or 'not known'} | {_cell(scale.newest)} "
             f"| {_cell(allowance, 300)} |"

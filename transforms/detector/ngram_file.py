@@ -3,8 +3,8 @@
 An expert is a linear model of its own over the n-grams that it has a weight for, and was trained on the generators of one age.
 Little-endian, without padding: the magic `LBNG`; version, longest n-gram in tokens, number of n-grams n, number of experts k and
 bytes of their names, five uint32; weight of fastText's log-odds, float64; the experts' names in UTF-8, a line each; their biases,
-k float64; the hashes of the n-grams (`kernels.ngrams`), n uint64, rising; their weights, n x k float32, 0 where an n-gram is none of
-an expert's. Nothing in the file is trusted.
+k float64; the hashes of the n-grams (`kernels.ngrams`), n uint64, rising; their weights, n x k float32, 0 where an n-gram is none
+of an expert's. Nothing in the file is trusted.
 """
 
 import dataclasses
@@ -76,9 +76,7 @@ def read_ngrams(data: bytes, path: str) -> NgramFile:
         )
     size = _HEADER.size + n_names + 8 * k + n * (8 + 4 * k)
     if len(data) != size:
-        raise DetectorError(
-            f"{path}: {len(data)} bytes, {n} n-grams of {k} experts take {size}: damaged. {again}"
-        )
+        raise DetectorError(f"{path}: {len(data)} bytes, {n} n-grams of {k} experts take {size}: damaged. {again}")
     if not 1 <= k <= MOST_EXPERTS or n_names > LONGEST_NAMES or not 1 <= longest <= LONGEST:
         raise DetectorError(f"{path}: a number is out of range: damaged. {again}")
     at = _HEADER.size + n_names

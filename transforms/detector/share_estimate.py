@@ -14,8 +14,10 @@ from transforms.detector.calibration import Band, Calibration
 from transforms.kernels.statistics import share
 
 MOST_BINS = 31  # of a band
-BORROWED = 20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
-ALIKE = {"humans": 0.0, "families": 0.5}  # how much of a component is what all of its side have in common
+BORROWED = (
+    20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
+)
+ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share.BINS]
@@ -46,6 +48,7 @@ class _Known(NamedTuple):
     starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each
     human: npt.NDArray[np.float64]  # [domains, cells]
     machine: npt.NDArray[np.float64]  # [generators, cells]
+    alike: npt.NDArray[np.float64]  # the same, drawn to each other
     found: npt.NDArray[np.float64]  # [generators, own bands] the part that is at or above the threshold
 
 
@@ -91,11 +94,14 @@ class Composition:
             for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
                 into.append(_chances(names, bands, place, side, starts[-1]))
             for row, name in enumerate(generators):
-                flagged, n = (sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n"))
+                flagged, n = (
+                    sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n")
+                )
                 everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
                 found[row, place] = (flagged + BORROWED * everyone) / (n + BORROWED)
         human, machine = (np.concatenate(side, axis=1) for side in sides)
-        return _Known(own, tuple(starts), human, machine, found)
+        alike = (1 - ALIKE) * machine + ALIKE * machine.mean(axis=0)
+        return _Known(own, tuple(starts), human, machine, alike, found)
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
         parts = [np.add.reduceat(np.asarray(counts[band], np.float64), starts)
@@ -115,7 +121,11 @@ class Composition:
         return np.concatenate([np.concatenate(rows)[None], known.human])
 
     def fits(
-        self, scores: Histograms, own: Histograms | None = None, documents: float | None = None
+        self,
+        scores: Histograms,
+        own: Histograms | None = None,
+        documents: float | None = None,
+        bounding: bool = False,
     ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None]:
         """For each language: its cells, its human and machine components, and how they fit; None where there is nothing.
 
@@ -123,16 +133,20 @@ class Composition:
           scores: documents, or tokens, by band and bin of score, [bands, share.BINS].
           own: known human documents of the corpus, likewise.
           documents: how many documents of equal weight the scores are worth, (sum w)^2 / sum w^2; their sum by default.
+          bounding: let every generator stand for itself, so that a limit leaves nothing out.
         """
         worth = 1.0 if documents is None else documents / max(float(scores.sum()), 1e-300)
-        found: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None] = []
+        found: list[
+            tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None
+        ] = []
         for known in self._known:
             cells = self._cells(known, scores) * worth if known else np.zeros(0)
             if known is None or not cells.sum():
                 found.append(None)
                 continue
             human = self._human(known, own)
-            found.append((cells, human, known.machine, share.fit(cells, human, known.machine)))
+            machine = known.machine if bounding else known.alike
+            found.append((cells, human, machine, share.fit(cells, human, machine)))
         return found
 
     def fit(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
@@ -157,10 +171,12 @@ class Composition:
         Where a language has no allowance, it may hold any share.
         """
         ends = np.full((2, self.languages), np.nan)
-        for number, fitted in enumerate(self.fits(scores, own, documents)):
+        best = self.fit(scores, own)
+        for number, fitted in enumerate(self.fits(scores, own, documents, bounding=True)):
             if fitted is not None:
                 low, high = share.limits(*fitted, alpha=ALPHA / 2, sides=(-1, 1))
-                ends[:, number] = self._allowed(number, low.q, high.q, own)
+                allowed = self._allowed(number, low.q, high.q, own)
+                ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
         low_end, high_end = (self._overall(end, scores) for end in ends)
         return low_end, high_end
 
@@ -170,7 +186,7 @@ class Composition:
             return 0.0, 1.0
         known = self._known[language]
         of_its_own = own is not None and known is not None and own[known.bands].sum() >= FEWEST_OWN
-        return max(0.0, low - (0.0 if of_its_own else allowance.human)), min(1.0, high * allowance.factor)
+        return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high)
 
     def bound(self, flagged: npt.NDArray[np.int64], scores: Histograms, own: Histograms | None = None) -> Bound:
         """The bound of a corpus.
@@ -180,7 +196,7 @@ class Composition:
           scores: all that have a score, by band and bin, [bands, share.BINS].
           own: known human documents of the corpus, likewise.
         """
-        fits = self.fits(scores, own)
+        fits = self.fits(scores, own, bounding=True)
         level = ALPHA / max(1, sum(fitted is not None for fitted in fits))
         upper, residual = np.ones(self.languages), np.ones(self.languages)
         for number, fitted in enumerate(fits):
@@ -189,7 +205,7 @@ class Composition:
             known = self._known[number]
             assert known is not None
             (high,) = share.limits(*fitted, alpha=level)
-            upper[number] = min(1.0, high.q * self.calibration.scales[number].allowance.factor)
+            upper[number] = self.calibration.scales[number].allowance.of(high.q)
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
             found = high.q * float(high.machine @ known.found @ (mix / n))  # what the bound takes to be flagged of it
@@ -226,4 +242,4 @@ def _chances(
     likely /= likely.sum(axis=1, keepdims=True)
     rows = np.add.reduceat(here, starts, axis=1) + BORROWED * (likely + likely.mean(axis=0)) / 2
     rows /= rows.sum(axis=1, keepdims=True)
-    return np.asarray((1 - ALIKE[side]) * rows + ALIKE[side] * rows.mean(axis=0))
+    return np.asarray(rows)

@@ -1,9 +1,9 @@
 """Tally -> the rows of METRICS that say how synthetic a corpus is: in all, by source and by language, before and after.
 
-A share of synthetic text has a *point*: text whose origin is settled, plus what fits the scores of the rest best; an *interval* of
-that estimate; and an *upper bound*: settled text plus the largest share of the rest that its scores do not contradict, with the
-allowance of the calibration for writers and generators that it does not know (docs/GLOSSARY.md). Text that is human by its date adds
-its year's prior to all of them. Gates read the bound.
+A share of synthetic text has a *point*: text whose origin is settled, plus what fits the scores of the rest best; an
+*interval* of that estimate; and an *upper bound*: settled text plus the largest share of the rest that its scores do not
+contradict, with the allowance of the calibration for writers and generators that it does not know (docs/GLOSSARY.md). Text
+that is human by its date adds its year's prior to all of them. Gates read the bound.
 """
 
 import dataclasses
@@ -35,10 +35,12 @@ MIN_STRATUM = 2000  # scored documents that a stratum needs for a bound of its o
 MIN_LANGUAGE = 300  # documents; what the input calls languages may be anything
 BORROWED = 500.0  # documents that the corpus' estimate weighs in that of a smaller stratum
 LATE = (
-    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without a date; "
-    "the bound does not vouch for it"
+    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without a "
+    "date; the bound does not vouch for it"
 )
-INTERVAL = "95 % interval of the estimate: profile likelihood, and the calibration's allowance for new writers and generators"
+INTERVAL = (
+    "95 % interval of the estimate: profile likelihood, and the calibration's allowance for new writers and generators"
+)
 
 
 def assumptions(detector: Detector) -> tuple[str, ...]:
@@ -49,17 +51,17 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     uncovered = calibration.uncovered
     names = [known.name for known in calibration.languages] or ["any language"]
     spoken = list(zip(names, calibration.scales, strict=True))
-    allowed = [f"{name} x {scale.allowance.factor:.2f}" for name, scale in spoken if not scale.allowance.why]
+    allowed = [f"{name} {scale.allowance.root:.2f}" for name, scale in spoken if not scale.allowance.why]
     until = [f"{name} {scale.until}" for name, scale in spoken if scale.until]
     return (
         "declared origins, and others that are settled without the detector, are true",
         "of text that counts as human by its date, "
         + f"{PRIORS[0][1] / contracts.PRIOR_UNIT:.1%} to {PRIORS[-1][1] / contracts.PRIOR_UNIT:.1%} by year is a machine's",
-        "writers and generators of undeclared text that the calibration does not know lie as far off as those that were left out of it"
-        + (f" (allowance: {', '.join(allowed)})" if allowed else ""),
+        "writers and generators of undeclared text that the calibration does not know lie as far off as those left out of it"
+        + (f" (allowance a, with which a bound u is u + a sqrt(u): {', '.join(allowed)})" if allowed else ""),
         *([f"no undeclared text is by a generator that came out after the newest one of the calibration ({', '.join(until)})"]
           if until else []),
-        *(f"in {name} all undeclared text may be synthetic: {scale.allowance.why}" for name, scale in spoken if scale.allowance.why),
+        *(f"in {name} all undeclared text may be synthetic: {s.allowance.why}" for name, s in spoken if s.allowance.why),
         *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
           if uncovered else []),
         "documents that could not be scored hold as much synthetic text as the others",

@@ -1,8 +1,8 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
 Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
-beside it. The detector comes last: from its threshold on *synthetic*, else *unknown*. It never says human: a low score says that a
-text is not like the machines that it knows. Nothing declared never means human.
+beside it. The detector comes last: from its threshold on *synthetic*, else *unknown*. It never says human: a low score says that
+a text is not like the machines that it knows. Nothing declared never means human.
 """
 
 import dataclasses
@@ -51,7 +51,13 @@ class _Attribute(beam.DoFn):
         collected: tuple[datetime.date | None, ...],
         reviewed: Reviewed | None,
     ) -> None:
-        self.store, self.path, self.cutoffs, self.collected, self.reviewed = store, detector, cutoffs, collected, reviewed
+        self.store, self.path, self.cutoffs, self.collected, self.reviewed = (
+            store,
+            detector,
+            cutoffs,
+            collected,
+            reviewed,
+        )
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)

@@ -92,7 +92,7 @@ def scale(**changes) -> Scale:
         "threshold": 1.5,
         "newest": "gpt-4",
         "until": "2023-03-14",
-        "allowance": Allowance(1.5, 0.02, 40, ""),
+        "allowance": Allowance(0.15, 0.02, 40, ""),
     }
     return Scale(**{**fields, **changes})
 
@@ -316,7 +316,7 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
         {"scales.middle": [[1.0]]},
         {"scales.lengths": [0.0, 3.0]},
         {"scales.until": "yesterday"},
-        {"scales.allowance": {"factor": 0.9, "human": 0, "corpora": 1, "why": ""}},
+        {"scales.allowance": {"root": -0.1, "human": 0, "corpora": 1, "why": ""}},
         {"bands.humans": []},
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[1, 2], [3, 4]]}]},  # not as many
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[-1, 200]]}]},

@@ -9,7 +9,7 @@ from transforms.detector.calibration import Allowance, Band, Calibration, Family
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
 from transforms.kernels.statistics import share
 
-FREE = Allowance(1.0, 0.0, 40, "")
+FREE = Allowance(0.0, 0.0, 40, "")
 SCALE = Scale((50.0,), ((0.0,),), ((1.0,),), (0.0, 1.0), (0.0, 1.0), 1.5, "", "", FREE)
 
 
@@ -31,7 +31,10 @@ def band(language: int, shortest: int, humans: dict[str, float], machines: dict[
 
 
 PEOPLE, MACHINES = {"news": -3.0, "essays": -2.0, "law": -1.0}, {"a": 1.0, "b": 2.5, "c": 4.0}
-SHORT, LONG = band(0, 50, PEOPLE, MACHINES), band(0, 200, {k: m - 1 for k, m in PEOPLE.items()}, {k: m + 1 for k, m in MACHINES.items()})
+SHORT, LONG = (
+    band(0, 50, PEOPLE, MACHINES),
+    band(0, 200, {k: m - 1 for k, m in PEOPLE.items()}, {k: m + 1 for k, m in MACHINES.items()}),
+)
 
 
 def calibrated(*bands: Band, allowances: tuple[Allowance, ...] = (FREE,)) -> Calibration:
@@ -69,7 +72,7 @@ def test_the_estimate_depends_neither_on_the_lengths_nor_on_the_kind_of_text(q, 
 def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
     """Also for the generator that is hardest to find, though half of each component is what all have in common."""
     scores = corpus(q, machine=machine)
-    allowed = Composition(calibrated(SHORT, LONG, allowances=(Allowance(1.2, 0.0, 9, ""),)))
+    allowed = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.1, 0.0, 9, ""),)))
     bound = allowed.bound(np.array([round(4000 * q)]), scores)
     assert q <= bound.share[0] + 1e-3
     assert bound.share[0] < 1.3 * q + 0.15
@@ -79,10 +82,10 @@ def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
 def test_an_allowance_widens_the_bound_and_without_one_all_of_it_may_be_synthetic():
     scores = corpus(0.1)
     plain = Composition(TWO).bound(np.zeros(1, np.int64), scores).share[0]
-    wide = Composition(calibrated(SHORT, LONG, allowances=(Allowance(1.5, 0.03, 9, ""),)))
-    assert wide.bound(np.zeros(1, np.int64), scores).share[0] == pytest.approx(1.5 * plain)
+    wide = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.2, 0.03, 9, ""),)))
+    assert wide.bound(np.zeros(1, np.int64), scores).share[0] == pytest.approx(plain + 0.2 * plain**0.5)
     assert wide.interval(scores)[0] == pytest.approx(max(0, Composition(TWO).interval(scores)[0] - 0.03))
-    none = Composition(calibrated(SHORT, LONG, allowances=(Allowance(1.0, 0.0, 0, "one generator"),)))
+    none = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.0, 0.0, 0, "one generator"),)))
     assert none.bound(np.zeros(1, np.int64), scores).share[0] == 1
     assert none.interval(scores) == (0, 1)
 
@@ -129,7 +132,9 @@ def test_what_is_not_flagged_holds_what_the_bound_leaves():
     flagged = int(scores[:, round((SCALE.threshold + 20) * 5) :].sum())
     bound = Composition(TWO).bound(np.array([flagged]), scores)
     assert bound.residual[0] < bound.share[0]
-    truth = sum(normal(500, 2.5 + place)[: round((SCALE.threshold + 20) * 5)].sum() for place in (0, 1)) / (4000 - flagged)
+    truth = sum(normal(500, 2.5 + place)[: round((SCALE.threshold + 20) * 5)].sum() for place in (0, 1)) / (
+        4000 - flagged
+    )
     assert truth <= bound.residual[0]
 
 

@@ -13,7 +13,7 @@ from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share
 
-SHARES = (0.10, 0.25, 0.50)
+SHARES = (0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
@@ -28,11 +28,11 @@ def learned(calibration: Calibration, language: int) -> Allowance:
     generators = _names(bands, "families")
     if len(generators) < FEWEST_FAMILIES or len(kinds) < FEWEST_KINDS:
         return Allowance(
-            1.0, 0.0, 0,
-            f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a bound takes "
-            f"{FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
+            0.0, 0.0, 0,
+            f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
+            f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
         )  # fmt: skip
-    factors: dict[float, list[float]] = {q: [] for q in SHARES}
+    roots: dict[float, list[float]] = {q: [] for q in SHARES}
     human = []
     for kind in kinds:
         rest = Composition(without(calibration, language, kind, ""))
@@ -49,14 +49,13 @@ def learned(calibration: Calibration, language: int) -> Allowance:
     for kind, generator in sorted(pairs):
         rest = Composition(without(calibration, language, kind, generator))
         for q in SHARES:
-            fitted = rest.fits(_corpus(calibration, language, kind, generator, q))[language]
+            fitted = rest.fits(_corpus(calibration, language, kind, generator, q), bounding=True)[language]
             if fitted is not None:
                 (high,) = share.limits(*fitted, alpha=ALPHA)
-                factors[q].append(q / max(high.q, 1e-3))
-    worst = max(float(np.quantile(found, HELD)) for found in factors.values() if found)
-    return Allowance(
-        max(1.0, worst), float(np.clip(np.quantile(human, HELD), 0, 1)), sum(map(len, factors.values())), ""
-    )
+                roots[q].append((q - high.q) / max(high.q, 1e-3) ** 0.5)
+    worst = max(float(np.quantile(found, HELD)) for found in roots.values() if found)
+    human_off = float(np.clip(np.nanquantile(human, HELD), 0, 1))
+    return Allowance(max(0.0, worst), human_off, sum(map(len, roots.values())), "")
 
 
 def _names(bands: list[Band], side: str) -> list[str]:

@@ -97,7 +97,7 @@ def calibrate(
     )
 
 
-NOTHING_LEARNED = Allowance(1.0, 0.0, 0, "nothing was calibrated")
+NOTHING_LEARNED = Allowance(0.0, 0.0, 0, "nothing was calibrated")
 
 
 def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> Scale:
@@ -281,7 +281,7 @@ def calibration_map(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Knots of log-odds(machine | z) for a prior of 1/2: from the machine's part of each bin's mass, made to rise (isotonic).
 
-    Bins hold equal mass when both classes weigh the same, and a half document more of each class, so that no log-odds are infinite.
+    Bins hold equal mass when both classes weigh the same, and a half document more of each class, so that none are infinite.
     They rise by `STEEPNESS` at least, so that no two z have the same.
     """
     from scipy.optimize import isotonic_regression  # late: it is slow to import, and a run reads what was calibrated
@@ -298,8 +298,8 @@ def calibration_map(
     counts = []
     for z, w, part in ((human, human_weight, shares[0]), (machine, machine_weight, shares[1])):
         worth = w.sum() ** 2 / (w**2).sum()  # documents of equal weight
-        found = np.bincount(np.searchsorted(edges, z, "right"), part, bins)
-        counts.append((worth * found + 0.5) / (worth + 0.5 * bins))
+        held = np.bincount(np.searchsorted(edges, z, "right"), part, bins)
+        counts.append((worth * held + 0.5) / (worth + 0.5 * bins))
     h, m = counts
     centre = np.bincount(np.searchsorted(edges, pooled, "right"), weight * pooled, bins)
     held = np.bincount(np.searchsorted(edges, pooled, "right"), weight, bins)
@@ -315,7 +315,10 @@ def calibration_map(
 def _domains(labelled: Labelled, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
     """The kind of each human document, "source/domain"; "other" for a small one."""
     names = np.array(
-        [f"{source}/{domain}" for source, domain in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)]
+        [
+            f"{source}/{domain}"
+            for source, domain in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)
+        ]
     )
     found, counts = np.unique(names[own & ~labelled.machine], return_counts=True)
     return np.where(np.isin(names, found[counts >= SMALLEST_DOMAIN]), names, "other")

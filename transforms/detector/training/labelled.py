@@ -99,7 +99,9 @@ def read_labelled(data: Sequence[str]) -> Labelled:
         with open(path, "rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         files.append(DataFile(os.path.basename(path), digest, table.num_rows))
-        tables.append(table.append_column("file", pa.repeat(pa.scalar(os.path.basename(path), pa.large_string()), len(table))))
+        tables.append(
+            table.append_column("file", pa.repeat(pa.scalar(os.path.basename(path), pa.large_string()), len(table)))
+        )
     if not tables:
         raise TrainingError("no data given. Give Parquet files with columns text and label")
     return _labelled(pa.concat_tables(tables, promote_options="default").combine_chunks(), tuple(files))

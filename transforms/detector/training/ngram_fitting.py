@@ -23,7 +23,11 @@ RARER = 4
 FEWEST_PAIRS = 8  # pairs of one source and language
 FIRST = "older"  # the expert of all machine text that has no other
 # What chat models mark up with and people's pairs do not hold: an n-gram with one of these says nothing of the writer.
-MARKUP = np.sort(np.array([hash_token(mark)[0] for mark in "* ** *** # ## ### ` | _ __ ___ ~ ~~ > -".split()], np.uint64))
+MARKUP = np.sort(
+    np.array(
+        [hash_token(mark)[0] for mark in ["*", "**", "***", "#", "##", "###", "`", "|", "_", "~", ">", "-"]], np.uint64
+    )
+)
 
 
 def importance_of(
@@ -69,7 +73,10 @@ class Training:
     def table(self, chosen: npt.NDArray[np.bool_]) -> NgramFile:
         """The table, trained on the chosen documents; the bias of an expert that has too few of them is NaN."""
         data, settings = self._features, self._settings
-        weights, biases = np.zeros((len(data.hash64), len(self.experts)), np.float32), np.full(len(self.experts), np.nan)
+        weights, biases = (
+            np.zeros((len(data.hash64), len(self.experts)), np.float32),
+            np.full(len(self.experts), np.nan),
+        )
         for number in range(len(self.experts)):
             used, cell, paired = self._compared(chosen, number)
             rows = np.flatnonzero(used)
@@ -132,4 +139,8 @@ class Training:
         return model_of(self._fasttext(chosen), self.table(chosen), "the model")
 
     def _fasttext(self, chosen: npt.NDArray[np.bool_]) -> FastTextFile | None:
-        return fit(self._labelled, chosen & (self._expert == 0), self._settings) if self._settings.fasttext_weight else None
+        return (
+            fit(self._labelled, chosen & (self._expert == 0), self._settings)
+            if self._settings.fasttext_weight
+            else None
+        )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.detector.calibration import Allowance, Calibration
-from transforms.detector.share_estimate import Composition
+from transforms.detector.share_estimate import FEWEST_OWN, Composition
 from transforms.detector.training.allowance import learned, without
 from transforms.detector.training.calibrate import calibrate, flag
 from transforms.detector.training.fasttext_fitting import TrainingSettings
@@ -82,9 +82,7 @@ class _Judge:
         np.add.at(counts, (self.bands[drawn], self.bins[drawn]), 1)
         return counts
 
-    def estimate(
-        self, drawn: npt.NDArray[np.int64], own: npt.NDArray[np.int64] | None = None
-    ) -> tuple[float, float]:
+    def estimate(self, drawn: npt.NDArray[np.int64], own: npt.NDArray[np.int64] | None = None) -> tuple[float, float]:
         """Estimate and upper bound of the share of machine documents among some, and known human ones of the same corpus."""
         composition, counts = self.composition, self.counts(drawn)
         known = None if own is None else self.counts(own)
@@ -162,7 +160,9 @@ def _left_out(
     found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
     allowances: dict[str, Allowance] = {}
     for place, kind in enumerate(large(kinds, own & ~labelled.machine)):
-        chosen = [generators[(place * PARTNERS + step) % len(generators)] for step in range(min(PARTNERS, len(generators)))]
+        chosen = [
+            generators[(place * PARTNERS + step) % len(generators)] for step in range(min(PARTNERS, len(generators)))
+        ]
         source = kind.split("/")[0]
         if source not in allowances:
             allowances[source] = learned(without(calibration, language, kind, ""), language)
@@ -181,9 +181,12 @@ def _left_out(
                 n = min(MOST, len(humans) / (1 - q), len(machines) / q if q else MOST)
                 k = round(q * n)
                 drawn = np.concatenate(
-                    [_drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"), _drawn(machines, labelled.key, k, f"{name} {q}")]
+                    [
+                        _drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"),
+                        _drawn(machines, labelled.key, k, f"{name} {q}"),
+                    ]
                 )
-                for what, more in ((LEFT_OUT, None), (WITH_OWN, theirs)):
+                for what, more in ((LEFT_OUT, None), *([(WITH_OWN, theirs)] if len(theirs) >= FEWEST_OWN else [])):
                     estimate, bound = judge.estimate(drawn, more)
                     found.setdefault((what, q), []).append((estimate - k / len(drawn), bound, bound - k / len(drawn)))
     suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""

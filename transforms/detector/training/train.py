@@ -124,7 +124,9 @@ def count(
 
     scores, basis = held_out_scores(labelled, usable, settings, progress, counted)
     table = words.count_words(labelled, usable)
-    return _calibrated(out_dir, {words.FILE: table}, ("words",), labelled, usable, scores, basis, settings, other, trained=False)
+    return _calibrated(
+        out_dir, {words.FILE: table}, ("words",), labelled, usable, scores, basis, settings, other, trained=False
+    )
 
 
 def recalibrate(
@@ -202,7 +204,9 @@ def _calibrated(
     added = gained(calibration)
     for line in added:
         progress(line)
-    card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what, added)
+    card = detector_card.render(
+        labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what, added
+    )
     _write(os.path.join(out_dir, "README.md"), card.encode())
     return detector
 

@@ -6,8 +6,8 @@ the middle. So the whole histogram of scores is explained: a corpus is a mixture
     (1 - q) sum_d v_d P_d + q sum_g w_g Q_g
 
 of human domains d and generators g that are known, in proportions v and w that are not (`fit`). The likelihood is concave in the
-weights, so the share q that fits best is one number, and `upper` is the largest share that the scores do not contradict: where the
-profile log-likelihood, v and w chosen best for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
+weights, so the share q that fits best is one number, and `upper` is the largest share that the scores do not contradict: where
+the profile log-likelihood, v and w chosen best for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
 
 What no known component looks like is not in it: a new domain of human text or a new generator. `transforms/detector` learns how
 far that leads astray from domains and generators that are left out, and adds it.
@@ -22,6 +22,7 @@ from scipy.special import betaincinv, ndtri
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
 _PASSES, _STEP = 400, 1.7  # of EM; a step beyond 1 gets there sooner and still rises (Salakhutdinov and Roweis 2003)
 _CLOSE = 2e-4  # of the log-likelihood, between passes
+
 
 def histogram(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Counts of scores in `BINS` equal bins from `LOWEST` to `HIGHEST`, int64[BINS].

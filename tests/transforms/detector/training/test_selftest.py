@@ -51,8 +51,7 @@ def test_in_family_the_estimate_is_right(tmp_path):
 def test_a_source_and_a_generator_that_are_left_out_are_reported_apart(tmp_path):
     """Three generators and four sources, so there is an allowance; the hard one would be missed without it."""
     rows = {
-        (row.family, row.share): row
-        for row in selftest(*labelled(tmp_path, families=FAMILIES | {"hard": 2.5}), ONE)
+        (row.family, row.share): row for row in selftest(*labelled(tmp_path, families=FAMILIES | {"hard": 2.5}), ONE)
     }
     assert {family for family, _ in rows} == {IN_FAMILY, LEFT_OUT, WITH_OWN}
     for what in (LEFT_OUT, WITH_OWN):

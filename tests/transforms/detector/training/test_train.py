@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.detector.detector import BUNDLED, Scores, load_detector
-from transforms.detector.training import evaluation
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.share_estimate import Composition
+from transforms.detector.training import evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings, fit
 from transforms.detector.training.labelled import Links, TrainingError, compared, read_labelled
 from transforms.detector.training.ngram_fitting import Training
@@ -21,7 +21,9 @@ from transforms.kernels.models import linear
 from transforms.kernels.similarity import ngrams
 from transforms.kernels.text.text import canonicalise
 
-SETTINGS = TrainingSettings(fasttext_weight=0.25, dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
+SETTINGS = TrainingSettings(
+    fasttext_weight=0.25, dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",)
+)
 SUBJECTS = ["harbour", "mill", "engine", "garden", "lecture", "kitchen", "river", "market", "violin", "glacier"]
 PLAIN = ["we", "went", "there", "again", "and", "it", "rained", "so", "nobody", "stayed", "but", "the", "old", "man"]
 GLOSSY = ["it", "is", "important", "to", "note", "that", "this", "vibrant", "tapestry", "moreover", "underscores"]

@@ -1,4 +1,4 @@
-"""The share of synthetic documents: exact limits of a fraction, planted mixtures, the profile of the likelihood, and the edges."""
+"""The share of synthetic documents: exact limits of a fraction, planted mixtures, the likelihood's profile, the edges."""
 
 import math
 
