@@ -29,9 +29,9 @@ documents for review, and to thin out a corpus. Never use it to judge a person o
 about one human document in a hundred is called synthetic, more in some groups (see the tables).
 """
 EXPERTS = (
-    "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic regression trained on the "
-    "generators of\none age. It holds n-grams whose use differs between human and machine text of the same source, domain and language. The "
-    "highest of\nthe experts counts, each measured against human text of the same length."
+    "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic "
+    "regression\ntrained on the generators of one age. It holds n-grams whose use differs between human and machine text of the "
+    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length."
 )
 FASTTEXT = (
     "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
@@ -144,7 +144,7 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
 
 def _thresholds(calibration: Calibration) -> str:
     lines = [
-        f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, whatever their length.",
+        f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, at any length.",
         f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. With the",
         "allowance a the bound u of a share becomes u + a sqrt(u); it is learned by leaving sources and generators out.",
         "",

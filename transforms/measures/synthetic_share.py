@@ -35,8 +35,8 @@ MIN_STRATUM = 2000  # scored documents that a stratum needs for a bound of its o
 MIN_LANGUAGE = 300  # documents; what the input calls languages may be anything
 BORROWED = 500.0  # documents that the corpus' estimate weighs in that of a smaller stratum
 LATE = (
-    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without a "
-    "date; the bound does not vouch for it"
+    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without "
+    "a date; the bound does not vouch for it"
 )
 INTERVAL = (
     "95 % interval of the estimate: profile likelihood, and the calibration's allowance for new writers and generators"

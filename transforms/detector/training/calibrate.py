@@ -290,21 +290,21 @@ def calibration_map(
     shares = [weight / weight.sum() for weight in (human_weight, machine_weight)]
     weight = np.concatenate(shares) / 2
     order = np.argsort(pooled, kind="stable")
-    mass = np.cumsum(weight[order])
+    below = np.cumsum(weight[order])
     # More bins at the top, where the verdict is.
     marks = np.r_[np.arange(1, KNOTS) / KNOTS, 1 - np.array([0.5, 0.25, 0.1]) / KNOTS]
-    edges = np.unique(pooled[order][np.minimum(np.searchsorted(mass, marks), len(order) - 1)])
+    edges = np.unique(pooled[order][np.minimum(np.searchsorted(below, marks), len(order) - 1)])
     bins = len(edges) + 1
     counts = []
     for z, w, part in ((human, human_weight, shares[0]), (machine, machine_weight, shares[1])):
         worth = w.sum() ** 2 / (w**2).sum()  # documents of equal weight
-        held = np.bincount(np.searchsorted(edges, z, "right"), part, bins)
-        counts.append((worth * held + 0.5) / (worth + 0.5 * bins))
+        mass = np.bincount(np.searchsorted(edges, z, "right"), part, bins)
+        counts.append((worth * mass + 0.5) / (worth + 0.5 * bins))
     h, m = counts
-    centre = np.bincount(np.searchsorted(edges, pooled, "right"), weight * pooled, bins)
-    held = np.bincount(np.searchsorted(edges, pooled, "right"), weight, bins)
-    there = held > 0
-    centre, h, m = centre[there] / held[there], h[there], m[there]
+    weighed = np.bincount(np.searchsorted(edges, pooled, "right"), weight * pooled, bins)
+    filled = np.bincount(np.searchsorted(edges, pooled, "right"), weight, bins)
+    there = filled > 0
+    centre, h, m = weighed[there] / filled[there], h[there], m[there]
     if len(centre) < 2 or (np.diff(centre) <= 0).any():  # all scores are the same: a line through one point says so
         return (float(pooled[0]), float(pooled[0]) + 1), (0.0, STEEPNESS)
     rest = np.log(m / h) - STEEPNESS * centre

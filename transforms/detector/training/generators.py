@@ -1,7 +1,8 @@
 """When generators came out, as far as labelled data does not say so itself.
 
 Detectors age: text by a generator that came out after the newest one of a calibration is out of the detector's time. Data says
-when with a column `date` of machine text; for the generators of public sets, which have none, the day of the announcement is here.
+when with a column `date` of machine text; for the generators of public sets, which have none, the day of the announcement is
+here.
 """
 
 import re

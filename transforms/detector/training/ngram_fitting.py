@@ -23,11 +23,8 @@ RARER = 4
 FEWEST_PAIRS = 8  # pairs of one source and language
 FIRST = "older"  # the expert of all machine text that has no other
 # What chat models mark up with and people's pairs do not hold: an n-gram with one of these says nothing of the writer.
-MARKUP = np.sort(
-    np.array(
-        [hash_token(mark)[0] for mark in ["*", "**", "***", "#", "##", "###", "`", "|", "_", "~", ">", "-"]], np.uint64
-    )
-)
+MARKS = ("*", "**", "***", "#", "##", "###", "`", "|", "_", "__", "___", "~", "~~", ">", "-")
+MARKUP = np.sort(np.array([hash_token(mark)[0] for mark in MARKS], np.uint64))
 
 
 def importance_of(

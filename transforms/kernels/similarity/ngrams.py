@@ -297,5 +297,5 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias):  
 
 
 def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
-    """Log-odds of machine origin by each expert, float32[documents, experts]; the bias where a document has none of its n-grams."""
+    """Log-odds by each expert, float32[documents, experts]; its bias where a document has none of its n-grams."""
     return _score(tokens.offsets, tokens.hash64, *model)
