@@ -5,6 +5,7 @@ of a file that is named as an expert trains a model of its own, within pairs: ea
 asked about. The table holds the n-grams of all experts.
 """
 
+import copy
 import os
 
 import numpy as np
@@ -62,6 +63,12 @@ class Training:
                 raise TrainingError(f"expert {name}: no file of this name in the data has text by a machine")
             self._expert[own] = number
         self._features = ngrams.features(labelled.tokens, settings.ngrams, settings.ngram_min_documents, MARKUP)
+
+    def under(self, settings: TrainingSettings, labelled: Labelled) -> "Training":
+        """The same n-grams of the same texts under other settings or other groups."""
+        other = copy.copy(self)
+        other._settings, other._labelled = settings, labelled
+        return other
 
     def of_expert(self, number: int) -> npt.NDArray[np.bool_]:
         """The machine documents that train an expert. bool[documents]."""
