@@ -261,7 +261,8 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         notes = {row["note"] for row in rows if row["note"]}
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
-            ranges = [(words, row) for words, row in ranges if row["lower"] is not None]
+            # One that is a point says nothing.
+            ranges = [(w, row) for w, row in ranges if row["lower"] is not None and row["upper"] - row["lower"] > 5e-5]
             found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 
