@@ -26,7 +26,7 @@ KINDS = {
 }
 USE = """A score is evidence, not proof. Use it to measure and bound the share of machine text in a corpus, to rank
 documents for review, and to thin out a corpus. Never use it to judge a person or a single document: at the threshold
-about one human document in a hundred is called synthetic, more in some groups (see the tables).
+one or two human documents in a hundred are called synthetic, more in some groups (see the tables).
 """
 EXPERTS = (
     "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic "
@@ -38,8 +38,8 @@ FASTTEXT = (
 )
 PLUGIN = "A detector of somebody else: what its plugin.json names."
 PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
-as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out, the reference and
-what the allowance is learned from know neither the source of the human text nor any text of the generator.
+as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out,
+the reference knows neither, and the allowance was learned without the source of the human text.
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
