@@ -27,7 +27,7 @@ from transforms.detector.fasttext_model import linear_of
 from transforms.detector.training.evaluation import auroc, tpr_at_fpr
 from transforms.detector.training.fasttext_fitting import TrainingSettings, fit
 from transforms.detector.training.labelled import Labelled, compared, read_labelled
-from transforms.detector.training.ngram_fitting import Training, fit_ngrams, importance_of
+from transforms.detector.training.ngram_fitting import Training, importance_of
 from transforms.detector.training.train import Fold, folds, usable_documents
 from transforms.kernels.models import linear
 from transforms.kernels.similarity import ngrams
@@ -114,26 +114,27 @@ def by_fasttext(study: Study, **changes: object) -> Scores:
     )
 
 
-_found: dict[tuple[int, ...], tuple[Tokens, ngrams.Features]] = {}  # the tokens are kept, so that no other has their id
+_found: dict[tuple[int, int, int], Training] = {}  # of tokens that are kept, so that no others have their id
 
 
-def _features(tokens: Tokens, longest: int, min_documents: int) -> ngrams.Features:
-    key = (id(tokens), longest, min_documents)
+def _training(data: Labelled, settings: TrainingSettings) -> Training:
+    """The n-grams of some tokens are found once."""
+    key = (id(data.tokens), settings.ngrams, settings.ngram_min_documents)
     if key not in _found:
-        _found[key] = tokens, ngrams.features(tokens, longest, min_documents)
-    return _found[key][1]
+        _found[key] = Training(data, settings)
+    return _found[key].under(settings, data)
 
 
 def by_table(study: Study, tokens: Tokens | None = None, **changes: object) -> Scores:
     """The table of n-grams alone, of other tokens if they are given."""
     settings = dataclasses.replace(study.settings, **changes)
     data = dataclasses.replace(study.labelled, tokens=tokens or study.labelled.tokens)
-    features = _features(data.tokens, settings.ngrams, settings.ngram_min_documents)
+    training = _training(data, settings)
 
     def score(rest: npt.NDArray[np.bool_]) -> Scores:
-        table = fit_ngrams(data, rest, features, settings)
+        table = training.table(rest)
         model = ngrams.ngram_model(table.hash64, table.weight, table.longest, table.bias)
-        return ngrams.score(data.tokens, model).astype(np.float64)
+        return ngrams.score(data.tokens, model)[:, 0].astype(np.float64)
 
     return each_fold(study, score)
 
@@ -301,7 +302,7 @@ def by_generator(study: Study) -> None:
     seen, unseen = np.full((2, len(machine)), np.nan)
 
     def score(rest: npt.NDArray[np.bool_]) -> Scores:
-        return training.model(rest).log_odds(data.texts, data.tokens).astype(np.float64)
+        return np.fmax.reduce(training.model(rest).scores(data.texts, data.tokens), axis=1).astype(np.float64)
 
     for _, out, rest in study.folds:
         seen[out] = score(rest)[out]

@@ -46,6 +46,8 @@ PRIOR_UNIT = 10_000  # `machine_prior` counts in parts of this
 # `evidence` is all that spoke of a document: two bits for each basis, at twice its number, an index into ORIGINS; above
 # them what was found and is not believed (transforms/kernels/choosing/evidence.py).
 CREDENTIAL_SILENT, CREDENTIAL_MALFORMED = 1 << 16, 1 << 17
+# Written, or collected without a date, after the newest generator that the detector knows: its estimate does not vouch for it.
+OUT_OF_TIME = 1 << 18
 
 
 class ContractError(Exception):

@@ -135,14 +135,14 @@ _DECLARED = (
     Metric("synthetic_share.interval.tokens", "Estimated synthetic share of tokens", SHARE, "fraction"),
     Metric("synthetic_share.interval.documents", "Estimated synthetic share of documents", SHARE, "fraction"),
     Metric(
-        "synthetic_share.by_generator.tokens",
-        "Synthetic share of tokens, by what may have written them",
+        "synthetic_share.out_of_time.tokens",
+        "Share of tokens later than the machines that the detector knows",
         SHARE,
         "fraction",
     ),
     Metric(
-        "synthetic_share.by_generator.documents",
-        "Synthetic share of documents, by what may have written them",
+        "synthetic_share.out_of_time.documents",
+        "Share of documents later than the machines that the detector knows",
         SHARE,
         "fraction",
     ),

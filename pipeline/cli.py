@@ -455,17 +455,25 @@ Exclude = Annotated[
 def detector_train(
     data: Labelled,
     output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    expert: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expert",
+            help="text of a new model with pair_id: an expert of its own; may be given again",
+            metavar="FILE",
+        ),
+    ] = None,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
     force: Force = False,
 ) -> None:
-    """Train a fastText detector, calibrate it on sources it did not see, and write its card.
+    """Train a detector, calibrate it on sources it did not see, write its card, and say what each expert gains.
 
-    Example: lowbackground detector train labelled.parquet -o my-detector
+    Example: lowbackground detector train labelled.parquet --expert new-model.parquet -o my-detector
     """
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force, expert or []), markup=False)
 
 
 @detector_app.command("evaluate")

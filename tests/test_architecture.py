@@ -94,7 +94,6 @@ def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> N
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"pipeline", "transforms", "expectations"}
     for data in (
-        "transforms/detector/bundled/default/model.bin",
         "transforms/detector/bundled/default/ngrams.bin",
         "transforms/measures/bundled/yardstick/bytes.bin",
         "transforms/measures/bundled/yardstick/topics.bin",

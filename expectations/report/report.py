@@ -21,7 +21,7 @@ from expectations.report import figures
 from expectations.report.diversity_report import diversity_shown
 from expectations.report.structures_report import systems_shown
 
-RANGES = (("interval", "95% bootstrap interval of the estimate"), ("by_generator", "if one generator wrote all of it"))
+RANGES = (("interval", "95% interval of the estimate"),)
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
 PARAGRAPHS = tuple(
     f"paragraphs.{name}" for name in ("repeated_within", "repeated_across", "most_documents", "removed_tokens")
@@ -284,7 +284,8 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         notes = {row["note"] for row in rows if row["note"]}
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
-            ranges = [(words, row) for words, row in ranges if row["lower"] is not None]
+            # One that is a point says nothing.
+            ranges = [(w, row) for w, row in ranges if row["lower"] is not None and row["upper"] - row["lower"] > 5e-5]
             found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 

@@ -1,5 +1,6 @@
 """`score` and `detector train | calibrate | evaluate | selftest | card`: the detector without the pipeline around it."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -75,7 +76,7 @@ def score_input(
     with written(output) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in scored():
             writer.write_batch(batch)
-    origins = ", ".join(f"{found[name]:,} {name}" for name in ("synthetic", "human", "unknown"))
+    origins = f"{found['synthetic']:,} called synthetic, {found['unknown']:,} unknown"
     lines = [f"{found['documents']:,} documents scored by detector {detector.name!r}: {origins}"]
     if found["bad"]:
         lines.append(f"{found['bad']:,} records could not be read and are not in the output")
@@ -126,8 +127,9 @@ def train_detector(
     exclude: Sequence[str],
     console: Console,
     force: bool = False,
+    experts: Sequence[str] = (),
 ) -> str:
-    """Train a detector and say how good it is.
+    """Train a detector and say how good it is; each file of `experts` is data too, and its machine text trains an expert.
 
     Raises:
       RecipeError: the folder must not be written (`outputs.check_folder`).
@@ -136,10 +138,13 @@ def train_detector(
     wrong = next((item for item in exclude if "=" not in item), None)
     if wrong is not None:
         raise TrainingError(f"--exclude {wrong}: write it as COLUMN=VALUE, for example --exclude attack=polish")
-    check_folder(output, [*data, *evaluate_on], force, MARK)
-    settings = TrainingSettings(exclude=tuple(exclude)) if exclude else TrainingSettings()
-    detector = train(list(data), output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False))
-    return f"wrote {output}: model.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
+    check_folder(output, [*data, *experts, *evaluate_on], force, MARK)
+    settings = TrainingSettings(experts=tuple(pathlib.Path(path).stem for path in experts))
+    settings = dataclasses.replace(settings, exclude=tuple(exclude)) if exclude else settings
+    detector = train(
+        [*data, *experts], output, settings, tuple(evaluate_on), lambda line: console.print(line, markup=False)
+    )
+    return f"wrote {output}: ngrams.bin, calibration.json and README.md (its card). Detector {detector.sha256[:12]}."
 
 
 def count_detector(
@@ -235,9 +240,10 @@ def selftest_detector(data: Sequence[str], model: str | None) -> str:
     """
     detector = load_detector(model)
     labelled = read_labelled(list(data))
-    scores = detector.score(labelled.texts, labelled.tokens, labelled.n_tokens).log_odds
+    scores = detector.model.scores(labelled.texts, labelled.tokens)
+    scores[labelled.n_tokens < detector.min_tokens] = np.nan
     lines = [
         f"detector {detector.name!r}; half of the labelled text is the reference, corpora are drawn from the other half",
         "",
     ]
-    return "\n".join([*lines, *table(selftest(labelled, scores))])
+    return "\n".join([*lines, *table(selftest(labelled, scores, detector.model.experts))])

@@ -159,7 +159,7 @@ def test_who_is_believed(released: runner.Result, name: str) -> None:
     row = next(row for row in read(released, "ledger") if row["input_id"] == name)
     assert row["origin_basis"] == basis
     assert row["origin"] == origin or origin is None
-    assert set(row["evidence"].split()) - {"detector:human", "detector:synthetic"} == evidence
+    assert set(row["evidence"].split()) - {"detector:synthetic"} == evidence
     assert row["boilerplate"] == ("en-as-an-ai" if "boilerplate:synthetic" in evidence else None)
     assert row["watermark"] == ("greenlist/key-2" if "watermark:synthetic" in evidence else None)
 

@@ -1,10 +1,12 @@
 """What the scores of a detector mean: `calibration.json`, which travels with the model that it was measured for.
 
-Scores of short texts spread more than those of long ones, and another language has other scores, so everything is
-measured by *band*: a language and a range of lengths.
+An expert's score is measured against human text of the same language and length, and the highest of the experts counts: that is
+the `Scale` of a language, smooth in the length and rising with the score. What a share is estimated from is kept by *band*: a
+language and a range of lengths.
 """
 
 import dataclasses
+import datetime
 import functools
 import json
 import math
@@ -18,7 +20,7 @@ from transforms.kernels.statistics import share
 from transforms.kernels.text import language
 from transforms.kernels.text.text import Tokens
 
-FORMAT = 2
+FORMAT = 3
 Histogram = npt.NDArray[np.int64]  # [share.BINS]
 
 
@@ -47,8 +49,90 @@ class Language:
 
 
 @dataclasses.dataclass(frozen=True)
+class Allowance:
+    """How far shares of writers and generators that were left out of the reference lay off, learned when calibrating.
+
+    Attributes:
+      root: a bound u becomes u + root * sqrt(u), which is what new generators took it to be at every share, near enough.
+      human: how much of a share may be human text that writes unlike the reference, in [0, 1].
+      corpora: how many were judged to learn it; 0: there are too few kinds of text to say, and no bound can be given.
+      why: no bound can be given, in words; "" if one can.
+    """
+
+    root: float
+    human: float
+    corpora: int
+    why: str
+
+    def of(self, bound: float) -> float:
+        """A bound with the allowance, at most 1."""
+        return min(1.0, bound + self.root * math.sqrt(bound))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """From the scores of the experts to log-odds of machine origin, in one language.
+
+    Each score becomes z = (score - middle) / spread, by human documents of about the same length: 0 at half of them, 1 at 98 %.
+    The highest z of the experts is mapped to log-odds where half of all text is a machine's, and so p = 1 / (1 + exp(-log-odds)).
+
+    Attributes:
+      lengths: words, rising, at which middle and spread are given; between them they are linear in the logarithm.
+      middle, spread: for each expert, at each length.
+      z, log_odds: knots of the map, both rising; beyond them it goes on as between the last two.
+      threshold: log-odds at or above which a document is called synthetic.
+      newest: the newest generator of the calibration, and `until` the day that it came out, as 2026-11-01; "" if not known.
+      allowance: of shares in this language.
+    """
+
+    lengths: tuple[float, ...]
+    middle: tuple[tuple[float, ...], ...]
+    spread: tuple[tuple[float, ...], ...]
+    z: tuple[float, ...]
+    log_odds: tuple[float, ...]
+    threshold: float
+    newest: str
+    until: str
+    allowance: Allowance
+
+    def standardised(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Z of each document by each expert, float64[documents, experts]; NaN stays NaN."""
+        at, knots = np.log(np.maximum(n_tokens, 1)), np.log(self.lengths)
+        columns = [
+            (scores[:, k] - np.interp(at, knots, self.middle[k])) / np.interp(at, knots, self.spread[k])
+            for k in range(scores.shape[1])
+        ]
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    def judged(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Log-odds of each document, float32[documents]; NaN where no expert has a score.
+
+        Args:
+          scores: float32[documents, experts].
+          n_tokens: words and ideographs of each.
+        """
+        highest = np.fmax.reduce(self.standardised(scores, n_tokens), axis=1)
+        return self.mapped(highest).astype(np.float32)
+
+    def mapped(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Log-odds of each z."""
+        found = np.interp(z, self.z, self.log_odds)
+        if len(self.z) > 1:
+            first = (self.log_odds[1] - self.log_odds[0]) / (self.z[1] - self.z[0])
+            last = (self.log_odds[-1] - self.log_odds[-2]) / (self.z[-1] - self.z[-2])
+            found = found + first * np.minimum(z - self.z[0], 0) + last * np.maximum(z - self.z[-1], 0)
+        return np.where(np.isnan(z), np.nan, found)
+
+
+@dataclasses.dataclass(frozen=True)
 class Family:
-    """Held-out documents of one generator in one band: flagged, of how many, and their scores in bins."""
+    """Held-out documents of one generator, or of human documents of one kind, in one band.
+
+    Attributes:
+      name: of the generator, or the domain.
+      flagged, n: how many are called synthetic, of how many.
+      histogram: their log-odds in the bins of `kernels.statistics.share`.
+    """
 
     name: str
     flagged: int
@@ -58,28 +142,29 @@ class Family:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """What scores mean for the texts of one language and range of lengths.
+    """Held-out documents of one language and range of lengths.
 
     Attributes:
-      language: index into `Calibration.languages`; 0 where texts of any language are scored.
+      language: index into `Calibration.scales`; 0 where texts of any language are scored.
       shortest: words and ideographs that a text of the band has at least.
-      threshold: log-odds at or above which a document is called synthetic.
-      human_below: log-odds below which it is called human; between the two it is unknown.
-      log_odds, p_synthetic: knots of the piecewise linear map to p_synthetic, both rising, for a prior of 1/2.
-      human: flagged held-out human documents, of all.
-      human_histogram: their scores in the bins of `kernels.share`.
+      humans: held-out human documents by domain.
       families: held-out machine documents by generator.
     """
 
     language: int
     shortest: int
-    threshold: float
-    human_below: float
-    log_odds: tuple[float, ...]
-    p_synthetic: tuple[float, ...]
-    human: Counts
-    human_histogram: Histogram
+    humans: tuple[Family, ...]
     families: tuple[Family, ...]
+
+    @property
+    def human(self) -> Counts:
+        """Flagged human documents, of all."""
+        return Counts("human", sum(f.flagged for f in self.humans), sum(f.n for f in self.humans))
+
+    @property
+    def human_histogram(self) -> Histogram:
+        """Scores of all human documents, in bins."""
+        return np.sum([f.histogram for f in self.humans], axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +190,10 @@ class Calibration:
 
     Attributes:
       model_sha256: of the `model.bin` it was measured for.
-      target_fpr: the fraction of held-out human documents of a band that its threshold was chosen to flag.
+      target_fpr: the fraction of held-out human documents that the thresholds were chosen to flag.
+      experts: names of what the model's scores are by, in their order.
       languages: those that were measured; a text in any other has no score. Empty: texts of any language are scored.
+      scales: what scores mean in each language; one if there are no languages.
       bands: by language, then by length; a text in none, because it is too short, has no score.
       uncovered: held-out documents of generators that were excluded from training; no bound holds for their like.
       strata: false alarms by language, source, domain and length.
@@ -115,7 +202,9 @@ class Calibration:
 
     model_sha256: str
     target_fpr: float
+    experts: tuple[str, ...]
     languages: tuple[Language, ...]
+    scales: tuple[Scale, ...]
     bands: tuple[Band, ...]
     uncovered: tuple[Counts, ...]
     strata: tuple[Stratum, ...]
@@ -147,11 +236,33 @@ class Calibration:
         return np.array([band.language for band in self.bands])
 
     @functools.cached_property
+    def threshold_of_band(self) -> npt.NDArray[np.float64]:
+        """The log-odds from which documents of each band are called synthetic, float64[bands]."""
+        return np.array([self.scales[band.language].threshold for band in self.bands])
+
+    def judged(
+        self, scores: npt.NDArray[np.float32], band: npt.NDArray[np.int8], n_tokens: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float32]:
+        """Log-odds of machine origin, float32[documents]; NaN where there is none.
+
+        Args:
+          scores: of the model, float32[documents, experts].
+          band: of each document, from `bands_of`.
+          n_tokens: words and ideographs of each.
+        """
+        found = np.full(len(band), np.nan, np.float32)
+        language = np.append(self.language_of_band, -1)[band]
+        for number, scale in enumerate(self.scales):
+            own = language == number
+            found[own] = scale.judged(scores[own], n_tokens[own])
+        return found
+
+    @functools.cached_property
     def _lists(self) -> language.WordLists:
         return language.word_lists([known.words for known in self.languages])
 
     def bands_of(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
-        """The band of each document, int8[documents]; -1 where it has none: too short, or in another language."""
+        """The band of each document, int8[documents]; -1 where it has none: too short, in another language, or no prose."""
         number = np.zeros(len(n_tokens), np.int8)
         if self.languages:
             least = np.array([known.least for known in self.languages], np.float32)
@@ -159,6 +270,7 @@ class Calibration:
         found = np.full(len(n_tokens), -1, np.int8)
         for index, band in enumerate(self.bands):  # a language's bands are in order of length
             found[(number == band.language) & (n_tokens >= band.shortest)] = index
+        found[~language.is_prose(tokens)] = -1
         return found
 
 
@@ -166,9 +278,9 @@ def calibration_json(calibration: Calibration) -> bytes:
     """`calibration.json`: the same bytes for the same calibration."""
     fields = dataclasses.asdict(calibration)
     for band in fields["bands"]:
-        for holder in (band, *band["families"]):
-            name = "human_histogram" if holder is band else "histogram"
-            holder[name] = [[int(at), int(holder[name][at])] for at in np.flatnonzero(holder[name])]
+        for holder in (*band["humans"], *band["families"]):
+            bins = holder["histogram"]
+            holder["histogram"] = [[int(at), int(bins[at])] for at in np.flatnonzero(bins)]
     bins = {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}
     document = json.dumps({"format": FORMAT, **fields, "histogram": bins}, ensure_ascii=False, separators=(",", ":"))
     return (document.replace('{"language":', '\n{"language":').replace('{"name":', '\n{"name":') + "\n").encode()
@@ -198,10 +310,12 @@ def _parse(fields: dict[str, Any]) -> Calibration:
     calibration = Calibration(
         model_sha256=str(fields["model_sha256"]),
         target_fpr=_fraction(fields["target_fpr"]),
+        experts=tuple(map(str, fields["experts"])),
         languages=tuple(
             Language(str(known["name"]), tuple(map(str, known["words"])), _fraction(known["least"]))
             for known in fields["languages"]
         ),
+        scales=tuple(map(_scale, fields["scales"])),
         bands=tuple(map(_band, fields["bands"])),
         uncovered=tuple(map(_counts, fields["uncovered"])),
         strata=tuple(map(_stratum, fields["strata"])),
@@ -210,38 +324,62 @@ def _parse(fields: dict[str, Any]) -> Calibration:
     places = [(band.language, band.shortest) for band in calibration.bands]
     if not places or places != sorted(set(places)) or min(shortest for _, shortest in places) < 1:
         raise ValueError("the bands are not in order")
-    if not 0 <= min(places)[0] <= max(places)[0] < max(1, len(calibration.languages)):
+    if len(calibration.scales) != max(1, len(calibration.languages)):
+        raise ValueError("a language has no scale")
+    if not 0 <= min(places)[0] <= max(places)[0] < len(calibration.scales):
         raise ValueError("a band of no language")
+    if any(len(scale.middle) != len(calibration.experts) for scale in calibration.scales):
+        raise ValueError("an expert has no scale")
     if len(places) > 127 or len(calibration.languages) > language.MOST:
         raise ValueError("too many bands or languages")
     return calibration
 
 
-def _band(fields: dict[str, Any]) -> Band:
-    band = Band(
-        language=int(fields["language"]),
-        shortest=int(fields["shortest"]),
+def _scale(fields: dict[str, Any]) -> Scale:
+    def numbers(name: str) -> tuple[float, ...]:
+        return tuple(map(_finite, fields[name]))
+
+    given = fields["allowance"]
+    allowance = Allowance(_finite(given["root"]), _fraction(given["human"]), int(given["corpora"]), str(given["why"]))
+    scale = Scale(
+        lengths=numbers("lengths"),
+        middle=tuple(tuple(map(_finite, row)) for row in fields["middle"]),
+        spread=tuple(tuple(map(_finite, row)) for row in fields["spread"]),
+        z=numbers("z"),
+        log_odds=numbers("log_odds"),
         threshold=_finite(fields["threshold"]),
-        human_below=_finite(fields["human_below"]),
-        log_odds=tuple(map(_finite, fields["log_odds"])),
-        p_synthetic=tuple(map(_fraction, fields["p_synthetic"])),
-        human=_counts(fields["human"]),
-        human_histogram=_histogram(fields["human_histogram"]),
-        families=tuple(
-            Family(counts.name, counts.flagged, counts.n, _histogram(family["histogram"]))
-            for family in fields["families"]
-            for counts in [_counts(family)]
-        ),
+        newest=str(fields["newest"]),
+        until=str(fields["until"]),
+        allowance=allowance,
     )
-    knots, p = np.array(band.log_odds), np.array(band.p_synthetic)
-    if not len(knots) or len(knots) != len(p) or (np.diff(knots) <= 0).any() or (np.diff(p) < 0).any():
-        raise ValueError("the calibration map does not rise")
-    if band.human_below > band.threshold:
-        raise ValueError("human_below is above the threshold")
-    totals = [(band.human.n, band.human_histogram), *((family.n, family.histogram) for family in band.families)]
-    if any(n != int(histogram.sum()) or not n for n, histogram in totals):
-        raise ValueError("a histogram does not hold its documents")
+    if scale.until:
+        datetime.date.fromisoformat(scale.until)
+    for name, knots in (("lengths", scale.lengths), ("z", scale.z), ("log_odds", scale.log_odds)):
+        if not knots or (np.diff(knots) <= 0).any():
+            raise ValueError(f"{name} does not rise")
+    if scale.lengths[0] <= 0 or len(scale.z) != len(scale.log_odds) or len(scale.middle) != len(scale.spread):
+        raise ValueError("a scale has knots that do not belong together")
+    if any(len(row) != len(scale.lengths) for row in scale.middle + scale.spread):
+        raise ValueError("a scale has knots that do not belong together")
+    if any(width <= 0 for row in scale.spread for width in row) or allowance.root < 0 or allowance.corpora < 0:
+        raise ValueError("a spread or an allowance is out of range")
+    return scale
+
+
+def _band(fields: dict[str, Any]) -> Band:
+    humans, families = (tuple(map(_family, fields[name])) for name in ("humans", "families"))
+    band = Band(int(fields["language"]), int(fields["shortest"]), humans, families)
+    if not humans:
+        raise ValueError("a band without human documents")
     return band
+
+
+def _family(fields: dict[str, Any]) -> Family:
+    counts = _counts(fields)
+    family = Family(counts.name, counts.flagged, counts.n, _histogram(fields["histogram"]))
+    if family.n != int(family.histogram.sum()) or not family.n:
+        raise ValueError("a histogram does not hold its documents")
+    return family
 
 
 def _finite(value: Any) -> float:

@@ -2,9 +2,9 @@
 
 A detector is a folder with
 
-- `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`), or `plugin.json`: the name of one of
-  somebody else's (see `scorers`);
-- beside `model.bin` perhaps `ngrams.bin`: a table of n-grams whose log-odds are added to fastText's (see `ngram_file`);
+- `ngrams.bin`: a table of n-grams with the weights of one expert or more, each trained on the generators of one age (see
+  `ngram_file`); or `model.bin`: a two-class fastText model, in fastText's own format (see `fasttext_file`); or both, when
+  fastText's log-odds are added to the first expert's; or `plugin.json`: the name of one of somebody else's (see `plugins`);
 - `calibration.json`: what its scores mean, measured on held-out sources (see `Calibration`);
 - `README.md`: its model card.
 
@@ -27,7 +27,7 @@ from apache_beam.io.filesystems import FileSystems
 from expectations import contracts
 from transforms.detector.calibration import Calibration, parse_calibration
 from transforms.detector.fasttext_file import DetectorError
-from transforms.detector.fasttext_model import FastTextModel, parse_model
+from transforms.detector.fasttext_model import LinearExperts, parse_model
 from transforms.detector.plugins import PREFIX, load_plugin, parse_plugin
 from transforms.detector.words import BUNDLED as WORDS
 from transforms.detector.words import FILE, read_words
@@ -48,10 +48,14 @@ class Scores(NamedTuple):
 
 
 class Model(Protocol):
-    """What turns texts into log-odds of machine origin."""
+    """What turns texts into scores, higher for machine text."""
 
-    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """Of each text, float32[texts]; NaN where it cannot judge. `tokens` are those of the canonical form."""
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Who scores: the names, in their order."""
+
+    def scores(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """Of each text by each expert, float32[texts, experts]; NaN where it cannot judge. `tokens` are of the canonical form."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,46 +92,41 @@ class Detector:
           tokens: of their canonical form.
           n_tokens: words and ideographs of each.
         """
-        log_odds = self.model.log_odds(texts, tokens)
+        scores = self.model.scores(texts, tokens)
         if self.calibration is None:
             band = np.where(n_tokens < MIN_TOKENS, -1, 0).astype(np.int8)
+            log_odds = scores[:, 0].copy()
         else:
             band = self.calibration.bands_of(tokens, n_tokens)
+            log_odds = self.calibration.judged(scores, band, n_tokens)
         band[np.isnan(log_odds)] = -1
         log_odds[band < 0] = np.nan
         return Scores(log_odds, band)
 
     def p_synthetic(self, scores: Scores) -> npt.NDArray[np.float32]:
-        """Calibrated probability of machine origin where half of all text is a machine's, float32; NaN stays NaN."""
-        log_odds = np.asarray(scores.log_odds, np.float64)
-        if self.calibration is None:
-            return (1 / (1 + np.exp(-np.clip(log_odds, -50, 50)))).astype(np.float32)
-        found = np.full(len(log_odds), np.nan, np.float32)
-        for number, band in enumerate(self.calibration.bands):
-            own = scores.band == number
-            found[own] = np.interp(log_odds[own], band.log_odds, band.p_synthetic)
-        return found
+        """Probability of machine origin where half of all text is a machine's, float32; NaN stays NaN. It ranks as they do."""
+        log_odds = np.clip(np.asarray(scores.log_odds, np.float64), -50, 50)
+        return (1 / (1 + np.exp(-log_odds))).astype(np.float32)
 
     def origin(self, scores: Scores) -> npt.NDArray[np.int8]:
-        """What to call each document, int8: SYNTHETIC, HUMAN, or UNKNOWN between the two and for NaN (`contracts`)."""
-        bands = self.calibration.bands if self.calibration else ()
-        # Band -1, which has no score, takes the last entry.
-        human_below = np.array([*([band.human_below for band in bands] or [0.0]), -np.inf])
-        threshold = np.array([*([band.threshold for band in bands] or [0.0]), np.inf])
-        called = np.full(len(scores.log_odds), contracts.UNKNOWN, np.int8)
-        called[scores.log_odds < human_below[scores.band]] = contracts.HUMAN
-        called[scores.log_odds >= threshold[scores.band]] = contracts.SYNTHETIC
-        return called
+        """What to call each document, int8: SYNTHETIC, or UNKNOWN below the threshold and for NaN (`contracts`).
+
+        Never human: a low score says that a text is not like the machines that the detector knows.
+        """
+        thresholds = self.calibration.threshold_of_band if self.calibration else np.zeros(1)
+        flagged = scores.log_odds >= np.append(thresholds, np.inf)[scores.band]  # band -1 takes the last entry
+        return np.where(flagged, contracts.SYNTHETIC, contracts.UNKNOWN).astype(np.int8)
 
 
-_models: dict[tuple[bytes, ...], FastTextModel] = {}  # by the SHA-256 of their files
+_models: dict[tuple[bytes, ...], LinearExperts] = {}  # by the SHA-256 of their files
 
 
 def load_detector(path: str | None = None) -> Detector:
     """Load a detector; of its files nothing is executed and nothing is trusted.
 
     Args:
-      path: a folder with `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare `.bin` or `.ftz`,
+      path: a folder with `ngrams.bin` or `model.bin` (or `words.parquet`, or `plugin.json`) and `calibration.json`, a bare
+        `.bin` or `.ftz`,
         "plugin:NAME", or "words" for the bundled word counts; None for the bundled detector.
 
     Raises:
@@ -146,6 +145,8 @@ def load_detector(path: str | None = None) -> Detector:
                 f"{calibration_path}: made for another model (the sha256 of {' and '.join(files)} differs). Use the files "
                 "that were written together, or calibrate again"
             )
+        if calibration.experts != model.experts:
+            raise DetectorError(f"{calibration_path}: names other experts than the model has. Calibrate it again")
         digest.update(text)
     return Detector(
         posixpath.basename(folder.rstrip("/")) if path else "default", digest.hexdigest(), model, calibration
@@ -177,13 +178,15 @@ def read_model(path: str) -> tuple[Model, dict[str, bytes]]:
         return read_words(data, words_path), {FILE: data}
     model_path = path if bare else posixpath.join(path, "model.bin")
     table_path = posixpath.join(path, "ngrams.bin")
-    files = {"model.bin": _read(model_path)}
+    files = {}
     if not bare and FileSystems.exists(table_path):
         files["ngrams.bin"] = _read(table_path)
+    if not files or FileSystems.exists(model_path):
+        files["model.bin"] = _read(model_path)
     digests = tuple(hashlib.sha256(content).digest() for content in files.values())
     model = _models.get(digests)
     if model is None:  # every stage that needs the detector asks for it again
-        model = parse_model(files["model.bin"], files.get("ngrams.bin"), model_path, table_path)
+        model = parse_model(files.get("model.bin"), files.get("ngrams.bin"), model_path, table_path)
         _models[digests] = model
     return model, files
 
@@ -194,4 +197,6 @@ def _read(path: str) -> bytes:
             return source.read()
     except Exception as error:  # Beam's filesystems raise all kinds
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
-        raise DetectorError(f"{path}: {reason}. A detector is a folder with model.bin and calibration.json") from None
+        raise DetectorError(
+            f"{path}: {reason}. A detector is a folder with ngrams.bin or model.bin, and calibration.json"
+        ) from None

@@ -1,4 +1,4 @@
-"""The model of a detector: fastText's linear score, and a table of n-grams beside it if it has one."""
+"""The model of a detector: a table of n-grams with the weights of several experts, or fastText's linear score, or both."""
 
 from typing import NamedTuple
 
@@ -13,42 +13,49 @@ from transforms.kernels.similarity import ngrams
 from transforms.kernels.text.text import Tokens
 
 
-class FastTextModel(NamedTuple):
-    """What turns tokens into log-odds. Nothing in it says what they mean: see `calibration`.
+class LinearExperts(NamedTuple):
+    """What turns tokens into a score for each expert. Nothing in it says what they mean: see `calibration`.
 
     Attributes:
-      fasttext: a weight per word and bucket.
-      table: n-grams and their weights; None: fastText's log-odds are the score.
-      fasttext_weight: what fastText's log-odds are multiplied by before the table's are added.
+      experts: their names.
+      fasttext: a weight per word and bucket; None: there is only the table.
+      table: n-grams and their weights for each expert; None: fastText's log-odds are the score of the only one.
+      fasttext_weight: what fastText's log-odds are multiplied by before they are added to the first expert's.
     """
 
-    fasttext: linear.LinearModel
+    experts: tuple[str, ...]
+    fasttext: linear.LinearModel | None
     table: ngrams.NgramModel | None = None
     fasttext_weight: float = 1.0
 
-    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """Of machine origin, float32[documents]; NaN for a document that fastText sees nothing in."""
-        log_odds = linear.score(tokens, self.fasttext)
+    def scores(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """Log-odds by each expert, float32[documents, experts]; NaN for a document that fastText sees nothing in."""
         if self.table is None:
-            return log_odds
-        return np.float32(self.fasttext_weight) * log_odds + ngrams.score(tokens, self.table)
+            assert self.fasttext is not None, "a model of nothing"
+            return linear.score(tokens, self.fasttext)[:, None]
+        found = ngrams.score(tokens, self.table)
+        if self.fasttext is not None:
+            found[:, 0] += np.float32(self.fasttext_weight) * linear.score(tokens, self.fasttext)
+        return found
 
 
-def model_of(fasttext: FastTextFile, table: NgramFile | None, path: str) -> FastTextModel:
-    """The model of a fastText file and, if there is one, of the table that was trained with it."""
+def model_of(fasttext: FastTextFile | None, table: NgramFile | None, path: str) -> LinearExperts:
+    """The model of a fastText file, of a table of n-grams, or of both that were trained together."""
+    read = linear_of(fasttext, path) if fasttext is not None else None
     if table is None:
-        return FastTextModel(linear_of(fasttext, path))
+        return LinearExperts(("fasttext",), read)
     built = ngrams.ngram_model(table.hash64, table.weight, table.longest, table.bias)
-    return FastTextModel(linear_of(fasttext, path), built, table.fasttext_weight)
+    return LinearExperts(table.experts, read, built, table.fasttext_weight)
 
 
-def parse_model(fasttext: bytes, table: bytes | None, path: str, table_path: str) -> FastTextModel:
+def parse_model(fasttext: bytes | None, table: bytes | None, path: str, table_path: str) -> LinearExperts:
     """Read a model from the bytes of `model.bin` and `ngrams.bin`, which messages call `path` and `table_path`.
 
     Raises:
       DetectorError: one of them is damaged or of another kind.
     """
-    return model_of(read_fasttext(fasttext, path), read_ngrams(table, table_path) if table is not None else None, path)
+    read = read_fasttext(fasttext, path) if fasttext is not None else None
+    return model_of(read, read_ngrams(table, table_path) if table is not None else None, path)
 
 
 def linear_of(file: FastTextFile, path: str) -> linear.LinearModel:

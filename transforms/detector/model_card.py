@@ -26,22 +26,27 @@ KINDS = {
 }
 USE = """A score is evidence, not proof. Use it to measure and bound the share of machine text in a corpus, to rank
 documents for review, and to thin out a corpus. Never use it to judge a person or a single document: at the threshold
-about one human document in a hundred is called synthetic, more in some groups (see the tables).
+one or two human documents in a hundred are called synthetic, more in some groups (see the tables).
 """
+EXPERTS = (
+    "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic "
+    "regression\ntrained on the generators of one age. It holds n-grams whose use differs between human and machine text of the "
+    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length."
+)
 FASTTEXT = (
     "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
 )
-TABLE = (
-    f"{FASTTEXT[:-1]} (`model.bin`), whose log-odds are added to those of a table of n-grams (`ngrams.bin`).\nThe table holds "
-    "n-grams whose use differs between human and machine text of the same source, domain and language."
-)
 PLUGIN = "A detector of somebody else: what its plugin.json names."
 PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
-as corpora, and estimated and bounded from the same held-out scores. Every language has the planted share.
+as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out,
+the reference knows neither, and the allowance was learned without the source of the human text.
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
   promises. See the false positives by source and domain, and check human text of your own before you drop anything.
+- A detector ages. It knows generators up to the day in the table of thresholds; text by later ones is mostly missed, and the
+  bound of a share does not vouch for it.
+- A low score never says that a person wrote a text.
 - The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
 - Texts in languages other than those of the calibration have no score. A language is known by its frequent words, so one that
   is very like another (Galician, Catalan) may be taken for it.
@@ -60,6 +65,7 @@ def render(
     trained: bool = True,
     planted: Sequence[Planted] = (),
     what: str = FASTTEXT,
+    gained: Sequence[str] = (),
 ) -> str:
     """The card.
 
@@ -73,6 +79,7 @@ def render(
       trained: the model was trained on `labelled`; else it was only calibrated with it.
       planted: how well planted shares were estimated and bounded with the held-out scores.
       what: the model is.
+      gained: what each expert adds, a sentence each.
     """
     data = "Training data" if trained else "Calibration data"
     parts = [
@@ -86,6 +93,8 @@ def render(
         f"## False alarms\n\n{_strata(calibration)}",
         f"## Held-out numbers\n\nHow they came about: {calibration.basis}.\n\n{_table(held_out)}",
     ]
+    if gained:
+        parts.append("## Experts\n\n" + "".join(f"- {line}.\n" for line in gained))
     if planted:
         lines = "\n".join(table(planted))
         parts.append(f"## Planted shares\n\n{PLANTED}\n```\n{lines}\n```\n")
@@ -97,7 +106,7 @@ def render(
 
 def of_model(files: Collection[str]) -> str:
     """What a model of these files is."""
-    return TABLE if "ngrams.bin" in files else FASTTEXT if "model.bin" in files else PLUGIN
+    return EXPERTS if "ngrams.bin" in files else FASTTEXT if "model.bin" in files else PLUGIN
 
 
 def _data(labelled: Labelled) -> str:
@@ -121,7 +130,9 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
         f"| {name} | {_cell(', '.join(value), 1000) if isinstance(value, tuple) else value} |" for name, value in rows
     ]
     lines.append(f"| build of fastText | fasttext-community {importlib.metadata.version('fasttext-community')} |")
-    files = " ".join(shlex.quote(file.name) for file in labelled.files)
+    own = [file.name for file in labelled.files if file.name.rsplit(".", 1)[0] in settings.experts]
+    files = " ".join(shlex.quote(file.name) for file in labelled.files if file.name not in own)
+    files += "".join(f" --expert {shlex.quote(name)}" for name in own)
     excluded = "".join(f" --exclude {shlex.quote(exclusion)}" for exclusion in settings.exclude)
     lines.append(
         "\nTrained with one thread and a fixed seed: the same files, settings and build of fastText give the same "
@@ -133,17 +144,30 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
 
 def _thresholds(calibration: Calibration) -> str:
     lines = [
-        f"Chosen in each band so that {calibration.target_fpr:.1%} of its held-out human documents are called synthetic. A",
-        f"text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score.",
+        f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, at any length.",
+        f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. With the",
+        "allowance a the bound u of a share becomes u + a sqrt(u); it is learned by leaving sources and generators out.",
         "",
-        "| language | words | synthetic from | human below | human, called synthetic | of | machine, called synthetic | of |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| language | synthetic from log-odds | knows generators until | the newest | allowance |",
+        "|---|--:|---|---|---|",
+    ]
+    for number, scale in enumerate(calibration.scales):
+        allowance = scale.allowance.why or f"{scale.allowance.root:.3f} ({scale.allowance.corpora} corpora)"
+        lines.append(
+            f"| {_language(calibration, number)} | {scale.threshold:.3f} | {scale.until or 'not known'} | {_cell(scale.newest)} "
+            f"| {_cell(allowance, 300)} |"
+        )
+    lines += [
+        "",
+        "| language | words | human, called synthetic | of | machine, called synthetic | of |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for band in calibration.bands:
         flagged, n = sum(f.flagged for f in band.families), sum(f.n for f in band.families)
+        found = f"{flagged / n:.3f}" if n else ""
         lines.append(
-            f"| {_language(calibration, band.language)} | from {band.shortest:,} | {band.threshold:.3f} | {band.human_below:.3f} "
-            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {flagged / n:.3f} | {n:,} |"
+            f"| {_language(calibration, band.language)} | from {band.shortest:,} "
+            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {found} | {n:,} |"
         )
     lines += ["", "| language | generator | flagged | held-out documents | fraction |", "|---|---|--:|--:|--:|"]
     for number in sorted({band.language for band in calibration.bands}):

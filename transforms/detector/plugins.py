@@ -48,8 +48,13 @@ class PluginModel(NamedTuple):
     name: str
     scorer: Scorer
 
-    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """What the plug-in says of each text, float32[texts].
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The plug-in alone."""
+        return (self.name,)
+
+    def scores(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """What the plug-in says of each text, float32[texts, 1].
 
         Raises:
           DetectorError: it fails, or its answer is not one number a text.
@@ -65,7 +70,7 @@ class PluginModel(NamedTuple):
             )
         if np.isinf(scores).any():
             raise DetectorError(f"{where}: a score is infinite; it must be a number, or NaN where it cannot judge")
-        return scores
+        return scores[:, None]
 
 
 def load_plugin(name: str) -> tuple[PluginModel, bytes]:

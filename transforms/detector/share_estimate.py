@@ -5,6 +5,7 @@ One place for it, because the ratio stage cuts a release to the very bound that 
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,14 @@ import numpy.typing as npt
 from transforms.detector.calibration import Band, Calibration
 from transforms.kernels.statistics import share
 
-SMALLEST_FAMILY = 200  # documents that a generator needs to be the whole machine reference by itself
+MOST_BINS = 31  # of a band
+BORROWED = (
+    20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
+)
+ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
+FEWEST_OWN = 200  # documents of known human text that make a component of their own
+ALPHA = 0.05
+Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share.BINS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,31 +41,33 @@ class Bound:
         return float(self.share @ documents) / total if total else 1.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """How the detector did on held-out documents: what a bound of the hidden share is made from. It can be pickled.
+class _Known(NamedTuple):
+    """The components of one language, by cell: a merged bin of a band. Chances sum to 1 in each band."""
 
-    Attributes:
-      language_of_band: int64[bands].
-      families: for each language, flagged and all documents of each generator.
+    bands: npt.NDArray[np.int64]  # [own bands] which
+    starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each
+    human: npt.NDArray[np.float64]  # [domains, cells]
+    machine: npt.NDArray[np.float64]  # [generators, cells]
+    alike: npt.NDArray[np.float64]  # the same, drawn to each other
+    found: npt.NDArray[np.float64]  # [generators, own bands] the part that is at or above the threshold
+
+
+class Composition:
+    """What a corpus is composed of: the human domains and the generators of a calibration, in unknown proportions.
+
+    Human text of the corpus itself, known from declarations, dates or labels, is one more domain: nothing is as much like the
+    undeclared text as it. Every language is on its own.
     """
 
-    language_of_band: npt.NDArray[np.int64]
-    families: tuple[tuple[tuple[int, int], ...], ...]
-
-    @classmethod
-    def of(cls, calibration: Calibration | None) -> "Reference | None":
-        """Of a calibration, if there is one."""
-        if calibration is None:
-            return None
-        languages = range(max(1, len(calibration.languages)))
-        families = (tuple((f.flagged, f.n) for f in calibration.families(number)) for number in languages)
-        return cls(calibration.language_of_band, tuple(families))
+    def __init__(self, calibration: Calibration) -> None:
+        """Of a calibration."""
+        self.calibration = calibration
+        self.language_of_band = calibration.language_of_band
 
     @property
     def languages(self) -> int:
         """How many."""
-        return len(self.families)
+        return len(self.calibration.scales)
 
     def by_language(self, by_band: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Sums over the bands of each language. int64[languages]."""
@@ -65,214 +75,171 @@ class Reference:
         np.add.at(sums, self.language_of_band, by_band)
         return sums
 
-    def bound(self, flagged: npt.NDArray[np.int64], scored: npt.NDArray[np.int64]) -> Bound:
+    @functools.cached_property
+    def _known(self) -> tuple[_Known | None, ...]:
+        return tuple(self._components(number) for number in range(self.languages))
+
+    def _components(self, language: int) -> _Known | None:
+        own = np.flatnonzero(self.language_of_band == language)
+        bands = [self.calibration.bands[number] for number in own]
+        domains = sorted({family.name for band in bands for family in band.humans})
+        generators = sorted({family.name for band in bands for family in band.families})
+        if not generators:
+            return None
+        starts, sides, found = [], ([], []), np.zeros((len(generators), len(own)))  # type: ignore[var-annotated]
+        for place, band in enumerate(bands):
+            pools = [np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)
+                     for side in (band.humans, band.families)]  # fmt: skip
+            starts.append(share.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
+            for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
+                into.append(_chances(names, bands, place, side, starts[-1]))
+            for row, name in enumerate(generators):
+                flagged, n = (
+                    sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n")
+                )
+                everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
+                found[row, place] = (flagged + BORROWED * everyone) / (n + BORROWED)
+        human, machine = (np.concatenate(side, axis=1) for side in sides)
+        alike = (1 - ALIKE) * machine + ALIKE * machine.mean(axis=0)
+        return _Known(own, tuple(starts), human, machine, alike, found)
+
+    def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
+        parts = [np.add.reduceat(np.asarray(counts[band], np.float64), starts)
+                 for band, starts in zip(known.bands, known.starts, strict=True)]  # fmt: skip
+        return np.concatenate(parts)
+
+    def _human(self, known: _Known, own: Histograms | None) -> npt.NDArray[np.float64]:
+        """The human components, with that of the corpus if it has enough."""
+        if own is None or own[known.bands].sum() < FEWEST_OWN:
+            return known.human
+        rows, at = [], 0
+        pool = known.human.mean(axis=0)
+        for band, starts in zip(known.bands, known.starts, strict=True):
+            there = np.add.reduceat(np.asarray(own[band], np.float64), starts) + BORROWED * pool[at : at + len(starts)]
+            rows.append(there / there.sum())
+            at += len(starts)
+        return np.concatenate([np.concatenate(rows)[None], known.human])
+
+    def fits(
+        self,
+        scores: Histograms,
+        own: Histograms | None = None,
+        documents: float | None = None,
+        bounding: bool = False,
+    ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None]:
+        """For each language: its cells, its human and machine components, and how they fit; None where there is nothing.
+
+        Args:
+          scores: documents, or tokens, by band and bin of score, [bands, share.BINS].
+          own: known human documents of the corpus, likewise.
+          documents: how many documents of equal weight the scores are worth, (sum w)^2 / sum w^2; their sum by default.
+          bounding: let every generator stand for itself, so that a limit leaves nothing out.
+        """
+        worth = 1.0 if documents is None else documents / max(float(scores.sum()), 1e-300)
+        found: list[
+            tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None
+        ] = []
+        for known in self._known:
+            cells = self._cells(known, scores) * worth if known else np.zeros(0)
+            if known is None or not cells.sum():
+                found.append(None)
+                continue
+            human = self._human(known, own)
+            machine = known.machine if bounding else known.alike
+            found.append((cells, human, machine, share.fit(cells, human, machine)))
+        return found
+
+    def fit(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
+        """The share in each language, float64[languages], in [0, 1]; NaN where there is nothing to tell it from."""
+        return np.array([fitted[3].q if fitted else np.nan for fitted in self.fits(scores, own)])
+
+    def estimate(self, scores: Histograms, own: Histograms | None = None) -> float:
+        """The share in all, in [0, 1]; NaN if there is nothing to tell it from."""
+        return self._overall(self.fit(scores, own), scores)
+
+    def _overall(self, by_language: npt.NDArray[np.float64], scores: Histograms) -> float:
+        weight = np.zeros(self.languages)
+        np.add.at(weight, self.language_of_band, np.asarray(scores, np.float64).sum(axis=1))
+        known = ~np.isnan(by_language) & (weight > 0)
+        return float(np.average(by_language[known], weights=weight[known])) if known.any() else float("nan")
+
+    def interval(
+        self, scores: Histograms, own: Histograms | None = None, documents: float | None = None
+    ) -> tuple[float, float]:
+        """A 95 % interval of `estimate`: profile likelihood, and the allowance for writers and generators that are not known.
+
+        Where a language has no allowance, it may hold any share.
+        """
+        ends = np.full((2, self.languages), np.nan)
+        best = self.fit(scores, own)
+        for number, fitted in enumerate(self.fits(scores, own, documents, bounding=True)):
+            if fitted is not None:
+                low, high = share.limits(*fitted, alpha=ALPHA / 2, sides=(-1, 1))
+                allowed = self._allowed(number, low.q, high.q, own)
+                ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
+        low_end, high_end = (self._overall(end, scores) for end in ends)
+        return low_end, high_end
+
+    def _allowed(self, language: int, low: float, high: float, own: Histograms | None) -> tuple[float, float]:
+        allowance = self.calibration.scales[language].allowance
+        if allowance.why:
+            return 0.0, 1.0
+        known = self._known[language]
+        of_its_own = own is not None and known is not None and own[known.bands].sum() >= FEWEST_OWN
+        return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high)
+
+    def bound(self, flagged: npt.NDArray[np.int64], scores: Histograms, own: Histograms | None = None) -> Bound:
         """The bound of a corpus.
 
         Args:
           flagged: documents called synthetic, int64[languages].
-          scored: all that have a score, int64[languages].
+          scores: all that have a score, by band and bin, [bands, share.BINS].
+          own: known human documents of the corpus, likewise.
         """
-        parts = list(zip(flagged.tolist(), scored.tolist(), self.families, strict=True))
-        found = np.array(share.share_upper_of_parts(parts))
-        return Bound(found[:, 0], found[:, 1])
+        fits = self.fits(scores, own, bounding=True)
+        level = ALPHA / max(1, sum(fitted is not None for fitted in fits))
+        upper, residual = np.ones(self.languages), np.ones(self.languages)
+        for number, fitted in enumerate(fits):
+            if fitted is None or self.calibration.scales[number].allowance.why:
+                continue
+            known = self._known[number]
+            assert known is not None
+            (high,) = share.limits(*fitted, alpha=level)
+            upper[number] = self.calibration.scales[number].allowance.of(high.q)
+            mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
+            n = float(mix.sum())
+            found = high.q * float(high.machine @ known.found @ (mix / n))  # what the bound takes to be flagged of it
+            kept = 1 - min(flagged[number] / n, 1.0)
+            residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0
+        return Bound(upper, residual)
 
-
-# Where the bins of `Mixture` end, as fractions of human documents; the last tell most.
-PERCENTILES = np.r_[np.linspace(0, 0.95, 20), 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998, 1]
-
-
-class Mixture:
-    """The share of machine text among scored documents, by the mixture of human and machine scores that fits best.
-
-    Scores of different bands cannot be added up, so each becomes its rank among human documents of the band: 0.99 where one
-    in a hundred of them scores higher. Human ranks are spread evenly in every band, whatever the mix of lengths; machine
-    ranks are those of the references, bands weighted as in the corpus. In a band every generator weighs the same: what writes
-    a corpus is not known, and how much of each is in the labelled data says nothing of it.
-
-    Each language has a share of its own. One that the scores say little about, because it has few documents or the detector
-    is weak in it, borrows from the others as far as those agree with each other (random effects: DerSimonian and Laird 1986,
-    Controlled Clinical Trials 7; each share is drawn towards the mean by 1 / (1 + variance between / its variance)).
-    """
-
-    def __init__(self, calibration: Calibration, family: str | None = None) -> None:
-        """Of a calibration; with `family`, as if that generator wrote all machine text."""
-        self._human = np.stack([band.human_histogram for band in calibration.bands]).astype(np.float64)
-        self._machine = np.stack([_equal_weights(band, family) for band in calibration.bands])
-        self._ranks = np.stack([_ranks(human) for human in self._human])
-        self._language_of_band = calibration.language_of_band
-        self.n_machine = self._machine.sum(axis=1)
-
-    def _counts(
-        self,
-        scores: npt.NDArray[np.float64],
-        language: int,
-        human: npt.NDArray[np.float64],
-        machine: npt.NDArray[np.float64],
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """Corpus, human and machine counts by rank, of one language; None where there is nothing to compare."""
-        there = (self._language_of_band == language) & (scores.sum(axis=1) > 0) & (machine.sum(axis=1) > 0)
-        if not there.any():
-            return None
-        corpus, ranks = scores[there], self._ranks[there]
-        weight = corpus.sum(axis=1) / corpus.sum()
-        references = []
-        for counts in (human[there], machine[there]):
-            frequency = counts / counts.sum(axis=1, keepdims=True)
-            references.append(counts.sum() * np.einsum("b,bi,bik->k", weight, frequency, ranks))
-        return np.einsum("bi,bik->k", corpus, ranks), references[0], references[1]
-
-    def fit(self, scores: share.Counts, documents: float | None = None) -> npt.NDArray[np.float64]:
-        """The share in each language, float64[languages], in [0, 1]; NaN where there is nothing to tell it from.
-
-        Args:
-          scores: documents, or tokens, by band and bin of score, [bands, share.BINS].
-          documents: how many documents of equal weight they are worth, (sum w)^2 / sum w^2; their sum by default.
-        """
-        return self._fit(scores.astype(np.float64), self._human, self._machine, documents)
-
-    def _fit(
-        self,
-        scores: npt.NDArray[np.float64],
-        human: npt.NDArray[np.float64],
-        machine: npt.NDArray[np.float64],
-        documents: float | None = None,
-    ) -> npt.NDArray[np.float64]:
-        n_languages = int(self._language_of_band.max()) + 1
-        found, variance = np.full(n_languages, np.nan), np.full(n_languages, np.inf)
-        worth = (scores.sum() if documents is None else documents) / max(scores.sum(), 1e-300)
-        for language in range(n_languages):
-            counts = self._counts(scores, language, human, machine)
-            if counts is not None:
-                found[language] = share.estimate_share(*counts)
-                variance[language] = share.estimate_variance(
-                    found[language], *counts, documents=worth * counts[0].sum()
-                )
-        return _drawn_together(found, variance)
-
-    def estimate(self, scores: npt.NDArray[np.int64], documents: float | None = None) -> float:
-        """The share in all, in [0, 1]; NaN if there is nothing to tell it from. Arguments as for `fit`."""
-        return self._overall(self.fit(scores, documents), np.asarray(scores, np.float64))
-
-    def _overall(self, by_language: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> float:
-        weight = np.zeros(len(by_language))
-        np.add.at(weight, self._language_of_band, scores.sum(axis=1))
-        known = ~np.isnan(by_language) & (weight > 0)
-        return float(np.average(by_language[known], weights=weight[known])) if known.any() else float("nan")
-
-    def interval(self, scores: npt.NDArray[np.int64], documents: float, key: int) -> tuple[float, float]:
-        """A 95 % bootstrap interval of `estimate`; what shift between corpus and references does is not in it.
-
-        In each of 200 draws the scores of the corpus and of both references are drawn again, multinomially and together.
-
-        Args:
-          scores, documents: as for `fit`.
-          key: of the random numbers (Philox, a counter-based generator): the same key, the same interval.
-        """
-        if np.isnan(self.estimate(scores)):
-            return float("nan"), float("nan")
-        draw = np.random.Generator(np.random.Philox(key=key))
-        target = draw.multinomial(max(1, round(documents)), scores.ravel() / scores.sum(), DRAWS)
-        target = target.reshape(DRAWS, *scores.shape).astype(np.float64)
-        human, machine = self._references_drawn
-        ranked = np.einsum("dbi,bik->dbk", target, self._ranks)
-        weight = ranked.sum(axis=2)
-        found, variance, documents_of = [], [], []
-        for language in range(int(self._language_of_band.max()) + 1):
-            own = np.flatnonzero((self._language_of_band == language) & (self.n_machine > 0) & (scores.sum(axis=1) > 0))
-            if len(own):
-                mix = weight[:, own] / np.maximum(weight[:, own].sum(axis=1, keepdims=True), 1)
-                references = [
-                    counts[:, own].sum(axis=(1, 2))[:, None]
-                    * np.einsum("db,dbk->dk", mix, counts[:, own] / counts[:, own].sum(axis=2, keepdims=True))
-                    for counts in (human, machine)
-                ]
-                shares, variances = share.estimate_many(ranked[:, own].sum(axis=1), *references)
-                found.append(shares)
-                variance.append(variances)
-                documents_of.append(weight[:, own].sum(axis=1))
-        q, weights = np.stack(found, axis=1), np.stack(documents_of, axis=1)
-        drawn = np.stack([_drawn_together(*row) for row in zip(q, np.stack(variance, axis=1), strict=True)])
-        overall = (np.where(weights > 0, drawn, 0) * weights).sum(axis=1) / weights.sum(axis=1)
-        low, high = np.nanquantile(overall, [0.025, 0.975])
-        return float(low), float(high)
-
-    @functools.cached_property
-    def _references_drawn(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Human and machine ranks, drawn again: one set for the intervals of all strata. Each float64[DRAWS, bands, ranks]."""
-        draw = np.random.Generator(np.random.Philox(key=0))
-        human, machine = (
-            np.einsum("dbi,bik->dbk", _drawn_again(draw, counts), self._ranks)
-            for counts in (self._human, self._machine)
-        )
-        return human, machine
-
-    def posterior(self, by_language: npt.NDArray[np.float64], scores: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """The chance of machine origin in each band and bin, float64[bands, BINS], in a corpus with such scores and shares."""
-        chance = np.zeros((len(self._human), share.BINS))
-        for language, prior in enumerate(by_language):
-            counts = self._counts(np.asarray(scores, np.float64), language, self._human, self._machine)
-            own = self._language_of_band == language
-            if counts is not None and not np.isnan(prior):
-                chance[own] = self._ranks[own] @ share.posterior(float(prior), *counts[1:])
+    def posterior(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
+        """The chance of machine origin in each band and bin, float64[bands, BINS], in a corpus with such scores."""
+        chance = np.zeros((len(self.language_of_band), share.BINS))
+        for known, fitted in zip(self._known, self.fits(scores, own), strict=True):
+            if known is None or fitted is None:
+                continue
+            _, human, machine, best = fitted
+            p, q = (1 - best.q) * (best.human @ human), best.q * (best.machine @ machine)
+            cells = np.split(q / (p + q), np.cumsum([len(starts) for starts in known.starts])[:-1])
+            for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
+                chance[band] = np.repeat(values, np.diff(np.r_[starts, share.BINS]))
         return chance
 
 
-def _drawn_together(found: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Each share, drawn towards the mean of all by how little is known of it. NaN stays NaN."""
-    known = ~np.isnan(found)
-    if known.sum() < 2:
-        return found
-    q, weight = found[known], 1 / np.clip(variance[known], 1e-12, 1e12)
-    mean = float(np.average(q, weights=weight))
-    spread = float(weight @ (q - mean) ** 2)
-    between = max(0.0, (spread - (len(q) - 1)) / (weight.sum() - (weight**2).sum() / weight.sum()))
-    mean = float(np.average(q, weights=1 / (between + 1 / weight)))
-    own = between / (between + 1 / weight)
-    drawn = found.copy()
-    drawn[known] = own * q + (1 - own) * mean
-    return drawn
-
-
-DRAWS = 200
-
-
-def _drawn_again(draw: np.random.Generator, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`DRAWS` times as many scores in each band as there are, drawn from them. float64[DRAWS, bands, BINS]."""
-    rows = [draw.multinomial(round(row.sum()), row / max(row.sum(), 1), DRAWS) for row in counts]
-    return np.stack(rows, axis=1).astype(np.float64)
-
-
-def _equal_weights(band: Band, family: str | None) -> npt.NDArray[np.float64]:
-    """Machine scores of a band, as many as there are, in which every generator weighs the same. float64[BINS]."""
-    chosen = [f for f in band.families if family in (None, f.name)]
-    total = sum(f.n for f in chosen)
-    counts = np.zeros(share.BINS)
-    for one in chosen:
-        counts += one.histogram * (total / len(chosen) / one.n)
-    return counts
-
-
-def _ranks(human: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What part of each bin of scores falls into each bin of ranks, float64[BINS, ranks]; rows sum to 1."""
-    ends = np.cumsum(human) / human.sum()
-    starts = np.r_[0, ends[:-1]]
-    low, high = PERCENTILES[:-1], PERCENTILES[1:]
-    width = (ends - starts)[:, None]
-    overlap = np.clip(np.minimum(ends[:, None], high) - np.maximum(starts[:, None], low), 0, None)
-    at = np.clip(np.searchsorted(PERCENTILES, ends, side="right") - 1, 0, len(low) - 1)  # no human has such a score
-    point = np.arange(len(low)) == at[:, None]
-    return np.where(width > 1e-12, overlap / np.maximum(width, 1e-12), point)
-
-
-def range_over_families(scores: npt.NDArray[np.int64], calibration: Calibration) -> tuple[float, float]:
-    """The lowest and the highest estimate if all machine text were by one generator; NaN if none is large enough.
-
-    Only generators with enough held-out documents in the bands that hold most of the corpus.
-    """
-    bands = scores.sum(axis=1)
-    found = []
-    for name in sorted({family.name for band in calibration.bands for family in band.families}):
-        mixture = Mixture(calibration, name)
-        if mixture.n_machine.sum() >= SMALLEST_FAMILY and bands[mixture.n_machine > 0].sum() > 0.9 * bands.sum():
-            found.append(mixture.estimate(scores))
-    return (min(found), max(found)) if found else (float("nan"), float("nan"))
+def _chances(
+    names: list[str], bands: list[Band], place: int, side: str, starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The chance of each merged bin of a band for each component of a side, [names, bins]."""
+    everywhere = np.zeros((len(names), share.BINS))
+    here = np.zeros((len(names), share.BINS))
+    for number, band in enumerate(bands):
+        for family in getattr(band, side):
+            everywhere[names.index(family.name)] += family.histogram
+            if number == place:
+                here[names.index(family.name)] += family.histogram
+    likely = np.add.reduceat(everywhere, starts, axis=1) + 0.5 / len(starts)
+    likely /= likely.sum(axis=1, keepdims=True)
+    rows = np.add.reduceat(here, starts, axis=1) + BORROWED * (likely + likely.mean(axis=0)) / 2
+    rows /= rows.sum(axis=1, keepdims=True)
+    return np.asarray(rows)

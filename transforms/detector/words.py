@@ -77,10 +77,15 @@ class Words:
 
     def score(self, texts: pa.LargeStringArray) -> npt.NDArray[np.float32]:
         """Log-ratio of each text, float32[texts]; NaN for a short one and for one in none of the languages."""
-        return self.log_odds(texts, canonicalise(texts)[1])
+        return self.scores(texts, canonicalise(texts)[1])[:, 0]
 
-    def log_odds(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """The same, for tokens that are there already."""
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The table alone."""
+        return ("words",)
+
+    def scores(self, texts: pa.LargeStringArray, tokens: Tokens) -> npt.NDArray[np.float32]:
+        """The same for tokens that are there already, float32[texts, 1]."""
         least = np.array([known.least for known in self.languages], np.float32)
         spoken = language.language_of(language.covered(tokens, self._lists), least)
         seen = np.zeros(int(self.number.max(initial=0)) + 1, np.int64)
@@ -98,7 +103,7 @@ class Words:
             seen,
             out,
         )
-        return out
+        return out[:, None]
 
 
 def bundled() -> Words:

@@ -6,6 +6,7 @@ depends on the files alone: sources in the recipe's order, paths sorted.
 
 import collections
 import dataclasses
+import datetime
 import os
 import posixpath
 import re
@@ -79,6 +80,8 @@ class Source(BaseModel):
       protected: never dropped to reach a ratio.
       trust_dates: whether `created` is when a document was written; then those older than `evidence.date_cutoff` are human,
         but for a part that depends on the year. Not for dates that the crawler or an editing system may have set.
+      collected: the day on which the source was crawled or exported; text without a date counts as of that day when it is asked
+        whether the detector knows the machines of its time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +98,7 @@ class Source(BaseModel):
     trust: Annotated[float, Field(ge=0, le=1)] = 0.5
     protected: bool = False
     trust_dates: bool = False
+    collected: datetime.date | None = None
 
 
 @dataclasses.dataclass(frozen=True)

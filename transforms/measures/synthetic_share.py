@@ -1,14 +1,13 @@
 """Tally -> the rows of METRICS that say how synthetic a corpus is: in all, by source and by language, before and after.
 
-A share of synthetic text has a *point*: text whose origin is settled, plus what the mixture estimate says of the rest; an
-*interval* of that estimate, which knows of the noise and not of what the references miss; and an *upper bound*: settled text
-plus the worst-case Rogan-Gladen bound of the rest (docs/GLOSSARY.md). Text that is human by its date adds its year's prior to
-all of them. Gates read the bound.
+A share of synthetic text has a *point*: text whose origin is settled, plus what fits the scores of the rest best; an
+*interval* of that estimate; and an *upper bound*: settled text plus the largest share of the rest that its scores do not
+contradict, with the allowance of the calibration for writers and generators that it does not know (docs/GLOSSARY.md). Text
+that is human by its date adds its year's prior to all of them. Gates read the bound.
 """
 
 import dataclasses
 import functools
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from expectations import contracts
 from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector
-from transforms.detector.share_estimate import Bound, Mixture, Reference, range_over_families
+from transforms.detector.share_estimate import Bound, Composition
 from transforms.kernels.statistics import share
 from transforms.measures.tally import Key, Tally, total_of
 from transforms.origin.witnesses import PRIORS
@@ -35,8 +34,13 @@ OF_STAGE = {"before": "read", "after": "kept"}
 MIN_STRATUM = 2000  # scored documents that a stratum needs for a bound of its own; a smaller one takes the corpus'
 MIN_LANGUAGE = 300  # documents; what the input calls languages may be anything
 BORROWED = 500.0  # documents that the corpus' estimate weighs in that of a smaller stratum
-INTERVAL = "95 % bootstrap interval of the estimate; what writers and generators the references miss is not in it"
-RANGE = "the lowest and the highest estimate if all undeclared machine text were by one generator of the calibration"
+LATE = (
+    "undeclared text of a day after the newest generator that the detector knows in its language, or collected after it without "
+    "a date; the bound does not vouch for it"
+)
+INTERVAL = (
+    "95 % interval of the estimate: profile likelihood, and the calibration's allowance for new writers and generators"
+)
 
 
 def assumptions(detector: Detector) -> tuple[str, ...]:
@@ -44,14 +48,20 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     calibration = detector.calibration
     if calibration is None:
         return ("the detector has no calibration, so all text without a declaration may be synthetic",)
-    hardest = min(calibration.families(), key=lambda family: family.flagged / max(family.n, 1), default=None)
     uncovered = calibration.uncovered
+    names = [known.name for known in calibration.languages] or ["any language"]
+    spoken = list(zip(names, calibration.scales, strict=True))
+    allowed = [f"{name} {scale.allowance.root:.2f}" for name, scale in spoken if not scale.allowance.why]
+    until = [f"{name} {scale.until}" for name, scale in spoken if scale.until]
     return (
         "declared origins, and others that are settled without the detector, are true",
         "of text that counts as human by its date, "
         + f"{PRIORS[0][1] / contracts.PRIOR_UNIT:.1%} to {PRIORS[-1][1] / contracts.PRIOR_UNIT:.1%} by year is a machine's",
-        "the writers of undeclared text are no harder to detect than the hardest generator of the calibration in their language"
-        + (f" ({hardest.name} in all)" if hardest else ""),
+        "writers and generators of undeclared text that the calibration does not know lie as far off as those left out of it"
+        + (f" (allowance a, with which a bound u is u + a sqrt(u): {', '.join(allowed)})" if allowed else ""),
+        *([f"no undeclared text is by a generator that came out after the newest one of the calibration ({', '.join(until)})"]
+          if until else []),
+        *(f"in {name} all undeclared text may be synthetic: {s.allowance.why}" for name, s in spoken if s.allowance.why),
         *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
           if uncovered else []),
         "documents that could not be scored hold as much synthetic text as the others",
@@ -66,7 +76,7 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
     """
     if checker is None or checker.calibration is None or detector.calibration is None:
         return
-    mixtures = Mixture(detector.calibration), Mixture(checker.calibration)
+    compositions = Composition(detector.calibration), Composition(checker.calibration)
     for kind, name, members in (
         ("overall", "", set(range(len(sources)))),
         *(("source", s, {i}) for i, s in enumerate(sources)),
@@ -82,7 +92,7 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
         n = int(second.sum())
         if n < (1 if kind == "overall" else MIN_STRATUM) or not first.sum():
             continue
-        theirs, low_high = mixtures[1].estimate(second), mixtures[1].interval(second, n, _key(f"check {name}"))
+        theirs, low_high = compositions[1].estimate(second), compositions[1].interval(second)
         row: Row = {"stage": "before", "slice_kind": kind, "slice": name, "unit": "fraction", "n": n,
                     "note": f"of undeclared documents, by {checker.name!r}"}  # fmt: skip
         yield row | {
@@ -91,12 +101,8 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
             "lower": low_high[0],
             "upper": low_high[1],
         }
-        apart = abs(theirs - mixtures[0].estimate(first))
+        apart = abs(theirs - compositions[0].estimate(first))
         yield row | {"metric": "synthetic_share.cross_check_difference", "value": apart}
-
-
-def _key(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterator[Row]:
@@ -115,6 +121,9 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
         for unit in ("documents", "tokens"):
             for stage in ("before", "after"):
                 row: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "n": n}
+                late = stratum.out_of_time(unit, stage)
+                if late is not None:
+                    yield row | {"metric": f"synthetic_share.out_of_time.{unit}", "value": late, "note": LATE}
                 upper = stratum.upper(unit, stage)
                 if upper is None and kind != "overall":
                     continue  # nothing of this stratum is left: there is no share to speak of
@@ -122,15 +131,12 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
                 yield row | {"metric": f"synthetic_share.{unit}", "value": value, "upper": upper, "note": assumed}
                 if value is None:
                     continue
-                for metric, ends, note in (
-                    ("interval", stratum.interval(unit), INTERVAL),
-                    ("by_generator", stratum.range(), RANGE),
-                ):
-                    if np.isnan(ends).any():
-                        continue  # everything is declared
-                    low, high = (stratum.share(unit, stage, q) for q in ends)
-                    yield row | {"metric": f"synthetic_share.{metric}.{unit}", "value": value, "lower": low, "upper": high,
-                                 "note": note}  # fmt: skip
+                ends = stratum.interval(unit)
+                if np.isnan(ends).any():
+                    continue  # everything is declared
+                low, high = (stratum.share(unit, stage, q) for q in ends)
+                yield row | {"metric": f"synthetic_share.interval.{unit}", "value": value, "lower": low, "upper": high,
+                             "note": INTERVAL}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -168,13 +174,21 @@ class _Stratum:
         }
 
     @functools.cached_property
-    def reference(self) -> Reference | None:
-        return Reference.of(self.calibration)
+    def composition(self) -> Composition:
+        assert self.calibration is not None
+        return self.parent.composition if self.parent else Composition(self.calibration)
 
     @functools.cached_property
-    def mixture(self) -> Mixture:
-        assert self.calibration is not None
-        return self.parent.mixture if self.parent else Mixture(self.calibration)
+    def _own(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Documents of the whole corpus that are known to be human, by score, int64[bands, BINS], by population."""
+        if self.parent:
+            return self.parent._own
+        found = {name: np.zeros((len(self.composition.language_of_band), share.BINS), np.int64) for name in REASONS_OF}
+        for (reason, band), bins in self.tally.own.items():
+            for name, reasons in REASONS_OF.items():
+                if reason in reasons:
+                    found[name][int(band)] += bins
+        return found
 
     def scores(self, population: str) -> npt.NDArray[np.int64]:
         """Documents and tokens by score, int64[2, bands, BINS]."""
@@ -214,18 +228,9 @@ class _Stratum:
                 if self.calibration is None or (not counts.sum() and theirs is None):
                     found[population, unit] = None
                     continue
-                own = self.mixture.estimate(counts)
+                own = self.composition.estimate(counts, self._own[population])
                 found[population, unit] = self._with_parent(own, theirs)
         return found
-
-    @functools.cached_property
-    def _by_language_q(self) -> npt.NDArray[np.float64]:
-        """The share of machine documents that dedup kept, by language, float64[languages]."""
-        own = self.mixture.fit(self.scores("unique")[0])
-        if not self.borrows or self.parent is None:
-            return own
-        theirs = self.parent._by_language_q
-        return np.where(np.isnan(own), theirs, (self.scored * own + BORROWED * theirs) / (self.scored + BORROWED))
 
     def _with_parent(self, own: float, theirs: float | None) -> float:
         if not self.borrows or theirs is None:
@@ -242,7 +247,7 @@ class _Stratum:
                 found[unit] = (float("nan"), float("nan"))
                 continue
             documents = float(counts.sum()) if unit == "documents" else self._effective(int(counts.sum()))
-            ends = self.mixture.interval(counts, documents, _key(repr(sorted(self.where.items()))))
+            ends = self.composition.interval(counts, self._own["read"], documents)
             parents = self.parent.interval(unit) if self.parent and self.borrows else (None, None)
             low, high = (self._with_parent(end, theirs) for end, theirs in zip(ends, parents, strict=True))
             found[unit] = (low, high)
@@ -261,12 +266,6 @@ class _Stratum:
     def interval(self, unit: str) -> tuple[float, float]:
         """Of `q` among all that was read."""
         return self._intervals[unit]
-
-    def range(self) -> tuple[float, float]:
-        """Of `q`, over what single generator may have written the machine text."""
-        if self.calibration is None or not self.scored:
-            return float("nan"), float("nan")
-        return range_over_families(self.scores("read")[0], self.calibration)
 
     def share(self, unit: str, stage: str, q: float | None = None) -> float | None:
         """The estimated synthetic share, in [0, 1]; None where there is nothing, or nothing is known.
@@ -287,11 +286,21 @@ class _Stratum:
         if stage == "before":
             return (settled + (estimate if q is None else q) * (scored + unscored)) / total
         # What was dropped was dropped for its score: the posterior of each bin says what is left.
-        by_language = np.clip(self._by_language_q + (0.0 if q is None else q - estimate), 0, 1)
-        chance = self.mixture.posterior(by_language, self.scores("unique")[0])
-        expected = float((self.scores("kept")[0 if unit == "documents" else 1] * chance).sum())
+        counts = self.scores("kept")[0 if unit == "documents" else 1]
+        expected = float((counts * self._posterior).sum())
         rate = expected / scored if scored else self.q("unique", unit) or 0.0
-        return (settled + expected + rate * unscored) / total
+        if q is not None and estimate:
+            rate = min(1.0, rate * q / estimate)  # as many times more or less as in all that was read
+        elif q is not None:
+            rate = q
+        return (settled + rate * (scored + unscored)) / total
+
+    @functools.cached_property
+    def _posterior(self) -> npt.NDArray[np.float64]:
+        """The chance of machine origin by band and bin; of a part with few documents, that of the corpus."""
+        if self.borrows and self.parent is not None:
+            return self.parent._posterior
+        return self.composition.posterior(self.scores("unique")[0], self._own["unique"])
 
     def upper(self, unit: str, stage: str) -> float | None:
         """The upper bound of the synthetic share, in [0, 1]; None where there is nothing."""
@@ -301,7 +310,7 @@ class _Stratum:
         if not scored + unscored:
             return settled / total
         bound = self._bounds
-        if bound is None or self.reference is None:
+        if bound is None:
             return (settled + scored + unscored) / total  # nothing is known: all of it may be synthetic
         read, unique = bound
         if stage == "before":
@@ -317,11 +326,13 @@ class _Stratum:
         """Among all that was read, and among what dedup kept: the same numbers as the ratio stage's."""
         if self.borrows and self.parent is not None:
             return self.parent._bounds
-        if self.reference is None:
+        if self.calibration is None:
             return None
         read, unique = (
-            self.reference.bound(
-                self._by_language("documents", population, origin=contracts.SYNTHETIC), self._mix(population)
+            self.composition.bound(
+                self._by_language("documents", population, origin=contracts.SYNTHETIC),
+                self.scores(population)[0],
+                self._own[population],
             )
             for population in ("read", "unique")
         )
@@ -334,12 +345,21 @@ class _Stratum:
 
     def _by_language(self, unit: str, population: str, **where: object) -> npt.NDArray[np.int64]:
         """The scored undeclared weight by language of its band, int64[languages]."""
-        assert self.reference is not None
         chosen = {**where, "reason": REASONS_OF[population], "origin_basis": contracts.BASIS_DETECTOR}
-        bands = range(len(self.reference.language_of_band))
+        bands = range(len(self.composition.language_of_band))
         counts = (self.released if population == "kept" else self.groups)[unit]
         of_band = [total_of(counts, **chosen, detector_band=band) for band in bands]
-        return self.reference.by_language(np.array(of_band))
+        return self.composition.by_language(np.array(of_band))
+
+    def out_of_time(self, unit: str, stage: str) -> float | None:
+        """The part of the text that is later than the machines that the detector knows; None where there is nothing."""
+        total, reasons = self._weights(unit, stage)[0], REASONS_OF[OF_STAGE[stage]]
+        found = (
+            int(sums[(0 if unit == "documents" else 1) + (2 if stage == "after" else 0)])
+            for (source, language, reason), sums in self.tally.late.items()
+            if reason in reasons and self._holds(source, language)
+        )
+        return sum(found) / total if total else None
 
     def _dated(self, unit: str, stage: str) -> float:
         """How much of the text that is human by its date a machine wrote all the same, by its years' priors."""

@@ -59,10 +59,12 @@ class Tally:
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       more_dated: likewise what kept documents add by counting more than once.
+      late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
       years: tokens of kept documents by year of `created`; "unknown" where there is none.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       more_scores: likewise what kept documents add by counting more than once.
+      own: by (reason, band): documents x score bins, of those that are known to be human.
       squares: by (source, language, reason): of the same documents, the sum of their squared tokens.
       checked: by (source, reason, band): of the same documents, their scores by the second detector.
       ngrams: by order, documents of n-grams by (how far, whose, source, language); a list of parts, compacted now and then.
@@ -92,11 +94,13 @@ class Tally:
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    late: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    own: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     squares: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     checked: dict[tuple[int, int, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
@@ -147,7 +151,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for name in ("scores", "more_scores", "dated", "more_dated"):
+        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late"):
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
@@ -234,6 +238,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     kept = decisions["kept"].to_numpy(zero_copy_only=False)
     reason = decisions["reason"].to_numpy()
     _count_scores(tally, decisions, columns)
+    _count_known_humans(tally, decisions, columns)
     high, source = halves(decisions["doc_id"])[0], decisions["source"].to_numpy()
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
@@ -320,6 +325,23 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
     keys[1] = evidence.conflict(keys[1])
     found = keys[1] != 0
     tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
+    late = decisions["evidence"].to_numpy() & contracts.OUT_OF_TIME != 0
+    copies = np.maximum(decisions["copies"].to_numpy().astype(np.int64), 1)
+    of_late = pa.table(
+        {
+            **{name: decisions[name] for name in ("source", "reason")},
+            "language": language.fill_null("unknown"),
+            "documents": np.ones_like(copies),
+            "tokens": decisions["n_tokens"].cast(pa.int64()),
+            "copied_documents": copies,
+            "copied_tokens": copies * decisions["n_tokens"].to_numpy(),
+        }
+    ).filter(pa.array(late))
+    counted = ("documents", "tokens", "copied_documents", "copied_tokens")
+    grouped = of_late.group_by(["source", "language", "reason"]).aggregate([(name, "sum") for name in counted])
+    for row in grouped.to_pylist():
+        sums = [row[f"{name}_sum"] for name in counted]
+        tally.late[row["source"], row["language"], row["reason"]] = np.array(sums, np.int64)
     prior = decisions["machine_prior"].cast(pa.int64())
     table = pa.table(
         {
@@ -340,6 +362,18 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
         tally.dated[at] = np.array(once[:2], np.int64)
         if any(once[2:]):
             tally.more_dated[at] = np.array(once[2:], np.int64)
+
+
+def _count_known_humans(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+    bins = share.bin_of(columns["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32))
+    human = (decisions["origin"].to_numpy() == contracts.HUMAN) & (bins >= 0)
+    human &= decisions["origin_basis"].to_numpy() != contracts.BASIS_DETECTOR
+    reason, band = (decisions[name].to_numpy()[human].astype(np.int64) for name in ("reason", "detector_band"))
+    groups, inverse = np.unique(np.stack([reason, band], axis=1), axis=0, return_inverse=True)
+    counts = np.zeros((len(groups), share.BINS), np.int64)
+    np.add.at(counts, (inverse.ravel(), bins[human]), 1)
+    for number, (why, at) in enumerate(groups.tolist()):
+        tally.own[why, at] = counts[number]
 
 
 def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:

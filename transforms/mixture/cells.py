@@ -27,8 +27,7 @@ from expectations import contracts
 from expectations.loading import nearest
 from expectations.structures import Avoid, StructuresError, System
 from transforms.detector.calibration import Calibration
-from transforms.detector.share_estimate import Mixture as ScoreMixture
-from transforms.detector.share_estimate import Reference
+from transforms.detector.share_estimate import Composition
 from transforms.ingest.sources import Source
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics import sampling, share
@@ -132,12 +131,14 @@ class Scores:
     Attributes:
       flagged: of the documents whose origin rests on the detector, by band, how many are flagged. int64[bands].
       bins: of the same, [documents, weight] by score. int64[2, bands, BINS].
+      own: documents that are known to be human, by score. int64[bands, BINS].
       structures: the weight in the slice of the favoured system, then of it what has each favoured structure.
         int64[1 + structures], of nothing if none is favoured.
     """
 
     flagged: I64
     bins: I64
+    own: I64
     structures: I64
 
     @classmethod
@@ -147,6 +148,7 @@ class Scores:
         return cls(
             np.zeros(rule.bands, np.int64),
             np.zeros((2, rule.bands, share.BINS), np.int64),
+            np.zeros((rule.bands, share.BINS), np.int64),
             np.zeros(structures, np.int64),
         )
 
@@ -188,16 +190,15 @@ def opinion(scores: Scores, rule: Rule) -> Opinion:
     """
     calibration, lifts = rule.calibration, _lifts(scores.structures, rule.config.favour)
     documents, weight = scores.bins
-    reference = Reference.of(calibration)
-    if calibration is None or reference is None:
+    if calibration is None:
         middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
         posterior = np.tile(1 / (1 + np.exp(-middles)), (len(documents), 1))
         return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5), lifts)
-    of_language = reference.by_language(documents.sum(axis=1))
-    bound = reference.bound(reference.by_language(scores.flagged), of_language)
-    residual = bound.residual[reference.language_of_band]
-    fitted = ScoreMixture(calibration)
-    posterior = fitted.posterior(fitted.fit(documents), documents)
+    composition = Composition(calibration)
+    of_language = composition.by_language(documents.sum(axis=1))
+    bound = composition.bound(composition.by_language(scores.flagged), documents, scores.own)
+    residual = bound.residual[composition.language_of_band]
+    posterior = composition.posterior(documents, scores.own)
     return Opinion(residual, bound.of_mix(of_language), posterior, _mean(posterior, weight, 1.0), lifts)
 
 
@@ -227,10 +228,12 @@ class View:
         self.human: Mask = origin == contracts.HUMAN
         self.settled: Mask = ~np.isin(basis, contracts.GUESSED)
         self.scored: Mask = basis == contracts.BASIS_DETECTOR
+        self.known_human: Mask = self.human & (basis != contracts.BASIS_DETECTOR)
         self.prior: F64 = offer["machine_prior"].to_numpy() / contracts.PRIOR_UNIT  # of what is human by its date
         score = offer["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)
         bins = share.bin_of(score)
         self.scored &= bins >= 0
+        self.known_human &= bins >= 0
         self.bin: I64 = np.maximum(bins, 0)
         self.band: I64 = np.maximum(offer["detector_band"].to_numpy().astype(np.int64), 0)
         self.protected: Mask = np.array(rule.protected, bool)[self.source]
@@ -411,6 +414,7 @@ def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:
     found, at = Scores.none(rule), (view.band[view.scored], view.bin[view.scored])
     np.add.at(found.bins[0], at, 1)
     np.add.at(found.bins[1], at, view.weight[view.scored])
+    np.add.at(found.own, (view.band[view.known_human], view.bin[view.known_human]), 1)
     np.add.at(found.flagged, view.band[view.scored & view.labelled], 1)
     if rule.favoured:
         found.structures[0] = view.weight[view.in_slice].sum()

@@ -1,8 +1,8 @@
 """Split -> CANDIDATE: what is known of each document's origin, and from what.
 
 Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
-beside it. The detector comes last: above its threshold *synthetic*, clearly below it *human*, and *unknown* between, or where
-the text is too short to score. Nothing declared never means human.
+beside it. The detector comes last: from its threshold on *synthetic*, else *unknown*. It never says human: a low score says that
+a text is not like the machines that it knows. Nothing declared never means human.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,7 +37,8 @@ class Attribute(beam.PTransform):
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), self.reviewed)
+        collected = tuple(source.collected for source in self.sources)
+        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), collected, self.reviewed)
         return surveyed | "Origin" >> beam.ParDo(own)
 
 
@@ -46,9 +48,16 @@ class _Attribute(beam.DoFn):
         store: SignalStore,
         detector: str | None,
         cutoffs: tuple[datetime.date | None, ...],
+        collected: tuple[datetime.date | None, ...],
         reviewed: Reviewed | None,
     ) -> None:
-        self.store, self.path, self.cutoffs, self.reviewed = store, detector, cutoffs, reviewed
+        self.store, self.path, self.cutoffs, self.collected, self.reviewed = (
+            store,
+            detector,
+            cutoffs,
+            collected,
+            reviewed,
+        )
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -57,7 +66,8 @@ class _Attribute(beam.DoFn):
         if split.source == EARLIER:
             yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
             return
-        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source], self.reviewed)
+        when = self.cutoffs[split.source], self.collected[split.source]
+        yield attribute(self.store.read(split, NEEDED), split, self.detector, *when, self.reviewed)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:
@@ -100,6 +110,7 @@ def attribute(
     split: Split,
     detector: Detector,
     cutoff: datetime.date | None = None,
+    collected: datetime.date | None = None,
     reviewed: Reviewed | None = None,
 ) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
@@ -111,6 +122,7 @@ def attribute(
       split: where they are from.
       detector: what the scores mean.
       cutoff: documents older than this are human; None: the source's dates are not trusted.
+      collected: the day that text without a date counts as of; None: nothing is known of it.
       reviewed: what people said of texts; None: nothing.
     """
     n = signals.num_rows
@@ -127,9 +139,11 @@ def attribute(
     if reviewed is not None:
         evidence |= say(contracts.BASIS_REVIEWED, reviewed.of(column["content_hash"]))
     origin, basis = settle(evidence)
-    # A score that calls a text neither is still what its origin rests on: unknown, and counted by the estimate.
+    # A score below the threshold is still what an origin rests on: unknown, and counted by the estimate.
     rests = (basis == contracts.BASIS_NONE) & ~np.isnan(score)
     basis = np.where(rests, contracts.BASIS_DETECTOR, basis).astype(np.int8)
+    late = np.isin(basis, contracts.GUESSED) & out_of_time(column["created"], collected, scores.band, detector)
+    evidence |= np.where(late, contracts.OUT_OF_TIME, 0).astype(np.int32)
     return contracts.CANDIDATE.batch(
         {
             **{name: column[name] for name in SAME},
@@ -147,3 +161,22 @@ def attribute(
             "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
         }
     )
+
+
+def out_of_time(
+    created: pa.Array, collected: datetime.date | None, band: npt.NDArray[np.int8], detector: Detector
+) -> npt.NDArray[np.bool_]:
+    """Which documents are of a day after the newest generator that the detector knows in their language.
+
+    One without a language of the calibration is held against the newest of all.
+    """
+    scales = detector.calibration.scales if detector.calibration else ()
+    days = np.array([scale.until or "NaT" for scale in scales] or ["NaT"], "datetime64[D]")
+    if np.isnat(days).all():
+        return np.zeros(len(band), bool)  # nothing is known of the detector's age
+    assert detector.calibration
+    known = np.append(days[detector.calibration.language_of_band], days[~np.isnat(days)].max())[band]
+    written = created.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False).astype("datetime64[D]")
+    if collected is not None:
+        written = np.where(np.isnat(written), np.datetime64(collected), written)
+    return np.asarray(written > known)  # NaT is after nothing

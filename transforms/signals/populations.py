@@ -8,10 +8,10 @@ from expectations import contracts
 
 # How far a document came: one that is at a number is also at those below it.
 STAGES = ("before", "deduplicated", "after")
-# Whose it is. A human by the detector's word is no reference: the detector's blind spots would become the norm.
-UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR = range(4)
-OF_ORIGIN = {"human": (HUMAN, HUMAN_BY_DETECTOR), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
-EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC, HUMAN_BY_DETECTOR)
+# Whose it is. Nobody is human by the detector's word, so its blind spots cannot become the norm of a reference.
+UNKNOWN, HUMAN, SYNTHETIC = range(3)
+OF_ORIGIN = {"human": (HUMAN,), "synthetic": (SYNTHETIC,), "unknown": (UNKNOWN,)}
+EVERYONE = (UNKNOWN, HUMAN, SYNTHETIC)
 
 FOLDS = 16  # a power of two
 
@@ -25,10 +25,7 @@ def how_far(decisions: pa.RecordBatch) -> npt.NDArray[np.int8]:
 
 def whose(decisions: pa.RecordBatch) -> npt.NDArray[np.int8]:
     """Whose each document is: an index into `EVERYONE`."""
-    found = decisions["origin"].to_numpy().copy()
-    judged = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
-    found[judged & (found == contracts.HUMAN)] = HUMAN_BY_DETECTOR
-    return found
+    return decisions["origin"].to_numpy()
 
 
 def textless(decisions: pa.RecordBatch) -> npt.NDArray[np.bool_]:

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from expectations import contracts
 from transforms.detector.calibration import (
+    Allowance,
     Band,
     Calibration,
     Counts,
     Family,
     Language,
+    Scale,
     Stratum,
     calibration_json,
     parse_calibration,
@@ -73,23 +75,36 @@ def band(**changes) -> Band:
     fields = {
         "language": 0,
         "shortest": 3,
-        "threshold": 1.5,
-        "human_below": -0.5,
-        "log_odds": (-2.0, 0.0, 2.0),
-        "p_synthetic": (0.1, 0.5, 0.9),
-        "human": Counts("human", 2, 200),
-        "human_histogram": human,
+        "humans": (Family("letters", 2, 200, human),),
         "families": (Family("gpt-4", 30, 100, machine),),
     }
     return Band(**{**fields, **changes})
+
+
+def scale(**changes) -> Scale:
+    """One expert; z is its score at 3 words and half of it from 300 on."""
+    fields = {
+        "lengths": (3.0, 300.0),
+        "middle": ((0.0, 0.0),),
+        "spread": ((1.0, 2.0),),
+        "z": (-2.0, 0.0, 2.0),
+        "log_odds": (-1.0, 0.0, 3.0),
+        "threshold": 1.5,
+        "newest": "gpt-4",
+        "until": "2023-03-14",
+        "allowance": Allowance(0.15, 0.02, 40, ""),
+    }
+    return Scale(**{**fields, **changes})
 
 
 def calibration(model: bytes, **changes) -> Calibration:
     fields = {
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "target_fpr": 0.01,
+        "experts": ("fasttext",),
         "languages": (),
-        "bands": (band(), band(shortest=8, threshold=1.0, p_synthetic=(0.2, 0.6, 0.8))),
+        "scales": (scale(),) * max(1, len(changes.get("languages", ()))),
+        "bands": (band(), band(shortest=8)),
         "uncovered": (Counts("gpt2", 1, 100),),
         "strata": (Stratum("domain", "letters", 1, 100, True),),
         "basis": "made up for a test",
@@ -196,11 +211,33 @@ def test_a_detector_scores_and_calls_documents(detector_folder):
     assert scores.band.tolist() == [0, 0, -1, -1, 0]
     assert scores.log_odds[0] > 0 > scores.log_odds[1]
     assert np.isnan(detector.p_synthetic(scores)).tolist() == np.isnan(scores.log_odds).tolist()
-    at = Scores(np.array([np.nan, -0.6, -0.5, 1.4, 1.5, 1.4], np.float32), np.int8([-1, 0, 0, 0, 0, 1]))
-    unknown, human, synthetic = contracts.UNKNOWN, contracts.HUMAN, contracts.SYNTHETIC
-    assert detector.origin(at).tolist() == [unknown, human, unknown, unknown, synthetic, synthetic]
-    at = Scores(np.float32([-9, -1, 0, 1, 9, 0]), np.int8([0, 0, 0, 0, 0, 1]))
-    np.testing.assert_allclose(detector.p_synthetic(at), [0.1, 0.3, 0.5, 0.7, 0.9, 0.6], atol=1e-6)
+    at = Scores(np.array([np.nan, -30, 1.4, 1.5], np.float32), np.int8([-1, 0, 0, 1]))
+    unknown, synthetic = contracts.UNKNOWN, contracts.SYNTHETIC
+    assert detector.origin(at).tolist() == [unknown, unknown, unknown, synthetic]  # whatever the score, never human
+
+
+def test_p_synthetic_ranks_as_log_odds_do(detector_folder):
+    detector = load_detector(str(detector_folder))
+    log_odds = np.linspace(-12, 12, 400).astype(np.float32)
+    p = detector.p_synthetic(Scores(log_odds, np.zeros(400, np.int8)))
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-log_odds.astype(np.float64))), atol=1e-6)
+    assert (np.diff(p) > 0).all()
+
+
+def test_a_scale_is_smooth_in_length_and_rises_with_the_score():
+    made = scale()
+    score, words = np.float32([[1], [1], [1], [2]]), np.int32([3, 30, 3000, 300])
+    np.testing.assert_allclose(made.standardised(score, words)[:, 0], [1, 1 / 1.5, 0.5, 1], atol=1e-6)
+    np.testing.assert_allclose(made.judged(score, words), [1.5, 1, 0.75, 1.5], atol=1e-6)
+    assert made.mapped(np.array([-4.0, 4.0])).tolist() == [-2, 6]  # beyond the knots it goes on
+    z = np.linspace(-9, 9, 1000)
+    assert (np.diff(made.mapped(z)) > 0).all()
+
+
+def test_the_highest_of_the_experts_counts_and_one_that_knows_nothing_does_not():
+    two = scale(middle=((0.0, 0.0), (10.0, 10.0)), spread=((1.0, 1.0), (2.0, 2.0)))
+    scores = np.float32([[1, 10], [0, 14], [1, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(two.judged(scores, np.int32([9, 9, 9, 9])), np.float32([1.5, 3, 1.5, np.nan]))
 
 
 def test_a_text_in_a_language_that_was_not_calibrated_has_no_score(detector_folder, model_bytes):
@@ -226,7 +263,7 @@ def test_a_bare_model_has_no_calibration(detector_folder):
     at = Scores(np.float32([0, 2, -2]), np.int8([0, 0, 0]))
     np.testing.assert_allclose(detector.p_synthetic(at), [0.5, 0.8808, 0.1192], atol=1e-4)
     at = Scores(np.float32([0.1, -0.1, np.nan]), np.int8([0, 0, -1]))
-    assert detector.origin(at).tolist() == [contracts.SYNTHETIC, contracts.HUMAN, contracts.UNKNOWN]
+    assert detector.origin(at).tolist() == [contracts.SYNTHETIC, contracts.UNKNOWN, contracts.UNKNOWN]
 
 
 def test_a_detector_can_be_pickled(detector_folder):
@@ -264,31 +301,38 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 1},
-        {"threshold": "high"},
-        {"threshold": float("nan")},
-        {"threshold": -3.0},  # below human_below
-        {"log_odds": [0.0, 0.0, 1.0]},
-        {"p_synthetic": [0.5, 0.4, 0.9]},
-        {"p_synthetic": [0.5, 0.6, 1.9]},
-        {"log_odds": [], "p_synthetic": []},
-        {"human_histogram": [[1, 2], [3, 4]]},  # not as many as there are documents
-        {"human_histogram": [[-1, 200]]},
-        {"human_histogram": [[share.BINS, 200]]},
-        {"families": [{"name": "gpt-4", "flagged": 5, "n": 4, "histogram": [[1, 4]]}]},
-        {"families": [{"name": "gpt-4", "flagged": 0, "n": 0, "histogram": []}]},
-        {"histogram": {"bins": 10, "lowest": 0, "highest": 1}},
+        {"format": 2},
         {"bands": []},
-        {"shortest": 0},
-        {"shortest": 8},  # twice
-        {"language": 1},  # of none
+        {"experts": ["one", "two"]},  # and a scale of one
+        {"scales": []},
+        {"histogram": {"bins": 10, "lowest": 0, "highest": 1}},
         {"strata": [{"kind": "domain", "name": "x", "flagged": 2, "n": 1, "elsewhere": False}]},
+        {"scales.threshold": "high"},
+        {"scales.threshold": float("nan")},
+        {"scales.z": [0.0, 0.0, 1.0]},
+        {"scales.log_odds": [0.5, 0.4, 0.9]},
+        {"scales.log_odds": []},
+        {"scales.spread": [[1.0, 0.0]]},
+        {"scales.middle": [[1.0]]},
+        {"scales.lengths": [0.0, 3.0]},
+        {"scales.until": "yesterday"},
+        {"scales.allowance": {"root": -0.1, "human": 0, "corpora": 1, "why": ""}},
+        {"bands.humans": []},
+        {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[1, 2], [3, 4]]}]},  # not as many
+        {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[-1, 200]]}]},
+        {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[share.BINS, 200]]}]},
+        {"bands.families": [{"name": "gpt-4", "flagged": 5, "n": 4, "histogram": [[1, 4]]}]},
+        {"bands.families": [{"name": "gpt-4", "flagged": 0, "n": 0, "histogram": []}]},
+        {"bands.shortest": 0},
+        {"bands.shortest": 8},  # twice
+        {"bands.language": 1},  # of none
     ],
 )
 def test_a_calibration_that_contradicts_itself_is_refused(model_bytes, changes):
     fields = json.loads(calibration_json(calibration(model_bytes)))
-    place = fields if next(iter(changes)) in fields else fields["bands"][0]
-    place.update(changes)
+    ((name, value),) = changes.items()
+    part, _, key = name.rpartition(".")
+    (fields[part][0] if part else fields)[key] = value
     with pytest.raises(DetectorError, match=r"^c\.json: not a calibration"):
         parse_calibration(json.dumps(fields).encode(), "c.json")
 

@@ -1,32 +1,16 @@
 """The estimated share and its bound: right where the references are right, wide where little is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from transforms.detector.calibration import Band, Calibration, Counts, Family
-from transforms.detector.share_estimate import (
-    PERCENTILES,
-    Mixture,
-    Reference,
-    _drawn_together,
-    _ranks,
-    range_over_families,
-)
+from transforms.detector.calibration import Allowance, Band, Calibration, Family, Language, Scale
+from transforms.detector.share_estimate import FEWEST_OWN, Composition
 from transforms.kernels.statistics import share
 
-
-def band(**fields) -> Band:
-    others = {
-        "language": 0,
-        "shortest": 50,
-        "threshold": 1.5,
-        "human_below": -0.5,
-        "log_odds": (0.0,),
-        "p_synthetic": (0.5,),
-    }
-    return Band(**{**others, **fields})
+FREE = Allowance(0.0, 0.0, 40, "")
+SCALE = Scale((50.0,), ((0.0,),), ((1.0,),), (0.0, 1.0), (0.0, 1.0), 1.5, "", "", FREE)
 
 
 def normal(n: int, mean: float, sd: float = 1.5) -> np.ndarray:
@@ -36,147 +20,128 @@ def normal(n: int, mean: float, sd: float = 1.5) -> np.ndarray:
     return share.histogram(norm.ppf((np.arange(n) + 0.5) / n, mean, sd).astype(np.float32))
 
 
-def calibrated(*bands, languages=()) -> Calibration:
-    return Calibration("", 0.01, languages, bands, (), (), "made up")
+def family(name: str, mean: float, n: int = 2000) -> Family:
+    scores = normal(n, mean)
+    return Family(name, int(scores[round((SCALE.threshold + 20) * 5) :].sum()), n, scores)
 
 
-def of(language: int, shortest: int, human: float, machines: dict[str, float], n: int = 4000):
-    """A band whose human and machine scores are normal."""
-    families = []
-    threshold = human + 2.326 * 1.5
-    for name, mean in machines.items():
-        scores = normal(n, mean)
-        flagged = int(scores[round((threshold + 20) * 5) :].sum())
-        families.append(Family(name, flagged, n, scores))
-    return band(
-        language=language,
-        shortest=shortest,
-        threshold=threshold,
-        human_below=human,
-        human=Counts("human", n // 100, n),
-        human_histogram=normal(n, human),
-        families=tuple(families),
-    )
+def band(language: int, shortest: int, humans: dict[str, float], machines: dict[str, float]) -> Band:
+    sides = (tuple(family(name, mean) for name, mean in side.items()) for side in (humans, machines))
+    return Band(language, shortest, *sides)
 
 
-SHORT, LONG = of(0, 50, -4, {"a": 0, "b": 2}), of(0, 200, -1, {"a": 4, "b": 5})
-OTHER = of(1, 50, 2, {"a": 3}, n=1000)  # another language, in which the detector is weak
-
-
-def corpus(parts: list[tuple[object, int, float]], machine: str = "a") -> np.ndarray:
-    """Documents by band and bin: in each band so many, of which so large a share is a machine's."""
-    rows = []
-    for made, n, q in parts:
-        theirs = next((f for f in made.families if f.name == machine), made.families[0]).histogram
-        human, k = made.human_histogram, round(n * q)
-        rows.append(np.rint(human * (n - k) / human.sum() + theirs * k / theirs.sum()))
-    return np.array(rows).astype(np.int64)
-
-
-@given(st.lists(st.integers(0, 50), min_size=share.BINS, max_size=share.BINS).filter(any))
-@settings(max_examples=50)
-def test_ranks_of_human_documents_are_spread_evenly(human):
-    counts = np.array(human, float)
-    ranks = _ranks(counts)
-    np.testing.assert_allclose(ranks.sum(axis=1), 1)
-    np.testing.assert_allclose(counts / counts.sum() @ ranks, np.diff(PERCENTILES), atol=1e-9)
-
-
-@pytest.mark.parametrize("q", [0.0, 0.01, 0.05, 0.25, 0.5])
-@pytest.mark.parametrize("mix", [(5000, 5000), (9000, 1000), (0, 5000)])
-def test_the_estimate_does_not_depend_on_the_mix_of_lengths(q, mix):
-    """Short human texts score -4 here and long ones -1: pooled, a corpus of long texts would look synthetic."""
-    scores = corpus([(SHORT, mix[0], q), (LONG, mix[1], q)], "a")
-    only_a = Mixture(calibrated(SHORT, LONG), "a")
-    assert only_a.estimate(scores) == pytest.approx(q, abs=0.01)
-    pooled = SHORT.human_histogram + LONG.human_histogram
-    machine = SHORT.families[0].histogram + LONG.families[0].histogram
-    if mix == (0, 5000) and not q:
-        assert share.estimate_share(scores.sum(axis=0), pooled, machine) > 0.05  # what this is for
-
-
-def test_every_generator_weighs_the_same_however_many_documents_there_are():
-    few = of(0, 50, -4, {"a": 0, "b": 2})
-    many = band(**{**vars(few), "families": (few.families[0], Family("b", 0, 40_000, 10 * few.families[1].histogram))})
-    scores = corpus([(few, 5000, 0.2)], "a")
-    assert Mixture(calibrated(few)).estimate(scores) == pytest.approx(
-        Mixture(calibrated(many)).estimate(scores), abs=1e-3
-    )
-
-
-def test_the_range_is_over_what_one_generator_may_have_written_it_all():
-    calibration = calibrated(SHORT, LONG)
-    scores = corpus([(SHORT, 5000, 0.2), (LONG, 5000, 0.2)], "a")
-    low, high = range_over_families(scores, calibration)
-    assert low < Mixture(calibration).estimate(scores) < high
-    assert high == pytest.approx(0.2, abs=0.01)  # it was "a", the harder one
-    assert np.isnan(range_over_families(np.zeros_like(scores), calibration)).all()
-
-
-def test_a_language_of_which_little_is_known_borrows_and_one_that_is_known_does_not():
-    calibration = calibrated(SHORT, OTHER, languages=("xx", "yy"))
-    apart = corpus([(SHORT, 5000, 0.1), (OTHER, 60, 0.1)])
-    apart[1] = 0
-    apart[1, 130:133] = 20  # all of the sixty score like machines
-    fitted = Mixture(calibration).fit(apart)
-    alone = Mixture(calibration).fit(np.where(np.array([[False], [True]]), apart, 0))
-    assert alone[1] > 0.9
-    assert np.isnan(alone[0])
-    assert fitted[0] == pytest.approx(0.1, abs=0.03)
-    assert fitted[1] < alone[1]
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(1e-6, 1)), min_size=1, max_size=5),
+PEOPLE, MACHINES = {"news": -3.0, "essays": -2.0, "law": -1.0}, {"a": 1.0, "b": 2.5, "c": 4.0}
+SHORT, LONG = (
+    band(0, 50, PEOPLE, MACHINES),
+    band(0, 200, {k: m - 1 for k, m in PEOPLE.items()}, {k: m + 1 for k, m in MACHINES.items()}),
 )
-def test_drawing_together_stays_between_the_shares_and_keeps_equal_ones(parts):
-    q, variance = (np.array(column) for column in zip(*parts, strict=True))
-    drawn = _drawn_together(q, variance)
-    assert (drawn >= q.min() - 1e-9).all()
-    assert (drawn <= q.max() + 1e-9).all()
-    np.testing.assert_allclose(_drawn_together(np.full(3, 0.2), np.array([0.1, 0.2, np.inf])), 0.2)
 
 
-def test_the_interval_holds_the_truth_nineteen_times_in_twenty():
-    """Corpora and references are drawn again and again from known distributions; a test may draw, the product hashes."""
-    draw = np.random.default_rng(7)
-    p, r, q, runs, held = normal(100_000, -4) / 1e5, normal(100_000, 0) / 1e5, 0.1, 60, 0
-    for run in range(runs):
-        human, machine = draw.multinomial(1500, p), draw.multinomial(800, r)
-        made = band(human=Counts("human", 15, 1500), human_histogram=human, families=(Family("a", 9, 800, machine),))
-        scores = draw.multinomial(1000, (1 - q) * p + q * r)[None]
-        low, high = Mixture(calibrated(made)).interval(scores, 1000, key=run)
-        held += low <= q <= high
-    assert held >= 0.87 * runs  # fewer with a chance of about 1 in 1000 if it is 0.95
+def calibrated(*bands: Band, allowances: tuple[Allowance, ...] = (FREE,)) -> Calibration:
+    languages = tuple(Language(str(i), ("a",), 0.1) for i in range(len(allowances))) if len(allowances) > 1 else ()
+    scales = tuple(dataclasses.replace(SCALE, allowance=allowance) for allowance in allowances)
+    return Calibration("", 0.01, ("one",), languages, scales, bands, (), (), "made up")
 
 
-def test_the_interval_is_the_same_every_time_and_wider_for_fewer_documents():
-    mixture, scores = Mixture(calibrated(SHORT, LONG)), corpus([(SHORT, 500, 0.2), (LONG, 500, 0.2)])
-    low, high = mixture.interval(scores, 1000, key=3)
-    assert (low, high) == mixture.interval(scores, 1000, key=3)
-    narrow, wide = high - low, np.diff(mixture.interval(scores, 50, key=3))[0]
-    assert wide > 1.5 * narrow
+TWO = calibrated(SHORT, LONG)
+
+
+def corpus(q: float, mix: tuple[int, int] = (2000, 2000), human: float = -2.0, machine: float = 2.5) -> np.ndarray:
+    """Documents by band and bin: long ones lie further apart."""
+    rows = []
+    for place, n in enumerate(mix):
+        k = round(n * q)
+        rows.append(normal(n - k, human - place) + (normal(k, machine + place) if k else 0))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("q", [0, 0.02, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("mix", [(2000, 2000), (3600, 400), (400, 3600)])
+@pytest.mark.parametrize("human", [-3.0, -2.0, -1.0])
+def test_the_estimate_depends_neither_on_the_lengths_nor_on_the_kind_of_text(q, mix, human):
+    scores = corpus(q, mix, human)
+    composition = Composition(TWO)
+    assert composition.estimate(scores) == pytest.approx(q, abs=0.03)
+    low, high = composition.interval(scores)
+    assert low <= q + 1e-3
+    assert q - 1e-3 <= high < q + 0.08
+
+
+@pytest.mark.parametrize("q", [0, 0.1, 0.5])
+@pytest.mark.parametrize("machine", [1.0, 2.5, 4.0])
+def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
+    """Also for the generator that is hardest to find, though half of each component is what all have in common."""
+    scores = corpus(q, machine=machine)
+    allowed = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.1, 0.0, 9, ""),)))
+    bound = allowed.bound(np.array([round(4000 * q)]), scores)
+    assert q <= bound.share[0] + 1e-3
+    assert bound.share[0] < 1.3 * q + 0.15
+    assert 0 <= bound.residual[0] <= 1
+
+
+def test_an_allowance_widens_the_bound_and_without_one_all_of_it_may_be_synthetic():
+    scores = corpus(0.1)
+    plain = Composition(TWO).bound(np.zeros(1, np.int64), scores).share[0]
+    wide = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.2, 0.03, 9, ""),)))
+    assert wide.bound(np.zeros(1, np.int64), scores).share[0] == pytest.approx(plain + 0.2 * plain**0.5)
+    assert wide.interval(scores)[0] == pytest.approx(max(0, Composition(TWO).interval(scores)[0] - 0.03))
+    none = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.0, 0.0, 0, "one generator"),)))
+    assert none.bound(np.zeros(1, np.int64), scores).share[0] == 1
+    assert none.interval(scores) == (0, 1)
+
+
+def test_human_text_of_the_same_corpus_tells_new_writers_from_machines():
+    """Text that scores higher than any known kind looks like a machine's in part, until some of it is known."""
+    scores = corpus(0.0, human=0.4)
+    composition = Composition(TWO)
+    assert composition.estimate(scores) > 0.1
+    own = corpus(0.0, (300, 300), human=0.4)
+    assert composition.estimate(scores, own) < 0.02
+    assert composition.estimate(scores, own // 600 * 0) == composition.estimate(scores)  # too little of it says nothing
+    assert own.sum() >= FEWEST_OWN
+    bounds = [composition.bound(np.zeros(1, np.int64), scores, known).share[0] for known in (None, own)]
+    assert bounds[1] < bounds[0]
+
+
+def test_every_language_is_on_its_own_and_the_chance_of_error_is_divided():
+    other = band(1, 50, {"law": -1.0}, {"a": 1.0})
+    both = Composition(calibrated(SHORT, LONG, other, allowances=(FREE, FREE)))
+    scores = np.concatenate([corpus(0.25), normal(1500, -1.0)[None]])
+    found = both.fit(scores)
+    assert found[0] == pytest.approx(0.25, abs=0.02)
+    assert found[1] == pytest.approx(0, abs=0.02)
+    assert both.estimate(scores) == pytest.approx(0.25 * 4000 / 5500, abs=0.02)
+    bound = both.bound(np.zeros(2, np.int64), scores)
+    alone = Composition(TWO).bound(np.zeros(1, np.int64), corpus(0.25)).share[0]
+    assert bound.share[0] >= alone
+    scored = np.array([4000, 1500])
+    assert bound.of_mix(scored) == pytest.approx(float(bound.share @ scored) / 5500)
+    assert np.isnan(both.fit(scores * 0)).all()
 
 
 def test_the_posterior_sums_to_the_estimate():
-    mixture, scores = Mixture(calibrated(SHORT, LONG)), corpus([(SHORT, 5000, 0.2), (LONG, 3000, 0.1)])
-    chance = mixture.posterior(mixture.fit(scores), scores)
-    assert ((chance >= 0) & (chance <= 1)).all()
-    assert (scores * chance).sum() / scores.sum() == pytest.approx(mixture.estimate(scores), abs=0.01)
+    scores = corpus(0.3)
+    composition = Composition(TWO)
+    posterior = composition.posterior(scores)
+    assert (scores * posterior).sum() / scores.sum() == pytest.approx(composition.estimate(scores), abs=0.005)
+    assert ((posterior >= 0) & (posterior <= 1)).all()
 
 
-def test_the_bound_is_that_of_each_language_with_its_own_generators():
-    reference = Reference.of(calibrated(SHORT, OTHER, languages=("xx", "yy")))
-    flagged, scored = np.array([50, 10]), np.array([5000, 1000])
-    bound = reference.bound(flagged, scored)
-    for number in range(2):
-        alone, residual = share.share_upper(
-            int(flagged[number]), int(scored[number]), 0, 0, reference.families[number], alpha=0.025
-        )
-        assert bound.share[number] == alone
-        assert bound.residual[number] == residual
-    assert bound.of_mix(scored) == pytest.approx((5 * bound.share[0] + bound.share[1]) / 6)
-    only = reference.bound(np.array([50, 0]), np.array([5000, 0]))
-    assert only.share[0] < bound.share[0]  # no part of the doubt is spent on a language that is not there
-    assert only.share[1] == 1
-    assert Reference.of(None) is None
+def test_what_is_not_flagged_holds_what_the_bound_leaves():
+    scores = corpus(0.25)
+    flagged = int(scores[:, round((SCALE.threshold + 20) * 5) :].sum())
+    bound = Composition(TWO).bound(np.array([flagged]), scores)
+    assert bound.residual[0] < bound.share[0]
+    truth = sum(normal(500, 2.5 + place)[: round((SCALE.threshold + 20) * 5)].sum() for place in (0, 1)) / (
+        4000 - flagged
+    )
+    assert truth <= bound.residual[0]
+
+
+def test_tokens_are_worth_fewer_documents():
+    scores = corpus(0.1)
+    composition = Composition(TWO)
+    low, high = composition.interval(100 * scores, documents=400)
+    closer = composition.interval(100 * scores, documents=4000)
+    assert low < closer[0]
+    assert closer[1] < high

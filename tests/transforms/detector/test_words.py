@@ -121,7 +121,7 @@ def test_the_bundled_counts_are_a_calibrated_detector_and_a_plug_in():
     human = ("The old man said he would not go back to the mill until the rain had stopped, and so we sat in the kitchen and he "
              "told me how his father had lost the farm in the year of the great flood. ") * 4  # fmt: skip
     texts = pa.array([human, "too short"], pa.large_string())
-    scores = model.log_odds(texts, None)
+    scores = model.scores(texts, None)[:, 0]
     assert np.isnan(scores).tolist() == [False, True]
     assert scores[0] < 0
 

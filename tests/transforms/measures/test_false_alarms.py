@@ -25,16 +25,18 @@ def disparity(found):
 
 
 def test_a_kind_that_is_flagged_far_more_often_raises_the_alarm_if_there_is_enough_of_it():
-    often = Stratum("domain", "letters", 400, 2000, False)  # 20 % beside 1 % in all
+    often = Stratum("domain", "letters", 400, 2000, False)  # 20 % beside 1.5 % in all
     by_chance = Stratum("domain", "poems", 1, 10, True)
     rows = list(false_alarms(Tally(groups=Counter({USED: 5})), detector(often, by_chance)))
     assert {row["slice"]: round(row["value"], 3) for row in rows if "slice" in row} == {
         "domain/letters": 0.2, "domain/poems": 0.1
     }  # fmt: skip
-    assert disparity(rows)["value"] == pytest.approx(20, rel=0.05)
-    assert 15 < disparity(rows)["lower"] < 20
+    human = load_detector().calibration.human
+    times = 0.2 / (human.flagged / human.n)
+    assert disparity(rows)["value"] == pytest.approx(times)
+    assert 0.75 * times < disparity(rows)["lower"] < times
     alone = disparity(false_alarms(Tally(groups=Counter({USED: 5})), detector(by_chance)))
-    assert alone["value"] == pytest.approx(10, rel=0.05)
+    assert alone["value"] == pytest.approx(times / 2)
     assert alone["lower"] < 1  # one of ten proves nothing
 
 

@@ -17,8 +17,8 @@ from transforms.origin.witnesses import CHATGPT, EvidenceConfig, dated, priors
 DETECTOR = load_detector()
 assert DETECTOR.calibration is not None
 BAND = DETECTOR.calibration.bands[0]
-MACHINE, PERSON = BAND.threshold + 1, BAND.human_below - 1
-BETWEEN = (BAND.threshold + BAND.human_below) / 2
+THRESHOLD = DETECTOR.calibration.scales[BAND.language].threshold
+MACHINE, BETWEEN, LOW = THRESHOLD + 1, THRESHOLD - 0.1, THRESHOLD - 30
 
 
 def when(*days: str | None) -> pa.TimestampArray:
@@ -59,9 +59,9 @@ CREDENTIAL, WATERMARK, BOILERPLATE = (
     [
         ({}, "unknown", "none", ""),
         ({"score": MACHINE}, "synthetic", "detector", "detector:synthetic"),
-        ({"score": PERSON}, "human", "detector", "detector:human"),
+        ({"score": LOW}, "unknown", "detector", ""),  # never human: it is only unlike the machines that are known
         ({"score": BETWEEN}, "unknown", "detector", ""),
-        ({"score": PERSON, "shown": BOILERPLATE}, "synthetic", "boilerplate", "boilerplate:synthetic detector:human"),
+        ({"score": LOW, "shown": BOILERPLATE}, "synthetic", "boilerplate", "boilerplate:synthetic"),
         ({"score": MACHINE, "created": "2019-05-01"}, "human", "date", "date:human detector:synthetic"),
         ({"shown": BOILERPLATE, "created": "2019-05-01"}, "human", "date", "date:human boilerplate:synthetic"),
         ({"shown": WATERMARK, "created": "2019-05-01"}, "synthetic", "watermark", "watermark:synthetic date:human"),
@@ -70,8 +70,10 @@ CREDENTIAL, WATERMARK, BOILERPLATE = (
         ({"shown": CREDENTIAL, "declared": HUMAN}, "synthetic", "credential",
          "credential:synthetic:unverified declared:human"),
         ({"shown": contracts.CREDENTIAL_SILENT}, "unknown", "none", "credential:unverified"),
-        ({"shown": contracts.CREDENTIAL_MALFORMED, "score": PERSON}, "human", "detector",
-         "detector:human credential:malformed"),
+        ({"shown": contracts.CREDENTIAL_MALFORMED, "score": LOW}, "unknown", "detector", "credential:malformed"),
+        ({"score": MACHINE, "created": "2099-05-01"}, "synthetic", "detector", "detector:synthetic detector:out_of_time"),
+        ({"created": "2099-05-01"}, "unknown", "none", "detector:out_of_time"),
+        ({"created": "2099-05-01", "declared": HUMAN}, "human", "declared", "declared:human"),
     ],
 )  # fmt: skip
 def test_who_is_believed_and_what_is_kept_of_the_others(known: dict, origin: str, basis: str, words: str) -> None:

@@ -8,18 +8,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.detector.calibration import Band, Calibration, Counts, Family, Language, Stratum
+from transforms.detector.calibration import Allowance, Band, Calibration, Counts, Family, Language, Scale, Stratum
+from transforms.detector.training.allowance import learned
 from transforms.detector.training.fasttext_fitting import TrainingSettings
+from transforms.detector.training.generators import released
 from transforms.detector.training.labelled import Labelled, TrainingError
 from transforms.kernels.statistics import share
 from transforms.kernels.text import language
 
 KNOTS = 12
+LENGTHS = (50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1000.0, 2000.0)  # words, where scales have knots
+SMOOTH = 0.4  # how far documents of other lengths count at a knot, in the logarithm of the length
+HIGH = 0.98  # the quantile of human text that is one spread above the middle
+STEEPNESS = 0.05  # least rise of log-odds with z, so that p_synthetic ranks as z does
+MOST_OF_A_KIND = 400  # human documents of a domain that count, so that a large set is not the whole measure
+POOLED = 2000.0  # documents of all languages that count in a language's threshold
 FREQUENT = 50  # words that a language is known by
 LEAST = 0.75  # of the fraction of them that 95% of its texts have
 EDGES = (100, 200, 400, 1000)  # words and ideographs, where bands may begin
 BAND_HUMAN, BAND_MACHINE = 500, 300  # documents that a band needs; one with fewer joins its neighbour
 FEWEST = 50  # documents of each class that a model is trained or calibrated on
+SMALLEST_DOMAIN = 100  # human documents of a language; smaller domains are counted together
 SMALLEST_FAMILY = 100  # documents of a language; smaller families are counted together
 SMALLEST_STRATUM = 100  # human documents
 
@@ -28,6 +37,7 @@ def calibrate(
     labelled: Labelled,
     usable: npt.NDArray[np.bool_],
     scores: npt.NDArray[np.float32],
+    experts: tuple[str, ...],
     settings: TrainingSettings,
     basis: str,
     model_sha256: str,
@@ -37,28 +47,49 @@ def calibrate(
     Args:
       labelled: documents that the scoring model was not trained on.
       usable: those to calibrate with; the others are only reported.
-      scores: log-odds, float32[documents]; NaN where there is none.
-      settings: min_tokens, target_fpr and missed_as_human.
+      scores: of the model, float32[documents, experts]; NaN where there is none.
+      experts: their names.
+      settings: min_tokens and target_fpr.
       basis: how the scores came about, in a sentence.
       model_sha256: of the model.
 
     Raises:
       TrainingError: too few documents are long enough to be scored.
     """
-    scored = usable & ~np.isnan(scores) & (labelled.n_tokens >= settings.min_tokens)
+    known = ~np.isnan(scores).all(axis=1)
+    scored = usable & known & (labelled.n_tokens >= settings.min_tokens)
     check_enough(labelled, scored, f"documents of {settings.min_tokens} tokens or more")
     languages = languages_of(labelled, scored)
     number = _language_numbers(labelled, languages)
-    bands: list[Band] = []
-    for index in range(max(1, len(languages))):
-        own = scored & (number == index)
-        if min(own[labelled.machine].sum(), own[~labelled.machine].sum()) >= FEWEST:
-            bands += _bands(labelled, own, index, scores, settings)
-    if not bands:
+    own = [scored & (number == index) for index in range(max(1, len(languages)))]
+    enough = [min(o[labelled.machine].sum(), o[~labelled.machine].sum()) >= FEWEST for o in own]
+    if not any(enough):
         raise TrainingError(f"no language has {FEWEST} documents of each class that are long enough to be scored")
-    calibration = Calibration(model_sha256, settings.target_fpr, languages, tuple(bands), (), (), basis)
+    standards = [_standard(labelled, o & ~labelled.machine, scores) for o in own]
+    highest = np.full(len(scores), np.nan)
+    for o, scale in zip(own, standards, strict=True):
+        highest[o] = np.fmax.reduce(scale.standardised(scores[o], labelled.n_tokens[o]), axis=1)
+    scales = tuple(
+        _scale(labelled, o, highest, scale, settings) if good else scale
+        for o, scale, good in zip(own, _thresholds(labelled, own, highest, standards, settings), enough, strict=True)
+    )
+    judged = np.full(len(scores), np.nan, np.float32)
+    for o, scale in zip(own, scales, strict=True):
+        judged[o] = scale.mapped(highest[o])
+    bands: list[Band] = []
+    for index, (o, good) in enumerate(zip(own, enough, strict=True)):
+        if good:
+            bands += _bands(labelled, o, index, judged, scales[index].threshold, settings)
+    calibration = Calibration(
+        model_sha256, settings.target_fpr, experts, languages, scales, tuple(bands), (), (), basis
+    )  # fmt: skip
+    calibration = dataclasses.replace(
+        calibration,
+        scales=tuple(dataclasses.replace(s, allowance=learned(calibration, index)) for index, s in enumerate(scales)),
+    )
     band_of = calibration.bands_of(labelled.tokens, labelled.n_tokens)
-    flagged, in_band = flag(scores, band_of, calibration), ~np.isnan(scores) & (band_of >= 0)
+    judged = calibration.judged(scores, band_of, labelled.n_tokens)
+    flagged, in_band = flag(judged, band_of, calibration), ~np.isnan(judged)
     return dataclasses.replace(
         calibration,
         uncovered=_uncovered(labelled, ~usable & labelled.machine & in_band, flagged),
@@ -66,12 +97,97 @@ def calibrate(
     )
 
 
+NOTHING_LEARNED = Allowance(0.0, 0.0, 0, "nothing was calibrated")
+
+
+def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> Scale:
+    """Middle and spread of each expert's scores by length, among human documents; the map is still the identity."""
+    weight = _of_a_kind(labelled, human)
+    rows = _in_order(labelled, human)
+    length = np.log(np.maximum(labelled.n_tokens[rows], 1))
+    middle, spread = np.full((scores.shape[1], len(LENGTHS)), 1e6), np.ones((scores.shape[1], len(LENGTHS)))
+    for expert in range(scores.shape[1]):
+        known = ~np.isnan(scores[rows, expert])
+        if not known.any():
+            continue  # an expert that knows nothing of the language is never the highest
+        order = np.argsort(scores[rows[known], expert], kind="stable")
+        values = scores[rows[known], expert][order].astype(np.float64)
+        for at, knot in enumerate(np.log(LENGTHS)):
+            near = np.exp(-0.5 * ((length[known] - knot) / SMOOTH) ** 2) * weight[rows[known]]
+            mass = np.cumsum((near + 1e-9)[order])
+            low, high = values[np.searchsorted(mass, np.array([0.5, HIGH]) * mass[-1])]
+            middle[expert, at], spread[expert, at] = low, max(high - low, 1e-3)
+    return Scale(
+        LENGTHS, tuple(map(tuple, middle.tolist())), tuple(map(tuple, spread.tolist())), (0.0,), (0.0,), np.inf, "", "",
+        NOTHING_LEARNED,
+    )  # fmt: skip
+
+
+def _in_order(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Places of the chosen documents, in an order that does not depend on that of the files: sums come out the same."""
+    rows = np.flatnonzero(chosen)
+    return rows[np.argsort(labelled.key[rows], kind="stable")]
+
+
+def _of_a_kind(labelled: Labelled, human: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """What each human document counts: one of a domain that has very many counts less."""
+    names = np.array(["\0".join(row) for row in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)])
+    _, kind = np.unique(names, return_inverse=True)
+    return np.minimum(1.0, MOST_OF_A_KIND / np.maximum(np.bincount(kind[human], minlength=kind.max() + 1), 1))[kind]
+
+
+def _thresholds(
+    labelled: Labelled,
+    own: list[npt.NDArray[np.bool_]],
+    highest: npt.NDArray[np.float64],
+    scales: list[Scale],
+    settings: TrainingSettings,
+) -> list[Scale]:
+    """The scales with the z from which text is called synthetic; a language with few documents is drawn to all of them."""
+
+    def quantile(human: npt.NDArray[np.bool_]) -> float:
+        at = np.quantile(highest[human], 1 - settings.target_fpr, method="higher")
+        return float(np.nextafter(at, np.inf))
+
+    human = [o & ~labelled.machine for o in own]
+    pooled = quantile(np.any(human, axis=0))
+    found = []
+    for theirs, scale in zip(human, scales, strict=True):
+        n = float(theirs.sum())
+        z = (n * quantile(theirs) + POOLED * pooled) / (n + POOLED) if n else pooled
+        if len(own) == 1:
+            z = pooled
+        found.append(dataclasses.replace(scale, threshold=z))
+    return found
+
+
+def _scale(
+    labelled: Labelled,
+    own: npt.NDArray[np.bool_],
+    highest: npt.NDArray[np.float64],
+    scale: Scale,
+    settings: TrainingSettings,
+) -> Scale:
+    """The scale of a language: its map to log-odds, its threshold on that map, and the newest generator it knows."""
+    human, machine = _in_order(labelled, own & ~labelled.machine), _in_order(labelled, own & labelled.machine)
+    family = _families(labelled, own)[machine]
+    _, of, counts = np.unique(family, return_inverse=True, return_counts=True)
+    kind = _of_a_kind(labelled, own & ~labelled.machine)[human]
+    z, log_odds = calibration_map(highest[human], kind, highest[machine], 1 / np.sqrt(counts)[of])
+    mapped = dataclasses.replace(scale, z=z, log_odds=log_odds)
+    # Log-odds are kept as float32: the next one above is never flagged by rounding.
+    threshold = float(np.nextafter(np.float32(mapped.mapped(np.array([scale.threshold]))[0]), np.float32(np.inf)))
+    generator, date = labelled.group("generator"), labelled.group("date")
+    days = {(released(str(g), str(d)), str(g)) for g, d in zip(generator[machine], date[machine], strict=True)}
+    until, newest = max(days)
+    return dataclasses.replace(mapped, threshold=threshold, newest=newest if until else "", until=until)
+
+
 def flag(
-    scores: npt.NDArray[np.float32], bands: npt.NDArray[np.int8], calibration: Calibration
+    log_odds: npt.NDArray[np.float32], bands: npt.NDArray[np.int8], calibration: Calibration
 ) -> npt.NDArray[np.bool_]:
-    """Whether each score reaches the threshold of its band; not where it has none. bool[documents]."""
-    thresholds = np.array([band.threshold for band in calibration.bands] + [np.inf])
-    return np.asarray(scores, np.float64) >= thresholds[bands]
+    """Whether the log-odds of each document reach the threshold of its band; not where it has none. bool[documents]."""
+    return np.asarray(log_odds, np.float64) >= np.append(calibration.threshold_of_band, np.inf)[bands]
 
 
 def check_enough(labelled: Labelled, chosen: npt.NDArray[np.bool_], what: str) -> None:
@@ -125,7 +241,8 @@ def _bands(
     labelled: Labelled,
     own: npt.NDArray[np.bool_],
     number: int,
-    scores: npt.NDArray[np.float32],
+    judged: npt.NDArray[np.float32],
+    threshold: float,
     settings: TrainingSettings,
 ) -> list[Band]:
     """The bands of one language, shortest first."""
@@ -136,75 +253,75 @@ def _bands(
             labelled, last & (labelled.n_tokens >= edge)
         ):  # fmt: skip
             starts.append(edge)
-    family = _families(labelled, own)
-    others = own & labelled.machine & (family == "other")
-    if others.sum() < FEWEST:  # too few to bound how often they are flagged
-        own = own & ~others
+    family, domain = _families(labelled, own), _domains(labelled, own)
     bands = []
     for start, end in zip(starts, [*starts[1:], None], strict=True):
         here = own & (labelled.n_tokens >= start) & (labelled.n_tokens < (end or np.inf))
-        bands.append(_one_band(number, start, scores[here], labelled.machine[here], family[here], settings))
+        humans, machines = (
+            tuple(_counted(str(name), judged[side & (names == name)], threshold) for name in sorted(set(names[side])))
+            for side, names in ((here & ~labelled.machine, domain), (here & labelled.machine, family))
+        )
+        bands.append(Band(number, start, humans, machines))
     return bands
+
+
+def _counted(name: str, judged: npt.NDArray[np.float32], threshold: float) -> Family:
+    return Family(name, int((judged >= threshold).sum()), len(judged), share.histogram(judged))
 
 
 def _enough(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bool:
     return bool((chosen & ~labelled.machine).sum() >= BAND_HUMAN and (chosen & labelled.machine).sum() >= BAND_MACHINE)
 
 
-def _one_band(
-    number: int,
-    shortest: int,
-    scores: npt.NDArray[np.float32],
-    is_machine: npt.NDArray[np.bool_],
-    family: npt.NDArray[np.str_],
-    settings: TrainingSettings,
-) -> Band:
-    human, machine = scores[~is_machine], scores[is_machine]
-    # The next float32 above a score, because scores are float32: that one is not flagged and those above it are.
-    highest = np.quantile(human, 1 - settings.target_fpr, method="higher")
-    threshold = float(np.nextafter(highest, np.float32(np.inf)))
-    knots, p_synthetic = calibration_map(human, machine)
-    families = []
-    for name in sorted(set(family[is_machine].tolist())):
-        theirs = scores[is_machine & (family == name)]
-        families.append(Family(name, int((theirs >= threshold).sum()), len(theirs), share.histogram(theirs)))
-    return Band(
-        language=number,
-        shortest=shortest,
-        threshold=threshold,
-        human_below=min(threshold, float(np.quantile(machine, settings.missed_as_human, method="lower"))),
-        log_odds=knots,
-        p_synthetic=p_synthetic,
-        human=Counts("human", int((human >= threshold).sum()), len(human)),
-        human_histogram=share.histogram(human),
-        families=tuple(families),
-    )
-
-
 def calibration_map(
-    human: npt.NDArray[np.float32], machine: npt.NDArray[np.float32]
+    human: npt.NDArray[np.float64],
+    human_weight: npt.NDArray[np.float64],
+    machine: npt.NDArray[np.float64],
+    machine_weight: npt.NDArray[np.float64],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Knots of p(machine | score) for a prior of 1/2: the machine's part of each bin's mass, made to rise (isotonic).
+    """Knots of log-odds(machine | z) for a prior of 1/2: from the machine's part of each bin's mass, made to rise (isotonic).
 
-    Bins hold equal mass when both classes weigh the same; 1/2 is added to each count, so that p is never 0 or 1.
+    Bins hold equal mass when both classes weigh the same, and a half document more of each class, so that none are infinite.
+    They rise by `STEEPNESS` at least, so that no two z have the same.
     """
     from scipy.optimize import isotonic_regression  # late: it is slow to import, and a run reads what was calibrated
 
-    human, machine = human.astype(np.float64), machine.astype(np.float64)
     pooled = np.concatenate([human, machine])
-    weight = np.repeat([0.5 / len(human), 0.5 / len(machine)], [len(human), len(machine)])
+    shares = [weight / weight.sum() for weight in (human_weight, machine_weight)]
+    weight = np.concatenate(shares) / 2
     order = np.argsort(pooled, kind="stable")
-    mass = np.cumsum(weight[order])
-    inner = pooled[order][np.searchsorted(mass, np.arange(1, KNOTS) / KNOTS)]
-    edges = np.unique(inner)
-    centres = np.unique(np.r_[pooled.min(), (edges[1:] + edges[:-1]) / 2, pooled.max()])
+    below = np.cumsum(weight[order])
+    # More bins at the top, where the verdict is.
+    marks = np.r_[np.arange(1, KNOTS) / KNOTS, 1 - np.array([0.5, 0.25, 0.1]) / KNOTS]
+    edges = np.unique(pooled[order][np.minimum(np.searchsorted(below, marks), len(order) - 1)])
     bins = len(edges) + 1
-    h = (np.bincount(np.searchsorted(edges, human, "right"), minlength=bins) + 0.5) / (len(human) + 0.5 * bins)
-    m = (np.bincount(np.searchsorted(edges, machine, "right"), minlength=bins) + 0.5) / (len(machine) + 0.5 * bins)
-    rising = isotonic_regression(m / (h + m), weights=h + m).x
-    if len(centres) != bins:  # all scores are the same: one knot says so
-        return (float(pooled[0]),), (float(rising.mean()),)
-    return tuple(centres.tolist()), tuple(rising.tolist())
+    counts = []
+    for z, w, part in ((human, human_weight, shares[0]), (machine, machine_weight, shares[1])):
+        worth = w.sum() ** 2 / (w**2).sum()  # documents of equal weight
+        mass = np.bincount(np.searchsorted(edges, z, "right"), part, bins)
+        counts.append((worth * mass + 0.5) / (worth + 0.5 * bins))
+    h, m = counts
+    weighed = np.bincount(np.searchsorted(edges, pooled, "right"), weight * pooled, bins)
+    filled = np.bincount(np.searchsorted(edges, pooled, "right"), weight, bins)
+    there = filled > 0
+    centre, h, m = weighed[there] / filled[there], h[there], m[there]
+    if len(centre) < 2 or (np.diff(centre) <= 0).any():  # all scores are the same: a line through one point says so
+        return (float(pooled[0]), float(pooled[0]) + 1), (0.0, STEEPNESS)
+    rest = np.log(m / h) - STEEPNESS * centre
+    rising = isotonic_regression(rest, weights=h + m).x + STEEPNESS * centre
+    return tuple(centre.tolist()), tuple(rising.tolist())
+
+
+def _domains(labelled: Labelled, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
+    """The kind of each human document, "source/domain"; "other" for a small one."""
+    names = np.array(
+        [
+            f"{source}/{domain}"
+            for source, domain in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)
+        ]
+    )
+    found, counts = np.unique(names[own & ~labelled.machine], return_counts=True)
+    return np.where(np.isin(names, found[counts >= SMALLEST_DOMAIN]), names, "other")
 
 
 def _families(labelled: Labelled, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:

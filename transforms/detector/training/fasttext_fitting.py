@@ -22,37 +22,44 @@ class TrainingSettings:
     """How a detector is trained and calibrated.
 
     Attributes:
-      word_ngrams, dim, epochs, learning_rate, buckets, min_count: fastText's own; see its documentation.
-      ngrams: the longest n-gram of the table that is added to fastText's log-odds, in tokens; 0: no table.
-      ngram_min_documents: fewest training documents that an n-gram of the table is in.
+      experts: files of the data whose machine text trains an expert of its own, by their names without the suffix; all other
+        machine text trains the first expert.
+      ngrams: the longest n-gram, in tokens.
+      ngram_min_documents: fewest documents that an n-gram is in.
       ngram_min_z: least significance of its difference between the classes (`kernels.ngrams.separation`).
-      ngram_epochs, ngram_rate: passes over the documents and learning rate of its weights.
-      fasttext_weight: what fastText's log-odds are multiplied by before the table's are added.
-      crop_tokens: longer documents are cut into pieces of about this many tokens for training; 0: they are not.
+      pair_min_documents, pair_min_z: the same for experts that are trained on pairs, of which there are few.
+      ngram_epochs, ngram_rate, ngram_decay: passes over the documents, learning rate and decay of its weights.
+      most_in_cell: machine documents of a source, domain and language that are used; more only take time.
+      fasttext_weight: what fastText's log-odds are multiplied by before they are added to the first expert's; 0: no fastText.
+      word_ngrams, dim, epochs, learning_rate, buckets, min_count: fastText's own; see its documentation.
+      crop_tokens: longer documents are cut into pieces of about this many tokens for fastText; 0: they are not.
       exclude: documents that are neither trained on nor calibrated with, as "column=value" (a column of
         `labelled.GROUPS`): text whose label is doubtful. They are still evaluated on.
       min_tokens: documents with fewer words and ideographs are not scored.
       target_fpr: fraction of held-out human documents to flag.
-      missed_as_human: fraction of held-out machine documents that may be called human.
     """
 
+    experts: tuple[str, ...] = ()
+    ngrams: int = 3
+    ngram_min_documents: int = 8
+    ngram_min_z: float = 2.0
+    pair_min_documents: int = 3
+    pair_min_z: float = 1.0
+    ngram_epochs: int = 12
+    ngram_rate: float = 0.3
+    ngram_decay: float = 3e-4
+    most_in_cell: int = 2000
+    fasttext_weight: float = 0.0
     word_ngrams: int = 3
     dim: int = 16
     epochs: int = 5
     learning_rate: float = 0.5
     buckets: int = 1_000_000
     min_count: int = 20
-    ngrams: int = 3
-    ngram_min_documents: int = 8
-    ngram_min_z: float = 2.0
-    ngram_epochs: int = 8
-    ngram_rate: float = 0.3
-    fasttext_weight: float = 0.25
     crop_tokens: int = 0
     exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
-    target_fpr: float = 0.01
-    missed_as_human: float = 0.05
+    target_fpr: float = 0.015
 
 
 def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:

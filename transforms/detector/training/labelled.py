@@ -17,7 +17,7 @@ from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
 from transforms.kernels.text import text
 
-GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence")
+GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence", "date", "id", "pair_id")
 LINK_NGRAM, LINK_FRACTION = 10, 0.1
 CELL = ("source_dataset", "domain", "language")
 FEWEST_IN_CELL = 20  # documents of each class that make a comparison
@@ -48,7 +48,8 @@ class Labelled:
       n_tokens: words and ideographs of each, int32[documents].
       machine: whether the label is a machine's, bool[documents].
       key: a hash of each canonical text, uint64[documents]: what every order and every fold depends on.
-      groups: the columns of `GROUPS` that the data has, as str[documents]; "" where null.
+      groups: the columns of `GROUPS` that the data has, as str[documents]; "" where null. "file" is where a document was read.
+      pair: the human document that a machine was asked about (the one whose `id` is its `pair_id`), int64[documents]; -1: none.
       files: what was read.
       dropped: documents that were dropped because they are empty or the same as an earlier one.
     """
@@ -60,12 +61,19 @@ class Labelled:
     machine: npt.NDArray[np.bool_]
     key: npt.NDArray[np.uint64]
     groups: dict[str, npt.NDArray[np.object_]]
+    pair: npt.NDArray[np.int64]
     files: tuple[DataFile, ...]
     dropped: int
 
     def group(self, name: str) -> npt.NDArray[np.object_]:
         """A column of `GROUPS`, all "" if the data does not have it."""
         return self.groups.get(name, np.full(len(self.machine), "", object))
+
+    @property
+    def origin_source(self) -> npt.NDArray[np.object_]:
+        """The source of each document; of one that was written about a human document, that document's. str[documents]."""
+        source = self.group("source_dataset")
+        return np.where(self.pair >= 0, source[self.pair], source)
 
 
 def read_labelled(data: Sequence[str]) -> Labelled:
@@ -91,7 +99,9 @@ def read_labelled(data: Sequence[str]) -> Labelled:
         with open(path, "rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         files.append(DataFile(os.path.basename(path), digest, table.num_rows))
-        tables.append(table)
+        tables.append(
+            table.append_column("file", pa.repeat(pa.scalar(os.path.basename(path), pa.large_string()), len(table)))
+        )
     if not tables:
         raise TrainingError("no data given. Give Parquet files with columns text and label")
     return _labelled(pa.concat_tables(tables, promote_options="default").combine_chunks(), tuple(files))
@@ -129,21 +139,47 @@ def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
     taken = table.take(pa.array(first))
     # Canonical text is its own canonical form, so these are the tokens of the original texts.
     canonical, tokens = text.canonicalise(canonical.take(pa.array(first)))
+    groups = {
+        name: _one(pc.fill_null(taken[name], "")).to_numpy(zero_copy_only=False)
+        for name in (*GROUPS, "file")
+        if name in table.column_names
+    }
+    machine = _one(taken["machine"]).to_numpy(zero_copy_only=False)
     return Labelled(
         texts=_one(pc.fill_null(taken["text"], "")),
         canonical=canonical,
         tokens=tokens,
         n_tokens=text.count_words(tokens),
-        machine=_one(taken["machine"]).to_numpy(zero_copy_only=False),
+        machine=machine,
         key=key[first],
-        groups={
-            name: _one(pc.fill_null(taken[name], "")).to_numpy(zero_copy_only=False)
-            for name in GROUPS
-            if name in table.column_names
-        },
+        groups=groups,
+        pair=_pairs(groups, machine),
         files=files,
         dropped=table.num_rows - len(first),
     )
+
+
+def _pairs(groups: dict[str, npt.NDArray[np.object_]], machine: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """The human document of each machine document that names one."""
+    found = np.full(len(machine), -1, np.int64)
+    if "id" in groups and "pair_id" in groups:
+        humans = {name: row for row, name in zip(np.flatnonzero(~machine), groups["id"][~machine], strict=True) if name}
+        asked = np.flatnonzero(machine)
+        found[asked] = [humans.get(name, -1) for name in groups["pair_id"][asked]]
+    return found
+
+
+def thinned(labelled: Labelled, chosen: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.bool_]:
+    """The chosen documents, at most `most` machine ones of a cell, by hash: more of the same would only take time."""
+    names = ["\0".join(row) for row in zip(*map(labelled.group, CELL), strict=True)]
+    cell = np.unique(names, return_inverse=True)[1]
+    rows = np.flatnonzero(chosen & labelled.machine)
+    rows = rows[np.lexsort((labelled.key[rows], cell[rows]))]
+    starts = np.flatnonzero(np.r_[True, np.diff(cell[rows]) != 0]) if len(rows) else np.zeros(0, np.int64)
+    place = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    kept = chosen & ~labelled.machine
+    kept[rows[place < most]] = True
+    return kept
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

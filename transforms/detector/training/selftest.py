@@ -2,8 +2,9 @@
 
 Half of the labelled documents serve as the reference that a calibration would be, the other half as corpora to be judged,
 and documents that quote each other are in the same half. In each run a share of machine documents is mixed with human ones, and
-the estimate and its upper bound (`estimate`) are held against it: with machine documents of the families that the reference
-knows, in all and by language, and with each family left out of the reference in turn, where the bound's assumption may not hold.
+the estimate and its upper bound are held against it: with text of the kinds that the reference knows, in all and by language; and
+as life has it, with one kind of human text and one generator, both left out of the reference, and the source of the first out of
+what the allowance was learned from, without and with human text of the same corpus that is known to be human.
 """
 
 import dataclasses
@@ -13,19 +14,23 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Calibration
-from transforms.detector.share_estimate import Mixture, Reference
+from transforms.detector.calibration import Allowance, Calibration
+from transforms.detector.share_estimate import FEWEST_OWN, Composition
+from transforms.detector.training.allowance import learned, without
 from transforms.detector.training.calibrate import calibrate, flag
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled, Links, TrainingError
 from transforms.kernels.statistics import share
 
-SHARES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50)
-SHARES_OF_ONE = (0.05, 0.25)  # with a family left out
-REPEATS = 20
-MOST = 5000  # documents in a planted corpus
-FEWEST = 200  # documents of a class in each half, and of a family that is left out
-IN_FAMILY = "families that the reference knows"
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.10, 0.25, 0.50)
+REPEATS = 10
+MOST = 3000  # documents in a planted corpus
+FEWEST = 200  # documents of a class in each half
+FEWEST_LEFT_OUT = 100  # of a kind of human text, and of a generator, that make corpora of their own
+PARTNERS = 2  # generators for each kind of human text
+IN_FAMILY = "kinds of text and generators that the reference knows"
+LEFT_OUT = "source and generator left out of the reference"
+WITH_OWN = "the same, with human text of the same kind that is known to be human"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +38,9 @@ class Planted:
     """What became of the runs with one planted share.
 
     Attributes:
-      family: IN_FAMILY, with or without a language; or which generator was left out of the reference, and planted.
+      family: which text was planted in which, in words.
       share: planted, a fraction of documents.
-      runs, documents: how many corpora, and how many documents in each.
+      runs, documents: how many corpora, and how many documents in each, at most.
       bias: mean of estimate minus truth.
       error: mean of its absolute value.
       bound: mean of the upper bound.
@@ -54,58 +59,56 @@ class Planted:
 
 @dataclasses.dataclass(frozen=True)
 class _Judge:
-    """A calibration from the reference half, and what it needs of each document of the other half."""
+    """A calibration, and what it needs of each document of the other half."""
 
-    calibration: Calibration
-    mixture: Mixture
-    reference: Reference
+    composition: Composition
     bands: npt.NDArray[np.int8]
     bins: npt.NDArray[np.int64]
     flagged: npt.NDArray[np.bool_]
     languages: npt.NDArray[np.int64]  # -1: in no band
 
     @classmethod
-    def of(
-        cls,
-        labelled: Labelled,
-        scores: npt.NDArray[np.float32],
-        known: npt.NDArray[np.bool_],
-        settings: TrainingSettings,
-    ) -> "_Judge":
-        calibration = calibrate(labelled, known, scores, settings, "", "")
-        bands = np.where(np.isnan(scores), -1, calibration.bands_of(labelled.tokens, labelled.n_tokens)).astype(np.int8)
-        reference = Reference.of(calibration)
-        assert reference
-        flagged = flag(scores, bands, calibration)
+    def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Judge":
+        bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
+        judged = calibration.judged(scores, bands, labelled.n_tokens)
+        bands = np.where(np.isnan(judged), -1, bands).astype(np.int8)
         languages = np.append(calibration.language_of_band, -1)[bands]
-        return cls(calibration, Mixture(calibration), reference, bands, share.bin_of(scores), flagged, languages)
+        flagged = flag(judged, bands, calibration)
+        return cls(Composition(calibration), bands, share.bin_of(judged), flagged, languages)
 
-    def estimate(self, drawn: npt.NDArray[np.int64]) -> tuple[float, float]:
-        """Estimate and upper bound of the share of machine documents among some."""
-        bands = self.bands[drawn]
-        counts = np.zeros((len(self.calibration.bands), share.BINS), np.int64)
-        np.add.at(counts, (bands, self.bins[drawn]), 1)
-        scored = self.reference.by_language(np.bincount(bands, minlength=len(counts)))
-        flagged = self.reference.by_language(np.bincount(bands[self.flagged[drawn]], minlength=len(counts)))
-        bound = self.reference.bound(flagged, scored).of_mix(scored)
-        return self.mixture.estimate(counts), bound
+    def counts(self, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Some documents by band and bin of score."""
+        counts = np.zeros((len(self.composition.language_of_band), share.BINS), np.int64)
+        np.add.at(counts, (self.bands[drawn], self.bins[drawn]), 1)
+        return counts
+
+    def estimate(self, drawn: npt.NDArray[np.int64], own: npt.NDArray[np.int64] | None = None) -> tuple[float, float]:
+        """Estimate and upper bound of the share of machine documents among some, and known human ones of the same corpus."""
+        composition, counts = self.composition, self.counts(drawn)
+        known = None if own is None else self.counts(own)
+        by_band = np.bincount(self.bands[drawn][self.flagged[drawn]], minlength=len(counts))
+        bound = composition.bound(composition.by_language(by_band), counts, known)
+        return composition.estimate(counts, known), bound.of_mix(composition.by_language(counts.sum(axis=1)))
 
 
 def selftest(
-    labelled: Labelled, scores: npt.NDArray[np.float32], settings: TrainingSettings | None = None
+    labelled: Labelled,
+    scores: npt.NDArray[np.float32],
+    experts: tuple[str, ...],
+    settings: TrainingSettings | None = None,
 ) -> tuple[Planted, ...]:
     """Plant shares in labelled text, estimate them, and say how it went.
 
     Args:
       labelled: text that the model which made the scores was not trained on.
-      scores: log-odds, float32[documents]; NaN where a document is too short.
+      scores: of the model, float32[documents, experts]; NaN where a document is too short.
+      experts: their names.
       settings: how the reference half is calibrated.
 
     Raises:
       TrainingError: there are too few documents to make corpora of.
     """
-    scored = ~np.isnan(scores)
-    family = families(labelled, scored)
+    scored = ~np.isnan(scores).all(axis=1)
     settings = settings or TrainingSettings()
     half = _halves(labelled)
     reference, target = scored & half, scored & ~half
@@ -116,25 +119,86 @@ def selftest(
                 raise TrainingError(
                     f"selftest: {n} {name} documents long enough to score for the {what} half, at least {FEWEST} are needed"
                 )
-    known = _Judge.of(labelled, scores, reference, settings)
+    calibration = calibrate(labelled, reference, scores, experts, settings, "", "")
+    known = _Judge.of(labelled, scores, calibration)
+    reference &= known.bands >= 0
     target &= known.bands >= 0
     human = ~labelled.machine
     rows = [_runs(IN_FAMILY, q, known, labelled.key, target & human, target & labelled.machine) for q in SHARES]
-    languages = known.calibration.languages
+    languages = calibration.languages
     for number, language in enumerate(languages if len(languages) > 1 else ()):
         own = target & (known.languages == number)
         if min((own & human).sum(), (own & labelled.machine).sum()) >= FEWEST:
             name = f"{IN_FAMILY}, language {language.name}"
             rows += [_runs(name, q, known, labelled.key, own & human, own & labelled.machine) for q in SHARES]
-    for name in sorted(set(family.tolist()) - {"", "other"}):
-        own = target & (family == name)
-        rest = reference & (family != name)
-        if own.sum() >= FEWEST and (rest & labelled.machine).sum() >= FEWEST:
-            without = _Judge.of(labelled, scores, rest, settings)
-            what = f"{name}, left out of the reference"
-            ours = target & (without.bands >= 0)
-            rows += [_runs(what, q, without, labelled.key, ours & human, ours & own) for q in SHARES_OF_ONE]
+    for number, scale in enumerate(calibration.scales):
+        if not scale.allowance.why:
+            rows += _left_out(labelled, calibration, known, reference, target, number)
     return tuple(row for row in rows if row)
+
+
+def _left_out(
+    labelled: Labelled,
+    calibration: Calibration,
+    known: _Judge,
+    reference: npt.NDArray[np.bool_],
+    target: npt.NDArray[np.bool_],
+    language: int,
+) -> list[Planted | None]:
+    """Corpora of one kind of human text and one generator, neither of which the reference knows."""
+    own = target & (known.languages == language)
+    kinds = np.array(
+        ["/".join(row) for row in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)], object
+    )
+    generator = labelled.group("generator")
+
+    def large(names: npt.NDArray[np.object_], of: npt.NDArray[np.bool_]) -> list[str]:
+        found, counts = np.unique(names[of].astype(str), return_counts=True)
+        return [str(name) for name in found[counts >= FEWEST_LEFT_OUT] if name]
+
+    generators = large(generator, own & labelled.machine)
+    found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
+    allowances: dict[str, Allowance] = {}
+    for place, kind in enumerate(large(kinds, own & ~labelled.machine)):
+        chosen = [
+            generators[(place * PARTNERS + step) % len(generators)] for step in range(min(PARTNERS, len(generators)))
+        ]
+        source = kind.split("/")[0]
+        if source not in allowances:
+            allowances[source] = learned(without(calibration, language, kind, ""), language)
+        for name in chosen:
+            rest = without(calibration, language, kind, name)
+            allowance = allowances[source]
+            scales = tuple(
+                dataclasses.replace(scale, allowance=allowance) if number == language else scale
+                for number, scale in enumerate(rest.scales)
+            )
+            judge = dataclasses.replace(known, composition=Composition(dataclasses.replace(rest, scales=scales)))
+            humans = np.flatnonzero(own & ~labelled.machine & (kinds == kind))
+            machines = np.flatnonzero(own & labelled.machine & (generator == name))
+            theirs = np.flatnonzero(reference & ~labelled.machine & (kinds == kind))
+            for q in SHARES:
+                n = min(MOST, len(humans) / (1 - q), len(machines) / q if q else MOST)
+                k = round(q * n)
+                drawn = np.concatenate(
+                    [
+                        _drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"),
+                        _drawn(machines, labelled.key, k, f"{name} {q}"),
+                    ]
+                )
+                for what, more in ((LEFT_OUT, None), *([(WITH_OWN, theirs)] if len(theirs) >= FEWEST_OWN else [])):
+                    estimate, bound = judge.estimate(drawn, more)
+                    found.setdefault((what, q), []).append((estimate - k / len(drawn), bound, bound - k / len(drawn)))
+    suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""
+    rows: list[Planted | None] = []
+    for what in (LEFT_OUT, WITH_OWN):
+        for q in SHARES if (what, 0.0) in found else ():
+            off, bound, above = np.array(found[what, q]).T
+            rows.append(
+                Planted(what + suffix, q, len(off), MOST, float(off.mean()), float(np.abs(off).mean()), float(bound.mean()),
+                        float((above >= 0).mean()))
+            )  # fmt: skip
+    return rows
 
 
 def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
@@ -143,14 +207,6 @@ def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
     key = np.full(groups.max() + 1, np.iinfo(np.uint64).max)
     np.minimum.at(key, groups, labelled.key)
     return (key[groups] >> np.uint64(40)) % np.uint64(2) == 0
-
-
-def families(labelled: Labelled, scored: npt.NDArray[np.bool_]) -> npt.NDArray[np.str_]:
-    """The generator of each machine document, "other" for the small ones, "" for human text. str[documents]."""
-    names = np.where(labelled.machine, labelled.group("generator").astype(str), "")
-    found, counts = np.unique(names[scored & labelled.machine], return_counts=True)
-    large = found[(counts >= FEWEST) & (found != "")]
-    return np.where(labelled.machine & ~np.isin(names, large), "other", names)
 
 
 def _runs(

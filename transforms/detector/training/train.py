@@ -1,7 +1,8 @@
-"""Train a detector: labelled text -> `model.bin`, `ngrams.bin`, `calibration.json`, `README.md`.
+"""Train a detector: labelled text -> `ngrams.bin` (and `model.bin`), `calibration.json`, `README.md`.
 
 What the scores mean is measured on text of sources that the scoring model was not trained on: one model is trained for
-each source left out, and the held-out scores are pooled. The model that is shipped is trained on everything.
+each source left out, and the held-out scores are pooled. A machine's text about a human document is left out with that document's
+source. The model that is shipped is trained on everything.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from expectations import contracts
 from transforms.detector import model_card as detector_card
 from transforms.detector import words
-from transforms.detector.calibration import calibration_json
+from transforms.detector.calibration import Calibration, calibration_json
 from transforms.detector.detector import Detector, Model, load_detector, read_model
 from transforms.detector.fasttext_file import collapse, write_fasttext
 from transforms.detector.ngram_file import write_ngrams
@@ -66,10 +67,44 @@ def train(
     scores, basis = held_out_scores(labelled, usable, settings, progress, training.model)
     progress("Training the final model")
     fasttext, table = training.files(usable)
-    model = {"model.bin": write_fasttext(collapse(fasttext))}
-    if table is not None:
-        model["ngrams.bin"] = write_ngrams(table)
-    return _calibrated(out_dir, model, labelled, usable, scores, basis, settings, other, trained=True)
+    model = {"ngrams.bin": write_ngrams(table)}
+    if fasttext is not None:
+        model["model.bin"] = write_fasttext(collapse(fasttext))
+    return _calibrated(
+        out_dir, model, training.experts, labelled, usable, scores, basis, settings, other, trained=True,
+        gained=lambda calibration: gains(calibration, labelled, scores, training, usable), progress=progress,
+    )  # fmt: skip
+
+
+def gains(
+    calibration: Calibration,
+    labelled: Labelled,
+    scores: npt.NDArray[np.float32],
+    training: Training,
+    usable: npt.NDArray[np.bool_],
+) -> list[str]:
+    """What each expert after the first adds: how much of its age's held-out text is found with it and without it, in words."""
+    band = calibration.bands_of(labelled.tokens, labelled.n_tokens)
+    human = usable & ~labelled.machine & (band >= 0)
+    lines = []
+    for number, name in enumerate(training.experts):
+        if not number:
+            continue
+        own = training.of_expert(number) & (band >= 0)
+        found = {}
+        for what, hidden in (("without", scores.copy()), ("with", scores)):
+            if what == "without":
+                hidden[:, number] = np.nan
+            judged = calibration.judged(hidden, band, labelled.n_tokens)
+            known = human & ~np.isnan(judged)
+            # At the same false alarms, because fewer experts raise fewer.
+            at = np.quantile(judged[known], 1 - calibration.target_fpr, method="higher")
+            found[what] = float((judged[own] > at).mean()) if own.any() else float("nan")
+        lines.append(
+            f"Expert {name}: {found['with']:.0%} of the {int(own.sum()):,} held-out texts of its age are found with it, "
+            f"{found['without']:.0%} without it, at {calibration.target_fpr:.1%} false alarms"
+        )
+    return lines
 
 
 def count(
@@ -90,7 +125,9 @@ def count(
 
     scores, basis = held_out_scores(labelled, usable, settings, progress, counted)
     table = words.count_words(labelled, usable)
-    return _calibrated(out_dir, {words.FILE: table}, labelled, usable, scores, basis, settings, other, trained=False)
+    return _calibrated(
+        out_dir, {words.FILE: table}, ("words",), labelled, usable, scores, basis, settings, other, trained=False
+    )
 
 
 def recalibrate(
@@ -118,15 +155,16 @@ def recalibrate(
     labelled = read_labelled(data)
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
-    scores = scorer.log_odds(labelled.texts, labelled.tokens).copy()
+    scores = scorer.scores(labelled.texts, labelled.tokens).copy()
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     basis = "scored by the model as it is, on text that whoever calibrated it says it was not trained on"
-    return _calibrated(out_dir, files, labelled, usable, scores, basis, settings, other, trained=False)
+    return _calibrated(out_dir, files, scorer.experts, labelled, usable, scores, basis, settings, other, trained=False)
 
 
 def _calibrated(
     out_dir: str,
     model: dict[str, bytes],
+    experts: tuple[str, ...],
     labelled: Labelled,
     usable: npt.NDArray[np.bool_],
     scores: npt.NDArray[np.float32],
@@ -134,14 +172,17 @@ def _calibrated(
     settings: TrainingSettings,
     other: Labelled | None,
     trained: bool,
+    gained: Callable[[Calibration], list[str]] = lambda _: [],
+    progress: Progress = lambda _: None,
 ) -> Detector:
     """Write a model with its calibration and card, and load it from there."""
     calibration = calibrate(
-        labelled, usable, scores, settings, basis, hashlib.sha256(b"".join(model.values())).hexdigest()
+        labelled, usable, scores, experts, settings, basis, hashlib.sha256(b"".join(model.values())).hexdigest()
     )
     os.makedirs(out_dir, exist_ok=True)
-    if "ngrams.bin" not in model and os.path.exists(os.path.join(out_dir, "ngrams.bin")):
-        os.remove(os.path.join(out_dir, "ngrams.bin"))  # of the detector that was there before
+    for name in {"model.bin", "ngrams.bin"} - set(model):
+        if os.path.exists(os.path.join(out_dir, name)):
+            os.remove(os.path.join(out_dir, name))  # of the detector that was there before
     for name, content in model.items():
         files.write(os.path.join(out_dir, name), content)
     files.write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
@@ -153,14 +194,20 @@ def _calibrated(
         files.write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     detector = load_detector(out_dir)
     bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
-    held_out = evaluate_scores(labelled, np.where(bands < 0, np.nan, scores), flag(scores, bands, calibration))
+    judged = calibration.judged(scores, bands, labelled.n_tokens)
+    held_out = evaluate_scores(labelled, judged, flag(judged, bands, calibration))
     elsewhere = evaluate(detector, other) if other else None
     try:
-        planted = selftest(labelled, np.where(usable, scores, np.nan).astype(np.float32), settings)
+        planted = selftest(labelled, np.where(usable[:, None], scores, np.float32(np.nan)), experts, settings)
     except TrainingError:  # too few documents to make corpora of
         planted = ()
     what = words.CARD if words.FILE in model else detector_card.of_model(model)
-    card = detector_card.render(labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what)
+    added = gained(calibration)
+    for line in added:
+        progress(line)
+    card = detector_card.render(
+        labelled, settings, calibration, held_out, other, elsewhere, trained, planted, what, added
+    )
     files.write(os.path.join(out_dir, "README.md"), card.encode())
     return detector
 
@@ -201,14 +248,17 @@ def held_out_scores(
     """Score each document by a model that saw neither its source nor text that it shares.
 
     Returns:
-      Log-odds, float32[documents], NaN where too short; and how they came about, in a sentence.
+      Scores, float32[documents, experts], NaN where too short; and how they came about, in a sentence.
     """
-    scores = np.full(len(labelled.machine), np.nan, np.float32)
+    found: list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]] = []
     left_out, basis = folds(labelled, usable)
     for number, (name, out, rest) in enumerate(left_out, 1):
         progress(f"Without {name} ({number} of {len(left_out)})")
         check_enough(labelled, rest, f"the data without {name}")
-        scores[out] = make(rest).log_odds(labelled.texts, labelled.tokens)[out]
+        found.append((out, make(rest).scores(labelled.texts, labelled.tokens)[out]))
+    scores = np.full((len(labelled.machine), found[0][1].shape[1]), np.nan, np.float32)
+    for out, theirs in found:
+        scores[out] = theirs
     scores[labelled.n_tokens < settings.min_tokens] = np.nan
     return scores, basis
 
@@ -223,7 +273,7 @@ def folds(labelled: Labelled, usable: npt.NDArray[np.bool_]) -> tuple[list[Fold]
     def fold(name: str, out: npt.NDArray[np.bool_]) -> Fold:
         return name, out, usable & ~out & ~links.to(out)
 
-    sources = labelled.group("source_dataset")
+    sources = labelled.origin_source
     names = sorted(set(sources))
     if len(names) > 1:
         by_source = [fold(str(name) or "(no source)", sources == name) for name in names]

@@ -15,7 +15,7 @@ from expectations.contracts import AUTHORITY, BASES, HUMAN, ORIGINS, SYNTHETIC, 
 
 Codes = npt.NDArray[np.int32]
 
-# Who can say "human". The detector can too, but contradicts nobody by it: it misses machine text.
+# Who can say "human". The detector cannot: it misses machine text.
 HUMAN_BY = (contracts.BASIS_DECLARED, contracts.BASIS_REVIEWED, contracts.BASIS_DATE)
 # Every pair of one that says human and one that says synthetic, the most telling first; number 0 is no conflict.
 CONFLICTS = (
@@ -26,6 +26,7 @@ CONFLICT_WORDS = ("", *(f"{BASES[human]}/{BASES[machine]}" for human, machine in
 _NOTES = (
     (contracts.CREDENTIAL_SILENT, "credential:unverified"),
     (contracts.CREDENTIAL_MALFORMED, "credential:malformed"),
+    (contracts.OUT_OF_TIME, "detector:out_of_time"),
 )
 
 

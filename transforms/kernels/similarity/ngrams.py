@@ -1,12 +1,13 @@
-"""A table of token n-grams beside the fastText model: which of them to trust, how to weigh them, and the score.
+"""A table of token n-grams: which of them to trust, how to weigh them, and the scores of several experts in one pass.
 
-fastText gives every n-gram of the training data a say, and so learns what a source is about as well as who wrote it.
+A model that gives every n-gram of the training data a say learns what a source is about as well as who wrote it.
 The table holds only n-grams whose use differs between human and machine text of the same kind, over all kinds
-(`separation`), and weighs them by a logistic regression (`fit`). A document counts with the vector
+(`separation`), and weighs them by a logistic regression (`fit`). Experts, one for each age of generators, share the table:
+an n-gram has a weight for each of them, 0 where it is none of its own. To an expert a document is the vector
 
     x_f = 1 + ln(count of f), divided by its length ||x||
 
-over the n-grams f of the table, and scores bias + w . x, in log-odds. Sublinear counts and unit length keep one long or
+over the expert's n-grams f, and scores bias + w . x, in log-odds. Sublinear counts and unit length keep one long or
 repetitive document from outweighing others (Joachims 1998; Manning et al. 2008, section 6.4).
 """
 
@@ -42,9 +43,9 @@ class NgramModel(NamedTuple):
     maybe: npt.NDArray[np.uint64]  # [1 << _MAYBE_BITS >> 6] bits
     table: npt.NDArray[np.uint64]  # [slots], 0 is an empty one and there is one
     number_bits: int  # the low bits of a slot: 1 + index into `weight`
-    weight: npt.NDArray[np.float32]  # [n-grams]
+    weight: npt.NDArray[np.float32]  # [n-grams, experts]; 0: the n-gram is none of the expert's
     longest: int  # n-gram, in tokens
-    bias: float
+    bias: npt.NDArray[np.float64]  # [experts]
 
 
 class Features(NamedTuple):
@@ -61,8 +62,8 @@ def _extend(h, hash64):  # type: ignore[no-untyped-def]
     return (((h << _ROLL) | (h >> _BACK)) ^ hash64) * _PRIME
 
 
-@kernel("i64[] u64[] i64")
-def _count(offsets, hash64, longest):  # type: ignore[no-untyped-def]
+@kernel("i64[] u64[] bool[] i64")
+def _count(offsets, hash64, skipped, longest):  # type: ignore[no-untyped-def]
     n_docs = len(offsets) - 1
     ends = np.zeros(n_docs + 1, np.int64)
     found = np.empty((offsets[n_docs] - offsets[0]) * longest, np.uint64)
@@ -74,6 +75,8 @@ def _count(offsets, hash64, longest):  # type: ignore[no-untyped-def]
         for t in range(offsets[d], offsets[d + 1]):
             h = _START
             for j in range(t, min(t + longest, offsets[d + 1])):
+                if skipped[j]:
+                    break
                 h = _extend(h, hash64[j])
                 mine[n] = h
                 n += 1
@@ -91,9 +94,15 @@ def _count(offsets, hash64, longest):  # type: ignore[no-untyped-def]
     return ends, found[:written], counts[:written]
 
 
-def features(tokens: Tokens, longest: int, min_documents: int) -> Features:
-    """The n-grams of 1 to `longest` tokens that are in at least `min_documents` of the documents."""
-    offsets, found, counts = _count(tokens.offsets, tokens.hash64, longest)
+def features(
+    tokens: Tokens, longest: int, min_documents: int, without: npt.NDArray[np.uint64] | None = None
+) -> Features:
+    """The n-grams of 1 to `longest` tokens that are in at least `min_documents` of the documents.
+
+    Those that hold a token whose hash is one of `without` are left out.
+    """
+    skipped = np.isin(tokens.hash64, np.zeros(0, np.uint64) if without is None else without)
+    offsets, found, counts = _count(tokens.offsets, tokens.hash64, skipped, longest)
     # Most n-grams are in one document. A sketch that never counts too few drops them before the sort.
     bucket = (found >> np.uint64(64 - _SKETCH_BITS)).astype(np.int32)
     kept = np.bincount(bucket, minlength=1 << _SKETCH_BITS)[bucket] >= min_documents
@@ -154,11 +163,12 @@ def separation(
     return difference / np.sqrt(variance + CONTINUITY), counts.sum(axis=(0, 1), dtype=np.int64)
 
 
-@kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64")
-def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate):  # type: ignore[no-untyped-def]
+@kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64 f64")
+def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate, decay):  # type: ignore[no-untyped-def]
     weight, squares = np.zeros(n_features), np.full(n_features, _GRADIENT)
     bias, bias_squares = 0.0, _GRADIENT
-    for _ in range(epochs):
+    mean, mean_bias, taken = np.zeros(n_features), 0.0, 0
+    for epoch in range(epochs):
         for d in documents:
             norm, total = 0.0, 0.0
             for i in range(offsets[d], offsets[d + 1]):
@@ -172,10 +182,14 @@ def _adagrad(offsets, number, tf, documents, machine, importance, n_features, ep
             bias -= 0.1 * rate * error / np.sqrt(bias_squares)
             for i in range(offsets[d], offsets[d + 1]):
                 if number[i] >= 0:
-                    step = error * tf[i] * scale
+                    step = error * tf[i] * scale + decay * weight[number[i]]
                     squares[number[i]] += step * step
                     weight[number[i]] -= rate * step / np.sqrt(squares[number[i]])
-    return weight, bias
+        if epoch >= epochs // 2:
+            mean += weight
+            mean_bias += bias
+            taken += 1
+    return mean / taken, mean_bias / taken
 
 
 def fit(
@@ -186,8 +200,11 @@ def fit(
     importance: npt.NDArray[np.float64],
     epochs: int,
     rate: float,
+    decay: float = 0.0,
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Weigh n-grams by a logistic regression with AdaGrad (Duchi et al. 2011), one document after the other.
+
+    The weights are the mean of those after each pass of the second half.
 
     Args:
       data: n-grams of all documents.
@@ -195,8 +212,9 @@ def fit(
       documents: what to train on, in this order.
       machine: bool[documents of data].
       importance: what each document's error is multiplied by, float64[documents of data].
-      epochs: passes over the documents.
+      epochs: passes over the documents, at least 1.
       rate: AdaGrad's; the bias has a tenth of it.
+      decay: how much of a weight is added to its gradient, each time that a document has the n-gram.
 
     Returns:
       float32[kept n-grams], and the bias.
@@ -204,7 +222,7 @@ def fit(
     renumbered = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
     number = renumbered[data.number]
     weight, bias = _adagrad(
-        data.offsets, number, data.tf, documents, machine, importance, int(kept.sum()), epochs, rate
+        data.offsets, number, data.tf, documents, machine, importance, int(kept.sum()), epochs, rate, decay
     )
     return weight.astype(np.float32), float(bias)
 
@@ -222,9 +240,9 @@ def _fill(hash64, table, bits, maybe):  # type: ignore[no-untyped-def]
 
 
 def ngram_model(
-    hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: float
+    hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: npt.NDArray[np.float64]
 ) -> NgramModel:
-    """Build the table of n-grams; `hash64` holds each once."""
+    """Build the table of n-grams; `hash64` holds each once, `weight` is float32[n-grams, experts]."""
     table = np.zeros(1 << (4 * len(hash64) + 1).bit_length(), np.uint64)
     maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
     number_bits = (len(hash64) + 1).bit_length()
@@ -232,9 +250,9 @@ def ngram_model(
     return NgramModel(maybe, table, number_bits, np.ascontiguousarray(weight), longest, bias)
 
 
-@kernel("i64[] u64[] u64[] u64[] i64 f32[] i64 f64 u8[]! u64[]! u64[]! f32[]!")
+@kernel("i64[] u64[] u64[] u64[] i64 f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
 def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, counts, touched, candidates, out):  # type: ignore[no-untyped-def]
-    n_docs = len(offsets) - 1
+    n_docs, experts = len(offsets) - 1, weight.shape[1]
     mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
     for d in range(n_docs):
         # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
@@ -248,7 +266,7 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, co
                 bit = h >> _TO_BIT
                 candidates[n] = h
                 n += (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE
-        total, norm, n_touched = 0.0, 0.0, 0
+        n_touched = 0
         for i in range(n):
             h = candidates[i]
             slot = np.uint64(_first_slot(h, mask))
@@ -258,24 +276,26 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, co
                 continue
             number = table[slot] - (h >> bits << bits)
             count = counts[number]
-            if count == 0:
-                touched[n_touched] = number
-                n_touched += 1
-            if count < MOST:
-                counts[number] = count + 1
-                before, after = TF[count], TF[count + 1]
-                total += weight[number - _ONE] * (after - before)
-                norm += after * after - before * before
+            touched[n_touched] = number
+            n_touched += count == 0
+            counts[number] = count + (count < MOST)
+        for k in range(experts):
+            total, norm = 0.0, 0.0
+            for i in range(n_touched):
+                own = np.float64(weight[touched[i] - _ONE, k])
+                tf = TF[counts[touched[i]]]
+                total += own * tf
+                norm += tf * tf * (own != 0)
+            out[d, k] = bias[k] + total / np.sqrt(norm) if norm > 0 else bias[k]
         for i in range(n_touched):
             counts[touched[i]] = 0
-        out[d] = bias + total / np.sqrt(norm) if norm > 0 else bias
 
 
 def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
-    """Log-odds of machine origin of each document, float32[documents]; the bias for one without any n-gram of it."""
+    """Log-odds by each expert, float32[documents, experts]; its bias where a document has none of its n-grams."""
     most = int(np.diff(tokens.offsets).max(initial=0))
-    counts, touched = np.zeros(len(model.weight) + 1, np.uint8), np.empty(len(model.weight), np.uint64)
+    counts, touched = np.zeros(len(model.weight) + 1, np.uint8), np.empty(len(model.weight) + 1, np.uint64)
     candidates = np.empty(most * model.longest + 1, np.uint64)
-    out = np.empty(len(tokens.offsets) - 1, np.float32)
+    out = np.empty((len(tokens.offsets) - 1, model.weight.shape[1]), np.float32)
     _score(tokens.offsets, tokens.hash64, *model, counts, touched, candidates, out)
     return out

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 
-import fasttext
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +11,7 @@ import pytest
 
 from transforms.detector.detector import BUNDLED, Scores, load_detector
 from transforms.detector.fasttext_file import DetectorError
-from transforms.detector.share_estimate import Mixture, Reference
+from transforms.detector.share_estimate import Composition
 from transforms.detector.training import evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings, fit
 from transforms.detector.training.labelled import Links, TrainingError, compared, read_labelled
@@ -22,7 +21,9 @@ from transforms.kernels.models import linear
 from transforms.kernels.similarity import ngrams
 from transforms.kernels.text.text import canonicalise
 
-SETTINGS = TrainingSettings(dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",))
+SETTINGS = TrainingSettings(
+    fasttext_weight=0.25, dim=4, epochs=8, buckets=2000, min_count=1, min_tokens=10, exclude=("attack=polish",)
+)
 SUBJECTS = ["harbour", "mill", "engine", "garden", "lecture", "kitchen", "river", "market", "violin", "glacier"]
 PLAIN = ["we", "went", "there", "again", "and", "it", "rained", "so", "nobody", "stayed", "but", "the", "old", "man"]
 GLOSSY = ["it", "is", "important", "to", "note", "that", "this", "vibrant", "tapestry", "moreover", "underscores"]
@@ -86,12 +87,12 @@ def test_what_it_says_of_itself_is_from_sources_left_out(trained):
     assert (
         225 <= min(human.n, machine.n) <= max(human.n, machine.n) <= 240
     )  # words of some are not enough like the others
-    assert human.flagged <= 0.01 * 240
+    assert human.flagged <= 0.015 * 240
     (band,) = calibration.bands  # too few documents for more
     assert band.human_histogram.sum() == human.n
     assert sum(family.histogram.sum() for family in band.families) == machine.n
     assert machine.name == "other"  # each generator has fewer than 100 documents
-    assert band.human_below <= band.threshold
+    assert calibration.scales[0].allowance.why  # one generator is too few for a bound
     low, high = detector.p_synthetic(Scores(np.float32([-30, 30]), np.int8([0, 0])))
     assert low < 0.2 < 0.8 < high
     assert [known.name for known in calibration.languages] == ["en"]
@@ -103,9 +104,9 @@ def test_held_out_counts_feed_the_share_of_a_corpus(trained):
     (band,) = calibration.bands
     (family,) = band.families
     half = (band.human_histogram + family.histogram)[None]
-    assert Mixture(calibration).estimate(half) == pytest.approx(0.5, abs=0.02)
-    bound = Reference.of(calibration).bound(np.array([family.flagged]), np.array([480]))
-    assert 0.5 < bound.share[0] <= 1
+    composition = Composition(calibration)
+    assert composition.estimate(half) == pytest.approx(0.5, abs=0.03)
+    assert composition.bound(np.array([family.flagged]), half).share[0] == 1  # by one generator nothing is bounded
 
 
 def test_the_card_says_what_it_was_trained_on(trained):
@@ -228,20 +229,55 @@ def test_the_score_is_the_tables_and_a_part_of_fasttexts(trained):
     detector = trained[0]
     _, tokens = canonicalise(pa.array([" ".join(PLAIN), " ".join(GLOSSY), ""], pa.large_string()))
     fasttext_part, table = linear.score(tokens, detector.model.fasttext), ngrams.score(tokens, detector.model.table)
-    assert table[0] < 0 < table[1]
-    expected = np.float32(SETTINGS.fasttext_weight) * fasttext_part + table
-    np.testing.assert_array_equal(detector.model.log_odds(pa.nulls(3, pa.large_string()), tokens), expected)
+    assert table[0, 0] < 0 < table[1, 0]
+    expected = np.float32(SETTINGS.fasttext_weight) * fasttext_part + table[:, 0]
+    np.testing.assert_array_equal(detector.model.scores(pa.nulls(3, pa.large_string()), tokens)[:, 0], expected)
 
 
-def test_without_a_table_the_folder_has_none(data, tmp_path):
-    (tmp_path / "ngrams.bin").write_bytes(b"of the detector that was here before")
-    detector = train([data], str(tmp_path), dataclasses.replace(SETTINGS, ngrams=0))
-    assert detector.model.table is None
-    assert not (tmp_path / "ngrams.bin").exists()
-    assert "ngrams.bin" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+def test_without_fasttext_the_folder_has_none_of_it(data, tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"of the detector that was here before")
+    detector = train([data], str(tmp_path), dataclasses.replace(SETTINGS, fasttext_weight=0.0))
+    assert detector.model.fasttext is None
+    assert not (tmp_path / "model.bin").exists()
 
 
-@pytest.mark.parametrize(("damage", "message"), [(b"", "not a table"), (b"LBNG" + bytes(28), "version 0")])
+NEW = [*PLAIN, "honestly", "quietly"]  # like people to who knows only the older machines
+
+
+def test_a_new_age_is_an_expert_of_its_own_trained_within_pairs(data, tmp_path):
+    """Forty texts of a model that writes unlike the older ones, each about a human document of the other files."""
+    humans = pa.concat_tables([corpus(source).slice(0, 80) for source in ("alpha", "beta", "gamma")])
+    named = humans.append_column("id", [[f"h{i}" for i in range(240)]])
+    about = [i for source in range(3) for i in range(80 * source, 80 * source + 14)]
+    rows = [
+        {"text": sentence(NEW, "new", i), "label": "ai", "source_dataset": "new", "language": "en", "generator": "model-2027",
+         "date": "2027-03-01", "pair_id": f"h{i}"} for i in about
+    ]  # fmt: skip
+    older = pa.concat_tables([corpus(source).slice(80) for source in ("alpha", "beta", "gamma")])
+    paths = [
+        write(tmp_path / "humans.parquet", named), write(tmp_path / "older.parquet", older),
+        write(tmp_path / "age2027.parquet", pa.Table.from_pylist(rows)),
+    ]  # fmt: skip
+    told: list[str] = []
+    settings = dataclasses.replace(SETTINGS, fasttext_weight=0.0, experts=("age2027",))
+    detector = train(paths, str(tmp_path / "out"), settings, progress=told.append)
+    assert detector.calibration.experts == ("older", "age2027")
+    assert (detector.calibration.scales[0].newest, detector.calibration.scales[0].until) == ("model-2027", "2027-03-01")
+    (gained,) = [line for line in told if line.startswith("Expert age2027")]
+    with_it, without = (float(gained.split(word)[0].split()[-1].split("%")[0]) for word in (" of the", " without it"))
+    assert with_it > without + 30, gained
+    assert gained in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    first = (tmp_path / "out" / "ngrams.bin").read_bytes()
+    train(paths[::-1], str(tmp_path / "again"), settings)
+    assert (tmp_path / "again" / "ngrams.bin").read_bytes() == first
+
+
+def test_an_expert_without_text_is_refused(data, tmp_path):
+    with pytest.raises(TrainingError, match="expert nowhere: no file of this name"):
+        train([data], str(tmp_path / "out"), dataclasses.replace(SETTINGS, experts=("nowhere",)))
+
+
+@pytest.mark.parametrize(("damage", "message"), [(b"", "not a table"), (b"LBNG" + bytes(40), "version 0")])
 def test_a_damaged_table_is_refused(trained, tmp_path, damage, message):
     for name in ("model.bin", "calibration.json"):
         (tmp_path / name).write_bytes((trained[1] / name).read_bytes())
@@ -278,19 +314,16 @@ def test_auroc_and_tpr_by_hand():
     assert np.isnan(evaluation.auroc(human, machine[:0]))
 
 
-def test_the_bundled_detector_is_a_small_fasttext_model_and_keeps_its_promise():
+def test_the_bundled_detector_is_small_and_keeps_its_promise():
     detector = load_detector()
     calibration = detector.calibration
     assert detector.name == "default"
-    assert sum(entry.stat().st_size for entry in os.scandir(BUNDLED)) <= 10_000_000
-    assert detector.model.table is not None
-    assert detector.model.table.longest == 3
-    assert calibration.human.flagged / calibration.human.n <= calibration.target_fpr
-    assert min(family.flagged for family in calibration.families()) > 0  # else no share could be bounded
-    canonical, tokens = canonicalise(pa.array([" ".join(PLAIN * 5), " ".join(GLOSSY * 5)], pa.large_string()))
-    log_odds = linear.score(tokens, detector.model.fasttext)
-    assert log_odds[0] < log_odds[1]
-    theirs = fasttext.load_model(os.path.join(BUNDLED, "model.bin"))
-    for text, ours in zip(canonical.to_pylist(), log_odds, strict=True):
-        p = dict(zip(*theirs.predict(text, k=2), strict=True))["__label__synthetic"]
-        assert p == pytest.approx(1 / (1 + np.exp(-ours)), abs=1e-4)
+    assert sum(entry.stat().st_size for entry in os.scandir(BUNDLED)) <= 20_000_000
+    assert calibration.experts[0] == "older"
+    assert len(calibration.experts) >= 2  # one for each age
+    assert calibration.human.flagged / calibration.human.n <= 1.1 * calibration.target_fpr
+    english = {known.name: scale for known, scale in zip(calibration.languages, calibration.scales, strict=True)}["en"]
+    assert english.until >= "2026-11-01"
+    assert not english.allowance.why
+    by_source = [s.flagged / s.n for s in calibration.strata if s.kind == "source_dataset" and s.n >= 900]
+    assert max(by_source) <= 0.03  # false alarms hold on sources that were left out

@@ -1,4 +1,4 @@
-"""The share of synthetic documents: exact limits, the algebra of the bound, planted mixtures, and the edges."""
+"""The share of synthetic documents: exact limits of a fraction, planted mixtures, the likelihood's profile, the edges."""
 
 import math
 
@@ -41,107 +41,72 @@ def test_the_limits_mirror_each_other_and_hold_the_fraction(k, n, alpha):
     assert math.isclose(lower, 1 - share.clopper_pearson_upper(n - k, n, alpha), abs_tol=1e-12)
 
 
-def test_with_endless_data_the_bound_is_the_share_itself():
-    n, q, tpr, fpr = 10**12, 0.2, 0.6, 0.01
-    flagged = round(n * (q * tpr + (1 - q) * fpr))
-    families = [(round(n * tpr), n), (round(n * tpr), n)]
-    q_upper, residual = share.share_upper(flagged, n, round(n * fpr), n, families, conservative=False)
-    assert q_upper == pytest.approx(q, abs=1e-5)
-    assert residual == pytest.approx(q * (1 - tpr) / (1 - flagged / n), abs=1e-5)
+def chances(mean: float) -> np.ndarray:
+    """The chance of each of ten cells for scores around a mean."""
+    counts = np.add.reduceat(share.histogram(scores(mean)).astype(float), np.r_[0, 85:121:4]) + 1
+    return counts / counts.sum()
 
 
-def test_the_bound_is_the_formula_of_its_limits():
-    k, n, f, human_n, families, level = 300, 10_000, 50, 5_000, [(900, 1000), (400, 1000)], 0.05 / 3
-    c = share.clopper_pearson_upper(k, n, level)
-    f_lower = share.clopper_pearson_lower(f, human_n, level)
-    t = share.clopper_pearson_lower(400, 1000, level)
-    q, r = share.share_upper(k, n, f, human_n, families, conservative=False)
-    assert q == pytest.approx((c - f_lower) / (t - f_lower))
-    assert r == pytest.approx(q * (1 - t) / (1 - k / n))
-
-
-@given(st.integers(0, 400), st.integers(0, 99))
-def test_conservative_takes_no_credit_for_false_alarms(k, f):
-    careful = share.share_upper(k, 10_000, f, 5_000, [(600, 1000)])
-    assert careful == share.share_upper(k, 10_000, 0, 0, [(600, 1000)])
-    # Up to the level, which is shared by two limits instead of three.
-    assert (
-        careful[0] >= share.share_upper(k, 10_000, f, 5_000, [(600, 1000)], alpha=0.075, conservative=False)[0] - 1e-12
-    )
-
-
-@given(st.integers(0, 399), st.integers(400, 5000))
-def test_more_flagged_raises_the_bound_and_more_documents_lower_it(k, n):
-    families = [(600, 1000)]
-    bound = share.share_upper(k, n, 0, 100, families)[0]
-    assert share.share_upper(k + 1, n, 0, 100, families)[0] >= bound
-    assert share.share_upper(k, n + 1, 0, 100, families)[0] <= bound
-
-
-def test_the_hardest_family_decides():
-    easy, hard = (950, 1000), (100, 1000)
-    assert share.share_upper(50, 10_000, 0, 0, [easy, hard]) == share.share_upper(50, 10_000, 0, 0, [hard])
-
-
-@pytest.mark.parametrize(
-    ("k", "n", "families", "expected"),
-    [
-        (0, 0, [(600, 1000)], (1.0, 1.0)),  # nothing was scored
-        (0, 500, [], (1.0, 1.0)),  # no generator to compare with
-        (0, 500, [(0, 1000)], (1.0, 1.0)),  # a generator that is never flagged
-        (500, 500, [(600, 1000)], (1.0, 1.0)),  # nothing is below the threshold
-    ],
-)
-def test_where_nothing_is_known_the_bound_is_one(k, n, families, expected):
-    assert share.share_upper(k, n, 0, 100, families) == expected
-
-
-def test_a_detector_no_better_than_its_false_alarms_bounds_nothing():
-    assert share.share_upper(5, 100, 500, 1000, [(500, 1000)], conservative=False)[0] == 1.0
-
-
-def test_no_flag_in_many_documents_gives_a_small_bound():
-    q_upper, residual = share.share_upper(0, 100_000, 0, 0, [(600, 1000)])
-    assert 0 < residual < q_upper < 0.0001
-
-
-def test_impossible_counts_are_refused():
-    with pytest.raises(ValueError, match="7 flagged of 5 documents"):
-        share.share_upper(7, 5, 0, 0, [])
+HUMAN = np.stack([chances(-1.5), chances(-0.5)])
+MACHINE = np.stack([chances(1.5), chances(3.0)])
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.01, 0.05, 0.25, 0.5, 1.0])
-def test_a_planted_share_is_found(planted):
-    human, machine = scores(-1.5), scores(1.5)
-    n = 10_000
-    target = np.concatenate([scores(-1.5, round(n * (1 - planted)) or 1), scores(1.5, round(n * planted) or 1)])
-    q = share.estimate_share(*(share.histogram(s) for s in (target, human, machine)))
-    assert q == pytest.approx(planted, abs=0.005)
+@pytest.mark.parametrize("v", [0.0, 0.4])
+def test_a_planted_share_is_found_in_whatever_proportions(planted, v):
+    human, machine = np.array([1 - v, v]) @ HUMAN, np.array([0.3, 0.7]) @ MACHINE
+    found = share.fit(10_000 * ((1 - planted) * human + planted * machine), HUMAN, MACHINE)
+    assert found.q == pytest.approx(planted, abs=0.006)
+    assert found.human.sum() == pytest.approx(1)
+    assert found.machine.sum() == pytest.approx(1)
 
 
-@given(st.lists(st.integers(0, 50), min_size=200, max_size=200))
-def test_the_share_is_the_maximum_of_the_likelihood(counts):
-    target = np.array(counts)
-    human, machine = share.histogram(scores(-1)), share.histogram(scores(1))
-    q = share.estimate_share(target, human, machine)
-    if not target.sum():
-        assert math.isnan(q)
-        return
-    starts = share._merge(human / human.sum() + machine / machine.sum())
-    t, p, m = (np.add.reduceat(x.astype(float), starts) for x in (target, human, machine))
-    p, m = (p + 0.5) / (p + 0.5).sum(), (m + 0.5) / (m + 0.5).sum()
+@given(st.lists(st.integers(0, 50), min_size=10, max_size=10).filter(any))
+@settings(max_examples=30, deadline=None)
+def test_no_other_weights_explain_the_corpus_better(counts):
+    from scipy.optimize import minimize
 
-    def likelihood(x: float) -> float:
-        return float((t * np.log((1 - x) * p + x * m)).sum())
+    target, parts = np.array(counts, float), np.concatenate([HUMAN, MACHINE])
 
-    assert all(likelihood(q) >= likelihood(x) - 1e-6 for x in np.linspace(0, 1, 101))
+    def loss(x: np.ndarray) -> float:
+        weight = np.exp(x - x.max())
+        return -float(target @ np.log(weight / weight.sum() @ parts))
+
+    other = min((minimize(loss, start) for start in np.eye(4) * 4), key=lambda found: found.fun)
+    assert share.fit(target, HUMAN, MACHINE).log_likelihood >= -other.fun - 0.05
 
 
-def test_an_empty_reference_gives_no_estimate():
-    some, none = share.histogram(scores(0)), np.zeros(share.BINS, np.int64)
-    assert math.isnan(share.estimate_share(some, none, some))
-    assert math.isnan(share.estimate_share(some, some, none))
-    assert math.isnan(share.estimate_share(none, some, some))
+@given(st.lists(st.integers(0, 50), min_size=10, max_size=10).filter(any), st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_a_share_that_is_held_explains_it_no_better(counts, q):
+    target = np.array(counts, float)
+    best = share.fit(target, HUMAN, MACHINE)
+    held = share.fit(target, HUMAN, MACHINE, q)
+    assert held.q == q
+    assert held.log_likelihood <= best.log_likelihood + 0.05
+
+
+def test_limits_hold_the_truth_as_often_as_they_say():
+    draw = np.random.default_rng(5)  # a test may draw; the product hashes
+    human, machine, q = np.array([0.5, 0.5]) @ HUMAN, np.array([0.5, 0.5]) @ MACHINE, 0.1
+    above = below = 0
+    for _ in range(100):
+        target = draw.multinomial(800, (1 - q) * human + q * machine).astype(float)
+        best = share.fit(target, HUMAN, MACHINE)
+        low, high = share.limits(target, HUMAN, MACHINE, best, 0.05, (-1, 1))
+        assert low.q <= best.q + 1e-3
+        assert best.q <= high.q + 1e-3
+        above += high.q >= q
+        below += low.q <= q
+    assert min(above, below) >= 90
+
+
+def test_more_documents_give_closer_limits_and_nothing_to_tell_gives_none():
+    few, many = (n * (0.9 * HUMAN[0] + 0.1 * MACHINE[0]) for n in (300, 30_000))
+    upper = [share.limits(t, HUMAN, MACHINE, share.fit(t, HUMAN, MACHINE), 0.05)[0].q for t in (few, many)]
+    assert 0.1 <= upper[1] < upper[0] < 0.3
+    same = 1000 * HUMAN[0]
+    assert share.limits(same, HUMAN, HUMAN, share.fit(same, HUMAN, HUMAN), 0.05)[0].q == 1
 
 
 @given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True)), st.integers(0, 20))
@@ -155,18 +120,3 @@ def test_histograms_of_parts_add_up_and_count_every_score_once(values, cut):
 def test_bins_are_a_fifth_wide_and_the_outermost_take_what_is_outside():
     counts = share.histogram(np.array([-99, -20, -19.9, 0.1, 19.9, 20, 99, np.nan], np.float32))
     assert {int(b): int(counts[b]) for b in np.flatnonzero(counts)} == {0: 3, 100: 1, 199: 3}
-
-
-@given(st.integers(0, 2**32), st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
-def test_many_corpora_at_once_are_estimated_as_one_by_one(seed, n):
-    draw = np.random.default_rng(seed)  # a test may draw; the product hashes
-    human, machine = draw.integers(1, 90, 25).astype(float), draw.integers(1, 90, 25).astype(float)
-    target = draw.integers(0, 40, (n, 25)).astype(float)
-    target[0] = 0
-    same = np.tile(human, (n, 1)), np.tile(machine, (n, 1))
-    shares, variances = share.estimate_many(target, *same)
-    assert np.isnan(shares[0])
-    for one, q, variance in zip(target[1:], shares[1:], variances[1:], strict=True):
-        assert q == pytest.approx(share.estimate_share(one, human, machine), abs=1e-6)
-        assert variance == pytest.approx(share.estimate_variance(q, one, human, machine), rel=1e-6)
