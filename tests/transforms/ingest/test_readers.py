@@ -320,7 +320,7 @@ def test_a_file_that_is_gone_is_quarantined(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.txt", "a.parquet"])
 def test_a_folder_in_the_place_of_a_file_is_quarantined(tmp_path, name):
-    (tmp_path / name).write_bytes(b"")
+    (tmp_path / name).write_bytes(b"x")
     source = Source(name="s", path=str(tmp_path / name))
     [split] = plan_splits([source])
     os.remove(tmp_path / name)
