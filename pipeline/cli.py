@@ -730,7 +730,7 @@ def _exit_code_of(error: Exception) -> int | None:
     from transforms.engine.folders import FolderError
     from transforms.ingest.sources import InputError
     from transforms.origin.labels import LabelError
-    from transforms.origin.model_phrases import PhraseError
+    from transforms.origin.phrase_files import PhraseError
     from transforms.origin.watermarks import WatermarkError
     from transforms.release.read_release import ReleaseError
 

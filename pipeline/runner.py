@@ -42,7 +42,7 @@ from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
-from transforms.engine.local_workers import stop_timed_flush
+from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
@@ -51,7 +51,7 @@ from transforms.measures.input_loss import not_read
 from transforms.measures.reference import load_reference
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
-from transforms.origin.human_labels import Reviewed, read_reviewed
+from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
