@@ -31,6 +31,7 @@ from expectations import contracts
 from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
+from pipeline import log
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
@@ -455,7 +456,10 @@ def _give_memory_back() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the engines' chatter off the terminal; what matters comes back as an error or in the report."""
+    """Keep the engines' chatter off the terminal, unless it is asked for: what matters is an error or in the report."""
+    if log.is_wanted():
+        yield
+        return
     levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
