@@ -38,6 +38,7 @@ SECTIONS = {
 }
 
 
+WORDS = "lowbackground.words"  # under this the context has all that stands on the command line
 FLAGS = ("-q", "--quiet", "-v", "--verbose")  # of every command
 
 
@@ -60,6 +61,7 @@ class Commands(typer.core.TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the options of every command from wherever they stand."""
+        ctx.meta.setdefault(WORDS, args)
         return list(super().parse_args(ctx, args if ctx.parent else _general_first(args)))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -139,7 +141,7 @@ def options(
         raise typer.BadParameter("--quiet and --verbose exclude each other; say one", param_hint="--verbose")
     progress.quiet = quiet
     if log_file is not None:
-        _check_log(log_file, [name for name in ctx.args if os.path.exists(name)])
+        _check_log(log_file, [word for word in ctx.meta[WORDS] if word != log_file and os.path.exists(word)])
     log.start(verbose, log_file)
 
 

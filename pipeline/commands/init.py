@@ -1,10 +1,11 @@
 """`init`: look at some input and write a commented recipe for it."""
 
+import glob
 import os
 import posixpath
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import yaml
 
@@ -16,7 +17,7 @@ from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
-from transforms.ingest.sources import Format, Source, Split, plan, splits_of
+from transforms.ingest.sources import Format, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.input_loss import not_read
 
 FOLDERS = 20  # with more folders below it than these, a folder is one source
@@ -83,7 +84,7 @@ def write_recipe(
     check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
     folder = os.path.dirname(output) or "."
     step("looking for folders")
-    sources = [source.model_copy(update={"format": form or "auto"}) for path in data for source in _sources(path)]
+    sources = [_of_format(source, form) for path in data for source in _sources(path)]
     names = [source.name for source in sources]
     sources = [
         source.model_copy(update={"name": f"{source.name}-{number}"}) if names.count(source.name) > 1 else source
@@ -110,7 +111,7 @@ def write_recipe(
             *unread(not_read([source], [planned.found[number]])),
         )
     ]
-    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *guessed(sources)]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *guessed(sources)]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -129,15 +130,45 @@ def _releases(data: Sequence[str], folder: str) -> str:
 def _sources(path: str) -> list[Source]:
     """One source for a path; one for each subfolder of a folder that holds a few folders of data and no data itself."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", posixpath.basename(path.rstrip("/")) or "corpus").strip("-.*") or "corpus"
-    if os.path.isdir(path):
-        with os.scandir(path) as entries:
-            visible = sorted((e for e in entries if not e.name.startswith((".", "_"))), key=lambda e: e.name)
-        folders = [entry for entry in visible if entry.is_dir()]
-        if 1 < len(folders) == len(visible) <= FOLDERS:
-            below = [source for entry in folders for source in _sources(entry.path)]
-            if len(below) <= FOLDERS:
-                return below
+    folders = _folders(path) or []
+    if 1 < len(folders) <= FOLDERS:
+        below = [source for folder in folders for source in _sources(folder)]
+        if len(below) <= FOLDERS:
+            return below
     return [Source(name=name, path=path)]
+
+
+def _of_format(source: Source, form: str | None) -> Source:
+    """The source read as the user says. Of a folder only files with an ending of that format are read, a pattern's all are:
+    so one without any such file becomes a pattern.
+    """
+    if form is None:
+        return source
+    said = source.model_copy(update={"format": form})
+    try:
+        find_files(said)
+    except InputError:
+        if os.path.isdir(str(said.path)):
+            return said.model_copy(update={"path": posixpath.join(glob.escape(str(said.path)), "**")})
+    return said
+
+
+def _together(sources: Sequence[Source]) -> Iterator[str]:
+    """Which sources are many folders in one: they are told apart only if somebody says so."""
+    for source in sources:
+        n = len(_folders(str(source.path)) or ())
+        if n > FOLDERS:
+            yield f"{source.name}: {n:,} folders are one source; give a source of its own to each that is of another kind"
+
+
+def _folders(path: str) -> list[str] | None:
+    """The folders in a folder that holds nothing else; None if there is anything else, or no folder."""
+    if not os.path.isdir(path):
+        return None
+    with os.scandir(path) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith((".", "_"))]
+        folders = sorted(entry.path for entry in visible if entry.is_dir())
+    return folders if len(folders) == len(visible) else None
 
 
 def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> str:
