@@ -80,11 +80,13 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Itera
         value = _rounded(Decimal(repr(limit)) / Decimal(found[2] or 1), up=outcome.max is not None)
         if 0 <= value <= 1:
             yield f"{command} again with --set {KEYS[found[1]]}={value}"
-    share = outcome.metric.startswith("synthetic_share.") and outcome.stage == "after"
-    if share and not found and outcome.max is not None and outcome.max < recipe.ratio.max_synthetic_share:
-        yield f"run again with --set ratio.max_synthetic_share={outcome.max:g}, which drops documents until it holds"
-    if share and outcome.bound == "upper":
-        yield "declare `origin` of the sources that you know"
+    if outcome.metric.startswith("synthetic_share.") and outcome.stage == "after" and outcome.max is not None:
+        cut = f"run again with --set ratio.max_synthetic_share={outcome.max:g}, which drops what synthetic documents it can"
+        cuts = [cut] if not found and outcome.max < recipe.ratio.max_synthetic_share else []
+        declare = ["declare `origin` of the sources that you know"] if outcome.bound == "upper" else []
+        # A bound above the limit with an estimate within it comes of what undeclared text may hide, and nothing else.
+        hides = outcome.worst is not None and outcome.worst.value is not None and outcome.worst.value <= outcome.max
+        yield from (*declare, *cuts) if hides else (*cuts, *declare)
     if outcome.metric == "ratio.dropped":
         yield "run again with --set ratio.on_shortage=shrink"
     if outcome.metric == "ratio.conflicts":
