@@ -25,7 +25,7 @@ from scipy import stats
 from transforms.kernels.text import credentials
 from transforms.kernels.text import phrases as search
 from transforms.kernels.text.literals import search as quick
-from transforms.origin.model_phrases import compiled, load_phrases
+from transforms.origin.phrase_files import compiled, load_phrases
 
 BATCH_BYTES = 1 << 20
 

@@ -152,7 +152,15 @@ def command_line() -> str:
     lines = ["# Command line", ""]
     lines += ["| exit code | meaning |", "|--:|---|"]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
-    lines += list(_commands(typer.main.get_command(cli.app), "lowbackground"))
+    whole = typer.main.get_command(cli.app)
+    lines += [
+        "",
+        "## Options of every command",
+        "",
+        "They may stand anywhere, as in `lowbackground run recipe.yaml -v`.",
+        "",
+    ]
+    lines += [*_options(whole), *_commands(whole, "lowbackground")]
     return "\n".join(lines) + "\n"
 
 
@@ -172,17 +180,21 @@ def _commands(command: Any, path: str) -> Iterator[str]:
             yield from _commands(one, called)
             continue
         yield from ("", f"## `{called}`", "", _cell((one.help or "").strip().split("\f")[0]), "")
-        shown = [p for p in one.params if not getattr(p, "hidden", False) and p.name != "help"]
-        if shown:
-            yield from ("| | what it is |", "|---|---|")
-        for parameter in shown:
-            named = parameter.param_type_name == "option"
-            names = (
-                ", ".join(f"`{name}`" for name in parameter.opts)
-                if named
-                else f"`{parameter.metavar or parameter.name.upper()}`"
-            )
-            yield f"| {names} | {_cell(parameter.help or '')}{_shown_default(parameter.default)} |"
+        yield from _options(one)
+
+
+def _options(command: Any) -> Iterator[str]:
+    shown = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
+    if shown:
+        yield from ("| | what it is |", "|---|---|")
+    for parameter in shown:
+        named = parameter.param_type_name == "option"
+        names = (
+            ", ".join(f"`{name}`" for name in parameter.opts)
+            if named
+            else f"`{parameter.metavar or parameter.name.upper()}`"
+        )
+        yield f"| {names} | {_cell(parameter.help or '')}{_shown_default(parameter.default)} |"
 
 
 def _shown_default(value: Any) -> str:

@@ -7,12 +7,13 @@ broke. A warning alone never fails.
 import contextlib
 import gc
 import importlib.metadata
+import itertools
 import logging
 import os
 import shutil
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -20,7 +21,11 @@ from rich.console import Console
 
 from expectations.escaping import terminal
 from expectations.judge import gx_process
+from pipeline import log
 from pipeline.redaction import redact_message
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
 
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
@@ -33,8 +38,31 @@ SECTIONS = {
 }
 
 
+WORDS = "lowbackground.words"  # under this the context has all that stands on the command line
+FLAGS = ("-q", "--quiet", "-v", "--verbose")  # of every command
+
+
+def _general_first(words: list[str]) -> list[str]:
+    """Options of every command may stand anywhere, as in `lowbackground run recipe.yaml -v`."""
+    end = words.index("--") if "--" in words else len(words)
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(words[:end])
+    for word in left:
+        if word == "--log-file":
+            first += [word, *itertools.islice(left, 1)]
+        else:
+            (first if word in FLAGS or word.startswith("--log-file=") else rest).append(word)
+    return first + rest + words[end:]
+
+
 class Commands(typer.core.TyperGroup):
     """The list of commands: in sections, each with its whole first sentence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the options of every command from wherever they stand."""
+        ctx.meta.setdefault(WORDS, args)
+        return list(super().parse_args(ctx, args if ctx.parent else _general_first(args)))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list into the help."""
@@ -54,7 +82,6 @@ app = typer.Typer(
     cls=Commands,
     help="Build training corpora whose share of synthetic text is known, bounded and written down.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
@@ -71,8 +98,11 @@ class Screen(Console):
     """A terminal that text from anywhere may be shown on: it obeys none of it, and sees no secret."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As Rich's, with every text made harmless."""
-        super().print(*(terminal(redact_message(o)) if isinstance(o, str) else o for o in objects), **options)
+        """As Rich's, with every text made harmless. What is said beside an answer is in the log too."""
+        shown = [terminal(redact_message(o)) if isinstance(o, str) else o for o in objects]
+        if self.stderr:
+            log.SAID.info("%s", " ".join(map(str, shown)))
+        super().print(*shown, **options)
 
 
 out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
@@ -91,15 +121,50 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version, and nothing else")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="no progress and no notes; errors and answers only")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="what the engines say while they work, on standard error")
+    ] = False,
+    log_file: Annotated[
+        str | None,
+        typer.Option("--log-file", help="add the same to this file, with times and traces", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Build training corpora whose share of synthetic text is known, bounded and written down."""
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose exclude each other; say one", param_hint="--verbose")
     progress.quiet = quiet
+    if log_file is not None:
+        _check_log(log_file, [word for word in ctx.meta[WORDS] if word != log_file and os.path.exists(word)])
+    log.start(verbose, log_file)
+
+
+def _check_log(path: str, inputs: list[str]) -> None:
+    from pipeline.reading.outputs import check_output
+
+    way_out = "it is no log of ours to add to, so choose another name"
+    check_output(path, inputs, False, log.is_log, "--log-file", way_out)
+
+
+def _loaded(path: str, changes: list[str]) -> "Recipe":
+    """A recipe, none of whose sources would read the log."""
+    from pipeline.recipe import RecipeError, load_recipe
+
+    loaded = load_recipe(path, changes)
+    if (written := log.path()) is not None:
+        paths = [source.path for source in loaded.sources]
+        try:
+            _check_log(written, [one for some in paths for one in ([some] if isinstance(some, str) else some)])
+        except RecipeError:
+            log.refuse()
+            raise
+    return loaded
 
 
 RecipePath = Annotated[str, typer.Argument(help="the recipe, a YAML file", metavar="RECIPE")]
@@ -111,6 +176,7 @@ Output = Annotated[
     str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
 ]
 
+Json = Annotated[bool, typer.Option("--json", help="the answer as JSON, for a program")]
 Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 Today = Annotated[
     str | None, typer.Option("--today", help="the day that waivers are held against", metavar="YYYY-MM-DD")
@@ -129,20 +195,25 @@ def demo(
     gx_process.start()
     from pipeline.commands import demo as demo_corpus
     from pipeline.commands.demo import planted
-    from pipeline.recipe import load_recipe
 
     out.print(
         f"Building a corpus in {folder}/ (CPython's own documentation, machine-written documents, planted damage)"
     )
     found = demo_corpus.build_demo(folder, force)
     out.print(planted(found))
-    _run(load_recipe(os.path.join(folder, "recipe.yaml")), folder, replace=True)
+    _run(_loaded(os.path.join(folder, "recipe.yaml"), []), folder, replace=True)
 
 
 @app.command()
 def init(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read")],
     output: Annotated[str, typer.Option("--output", "-o", help="the recipe to write")] = "recipe.yaml",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="of the input, if endings do not say it: jsonl, parquet or text (a file a document)"
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Look at some input and write a commented recipe for it.
@@ -150,22 +221,26 @@ def init(
     Example: lowbackground init corpus/ -o recipe.yaml
     """
     from pipeline.commands.init import write_recipe
+    from pipeline.progress import steps
 
-    out.print(write_recipe(data, output, force), markup=False)
+    with steps(progress) as step:
+        said = write_recipe(data, output, force, form, step)
+    out.print(said, markup=False)
 
 
 @app.command()
-def check(recipe: RecipePath, overrides: Overrides = None) -> None:
+def check(recipe: RecipePath, overrides: Overrides = None, as_json: Json = False) -> None:
     """Check a recipe and its input without running it; print every setting.
 
     Example: lowbackground check recipe.yaml --set ratio.max_synthetic_share=0.1
     """
-    from pipeline.reading.summary import checked
-    from pipeline.recipe import load_recipe
+    from pipeline.reading.answer import deliver
+    from pipeline.reading.summary import checked, checked_json
     from pipeline.runner import prepare
 
-    loaded = load_recipe(recipe, overrides or ())
-    out.print(checked(loaded, prepare(loaded, os.path.dirname(recipe) or ".")), markup=False)
+    loaded = _loaded(recipe, overrides or [])
+    job = prepare(loaded, os.path.dirname(recipe) or ".")
+    deliver(checked_json(loaded, job) if as_json else checked(loaded, job) + "\n", None, "")
 
 
 @app.command()
@@ -175,26 +250,24 @@ def run(
     replace: Annotated[bool, typer.Option("--replace", help="replace a release of the same name")] = False,
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
     today: Today = None,
+    as_json: Json = False,
 ) -> None:
     """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it.
 
     Example: lowbackground run recipe.yaml
     """
     gx_process.start()  # first of all: its import is over before there is work for every core
-    from pipeline.recipe import load_recipe
-
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
-    _run(load_recipe(recipe, changes), os.path.dirname(recipe) or ".", replace, today)
+    _run(_loaded(recipe, changes), os.path.dirname(recipe) or ".", replace, today, as_json)
 
 
-def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = None) -> None:
+def _run(recipe: "Recipe", base_dir: str, replace: bool, today: str | None = None, as_json: bool = False) -> None:
     from pipeline.progress import compiling
-    from pipeline.reading.summary import ran
-    from pipeline.recipe import Recipe
+    from pipeline.reading.answer import deliver
+    from pipeline.reading.summary import ran, ran_json
     from pipeline.runner import prepare
     from pipeline.runner import run as run_job
 
-    assert isinstance(recipe, Recipe)
     try:
         with compiling(err):
             job = prepare(recipe, base_dir, today)
@@ -202,7 +275,7 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    out.print(ran(result, recipe, job.splits), markup=False)
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, job.splits) + "\n", None, "")
     raise typer.Exit(result.exit_code)
 
 
@@ -219,17 +292,18 @@ def plan(
         ),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+    as_json: Json = False,
 ) -> None:
     """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost.
 
     Example: lowbackground plan recipe.yaml --by language
     """
     from pipeline.commands.plan import plan_mixture
-    from pipeline.recipe import load_recipe
     from pipeline.runner import prepare
 
-    loaded = load_recipe(recipe, overrides or ())
-    found = plan_mixture(loaded, prepare(loaded, os.path.dirname(recipe) or "."), progress, by or ["source"], form)
+    loaded = _loaded(recipe, overrides or [])
+    job = prepare(loaded, os.path.dirname(recipe) or ".")
+    found = plan_mixture(loaded, job, progress, by or ["source"], _form(form, as_json))
     out.print(found.text, markup=False)
     raise typer.Exit(1 if found.refused else 0)
 
@@ -243,6 +317,7 @@ def gate(
         str | None, typer.Option("--audit", help="a certificate of this release; it and the estimate must agree")
     ] = None,
     form: Annotated[str, typer.Option("--format", help="text, json, junit or github")] = "text",
+    as_json: Json = False,
     output: Output = None,
     today: Today = None,
     data_docs: Annotated[
@@ -263,7 +338,9 @@ def gate(
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
+    from pipeline.reading.remedy import of_release
 
+    form = _form(form, as_json)
     written = chosen(form, FORMATS)
     check_outputs(release, suite, audit, output, data_docs, force)
     check_release(release, checksums, progress)
@@ -271,18 +348,28 @@ def gate(
     if data_docs:
         write_data_docs(verdict, data_docs)
     deliver(written(verdict), output, FORMATS["text"](verdict))
+    if last := of_release(verdict, release, suite, overrides or ()):
+        (out if output or form == "text" else err).print(last, markup=False)
     raise typer.Exit(code)
 
 
 @app.command()
 def verify(
     release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    as_json: Json = False,
 ) -> None:
-    """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says."""
-    from pipeline.commands.verify import verify_release
+    """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says.
 
-    said, good = verify_release(release, err)
-    out.print(said, markup=False)
+    Example: lowbackground verify releases/v2
+    """
+    from pipeline.commands.verify import verified_json, verify_release
+    from pipeline.reading.answer import deliver
+
+    if as_json:
+        said, good = verified_json(release, progress)
+    else:
+        said, good = verify_release(release, progress)
+    deliver(said if as_json else said + "\n", None, "")
     raise typer.Exit(0 if good else 1)
 
 
@@ -292,11 +379,19 @@ TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]
 TEXT_OR_JSON = {"text": "text", "json": "json"}
 
 
+def _form(form: str, as_json: bool) -> str:
+    """What `--format` and `--json`, which is short for one of its words, come to."""
+    if as_json and form not in ("text", "json"):
+        raise typer.BadParameter(f"--json and --format {form} exclude each other; say one", param_hint="--json")
+    return "json" if as_json else form
+
+
 @app.command()
 def diff(
     first: Annotated[str, typer.Argument(help="folder of the earlier release", metavar="RELEASE")],
     second: Annotated[str, typer.Argument(help="folder of the later one", metavar="RELEASE")],
     form: TextOrJson = "text",
+    as_json: Json = False,
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
     force: Force = False,
@@ -308,7 +403,7 @@ def diff(
     from pipeline.commands.diff import difference
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = difference(first, second, chosen(form, TEXT_OR_JSON), html, force)
+    answer, worse = difference(first, second, chosen(_form(form, as_json), TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -317,6 +412,7 @@ def diff(
 def history(
     releases: Annotated[list[str], typer.Argument(help="folders of releases, the oldest first", metavar="RELEASE...")],
     form: TextOrJson = "text",
+    as_json: Json = False,
     html: Html = None,
     fail_on_worse: FailOnWorse = False,
     force: Force = False,
@@ -328,7 +424,7 @@ def history(
     from pipeline.commands.history import history as history_of
     from pipeline.reading.answer import chosen, deliver
 
-    answer, worse = history_of(releases, chosen(form, TEXT_OR_JSON), html, force)
+    answer, worse = history_of(releases, chosen(_form(form, as_json), TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
 
@@ -363,7 +459,7 @@ def explain(
         str | None, typer.Option("--reason", help="list documents that were dropped for it, as near_duplicate")
     ] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="documents to list, at most")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="the ledger's rows, for a program")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the ledger's rows as JSON, for a program")] = False,
 ) -> None:
     """Say what became of one document, and why; show a duplicate beside the one that is kept for it.
 
@@ -429,14 +525,17 @@ def score(
         str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
     ] = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Score any input with the detector alone.
 
     Example: lowbackground score corpus/ -o scores.parquet --keep url
     """
-    from pipeline.commands.score import score_input
+    from pipeline.commands.score import score_input, scored_json, scored_text
+    from pipeline.reading.answer import deliver
 
-    out.print(score_input(data, output, tuple(keep or ()), text, model, force), markup=False)
+    found = score_input(data, output, tuple(keep or ()), text, model, force)
+    deliver((scored_json if as_json else scored_text)(found), None, "")
 
 
 Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
@@ -652,6 +751,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _code_of_command()
+        log.SAID.info("exit code %d", code)
         gx_process.stop()  # nobody asked it if the command went wrong
         if "transforms.engine.cache_folder" in sys.modules and (
             said := sys.modules["transforms.engine.cache_folder"].note
@@ -682,6 +782,8 @@ def _code_of_command() -> int:
     except BrokenPipeError:
         return BROKE
     except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        if isinstance(error, SystemExit) and _completes():
+            return error.code if isinstance(error.code, int) else 0
         what = "Stopped." if isinstance(error, KeyboardInterrupt) else f"error: a library ended the command ({error!r})"
         complain(what)
         return BROKE
@@ -694,11 +796,20 @@ def _code_of_command() -> int:
         ):  # the command line library's: the command line is wrong
             error.show()
             return int(error.exit_code)
-        return _explained(error)
+        code = _explained(error)
+        if code == BROKE:
+            log.SAID.error("where it broke", exc_info=error)
+        return code
     if code == INTERRUPTED:
         complain("Stopped.")
         return BROKE
     return code if isinstance(code, int) else 0
+
+
+def _completes() -> bool:
+    """Whether all that is asked for is completion in a shell, which the command line library does and ends with an exit."""
+    asked = any(word in ("--install-completion", "--show-completion") for word in sys.argv[1:2])
+    return asked or any(name.endswith("_COMPLETE") and name.startswith("_") for name in os.environ)
 
 
 def _explained(error: Exception) -> int:
@@ -738,7 +849,7 @@ def _exit_code_of(error: Exception) -> int | None:
     from transforms.engine.folders import FolderError
     from transforms.ingest.sources import InputError
     from transforms.origin.labels import LabelError
-    from transforms.origin.model_phrases import PhraseError
+    from transforms.origin.phrase_files import PhraseError
     from transforms.origin.watermarks import WatermarkError
     from transforms.release.read_release import ReleaseError
 

@@ -24,7 +24,7 @@ from transforms.measures.reference import Asked
 from transforms.mixture.balance import Balance, Decided, Rule
 from transforms.mixture.left_by_dedup import Offer, OfferStore
 from transforms.origin.attribute import Attribute, attributed
-from transforms.origin.human_labels import Reviewed
+from transforms.origin.review_labels import Reviewed
 from transforms.release.gate import Gate
 from transforms.release.ledger import Record
 from transforms.release.review_queue import Review

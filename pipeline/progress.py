@@ -17,10 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from expectations.escaping import terminal
 from transforms.engine.progress import TALLY
 from transforms.kernels.compiled import n_compiled
 
 PLAIN_EVERY = 5.0  # seconds
+PATIENCE = 2.0  # seconds that a command may work without a word
 
 
 @contextmanager
@@ -36,6 +38,38 @@ def shown(console: Console, files: int, input_bytes: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def steps(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show what is being done, once it takes long, until the block ends; it calls what it gets with each step's words."""
+    stop = threading.Event()
+    step = [""]
+    watch = _live_step if console.is_terminal else _plain_step
+    thread = threading.Thread(target=watch, args=(console, stop, step), daemon=True)
+    thread.start()
+    try:
+        yield lambda words: step.__setitem__(0, words)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _live_step(console: Console, stop: threading.Event, step: list[str]) -> None:
+    if stop.wait(PATIENCE):
+        return
+    columns = SpinnerColumn(), TextColumn("{task.fields[step]}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None, step="")
+        while not stop.wait(0.1):
+            progress.update(task, step=terminal(step[0]))
+
+
+def _plain_step(console: Console, stop: threading.Event, step: list[str]) -> None:
+    started, wait = time.monotonic(), PATIENCE
+    while not stop.wait(wait):
+        wait = PLAIN_EVERY
+        console.print(f"{time.monotonic() - started:6.1f} s  {step[0]}", markup=False)
 
 
 @contextmanager

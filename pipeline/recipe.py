@@ -22,7 +22,7 @@ from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import Source
 from transforms.measures.reference import HUMAN_SUBSET
 from transforms.mixture.config import RatioConfig
-from transforms.origin.human_labels import ReviewConfig
+from transforms.origin.review_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 

@@ -31,6 +31,7 @@ from expectations import contracts
 from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
+from pipeline import log
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
@@ -42,7 +43,7 @@ from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
-from transforms.engine.local_workers import stop_timed_flush
+from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
@@ -51,7 +52,7 @@ from transforms.measures.input_loss import not_read
 from transforms.measures.reference import load_reference
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
-from transforms.origin.human_labels import Reviewed, read_reviewed
+from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
@@ -455,7 +456,10 @@ def _give_memory_back() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the engines' chatter off the terminal; what matters comes back as an error or in the report."""
+    """Keep the engines' chatter off the terminal, unless it is asked for: what matters is an error or in the report."""
+    if log.is_wanted():
+        yield
+        return
     levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -15,7 +15,7 @@ from pipeline.reading.document_text import NoTextError, input_text, places, rele
 from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
-from transforms.origin.model_phrases import load_phrases
+from transforms.origin.phrase_files import load_phrases
 from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
 
 SHOWN = 10

@@ -2,9 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -38,8 +40,8 @@ COLUMNS = [
 
 def score_input(
     data: Sequence[str], output: str, keep: tuple[str, ...], text: str | None, model: str | None, force: bool = False
-) -> str:
-    """Score every document of some files and write one Parquet file; say what was found.
+) -> dict[str, Any]:
+    """Score every document of some files and write one Parquet file; say what was found, for `scored_text`.
 
     Raises:
       RecipeError: a column to keep is called as one of the output's own, or the input has none of its name; or the output
@@ -76,11 +78,28 @@ def score_input(
     with written(output) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in scored():
             writer.write_batch(batch)
-    origins = f"{found['synthetic']:,} called synthetic, {found['unknown']:,} unknown"
-    lines = [f"{found['documents']:,} documents scored by detector {detector.name!r}: {origins}"]
-    if found["bad"]:
-        lines.append(f"{found['bad']:,} records could not be read and are not in the output")
-    return "\n".join([*lines, f"wrote {output}. A score is evidence, not proof; the model card says how good it is."])
+    origins = {name: found[name] for name in ("synthetic", "unknown")}
+    return {
+        "format": "lowbackground.score/1", "output": output, "detector": detector.name, "documents": found["documents"],
+        "origins": origins, "unreadable_records": found["bad"],
+    }  # fmt: skip
+
+
+def scored_text(found: Mapping[str, Any]) -> str:
+    """What `score_input` found, in words."""
+    origins = ", ".join(
+        f"{n:,} {'called ' if name == 'synthetic' else ''}{name}" for name, n in found["origins"].items()
+    )
+    lines = [f"{found['documents']:,} documents scored by detector {found['detector']!r}: {origins}"]
+    if found["unreadable_records"]:
+        lines.append(f"{found['unreadable_records']:,} records could not be read and are not in the output")
+    last = f"wrote {found['output']}. A score is evidence, not proof; the model card says how good it is."
+    return "\n".join([*lines, last]) + "\n"
+
+
+def scored_json(found: Mapping[str, Any]) -> str:
+    """The same for programs."""
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
 def _read(split: Split, source: Source, keep: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:

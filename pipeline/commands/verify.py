@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -64,6 +65,18 @@ def verify_release(folder: str, console: Console) -> tuple[str, bool]:
     Raises:
       RecipeError: there is neither a release nor a rejection.
     """
+    lines, wrong = _examined(folder, console)
+    more = [f"and {len(wrong) - 1:,} more like it"] if len(wrong) > 1 else []
+    verdict = ["not good: " + wrong[0], *more] if wrong else ["good: every byte and every document is accounted for"]
+    return "\n".join([*lines, *verdict]), not wrong
+
+
+def _examined(folder: str, console: Console) -> tuple[list[str], list[str]]:
+    """What was looked at, a line each, and what is not as it says.
+
+    Raises:
+      RecipeError: there is neither a release nor a rejection.
+    """
     has_manifest = is_there(folder, MANIFEST)
     if not has_manifest and not is_there(folder, VERDICT):
         raise RecipeError(f"{folder}: no release there (it has no {MANIFEST}); give the folder of one")
@@ -73,9 +86,20 @@ def verify_release(folder: str, console: Console) -> tuple[str, bool]:
         wrong = wrong or [*_tables(folder, lines), *_conservation(folder, has_manifest, lines)]
     except ReleaseError as error:
         wrong = [str(error)]
-    more = [f"and {len(wrong) - 1:,} more like it"] if len(wrong) > 1 else []
-    verdict = ["not good: " + wrong[0], *more] if wrong else ["good: every byte and every document is accounted for"]
-    return "\n".join([*lines, *verdict]), not wrong
+    return lines, wrong
+
+
+def verified_json(folder: str, console: Console) -> tuple[str, bool]:
+    """The same as JSON for programs, with all that is wrong. Arguments and errors as for `verify_release`."""
+    lines, wrong = _examined(folder, console)
+    answer = {
+        "format": "lowbackground.verify/1",
+        "folder": folder,
+        "good": not wrong,
+        "wrong": wrong,
+        "looked_at": lines,
+    }
+    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n", not wrong
 
 
 def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:

@@ -8,6 +8,7 @@ from expectations.escaping import terminal
 from expectations.loading import nearest
 from pipeline.reading.outputs import save
 from pipeline.recipe import RecipeError
+from pipeline.redaction import redact_message
 
 Form = TypeVar("Form")
 
@@ -30,7 +31,7 @@ def deliver(answer: str, path: str | None, text: str) -> None:
       RecipeError: the file cannot be written.
     """
     if path is None:
-        sys.stdout.write(terminal(answer))
+        sys.stdout.write(terminal(redact_message(answer)))
         return
     save(answer, path)
     sys.stdout.write(terminal(f"{text}written to {path}\n"))

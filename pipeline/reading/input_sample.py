@@ -84,10 +84,7 @@ def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimi
       InputError: not one of them is a document.
     """
     found = try_source(source, splits, number, limits)
-    if not found.documents:
-        why = next(iter(found.reasons.items()), None)
-        because = f"{why[0]}: {why[1]}" if why else "there is no record in it"
-        raise InputError(f"source {source.name}: of the records that were tried, none is a document ({because})")
+    refuse_hopeless(source, found)
     if found.columns:
         more = ", ..." if len(found.columns) > SHOWN_COLUMNS else ""
         yield f"columns: {', '.join(printable(name)[:80] for name in found.columns[:SHOWN_COLUMNS])}{more}"
@@ -100,3 +97,15 @@ def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimi
     yield f"tried: {found.documents:,} documents, {found.bad:,} bad records"
     for path, reason in found.reasons.items():
         yield f"  {path}: {reason}"
+
+
+def refuse_hopeless(source: Source, found: Tried) -> None:
+    """Refuse a source of which nothing that was tried can be read.
+
+    Raises:
+      InputError: not one of the records is a document.
+    """
+    if not found.documents:
+        why = next(iter(found.reasons.items()), None)
+        because = f"{why[0]}: {why[1]}" if why else "there is no record in it"
+        raise InputError(f"source {source.name}: of the records that were tried, none is a document ({because})")

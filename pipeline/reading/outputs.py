@@ -45,7 +45,14 @@ def an_answer(found: bytes) -> bool:
     return _ANSWER.search(found) is not None
 
 
-def check_output(path: str, inputs: Sequence[str], force: bool, ours: Ours = nothing, option: str = "--output") -> None:
+def check_output(
+    path: str,
+    inputs: Sequence[str],
+    force: bool,
+    ours: Ours = nothing,
+    option: str = "--output",
+    way_out: str = "choose another name, or say --force",
+) -> None:
     """Refuse a file that must not be written.
 
     Args:
@@ -54,6 +61,7 @@ def check_output(path: str, inputs: Sequence[str], force: bool, ours: Ours = not
       force: whether a file that is there may be replaced.
       ours: whether what is in a file that is there says that it may be replaced without `force`.
       option: how the user named it.
+      way_out: what to do about a file that is there.
 
     Raises:
       RecipeError: which rule forbids it, and what to do.
@@ -64,7 +72,7 @@ def check_output(path: str, inputs: Sequence[str], force: bool, ours: Ours = not
     _not_in_a_release(path, option)
     if not files.is_local(path):
         if not force and FileSystems.exists(path):
-            raise RecipeError(f"{option} {path}: is there already; choose another name, or say --force")
+            raise RecipeError(f"{option} {path}: is there already; {way_out}")
         return
     found = _look(path, option)
     if found is None or stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode):
@@ -73,7 +81,7 @@ def check_output(path: str, inputs: Sequence[str], force: bool, ours: Ours = not
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "no plain file"
         raise RecipeError(f"{option} {path}: is {what}; name a file to write")
     if not force and found.st_size and not ours(_beginning(path, option)):
-        raise RecipeError(f"{option} {path}: is there already; choose another name, or say --force")
+        raise RecipeError(f"{option} {path}: is there already; {way_out}")
 
 
 def check_folder(path: str, inputs: Sequence[str], force: bool, mark: str, option: str = "--output") -> None:

@@ -1,12 +1,16 @@
 """What commands print about a recipe, a run and a verdict, as plain text."""
 
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from expectations.judge.formats import as_text
 from pipeline.reading.guesses import guessed
-from pipeline.reading.input_sample import tried
+from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
+from pipeline.reading.remedy import remedy
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
@@ -37,7 +41,25 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
         *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
         *guessed(recipe, only_origin=True), *_undecided(result), *_shares(result), *_idle_after(result, recipe),
     ]  # fmt: skip
-    return "\n".join([*remarks, "", as_text(result.verdict), *_hint(result), *_where(result)])
+    last = remedy(result.verdict, result.folder, recipe)
+    return "\n".join(
+        [*remarks, "", as_text(result.verdict), *_hint(result), *_where(result), *([last] if last else [])]
+    )
+
+
+def ran_json(result: "Result", recipe: Recipe) -> str:
+    """The same for programs: counts, the verdict as `verdict.json` has it, and what would mend a failure."""
+    answer = {
+        "format": "lowbackground.run/1",
+        "release": recipe.release,
+        "folder": result.folder,
+        "report": f"{result.folder}/report/index.html",
+        "exit_code": result.exit_code,
+        "counts": result.counts,
+        "remedy": remedy(result.verdict, result.folder, recipe) or None,
+        "verdict": json.loads(result.verdict.to_json()),
+    }
+    return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
 def _not_understood(result: "Result") -> Iterator[str]:
@@ -183,6 +205,35 @@ def checked(recipe: Recipe, job: "Job") -> str:
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
+
+
+def checked_json(recipe: Recipe, job: "Job") -> str:
+    """The same for programs.
+
+    Raises:
+      InputError: of a source, not one record that was tried is a document.
+    """
+    from pipeline.runner import resolved
+
+    sources = []
+    for number, source in enumerate(recipe.sources):
+        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        found = try_source(source, job.splits, number, recipe.ingest.limits)
+        refuse_hopeless(source, found)
+        sources.append(
+            {
+                "source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "origin": source.origin,
+                "splits": splits_of(source, pieces), "columns": found.columns, "tried_documents": found.documents,
+                "tried_bad_records": found.bad, "bad": found.reasons,
+                "not_read": [*unread(one for one in job.unread if one.source == source.name)],
+            }
+        )  # fmt: skip
+    answer = {
+        "format": "lowbackground.check/1", "release": recipe.release, "sources": sources, "guessed": [*guessed(recipe)],
+        "warnings": [*idle(recipe), *_secrets(recipe)], "suite": job.suite.suite,
+        "expectations": len(job.suite.expectations), "recipe": yaml.safe_load(resolved(recipe)),
+    }  # fmt: skip
+    return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
 
 
 def unread(rows: Iterable[NotRead]) -> Iterator[str]:

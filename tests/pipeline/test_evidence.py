@@ -18,7 +18,7 @@ from pipeline import runner
 from pipeline.cli import _exit_code_of
 from pipeline.commands.explain import explain_document
 from pipeline.recipe import RecipeError, load_recipe
-from transforms.origin.model_phrases import PhraseError
+from transforms.origin.phrase_files import PhraseError
 from transforms.origin.watermarks import WatermarkError
 from transforms.release.review_queue import TEXT_CHARS
 

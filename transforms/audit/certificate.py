@@ -23,8 +23,8 @@ from transforms.audit.draw import AuditError, design_of
 from transforms.kernels.statistics import certify
 from transforms.kernels.statistics.share import clopper_pearson_lower
 from transforms.kernels.text.columns import from_hexadecimal
-from transforms.origin.human_labels import as_bytes
 from transforms.origin.labels import Labels
+from transforms.origin.review_labels import as_bytes
 
 MIN_AGREEMENT = 0.6  # Krippendorff's alpha under which reviewers do not mean the same thing by their labels
 

@@ -1,6 +1,6 @@
 """Tally -> METRICS: the arithmetic behind every number of a release.
 
-The synthetic share has a file of its own, `shares`.
+The synthetic share has a file of its own, `synthetic_share.py`.
 """
 
 import math

@@ -20,7 +20,7 @@ from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import EMPTY_HASH, first_half
-from transforms.origin.human_labels import Reviewed
+from transforms.origin.review_labels import Reviewed
 from transforms.origin.witnesses import dated, priors
 from transforms.signals.store import SignalStore
 

@@ -21,7 +21,7 @@ from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from transforms.kernels.choosing import evidence
 from transforms.kernels.text import credentials
 from transforms.kernels.text import phrases as search
-from transforms.origin import model_phrases as phrases
+from transforms.origin import phrase_files as phrases
 from transforms.origin import watermarks
 from transforms.origin.watermarks import Plugin, WatermarkConfig
 

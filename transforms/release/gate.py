@@ -46,7 +46,14 @@ def with_rules(
 
     A preset warns of what is lost against the reference, if there is one; another suite says itself what it asks.
     """
-    rules = [
+    first = rules(fail_on_shortage, fail_on_source_loss, has_limits)
+    kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
+    return suite.model_copy(update={"expectations": (*first, *suite.expectations, *kept, *structures.rules(systems))})
+
+
+def rules(fail_on_shortage: bool, fail_on_source_loss: bool, has_limits: bool) -> list[Expectation]:
+    """The rules that hold for every release, whatever its suite; they come first in a verdict."""
+    found = [
         Expectation(
             expect="metric_to_be_between",
             metric="input.bad_fraction",
@@ -87,7 +94,7 @@ def with_rules(
         ),
     ]
     if fail_on_shortage:
-        rules.append(
+        found.append(
             Expectation(
                 expect="metric_to_be_between",
                 metric="ratio.dropped",
@@ -96,7 +103,7 @@ def with_rules(
             )
         )
     if has_limits:
-        rules.append(
+        found.append(
             Expectation(
                 expect="metric_to_be_between",
                 metric="ratio.conflicts",
@@ -104,8 +111,7 @@ def with_rules(
                 notes="Rule of every run with floors or caps. Limits that cannot be kept together are not relaxed.",
             )
         )
-    kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
-    return suite.model_copy(update={"expectations": (*rules, *suite.expectations, *kept, *structures.rules(systems))})
+    return found
 
 
 def _kept(metric: str, least: float, notes: str, slice_kind: str = "overall") -> Expectation:

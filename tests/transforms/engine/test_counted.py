@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.worker import bundle_processor, data_plane
 
 from transforms.engine import coders, counted
-from transforms.engine.local_workers import stop_timed_flush
+from transforms.engine.flush_timer import stop_timed_flush
 
 assert coders  # registers the coder of batches
 

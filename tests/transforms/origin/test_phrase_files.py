@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.kernels.text import phrases as search
-from transforms.origin.model_phrases import PhraseError, compiled, fingerprint, load_phrases, parse_phrases
+from transforms.origin.phrase_files import PhraseError, compiled, fingerprint, load_phrases, parse_phrases
 
 SHIPPED = load_phrases()
 COMPILED = compiled(SHIPPED)

@@ -1,4 +1,4 @@
-"""Labels of people override the detector: content hashes with the answer that most reviewers gave.
+"""`review.labels` of a recipe: what most reviewers said of a text overrides the detector. Keyed by content hash.
 
 `undetermined` is no answer: such a document keeps the origin that the other evidence gives it.
 """
