@@ -33,7 +33,7 @@ from transforms.kernels.similarity import components, lsh
 from transforms.kernels.similarity.lsh import salted
 from transforms.kernels.similarity.minhash import MAX_NGRAM, similarity
 from transforms.kernels.text.columns import EMPTY_HASH, first_half, partition, signatures, split_by
-from transforms.signals.store import SignalStore
+from transforms.signals.corpus import Corpus
 
 
 def partitions(splits: int) -> int:
@@ -158,36 +158,32 @@ class FindClusters(beam.PTransform):
     """Split -> one batch of labels: which contents are near-duplicates of each other."""
 
     config: DedupConfig
-    store: SignalStore
-    splits: tuple[Split, ...]
+    corpus: Corpus  # and the splits of earlier releases
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
-        config = self.config
+        config, corpus = self.config, self.corpus
+        seen_fn = SeenFn(config, corpus.without_splits(), _bits(corpus, config))
         seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
-            "splits whose keys were seen", SeenFn(config, self.store, _bits(self.splits, config)), without_defaults=True
+            "splits whose keys were seen", seen_fn, without_defaults=True
         )
+        bands = _Bands(config, corpus.without_splits(), partitions(len(corpus.splits)))
         return (
             surveyed
-            | "Bands"
-            >> counted.ParDo(
-                "splits to their band keys",
-                _Bands(config, self.store, partitions(len(self.splits))),
-                beam.pvalue.AsSingleton(seen),
-            )
+            | "Bands" >> counted.ParDo("splits to their band keys", bands, beam.pvalue.AsSingleton(seen))
             | "ByPartition" >> counted.GroupByKey("band keys by partition")
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
-            | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
+            | "AttachSignature" >> beam.ParDo(_AttachSignature(corpus))
             | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
-            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.least_of_pair))
+            | "Verify" >> beam.ParDo(_Verify(corpus, config.least_of_pair))
             | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn())
         )
 
 
-def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
+def _bits(corpus: Corpus, config: DedupConfig) -> int:
     """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 256 MiB."""
-    keys = sum(split.n_bytes for split in splits) // 300 * config.bands
+    keys = corpus.n_bytes // 300 * config.bands
     return min(30, max(16, (2 * keys).bit_length()))
 
 
@@ -196,8 +192,8 @@ def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
 class SeenFn(beam.CombineFn):
     """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
 
-    def __init__(self, config: DedupConfig, store: SignalStore, bits: int) -> None:
-        self.config, self.store, self.bits = config, store, bits
+    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int) -> None:
+        self.config, self.corpus, self.bits = config, corpus, bits
 
     def create_accumulator(self) -> np.ndarray:
         """No key."""
@@ -205,7 +201,7 @@ class SeenFn(beam.CombineFn):
 
     def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
         """Note the keys of a split, in place."""
-        keys, _, _ = keys_of(self.store.read(split, BANDED), self.config)
+        keys, _, _ = keys_of(self.corpus.signals(split, BANDED), self.config)
         lsh.note_keys(seen, keys)
         return seen
 
@@ -220,12 +216,12 @@ class SeenFn(beam.CombineFn):
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
-    def __init__(self, config: DedupConfig, store: SignalStore, parts: int) -> None:
-        self.config, self.store, self.parts = config, store, parts
+    def __init__(self, config: DedupConfig, corpus: Corpus, parts: int) -> None:
+        self.config, self.corpus, self.parts = config, corpus, parts
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         (twice,) = sides
-        bands = band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, twice)
         return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
 
 
@@ -293,30 +289,34 @@ def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Ar
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
-        self.store, self.splits = store, splits
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         split, batches = group
         pairs = _distinct(_concat(batches))
-        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        signature = _signature(self.corpus, split)
         pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
         return split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
 class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...], least: float) -> None:
-        self.store, self.splits, self.least = store, splits, least
+    def __init__(self, corpus: Corpus, least: float) -> None:
+        self.corpus, self.least = corpus, least
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
         split, batches = group
         pairs = _concat(batches)
-        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        signature = _signature(self.corpus, split)
         right = signatures(signature.take(pairs["right_ordinal"]))
         similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
         edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
         return (pairs.select(["left", "right"]).filter(pa.array(edge)),)
+
+
+def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
+    return corpus.signals(corpus.split(split), ["signature"])["signature"].combine_chunks()
 
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:

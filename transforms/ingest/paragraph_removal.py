@@ -35,9 +35,13 @@ class ParagraphsConfig(BaseModel):
 Unwanted = npt.NDArray[np.uint64] | None
 
 
-def as_sides(unwanted: beam.PCollection[np.ndarray] | None) -> tuple[beam.pvalue.AsSingleton, ...]:
-    """The side inputs of a stage that cuts: none where nothing is removed."""
-    return () if unwanted is None else (beam.pvalue.AsSingleton(unwanted),)
+# The input of a stage that cuts: one collection of one array, or none where nothing is removed.
+MaybeUnwanted = tuple[beam.PCollection[np.ndarray], ...]
+
+
+def as_sides(unwanted: MaybeUnwanted) -> tuple[beam.pvalue.AsSingleton, ...]:
+    """The side inputs of a stage that cuts."""
+    return tuple(map(beam.pvalue.AsSingleton, unwanted))
 
 
 def cut(documents: pa.RecordBatch, unwanted: Unwanted) -> tuple[pa.RecordBatch, npt.NDArray[np.int32]]:

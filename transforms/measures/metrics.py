@@ -3,6 +3,7 @@
 The synthetic share has a file of its own, `shares`.
 """
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
-from transforms.measures.reference import Reference
+from transforms.measures.reference import NO_REFERENCE, Asked, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -33,45 +34,62 @@ from transforms.structures.shares import structure_rows
 Row = dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True)
+class MeasureConfig:
+    """What a recipe says that decides how a corpus is measured.
+
+    Attributes:
+      detector: a folder or file; None: the bundled one. Its calibration turns scores into shares.
+      cross_check: another detector; None: there is no other.
+      systems: of structures that were looked for.
+      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
+      near: similarity of near duplicates.
+      reference: what the release is held against, if anything.
+      unread: what lies beside the input and is not read.
+    """
+
+    detector: str | None = None
+    cross_check: str | None = None
+    systems: Systems = NO_SYSTEMS
+    undecided_below: float = 0.0
+    near: float = 0.8
+    reference: Asked = NO_REFERENCE
+    unread: tuple[NotRead, ...] = ()
+
+
 def metrics_table(
     tally: Tally,
     sources: tuple[str, ...],
     detector: Detector,
     mixture: Mixture,
+    config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
-    systems: Systems = NO_SYSTEMS,
-    undecided_below: float = 0.0,
     reference: Reference | None = None,
     licences: tuple[str | None, ...] = (),
-    near: float = 0.8,
-    unread: tuple[NotRead, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
     Args:
       tally: of every document that was read.
       sources: names, by number.
-      detector: its calibration turns scores into shares.
+      detector: the one that `config` names.
       mixture: what the ratio stage found.
-      checker: a second detector, if there is one.
-      systems: of structures that were looked for.
-      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
-      reference: what the release is held against, if anything.
+      config: how it is measured.
+      checker: the cross-check that `config` names, if it does.
+      reference: what `config.reference` found for this corpus, if anything.
       licences: of the sources, by number, as they state them; none: unknown.
-      near: similarity of near duplicates.
-      unread: what lies beside the input and is not read.
     """
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally, sources),
         *_not_understood(tally, sources),
-        *unread_rows(unread, sources),
+        *unread_rows(config.unread, sources),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
-        *_duplicates(tally, sources, undecided_below),
-        *residual_rows(tally.kin, sources, near),
+        *_duplicates(tally, sources, config.undecided_below),
+        *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources, licences or (None,) * len(sources)),
         *_ratio(mixture),
@@ -80,7 +98,7 @@ def metrics_table(
         *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
-        *structure_rows(tally.patterns, systems),
+        *structure_rows(tally.patterns, config.systems),
     ]
     return in_table(rows)
 

@@ -21,43 +21,44 @@ from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import EMPTY_HASH, first_half
 from transforms.origin.human_labels import Reviewed
 from transforms.origin.witnesses import dated, priors
-from transforms.signals.store import SignalStore
+from transforms.signals.corpus import Corpus
 
 
 @dataclasses.dataclass(eq=False)
 class Attribute(beam.PTransform):
     """Split -> CANDIDATE: from its signals to origin, basis and p_synthetic."""
 
-    store: SignalStore
+    corpus: Corpus
     detector: str | None
-    sources: tuple[Source, ...]
     date_cutoff: datetime.date
     reviewed: Reviewed | None = None
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), self.reviewed)
+        cutoff = cutoffs(self.corpus.sources, self.date_cutoff)
+        own = _Attribute(self.corpus.without_splits(), self.detector, cutoff, self.reviewed)
         return surveyed | "Origin" >> beam.ParDo(own)
 
 
 class _Attribute(beam.DoFn):
     def __init__(
         self,
-        store: SignalStore,
+        corpus: Corpus,
         detector: str | None,
         cutoffs: tuple[datetime.date | None, ...],
         reviewed: Reviewed | None,
     ) -> None:
-        self.store, self.path, self.cutoffs, self.reviewed = store, detector, cutoffs, reviewed
+        self.corpus, self.path, self.cutoffs, self.reviewed = corpus, detector, cutoffs, reviewed
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
 
     def process(self, split: Split) -> Iterator[pa.RecordBatch]:
         if split.source == EARLIER:
-            yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
+            yield earlier(self.corpus.signals(split, ["doc_id", "content_hash"]), split)
             return
-        yield attribute(self.store.read(split, NEEDED), split, self.detector, self.cutoffs[split.source], self.reviewed)
+        signals = self.corpus.signals(split, NEEDED)
+        yield attribute(signals, split, self.detector, self.cutoffs[split.source], self.reviewed)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:
