@@ -25,7 +25,7 @@ import pyarrow.dataset as ds
 
 from benchmarks.run_vs_datatrove import measured
 from expectations import contracts
-from pipeline import graph, runner
+from pipeline import runner
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.survivors import ChooseSurvivors
@@ -37,7 +37,7 @@ from transforms.kernels.text.columns import hash_texts
 from transforms.mixture.left_by_dedup import in_order
 from transforms.origin.attribute import Attribute
 from transforms.release.ledger import Record
-from transforms.signals.corpus import Corpus
+from transforms.signals.corpus import BySplit, Corpus
 from transforms.survey.survey import SurveyConfig, _fixed
 
 
@@ -111,7 +111,7 @@ def alone(files: list[str], out: str) -> None:
     decided = (
         (candidates, labels, ())
         | ChooseSurvivors(dedup, corpus)
-        | beam.ParDo(graph._BySplit())
+        | beam.ParDo(BySplit())
         | beam.GroupByKey()
         | beam.ParDo(InOrder())
     )

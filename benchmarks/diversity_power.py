@@ -180,7 +180,7 @@ def measured(texts: list[str], source: np.ndarray, systems: Systems) -> pa.Table
     return signals.append_column("source", pa.array(source).dictionary_encode().indices.cast(pa.int16()))
 
 
-class _Everything(survey.Sample):
+class _Everything(survey.HeadSample):
     def mask(self, keys: np.ndarray) -> np.ndarray:
         return np.ones(len(keys), bool)
 

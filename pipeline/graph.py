@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
 
 from expectations import contracts
 from expectations.suite.suite import Suite
@@ -18,7 +17,6 @@ from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
 from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split
-from transforms.kernels.text.columns import split_by
 from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
@@ -30,7 +28,7 @@ from transforms.release.gate import Gate
 from transforms.release.ledger import Record
 from transforms.release.review_queue import Review
 from transforms.release.shards import Emit, EmitConfig
-from transforms.signals.corpus import Corpus
+from transforms.signals.corpus import BySplit, Corpus
 from transforms.survey.survey import Survey, SurveyConfig
 
 
@@ -87,7 +85,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     candidates = compared | "Attribute" >> Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed)
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
-    with_empty = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
+    with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
     decided    = by_split | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
     # fmt: on
@@ -114,11 +112,6 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
     return made | "Publish" >> Publish(job.publication)                                  # the manifest last
     # fmt: on
-
-
-class _BySplit(beam.DoFn):
-    def process(self, decisions: pa.RecordBatch) -> Iterator[Decided]:
-        yield from split_by(decisions["split"].to_numpy(), decisions)
 
 
 class _NoDecision(beam.DoFn):

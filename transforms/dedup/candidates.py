@@ -15,16 +15,17 @@ further splits. On request, documents with one address are a pair whatever their
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from expectations import contracts
+from expectations.loading import Strict
+from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import ParagraphsConfig
@@ -48,10 +49,8 @@ Rank = Literal[
 ]
 
 
-class DedupConfig(BaseModel):
+class DedupConfig(Strict):
     """How duplicates are found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
     bands: int = Field(14, ge=1, le=512, description="bands of a signature")
@@ -163,7 +162,8 @@ class FindClusters(beam.PTransform):
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
         config, corpus = self.config, self.corpus
-        seen_fn = SeenFn(config, corpus.without_splits(), _bits(corpus, config))
+        keys = corpus.n_bytes // 300 * config.bands  # of documents of some 300 bytes in storage
+        seen_fn = SeenBands(config, corpus.without_splits(), bits(keys))
         seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
             "splits whose keys were seen", seen_fn, without_defaults=True
         )
@@ -181,37 +181,16 @@ class FindClusters(beam.PTransform):
         )
 
 
-def _bits(corpus: Corpus, config: DedupConfig) -> int:
-    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 256 MiB."""
-    keys = corpus.n_bytes // 300 * config.bands
-    return min(30, max(16, (2 * keys).bit_length()))
-
-
-@beam.typehints.with_input_types(Split)
-@beam.typehints.with_output_types(np.ndarray)
-class SeenFn(beam.CombineFn):
-    """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
+class SeenBands(SeenFn):
+    """Which band keys may occur in two contents or more."""
 
     def __init__(self, config: DedupConfig, corpus: Corpus, bits: int) -> None:
-        self.config, self.corpus, self.bits = config, corpus, bits
+        super().__init__(bits)
+        self.config, self.corpus = config, corpus
 
-    def create_accumulator(self) -> np.ndarray:
-        """No key."""
-        return lsh.no_keys(self.bits)
-
-    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
-        """Note the keys of a split, in place."""
-        keys, _, _ = keys_of(self.corpus.signals(split, BANDED), self.config)
-        lsh.note_keys(seen, keys)
-        return seen
-
-    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
-        """The table of all."""
-        return functools.reduce(lsh.merge_seen, tables)
-
-    def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """One bit a slot: was it seen twice?"""
-        return seen[1]
+    def keys(self, split: Split) -> tuple[np.ndarray]:
+        """Each content once."""
+        return (keys_of(self.corpus.signals(split, BANDED), self.config)[0],)
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])

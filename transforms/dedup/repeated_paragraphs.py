@@ -9,7 +9,6 @@ that were read and of all paragraphs, not of the report's sample.
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.candidates import partitions
+from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.quarantine import may_heal
@@ -56,8 +56,9 @@ class FindBoilerplate(beam.PTransform):
         """Narrow batches only; see the module's picture."""
         config = self.config
         counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config, self.corpus.without_splits()))
+        seen_fn = SeenParagraphs(config.store, bits(self.corpus.n_bytes // 100))  # one in some 100 bytes in storage
         seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
-            "splits whose paragraphs were seen", SeenFn(config.store, _bits(self.corpus)), without_defaults=True
+            "splits whose paragraphs were seen", seen_fn, without_defaults=True
         )
         shared = _Shared(config.store, partitions(len(self.corpus.splits)))
         return (
@@ -67,11 +68,6 @@ class FindBoilerplate(beam.PTransform):
             | "Many" >> beam.ParDo(_Many(config.max_documents))
             | "Together" >> counted.CombineGlobally("boilerplate paragraphs", SortedFn())
         )
-
-
-def _bits(corpus: Corpus) -> int:
-    """Size of the table of seen paragraphs: some two slots for each 100 bytes in storage; at most 256 MiB."""
-    return min(30, max(16, (2 * corpus.n_bytes // 100).bit_length()))
 
 
 @beam.typehints.with_output_types(Split)
@@ -102,33 +98,18 @@ def count_split(split: Split, corpus: Corpus, few_splits: bool = False) -> tuple
     return pa.RecordBatch.from_arrays([pa.array(hashes), pa.array(counts.astype(np.int64))], schema=COUNTED), lasts
 
 
-@beam.typehints.with_input_types(Split)
-@beam.typehints.with_output_types(np.ndarray)
-class SeenFn(beam.CombineFn):
-    """Split -> which paragraphs may be in two documents or more: one bit a slot, uint8[2^bits / 8]."""
+class SeenParagraphs(SeenFn):
+    """Which paragraphs may be in two documents or more."""
 
     def __init__(self, store: SignalStore, bits: int) -> None:
-        self.store, self.bits = store, bits
+        super().__init__(bits)
+        self.store = store
 
-    def create_accumulator(self) -> np.ndarray:
-        """No paragraph."""
-        return lsh.no_keys(self.bits)
-
-    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
-        """Note the paragraphs of a split, in place."""
+    def keys(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """All of a split, and once more those that are in two of its documents."""
         counts = self.store.read(split, COUNTED.names)
         hashes = counts["hash"].to_numpy()
-        lsh.note_keys(seen, hashes)
-        lsh.note_keys(seen, hashes[counts["documents"].to_numpy() > 1])
-        return seen
-
-    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
-        """The table of all."""
-        return functools.reduce(lsh.merge_seen, tables)
-
-    def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """One bit a slot: was it seen twice?"""
-        return seen[1]
+        return hashes, hashes[counts["documents"].to_numpy() > 1]
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])

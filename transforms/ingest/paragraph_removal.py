@@ -8,15 +8,14 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.loading import Strict
 from transforms.kernels.text.paragraph_removal import without
 
 
-class ParagraphsConfig(BaseModel):
+class ParagraphsConfig(Strict):
     """What becomes of paragraphs that repeat: a line of eight words or more; case and spacing make no difference."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     remove: bool = Field(
         False,

@@ -365,7 +365,7 @@ def _text(tally: Tally) -> Iterator[Row]:
            "n": kept, "note": "documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares"}  # fmt: skip
 
 
-def _kish(lengths: diversity.Counts) -> float | None:
+def _kish(lengths: diversity.TypeCounts) -> float | None:
     """How many documents of equal length the tokens are worth (Kish 1965); None if there are none."""
     tokens, documents = lengths.types.astype(np.float64), lengths.documents.astype(np.float64)
     squares = float(tokens**2 @ documents)

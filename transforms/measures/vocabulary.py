@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from expectations.metrics import Row
 from transforms.kernels.statistics import diversity, hill, vocabulary
-from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.hill import Spectrum
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.signals.populations import OF_ORIGIN, STAGES
@@ -28,7 +28,7 @@ def slices(one: Vocabulary, sources: tuple[str, ...]) -> list[tuple[str, str, Ch
     return found
 
 
-def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, Counts]:
+def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, TypeCounts]:
     """The documents of a slice that came at least so far: how many, and the counts of their types."""
     names = [name for name in one.counts if name[0] >= at and which(name)]
     return sum(one.documents[name] for name in names), diversity.merge([one.counts[name] for name in names])
@@ -56,7 +56,7 @@ def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) 
             yield from _kept(seen, order, {"slice_kind": kind, "slice": name})
 
 
-def _stage(counts: Counts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
+def _stage(counts: TypeCounts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
     yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts)}
     entropy = diversity.entropy(counts, found.one_in)
     yield row | {"metric": f"lexical.entropy_{order}", "value": entropy}

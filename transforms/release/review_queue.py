@@ -6,7 +6,7 @@ splits that hold one. A document that a person has judged is not asked about aga
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -20,8 +20,8 @@ from transforms.engine.threads import Beside
 from transforms.ingest.sources import InputError, Split
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
-from transforms.kernels.text.columns import halves, hexadecimal, split_by
-from transforms.signals.corpus import Corpus
+from transforms.kernels.text.columns import halves, hexadecimal
+from transforms.signals.corpus import BySplit, Corpus
 
 TEXT_CHARS = 2000
 DISPUTED = pa.schema(
@@ -50,7 +50,7 @@ class Review(beam.PTransform):
             | "Disputed" >> beam.ParDo(_Disputed(self.salt, self.most))
             | "Choose"
             >> counted.CombineGlobally("disputed documents", FirstFn(self.salt, self.most), without_defaults=True)
-            | "BySplit" >> beam.ParDo(_BySplit())
+            | "BySplit" >> beam.ParDo(BySplit())
             | "Spread" >> counted.Reshuffle("documents to review")
             | "ReadAgain" >> beam.ParDo(_ReadAgain(self.corpus))
             | "Queue" >> counted.CombineGlobally("the review queue", QueueFn())
@@ -114,11 +114,6 @@ class FirstFn(beam.CombineFn):
     def extract_output(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """As they are."""
         return rows
-
-
-class _BySplit(beam.DoFn):
-    def process(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from split_by(rows["split"].to_numpy(), rows)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)

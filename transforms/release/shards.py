@@ -14,10 +14,11 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict
+from expectations.loading import Strict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
 from transforms.engine.files import whole
@@ -34,10 +35,8 @@ DATA = "data"
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
-class ShardConfig(BaseModel):
+class ShardConfig(Strict):
     """What shards look like."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
     row_group_bytes: int = Field(16_000_000, ge=1, description="about how much text one row group holds, under 100 MB")

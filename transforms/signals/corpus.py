@@ -8,11 +8,21 @@ split by `split` alone; that is the one place to change if the list is to be shi
 import dataclasses
 from collections.abc import Iterator
 
+import apache_beam as beam
 import pyarrow as pa
 
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import InputError, Source, Split
+from transforms.kernels.text.columns import split_by
 from transforms.signals.store import SignalStore, changed
+
+
+class BySplit(beam.DoFn):
+    """Rows about documents -> (split, its rows)."""
+
+    def process(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """By the column `split`."""
+        yield from split_by(rows["split"].to_numpy(), rows)
 
 
 @dataclasses.dataclass(frozen=True)

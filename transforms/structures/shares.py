@@ -27,7 +27,7 @@ from expectations.structures import (
 from transforms.kernels.statistics import classifier_correction
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.certify import Gold
-from transforms.kernels.statistics.structures import Cores, Counts, Interval, Population
+from transforms.kernels.statistics.structures import Cores, Interval, PatternCounts, Population
 from transforms.kernels.text.columns import first_half
 from transforms.signals.populations import EVERYONE, HUMAN, OF_ORIGIN, STAGES, how_far, textless, whose
 from transforms.structures.find import Systems, unpack
@@ -51,7 +51,7 @@ AGAINST = {
 
 def count_split(
     decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...], source: str
-) -> dict[Population, Counts]:
+) -> dict[Population, PatternCounts]:
     """Count the patterns of one split's documents, by (system, stage, whose, source). Those without text count for nothing.
 
     Args:
@@ -113,7 +113,7 @@ def _in_slice(
     return inside
 
 
-def structure_rows(patterns: dict[Population, Counts], systems: Systems) -> Iterator[Row]:
+def structure_rows(patterns: dict[Population, PatternCounts], systems: Systems) -> Iterator[Row]:
     """All measures of all systems, as rows of METRICS."""
     earlier = systems.references or (None,) * len(systems.systems)
     for number, (system, reference) in enumerate(zip(systems.systems, earlier, strict=True)):
@@ -123,7 +123,9 @@ def structure_rows(patterns: dict[Population, Counts], systems: Systems) -> Iter
 class _System:
     """One system, and the documents that it speaks of."""
 
-    def __init__(self, system: System, number: int, patterns: dict[Population, Counts], earlier: Cores | None) -> None:
+    def __init__(
+        self, system: System, number: int, patterns: dict[Population, PatternCounts], earlier: Cores | None
+    ) -> None:
         self.system, self.n = system, len(system.structures)
         self.counts = {population[1:]: counts for population, counts in patterns.items() if population[0] == number}
         self.at = {stage: self.cores(self.population(stage)) for stage in STAGES}
@@ -156,7 +158,7 @@ class _System:
         sample = self.samples[at]
         return CORRECTED.format(sample=sample.said()) if sample else LIMITS
 
-    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE, source: str | None = None) -> Counts:
+    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE, source: str | None = None) -> PatternCounts:
         """The documents that came at least so far; of one source, or of all."""
         least = STAGES.index(stage)
         chosen = (
@@ -164,7 +166,7 @@ class _System:
         )
         return cores.merge(list(chosen))
 
-    def cores(self, counts: Counts) -> Cores:
+    def cores(self, counts: PatternCounts) -> Cores:
         return cores.summarise(counts, self.n, self.system.weight)
 
     def _reference(self) -> Cores:
@@ -353,7 +355,7 @@ class _System:
             yield self._row("pattern", "pattern", weight / max(1, weights.sum()), n, slice_, note=note)
 
 
-def _worth(counts: Counts, weight: int) -> float:
+def _worth(counts: PatternCounts, weight: int) -> float:
     """How many documents of equal weight they are worth: (sum w)^2 / sum w^2 for tokens."""
     documents, tokens, squares = (float(total) for total in counts.sums.sum(axis=0))
     return documents if weight == 0 else tokens**2 / squares if squares else 0.0

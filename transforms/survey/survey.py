@@ -116,7 +116,7 @@ def survey_split(
         path, lasts = corpus.store.quarantine_path(split), not any(map(may_heal, rejected))
         write_parquet(path, rejected, contracts.QUARANTINE.schema, lasts=lasts, sync=False)
 
-    sample = Sample()
+    sample = HeadSample()
     loaded, source = (detectors, witnesses), corpus.source(split).name
     signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
     corpus.store.write(split, signals, contracts.signals(config.num_perm).schema, made_of=removed(unwanted))
@@ -127,7 +127,7 @@ def removed(unwanted: Unwanted = None) -> str:
     return "" if unwanted is None else hashlib.sha256(unwanted.tobytes()).hexdigest()
 
 
-class Sample:
+class HeadSample:
     """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ def measure_documents(
     config: SurveyConfig,
     detectors: Detectors,
     witnesses: Witnesses,
-    sample: Sample,
+    sample: HeadSample,
     unwanted: Unwanted = None,
     source: str = "",
 ) -> pa.RecordBatch:

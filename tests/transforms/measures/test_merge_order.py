@@ -46,7 +46,7 @@ def part(number: int, texts: list[str]) -> Tally:
         created=[datetime.datetime(2015 + int(k) % 9, 1, 1, tzinfo=datetime.UTC) for k in i],
     )
     loaded = survey.load_detectors(settled), load_witnesses(config)
-    signals = pa.table(survey.measure_documents(documents, settled, *loaded, survey.Sample()))
+    signals = pa.table(survey.measure_documents(documents, settled, *loaded, survey.HeadSample()))
     kept = i % 6 != 0
     decisions = filled(
         contracts.DECISION,

@@ -36,7 +36,7 @@ def tally(rows: list[tuple[str, bool, int]]) -> Tally:
     values = [row[0] for row in rows]
     documents = filled(contracts.DOCUMENT, len(rows), text=values)
     loaded = survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)
-    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.Sample())
+    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.HeadSample())
     decisions = filled(
         contracts.DECISION,
         len(rows),

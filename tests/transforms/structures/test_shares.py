@@ -30,7 +30,7 @@ CANDIDATE = {"100": 780, "010": 130, "001": 2, "110": 40, "000": 48}
 WHEN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
-def counted(documents: dict[str, int]) -> cores.Counts:
+def counted(documents: dict[str, int]) -> cores.PatternCounts:
     patterns = [int(bits[::-1], 2) for bits, n in documents.items() for _ in range(n)]
     content = np.random.default_rng(7).integers(0, 2**64, len(patterns), np.uint64)  # a hash is as good as chance
     return cores.count(np.array(patterns, np.uint16), content, np.full(len(patterns), 10))
