@@ -25,12 +25,11 @@ import pyarrow.dataset as ds
 
 from benchmarks.run_vs_datatrove import measured
 from expectations import contracts
-from pipeline import graph, runner
+from pipeline import runner
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine.threads import Beside
-from transforms.ingest.readers import read_split
 from transforms.ingest.sources import Split
 from transforms.kernels.similarity import minhash
 from transforms.kernels.text import text
@@ -38,6 +37,7 @@ from transforms.kernels.text.columns import hash_texts
 from transforms.mixture.left_by_dedup import in_order
 from transforms.origin.attribute import Attribute
 from transforms.release.ledger import Record
+from transforms.signals.corpus import BySplit, Corpus
 from transforms.survey.survey import SurveyConfig, _fixed
 
 
@@ -67,15 +67,15 @@ def signed(documents: pa.RecordBatch, config: SurveyConfig) -> pa.RecordBatch:
 class Sign(Beside[Split, Split]):
     """The survey of what dedup needs: no score, no sketches."""
 
-    def __init__(self, config: SurveyConfig) -> None:
-        self.config = config
+    def __init__(self, config: SurveyConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def work(self, element: Split, *_: object) -> tuple[Split]:
         """One split."""
         config = self.config
-        documents = (batch for batch, _ in read_split(element, config.sources[element.source], config.limits))
+        documents = (batch for batch, _ in self.corpus.read(element))
         batches = (signed(batch, config) for batch in documents)
-        config.store.write(element, batches, contracts.signals(config.num_perm).schema)
+        self.corpus.store.write(element, batches, contracts.signals(config.num_perm).schema)
         return (element,)
 
 
@@ -97,15 +97,25 @@ def alone(files: list[str], out: str) -> None:
         }
     )  # fmt: skip
     job = runner.prepare(recipe, ".")
-    store = job.survey.store
+    corpus, dedup = job.corpus, recipe.dedup
     runner._give_memory_back()
     root = beam.Pipeline(options=runner.options(recipe, len(job.splits)))
-    signed = root | beam.Create(job.splits).with_output_types(Split) | beam.Reshuffle() | beam.ParDo(Sign(job.survey))
-    labels = signed | FindClusters(recipe.dedup, store, job.splits)
-    chosen = ChooseSurvivors(recipe.dedup, recipe.sources, job.splits, store, recipe.ingest.limits, labels)
-    origin = Attribute(store, None, recipe.sources, recipe.evidence.date_cutoff)
-    decided = signed | origin | chosen | beam.ParDo(graph._BySplit()) | beam.GroupByKey() | beam.ParDo(InOrder())
-    _ = decided | Record(recipe.sources, job.splits, store, out)
+    signed = (
+        root
+        | beam.Create(job.splits).with_output_types(Split)
+        | beam.Reshuffle()
+        | beam.ParDo(Sign(job.survey, corpus))
+    )
+    labels = signed | FindClusters(dedup, corpus)
+    candidates = signed | Attribute(corpus, None, recipe.evidence.date_cutoff)
+    decided = (
+        (candidates, labels, ())
+        | ChooseSurvivors(dedup, corpus)
+        | beam.ParDo(BySplit())
+        | beam.GroupByKey()
+        | beam.ParDo(InOrder())
+    )
+    _ = decided | Record(corpus, out)
     root.run().wait_until_finish()
 
 

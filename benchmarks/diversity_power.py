@@ -32,7 +32,6 @@ from expectations.judge.gx import compare
 from expectations.structures import System
 from expectations.suite.suite import Expectation
 from pipeline.commands import demo
-from transforms.ingest.readers import ReadLimits
 from transforms.kernels.statistics.sampling import places
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.metrics import in_table
@@ -40,7 +39,6 @@ from transforms.measures.reference import from_table, sketches
 from transforms.measures.tally import NEEDED, Tally, tally_split
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
 from transforms.release.gate import REFERENCE_RULES
-from transforms.signals.store import SignalStore
 from transforms.structures import shares as cores
 from transforms.structures.find import Systems
 from transforms.survey import survey
@@ -174,9 +172,7 @@ def rare_word(texts: list[str]) -> str:
 
 def measured(texts: list[str], source: np.ndarray, systems: Systems) -> pa.Table:
     """SIGNALS, with the words of every document; and the number of its source."""
-    config = survey.SurveyConfig(
-        (), ReadLimits(), SignalStore("", ()), "words", None, EVIDENCE, ngram=5, num_perm=8, systems=systems
-    )
+    config = survey.SurveyConfig("words", None, EVIDENCE, ngram=5, num_perm=8, systems=systems)
     loaded, every = (survey.load_detectors(config), load_witnesses(EVIDENCE)), _Everything()
     parts = [_documents(texts[at : at + 500]) for at in range(0, len(texts), 500)]
     batches = [survey.measure_documents(part, config, *loaded, every) for part in parts]
@@ -184,7 +180,7 @@ def measured(texts: list[str], source: np.ndarray, systems: Systems) -> pa.Table
     return signals.append_column("source", pa.array(source).dictionary_encode().indices.cast(pa.int16()))
 
 
-class _Everything(survey.Sample):
+class _Everything(survey.HeadSample):
     def mask(self, keys: np.ndarray) -> np.ndarray:
         return np.ones(len(keys), bool)
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.byte_fitting import fit_bytes
+from benchmarks.topic_fitting import fit_topics, shared_bits
 from transforms.detector.training.labelled import CELL, Labelled, Links, read_labelled
 from transforms.kernels.models.bytes_model import Trie, bits_per_byte
 from transforms.kernels.similarity import minhash
@@ -23,9 +25,7 @@ from transforms.kernels.statistics import repetition
 from transforms.kernels.statistics.diversity import HEAD_CHARS
 from transforms.kernels.statistics.topics import Weights, nearest
 from transforms.kernels.text.columns import text_buffers
-from transforms.measures.byte_fitting import fit_bytes
 from transforms.measures.sample import LEAST_BYTES
-from transforms.measures.topic_fitting import fit_topics, shared_bits
 from transforms.measures.yardstick import BYTES, TOPICS, ByteModel, quantiles_of, write_bytes_model, write_topics
 
 HELD_OUT = 4  # one in so many groups

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
+import pydantic
 import yaml
 
 MAX_BYTES = 16 << 20
@@ -57,6 +58,41 @@ class Loaded:
         while parts and parts not in self.lines:
             parts = parts[:-1]
         return f"{self.where}, line {self.lines[parts]}" if parts else self.where
+
+
+class Strict(pydantic.BaseModel):
+    """A part of a file that people write: nothing of it is ignored, and nothing changes it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+def first_complaint(error: pydantic.ValidationError) -> Any:
+    """The one of pydantic's complaints to tell. A misspelt key is also a missing one: the misspelling says more."""
+    return min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+
+
+def in_sentence(complaint: Any, place: Sequence[str | int], keys: Iterable[str] = (), wanted: str = "") -> str:
+    """A complaint on one line: `path: what is wrong; what would be right`.
+
+    Args:
+      complaint: pydantic's.
+      place: where in the file.
+      keys: that are known there.
+      wanted: what should be there; empty: in pydantic's words.
+    """
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+    given, kind = complaint["input"], complaint["type"]
+    if kind == "extra_forbidden":
+        said = f"unknown key; {nearest(str(complaint['loc'][-1]), keys)}"
+    elif kind == "missing":
+        said = "is missing"
+    elif kind == "value_error":
+        said = str(complaint["ctx"]["error"])
+    elif isinstance(given, bool) and not wanted:
+        said = f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
+    else:
+        said = wanted or f"{complaint['msg'].lower()}, got {str(given)[:80]!r}"
+    return f"{path}: {said}".removeprefix(": ").replace("\n", " ")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -109,7 +145,7 @@ def parse_yaml(text: str, where: str) -> Loaded:
     Raises:
       LoadError: it is none, or says something that is refused here.
     """
-    reader = _Reader(where)
+    reader = _YamlReader(where)
     try:
         for event in yaml.parse(text, Loader=_Loader):
             reader.take(event)
@@ -145,7 +181,7 @@ class _Open:
     keys: dict[Any, int] = dataclasses.field(default_factory=dict)  # and the line of each
 
 
-class _Reader:
+class _YamlReader:
     """Events of a parser -> a value. Nothing is recursive, and an alias is a copy: what is changed changes once."""
 
     def __init__(self, where: str) -> None:
@@ -274,7 +310,7 @@ class _Reader:
         elif not top.has_key:
             self._key(top, value, line, is_merge)
         else:
-            if top.key is _Reader:
+            if top.key is _YamlReader:
                 self._merge(top, value, line)
             else:
                 top.value[top.key] = value
@@ -283,7 +319,7 @@ class _Reader:
     def _key(self, top: _Open, value: Any, line: int, is_merge: bool) -> None:
         if isinstance(value, list | dict):
             raise self._error(line, "a key must be a word, not a list or a mapping")
-        key = _Reader if is_merge else value  # the class stands for `<<`, which no text can be
+        key = _YamlReader if is_merge else value  # the class stands for `<<`, which no text can be
         if key in top.keys:
             name = "<<" if is_merge else value
             raise self._error(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from expectations import metrics, wording
+from expectations import intervals, metrics, wording
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
@@ -46,7 +46,7 @@ class Movement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """What it comes to."""
 
     status: Literal["worse", "better", "steady", "unknown"]
@@ -305,10 +305,8 @@ def _mover(first: tuple[float, float], second: tuple[float, float]) -> tuple[flo
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
     """How far below and above a share its limits lie, of SIGMAS standard errors (Wilson 1927)."""
-    z2 = SIGMAS**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = SIGMAS / (1 + z2 / n) * math.sqrt(max(0.0, share * (1 - share)) / n + z2 / (4 * n * n))
-    return max(0.0, share - (middle - half)), max(0.0, middle + half - share)
+    lower, upper = intervals.wilson(min(1.0, max(0.0, share)), n, SIGMAS)
+    return max(0.0, share - lower), max(0.0, upper - share)
 
 
 def decides(one: Movement) -> bool:
@@ -316,7 +314,7 @@ def decides(one: Movement) -> bool:
     return one.slice_kind in ("overall", "system", "structure")
 
 
-def verdict(found: Sequence[Movement]) -> Verdict:
+def verdict(found: Sequence[Movement]) -> Comparison:
     """What the movements come to, in one line."""
     asked = [one for one in found if decides(one) and metrics.find(one.metric).worse]
     known = [one for one in asked if one.low is not None]
@@ -324,15 +322,17 @@ def verdict(found: Sequence[Movement]) -> Verdict:
     unknown = f"; {untold} cannot be told from noise" if untold else ""
     alarms = f"{len(known)} comparisons, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
     if not known and not any(one.status == "same" for one in asked):
-        return Verdict("unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise")
+        return Comparison(
+            "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
+        )
     for status, words in (("worse", "moved the wrong way"), ("better", "moved the right way, none the wrong way")):
         moved = [one for one in known if one.status == status]
         if moved:
             first = moved[0]
             early = "an early sign, " if first.sign in metrics.EARLY else ""
             says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
-            return Verdict(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
-    return Verdict("steady", f"steady: nothing moved beyond noise; {alarms}")
+            return Comparison(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
+    return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")
 
 
 def _of(one: Movement) -> str:

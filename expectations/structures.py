@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pydantic
 import yaml
 
-from expectations.loading import LoadError, nearest, read_text
+from expectations.loading import LoadError, Strict, first_complaint, in_sentence, nearest, read_text
 from expectations.suite.suite import Expectation, SuiteError, parsed
 
 MOST_STRUCTURES = 12  # of one system: their combinations are counted
@@ -46,18 +46,14 @@ def _listed(value: Any) -> Any:
 OneOrMore = Annotated[Words, pydantic.BeforeValidator(_listed, json_schema_input_type=str | Words)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Owner(_Strict):
+class Owner(Strict):
     """Who speaks: labels are norms, so somebody stands behind them."""
 
     team: Annotated[str, pydantic.Field(min_length=1)]
     contact: str = ""
 
 
-class Slice(_Strict):
+class Slice(Strict):
     """Which documents a system speaks of: those that meet every condition. One of which a date is asked and not known is out."""
 
     source: OneOrMore | None = None
@@ -78,7 +74,7 @@ class Slice(_Strict):
         return origins
 
 
-class Lexicon(_Strict):
+class Lexicon(Strict):
     """Has at least `min_terms` different terms of a list, as whole words of the canonical text (case, quotes folded)."""
 
     kind: Literal["lexicon"]
@@ -91,7 +87,7 @@ class Lexicon(_Strict):
     note: str = ""
 
 
-class Regex(_Strict):
+class Regex(Strict):
     """Matches an RE2 pattern anywhere in the text."""
 
     kind: Literal["regex"]
@@ -115,7 +111,7 @@ class Regex(_Strict):
         return pattern
 
 
-class Column(_Strict):
+class Column(Strict):
     """A column of the input has one of some values."""
 
     kind: Literal["column"]
@@ -135,7 +131,7 @@ class Column(_Strict):
 Count = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 
-class Sample(_Strict):
+class Sample(Strict):
     """How a classifier did on documents that people labelled, none of which it was trained on."""
 
     positives: Annotated[Count, pydantic.Field(ge=1, description="documents that have the structure")]
@@ -163,7 +159,7 @@ class Sample(_Strict):
         )
 
 
-class LabelledFile(_Strict):
+class LabelledFile(Strict):
     """A Parquet file of labelled documents, such as `audit export` writes: the text, or the scores, beside a label."""
 
     file: Annotated[str, pydantic.Field(min_length=1)]
@@ -173,7 +169,7 @@ class LabelledFile(_Strict):
     )
 
 
-class Classifier(_Strict):
+class Classifier(Strict):
     """A score at or above a threshold: of a column of the input, or of a two-class fastText model.
 
     What it says is corrected by what it got wrong on a labelled sample, and is not accepted without one. Documents that it
@@ -231,7 +227,7 @@ class Classifier(_Strict):
 Structure = Annotated[Lexicon | Regex | Column | Classifier, pydantic.Field(discriminator="kind")]
 
 
-class Reference(_Strict):
+class Reference(Strict):
     """What the release is held against: `human_subset`, `uniform`, `{release: FOLDER}` or `{structure: share, ...}`."""
 
     kind: Literal["human_subset", "uniform", "release", "target"]
@@ -272,7 +268,7 @@ class Reference(_Strict):
         return dict(self.target) if self.kind == "target" else self.kind
 
 
-class _Rule(_Strict):
+class _Rule(Strict):
     severity: Literal["critical", "warning", "info"] = "critical"
     notes: str = ""
     of_documents: ClassVar[bool] = False  # whether the reference has to be documents, and not shares alone
@@ -362,7 +358,7 @@ Rule = Annotated[
 STAGE_AFTER = {"dedup": "deduplicated", "balance": "after"}  # what a stage leaves, in the words of the metrics
 
 
-class System(_Strict):
+class System(Strict):
     """A named list of structures, who owns it and why, whom it speaks of, and what must hold."""
 
     id: Id
@@ -464,7 +460,7 @@ def _digest(said: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-class _File(_Strict):
+class _File(Strict):
     systems: Annotated[tuple[System, ...], pydantic.Field(min_length=1)]
 
 
@@ -650,8 +646,7 @@ _RULES: dict[str, type[pydantic.BaseModel]] = {
 
 def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:
     """The place of the first complaint, and it as `path: what is wrong; what would be right`."""
-    # A misspelt key is also a missing one: the misspelling says more.
-    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    first = first_complaint(error)
     steps = list(first["loc"])
     # The kind of a structure or rule is a step of pydantic's behind its number, no key of the file.
     shown = [
@@ -659,31 +654,23 @@ def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:
         for before, step in zip([None, *steps], steps, strict=False)
         if not (isinstance(before, int) and step in _MODELS | _RULES)
     ]
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in shown).lstrip(".")
-    return shown, f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
+    keys = _model_at(steps[:-1]).model_fields if first["type"] == "extra_forbidden" else ()
+    return shown, in_sentence(first, shown, keys, _wanted(first, steps))
 
 
-def _complaint(first: Any, steps: list[Any]) -> str:
+def _wanted(first: Any, steps: list[Any]) -> str:
     given, kind, context = first["input"], first["type"], first.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"unknown key; {nearest(str(steps[-1]), list(_model_at(steps[:-1]).model_fields))}"
     if kind == "union_tag_invalid":
-        return f"unknown kind {context['tag']!r}; {nearest(context['tag'], list(_RULES if 'expectations' in steps else _MODELS))}"
+        return f"unknown kind {context['tag']!r}; {nearest(context['tag'], _RULES if 'expectations' in steps else _MODELS)}"
     if kind == "union_tag_not_found":
         return "has no `kind`"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return str(context["error"])
     if kind == "string_pattern_mismatch":
         return f"{given[:60]!r} is no id; use at most 40 small letters, digits, '_' and '-', a letter first"
     if kind == "literal_error":
         return f"unknown value {str(given)[:60]!r}; known: {context['expected']}"
     if kind == "model_type" and steps[-1:] == ["owner"]:
         return f"an owner is a team and how to reach it, {{team: ..., contact: ...}}, got {str(given)[:80]!r}"
-    if isinstance(given, bool):
-        return f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
-    return f"{first['msg'].lower()}, got {str(given)[:80]!r}"
+    return ""
 
 
 def _model_at(steps: list[Any]) -> type[pydantic.BaseModel]:

@@ -3,24 +3,23 @@
 import dataclasses
 import datetime
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
-import numpy as np
-import pyarrow as pa
 
 from expectations import contracts
 from expectations.suite.suite import Suite
-from pipeline.publish import Publication, Publish
+from pipeline.publish import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
+from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split
-from transforms.kernels.text.columns import split_by
 from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
-from transforms.measures.reference import Asked
+from transforms.measures.metrics import MeasureConfig
 from transforms.mixture.balance import Balance, Decided, Rule
 from transforms.mixture.left_by_dedup import Offer, OfferStore
 from transforms.origin.attribute import Attribute, attributed
@@ -29,6 +28,7 @@ from transforms.release.gate import Gate
 from transforms.release.ledger import Record
 from transforms.release.review_queue import Review
 from transforms.release.shards import Emit, EmitConfig
+from transforms.signals.corpus import BySplit, Corpus
 from transforms.survey.survey import Survey, SurveyConfig
 
 
@@ -39,73 +39,81 @@ class Job:
     recipe: Recipe
     suite: Suite
     params: tuple[tuple[str, float], ...]
-    splits: tuple[Split, ...]
-    unread: tuple[NotRead, ...]  # what lies beside the input
+    corpus: Corpus
     earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
-    emit: EmitConfig
     offers: OfferStore  # what dedup left, for the mixture
     rule: Rule
-    held_against: Asked  # the reference of diversity
+    measure: MeasureConfig
+    emit: EmitConfig
     publication: Publication
     today: datetime.date  # that waivers of the suite are held against
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """What is read."""
+        return self.corpus.splits
 
-def decide(root: beam.Pipeline, job: Job) -> tuple[beam.PCollection[Decided], beam.PCollection[np.ndarray] | None]:
-    """From files to the decisions of dedup, split by split; and the paragraphs that are removed, if any are."""
-    recipe, splits, store = job.recipe, job.splits, job.survey.store
-    sources, limits = recipe.sources, recipe.ingest.limits
-    all_splits = splits + job.earlier
+    @property
+    def unread(self) -> tuple[NotRead, ...]:
+        """What lies beside it."""
+        return self.measure.unread
+
+
+class Decisions(NamedTuple):
+    """The decisions of dedup, split by split; and the paragraphs that are removed, if any are."""
+
+    decided: beam.PCollection[Decided]
+    unwanted: MaybeUnwanted
+
+
+def decide(root: beam.Pipeline, job: Job) -> Decisions:
+    """From files to the decisions of dedup."""
+    recipe, corpus = job.recipe, job.corpus
+    and_earlier = corpus.with_earlier(job.earlier)
 
     # fmt: off
-    tasks      = root | "Splits" >> counted.Create("splits", splits, Split) | "Spread" >> counted.Reshuffle("splits to workers")
-    unwanted   = tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, splits) if job.boilerplate else None
-    surveyed   = tasks | "Survey" >> Survey(job.survey, unwanted)                        # the text is read here
+    splits     = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
+    tasks      = splits | "Spread" >> counted.Reshuffle("splits to workers")
+    unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
+    surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
-    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, store, all_splits)
-    candidates = compared | "Attribute" >> Attribute(
-        store, recipe.detector.model, sources, recipe.evidence.date_cutoff, job.reviewed)
-    unique     = candidates | "ChooseSurvivors" >> ChooseSurvivors(
-        recipe.dedup, sources, all_splits, store, limits, labels, unwanted)
+    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
+    candidates = compared | "Attribute" >> Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed)
+    unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
-    with_empty = (unique | "BySplit" >> beam.ParDo(_BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
+    with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
-    decided    = by_split | "Offer" >> Offer(job.offers, splits, job.survey.systems.systems, sources)
+    decided    = by_split | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
     # fmt: on
     candidates | "Attributed" >> counted.RowsOf("documents to their decisions", counted.SENT, attributed)
     decided | "Decided" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
-    return decided, unwanted
+    return Decisions(decided, unwanted)
 
 
 def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     """Put the flow on a pipeline. The one element that comes out is the path of what was published."""
-    recipe, splits, store = job.recipe, job.splits, job.survey.store
+    recipe, corpus = job.recipe, job.corpus
 
     # fmt: off
     decided, unwanted = decide(root, job)
-    balanced, mixture = decided | "Balance" >> Balance(job.rule, job.offers, splits)
-    recorded   = balanced | "Record" >> Record(recipe.sources, splits, store, job.emit.staging)
-    metrics, sketches = balanced | "Measure" >> Measure(
-        recipe.sources, splits, store, recipe.detector.model, recipe.detector.cross_check, mixture, job.survey.systems,
-        recipe.dedup.undecided_below, job.held_against, recipe.dedup.min_similarity, job.unread)
-    review     = balanced | "Review" >> Review(
-        recipe.sources, splits, store, recipe.ingest.limits, recipe.salt, recipe.evidence.queue)
-    verdict    = metrics | "Gate" >> Gate(job.suite, job.params, job.today)
-    shards     = recorded | "Emit" >> Emit(job.emit, verdict, unwanted)                  # and here again, if it passed
-    balanced | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
-    recorded | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
-    return verdict | "Publish" >> Publish(job.publication, metrics, sketches, recorded, shards, review)  # the manifest last
+    balanced   = decided | "Balance" >> Balance(job.rule, job.offers, corpus.splits)
+    decisions  = balanced.decisions
+    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging)
+    measured   = balanced | "Measure" >> Measure(job.measure, corpus)
+    review     = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
+    verdict    = measured.metrics | "Gate" >> Gate(job.suite, job.params, job.today)
+    shards     = (recorded, verdict, unwanted) | "Emit" >> Emit(job.emit, corpus)        # and here again, if it passed
+    decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
+    recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
+    made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
+    return made | "Publish" >> Publish(job.publication)                                  # the manifest last
     # fmt: on
 
 
-class _BySplit(beam.DoFn):
-    def process(self, decisions: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from split_by(decisions["split"].to_numpy(), decisions)
-
-
 class _NoDecision(beam.DoFn):
-    def process(self, split: Split) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def process(self, split: Split) -> Iterator[Decided]:
         yield split.index, contracts.DECISION.empty()

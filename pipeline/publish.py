@@ -13,6 +13,7 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import orjson
@@ -29,11 +30,11 @@ from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
-from transforms.ingest.sources import Split
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.corpus import Corpus
+from transforms.signals.store import open_for_reading
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
@@ -59,32 +60,37 @@ class Publication:
     recipe: str
     suite: str
     about: str
-    splits: tuple[Split, ...]
-    store: SignalStore
+    corpus: Corpus
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
 
 
-@dataclasses.dataclass(eq=False)
-class Publish(beam.PTransform):
-    """verdict -> path of the folder to be published."""
+class Made(NamedTuple):
+    """What the stages made of a corpus, of which a release is put together."""
 
-    publication: Publication
+    verdict: beam.PCollection[str]
     metrics: beam.PCollection[pa.RecordBatch]
     sketches: beam.PCollection[pa.RecordBatch]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
     review: beam.PCollection[pa.RecordBatch]
 
-    def expand(self, verdict: beam.PCollection[str]) -> beam.PCollection[str]:
-        """One element; its side inputs make it wait for every stage."""
-        return verdict | "PublishRelease" >> counted.ParDo(
+
+@dataclasses.dataclass(eq=False)
+class Publish(beam.PTransform):
+    """What the stages made -> path of the folder to be published."""
+
+    publication: Publication
+
+    def expand(self, made: Made) -> beam.PCollection[str]:
+        """One element, from the verdict; its side inputs make it wait for every stage."""
+        return made.verdict | "PublishRelease" >> counted.ParDo(
             "the verdict to its release",
             _PublishRelease(self.publication),
-            beam.pvalue.AsSingleton(self.metrics),
-            beam.pvalue.AsSingleton(self.sketches),
-            beam.pvalue.AsSingleton(self.recorded | "Recorded" >> counted.ToList("parts of the ledger to publish")),
-            beam.pvalue.AsSingleton(self.shards | "Shards" >> counted.ToList("shards to publish")),
-            beam.pvalue.AsSingleton(self.review),
+            beam.pvalue.AsSingleton(made.metrics),
+            beam.pvalue.AsSingleton(made.sketches),
+            beam.pvalue.AsSingleton(made.recorded | "Recorded" >> counted.ToList("parts of the ledger to publish")),
+            beam.pvalue.AsSingleton(made.shards | "Shards" >> counted.ToList("shards to publish")),
+            beam.pvalue.AsSingleton(made.review),
         )
 
 
@@ -182,9 +188,10 @@ def report_input(
     sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
     notes = {r["note"] for r in rows if r["metric"] == "synthetic_share.tokens" and r["note"]}
     shown: list[dict[str, object]] = []
-    for split in publication.splits:
+    for split in publication.corpus.splits:
         if len(shown) < SHOWN_QUARANTINE:
-            shown.extend(_quarantined(publication.store, split).select(["path", "row", "reason", "detail"]).to_pylist())
+            columns = ["path", "row", "reason", "detail"]
+            shown.extend(publication.corpus.store.read_quarantine(split, columns).to_pylist())
     return {
         "release": publication.release,
         "verdict": orjson.loads(verdict.to_json()),
@@ -228,15 +235,11 @@ def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[st
 
 
 def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[str, object]]:
-    for split in publication.splits:
-        table = _quarantined(publication.store, split)
+    for split in publication.corpus.splits:
+        table = publication.corpus.store.read_quarantine(split)
         if table.num_rows:
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
             yield _write(folder, name, _parquet(table)) | {"rows": table.num_rows}
-
-
-def _quarantined(store: SignalStore, split: Split) -> pa.Table:
-    return store.read_quarantine(split)
 
 
 def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:

@@ -12,14 +12,14 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from expectations.loading import LoadError, closest, nearest, parse_yaml, read_text
+from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.ingest.readers import ReadLimits
-from transforms.ingest.sources import Source
+from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
 from transforms.mixture.config import RatioConfig
 from transforms.origin.review_labels import ReviewConfig
@@ -36,11 +36,7 @@ class RecipeError(Exception):
     """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class IngestConfig(_Section):
+class IngestConfig(Strict):
     """Limits of reading."""
 
     max_bad_fraction: float = Field(
@@ -50,7 +46,7 @@ class IngestConfig(_Section):
         description="more unreadable records than this, in all or of a source, fail the run; a lost file is all its records",
     )
     max_text_bytes: int = Field(10_000_000, ge=1, description="longer texts are quarantined")
-    split_bytes: int = Field(8 << 20, ge=1, description="small files are read together up to this size in storage")
+    split_bytes: int = Field(SPLIT_BYTES, ge=1, description="small files are read together up to this size in storage")
 
     @property
     def limits(self) -> ReadLimits:
@@ -61,7 +57,7 @@ class IngestConfig(_Section):
         )
 
 
-class DetectorConfig(_Section):
+class DetectorConfig(Strict):
     """Which detector scores the text."""
 
     model: str | None = Field(
@@ -79,7 +75,7 @@ class OutputConfig(ShardConfig):
     path: str = Field("releases", description="folder of releases, relative to the recipe")
 
 
-class RunnerConfig(_Section):
+class RunnerConfig(Strict):
     """Which engine runs the graph."""
 
     name: str = Field("FnApiRunner", description="a Beam runner; FnApiRunner is this machine")
@@ -107,7 +103,7 @@ class RunnerConfig(_Section):
         return name
 
 
-class Recipe(_Section):
+class Recipe(Strict):
     """A whole run."""
 
     release: str = Field(description="name of the release; its folder under output.path")
@@ -238,8 +234,7 @@ def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) ->
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        # A misspelt key also leaves its right name missing: the misspelling is the cause, so it goes first.
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        first = first_complaint(error)
         place = tuple(map(str, first["loc"]))
         said = next((f"--set {'.'.join(key)}" for key in changed if place[: len(key)] == key), loaded.at(first["loc"]))
         raise RecipeError(redact_message(f"{said}: {_explain(first)}")) from None

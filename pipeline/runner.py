@@ -49,6 +49,7 @@ from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.measures.input_loss import not_read
+from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
@@ -58,6 +59,7 @@ from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
 from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
 from transforms.release.shards import EmitConfig
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
 from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
@@ -109,20 +111,13 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
-    suite = with_rules(
-        own,
-        recipe.ratio.on_shortage == "fail",
-        recipe.dedup.on_source_loss == "fail",
-        systems,
-        has_limits=not recipe.ratio.is_budget_only,
-        has_reference=recipe.reference is not None,
-    )
+    suite = with_rules(own, **rules_of(recipe), systems=systems)
     params = suite_params(recipe)
     suite.resolve(params)  # a suite that cannot be resolved is refused before any work
     detector = load_detector(recipe.detector.model)
     held_against = load_reference(recipe.reference, recipe.output.path)
     planned = plan(recipe.sources, recipe.ingest.split_bytes)
-    splits = planned.splits
+    splits, few_splits = planned.splits, len(planned.splits) < THREADS
     refuse_inputs_as_outputs(recipe, base_dir, splits)
     earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
@@ -130,38 +125,64 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(systems)
     store = _store(recipe, detectors, witnesses, splits, looked_for)
+    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
-    survey = SurveyConfig(
-        recipe.sources,
-        recipe.ingest.limits,
-        store,
-        recipe.detector.model,
-        recipe.detector.cross_check,
-        recipe.evidence,
-        recipe.dedup.ngram,
-        recipe.dedup.num_perm,
-        looked_for,
-        few_splits=len(splits) < THREADS,
-    )
-    boilerplate = _boilerplate(recipe, few_splits=survey.few_splits) if recipe.dedup.paragraphs.remove else None
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
-    emit = EmitConfig(
-        recipe.sources, splits, store, recipe.ingest.limits, recipe.output, staging, recipe.dedup.num_perm, metadata
-    )
     reviewed = read_reviewed(recipe.review)
-    about = _about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed)
-    publication = Publication(
-        recipe.output.path, recipe.release, staging, resolved(recipe), resolved(own), about, splits, store,
-        systems_yaml(systems) if systems else "",
-    )  # fmt: skip
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
     return Job(
-        recipe, suite, tuple(sorted(params.items())), splits, not_read(recipe.sources, planned.found),
-        earlier, reviewed, boilerplate, survey, emit,
-        OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)), rule, held_against, publication, date,
-    )  # fmt: skip
+        recipe=recipe,
+        suite=suite,
+        params=tuple(sorted(params.items())),
+        corpus=corpus,
+        earlier=earlier,
+        reviewed=reviewed,
+        boilerplate=_boilerplate(recipe, few_splits) if recipe.dedup.paragraphs.remove else None,
+        survey=SurveyConfig(
+            detector=recipe.detector.model,
+            cross_check=recipe.detector.cross_check,
+            evidence=recipe.evidence,
+            ngram=recipe.dedup.ngram,
+            num_perm=recipe.dedup.num_perm,
+            systems=looked_for,
+            few_splits=few_splits,
+        ),
+        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)),
+        rule=rule,
+        measure=MeasureConfig(
+            detector=recipe.detector.model,
+            cross_check=recipe.detector.cross_check,
+            systems=looked_for,
+            undecided_below=recipe.dedup.undecided_below,
+            near=recipe.dedup.min_similarity,
+            reference=held_against,
+            unread=not_read(recipe.sources, planned.found),
+        ),
+        emit=EmitConfig(shards=recipe.output, staging=staging, num_perm=recipe.dedup.num_perm, metadata=metadata),
+        publication=Publication(
+            output=recipe.output.path,
+            release=recipe.release,
+            staging=staging,
+            recipe=resolved(recipe),
+            suite=resolved(own),
+            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed),
+            corpus=corpus,
+            structures=systems_yaml(systems) if systems else "",
+        ),
+        today=date,
+    )
+
+
+def rules_of(recipe: Recipe) -> dict[str, bool]:
+    """Which rules a recipe puts before its suite: keywords of `with_rules`."""
+    return {
+        "fail_on_shortage": recipe.ratio.on_shortage == "fail",
+        "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
+        "has_limits": not recipe.ratio.is_budget_only,
+        "has_reference": recipe.reference is not None,
+    }
 
 
 def _decided_by(
@@ -260,9 +281,7 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
     """The first reading. Its store is the survey's folder, under names that depend on less: another limit reads no text."""
     depends_on = _how_read(recipe) | {"what": "paragraphs"}
     store = SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
-    return BoilerplateConfig(
-        recipe.sources, recipe.ingest.limits, store, recipe.dedup.paragraphs.max_documents, few_splits
-    )
+    return BoilerplateConfig(store, recipe.dedup.paragraphs.max_documents, few_splits)
 
 
 def _signature(recipe: Recipe) -> dict[str, Any]:

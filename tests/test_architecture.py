@@ -1,5 +1,6 @@
 """Promises about the project as a whole."""
 
+import ast
 import pathlib
 import re
 import subprocess
@@ -113,3 +114,20 @@ def test_nothing_names_a_machine() -> None:
     folders = [f"/{name}/" for name in ("work", "root", "home")] + ["../" + "shared"]
     wrong = re.compile("|".join(map(re.escape, folders)).encode())
     assert [name for name in tracked if wrong.search((ROOT / name).read_bytes())] == []
+
+
+def test_a_function_of_the_kernels_that_is_not_compiled_says_its_types() -> None:
+    """mypy lets the compiled ones be, whose types are in the decorator, and cannot tell them from others."""
+    for path in (ROOT / "transforms" / "kernels").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                compiled = {"kernel", "inlined"} & {name for one in function.decorator_list for name in names(one)}
+                said = function.returns is not None and all(
+                    argument.annotation is not None or argument.arg in ("self", "cls")
+                    for argument in (*function.args.args, *function.args.kwonlyargs)
+                )
+                assert compiled or said, f"{path.name}: {function.name}"
+
+
+def names(node: ast.AST) -> set[str]:
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from expectations import metrics, release_diff, wording
-from expectations.release_diff import Movement, Verdict
+from expectations.release_diff import Comparison, Movement
 from expectations.report import report
 
 SHOWN_SLICES, SHOWN_SOURCES = 60, 40
@@ -20,7 +20,7 @@ _LOOKS = {"worse": "failed", "better": "passed", "steady": "passed"}  # of the r
 
 
 def render_difference(
-    names: Sequence[str], found: Sequence[Movement], verdict: Verdict, documents: Mapping[str, Any] | None
+    names: Sequence[str], found: Sequence[Movement], verdict: Comparison, documents: Mapping[str, Any] | None
 ) -> str:
     """The page of `diff`.
 
@@ -48,9 +48,9 @@ def render_difference(
 def render_history(
     names: Sequence[str],
     found: Sequence[Movement],
-    verdict: Verdict,
+    verdict: Comparison,
     series: Mapping[Movement, Sequence[float | None]],
-    steps: Sequence[tuple[str, str, Verdict]],
+    steps: Sequence[tuple[str, str, Comparison]],
 ) -> str:
     """The page of `history`.
 
@@ -73,7 +73,7 @@ def render_history(
     )
 
 
-def _headline(verdict: Verdict) -> dict[str, Any]:
+def _headline(verdict: Comparison) -> dict[str, Any]:
     """The verdict's line: what moved, and behind it how much was asked."""
     words, _, about = verdict.line.partition("; ")
     return {

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from expectations.loading import Loaded, LoadError, nearest, parse_yaml, read_text
+from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
@@ -46,11 +46,7 @@ Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 Limit = Annotated[Number | str, pydantic.AfterValidator(_number_or_parameter)]
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Expectation(_Strict):
+class Expectation(Strict):
     """One thing that must be true of the metrics table (`contracts.METRICS`)."""
 
     expect: Literal["metric_to_be_between"]
@@ -101,7 +97,7 @@ class Expectation(_Strict):
         return self
 
 
-class Suite(_Strict):
+class Suite(Strict):
     """A named list of expectations."""
 
     suite: str = pydantic.Field(description="Its name, shown in the verdict and the report.")
@@ -191,40 +187,27 @@ def _validated(data: Mapping[str, Any], where: str, loaded: Loaded | None = None
     try:
         return Suite.model_validate(dict(data))
     except pydantic.ValidationError as error:
-        first, said = _one_line(error)
-        raise SuiteError(f"{loaded.at(first['loc']) if loaded else where}: {said}") from error
+        first = first_complaint(error)
+        raise SuiteError(f"{loaded.at(first['loc']) if loaded else where}: {_said(first)}") from error
 
 
-def _one_line(error: pydantic.ValidationError) -> tuple[Any, str]:
-    """The first complaint, and as `path: what is wrong; what would be right`."""
-    # A misspelt key is also a missing one: the misspelling says more.
-    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+def _said(first: Any) -> str:
+    given, kind, wanted = first["input"], first["type"], ""
     # "float" and "str" are the branches of "number or parameter", no keys of ours.
-    steps = [step for step in first["loc"] if step not in ("float", "str")]
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    return first, f"{place}: {_complaint(first, steps)}".removeprefix(": ").replace("\n", " ")
-
-
-def _complaint(first: Any, steps: list[Any]) -> str:
-    given, kind, context = first["input"], first["type"], first.get("ctx", {})
-    if kind == "extra_forbidden":
-        nested = (("waivers", Waiver), ("expectations", Expectation))
-        known = next((model for key, model in nested if key in steps[:-1]), Suite).model_fields
-        return f"unknown key; {nearest(str(steps[-1]), list(known))}"
+    place = [step for step in first["loc"] if step not in ("float", "str")]
+    nested = (("waivers", Waiver), ("expectations", Expectation))
+    known = next((model for key, model in nested if key in place[:-1]), Suite).model_fields
     if kind == "literal_error":
-        known_words = re.findall(r"'([^']*)'", context["expected"])
-        known_words += list(NAMED) if GENERIC in known_words else []
-        return f"unknown value {given!r}; {nearest(str(given), known_words)}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "value_error":
-        return str(context["error"])
-    if isinstance(given, bool):
-        return f"YAML read this as {str(given).lower()}; put the word in quotes, or write a number"
-    if kind == "too_short":
-        return "is empty, so nothing would be checked; give at least one expectation"
-    wanted = {"tuple_type": "should be a list", "model_type": "should be a mapping"}.get(kind, first["msg"].lower())
-    return f"{wanted}, got {str(given)[:80]!r}"
+        words = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        words += list(NAMED) if GENERIC in words else []
+        wanted = f"unknown value {given!r}; {nearest(str(given), words)}"
+    elif isinstance(given, bool):
+        pass
+    elif kind == "too_short":
+        wanted = "is empty, so nothing would be checked; give at least one expectation"
+    elif kind in ("tuple_type", "model_type"):
+        wanted = f"should be a {'list' if kind == 'tuple_type' else 'mapping'}, got {str(given)[:80]!r}"
+    return in_sentence(first, place, known, wanted)
 
 
 def _number(limit: float | str | None, params: Mapping[str, float | None], where: str) -> float | None:

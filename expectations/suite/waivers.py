@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from expectations.loading import closest
+from expectations.loading import Strict, closest
 
 State = Literal["applies", "expired", "not needed", "matches nothing"]
 Words = Annotated[str, pydantic.Field(min_length=1, strict=True, pattern=r"\S")]
@@ -24,10 +24,8 @@ def _a_date(value: Any) -> Any:
         raise ValueError(f"{value!r} is no date; write it as 2027-01-31") from None
 
 
-class Waiver(pydantic.BaseModel):
+class Waiver(Strict):
     """Who lets a release pass although an expectation does not hold, why, and until when."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     who: Words = pydantic.Field(description="Who answers for it: a name, not a team that nobody is.")
     why: Words

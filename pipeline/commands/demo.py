@@ -4,7 +4,7 @@
   and never imported. Nearly all of it is older than language models.
 - *Synthetic*: `demo_machine.jsonl`, written by a language model for this project, and declared as such.
 - *Undeclared*: documents of both kinds that say nothing about themselves.
-- *Planted*: exact and near duplicates, blank documents, and records that cannot be read.
+- *DemoDocuments*: exact and near duplicates, blank documents, and records that cannot be read.
 
 The same Python version gives the same bytes.
 """
@@ -40,7 +40,7 @@ NOTE = " This page was copied from another site and may differ from the original
 
 
 @dataclasses.dataclass(frozen=True)
-class Planted:
+class DemoDocuments:
     """What was put into the corpus: documents by origin before duplication, and each kind of damage."""
 
     human: int
@@ -52,7 +52,7 @@ class Planted:
     broken: dict[str, int]
 
 
-def build_demo(folder: str, force: bool = False) -> Planted:
+def build_demo(folder: str, force: bool = False) -> DemoDocuments:
     """Write `corpus/<source>/` and `recipe.yaml` below a folder: a new one, or an earlier demo whose recipe nobody changed.
 
     Args:
@@ -86,7 +86,7 @@ def build_demo(folder: str, force: bool = False) -> Planted:
     _jsonl(corpus / "web-undeclared" / "pages.jsonl.gz", undeclared)
     _jsonl(corpus / "web-undeclared" / "mirror.jsonl", copies)
     broken = _broken(corpus / "web-undeclared")
-    return Planted(
+    return DemoDocuments(
         human=len(topics) + len(docstrings),
         synthetic=len(machine),
         undeclared=len(undeclared),
@@ -231,7 +231,7 @@ output:
 """
 
 
-def planted(found: Planted) -> str:
+def planted(found: DemoDocuments) -> str:
     """What the demo put into its corpus."""
     broken = sum(found.broken.values())
     return (

@@ -34,7 +34,7 @@ MOST_PARTS = 256
 
 
 @dataclasses.dataclass(frozen=True)
-class Release:
+class ComparedRelease:
     """What a comparison reads of a release at once."""
 
     folder: str
@@ -44,7 +44,7 @@ class Release:
     shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
 
 
-def read_release(folder: str) -> Release:
+def read_release(folder: str) -> ComparedRelease:
     """The metrics and the manifest of a release, or of a rejection, which has none.
 
     Raises:
@@ -56,10 +56,10 @@ def read_release(folder: str) -> Release:
     name = str(manifest.get("release") or posixpath.basename(folder))
     shards = [file for file in manifest.get("files", []) if file["path"].startswith("data/")]
     digests = tuple(sorted(str(file.get("sha256")) for file in shards))
-    return Release(folder, name, metrics, manifest.get("detector_sha256"), digests)
+    return ComparedRelease(folder, name, metrics, manifest.get("detector_sha256"), digests)
 
 
-def moved_between(first: Release, second: Release) -> list[Movement]:
+def moved_between(first: ComparedRelease, second: ComparedRelease) -> list[Movement]:
     """What moved, early signs first."""
     return release_diff.movements(first.metrics, second.metrics, first.name, first.detector == second.detector)
 
@@ -177,7 +177,10 @@ def difference(first: str, second: str, form: str, html: str | None = None, forc
 
 
 def _json(
-    releases: Sequence[Release], found: list[Movement], documents: dict[str, Any], verdict: release_diff.Verdict
+    releases: Sequence[ComparedRelease],
+    found: list[Movement],
+    documents: dict[str, Any],
+    verdict: release_diff.Comparison,
 ) -> str:
     answer = {
         "format": "lowbackground.diff/1",

@@ -42,7 +42,7 @@ REASONS = [*DUPLICATES, *(reason for reason in SENTENCES if reason is not None)]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Ledger:
+class _LedgerReader:
     """A release's ledger, and how its reader wants it told."""
 
     release: str
@@ -70,7 +70,7 @@ def find_documents(release: str, reason: str | None, n: int, asked: str | None =
     """
     if reason is not None and reason not in REASONS:
         raise RecipeError(f"--reason {reason}: {nearest(reason, REASONS)}")
-    ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], 0, texts=False)
+    ledger = _LedgerReader(release, [read_ledger(path) for path in ledger_files(release)], 0, texts=False)
     found = (
         _found(ledger, asked)
         if asked is not None
@@ -89,7 +89,7 @@ def _because(table: pa.Table, reason: str | None, n: int) -> list[dict[str, Any]
     return list(chosen.slice(0, n).to_pylist())
 
 
-def _found(ledger: _Ledger, asked: str) -> list[dict[str, Any]]:
+def _found(ledger: _LedgerReader, asked: str) -> list[dict[str, Any]]:
     """The rows of one document, by its id, the input's own id, or the beginning of its id.
 
     Raises:
@@ -115,7 +115,7 @@ def _found(ledger: _Ledger, asked: str) -> list[dict[str, Any]]:
     raise RecipeError(f"{where}; {hint}")
 
 
-def _near(ledger: _Ledger, asked: str) -> str | None:
+def _near(ledger: _LedgerReader, asked: str) -> str | None:
     """An input's own id like the one that was asked for, among those that are about as long and begin or end alike."""
     for table in ledger.tables:
         ids = table["input_id"]
@@ -153,7 +153,7 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
       ReleaseError: there is no ledger, or a part of it is gone or damaged.
       RecipeError: the document is not in it.
     """
-    ledger = _Ledger(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
+    ledger = _LedgerReader(release, [read_ledger(path) for path in ledger_files(release)], width, texts)
     found = _found(ledger, doc_id)
     lines = [line for row in found[:SHOWN] for line in _about(row, ledger)]
     if len(found) > SHOWN:
@@ -173,7 +173,7 @@ def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
     yield "input_id", doc_id.strip()
 
 
-def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"document {_named(row)}"
     survivor = _survivor_row(row, ledger)
     yield f"  {_fate(row, survivor)}{_where(row)}"
@@ -194,7 +194,7 @@ def _about(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield from _beside_survivor(row, ledger, _title(row, survivor))
 
 
-def _survivor_row(row: dict[str, Any], ledger: _Ledger) -> dict[str, Any] | None:
+def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] | None:
     """What the ledger says of the document that a duplicate was dropped for; an earlier release's is in another ledger."""
     if row["stage"] != "dedup":
         return None
@@ -226,7 +226,7 @@ def _title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
     return "survivor, kept" if survivor is None or survivor["kept"] else "survivor, dropped as well"
 
 
-def _earlier(doc_id: str, ledger: _Ledger) -> Iterator[str]:
+def _earlier(doc_id: str, ledger: _LedgerReader) -> Iterator[str]:
     """Which earlier release has it, and as which of its documents, by the ledgers of those that are still there."""
     try:
         recipe = released_recipe(ledger.release)
@@ -279,7 +279,7 @@ def _evidence(row: dict[str, Any]) -> Iterator[str]:
         yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
 
 
-def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
+def _cluster(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
     members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
     for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
@@ -289,7 +289,7 @@ def _cluster(row: dict[str, Any], ledger: _Ledger) -> Iterator[str]:
         yield f"    ... and {len(members) - SHOWN} more"
 
 
-def _beside_survivor(row: dict[str, Any], ledger: _Ledger, title: str) -> Iterator[str]:
+def _beside_survivor(row: dict[str, Any], ledger: _LedgerReader, title: str) -> Iterator[str]:
     """How alike a duplicate and its survivor are, and their texts."""
     if row.get("similarity") is not None:
         yield f"  similarity  {row['similarity']:.3f} seen by the run"
@@ -317,7 +317,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _Ledger, title: str) -> Iterat
         yield ""
 
 
-def _survivor(doc_id: str, ledger: _Ledger, recipe: Recipe) -> tuple[str, str]:
+def _survivor(doc_id: str, ledger: _LedgerReader, recipe: Recipe) -> tuple[str, str]:
     """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard."""
     if (text := released_text(ledger.release, doc_id)) is not None:
         return text, "the release"

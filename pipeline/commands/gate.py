@@ -13,7 +13,7 @@ from expectations.suite.suite import load_suite
 from pipeline.publish import STRUCTURES, SUITE
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import load_recipe
-from pipeline.runner import day, exit_code, suite_params
+from pipeline.runner import day, exit_code, rules_of, suite_params
 from transforms.audit.against_estimate import with_audit, with_audit_rules
 from transforms.audit.certificate import Certificate
 from transforms.audit.draw import AuditError
@@ -43,14 +43,7 @@ def judge_again(
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])
-    rules = with_rules(
-        loaded,
-        recipe.ratio.on_shortage == "fail",
-        recipe.dedup.on_source_loss == "fail",
-        systems,
-        not recipe.ratio.is_budget_only,
-        recipe.reference is not None,
-    )
+    rules = with_rules(loaded, **rules_of(recipe), systems=systems)
     if audit is not None:
         metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
     verdict = judge(metrics, rules, suite_params(recipe), day(today))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from expectations import metrics, release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
-from pipeline.commands.diff import Release, moved_between, read_release
+from pipeline.commands.diff import ComparedRelease, moved_between, read_release
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import RecipeError
 
@@ -58,7 +58,7 @@ def history(folders: Sequence[str], form: str, html: str | None = None, force: b
     return "\n".join(map(wording.one_line, lines)) + "\n", worse
 
 
-def series(one: Movement, releases: Sequence[Release]) -> list[float | None]:
+def series(one: Movement, releases: Sequence[ComparedRelease]) -> list[float | None]:
     """The number in each release."""
     key = (one.metric, one.stage, one.slice_kind, one.slice)
     return [

@@ -10,7 +10,7 @@ from expectations.judge.verdict import judge
 from expectations.suite import proposal
 from expectations.suite.proposal import Proposed
 from expectations.suite.suite import load_suite, parsed
-from pipeline.commands.diff import Release, read_release
+from pipeline.commands.diff import ComparedRelease, read_release
 from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import RecipeError
 
@@ -54,7 +54,9 @@ def _references(n: int) -> str:
     return "its reference passes" if n == 1 else f"{n} references pass"
 
 
-def _held(found: list[Proposed], releases: Sequence[Release], name: str) -> tuple[list[Proposed], dict[str, str]]:
+def _held(
+    found: list[Proposed], releases: Sequence[ComparedRelease], name: str
+) -> tuple[list[Proposed], dict[str, str]]:
     """Those that every reference passes, and what the others say."""
     if not found:
         return [], {}
@@ -64,7 +66,7 @@ def _held(found: list[Proposed], releases: Sequence[Release], name: str) -> tupl
     return kept, reasons
 
 
-def _judged(text: str, releases: Sequence[Release]) -> dict[str, str]:
+def _judged(text: str, releases: Sequence[ComparedRelease]) -> dict[str, str]:
     """What does not hold, by its key, in any of the references."""
     suite = load_suite(parsed(text, "the proposed suite").value)
     failed = {}

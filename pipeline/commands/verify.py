@@ -43,7 +43,7 @@ PLACES_IN_A_FILE = 1 << 40
 
 
 @dataclasses.dataclass
-class _Ledger:
+class _LedgerFacts:
     """What the ledger says of the documents: how many, which are kept, why the others are not."""
 
     rows: int
@@ -193,7 +193,7 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
         yield from _released(folder, found, lines)
 
 
-def _released(folder: str, found: _Ledger, lines: list[str]) -> Iterator[str]:
+def _released(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[str]:
     shards = _ids(folder, DATA, "id")
     lines.append(
         f"released      {len(shards):,} documents in {len(parquet_files(posixpath.join(folder, DATA))):,} shards"
@@ -204,7 +204,7 @@ def _released(folder: str, found: _Ledger, lines: list[str]) -> Iterator[str]:
         yield f"{posixpath.join(folder, SIGNATURES)} has not one signature for each document"
 
 
-def _ledger(folder: str) -> _Ledger:
+def _ledger(folder: str) -> _LedgerFacts:
     rows, kept, places = 0, [], []
     dropped: collections.Counter[str] = collections.Counter()
     files: dict[tuple[str, str], int] = {}
@@ -218,7 +218,7 @@ def _ledger(folder: str) -> _Ledger:
                 dropped.update({row["values"] or "no reason": row["counts"] for row in reasons})
     together = np.concatenate(places) if places else np.zeros(0, np.int64)
     ids = np.sort(np.concatenate(kept)) if kept else np.zeros(0, "S32")
-    return _Ledger(rows, len(np.unique(together)), ids, dict(dropped))
+    return _LedgerFacts(rows, len(np.unique(together)), ids, dict(dropped))
 
 
 def _places(batch: pa.RecordBatch, files: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:

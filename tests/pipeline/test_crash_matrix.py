@@ -18,6 +18,7 @@ from pipeline.recipe import RecipeError
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.engine import folders
 from transforms.engine.folders import FolderError, Mark
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
 
 State = dict[str, str] | None
@@ -47,7 +48,7 @@ def state(folder: pathlib.Path) -> State:
 
 def publication(out: pathlib.Path, attempt: int) -> Publication:
     staging = f"{out}/{STAGING}/small-{attempt:032x}"
-    return Publication(str(out), "small", staging, "", "", "{}", (), SignalStore(f"{out}/.signals", ()))
+    return Publication(str(out), "small", staging, "", "", "{}", Corpus((), (), SignalStore(f"{out}/.signals", ())))
 
 
 def run(out: pathlib.Path, built: pathlib.Path, replace: bool, attempt: int, faults: Faults | None = None) -> None:

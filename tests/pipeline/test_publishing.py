@@ -20,6 +20,7 @@ from pipeline.swap import releasing, store_in_use, swap
 from transforms.engine import folders
 from transforms.engine.files import below
 from transforms.engine.folders import FolderError, HeldError, Mark
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
 
 QUIET = Console(quiet=True)
@@ -119,7 +120,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def publication(out: pathlib.Path, attempt: int = 1, release: str = "small") -> Publication:
     staging = f"{out}/.staging/{release}-{attempt:032x}"
-    return Publication(str(out), release, staging, "", "", "{}", (), SignalStore(f"{out}/.signals", ()))
+    return Publication(str(out), release, staging, "", "", "{}", Corpus((), (), SignalStore(f"{out}/.signals", ())))
 
 
 def swap_in(out: pathlib.Path, built: pathlib.Path, replace: bool) -> None:

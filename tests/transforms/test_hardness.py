@@ -6,7 +6,7 @@ import pytest
 from small_sets import hashed
 
 from transforms.kernels.models.bytes_model import bits_per_byte
-from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.measures import sample, yardstick
 from transforms.measures.against_reference import _hardness, _topics
@@ -97,7 +97,7 @@ def test_reading_twice_reads_once() -> None:
 def side(bits: np.ndarray, topic: np.ndarray, own: bool = False) -> tuple[Sampled, Reference]:
     fold = np.array([hashed(n, 2) % FOLDS for n in range(len(bits))], np.int8)
     found = Sampled(np.zeros((len(bits), 256), np.int8), fold, topic.astype(np.int16), bits)
-    none = Counts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
+    none = TypeCounts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
     nothing = {order: Vocabulary({(2, 0, "web", "en", 0): none}, {}, 1) for order in (1, 2, 3)}
     return found, Reference("the release first", nothing, *found, own=own)
 

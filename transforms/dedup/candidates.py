@@ -15,16 +15,17 @@ further splits. On request, documents with one address are a pair whatever their
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from expectations import contracts
+from expectations.loading import Strict
+from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import ParagraphsConfig
@@ -33,7 +34,7 @@ from transforms.kernels.similarity import components, lsh
 from transforms.kernels.similarity.lsh import salted
 from transforms.kernels.similarity.minhash import MAX_NGRAM, similarity
 from transforms.kernels.text.columns import EMPTY_HASH, first_half, partition, signatures, split_by
-from transforms.signals.store import SignalStore
+from transforms.signals.corpus import Corpus
 
 
 def partitions(splits: int) -> int:
@@ -48,10 +49,8 @@ Rank = Literal[
 ]
 
 
-class DedupConfig(BaseModel):
+class DedupConfig(Strict):
     """How duplicates are found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ngram: int = Field(5, ge=1, le=MAX_NGRAM, description="words (or ideographs) in a shingle")
     bands: int = Field(14, ge=1, le=512, description="bands of a signature")
@@ -158,74 +157,50 @@ class FindClusters(beam.PTransform):
     """Split -> one batch of labels: which contents are near-duplicates of each other."""
 
     config: DedupConfig
-    store: SignalStore
-    splits: tuple[Split, ...]
+    corpus: Corpus  # and the splits of earlier releases
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
-        config = self.config
+        config, corpus = self.config, self.corpus
+        keys = corpus.n_bytes // 300 * config.bands  # of documents of some 300 bytes in storage
+        seen_fn = SeenBands(config, corpus.without_splits(), bits(keys))
         seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
-            "splits whose keys were seen", SeenFn(config, self.store, _bits(self.splits, config)), without_defaults=True
+            "splits whose keys were seen", seen_fn, without_defaults=True
         )
+        bands = _Bands(config, corpus.without_splits(), partitions(len(corpus.splits)))
         return (
             surveyed
-            | "Bands"
-            >> counted.ParDo(
-                "splits to their band keys",
-                _Bands(config, self.store, partitions(len(self.splits))),
-                beam.pvalue.AsSingleton(seen),
-            )
+            | "Bands" >> counted.ParDo("splits to their band keys", bands, beam.pvalue.AsSingleton(seen))
             | "ByPartition" >> counted.GroupByKey("band keys by partition")
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
-            | "AttachSignature" >> beam.ParDo(_AttachSignature(self.store, self.splits))
+            | "AttachSignature" >> beam.ParDo(_AttachSignature(corpus))
             | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
-            | "Verify" >> beam.ParDo(_Verify(self.store, self.splits, config.least_of_pair))
+            | "Verify" >> beam.ParDo(_Verify(corpus, config.least_of_pair))
             | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn())
         )
 
 
-def _bits(splits: tuple[Split, ...], config: DedupConfig) -> int:
-    """Size of the table of seen keys: some two slots a key for documents of 300 bytes in storage; at most 256 MiB."""
-    keys = sum(split.n_bytes for split in splits) // 300 * config.bands
-    return min(30, max(16, (2 * keys).bit_length()))
+class SeenBands(SeenFn):
+    """Which band keys may occur in two contents or more."""
 
+    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int) -> None:
+        super().__init__(bits)
+        self.config, self.corpus = config, corpus
 
-@beam.typehints.with_input_types(Split)
-@beam.typehints.with_output_types(np.ndarray)
-class SeenFn(beam.CombineFn):
-    """Split -> which band keys may occur in two contents or more: one bit a slot, uint8[2^bits / 8]."""
-
-    def __init__(self, config: DedupConfig, store: SignalStore, bits: int) -> None:
-        self.config, self.store, self.bits = config, store, bits
-
-    def create_accumulator(self) -> np.ndarray:
-        """No key."""
-        return lsh.no_keys(self.bits)
-
-    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
-        """Note the keys of a split, in place."""
-        keys, _, _ = keys_of(self.store.read(split, BANDED), self.config)
-        lsh.note_keys(seen, keys)
-        return seen
-
-    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
-        """The table of all."""
-        return functools.reduce(lsh.merge_seen, tables)
-
-    def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """One bit a slot: was it seen twice?"""
-        return seen[1]
+    def keys(self, split: Split) -> tuple[np.ndarray]:
+        """Each content once."""
+        return (keys_of(self.corpus.signals(split, BANDED), self.config)[0],)
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
-    def __init__(self, config: DedupConfig, store: SignalStore, parts: int) -> None:
-        self.config, self.store, self.parts = config, store, parts
+    def __init__(self, config: DedupConfig, corpus: Corpus, parts: int) -> None:
+        self.config, self.corpus, self.parts = config, corpus, parts
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         (twice,) = sides
-        bands = band_batches(self.store.read(split, BANDED), split.index, self.config, twice)
+        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, twice)
         return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
 
 
@@ -293,30 +268,34 @@ def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Ar
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...]) -> None:
-        self.store, self.splits = store, splits
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         split, batches = group
         pairs = _distinct(_concat(batches))
-        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        signature = _signature(self.corpus, split)
         pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
         return split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
 class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
-    def __init__(self, store: SignalStore, splits: tuple[Split, ...], least: float) -> None:
-        self.store, self.splits, self.least = store, splits, least
+    def __init__(self, corpus: Corpus, least: float) -> None:
+        self.corpus, self.least = corpus, least
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
         split, batches = group
         pairs = _concat(batches)
-        signature = self.store.read(self.splits[split], ["signature"])["signature"].combine_chunks()
+        signature = _signature(self.corpus, split)
         right = signatures(signature.take(pairs["right_ordinal"]))
         similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
         edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
         return (pairs.select(["left", "right"]).filter(pa.array(edge)),)
+
+
+def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
+    return corpus.signals(corpus.split(split), ["signature"])["signature"].combine_chunks()
 
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:

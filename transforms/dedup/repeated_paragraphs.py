@@ -9,7 +9,6 @@ that were read and of all paragraphs, not of the report's sample.
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,14 +17,15 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.candidates import partitions
+from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.quarantine import may_heal
-from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split, unchanged
+from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import lsh
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import partition, split_by
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, write_parquet
 
 COUNTED = pa.schema(
@@ -38,11 +38,9 @@ COUNTED = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class BoilerplateConfig:
-    """All that decides which paragraphs are boilerplate. What the store holds does not depend on `max_documents`."""
+    """What decides which paragraphs of a corpus are boilerplate. What the store holds does not depend on `max_documents`."""
 
-    sources: tuple[Source, ...]
-    limits: ReadLimits
-    store: SignalStore  # of COUNTED, by split
+    store: SignalStore  # of COUNTED, by split; not the corpus' own, which depends on what is found here
     max_documents: int
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
@@ -52,16 +50,17 @@ class FindBoilerplate(beam.PTransform):
     """Split -> one array: the hashes of paragraphs in more than `max_documents` documents, uint64[n], ascending."""
 
     config: BoilerplateConfig
-    splits: tuple[Split, ...]
+    corpus: Corpus
 
     def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[np.ndarray]:
         """Narrow batches only; see the module's picture."""
         config = self.config
-        counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config))
+        counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config, self.corpus.without_splits()))
+        seen_fn = SeenParagraphs(config.store, bits(self.corpus.n_bytes // 100))  # one in some 100 bytes in storage
         seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
-            "splits whose paragraphs were seen", SeenFn(config.store, _bits(self.splits)), without_defaults=True
+            "splits whose paragraphs were seen", seen_fn, without_defaults=True
         )
-        shared = _Shared(config.store, partitions(len(self.splits)))
+        shared = _Shared(config.store, partitions(len(self.corpus.splits)))
         return (
             counts
             | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))
@@ -71,66 +70,46 @@ class FindBoilerplate(beam.PTransform):
         )
 
 
-def _bits(splits: tuple[Split, ...]) -> int:
-    """Size of the table of seen paragraphs: some two slots for each 100 bytes in storage; at most 256 MiB."""
-    return min(30, max(16, (2 * sum(split.n_bytes for split in splits) // 100).bit_length()))
-
-
 @beam.typehints.with_output_types(Split)
 class _CountParagraphs(Beside[Split, Split]):
-    def __init__(self, config: BoilerplateConfig) -> None:
-        self.config = config
+    def __init__(self, config: BoilerplateConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def work(self, split: Split, *_: object) -> tuple[Split]:
         if not self.config.store.has(split):
-            counts, lasts = count_split(split, self.config)
+            counts, lasts = count_split(split, self.corpus, self.config.few_splits)
             unchanged(split)
             path = self.config.store.path(split)
             write_parquet(path, [counts], COUNTED, plain=("hash",), lasts=lasts, sync=False)
         return (split,)
 
 
-def count_split(split: Split, config: BoilerplateConfig) -> tuple[pa.RecordBatch, bool]:
+def count_split(split: Split, corpus: Corpus, few_splits: bool = False) -> tuple[pa.RecordBatch, bool]:
     """Read a split's text -> COUNTED: in how many of its documents each of its paragraphs is; hashes ascending.
 
     And whether it lasts: a file that could not be read must be tried again.
     """
-    read = read_split(split, config.sources[split.source], config.limits)
+    read = corpus.read(split)
     found, lasts = [np.zeros(0, np.uint64)], True
-    for documents, quarantine in ahead(read) if config.few_splits else read:
+    for documents, quarantine in ahead(read) if few_splits else read:
         found.append(paragraphs.find(documents["text"], rate=1).hashes)
         lasts = lasts and not may_heal(quarantine)
     hashes, counts = np.unique(np.concatenate(found), return_counts=True)
     return pa.RecordBatch.from_arrays([pa.array(hashes), pa.array(counts.astype(np.int64))], schema=COUNTED), lasts
 
 
-@beam.typehints.with_input_types(Split)
-@beam.typehints.with_output_types(np.ndarray)
-class SeenFn(beam.CombineFn):
-    """Split -> which paragraphs may be in two documents or more: one bit a slot, uint8[2^bits / 8]."""
+class SeenParagraphs(SeenFn):
+    """Which paragraphs may be in two documents or more."""
 
     def __init__(self, store: SignalStore, bits: int) -> None:
-        self.store, self.bits = store, bits
+        super().__init__(bits)
+        self.store = store
 
-    def create_accumulator(self) -> np.ndarray:
-        """No paragraph."""
-        return lsh.no_keys(self.bits)
-
-    def add_input(self, seen: np.ndarray, split: Split) -> np.ndarray:
-        """Note the paragraphs of a split, in place."""
+    def keys(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """All of a split, and once more those that are in two of its documents."""
         counts = self.store.read(split, COUNTED.names)
         hashes = counts["hash"].to_numpy()
-        lsh.note_keys(seen, hashes)
-        lsh.note_keys(seen, hashes[counts["documents"].to_numpy() > 1])
-        return seen
-
-    def merge_accumulators(self, tables: Iterable[np.ndarray]) -> np.ndarray:
-        """The table of all."""
-        return functools.reduce(lsh.merge_seen, tables)
-
-    def extract_output(self, seen: np.ndarray) -> np.ndarray:
-        """One bit a slot: was it seen twice?"""
-        return seen[1]
+        return hashes, hashes[counts["documents"].to_numpy() > 1]
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])

@@ -22,14 +22,13 @@ from expectations import contracts
 from transforms.dedup.candidates import DedupConfig, partitions
 from transforms.engine import counted
 from transforms.engine.threads import Beside
-from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
 from transforms.kernels.text.columns import halves, partition, split_by
-from transforms.signals.store import SignalStore, changed
+from transforms.signals.corpus import Corpus
 
 LABELLED = contracts.CANDIDATE.schema  # and the columns below
 for _field in (
@@ -43,52 +42,45 @@ for _field in (
 
 @dataclasses.dataclass(eq=False)
 class ChooseSurvivors(beam.PTransform):
-    """CANDIDATE + labels -> DECISION: one document of each cluster is kept, empty texts are dropped."""
+    """(CANDIDATE, labels, paragraphs that are removed) -> DECISION: one document of each cluster is kept.
+
+    Empty texts are dropped.
+    """
 
     config: DedupConfig
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]  # those of earlier releases too
-    store: SignalStore
-    limits: ReadLimits
-    labels: beam.PCollection[pa.RecordBatch]
-    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
+    corpus: Corpus  # and the splits of earlier releases
 
-    def expand(self, candidates: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+    def expand(
+        self,
+        inputs: tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch], MaybeUnwanted],
+    ) -> beam.PCollection[pa.RecordBatch]:
         """One shuffle, by component."""
-        label = _Label(self.config, self.sources, self.splits, self.store, self.limits)
-        unwanted = self.unwanted if self.config.verify == "exact" else None  # else no text is read
+        candidates, labels, unwanted = inputs
+        if self.config.verify != "exact":
+            unwanted = ()  # no text is read
+        sides = beam.pvalue.AsSingleton(labels), *as_sides(unwanted)
+        standings = tuple(Standing.of(source, self.config) for source in self.corpus.sources)
         return (
             candidates
-            | "Label"
-            >> counted.ParDo(
-                "candidates to their labels", label, beam.pvalue.AsSingleton(self.labels), *as_sides(unwanted)
-            )
+            | "Label" >> counted.ParDo("candidates to their labels", _Label(self.config, self.corpus), *sides)
             | "ByCluster" >> counted.GroupByKey("candidates by cluster")
-            | "Survivors"
-            >> beam.ParDo(_Survivors(self.config, tuple(Standing.of(s, self.config) for s in self.sources)))
+            | "Survivors" >> beam.ParDo(_Survivors(self.config, standings))
         )
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
-    def __init__(
-        self,
-        config: DedupConfig,
-        sources: tuple[Source, ...],
-        splits: tuple[Split, ...],
-        store: SignalStore,
-        limits: ReadLimits,
-    ) -> None:
-        self.config, self.sources, self.splits, self.store, self.limits = config, sources, splits, store, limits
+    def __init__(self, config: DedupConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def work(self, batch: pa.RecordBatch, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         labels, *unwanted = sides
         if not batch.num_rows:
             return []
-        split = self.splits[batch["split"][0].as_py()]
+        split = self.corpus.split(batch["split"][0].as_py())
         content = batch["content"].to_numpy()
         cluster, linked = components.label(content, (labels["content"].to_numpy(), labels["cluster"].to_numpy()))
-        signals = self.store.read(split, ["signature", "url_hash", "n_shingles"])
+        signals = self.corpus.signals(split, ["signature", "url_hash", "n_shingles"])
         signed = pa.array(linked & (signals["n_shingles"].to_numpy() > 0))
         signature = pc.if_else(
             signed, signals["signature"].combine_chunks().cast(pa.binary()), pa.scalar(None, pa.binary())
@@ -96,25 +88,19 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
         with_url = pa.array(linked & self.config.url)
         url = pc.if_else(with_url, signals["url_hash"].combine_chunks(), pa.scalar(None, pa.uint64()))
         if self.config.verify == "exact" and split.source != EARLIER:
-            source = self.sources[split.source]
             try:
-                shingles = shingles_of(split, source, self.limits, self.config.ngram, linked, *unwanted)
+                shingles = shingles_of(split, self.corpus, self.config.ngram, linked, *unwanted)
             except InputError:
-                raise changed(source.name, split, self.store) from None
+                raise self.corpus.changed(split) from None
         else:
             shingles = pa.nulls(len(content), pa.binary())
         columns = [*batch.columns, pa.array(cluster), signature, url, shingles]
         labelled = pa.RecordBatch.from_arrays(columns, schema=LABELLED)
-        return split_by(partition(cluster, partitions(len(self.splits))), labelled)
+        return split_by(partition(cluster, partitions(len(self.corpus.splits))), labelled)
 
 
 def shingles_of(
-    split: Split,
-    source: Source,
-    limits: ReadLimits,
-    ngram: int,
-    wanted: npt.NDArray[np.bool_],
-    unwanted: Unwanted = None,
+    split: Split, corpus: Corpus, ngram: int, wanted: npt.NDArray[np.bool_], unwanted: Unwanted = None
 ) -> pa.BinaryArray:
     """The shingle sets of some documents of a split, read again: packed uint64, ascending; null for the others.
 
@@ -125,7 +111,7 @@ def shingles_of(
     """
     parts = []
     at = 0
-    for documents, _ in read_split(split, source, limits) if wanted.any() else ():
+    for documents, _ in corpus.read(split) if wanted.any() else ():
         here = wanted[at : at + documents.num_rows]
         at += documents.num_rows
         if at > len(wanted):

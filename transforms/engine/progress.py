@@ -4,7 +4,7 @@ import collections
 import threading
 
 
-class Tally:
+class RunCounts:
     """Counts by name that every thread of this process adds to."""
 
     def __init__(self) -> None:
@@ -28,4 +28,4 @@ class Tally:
 
 
 # One per process, because workers of the local runner are threads of it. On another runner its own page shows progress.
-TALLY = Tally()
+TALLY = RunCounts()

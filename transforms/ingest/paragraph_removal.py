@@ -8,15 +8,14 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.loading import Strict
 from transforms.kernels.text.paragraph_removal import without
 
 
-class ParagraphsConfig(BaseModel):
+class ParagraphsConfig(Strict):
     """What becomes of paragraphs that repeat: a line of eight words or more; case and spacing make no difference."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     remove: bool = Field(
         False,
@@ -35,9 +34,13 @@ class ParagraphsConfig(BaseModel):
 Unwanted = npt.NDArray[np.uint64] | None
 
 
-def as_sides(unwanted: beam.PCollection[np.ndarray] | None) -> tuple[beam.pvalue.AsSingleton, ...]:
-    """The side inputs of a stage that cuts: none where nothing is removed."""
-    return () if unwanted is None else (beam.pvalue.AsSingleton(unwanted),)
+# The input of a stage that cuts: one collection of one array, or none where nothing is removed.
+MaybeUnwanted = tuple[beam.PCollection[np.ndarray], ...]
+
+
+def as_sides(unwanted: MaybeUnwanted) -> tuple[beam.pvalue.AsSingleton, ...]:
+    """The side inputs of a stage that cuts."""
+    return tuple(map(beam.pvalue.AsSingleton, unwanted))
 
 
 def cut(documents: pa.RecordBatch, unwanted: Unwanted) -> tuple[pa.RecordBatch, npt.NDArray[np.int32]]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from transforms.ingest import columns as documents
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line, open_stored
-from transforms.ingest.quarantine import Job, Pair, bytes_as_text, finish, missing_text, no_documents
+from transforms.ingest.quarantine import Pair, Reading, bytes_as_text, finish, missing_text, no_documents
 
 _HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
 _DECODED_BYTES = 64 << 20  # that are decoded at once, at most
@@ -19,7 +19,7 @@ JOINED_ROWS = 65_536
 _MAGIC = b"PAR1"
 
 
-def read_parquet(job: Job) -> Iterator[Pair]:
+def read_parquet(job: Reading) -> Iterator[Pair]:
     """Documents of a file or of its planned row groups; a group that cannot be decoded leaves one bad record.
 
     Raises:
@@ -57,7 +57,7 @@ def read_parquet(job: Job) -> Iterator[Pair]:
 
 
 def _row_group_documents(
-    job: Job, batches: Iterator[pa.RecordBatch], names: tuple[str, ...], row: int
+    job: Reading, batches: Iterator[pa.RecordBatch], names: tuple[str, ...], row: int
 ) -> Iterator[Pair]:
     for batch in batches:
         columns = documents.ArrowColumns(batch)
@@ -110,7 +110,7 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
     return file
 
 
-def _wanted(job: Job, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
+def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
     """The columns of a file that may hold its text, those that do first tried first, and all columns to read."""
     fields = job.source.fields
     texts = [name for name in documents.names(fields, "text") if documents.column_type(schema, name)]
@@ -124,7 +124,7 @@ def _wanted(job: Job, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
     return tuple(texts), list(dict.fromkeys([*texts, *wanted]))
 
 
-def _row_group(job: Job, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """All of a row group or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen.
 
     A value that a dictionary holds once may stand in every row, and the footer's sizes count it once: what is decoded is
@@ -163,7 +163,7 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _joined(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _joined(job: Reading, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Batches of about `batch_bytes`: small ones together, large ones in slices."""
     held: list[pa.RecordBatch] = []
     n_bytes = n_rows = 0

@@ -70,7 +70,7 @@ class Bad(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Reading:
     """What stays the same while a split is read; `file` is the piece at hand."""
 
     split: Split
@@ -107,7 +107,7 @@ SEARCHED = 64  # halvings of a batch that are tried to find the rows that cannot
 
 
 def finish(
-    job: Job,
+    job: Reading,
     row: npt.NDArray[np.int64],
     text: pa.LargeStringArray,
     columns: documents.Columns,
@@ -162,7 +162,7 @@ def finish(
 
 
 def _finish(
-    job: Job,
+    job: Reading,
     row: npt.NDArray[np.int64],
     text: pa.LargeStringArray,
     columns: documents.Columns,
@@ -203,12 +203,12 @@ def joined(batches: list[pa.RecordBatch], keep: tuple[str, ...]) -> pa.RecordBat
     return pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema=documents.schema(keep))
 
 
-def no_documents(job: Job) -> pa.RecordBatch:
+def no_documents(job: Reading) -> pa.RecordBatch:
     """A batch of no documents."""
     return joined([], job.keep)
 
 
-class Listing:
+class BadRows:
     """Which bad records of a split get a row of their own: the first `LISTED`. Others are counted, by file and reason.
 
     A file of a few kilobytes may hold millions of bad records.

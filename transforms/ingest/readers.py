@@ -24,9 +24,9 @@ from transforms.ingest.quarantine import (
     REASONS,
     WHOLE_FILE,
     Bad,
-    Job,
-    Listing,
+    BadRows,
     Pair,
+    Reading,
     ReadLimits,
     bytes_as_text,
     finish,
@@ -63,8 +63,8 @@ def read_split(
     """
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
-    held, listing = 0, Listing()
-    for batch, bad in _read_pieces(Job(split, source, limits, keep)):
+    held, listing = 0, BadRows()
+    for batch, bad in _read_pieces(Reading(split, source, limits, keep)):
         if batch.num_rows:
             documents_held.append(batch)
         listed = listing.of(bad)
@@ -78,7 +78,7 @@ def read_split(
         yield joined(documents_held, keep), quarantine(source, bad_held)
 
 
-def _read_pieces(job: Job) -> Iterator[Pair]:
+def _read_pieces(job: Reading) -> Iterator[Pair]:
     """Read piece after piece; files of one document each are read in groups."""
     readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
     numbers = range(len(job.split.pieces))
@@ -101,7 +101,7 @@ def _read_pieces(job: Job) -> Iterator[Pair]:
                 yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
-def _looked_at(job: Job) -> tuple[Job, list[Bad]]:
+def _looked_at(job: Reading) -> tuple[Reading, list[Bad]]:
     """The job with the piece as its first bytes say it is, and a remark if its name says something else."""
     seen, remark = look(job.piece)
     if not remark:
@@ -129,7 +129,7 @@ def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
         yield batch, bad
 
 
-def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+def _lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
     """Whole lines with the number of the first; a line over the limit is cut just behind it."""
     row = 0
     tail = bytearray()
@@ -154,7 +154,7 @@ def _lines(job: Job) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
         yield row, [bytes(tail)], []
 
 
-def _read_jsonl(job: Job) -> Iterator[Pair]:
+def _read_jsonl(job: Reading) -> Iterator[Pair]:
     names = documents.names(job.source.fields, "text")
     begun = False
     held: Bad | None = None  # an array that may be all there is
@@ -189,7 +189,7 @@ _KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(Non
 
 
 def _records(
-    job: Job, first: int, lines: list[bytes]
+    job: Reading, first: int, lines: list[bytes]
 ) -> tuple[npt.NDArray[np.int64], list[bytes], list[dict[str, Any]], list[Bad]]:
     """Objects with their rows and lines, and what else the lines hold. Blank lines are nothing."""
     try:
@@ -205,7 +205,7 @@ def _records(
     return np.array(good, np.int64) + first, [lines[i] for i in good], [found[i] for i in good], bad  # type: ignore[misc]
 
 
-def _record(job: Job, row: int, line: bytes) -> dict[str, Any] | Bad | None:
+def _record(job: Reading, row: int, line: bytes) -> dict[str, Any] | Bad | None:
     if len(line) > job.limits.max_line_bytes:
         return job.bad(row, "line_too_long", f"the line is longer than {job.limits.max_line_bytes:,} bytes", line)
     try:
@@ -235,7 +235,7 @@ def _first_given(columns: documents.JsonColumns, names: tuple[str, ...]) -> list
     return values
 
 
-def _read_lines(job: Job) -> Iterator[Pair]:
+def _read_lines(job: Reading) -> Iterator[Pair]:
     limit = job.limits.max_line_bytes
     for first, lines, bad in _lines(job):
         row = np.arange(first, first + len(lines), dtype=np.int64)
@@ -247,7 +247,7 @@ def _read_lines(job: Job) -> Iterator[Pair]:
         yield finish(job, row[fits], text, documents.NO_COLUMNS, bad, explain)
 
 
-def _read_texts(jobs: list[Job]) -> Iterator[Pair]:
+def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
     """Files of one document each, about a chunk of text at a time."""
     contents: list[bytes] = []
     files: list[int] = []
@@ -277,7 +277,7 @@ def _read_texts(jobs: list[Job]) -> Iterator[Pair]:
             contents, files, bad, size = [], [], [], 0
 
 
-def _content(job: Job) -> bytes:
+def _content(job: Reading) -> bytes:
     content = bytearray()
     for chunk in chunks(job.piece, job.chunk_bytes):
         content += chunk

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.loading import Strict
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
@@ -31,6 +32,7 @@ COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd",
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
 NAMES_OF_DESCRIPTIONS = {"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CITATION.CFF", "SHA256SUMS", "MD5SUMS"}
+SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
 SPLITS = ("train", "validation", "test")
 _SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -43,13 +45,11 @@ class InputError(Exception):
     """A source cannot be used. The message says what, where, and what to do."""
 
 
-class Fields(BaseModel):
+class Fields(Strict):
     """Names of the input's columns; null: the well-known names are tried (transforms/ingest/columns.py).
 
     A dot reaches into a nested object: `metadata.text`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str | None = None
     text: str | None = None
@@ -62,7 +62,7 @@ class Fields(BaseModel):
     stratum: str | None = None
 
 
-class Source(BaseModel):
+class Source(Strict):
     """One source of a recipe.
 
     Attributes:
@@ -83,8 +83,6 @@ class Source(BaseModel):
       collected: the day on which the source was crawled or exported; text without a date counts as of that day when it is asked
         whether the detector knows the machines of its time.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
@@ -156,12 +154,12 @@ class Plan:
     found: tuple[Found, ...]
 
 
-def plan_splits(sources: Sequence[Source], target_bytes: int = 32 << 20) -> list[Split]:
+def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> list[Split]:
     """The splits of `plan`, for who needs no more."""
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = 32 << 20) -> Plan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;

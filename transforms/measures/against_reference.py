@@ -1,11 +1,11 @@
 """A release against its reference -> METRICS: ratios of what is diverse, what is left of the tail, and how far words moved."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from expectations.metrics import Row
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, vocabulary, vocabulary_distance
 from transforms.kernels.statistics import structures as cores
@@ -19,7 +19,6 @@ from transforms.measures.tally import Tally
 from transforms.measures.vocabulary import MIN_LANGUAGE, one_in
 from transforms.signals.populations import FOLDS, OF_ORIGIN
 
-Row = dict[str, Any]
 Chosen = Callable[[Population], bool]
 
 MOST_COMPARED = 1 << 20  # counts of either side
@@ -143,7 +142,7 @@ def _topics(mine: Sampled, reference: Reference) -> Iterator[Row]:
     *ratios, moved = vocabulary_distance.jackknifed(numbers, a, b)
     for name, number in zip(names, ratios, strict=False):
         yield _row(name, number, row, OF_TOPICS)
-    yield _row(names[-1], Interval(*(max(0.0, end) for end in moved)), row, MOVED, unit="bits")
+    yield _row(names[-1], Interval(*(max(0.0, end) for end in moved)), row, MOVED)
 
 
 def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str, str, Chosen, Chosen]]:
@@ -222,7 +221,7 @@ def _compared(one: Vocabulary, other: Vocabulary, mine: Chosen, theirs: Chosen, 
         yield from _tail(a, b, rate, low, high, row)
     (moved,) = vocabulary_distance.jackknifed(lambda x, y: [vocabulary_distance.distance(x, y)], a, b)
     positive = Interval(*(max(0.0, end) for end in moved))
-    yield _row("distance", positive, row, MOVED, unit="bits")
+    yield _row("distance", positive, row, MOVED)
 
 
 def _tail(
@@ -241,8 +240,8 @@ def _tail(
     yield _row("tail_types", types, row, CHANGE)
 
 
-def _row(metric: str, number: Interval, row: Row, change: float, unit: str = "fraction") -> Row:
+def _row(metric: str, number: Interval, row: Row, change: float) -> Row:
     number = Interval(number.value, max(0.0, number.lower), number.upper)
     needed = max(LEAST_DOCUMENTS, cores.documents_to_tell(number, row["n"], change))
     return row | {"metric": f"reference.{metric}", "value": number.value, "lower": number.lower, "upper": number.upper,
-                  "unit": unit, "needed": needed}  # fmt: skip
+                  "needed": needed}  # fmt: skip

@@ -1,19 +1,17 @@
 """Near duplicates that are left: which documents still have one, by stage and slice -> METRICS."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from expectations.metrics import Row
 from transforms.kernels.similarity import duplicate_rate
 from transforms.kernels.similarity.duplicate_rate import Kin
 from transforms.kernels.text.columns import first_half, signatures
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
-
-Row = dict[str, Any]
 
 NEEDED = ["signature", "n_shingles"]
 
@@ -79,5 +77,5 @@ def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
         note += (
             f"; {rate.crowded:,} are in groups of more than {duplicate_rate.MEMBERS}, of which so many were compared"
         )
-    return row | {"metric": "duplicates.residual_rate", "unit": "fraction", "n": rate.documents, "value": rate.value,
+    return row | {"metric": "duplicates.residual_rate", "n": rate.documents, "value": rate.value,
                   "lower": rate.lower, "upper": rate.upper, "note": note}  # fmt: skip

@@ -7,18 +7,17 @@ Text of language models brought such words into many documents at once; so do ev
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from expectations.metrics import Row
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import diversity, vocabulary
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import text
 
-Row = dict[str, Any]
 LEAST_DOCUMENTS = 1000  # of each of the years
 LEAST_SHARE, LEAST_COUNT = 1e-4, 10
 DELTA, SHOWN = 0.01, 10
@@ -64,11 +63,10 @@ def excess_rows(parts: list[Vocabulary], heads: list[str]) -> Iterator[Row]:
         yield row | {
             "metric": "excess.words",
             "value": float(found.sum() * rate),
-            "unit": "words",
             "note": note + named,
         }
         most = float((p - q)[found].max()) if found.any() else 0.0
-        yield row | {"metric": "excess.delta_max", "value": most, "unit": "fraction", "note": note}
+        yield row | {"metric": "excess.delta_max", "value": most, "note": note}
 
 
 def _shares(whole: Vocabulary, year: int, types: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:

@@ -5,14 +5,13 @@ language (Liang et al. 2023, arXiv 2304.02819). So a release that rests on a det
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from expectations import contracts
+from expectations.metrics import Row
 from transforms.detector.detector import Detector
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 from transforms.measures.tally import Tally, total_of
 
-Row = dict[str, Any]
 ALPHA = 0.05
 NOTE = (
     "human documents of the calibration that are called synthetic; exact limits, 95 % one-sided for all kinds together"
@@ -24,7 +23,7 @@ def false_alarms(tally: Tally, detector: Detector) -> Iterator[Row]:
 
     The disparity is 1 where no origin of the corpus rests on the detector, and unknown without a calibration.
     """
-    row: Row = {"stage": "before", "unit": "fraction", "note": NOTE}
+    row: Row = {"stage": "before", "note": NOTE}
     calibration = detector.calibration
     strata = calibration.strata if calibration else ()
     level = ALPHA / max(1, len(strata))
@@ -37,7 +36,7 @@ def false_alarms(tally: Tally, detector: Detector) -> Iterator[Row]:
                      "value": s.flagged / s.n, "lower": lower, "upper": upper, "n": s.n}  # fmt: skip
         lowest, highest = max(lowest, lower / overall), max(highest, s.flagged / s.n / overall)
     used = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
-    ratio: Row = row | {"metric": "detector.false_alarm_disparity", "unit": "ratio", "n": everyone.n if everyone else 0}
+    ratio: Row = row | {"metric": "detector.false_alarm_disparity", "n": everyone.n if everyone else 0}
     if not used:
         yield ratio | {"value": 1.0, "lower": 1.0, "note": "nothing here rests on the detector"}
     elif strata:

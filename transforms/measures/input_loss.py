@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.metrics import Row
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import FILE_REASONS, WHOLE_FILE
 from transforms.ingest.sources import Found, Source, Split, ending_of
 
 SHOWN_FILES = 100  # that metrics name one by one
 EXAMPLES = 5  # of entries that are not read, by source, reason and ending
-
-Row = dict[str, Any]
 
 
 class NotRead(NamedTuple):
@@ -186,11 +185,11 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
             "n": records,
             "note": note if any(guessed.values()) else None,
         }
-        yield {**part, "metric": "input.bad_fraction", "unit": "fraction", "value": bad / records if records else None}
+        yield {**part, "metric": "input.bad_fraction", "value": bad / records if records else None}
         lost = [place for place in estimates if place[0] in members]
         yield {**part, "metric": "input.unreadable_files", "unit": "files", "value": len(lost), "note": None}
         misnamed = [place for place in inputs.misnamed if place[0] in members]
-        yield {**part, "metric": "input.misnamed_files", "unit": "files", "value": len(misnamed), "note": None}
+        yield {**part, "metric": "input.misnamed_files", "value": len(misnamed), "note": None}
     shown: set[str] = set()  # a file may be in two sources
     for place in sorted(estimates, key=lambda place: (-estimates[place], place))[:SHOWN_FILES]:
         if place[1] in shown:
@@ -202,7 +201,7 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         yield {**before, "metric": "input.unreadable_files", "slice_kind": "file", "slice": printable(place[1]),
                "unit": "records", "value": estimates[place], "n": estimates[place], "note": said}  # fmt: skip
     for path, said in {place[1]: said for place, said in sorted(inputs.misnamed.items())[:SHOWN_FILES]}.items():
-        yield {**before, "metric": "input.misnamed_files", "slice_kind": "file", "slice": printable(path), "unit": "files",
+        yield {**before, "metric": "input.misnamed_files", "slice_kind": "file", "slice": printable(path),
                "value": 1, "n": 1, "note": said}  # fmt: skip
 
 
@@ -240,7 +239,6 @@ def unread_rows(unread: Sequence[NotRead], sources: tuple[str, ...]) -> Iterator
     row: Row = {
         "metric": "input.unread_files",
         "stage": "before",
-        "unit": "files",
         "n": sum(one.entries for one in unread),
     }
     by_reason: collections.Counter[str] = collections.Counter()

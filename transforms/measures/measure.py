@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -11,83 +12,65 @@ from transforms.engine import counted
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.threads import Beside
-from transforms.ingest.sources import Source, Split
 from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
-from transforms.measures.input_loss import NotRead, count_inputs
-from transforms.measures.metrics import metrics_table
-from transforms.measures.reference import NO_REFERENCE, Asked, sketches
+from transforms.measures.input_loss import count_inputs
+from transforms.measures.metrics import MeasureConfig, metrics_table
+from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
+from transforms.mixture.balance import Decided
 from transforms.mixture.last_documents import Mixture
-from transforms.signals.store import SignalStore
+from transforms.signals.corpus import Corpus
 from transforms.structures import shares as cores
-from transforms.structures.find import NO_SYSTEMS, Systems
+from transforms.structures.find import Systems
+
+
+class Measured(NamedTuple):
+    """What was measured: one METRICS batch, and one SKETCHES batch for later releases."""
+
+    metrics: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[pa.RecordBatch]
 
 
 @dataclasses.dataclass(eq=False)
 class Measure(beam.PTransform):
-    """(split, DECISION) -> one METRICS batch, and one SKETCHES batch."""
+    """((split, DECISION), what the mixture came to) -> its measures."""
 
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
-    store: SignalStore
-    detector: str | None
-    cross_check: str | None
-    mixture: beam.PCollection[Mixture]
-    systems: Systems = NO_SYSTEMS
-    undecided_below: float = 0.0
-    reference: Asked = NO_REFERENCE
-    near: float = 0.8  # similarity of near duplicates
-    unread: tuple[NotRead, ...] = ()  # what lies beside the input and is not read
+    config: MeasureConfig
+    corpus: Corpus
 
-    def expand(
-        self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]
-    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]:
+    def expand(self, inputs: tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]) -> Measured:
         """One pass over the signals, then one combine."""
-        names = tuple(source.name for source in self.sources)
+        decisions, mixture = inputs
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.store, self.splits, names, self.systems))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems))
             | "Merge" >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True)
         )
-        licences = tuple(source.licence for source in self.sources)
-        metrics = _Metrics(
-            names,
-            self.detector,
-            self.cross_check,
-            self.systems,
-            self.undecided_below,
-            self.reference,
-            licences,
-            self.near,
-            self.unread,
-        )
-        return (
-            tally
-            | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(self.mixture)),
-            tally | "Sketches" >> beam.ParDo(_Sketches(names)),
+        metrics = _Metrics(self.config, self.corpus.without_splits())
+        return Measured(
+            tally | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(mixture)),
+            tally | "Sketches" >> beam.ParDo(_Sketches(self.corpus.names)),
         )
 
 
 @beam.typehints.with_output_types(Tally)
-class _TallySplit(Beside[tuple[int, pa.RecordBatch], Tally]):
-    def __init__(
-        self, store: SignalStore, splits: tuple[Split, ...], sources: tuple[str, ...], systems: Systems
-    ) -> None:
-        self.store, self.splits, self.sources, self.systems = store, splits, sources, systems
+class _TallySplit(Beside[Decided, Tally]):
+    def __init__(self, corpus: Corpus, systems: Systems) -> None:
+        self.corpus, self.systems = corpus, systems
 
-    def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Tally]:
+    def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
-        split = self.splits[number]
-        tally = tally_split(decisions, self.store.read(split, NEEDED))
-        tally.kin = residual.count_split(decisions, self.store.read(split, residual.NEEDED))
+        corpus, split = self.corpus, self.corpus.split(number)
+        tally = tally_split(decisions, corpus.signals(split, NEEDED))
+        tally.kin = residual.count_split(decisions, corpus.signals(split, residual.NEEDED))
         if self.systems.systems:
-            signals = self.store.read(split, cores.NEEDED)
-            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, self.sources[split.source])
-        bad = self.store.read_quarantine(split)
+            signals = corpus.signals(split, cores.NEEDED)
+            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
+        bad = corpus.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records
-        tally.inputs = count_inputs(split, self.store.read(split, ["file"])["file"], bad)
+        tally.inputs = count_inputs(split, corpus.signals(split, ["file"])["file"], bad)
         give_back()
         return (tally,)
 
@@ -125,41 +108,24 @@ class TallyFn(beam.CombineFn):
 
 
 class _Metrics(beam.DoFn):
-    def __init__(
-        self,
-        sources: tuple[str, ...],
-        detector: str | None,
-        cross_check: str | None,
-        systems: Systems,
-        undecided_below: float,
-        reference: Asked,
-        licences: tuple[str | None, ...],
-        near: float,
-        unread: tuple[NotRead, ...],
-    ) -> None:
-        self.sources, self.path, self.other, self.systems = sources, detector, cross_check, systems
-        self.undecided_below, self.reference, self.licences = undecided_below, reference, licences
-        self.near, self.unread = near, unread
+    def __init__(self, config: MeasureConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def setup(self) -> None:
-        self.detector = load_detector(self.path)
-        self.checker = load_detector(self.other) if self.other else None
+        self.detector = load_detector(self.config.detector)
+        self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
         give_back()
-        reference = self.reference.found(tally, self.sources)
         yield metrics_table(
             tally,
-            self.sources,
+            self.corpus.names,
             self.detector,
             mixture,
+            self.config,
             self.checker,
-            self.systems,
-            self.undecided_below,
-            reference,
-            self.licences,
-            self.near,
-            self.unread,
+            reference=self.config.reference.found(tally, self.corpus.names),
+            licences=tuple(source.licence for source in self.corpus.sources),
         )
 
 

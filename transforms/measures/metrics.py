@@ -3,6 +3,7 @@
 The synthetic share has a file of its own, `synthetic_share.py`.
 """
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
+from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity
@@ -21,7 +23,7 @@ from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
-from transforms.measures.reference import Reference
+from transforms.measures.reference import NO_REFERENCE, Asked, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -30,7 +32,28 @@ from transforms.mixture.last_documents import Mixture
 from transforms.structures.find import NO_SYSTEMS, Systems
 from transforms.structures.shares import structure_rows
 
-Row = dict[str, Any]
+
+@dataclasses.dataclass(frozen=True)
+class MeasureConfig:
+    """What a recipe says that decides how a corpus is measured.
+
+    Attributes:
+      detector: a folder or file; None: the bundled one. Its calibration turns scores into shares.
+      cross_check: another detector; None: there is no other.
+      systems: of structures that were looked for.
+      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
+      near: similarity of near duplicates.
+      reference: what the release is held against, if anything.
+      unread: what lies beside the input and is not read.
+    """
+
+    detector: str | None = None
+    cross_check: str | None = None
+    systems: Systems = NO_SYSTEMS
+    undecided_below: float = 0.0
+    near: float = 0.8
+    reference: Asked = NO_REFERENCE
+    unread: tuple[NotRead, ...] = ()
 
 
 def metrics_table(
@@ -38,40 +61,34 @@ def metrics_table(
     sources: tuple[str, ...],
     detector: Detector,
     mixture: Mixture,
+    config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
-    systems: Systems = NO_SYSTEMS,
-    undecided_below: float = 0.0,
     reference: Reference | None = None,
     licences: tuple[str | None, ...] = (),
-    near: float = 0.8,
-    unread: tuple[NotRead, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
     Args:
       tally: of every document that was read.
       sources: names, by number.
-      detector: its calibration turns scores into shares.
+      detector: the one that `config` names.
       mixture: what the ratio stage found.
-      checker: a second detector, if there is one.
-      systems: of structures that were looked for.
-      undecided_below: up to which similarity to its survivor an estimate does not decide whether a document is a duplicate.
-      reference: what the release is held against, if anything.
+      config: how it is measured.
+      checker: the cross-check that `config` names, if it does.
+      reference: what `config.reference` found for this corpus, if anything.
       licences: of the sources, by number, as they state them; none: unknown.
-      near: similarity of near duplicates.
-      unread: what lies beside the input and is not read.
     """
     rows = [
         *_counts(tally, sources),
         *_quarantine(tally, sources),
         *_not_understood(tally, sources),
-        *unread_rows(unread, sources),
+        *unread_rows(config.unread, sources),
         *shares(tally, sources, detector),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
-        *_duplicates(tally, sources, undecided_below),
-        *residual_rows(tally.kin, sources, near),
+        *_duplicates(tally, sources, config.undecided_below),
+        *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources, licences or (None,) * len(sources)),
         *_ratio(mixture),
@@ -80,21 +97,22 @@ def metrics_table(
         *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
-        *structure_rows(tally.patterns, systems),
+        *structure_rows(tally.patterns, config.systems),
     ]
     return in_table(rows)
 
 
 def in_table(rows: list[Row]) -> pa.RecordBatch:
-    """Rows as METRICS, sorted; what a row does not say is overall, of the release, and without bounds."""
-    template: Row = {"stage": "after", "slice_kind": "overall", "slice": "", "lower": None, "upper": None, "note": None}
-    template |= {"needed": None}
-    rows = [template | row for row in rows]
-    rows.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
-    for row in rows:
+    """Rows as METRICS, sorted; what a row does not say is overall, of the release, without bounds, in its metric's unit."""
+    template = dict.fromkeys(contracts.METRICS.schema.names) | {"stage": "after", "slice_kind": "overall", "slice": ""}
+    whole: list[dict[str, Any]] = [{**template, "unit": find(row["metric"]).unit, **row} for row in rows]
+    unsaid = sorted({row["metric"] for row in whole if not row["unit"]})
+    assert not unsaid, f"neither expectations/metrics.py nor the row says the unit of {', '.join(unsaid)}"
+    whole.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
+    for row in whole:
         for name in ("value", "lower", "upper"):
             row[name] = None if row[name] is None or not np.isfinite(row[name]) else float(row[name])
-    return contracts.METRICS.batch({f.name: [row[f.name] for row in rows] for f in contracts.METRICS.schema})
+    return contracts.METRICS.batch({name: [row[name] for row in whole] for name in template})
 
 
 def _words(name: str, value: int | str, sources: tuple[str, ...]) -> str:
@@ -113,7 +131,7 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         for stage, where in (("before", {}), ("after", {"reason": 0})):
             # A document of the release is one row of it, however often it counts; its tokens count as often as it does.
             counts = tally.groups if metric == "documents" else tally.counts(metric, stage)
-            row = {"metric": metric, "stage": stage, "unit": metric, "n": total}
+            row: Row = {"metric": metric, "stage": stage, "n": total}
             yield row | {"value": total_of(counts, **where)}
             for name in ("source", "language", "origin", "generator"):
                 values = {key[GROUP.index(name)] for key in counts} - {""}
@@ -133,9 +151,9 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
                "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
                "note": f"{fingerprint:016x}"}  # fmt: skip
-    yield {"metric": "documents.with_address", "stage": "before", "unit": "documents", "n": total,
+    yield {"metric": "documents.with_address", "stage": "before", "n": total,
            "value": tally.addresses}  # fmt: skip
-    dropped = {"metric": "documents.dropped", "unit": "documents", "n": total}
+    dropped: Row = {"metric": "documents.dropped", "n": total}
     yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
         yield dropped | {"slice_kind": "reason", "slice": reason, "value": total_of(tally.groups, reason=number)}
@@ -147,12 +165,12 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     scored = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
     undeclared = scored + total_of(tally.groups, origin_basis=contracts.BASIS_NONE)
     yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
-           "unit": "fraction", "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
+           "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
 
 
 def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     bad = sum(tally.quarantined.values())
-    row: Row = {"stage": "before", "unit": "records", "n": bad + sum(tally.groups.values())}
+    row: Row = {"stage": "before", "n": bad + sum(tally.groups.values())}
     yield row | {"metric": "documents.quarantined", "value": bad}
     by_reason: Counter[str] = Counter()
     for (_, reason), n in tally.quarantined.items():
@@ -167,10 +185,10 @@ def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
 def _not_understood(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     """Declared values that say nothing to us: an origin that is no word for one, a date that is none."""
     total = sum(tally.groups.values())
-    row: Row = {"metric": "input.not_understood", "stage": "before", "unit": "values", "n": total}
+    row: Row = {"metric": "input.not_understood", "stage": "before", "n": total}
     yield row | {"value": sum(count for count, _ in tally.not_understood.values())}
     for (source, field), (count, example) in sorted(tally.not_understood.items()):
-        one = {"slice_kind": "source_field", "slice": f"{sources[source]}/{field}", "value": count}
+        one: Row = {"slice_kind": "source_field", "slice": f"{sources[source]}/{field}", "value": count}
         yield row | one | {"n": total_of(tally.groups, source=source), "note": f"for example {example!r}"}
 
 
@@ -189,15 +207,15 @@ def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             n = total_of(tally.groups, source=members, reason=reasons)
             value = sum(m for (source, kind, _), m in found.items() if source in members and kind in kinds)
             row: Row = {"stage": stage, "slice_kind": slice_kind, "slice": name, "n": n, "note": note}
-            yield row | {"metric": "origin.conflicts", "value": value, "unit": "documents"}
+            yield row | {"metric": "origin.conflicts", "value": value}
             if n or slice_kind == "overall":
-                yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None, "unit": "fraction"}
+                yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None}
 
 
 def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:
     number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
     n = sum(tally.groups.values()) - total_of(tally.groups, reason=number["empty_text"])
-    row: Row = {"stage": "before", "unit": "fraction", "n": n}
+    row: Row = {"stage": "before", "n": n}
     for name in ("exact", "near"):
         found = total_of(tally.groups, reason=number[f"{name}_duplicate"])
         yield row | {"metric": f"duplicates.{name}_fraction", "value": found / n if n else None}
@@ -212,12 +230,11 @@ def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) 
     yield from _likeness(tally, row, undecided_below)
     sizes = diversity.merge(tally.clusters)
     largest = int(sizes.types.max()) if len(sizes.types) else 1
-    yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None, "unit": "documents"}
-    yield row | {"metric": "duplicates.clusters", "value": int(sizes.documents.sum()), "unit": "clusters"}
+    yield row | {"metric": "duplicates.largest_cluster", "value": largest if n else None}
+    yield row | {"metric": "duplicates.clusters", "value": int(sizes.documents.sum())}
     for size, clusters in zip(sizes.types.tolist(), sizes.documents.tolist(), strict=True):
         label = f"{size:09d}"  # sorts by size
-        yield row | {"metric": "duplicates.clusters", "slice_kind": "cluster_size", "slice": label, "value": clusters,
-                     "unit": "clusters"}  # fmt: skip
+        yield row | {"metric": "duplicates.clusters", "slice_kind": "cluster_size", "slice": label, "value": clusters}
 
 
 def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
@@ -227,22 +244,22 @@ def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
     q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
     note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
     for name, value in zip(("q01", "q05", "q50"), q, strict=True):
-        yield row | {"metric": f"duplicates.similarity_{name}", "unit": "jaccard", "n": near, "note": note,
+        yield row | {"metric": f"duplicates.similarity_{name}", "n": near, "note": note,
                      "value": None if value is None else float(value) / 100}  # fmt: skip
     below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
     undecided = int(tally.similarity[:below].sum())
     note = f"similarity under {below / 100:.2f}, within three standard errors of the limit"
-    yield row | {"metric": "duplicates.undecided", "unit": "documents", "n": near, "value": undecided,
+    yield row | {"metric": "duplicates.undecided", "n": near, "value": undecided,
                  "note": note if below else "the texts decided"}  # fmt: skip
     for low in range(0, 100, 5):
         count = int(tally.similarity[low : low + 5 + (low == 95)].sum())
         if count:
-            yield row | {"metric": "duplicates.by_similarity", "slice_kind": "similarity", "unit": "documents",
+            yield row | {"metric": "duplicates.by_similarity", "slice_kind": "similarity",
                          "slice": f"{values[low]:.2f}-{values[low + 5]:.2f}", "value": count, "n": near}  # fmt: skip
     crossed, lost = tally.crossed.tolist()
-    yield row | {"metric": "duplicates.cross_origin", "value": crossed, "unit": "clusters",
+    yield row | {"metric": "duplicates.cross_origin", "value": crossed,
                  "note": "clusters with a human and a synthetic member"}  # fmt: skip
-    yield row | {"metric": "duplicates.cross_origin_lost", "value": lost, "unit": "clusters",
+    yield row | {"metric": "duplicates.cross_origin_lost", "value": lost,
                  "note": "those of them whose survivor is not human"}  # fmt: skip
 
 
@@ -257,7 +274,7 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             tokens = total_of(tally.group_tokens, source=members, **where)
             repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
             repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
-            part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
+            part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "note": what,
                          "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
                 yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
@@ -271,10 +288,9 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             "note": f"{what}; from {counts.documents.sum():,} of {found:,} that were sampled by their hash: of the few "
             "that are in very many documents, one may be missed",
         }  # fmt: skip
-        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts),
-                     "unit": "fraction"}  # fmt: skip
+        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts)}  # fmt: skip
         most = int(counts.documents.max()) if len(counts.documents) else None
-        yield row | {"metric": "paragraphs.most_documents", "value": most, "unit": "documents"}
+        yield row | {"metric": "paragraphs.most_documents", "value": most}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
@@ -293,12 +309,12 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
         note = "of synthetic tokens" if name == "generator" else "of tokens"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
-                     "unit": "fraction", "note": note}  # fmt: skip
+                     "note": note}  # fmt: skip
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
         one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
         two = float(1 / (shares * shares).sum()) if len(shares) else None
         for metric, value in (("effective_number", one), ("effective_number_2", two)):
-            yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
+            yield row | {"metric": f"{name}.{metric}", "value": value, "note": note}
 
 
 def _ratio(mixture: Mixture) -> Iterator[Row]:
@@ -316,20 +332,20 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
     row: Row = {"unit": found.unit, "n": 0}
     for name, (value, note) in values.items():
         yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
-    yield row | {"metric": "ratio.conflicts", "value": len(found.conflict), "unit": "limits",
+    yield row | {"metric": "ratio.conflicts", "unit": "limits", "value": len(found.conflict),
                  "note": found.refusal() or None}  # fmt: skip
     for limit in found.rows:
-        asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
+        asked: Row = {"upper": limit.asked} if limit.sense == "max" else {"lower": limit.asked}
         yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
                              "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
                              "note": "nothing more would fit" if limit.binds else None}  # fmt: skip
     for stratum, lift in found.lifts.items():
         yield row | {
             "metric": "ratio.weight",
+            "unit": "ratio",
             "slice_kind": "stratum",
             "slice": stratum,
             "value": lift,
-            "unit": "ratio",
         }
 
 
@@ -338,18 +354,18 @@ def _text(tally: Tally) -> Iterator[Row]:
     keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
     ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
     note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"
-    yield {"metric": "repetition.compression_ratio", "value": ratio, "unit": "ratio", "n": len(keys), "note": note}
+    yield {"metric": "repetition.compression_ratio", "value": ratio, "n": len(keys), "note": note}
     lengths = diversity.merge(tally.lengths)
     q = (0.05, 0.25, 0.5, 0.75, 0.95)
     values: Iterable[float] = diversity.quantiles(lengths.types.astype(np.int64), lengths.documents, list(q))
     for fraction, value in zip(q, values, strict=True):
         name = f"length.q{round(100 * fraction):02d}"
-        yield {"metric": name, "value": value, "unit": "tokens", "n": kept}
-    yield {"metric": "length.effective_documents", "value": None if tally.more else _kish(lengths), "unit": "documents",
+        yield {"metric": name, "value": value, "n": kept}
+    yield {"metric": "length.effective_documents", "value": None if tally.more else _kish(lengths),
            "n": kept, "note": "documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares"}  # fmt: skip
 
 
-def _kish(lengths: diversity.Counts) -> float | None:
+def _kish(lengths: diversity.TypeCounts) -> float | None:
     """How many documents of equal length the tokens are worth (Kish 1965); None if there are none."""
     tokens, documents = lengths.types.astype(np.float64), lengths.documents.astype(np.float64)
     squares = float(tokens**2 @ documents)

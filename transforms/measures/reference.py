@@ -18,7 +18,7 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.ingest.sources import InputError
 from transforms.kernels.similarity.embedding import DIMENSIONS, Points
 from transforms.kernels.statistics import diversity, vocabulary
-from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.measures import sample, yardstick
 from transforms.measures.tally import SKETCHES, Tally
@@ -207,7 +207,7 @@ def from_table(table: pa.Table, name: str) -> Reference:
     groups = ["sketch", "source", "language", "whose", "fold", "below"]
     found: dict[int, Vocabulary] = {}
     for order, sketch in zip(diversity.ORDERS, SKETCHES, strict=True):
-        counts: dict[Population, Counts] = {}
+        counts: dict[Population, TypeCounts] = {}
         documents: dict[Population, int] = {}
         below = vocabulary.EVERYWHERE
         own = table.filter(pc.is_in(table["sketch"], pa.array([sketch, f"documents_{order}"])))
@@ -222,7 +222,7 @@ def from_table(table: pa.Table, name: str) -> Reference:
             population = (2, one["whose"], one["source"], one["language"], one["fold"])
             types, n = (lists[key][row].values.to_numpy() for key in ("type_list", "count_list"))
             if one["sketch"] == sketch:
-                counts[population] = Counts(types, n)
+                counts[population] = TypeCounts(types, n)
             else:
                 documents[population] = int(n[0])
         found[order] = Vocabulary(counts, documents, below)

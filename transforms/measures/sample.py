@@ -5,13 +5,13 @@ together from changes nothing. Contents are unique after dedup, and so are keys.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.metrics import Row
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, repetition, topics
@@ -19,8 +19,6 @@ from transforms.kernels.statistics import structures as cores
 from transforms.kernels.text.columns import first_half, text_buffers
 from transforms.measures import yardstick
 from transforms.signals.populations import FOLDS, OF_ORIGIN, STAGES, folds, how_far, whose
-
-Row = dict[str, Any]
 
 SAMPLE = 4096
 LEAST_BYTES = 200  # of a head: a shorter one says little of bits per byte
@@ -159,7 +157,7 @@ def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...
                 which = always, own["key"].to_numpy().tobytes()
                 if which not in known:
                     known[which] = list(_measured(own, always))
-                row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
+                row: Row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
                 yield from (row | measured for measured in known[which])
 
 
@@ -179,21 +177,21 @@ def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     sums = embedding.sums(points_of(chosen))
     hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"
     for metric, value in zip(("vendi_1", "vendi_inf"), embedding.vendi(sums), strict=True):
-        yield row | {"metric": f"semantic.{metric}", "value": value, "unit": "documents", "note": hashed}
+        yield row | {"metric": f"semantic.{metric}", "value": value, "note": hashed}
     distance = embedding.mean_distance(sums)
-    yield row | {"metric": "semantic.mean_distance", "value": distance, "unit": "distance", "note": hashed}
+    yield row | {"metric": "semantic.mean_distance", "value": distance, "note": hashed}
     words = words_of(chosen)
     ratios = repetition.mattr(*words)
     ratios = ratios[~np.isnan(ratios)]
-    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None, "unit": "fraction",
+    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None,
                  "n": len(ratios), "note": f"windows of {repetition.MATTR_WINDOW} words, {sampled}"}  # fmt: skip
     grows = f"{sampled}; grows with their number"
     note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
     value = repetition.self_repetition(*words)
-    yield row | {"metric": "repetition.self_repetition", "value": value, "unit": "score", "note": note}
+    yield row | {"metric": "repetition.self_repetition", "value": value, "note": note}
     note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
     value = repetition.template_rate(*words)
-    yield row | {"metric": "repetition.template_rate", "value": value, "unit": "fraction", "note": note}
+    yield row | {"metric": "repetition.template_rate", "value": value, "note": note}
     yield from _hardness(chosen, row, always)
     yield from _topics(chosen, row, always)
 
@@ -222,12 +220,13 @@ def _hardness(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
         f"sample by hash; {_stick()}"
     )
     for name, number in zip(names, _limited(numbers, fold), strict=True):
-        row = row | {"metric": f"lm.bpb_{name}", "unit": "bits", "n": len(bits), "note": note, **number}
+        row = row | {"metric": f"lm.bpb_{name}", "n": len(bits), "note": note}
+        row |= {"value": number.value, "lower": number.lower, "upper": number.upper}
         if name in ("tail", "low"):
             # Where none or all of the documents are in it, leaving out some makes no difference.
-            by_chance = cores.wilson(number["value"], len(bits))
-            row |= {"lower": float(np.fmin(number["lower"], by_chance.lower)),
-                    "upper": float(np.fmax(number["upper"], by_chance.upper)), "unit": "fraction",
+            by_chance = cores.wilson(number.value, len(bits))
+            row |= {"lower": float(np.fmin(number.lower, by_chance.lower)),
+                    "upper": float(np.fmax(number.upper, by_chance.upper)),
                     "note": f"{note}; of human text that the model was not fitted on, 5% is there"}  # fmt: skip
         yield row
 
@@ -248,8 +247,8 @@ def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     )
     names = ("max_share", "effective_number", "effective_number_2")
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
-        unit = "fraction" if name == "max_share" else "topics"
-        yield row | {"metric": f"topic.{name}", "unit": unit, "n": int(said.sum()), "note": note, **number}
+        yield row | {"metric": f"topic.{name}", "n": int(said.sum()), "note": note,
+                     "value": number.value, "lower": number.lower, "upper": number.upper}  # fmt: skip
 
 
 def _stick() -> str:
@@ -273,10 +272,9 @@ def concentration(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 def _limited(
     numbers: Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.float64]], fold: npt.NDArray[np.int8]
-) -> list[dict[str, float]]:
+) -> list[cores.Interval]:
     """Numbers of all documents, with limits from leaving out each fold of them."""
     values = numbers(np.ones(len(fold), bool))
     without = [numbers(fold != one) for one in np.unique(fold)]
     found = np.array(without).reshape(-1, len(values)).T
-    limits = [cores.jackknife(float(v), left) for v, left in zip(values, found, strict=True)]
-    return [{"value": one.value, "lower": one.lower, "upper": one.upper} for one in limits]
+    return [cores.jackknife(float(v), left) for v, left in zip(values, found, strict=True)]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations import contracts
+from expectations.metrics import Row
 from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector
 from transforms.detector.share_estimate import Bound, Composition
@@ -23,7 +24,6 @@ from transforms.kernels.statistics import share
 from transforms.measures.tally import Key, Tally, total_of
 from transforms.origin.witnesses import PRIORS
 
-Row = dict[str, Any]
 # The reasons of the documents of each population: all that was read, what dedup kept, what is released; reason 0 is kept.
 REASONS_OF: dict[str, set[int]] = {
     "read": set(range(len(contracts.REASONS))) - {contracts.REASONS.index("empty_text")},

@@ -106,8 +106,8 @@ class Tally:
     ngrams: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
     folded: dict[int, list[Vocabulary]] = dataclasses.field(default_factory=dict)
     dated_words: list[Vocabulary] = dataclasses.field(default_factory=list)
-    lengths: list[diversity.Counts] = dataclasses.field(default_factory=list)
-    clusters: list[diversity.Counts] = dataclasses.field(default_factory=list)
+    lengths: list[diversity.TypeCounts] = dataclasses.field(default_factory=list)
+    clusters: list[diversity.TypeCounts] = dataclasses.field(default_factory=list)
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
@@ -116,9 +116,9 @@ class Tally:
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
-    paragraph_counts: dict[str, list[paragraphs.Counts]] = dataclasses.field(default_factory=dict)
+    paragraph_counts: dict[str, list[paragraphs.ParagraphCounts]] = dataclasses.field(default_factory=dict)
     repeats: dict[tuple[str, int], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    patterns: dict[cores.Population, cores.Counts] = dataclasses.field(default_factory=dict)
+    patterns: dict[cores.Population, cores.PatternCounts] = dataclasses.field(default_factory=dict)
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)

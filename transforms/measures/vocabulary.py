@@ -1,15 +1,14 @@
 """Vocabularies -> METRICS: how diverse words, pairs and triples are, of whom, and which stage takes the diversity."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from expectations.metrics import Row
 from transforms.kernels.statistics import diversity, hill, vocabulary
-from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.hill import Spectrum
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.signals.populations import OF_ORIGIN, STAGES
 
-Row = dict[str, Any]
 MIN_LANGUAGE = 100  # documents: of fewer, nothing is said by language
 Chosen = Callable[[Population], bool]
 
@@ -29,7 +28,7 @@ def slices(one: Vocabulary, sources: tuple[str, ...]) -> list[tuple[str, str, Ch
     return found
 
 
-def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, Counts]:
+def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, TypeCounts]:
     """The documents of a slice that came at least so far: how many, and the counts of their types."""
     names = [name for name in one.counts if name[0] >= at and which(name)]
     return sum(one.documents[name] for name in names), diversity.merge([one.counts[name] for name in names])
@@ -57,22 +56,17 @@ def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) 
             yield from _kept(seen, order, {"slice_kind": kind, "slice": name})
 
 
-def _stage(counts: Counts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
-    yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts), "unit": "fraction"}
+def _stage(counts: TypeCounts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
+    yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts)}
     entropy = diversity.entropy(counts, found.one_in)
-    yield row | {"metric": f"lexical.entropy_{order}", "value": entropy, "unit": "bits"}
+    yield row | {"metric": f"lexical.entropy_{order}", "value": entropy}
     for q, value in zip(hill.ORDERS, hill.profile(found), strict=True):
         sampled = "; of the sampled types" if q == "inf" and found.one_in > 1 else ""
-        yield row | {
-            "metric": f"lexical.hill_{q}_{order}",
-            "value": value,
-            "unit": "types",
-            "note": row["note"] + sampled,
-        }
-    yield row | {"metric": f"lexical.coverage_{order}", "value": hill.coverage(found), "unit": "fraction"}
+        yield row | {"metric": f"lexical.hill_{q}_{order}", "value": value, "note": f"{row['note']}{sampled}"}
+    yield row | {"metric": f"lexical.coverage_{order}", "value": hill.coverage(found)}
     if order == 1:
         note = f"maximum likelihood, ranks {hill.ZIPF_RANKS[0]:,} to {hill.ZIPF_RANKS[1]:,}"
-        yield row | {"metric": "lexical.zipf_slope", "value": hill.zipf_slope(found), "unit": "exponent", "note": note}
+        yield row | {"metric": "lexical.zipf_slope", "value": hill.zipf_slope(found), "note": note}
 
 
 def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Row]:
@@ -86,4 +80,4 @@ def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Ro
         note = f"against {STAGES[at - 1]}, at one number of occurrences; counted, not estimated"
         for q, value in list(zip(hill.ORDERS, ratios, strict=True))[:-1]:
             yield row | {"metric": f"lexical.stage_hill_{q}_{order}", "stage": STAGES[at], "value": value, "n": given,
-                         "unit": "fraction", "note": note}  # fmt: skip
+                         "note": note}  # fmt: skip

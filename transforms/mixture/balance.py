@@ -8,6 +8,7 @@ line between single documents; here is the engine's side.
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -27,15 +28,22 @@ __all__ = ["Balance", "Decided", "Mixture", "OfferReader", "Rule", "mix"]
 Decided = tuple[int, pa.RecordBatch]
 
 
+class Balanced(NamedTuple):
+    """(split, DECISION) of the mixture, and the one element that says what the mixture came to."""
+
+    decisions: beam.PCollection[Decided]
+    mixture: beam.PCollection[Mixture]
+
+
 @dataclasses.dataclass(eq=False)
 class Balance(beam.PTransform):
-    """(split, DECISION) -> (the same, Mixture)."""
+    """(split, DECISION) -> the same, and the mixture."""
 
     rule: Rule
     store: OfferStore
     splits: tuple[Split, ...]
 
-    def expand(self, decided: beam.PCollection[Decided]) -> tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]:
+    def expand(self, decided: beam.PCollection[Decided]) -> Balanced:
         """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
         at = self.rule, self.store, self.splits
         single = beam.pvalue.AsSingleton
@@ -57,7 +65,8 @@ class Balance(beam.PTransform):
             | "Together" >> counted.CombineGlobally("edges of the mixture", EdgesFn(), without_defaults=True)
             | "Settle" >> counted.ParDo("the edges to their mixture", _Settle(*at), single(aimed))
         )
-        return decided | "Take" >> counted.ParDo("decisions to take", _Take(*at), single(mixture)), mixture
+        taken = decided | "Take" >> counted.ParDo("decisions to take", _Take(*at), single(mixture))
+        return Balanced(taken, mixture)
 
 
 class _Pass(beam.DoFn):

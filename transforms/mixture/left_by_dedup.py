@@ -18,7 +18,8 @@ from expectations import contracts
 from expectations.structures import System
 from transforms.engine import counted
 from transforms.engine.threads import Beside
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Split
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, is_usable, read_parquet, write_parquet
 from transforms.structures.find import pack
 from transforms.structures.shares import patterns_in_slice
@@ -66,37 +67,32 @@ class Offer(beam.PTransform):
     """(split, DECISION...) -> (split, DECISION), by ordinal, once its offer is in the store."""
 
     store: OfferStore
-    splits: tuple[Split, ...]
+    corpus: Corpus
     systems: tuple[System, ...] = ()
-    sources: tuple[Source, ...] = ()
 
     def expand(
         self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
     ) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
         """One file per split."""
-        return decisions | "WriteOffer" >> beam.ParDo(
-            _WriteOffer(self.store, self.splits, self.systems, tuple(source.name for source in self.sources))
-        )
+        return decisions | "WriteOffer" >> beam.ParDo(_WriteOffer(self.store, self.corpus, self.systems))
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
-    def __init__(
-        self, store: OfferStore, splits: tuple[Split, ...], systems: tuple[System, ...], sources: tuple[str, ...]
-    ) -> None:
-        self.store, self.splits, self.systems, self.sources = store, splits, systems, sources
+    def __init__(self, store: OfferStore, corpus: Corpus, systems: tuple[System, ...]) -> None:
+        self.store, self.corpus, self.systems = store, corpus, systems
 
     @functools.cached_property
     def all_read(self) -> bool:
         """Whether every file was read: dedup decided on all splits together. Asked once all are surveyed."""
-        return all(is_usable(self.store.signals.quarantine_path(split)) for split in self.splits)
+        return all(is_usable(self.corpus.store.quarantine_path(split)) for split in self.corpus.splits)
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
-        split, decisions = self.splits[number], in_order(batches)
+        split, decisions = self.corpus.split(number), in_order(batches)
         # Always: one that is there may be of a run in which a file could not be read, in this split or in another.
-        signals = self.store.signals.read(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
-        offered = offer(decisions, signals, self.systems, self.sources[split.source] if self.systems else "")
+        signals = self.corpus.signals(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
+        offered = offer(decisions, signals, self.systems, self.corpus.source(split).name)
         path, schema = self.store.path(split), contracts.OFFER.schema
         write_parquet(path, [offered], schema, plain=("doc_id",), lasts=self.all_read, sync=False)
         return [(number, decisions)]

@@ -22,37 +22,37 @@ from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import EMPTY_HASH, first_half
 from transforms.origin.review_labels import Reviewed
 from transforms.origin.witnesses import dated, priors
-from transforms.signals.store import SignalStore
+from transforms.signals.corpus import Corpus
 
 
 @dataclasses.dataclass(eq=False)
 class Attribute(beam.PTransform):
     """Split -> CANDIDATE: from its signals to origin, basis and p_synthetic."""
 
-    store: SignalStore
+    corpus: Corpus
     detector: str | None
-    sources: tuple[Source, ...]
     date_cutoff: datetime.date
     reviewed: Reviewed | None = None
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
-        collected = tuple(source.collected for source in self.sources)
-        own = _Attribute(self.store, self.detector, cutoffs(self.sources, self.date_cutoff), collected, self.reviewed)
+        cutoff = cutoffs(self.corpus.sources, self.date_cutoff)
+        collected = tuple(source.collected for source in self.corpus.sources)
+        own = _Attribute(self.corpus.without_splits(), self.detector, cutoff, collected, self.reviewed)
         return surveyed | "Origin" >> beam.ParDo(own)
 
 
 class _Attribute(beam.DoFn):
     def __init__(
         self,
-        store: SignalStore,
+        corpus: Corpus,
         detector: str | None,
         cutoffs: tuple[datetime.date | None, ...],
         collected: tuple[datetime.date | None, ...],
         reviewed: Reviewed | None,
     ) -> None:
-        self.store, self.path, self.cutoffs, self.collected, self.reviewed = (
-            store,
+        self.corpus, self.path, self.cutoffs, self.collected, self.reviewed = (
+            corpus,
             detector,
             cutoffs,
             collected,
@@ -64,10 +64,10 @@ class _Attribute(beam.DoFn):
 
     def process(self, split: Split) -> Iterator[pa.RecordBatch]:
         if split.source == EARLIER:
-            yield earlier(self.store.read(split, ["doc_id", "content_hash"]), split)
+            yield earlier(self.corpus.signals(split, ["doc_id", "content_hash"]), split)
             return
         when = self.cutoffs[split.source], self.collected[split.source]
-        yield attribute(self.store.read(split, NEEDED), split, self.detector, *when, self.reviewed)
+        yield attribute(self.corpus.signals(split, NEEDED), split, self.detector, *when, self.reviewed)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from expectations.loading import MAX_BYTES, LoadError, as_text, parse_yaml
+from expectations.loading import MAX_BYTES, LoadError, Strict, as_text, parse_yaml
 from transforms.kernels.text import phrases
 from transforms.kernels.text.literals import MIN_BYTES
 from transforms.kernels.text.phrases import Phrase, Phrases
@@ -26,10 +26,8 @@ class PhraseError(Exception):
     """A file of phrases cannot be used. The message is one line: the file, the entry, what is wrong, what to do."""
 
 
-class Entry(BaseModel):
+class PhraseEntry(Strict):
     """One entry of a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     language: str
@@ -40,7 +38,7 @@ class Entry(BaseModel):
     example: str
 
 
-def load_phrases(path: str | None = None) -> tuple[Entry, ...]:
+def load_phrases(path: str | None = None) -> tuple[PhraseEntry, ...]:
     """The shipped entries and those of a file, in this order, none twice.
 
     Raises:
@@ -53,18 +51,18 @@ def load_phrases(path: str | None = None) -> tuple[Entry, ...]:
     return tuple(entries.values())
 
 
-def compiled(entries: tuple[Entry, ...]) -> Phrases:
+def compiled(entries: tuple[PhraseEntry, ...]) -> Phrases:
     """Entries as the kernel takes them."""
     return phrases.compile_phrases(tuple(Phrase(e.id, e.where, e.contains, e.pattern) for e in entries))
 
 
-def fingerprint(entries: tuple[Entry, ...]) -> str:
+def fingerprint(entries: tuple[PhraseEntry, ...]) -> str:
     """SHA-256 of all that decides what is found."""
     content = [entry.model_dump(mode="json", exclude={"proves", "language", "example"}) for entry in entries]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def parse_phrases(text: str, path: str) -> list[Entry]:
+def parse_phrases(text: str, path: str) -> list[PhraseEntry]:
     """Read and check a file of phrases.
 
     Raises:
@@ -77,7 +75,7 @@ def parse_phrases(text: str, path: str) -> list[Entry]:
     data = loaded.value
     if not isinstance(data, dict) or set(data) != {"entries"} or not isinstance(data["entries"], list):
         raise PhraseError(f"{path}: a file of phrases is a mapping with one key, `entries`, and a list under it")
-    found: list[Entry] = []
+    found: list[PhraseEntry] = []
     for number, item in enumerate(data["entries"]):
         name = item.get("id", number) if isinstance(item, dict) else number
         entry = _entry(item, f"{loaded.at(('entries', number))}: entry {name!r}")
@@ -87,14 +85,14 @@ def parse_phrases(text: str, path: str) -> list[Entry]:
     return found
 
 
-def _entry(item: object, where: str) -> Entry:
+def _entry(item: object, where: str) -> PhraseEntry:
     try:
-        entry = Entry.model_validate(item)
+        entry = PhraseEntry.model_validate(item)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the entry"
         raise PhraseError(
-            f"{where}: {place}: {first['msg'].lower()}; known keys: {', '.join(Entry.model_fields)}"
+            f"{where}: {place}: {first['msg'].lower()}; known keys: {', '.join(PhraseEntry.model_fields)}"
         ) from None
     if (why := phrases.refused(entry.pattern)) is not None:
         raise PhraseError(

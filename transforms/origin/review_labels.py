@@ -8,17 +8,16 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from expectations.contracts import UNKNOWN
+from expectations.loading import Strict
 from transforms.kernels.statistics.certify import most_votes
 from transforms.origin.labels import Labels, look_up, read_labels
 
 
-class ReviewConfig(BaseModel):
+class ReviewConfig(Strict):
     """What people said of documents."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: tuple[str, ...] = Field((), description="files of labels, as `lowbackground review serve` writes them")
 

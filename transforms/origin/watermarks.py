@@ -15,7 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from expectations.loading import Strict
 
 GROUP = "lowbackground.watermarks"
 
@@ -24,10 +26,8 @@ class WatermarkError(Exception):
     """A watermark detector cannot be used. The message is one line: which, what is wrong, what to do."""
 
 
-class WatermarkConfig(BaseModel):
+class WatermarkConfig(Strict):
     """One watermark detector."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description=f"of an entry point in the group {GROUP} of an installed package")
     max_fpr: float = Field(
@@ -59,7 +59,7 @@ class WatermarkDetector(Protocol):
         """Look at texts as they were read, before any normalisation. The same texts get the same answer, in any batch."""
 
 
-class Found(NamedTuple):
+class WatermarkFound(NamedTuple):
     """The most telling detector of each text."""
 
     hit: npt.NDArray[np.bool_]
@@ -99,7 +99,7 @@ def load_watermark(config: WatermarkConfig) -> Plugin:
     return Plugin(config, detector, version)
 
 
-def look(text: pa.LargeStringArray, plugins: Sequence[Plugin]) -> Found:
+def look(text: pa.LargeStringArray, plugins: Sequence[Plugin]) -> WatermarkFound:
     """Ask every detector about every text.
 
     Raises:
@@ -115,7 +115,7 @@ def look(text: pa.LargeStringArray, plugins: Sequence[Plugin]) -> Found:
         names[mine] = plugin.config.name + "/" + key_id[mine]
         hit |= mine
         smallest[better] = p_value[better]
-    return Found(hit, pa.array(names, pa.string()), smallest.astype(np.float32))
+    return WatermarkFound(hit, pa.array(names, pa.string()), smallest.astype(np.float32))
 
 
 def _ask(plugin: Plugin, text: pa.LargeStringArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.object_]]:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from expectations import contracts
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
+from expectations.loading import Strict
 from transforms.kernels.choosing import evidence
 from transforms.kernels.text import credentials
 from transforms.kernels.text import phrases as search
@@ -32,10 +33,8 @@ CHATGPT = datetime.date(2022, 11, 30)
 PRIORS = ((0, 50), (2020, 75), (2021, 100), (2022, 150))
 
 
-class EvidenceConfig(BaseModel):
+class EvidenceConfig(Strict):
     """What speaks of origin beside declarations and the detector."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     credentials: bool = Field(True, description="believe content credentials (C2PA) that say a machine wrote the text")
     boilerplate: bool = Field(True, description="look for phrases that models leave in text")
@@ -57,7 +56,7 @@ class Witnesses(NamedTuple):
     """All that looks at texts, loaded. It can be pickled only if the plug-ins can; workers load their own."""
 
     config: EvidenceConfig
-    entries: tuple[phrases.Entry, ...]
+    entries: tuple[phrases.PhraseEntry, ...]
     phrases: search.Phrases
     plugins: tuple[Plugin, ...]
 

@@ -36,11 +36,12 @@ class _Judge(beam.DoFn):
 
 def with_rules(
     suite: Suite,
+    *,
     fail_on_shortage: bool,
     fail_on_source_loss: bool,
-    systems: tuple[System, ...] = (),
     has_limits: bool = False,
     has_reference: bool = False,
+    systems: tuple[System, ...] = (),
 ) -> Suite:
     """The suite with the rules that hold for every release put before its own expectations, those of systems behind.
 

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.engine.threads import Beside
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
-from transforms.signals.store import SignalStore, write_parquet
+from transforms.signals.corpus import Corpus
+from transforms.signals.store import write_parquet
 
 SHOWN = ("boilerplate", "watermark", "watermark_p")
 
@@ -44,32 +45,26 @@ class Recorded:
 class Record(beam.PTransform):
     """(split, DECISION) -> Recorded."""
 
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
-    store: SignalStore
+    corpus: Corpus
     staging: str
 
     def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
         """One file per split."""
-        return decisions | "WriteLedger" >> beam.ParDo(
-            _WriteLedger(self.sources, self.splits, self.store, self.staging)
-        )
+        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.corpus, self.staging))
 
 
 @beam.typehints.with_output_types(Recorded)
 class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
-    def __init__(
-        self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, staging: str
-    ) -> None:
-        self.names = tuple(source.name for source in sources)
-        self.splits, self.store, self.staging = splits, store, staging
+    def __init__(self, corpus: Corpus, staging: str) -> None:
+        self.corpus, self.staging = corpus, staging
 
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
-        split = self.splits[number]
-        places = self.store.read(split, ["id", "file", "row", "removed_tokens", *SHOWN])
+        split = self.corpus.split(number)
+        places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", *SHOWN])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
-        write_parquet(path, [ledger(decisions, places, split, self.names)], contracts.LEDGER.schema, plain=("doc_id",))
+        rows = ledger(decisions, places, split, self.corpus.names)
+        write_parquet(path, [rows], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
         return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes),)

@@ -6,7 +6,7 @@ splits that hold one. A document that a person has judged is not asked about aga
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
@@ -17,12 +17,11 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.engine import counted
 from transforms.engine.threads import Beside
-from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import InputError, Source, Split
+from transforms.ingest.sources import InputError, Split
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
-from transforms.kernels.text.columns import halves, hexadecimal, split_by
-from transforms.signals.store import SignalStore, changed
+from transforms.kernels.text.columns import halves, hexadecimal
+from transforms.signals.corpus import BySplit, Corpus
 
 TEXT_CHARS = 2000
 DISPUTED = pa.schema(
@@ -40,10 +39,7 @@ QUEUED = pa.schema([*contracts.REVIEW.schema, DISPUTED.field("place")])
 class Review(beam.PTransform):
     """(split, DECISION) -> one REVIEW batch."""
 
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
-    store: SignalStore
-    limits: ReadLimits
+    corpus: Corpus
     salt: str
     most: int  # documents of each kind of conflict
 
@@ -54,9 +50,9 @@ class Review(beam.PTransform):
             | "Disputed" >> beam.ParDo(_Disputed(self.salt, self.most))
             | "Choose"
             >> counted.CombineGlobally("disputed documents", FirstFn(self.salt, self.most), without_defaults=True)
-            | "BySplit" >> beam.ParDo(_BySplit())
+            | "BySplit" >> beam.ParDo(BySplit())
             | "Spread" >> counted.Reshuffle("documents to review")
-            | "ReadAgain" >> beam.ParDo(_ReadAgain(self.sources, self.splits, self.store, self.limits))
+            | "ReadAgain" >> beam.ParDo(_ReadAgain(self.corpus))
             | "Queue" >> counted.CombineGlobally("the review queue", QueueFn())
         )
 
@@ -120,31 +116,24 @@ class FirstFn(beam.CombineFn):
         return rows
 
 
-class _BySplit(beam.DoFn):
-    def process(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        yield from split_by(rows["split"].to_numpy(), rows)
-
-
 @beam.typehints.with_output_types(pa.RecordBatch)
 class _ReadAgain(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
-    def __init__(
-        self, sources: tuple[Source, ...], splits: tuple[Split, ...], store: SignalStore, limits: ReadLimits
-    ) -> None:
-        self.sources, self.splits, self.store, self.limits = sources, splits, store, limits
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
 
     def work(self, element: tuple[int, pa.RecordBatch], *_: object) -> tuple[pa.RecordBatch]:
         number, rows = element
-        split = self.splits[number]
+        split = self.corpus.split(number)
         ordinal = pa.array(rows["ordinal"].to_numpy().astype(np.int64))
-        hashes = self.store.read(split, ["content_hash"])["content_hash"].combine_chunks().take(ordinal)
+        hashes = self.corpus.signals(split, ["content_hash"])["content_hash"].combine_chunks().take(ordinal)
         try:
-            text = texts_of(split, self.sources[split.source], self.limits, rows)
+            text = texts_of(split, self.corpus, rows)
         except InputError:
-            raise changed(self.sources[split.source].name, split, self.store) from None
-        return (queued(rows, hashes, text, self.sources[split.source].name),)
+            raise self.corpus.changed(split) from None
+        return (queued(rows, hashes, text, self.corpus.source(split).name),)
 
 
-def texts_of(split: Split, source: Source, limits: ReadLimits, rows: pa.RecordBatch) -> pa.LargeStringArray:
+def texts_of(split: Split, corpus: Corpus, rows: pa.RecordBatch) -> pa.LargeStringArray:
     """The first characters of some documents of a split, read again, in the order of `rows` (DISPUTED).
 
     Raises:
@@ -154,7 +143,7 @@ def texts_of(split: Split, source: Source, limits: ReadLimits, rows: pa.RecordBa
     by_ordinal = np.argsort(wanted)
     found: list[pa.RecordBatch] = []
     at = 0
-    for documents, _ in read_split(split, source, limits):
+    for documents, _ in corpus.read(split):
         here = wanted[by_ordinal]
         here = here[(here >= at) & (here < at + documents.num_rows)] - at
         found.append(_heads(documents, here))
@@ -163,7 +152,9 @@ def texts_of(split: Split, source: Source, limits: ReadLimits, rows: pa.RecordBa
             break
     together = pa.concat_batches(found)
     if not together["doc_id"].equals(rows["doc_id"].take(pa.array(by_ordinal))):
-        raise InputError(f"source {source.name!r}: {split.pieces[0].path} changed while the run was going; run again")
+        raise InputError(
+            f"source {corpus.source(split).name!r}: {split.pieces[0].path} changed while the run was going; run again"
+        )
     return together["text"].take(pa.array(np.argsort(by_ordinal)))
 
 

@@ -12,34 +12,31 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict
+from expectations.loading import Strict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
 from transforms.engine.files import whole
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
-from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
-from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.kernels.text.columns import hexadecimal
 from transforms.release.ledger import Recorded
-from transforms.signals.store import SignalStore, changed, read_parquet
+from transforms.signals.corpus import Corpus
+from transforms.signals.store import read_parquet
 
 DATA = "data"
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
-class ShardConfig(BaseModel):
+class ShardConfig(Strict):
     """What shards look like."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard_bytes: int = Field(500_000_000, ge=1, description="about how much text, uncompressed, one shard holds")
     row_group_bytes: int = Field(16_000_000, ge=1, description="about how much text one row group holds, under 100 MB")
@@ -92,12 +89,8 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class EmitConfig:
-    """All that a worker needs to write shards."""
+    """All that a worker needs to write the shards of a corpus."""
 
-    sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
-    store: SignalStore
-    limits: ReadLimits
     shards: ShardConfig
     staging: str
     num_perm: int  # of the signatures
@@ -106,25 +99,25 @@ class EmitConfig:
 
 @dataclasses.dataclass(eq=False)
 class Emit(beam.PTransform):
-    """Recorded -> Shard, if the verdict lets it."""
+    """(Recorded, verdict, paragraphs that are removed) -> Shard, if the verdict lets it."""
 
     config: EmitConfig
-    verdict: beam.PCollection[str]
-    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
+    corpus: Corpus
 
-    def expand(self, recorded: beam.PCollection[Recorded]) -> beam.PCollection[Shard]:
+    def expand(
+        self, inputs: tuple[beam.PCollection[Recorded], beam.PCollection[str], MaybeUnwanted]
+    ) -> beam.PCollection[Shard]:
         """Plan on one worker, then one task after the other on any."""
+        recorded, verdict, unwanted = inputs
         tasks = (
             recorded
             | "Together" >> counted.ToList("parts of the ledger")
             | "Plan"
-            >> counted.ParDo(
-                "the ledger to its shards", _Plan(self.config.shards), beam.pvalue.AsSingleton(self.verdict)
-            )
+            >> counted.ParDo("the ledger to its shards", _Plan(self.config.shards), beam.pvalue.AsSingleton(verdict))
             | "Spread" >> counted.Reshuffle("shards to write")
         )
         shards = tasks | "WriteShards" >> counted.ParDo(
-            "shards to their texts", _WriteShards(self.config), *as_sides(self.unwanted)
+            "shards to their texts", _WriteShards(self.config, self.corpus), *as_sides(unwanted)
         )
         tasks | "Kept" >> counted.RowsOf("kept documents to shards", counted.SENT)
         shards | "Written" >> counted.RowsOf("kept documents to shards", counted.ARRIVED)
@@ -168,21 +161,21 @@ def plan(recorded: Iterable[Recorded], config: ShardConfig) -> list[Task]:
 
 
 class _WriteShards(beam.DoFn):
-    def __init__(self, config: EmitConfig) -> None:
-        self.config = config
+    def __init__(self, config: EmitConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def process(self, task: Task, *sides: Any) -> Iterator[Shard]:
-        yield from write_shards(task, self.config, *sides)
+        yield from write_shards(task, self.config, self.corpus, *sides)
 
 
-def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[Shard]:
+def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted = None) -> Iterator[Shard]:
     """Write a task's documents, starting another shard whenever one is full, and their signatures."""
     if config.shards.signatures:
-        yield write_signatures(task, config)
+        yield write_signatures(task, config, corpus)
     schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
     writer: _ShardWriter | None = None
     number = 0
-    parts = spread(lambda part: _released_part(part, config, unwanted), iter(task.parts))
+    parts = spread(lambda part: _released_part(part, config, corpus, unwanted), iter(task.parts))
     for batch in itertools.chain.from_iterable(parts):
         if not batch.num_rows:  # nothing of it is kept, so it opens no shard
             continue
@@ -196,7 +189,7 @@ def write_shards(task: Task, config: EmitConfig, unwanted: Unwanted = None) -> I
         yield writer.close()
 
 
-def write_signatures(task: Task, config: EmitConfig) -> Shard:
+def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
     """The signatures of a task's documents, in their order, as one file."""
     path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
     file = _Hashing(path)
@@ -205,44 +198,45 @@ def write_signatures(task: Task, config: EmitConfig) -> Shard:
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
         for part in task.parts:
             kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
-            signed = config.store.read(config.splits[part.split], list(contracts.SIGNED)).filter(kept)
+            signed = corpus.signals(corpus.split(part.split), list(contracts.SIGNED)).filter(kept)
             writer.write_table(signed.replace_schema_metadata(schema.metadata))
             rows += signed.num_rows
     file.close()
     return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
-def _released_part(part: Recorded, config: EmitConfig, unwanted: Unwanted) -> Iterable[pa.RecordBatch]:
+def _released_part(part: Recorded, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterable[pa.RecordBatch]:
     """All batches of a small split at once, so that several are read at a time; those of a large one as they come."""
-    batches = released(part, config, unwanted)
+    batches = released(part, config.shards.keep, corpus, unwanted)
     return list(batches) if part.kept_bytes <= AT_ONCE_BYTES else batches
 
 
-def released(part: Recorded, config: EmitConfig, unwanted: Unwanted = None) -> Iterator[pa.RecordBatch]:
-    """RELEASE batches of one split: its text again, with what the ledger says of it.
+def released(
+    part: Recorded, keep: tuple[str, ...], corpus: Corpus, unwanted: Unwanted = None
+) -> Iterator[pa.RecordBatch]:
+    """RELEASE batches of one split: its text again, with what the ledger says of it, and the columns `keep` of the input.
 
     Raises:
       InputError: the split is not what the survey read.
     """
-    split = config.splits[part.split]
-    source = config.sources[split.source]
+    split = corpus.split(part.split)
     ledger = read_parquet(part.path).combine_chunks()
-    surveyed = config.store.read(split, ["doc_id"])["doc_id"].combine_chunks()
+    surveyed = corpus.signals(split, ["doc_id"])["doc_id"].combine_chunks()
     at = 0
-    for documents, _ in ahead(read_split(split, source, config.limits, config.shards.keep)):
+    for documents, _ in ahead(corpus.read(split, keep)):
         n = documents.num_rows
         if not documents["doc_id"].equals(surveyed.slice(at, n)):
-            raise changed(source.name, split, config.store)
+            raise corpus.changed(split)
         rows = ledger.slice(at, n)
         at += n
         kept = rows["kept"].combine_chunks()
         documents, _ = cut(documents.filter(kept), unwanted)
-        yield _release(documents, rows.filter(kept), source, config.shards.keep)
+        yield _release(documents, rows.filter(kept), keep)
     if at != part.documents:
-        raise changed(source.name, split, config.store)
+        raise corpus.changed(split)
 
 
-def _release(documents: pa.RecordBatch, ledger: pa.Table, source: Source, keep: tuple[str, ...]) -> pa.RecordBatch:
+def _release(documents: pa.RecordBatch, ledger: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
     known = ("origin", "origin_basis", "evidence", "p_synthetic")
     same = (*known, "n_tokens", "cluster_size", "copies", "earlier_id", "source")
     return contracts.release(keep).batch(

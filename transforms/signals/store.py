@@ -14,6 +14,7 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Iterable
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -154,7 +155,7 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
 
-def open_for_reading(path: str):  # type: ignore[no-untyped-def]
+def open_for_reading(path: str) -> BinaryIO:
     """Open a file as it is, without guessing a compression from its name."""
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 

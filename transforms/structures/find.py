@@ -41,7 +41,7 @@ class Systems:
         return tuple(sorted(asked - {*KNOWN, "source"}))
 
     @functools.cached_property
-    def words(self) -> lexicon.Lexicon | None:
+    def words(self) -> lexicon.TermTable | None:
         """The word lists of all lexicons, in order; None: there is none.
 
         Raises:

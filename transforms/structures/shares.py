@@ -5,7 +5,6 @@ Which documents a system speaks of is decided here, and not in the survey, so an
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.metrics import Row
 from expectations.structures import (
     Association,
     Classifier,
@@ -27,12 +27,10 @@ from expectations.structures import (
 from transforms.kernels.statistics import classifier_correction
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.certify import Gold
-from transforms.kernels.statistics.structures import Cores, Counts, Interval, Population
+from transforms.kernels.statistics.structures import Cores, Interval, PatternCounts, Population
 from transforms.kernels.text.columns import first_half
 from transforms.signals.populations import EVERYONE, HUMAN, OF_ORIGIN, STAGES, how_far, textless, whose
 from transforms.structures.find import Systems, unpack
-
-Row = dict[str, Any]
 
 NEEDED = ["content_hash", "language", "created", "compliance"]
 STATED = 2**62  # documents behind a share that somebody states: it is as sure as any number could make it
@@ -53,7 +51,7 @@ AGAINST = {
 
 def count_split(
     decisions: pa.RecordBatch, signals: pa.Table, systems: tuple[System, ...], source: str
-) -> dict[Population, Counts]:
+) -> dict[Population, PatternCounts]:
     """Count the patterns of one split's documents, by (system, stage, whose, source). Those without text count for nothing.
 
     Args:
@@ -115,7 +113,7 @@ def _in_slice(
     return inside
 
 
-def structure_rows(patterns: dict[Population, Counts], systems: Systems) -> Iterator[Row]:
+def structure_rows(patterns: dict[Population, PatternCounts], systems: Systems) -> Iterator[Row]:
     """All measures of all systems, as rows of METRICS."""
     earlier = systems.references or (None,) * len(systems.systems)
     for number, (system, reference) in enumerate(zip(systems.systems, earlier, strict=True)):
@@ -125,7 +123,9 @@ def structure_rows(patterns: dict[Population, Counts], systems: Systems) -> Iter
 class _System:
     """One system, and the documents that it speaks of."""
 
-    def __init__(self, system: System, number: int, patterns: dict[Population, Counts], earlier: Cores | None) -> None:
+    def __init__(
+        self, system: System, number: int, patterns: dict[Population, PatternCounts], earlier: Cores | None
+    ) -> None:
         self.system, self.n = system, len(system.structures)
         self.counts = {population[1:]: counts for population, counts in patterns.items() if population[0] == number}
         self.at = {stage: self.cores(self.population(stage)) for stage in STAGES}
@@ -158,7 +158,7 @@ class _System:
         sample = self.samples[at]
         return CORRECTED.format(sample=sample.said()) if sample else LIMITS
 
-    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE, source: str | None = None) -> Counts:
+    def population(self, stage: str, whose: tuple[int, ...] = EVERYONE, source: str | None = None) -> PatternCounts:
         """The documents that came at least so far; of one source, or of all."""
         least = STAGES.index(stage)
         chosen = (
@@ -166,7 +166,7 @@ class _System:
         )
         return cores.merge(list(chosen))
 
-    def cores(self, counts: Counts) -> Cores:
+    def cores(self, counts: PatternCounts) -> Cores:
         return cores.summarise(counts, self.n, self.system.weight)
 
     def _reference(self) -> Cores:
@@ -208,17 +208,29 @@ class _System:
         number: Interval | float,
         n: int,
         slice_: str = "",
-        unit: str = "fraction",
-        **more: Any,
+        *,
+        stage: str = "after",
+        note: str | None = None,
+        needed: int | None = None,
     ) -> Row:
         value, lower, upper = number if isinstance(number, Interval) else (number, None, None)
-        return {"metric": f"structure.{metric}", "slice_kind": kind, "slice": self.system.id + slice_, "value": value,
-                "lower": lower, "upper": upper, "unit": unit, "n": n if n < STATED else 0, **more}  # fmt: skip
+        return {
+            "metric": f"structure.{metric}",
+            "slice_kind": kind,
+            "slice": self.system.id + slice_,
+            "stage": stage,
+            "value": value,
+            "lower": lower,
+            "upper": upper,
+            "n": n if n < STATED else 0,
+            "note": note,
+            "needed": needed,
+        }
 
     def _stage(self, stage: str) -> Iterator[Row]:
         found = self.at[stage]
         definition = f"definition {self.system.definition()}"
-        yield self._row("documents", "system", float(found.n), found.n, unit="documents", stage=stage, note=definition)
+        yield self._row("documents", "system", float(found.n), found.n, stage=stage, note=definition)
         for at, name in enumerate(self.system.names):
             note = self.core_note(at)
             yield self._row("core", "structure", self.core(found, at), found.n, f"/{name}", stage=stage, note=note)
@@ -226,23 +238,18 @@ class _System:
                 note = "what the classifier found, not corrected"
                 yield self._row("found", "structure", found.core[at], found.n, f"/{name}", stage=stage, note=note)
         jackknife = f"limits by leaving out each of {cores.BLOCKS} parts of the documents"
-        values: list[tuple[str, Interval | float, str, str | None]] = [
-            ("expected_deviance", found.expected_deviance, "distance", jackknife),
-            (
-                "deviance_variance",
-                found.deviance_variance,
-                "distance",
-                "rises while one norm takes over: never read it alone",
-            ),
-            ("mean_square_deviance", found.mean_square_deviance, "distance", None),
-            ("core_entropy", found.entropy, "nats", None),
-            ("effective_number", found.effective_number, "structures", jackknife),
-            ("effective_number_2", found.effective_number_2, "structures", None),
+        alone = "rises while one norm takes over: never read it alone"
+        values: list[tuple[str, Interval | float, str | None]] = [
+            ("expected_deviance", found.expected_deviance, jackknife),
+            ("deviance_variance", found.deviance_variance, alone),
+            ("mean_square_deviance", found.mean_square_deviance, None),
+            ("core_entropy", found.entropy, None),
+            ("effective_number", found.effective_number, jackknife),
+            ("effective_number_2", found.effective_number_2, None),
         ]
-        for metric, number, unit, note in values:  # type: ignore[assignment]
-            if self.system.classifiers:
-                note = "; ".join(filter(None, (note, BY_WORD)))
-            yield self._row(metric, "system", number, found.n, unit=unit, stage=stage, note=note)
+        for metric, number, said in values:
+            words = "; ".join(filter(None, (said, BY_WORD))) if self.system.classifiers else said
+            yield self._row(metric, "system", number, found.n, stage=stage, note=words)
 
     def _retained(self) -> Iterator[Row]:
         after, reference = self.at["after"], self.reference
@@ -313,16 +320,15 @@ class _System:
                 n = min(self.at["after"].n, self.reference.n) if rule.target == "reference" else self.at["after"].n
                 slice_ = group_slice(self.system, rule).removeprefix(self.system.id)
                 needed = self._needed_of(number, n, rule.max)
-                yield self._row("divergence", "group", number, n, slice_, "bits", needed=needed)
+                yield self._row("divergence", "group", number, n, slice_, needed=needed)
             elif isinstance(rule, Association):
                 n, one = cores.given(counts, place(rule.given), place(rule.then), column)
                 n_other, other = cores.given(counts, place(rule.vs_given), place(rule.then), column)
                 n = min(n, n_other)
                 slice_ = association_slice(self.system, rule).removeprefix(self.system.id)
                 needed = _needed(other, n)
-                yield self._row(
-                    "association", "association", cores.ratio(one, other), n, slice_, "ratio", needed=needed
-                )
+                risk = cores.ratio(one, other)
+                yield self._row("association", "association", risk, n, slice_, needed=needed)
 
     def _needed_at(self, at: int, found: Interval, share: Interval, n: int) -> int:
         """Documents that it takes to see the loss of a structure; more, the less its classifier tells the two apart."""
@@ -349,7 +355,7 @@ class _System:
             yield self._row("pattern", "pattern", weight / max(1, weights.sum()), n, slice_, note=note)
 
 
-def _worth(counts: Counts, weight: int) -> float:
+def _worth(counts: PatternCounts, weight: int) -> float:
     """How many documents of equal weight they are worth: (sum w)^2 / sum w^2 for tokens."""
     documents, tokens, squares = (float(total) for total in counts.sums.sum(axis=0))
     return documents if weight == 0 else tokens**2 / squares if squares else 0.0

@@ -20,27 +20,24 @@ from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.threads import Beside, ahead
-from transforms.ingest.paragraph_removal import Unwanted, as_sides, cut
+from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
-from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import Source, Split, unchanged
+from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, text
 from transforms.kernels.text.columns import first_half, hash_texts
 from transforms.kernels.text.urls import hash_urls
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
-from transforms.signals.store import SignalStore, write_parquet
+from transforms.signals.corpus import Corpus
+from transforms.signals.store import write_parquet
 from transforms.structures.find import NO_SYSTEMS, Systems, comply
 
 
 @dataclasses.dataclass(frozen=True)
 class SurveyConfig:
-    """All that the survey needs to know. Its signals depend on nothing else, and not on `few_splits`."""
+    """What the survey looks for. Signals depend on this and their split, and not on `few_splits`."""
 
-    sources: tuple[Source, ...]
-    limits: ReadLimits
-    store: SignalStore
     detector: str | None  # folder or file; None: the bundled one
     cross_check: str | None  # another detector; None: there is no other
     evidence: EvidenceConfig
@@ -64,41 +61,50 @@ def load_detectors(config: SurveyConfig) -> Detectors:
 
 @dataclasses.dataclass(eq=False)
 class Survey(beam.PTransform):
-    """Split -> the same split, once its signals are in the store; one that has them already is not read."""
+    """(Split, paragraphs that are removed) -> the same split, once its signals are in the store.
+
+    One that has them already is not read.
+    """
 
     config: SurveyConfig
-    unwanted: beam.PCollection[np.ndarray] | None = None  # paragraphs that are removed; None: all text stays
+    corpus: Corpus
 
-    def expand(self, splits: beam.PCollection[Split]) -> beam.PCollection[Split]:
+    def expand(self, inputs: tuple[beam.PCollection[Split], MaybeUnwanted]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
-        survey = _SurveySplit(self.config)
-        return splits | "SurveySplit" >> counted.ParDo("splits to survey", survey, *as_sides(self.unwanted))
+        splits, unwanted = inputs
+        survey = _SurveySplit(self.config, self.corpus.without_splits())
+        return splits | "SurveySplit" >> counted.ParDo("splits to survey", survey, *as_sides(unwanted))
 
 
 @beam.typehints.with_output_types(Split)
 class _SurveySplit(Beside[Split, Split]):
-    def __init__(self, config: SurveyConfig) -> None:
-        self.config = config
+    def __init__(self, config: SurveyConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def setup(self) -> None:
         self.detectors = load_detectors(self.config)
         self.witnesses = load_witnesses(self.config.evidence)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
-        if not self.config.store.was_surveyed(split, removed(*sides)):
-            survey_split(split, self.config, self.detectors, self.witnesses, *sides)
-        TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.config.store.count(split))
+        if not self.corpus.store.was_surveyed(split, removed(*sides)):
+            survey_split(split, self.corpus, self.config, self.detectors, self.witnesses, *sides)
+        TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.corpus.store.count(split))
         return (split,)
 
 
 def survey_split(
-    split: Split, config: SurveyConfig, detectors: Detectors, witnesses: Witnesses, unwanted: Unwanted = None
+    split: Split,
+    corpus: Corpus,
+    config: SurveyConfig,
+    detectors: Detectors,
+    witnesses: Witnesses,
+    unwanted: Unwanted = None,
 ) -> None:
     """Read a split's text once, in batches, and leave its signals and its quarantine in the store."""
     rejected: list[pa.RecordBatch] = []
 
     def documents() -> Iterator[pa.RecordBatch]:
-        read = read_split(split, config.sources[split.source], config.limits, config.systems.columns)
+        read = corpus.read(split, config.systems.columns)
         for batch, quarantine in ahead(read) if config.few_splits else read:
             if quarantine.num_rows:
                 rejected.append(quarantine)
@@ -107,13 +113,13 @@ def survey_split(
             TALLY.add(documents_read=batch.num_rows)
         unchanged(split)
         # Before the signals get their name, because a split whose signals are there is never read again.
-        path, lasts = config.store.quarantine_path(split), not any(map(may_heal, rejected))
+        path, lasts = corpus.store.quarantine_path(split), not any(map(may_heal, rejected))
         write_parquet(path, rejected, contracts.QUARANTINE.schema, lasts=lasts, sync=False)
 
-    sample = Sample()
-    loaded, source = (detectors, witnesses), config.sources[split.source].name
+    sample = HeadSample()
+    loaded, source = (detectors, witnesses), corpus.source(split).name
     signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
-    config.store.write(split, signals, contracts.signals(config.num_perm).schema, made_of=removed(unwanted))
+    corpus.store.write(split, signals, contracts.signals(config.num_perm).schema, made_of=removed(unwanted))
 
 
 def removed(unwanted: Unwanted = None) -> str:
@@ -121,7 +127,7 @@ def removed(unwanted: Unwanted = None) -> str:
     return "" if unwanted is None else hashlib.sha256(unwanted.tobytes()).hexdigest()
 
 
-class Sample:
+class HeadSample:
     """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
 
     def __init__(self) -> None:
@@ -144,7 +150,7 @@ def measure_documents(
     config: SurveyConfig,
     detectors: Detectors,
     witnesses: Witnesses,
-    sample: Sample,
+    sample: HeadSample,
     unwanted: Unwanted = None,
     source: str = "",
 ) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations import metrics, release_diff
-from expectations.release_diff import Movement, Verdict
+from expectations.release_diff import Comparison, Movement
 from expectations.report import diff_page as movement_page
 
 SCRIPT = "</style></title></svg><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' \u202egpj"
@@ -81,7 +81,7 @@ def page(text: str = "plain", found: list[Movement] | None = None, **more: objec
         },
         "relabelled": {("unknown", text): 3},
     }
-    verdict = Verdict("worse", f"worse: 2 moved the wrong way beyond noise, first {text}; 9 comparisons")
+    verdict = Comparison("worse", f"worse: 2 moved the wrong way beyond noise, first {text}; 9 comparisons")
     return movement_page.render_difference([text, "v2"], found, verdict, documents)
 
 
@@ -192,11 +192,11 @@ def test_a_series_has_a_point_for_each_value_and_a_gap_for_none(values: list[flo
 def test_history_shows_each_step_and_each_value() -> None:
     series = {one: [0.5, 0.4, None, 0.3] for one in FOUND}
     steps = [
-        ("a", SCRIPT, Verdict("steady", "steady: nothing moved; 3 comparisons")),
-        (SCRIPT, "c", Verdict("worse", "worse: 1")),
+        ("a", SCRIPT, Comparison("steady", "steady: nothing moved; 3 comparisons")),
+        (SCRIPT, "c", Comparison("worse", "worse: 1")),
     ]
     said = movement_page.render_history(
-        ["a", SCRIPT, "b", "c"], FOUND, Verdict("worse", "worse: 1; 3 comparisons"), series, steps
+        ["a", SCRIPT, "b", "c"], FOUND, Comparison("worse", "worse: 1; 3 comparisons"), series, steps
     )
     assert "<script" not in said
     text = Page(said).text

@@ -16,7 +16,7 @@ from pipeline.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, demo.Planted]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, demo.DemoDocuments]:
     folder = tmp_path_factory.mktemp("demo")
     return folder, demo.build_demo(str(folder))
 
@@ -33,7 +33,7 @@ def test_the_machine_written_documents_differ_and_have_a_documents_length() -> N
     assert {record["generator"] for record in machine()} == {"claude"}
 
 
-def test_the_corpus_has_what_it_says(built: tuple[pathlib.Path, demo.Planted]) -> None:
+def test_the_corpus_has_what_it_says(built: tuple[pathlib.Path, demo.DemoDocuments]) -> None:
     folder, planted = built
     corpus = folder / "corpus"
     ids = [*pq.read_table(corpus / "cpython-topics" / "topics.parquet")["id"].to_pylist()]
@@ -59,7 +59,7 @@ def test_the_corpus_has_what_it_says(built: tuple[pathlib.Path, demo.Planted]) -
 
 
 def test_building_it_again_gives_the_same_bytes(
-    built: tuple[pathlib.Path, demo.Planted], tmp_path: pathlib.Path
+    built: tuple[pathlib.Path, demo.DemoDocuments], tmp_path: pathlib.Path
 ) -> None:
     folder, planted = built
     assert demo.build_demo(str(tmp_path)) == planted
@@ -67,7 +67,7 @@ def test_building_it_again_gives_the_same_bytes(
         assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
 
 
-def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.Planted]) -> None:
+def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.DemoDocuments]) -> None:
     folder, planted = built
     recipe = load_recipe(str(folder / "recipe.yaml"))
     with open("/dev/null", "w") as nowhere:

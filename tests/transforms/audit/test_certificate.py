@@ -242,7 +242,7 @@ def test_the_same_labels_give_the_same_bytes_and_it_reads_back(tmp_path, panel):
     assert one.to_json() == certified(sample, panel).to_json()
     assert Certificate.from_json(one.to_json(), "c") == one
     for broken in (b"{}", b"no", one.to_json().replace(b'"void"', b'"avoid"'), one.to_json().replace(b"/1", b"/9")):
-        with pytest.raises(AuditError, match="c: (no certificate|not JSON)"):
+        with pytest.raises(AuditError, match=r"c: (no certificate|not JSON)"):
             Certificate.from_json(broken, "c")
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from expectations import contracts
 from tests.transforms.measures.test_tally import filled
 from transforms.detector.detector import load_detector
-from transforms.ingest.readers import ReadLimits
 from transforms.measures import duplicates_left as residual
 from transforms.measures.measure import TallyFn
 from transforms.measures.metrics import metrics_table
@@ -24,7 +23,6 @@ from transforms.mixture.balance import mix
 from transforms.mixture.cells import Rule
 from transforms.mixture.config import RatioConfig
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
-from transforms.signals.store import SignalStore
 from transforms.survey import survey
 
 PARTS, DOCUMENTS = 7, 24
@@ -36,7 +34,7 @@ GENERATORS = ("a", "b", "c", "d", "e")
 def part(number: int, texts: list[str]) -> Tally:
     """One split's tally: real texts, and every slice that metrics are said by, in sizes that divide to no round number."""
     n, config = len(texts), EvidenceConfig()
-    settled = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), None, None, config, ngram=5, num_perm=64)
+    settled = survey.SurveyConfig(None, None, config, ngram=5, num_perm=64)
     i = number * DOCUMENTS + np.arange(n)
     documents = filled(
         contracts.DOCUMENT,
@@ -48,7 +46,7 @@ def part(number: int, texts: list[str]) -> Tally:
         created=[datetime.datetime(2015 + int(k) % 9, 1, 1, tzinfo=datetime.UTC) for k in i],
     )
     loaded = survey.load_detectors(settled), load_witnesses(config)
-    signals = pa.table(survey.measure_documents(documents, settled, *loaded, survey.Sample()))
+    signals = pa.table(survey.measure_documents(documents, settled, *loaded, survey.HeadSample()))
     kept = i % 6 != 0
     decisions = filled(
         contracts.DECISION,

@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations import contracts
-from transforms.ingest.readers import ReadLimits
 from transforms.kernels.text import paragraphs
 from transforms.measures import metrics
 from transforms.measures.tally import NEEDED, Tally, compact, merge, tally_split
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
-from transforms.signals.store import SignalStore
 from transforms.survey import survey
 
 EVIDENCE = EvidenceConfig()
-CONFIG = survey.SurveyConfig((), ReadLimits(), SignalStore("", ()), None, "words", EVIDENCE, ngram=5, num_perm=8)
+CONFIG = survey.SurveyConfig(None, "words", EVIDENCE, ngram=5, num_perm=8)
 SOURCES = ("one", "two")
 
 
@@ -38,7 +36,7 @@ def tally(rows: list[tuple[str, bool, int]]) -> Tally:
     values = [row[0] for row in rows]
     documents = filled(contracts.DOCUMENT, len(rows), text=values)
     loaded = survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)
-    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.Sample())
+    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.HeadSample())
     decisions = filled(
         contracts.DECISION,
         len(rows),

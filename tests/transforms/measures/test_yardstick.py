@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from small_sets import hashed
 
 from benchmarks import yardstick as command
+from benchmarks.byte_fitting import fit_bytes
 from transforms.ingest.sources import InputError
 from transforms.kernels.models.bytes_model import Trie
 from transforms.measures import yardstick
-from transforms.measures.byte_fitting import fit_bytes
 from transforms.measures.yardstick import (
     ByteModel,
     Human,

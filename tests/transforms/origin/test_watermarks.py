@@ -28,7 +28,7 @@ def config(name: str = "greenlist", max_fpr: float = 1e-6, **options: object) ->
     return WatermarkConfig(name=name, max_fpr=max_fpr, options=options or {"key": "k1"})
 
 
-def look(texts: list[str], *configs: WatermarkConfig) -> watermarks.Found:
+def look(texts: list[str], *configs: WatermarkConfig) -> watermarks.WatermarkFound:
     return watermarks.look(pa.array(texts, pa.large_string()), [load_watermark(one) for one in configs])
 
 

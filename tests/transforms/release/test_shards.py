@@ -18,6 +18,7 @@ from transforms.kernels.text.columns import hexadecimal
 from transforms.release.ledger import Recorded
 from transforms.release.shards import EmitConfig, ShardConfig, Task, plan, write_shards
 from transforms.signals import store as signals
+from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, write_parquet
 
 NUM_PERM = 4
@@ -49,14 +50,13 @@ def emitted(
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
         size = sum(len(row["text"]) for row, k in zip(documents.to_pylist(), chosen, strict=True) if k)
         recorded.append(Recorded(split.index, str(path), n, sum(chosen), size))
-    config = EmitConfig(
-        (source,), splits, store, limits, ShardConfig(**shards), str(folder / "staging"), NUM_PERM, (("a", "b"),)
-    )
+    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, (("a", "b"),))
+    corpus = Corpus((source,), splits, store, limits)
     (folder / "staging" / "data").mkdir(parents=True)
     (folder / "staging" / "signatures").mkdir()
     tables = []
     for task in plan(recorded, config.shards):
-        written = list(write_shards(Task(task.number, task.parts), config))
+        written = list(write_shards(Task(task.number, task.parts), config, corpus))
         assert [shard.number for shard in written[1:]] == list(range(len(written) - 1))
         for shard in written:
             data = pathlib.Path(shard.path).read_bytes()

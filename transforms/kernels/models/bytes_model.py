@@ -62,7 +62,7 @@ BITS = MOST_BITS * (np.arange(256) / _STEPS) ** 2  # what a code stands for
 
 
 @inlined
-def _child(symbol, first, node, byte):  # type: ignore[no-untyped-def]
+def _child(symbol, first, node, byte):
     """The node of the n-gram that goes on with `byte`, or -1."""
     if node < 0 or node + 1 >= len(first):
         return -1
@@ -77,14 +77,14 @@ def _child(symbol, first, node, byte):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i32[] i32[]!")
-def _shorter(symbol, first, out):  # type: ignore[no-untyped-def]
+def _shorter(symbol, first, out):
     for node in range(1, len(first) - 1):  # the children of the root have none but the root
         for child in range(first[node], first[node + 1]):
             out[child] = max(0, _child(symbol, first, out[node], symbol[child]))
 
 
 @kernel("u8[] i64[] u8[] u8[] u8[] i32[] i32[] f64[] i64[]! f64[]!")
-def _bits(data, offsets, symbol, cost, weight, first, shorter, table, roots, out):  # type: ignore[no-untyped-def]
+def _bits(data, offsets, symbol, cost, weight, first, shorter, table, roots, out):
     for node in range(first[0], first[1]):
         roots[symbol[node]] = node
     inner = len(weight)
@@ -125,7 +125,7 @@ def bits_per_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], t
 
 
 @kernel("u64[] i64 u8[] u8[] u8[] i32[] f64[]")
-def _after(keys, length, symbol, cost, weight, first, table):  # type: ignore[no-untyped-def]
+def _after(keys, length, symbol, cost, weight, first, table):
     out = np.empty(len(keys))
     for i in range(len(keys)):
         byte = np.uint8(keys[i] & np.uint64(255))

@@ -38,12 +38,12 @@ class LinearModel(NamedTuple):
 
 
 @inlined
-def _first_slot(hash64, mask):  # type: ignore[no-untyped-def]
+def _first_slot(hash64, mask):
     return np.int64((hash64 ^ (hash64 >> _S32)) & mask)
 
 
 @kernel("u64[] f32[] u64[]! f32[]!")
-def _fill(hash64, weights, table_hash64, table_weight):  # type: ignore[no-untyped-def]
+def _fill(hash64, weights, table_hash64, table_weight):
     """Insert every word; returns the number of the first word whose hash was there already, or -1."""
     mask = np.uint64(len(table_hash64) - 1)
     for i in range(len(hash64)):
@@ -58,7 +58,7 @@ def _fill(hash64, weights, table_hash64, table_weight):  # type: ignore[no-untyp
 
 
 @kernel("i64[] u64[] u32[] u64[] f32[] f32[] i64 f64 u32 f32[]!")
-def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash, out):  # type: ignore[no-untyped-def]
+def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash, out):
     mask = np.uint64(len(table_hash64) - 1)
     buckets = np.uint64(len(ngram_weight))
     for d in range(len(out)):
@@ -87,7 +87,7 @@ def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, wo
 
 
 @kernel("u8[] i64[] u64[]!")
-def _hash64(data, offsets, out):  # type: ignore[no-untyped-def]
+def _hash64(data, offsets, out):
     for i in range(len(out)):
         h = _FNV64_OFFSET
         for at in range(offsets[i], offsets[i + 1]):

@@ -9,7 +9,7 @@ Forest = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 
 @kernel("i64[]! i64[] i64[]")
-def _roots(parent, left, right):  # type: ignore[no-untyped-def]
+def _roots(parent, left, right):
     for e in range(len(left)):
         x, y = left[e], right[e]
         while parent[x] != x:

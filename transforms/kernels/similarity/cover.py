@@ -45,7 +45,7 @@ class Nodes(NamedTuple):
 
 
 @kernel("u64[] u64[]")
-def jaccard_of_sorted(one, other):  # type: ignore[no-untyped-def]
+def jaccard_of_sorted(one, other):
     """Jaccard similarity of two ascending arrays without repeats; 0 if both are empty."""
     i, j, shared = 0, 0, 0
     while i < len(one) and j < len(other):
@@ -62,7 +62,7 @@ def jaccard_of_sorted(one, other):  # type: ignore[no-untyped-def]
 
 
 @kernel("i64 i64 u32[,] bool[] i64[] u64[]")
-def _similarity(a, b, signature, signed, set_offsets, sets):  # type: ignore[no-untyped-def]
+def _similarity(a, b, signature, signed, set_offsets, sets):
     one = sets[set_offsets[a] : set_offsets[a + 1]]
     other = sets[set_offsets[b] : set_offsets[b + 1]]
     if len(one) and len(other):
@@ -76,7 +76,7 @@ def _similarity(a, b, signature, signed, set_offsets, sets):  # type: ignore[no-
 
 
 @kernel("i64[] u32[,] bool[] u64[] bool[] i64[] u64[] i64 i64 f64 i64[]! i64[]! i64[]! i64[]! i64[]! f64[]! i8[]!")
-def _cover(  # type: ignore[no-untyped-def]  # noqa: C901
+def _cover(  # noqa: C901
     starts, signature, signed, url, exempt, set_offsets, sets, bands, rows, least,
     kept, compared, heads, chain, survivor, similarity, how,
 ):  # fmt: skip

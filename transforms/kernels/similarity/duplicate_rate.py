@@ -108,7 +108,7 @@ def merge(parts: list[Kin]) -> Kin:
 
 
 @kernel("i64[] u16[,] i64[]!")
-def _nearest(start, rest, best):  # type: ignore[no-untyped-def]
+def _nearest(start, rest, best):
     width = rest.shape[1]
     for g in range(len(start) - 1):
         for i in range(start[g], start[g + 1]):

@@ -36,7 +36,7 @@ class Sums(NamedTuple):
 
 
 @kernel("i64[] u32[] u64[]! i64[]! i64[]! i8[,]!")
-def _embed(offsets, words, table, stamp, point, out):  # type: ignore[no-untyped-def]
+def _embed(offsets, words, table, stamp, point, out):
     n = len(offsets) - 1
     for d in range(n):
         for i in range(DIMENSIONS):

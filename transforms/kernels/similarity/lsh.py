@@ -19,7 +19,7 @@ def s_curve(similarity: float, bands: int, rows: int) -> float:
 
 
 @inlined
-def band_key(signature, band, rows):  # type: ignore[no-untyped-def]
+def band_key(signature, band, rows):
     """The key of one band of one signature."""
     h = np.uint64(band + 1)
     for i in range(band * rows, (band + 1) * rows):
@@ -28,7 +28,7 @@ def band_key(signature, band, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel("u32[,] i64 i64 u64[,]!")
-def _band_keys(signatures, bands, rows, keys):  # type: ignore[no-untyped-def]
+def _band_keys(signatures, bands, rows, keys):
     for d in range(len(signatures)):
         for band in range(bands):
             keys[d, band] = band_key(signatures[d], band, rows)
@@ -48,7 +48,7 @@ def band_keys(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.
 
 
 @kernel("u8[]! u8[]! u64[] u64")
-def _note(once, twice, keys, shift):  # type: ignore[no-untyped-def]
+def _note(once, twice, keys, shift):
     for i in range(len(keys)):
         slot = keys[i] >> shift
         byte, bit = slot >> np.uint64(3), np.uint8(1 << (slot & np.uint64(7)))
@@ -57,7 +57,7 @@ def _note(once, twice, keys, shift):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] u64[] u64 bool[]!")
-def _shared(twice, keys, shift, out):  # type: ignore[no-untyped-def]
+def _shared(twice, keys, shift, out):
     for i in range(len(keys)):
         slot = keys[i] >> shift
         out[i] = (twice[slot >> np.uint64(3)] >> np.uint8(slot & np.uint64(7))) & 1
@@ -96,7 +96,7 @@ def maybe_shared(twice: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> 
 
 
 @kernel("i64[] i64[] u64[] i64[] i64[]! i64[]!")
-def _pairs(starts, ends, content, order, left, right):  # type: ignore[no-untyped-def]
+def _pairs(starts, ends, content, order, left, right):
     n = 0
     for g in range(len(starts)):
         s, e = starts[g], ends[g]

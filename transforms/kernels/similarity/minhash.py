@@ -35,7 +35,7 @@ def permutations(num_perm: int, seed: int = SEED) -> tuple[npt.NDArray[np.uint32
 
 
 @inlined
-def mix64(h):  # type: ignore[no-untyped-def]
+def mix64(h):
     """MurmurHash3's 64-bit finaliser: a bijection that spreads every bit over all."""
     h = (h ^ (h >> _S33)) * _MIX1
     h = (h ^ (h >> _S33)) * _MIX2
@@ -43,7 +43,7 @@ def mix64(h):  # type: ignore[no-untyped-def]
 
 
 @kernel("u64[] u64[]!")
-def _mix_all(values, out):  # type: ignore[no-untyped-def]
+def _mix_all(values, out):
     for i in range(len(values)):
         out[i] = mix64(values[i])
 
@@ -56,7 +56,7 @@ def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 @kernel("i64[] u8[] u64[] u64[]! i64[]!")
-def _words(offsets, kind, hash64, words, word_offsets):  # type: ignore[no-untyped-def]
+def _words(offsets, kind, hash64, words, word_offsets):
     """Drop the punctuation: offsets and hashes of the words and ideographs."""
     n = np.uint64(0)
     for d in range(len(offsets) - 1):
@@ -68,7 +68,7 @@ def _words(offsets, kind, hash64, words, word_offsets):  # type: ignore[no-untyp
 
 
 @kernel("i64[] u64[] i64 u32[]! i64[]!")
-def _shingles(word_offsets, words, ngram, out, out_offsets):  # type: ignore[no-untyped-def]
+def _shingles(word_offsets, words, ngram, out, out_offsets):
     """One hash per shingle: a polynomial in the hashes of its words, mixed. uint32, and the offsets per document."""
     size = np.uint64(ngram)
     power = np.uint64(1)
@@ -92,7 +92,7 @@ def _shingles(word_offsets, words, ngram, out, out_offsets):  # type: ignore[no-
 
 
 @kernel("u32[] i64 i64")  # LLVM inlines it; Numba would type and lower each of its eight uses anew
-def _mixed(shingles, s, last):  # type: ignore[no-untyped-def]
+def _mixed(shingles, s, last):
     """MurmurHash3's 32-bit finaliser of shingle `s`, or of the last one if `s` is beyond it."""
     h = shingles[min(s, last)]
     h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
@@ -101,13 +101,13 @@ def _mixed(shingles, s, last):  # type: ignore[no-untyped-def]
 
 
 @kernel("u32 u32 u32 u32")
-def _less(a, b, one, other):  # type: ignore[no-untyped-def]
+def _less(a, b, one, other):
     """The smaller of two shingles under one permutation."""
     return min(np.uint32(a * one + b), np.uint32(a * other + b))
 
 
 @kernel("i64[] u32[] u32[] u32[] u32[,]!")
-def _sign(shingle_offsets, shingles, a, b, signatures):  # type: ignore[no-untyped-def]
+def _sign(shingle_offsets, shingles, a, b, signatures):
     """Eight shingles at a time, so that a signature's entry is read and written an eighth as often.
 
     The last shingle fills the last eight: a minimum does not mind. Written out by hand, so that LLVM makes the loop over the
@@ -147,7 +147,7 @@ def shingles(
 
 
 @kernel("i64[] u64[] i64")
-def _shingle_sets(word_offsets, words, ngram):  # type: ignore[no-untyped-def]
+def _shingle_sets(word_offsets, words, ngram):
     out = np.empty(len(words), np.uint64)
     out_offsets = np.zeros(len(word_offsets), np.int64)
     n = 0

@@ -58,12 +58,12 @@ class Features(NamedTuple):
 
 
 @inlined
-def _extend(h, hash64):  # type: ignore[no-untyped-def]
+def _extend(h, hash64):
     return (((h << _ROLL) | (h >> _BACK)) ^ hash64) * _PRIME
 
 
 @kernel("i64[] u64[] bool[] i64")
-def _count(offsets, hash64, skipped, longest):  # type: ignore[no-untyped-def]
+def _count(offsets, hash64, skipped, longest):
     n_docs = len(offsets) - 1
     ends = np.zeros(n_docs + 1, np.int64)
     found = np.empty((offsets[n_docs] - offsets[0]) * longest, np.uint64)
@@ -118,7 +118,7 @@ def features(
 
 
 @kernel("i64[] i32[] i64[] i64[] bool[] i64 i64")
-def _presence(offsets, number, documents, cell, machine, n_cells, n_features):  # type: ignore[no-untyped-def]
+def _presence(offsets, number, documents, cell, machine, n_cells, n_features):
     counts = np.zeros((2, n_cells, n_features), np.int32)
     for d in documents:
         side = 1 if machine[d] else 0
@@ -164,7 +164,7 @@ def separation(
 
 
 @kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64 f64")
-def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate, decay):  # type: ignore[no-untyped-def]
+def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate, decay):
     weight, squares = np.zeros(n_features), np.full(n_features, _GRADIENT)
     bias, bias_squares = 0.0, _GRADIENT
     mean, mean_bias, taken = np.zeros(n_features), 0.0, 0
@@ -228,7 +228,7 @@ def fit(
 
 
 @kernel("u64[] u64[]! u64 u64[]!")
-def _fill(hash64, table, bits, maybe):  # type: ignore[no-untyped-def]
+def _fill(hash64, table, bits, maybe):
     mask = np.uint64(len(table) - 1)
     for i in range(len(hash64)):
         bit = hash64[i] >> _TO_BIT
@@ -251,7 +251,7 @@ def ngram_model(
 
 
 @kernel("i64[] u64[] u64[] u64[] i64 f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
-def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, counts, touched, candidates, out):  # type: ignore[no-untyped-def]
+def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, counts, touched, candidates, out):
     n_docs, experts = len(offsets) - 1, weight.shape[1]
     mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
     for d in range(n_docs):

@@ -14,6 +14,8 @@ c_1 at its lower and c_2 at its upper one, each of the four at a quarter of the 
 the two samples share documents). Where c_2 may be no more than false alarms, nothing is known of the ratio.
 """
 
+from collections.abc import Callable
+
 from transforms.kernels.statistics.certify import Gold, share_limits, share_point
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 from transforms.kernels.statistics.structures import UNKNOWN, Interval
@@ -59,7 +61,7 @@ def ratio(one: Found, other: Found, errors: Gold, risk: float = RISK) -> Interva
     return Interval(value, min(value, least), max(value, most))
 
 
-def _worst(one: float, other: float, alarms: list[float], worst) -> float:  # type: ignore[no-untyped-def]
+def _worst(one: float, other: float, alarms: list[float], worst: Callable[..., float]) -> float:
     if other <= max(alarms):  # there may be none of it in the other
         return 0.0 if worst is min else float("inf")
     return float(worst(max(0.0, one - f) / (other - f) for f in alarms))

@@ -28,7 +28,7 @@ SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
 
 
-class Counts(NamedTuple):
+class TypeCounts(NamedTuple):
     """In how many documents each n-gram type occurs."""
 
     types: npt.NDArray[np.uint32]  # ascending, unique hashes
@@ -36,7 +36,7 @@ class Counts(NamedTuple):
 
 
 @kernel("i64[] u64[] i64 i64 u32[]! i64[]! u32[]! i64[]!")
-def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):  # type: ignore[no-untyped-def]
+def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):
     n = 0
     for d in range(len(word_offsets) - 1):
         start = word_offsets[d]
@@ -71,23 +71,23 @@ def sketch(
     return offsets, out[:n].copy()  # a copy, for there was room for all words
 
 
-def count(types: npt.NDArray[np.uint32]) -> Counts:
+def count(types: npt.NDArray[np.uint32]) -> TypeCounts:
     """Count the concatenated sketches of some documents."""
     found, documents = np.unique(types, return_counts=True)
-    return Counts(found, documents.astype(np.int64))
+    return TypeCounts(found, documents.astype(np.int64))
 
 
-def merge(parts: list[Counts]) -> Counts:
+def merge(parts: list[TypeCounts]) -> TypeCounts:
     """The counts of all documents of the parts. Commutative and associative; `merge([])` is the empty count."""
     if not parts:
-        return Counts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
+        return TypeCounts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
     if len(parts) == 1:
         return parts[0]
     types = np.concatenate([p.types for p in parts])
     found, index = np.unique(types, return_inverse=True)
     documents = np.zeros(len(found), np.int64)
     np.add.at(documents, index, np.concatenate([p.documents for p in parts]))
-    return Counts(found, documents)
+    return TypeCounts(found, documents)
 
 
 Part = TypeVar("Part")
@@ -102,13 +102,13 @@ def fewer(
     return parts
 
 
-def distinct(counts: Counts) -> float:
+def distinct(counts: TypeCounts) -> float:
     """Types over occurrences, in (0, 1]: distinct-n (Li et al. 2016) with the document as unit. NaN if empty."""
     total = int(counts.documents.sum())
     return len(counts.types) / total if total else float("nan")
 
 
-def entropy(counts: Counts, one_in: float = 1.0) -> float:
+def entropy(counts: TypeCounts, one_in: float = 1.0) -> float:
     """Shannon entropy of the n-gram distribution in bits, plug-in estimate. NaN if empty.
 
     With one type in R = `one_in` sampled: H = log2 R - sum (c/T) log2 (c/T), T the occurrences in the sample.

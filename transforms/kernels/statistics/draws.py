@@ -39,7 +39,7 @@ def seeds(draws: int, salt: str) -> npt.NDArray[np.uint64]:
 
 
 @kernel("u64[] u64[] f64[] i64[] u64[] f64[]! u64[]! i64[]!")
-def _race(high, low, weight, position, seeds, key, id_high, at):  # type: ignore[no-untyped-def]
+def _race(high, low, weight, position, seeds, key, id_high, at):
     for i in range(len(high)):
         if weight[i] <= 0:
             continue

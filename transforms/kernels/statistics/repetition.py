@@ -13,7 +13,7 @@ PHRASE_NGRAM, PHRASE_DOCUMENTS = 6, 5
 
 
 @kernel("i64[] u64[] i64[] u32[]!")
-def _first_words(word_offsets, words, offsets, out):  # type: ignore[no-untyped-def]
+def _first_words(word_offsets, words, offsets, out):
     for d in range(len(offsets) - 1):
         for t in range(offsets[d + 1] - offsets[d]):
             out[offsets[d] + t] = np.uint32(mix64(words[word_offsets[d] + t]) >> np.uint64(32))
@@ -31,7 +31,7 @@ def first_words(
 
 
 @kernel("i64[] u32[] i64 i64[]! i64[]! i64[]! f64[]!")
-def _mattr(offsets, words, window, before, after, last, out):  # type: ignore[no-untyped-def]
+def _mattr(offsets, words, window, before, after, last, out):
     slots = np.int64(len(last) - 1)
     for d in range(len(out)):
         first, n = offsets[d], offsets[d + 1] - offsets[d]
@@ -70,7 +70,7 @@ def mattr(
 
 
 @kernel("i64[] u32[] i64 i64 u64 u64[]!")
-def _ngrams(offsets, words, size, most, bits, out):  # type: ignore[no-untyped-def]
+def _ngrams(offsets, words, size, most, bits, out):
     """Each n-gram of the first words of each document: its hash, and the document in place of the lowest bits."""
     n = 0
     for d in range(len(offsets) - 1):
@@ -85,7 +85,7 @@ def _ngrams(offsets, words, size, most, bits, out):  # type: ignore[no-untyped-d
 
 
 @kernel("u64[] u64 i64 i64[]! bool[]!")
-def _others(ordered, bits, shared_by, others, shares):  # type: ignore[no-untyped-def]
+def _others(ordered, bits, shared_by, others, shares):
     """For each document: the other documents that have its n-grams, summed over these; and whether `shared_by` have one."""
     low = (np.uint64(1) << bits) - np.uint64(1)
     start = 0

@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from expectations import intervals
+
 BLOCKS = 64
 Z = 1.6448536269514722  # one-sided 95 %
 POWER = 0.8416212335729143  # 80 %
@@ -32,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 Population = tuple[int, int, int, str]  # system, how far the documents came, whose they are, their source
 
 
-class Counts(NamedTuple):
+class PatternCounts(NamedTuple):
     """Documents by block and pattern."""
 
     keys: npt.NDArray[np.uint32]  # block << 16 | pattern; ascending, unique
@@ -63,28 +65,30 @@ class Cores(NamedTuple):
     effective_number_2: float
 
 
-def count(patterns: npt.NDArray[np.uint16], content: npt.NDArray[np.uint64], tokens: npt.NDArray[np.integer]) -> Counts:
+def count(
+    patterns: npt.NDArray[np.uint16], content: npt.NDArray[np.uint64], tokens: npt.NDArray[np.integer]
+) -> PatternCounts:
     """Count documents. `content` names what a document says (its hash), and so its block."""
     keys = (content >> np.uint64(58)).astype(np.uint32) << np.uint32(16) | patterns.astype(np.uint32)
     weight = tokens.astype(np.int64)
     return _summed(keys, np.stack([np.ones_like(weight), weight, weight * weight], axis=1))
 
 
-def merge(parts: list[Counts]) -> Counts:
+def merge(parts: list[PatternCounts]) -> PatternCounts:
     """The counts of all documents of the parts. Commutative and associative; `merge([])` is the empty count."""
     if not parts:
-        return Counts(np.zeros(0, np.uint32), np.zeros((0, 3), np.int64))
+        return PatternCounts(np.zeros(0, np.uint32), np.zeros((0, 3), np.int64))
     return _summed(np.concatenate([p.keys for p in parts]), np.concatenate([p.sums for p in parts]))
 
 
-def _summed(keys: npt.NDArray[np.uint32], sums: npt.NDArray[np.int64]) -> Counts:
+def _summed(keys: npt.NDArray[np.uint32], sums: npt.NDArray[np.int64]) -> PatternCounts:
     found, index = np.unique(keys, return_inverse=True)
     total = np.zeros((len(found), 3), np.int64)
     np.add.at(total, index, sums)
-    return Counts(found, total)
+    return PatternCounts(found, total)
 
 
-def by_pattern(counts: Counts) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+def by_pattern(counts: PatternCounts) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
     """The patterns that occur, ascending, and their sums over all blocks, int64[patterns, 3]."""
     total = _summed(counts.keys & np.uint32(0x7FFF), counts.sums)
     return total.keys.astype(np.uint16), total.sums
@@ -95,7 +99,7 @@ def compliance(patterns: npt.NDArray[np.uint16], n: int) -> Floats:
     return ((patterns[:, None] >> np.arange(n, dtype=np.uint16)) & 1).astype(np.float64)
 
 
-def summarise(counts: Counts, n: int, weight: str = "docs") -> Cores:
+def summarise(counts: PatternCounts, n: int, weight: str = "docs") -> Cores:
     """Everything about `n` structures in the documents counted.
 
     Args:
@@ -149,7 +153,7 @@ def effective_numbers(core: Floats) -> tuple[float, float, float]:
 
 
 def _without_each_block(
-    counts: Counts, patterns: npt.NDArray[np.uint16], column: int, weights: Floats
+    counts: PatternCounts, patterns: npt.NDArray[np.uint16], column: int, weights: Floats
 ) -> tuple[npt.NDArray[np.uint32], Floats]:
     """The blocks that have documents, and the weights by pattern without each of them, float64[blocks, patterns]."""
     blocks, row = np.unique(counts.keys >> np.uint32(16), return_inverse=True)
@@ -181,12 +185,9 @@ def wilson(share: float, n: float) -> Interval:
     if not n > 0:
         return UNKNOWN
     share = min(1.0, max(0.0, share))
-    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    margin = Z / (1 + Z * Z / n) * np.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    lower, upper = intervals.wilson(share, n, Z)
     # At the ends the limit is the share itself, but for the last bits.
-    lower = 0.0 if share == 0 else float(max(0.0, middle - margin))
-    upper = 1.0 if share == 1 else float(min(1.0, middle + margin))
-    return Interval(share, lower, upper)
+    return Interval(share, 0.0 if share == 0 else lower, 1.0 if share == 1 else upper)
 
 
 def at_mix(share: Floats, n: Floats, mix: Floats) -> Interval:
@@ -238,7 +239,7 @@ def divergence(p: Floats, q: Floats) -> float:
     return float(max(0.0, sum((x[x > 0] * np.log2(x[x > 0] / m[x > 0])).sum() for x in (p, q)) / 2))
 
 
-def divergence_from(counts: Counts, n: int, column: int, group: list[int], target: Floats) -> Interval:
+def divergence_from(counts: PatternCounts, n: int, column: int, group: list[int], target: Floats) -> Interval:
     """Divergence of the cores of some structures from a target, with jackknife limits.
 
     The point is biased upwards by about (k - 1) / (4 N ln 2) bits for k structures and N documents.
@@ -249,7 +250,7 @@ def divergence_from(counts: Counts, n: int, column: int, group: list[int], targe
     return jackknife(divergence(weights @ has, target), np.array([divergence(w @ has, target) for w in leave_out]))
 
 
-def given(counts: Counts, condition: int, structure: int, column: int) -> tuple[int, Interval]:
+def given(counts: PatternCounts, condition: int, structure: int, column: int) -> tuple[int, Interval]:
     """Documents that comply with one structure, and the share of those that comply with another too."""
     patterns, sums = by_pattern(counts)
     there = (patterns >> condition) & 1 == 1

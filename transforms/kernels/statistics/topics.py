@@ -15,7 +15,7 @@ Weights = npt.NDArray[np.int8]  # [BUCKETS, topics]
 
 
 @kernel("i64[] u32[] i8[,] i64[]! i64[]! i16[]!")
-def _nearest(offsets, words, weights, stamp, sums, out):  # type: ignore[no-untyped-def]
+def _nearest(offsets, words, weights, stamp, sums, out):
     topics = weights.shape[1]
     for d in range(len(out)):
         for k in range(topics):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.statistics import diversity
-from transforms.kernels.statistics.diversity import Counts
+from transforms.kernels.statistics.diversity import TypeCounts
 
 EVERYWHERE = 1 << 32
 MOST_COUNTS = 1 << 22  # over all populations: 12 bytes each
@@ -22,7 +22,7 @@ Population = tuple[Any, ...]
 class Vocabulary(NamedTuple):
     """Document counts of types below `below`, and the number of documents with any text, by population."""
 
-    counts: dict[Population, Counts]
+    counts: dict[Population, TypeCounts]
     documents: dict[Population, int]
     below: int
 
@@ -58,7 +58,7 @@ def count(
     for number, name in enumerate(names):
         part = slice(bounds[number], bounds[number + 1])
         if n[number]:
-            counts[name] = Counts(keys[part].astype(np.uint32), documents[part].copy())
+            counts[name] = TypeCounts(keys[part].astype(np.uint32), documents[part].copy())
     return _bounded(Vocabulary(counts, {name: int(n[i]) for i, name in enumerate(names) if n[i]}, below))
 
 
@@ -66,7 +66,7 @@ def merge(parts: list[Vocabulary]) -> Vocabulary:
     """The vocabulary of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
     if len(parts) == 1:
         return parts[0]
-    grouped: dict[Population, list[Counts]] = {}
+    grouped: dict[Population, list[TypeCounts]] = {}
     documents: dict[Population, int] = {}
     below = min((part.below for part in parts), default=EVERYWHERE)
     for part in parts:
@@ -76,9 +76,9 @@ def merge(parts: list[Vocabulary]) -> Vocabulary:
     return _bounded(Vocabulary({p: diversity.merge(c) for p, c in grouped.items()}, documents, below))
 
 
-def _cut(counts: Counts, below: int) -> Counts:
+def _cut(counts: TypeCounts, below: int) -> TypeCounts:
     n = int(np.searchsorted(counts.types, np.uint32(below - 1), "right"))
-    return Counts(counts.types[:n], counts.documents[:n])
+    return TypeCounts(counts.types[:n], counts.documents[:n])
 
 
 def cut(one: Vocabulary, below: int) -> Vocabulary:

@@ -39,7 +39,7 @@ _40, _48, _1 = (np.uint64(64 - n) for n in (24, 16, 63))
 
 
 @kernel("u64 u64 u64 u64 u64 u64")  # LLVM inlines it; Numba would type each of its eight uses anew
-def _mix(a, b, c, d, x, y):  # type: ignore[no-untyped-def]
+def _mix(a, b, c, d, x, y):
     """G of section 3.1."""
     a = a + b + x
     d ^= a
@@ -57,7 +57,7 @@ def _mix(a, b, c, d, x, y):  # type: ignore[no-untyped-def]
 
 
 @kernel("u64[]! u64[] u64 u64")
-def _compress(h, m, length, last):  # type: ignore[no-untyped-def]
+def _compress(h, m, length, last):
     """F of section 3.2: work the block `m` into the state `h`, `length` bytes read so far; `last`: all ones for the last."""
     v0, v1, v2, v3, v4, v5, v6, v7 = h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]
     v8, v9, v10, v11 = _IV[0], _IV[1], _IV[2], _IV[3]
@@ -83,7 +83,7 @@ def _compress(h, m, length, last):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[] u8[]! u64[] u64[]! u64[,]!")
-def _digests(data, offsets, block, words, h, out):  # type: ignore[no-untyped-def]
+def _digests(data, offsets, block, words, h, out):
     for d in range(len(out)):
         at, end = offsets[d], offsets[d + 1]
         length = np.uint64(0)

@@ -41,7 +41,7 @@ def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
 
 
 @kernel("u8[] i64 i64")
-def _next(data, at, end):  # type: ignore[no-untyped-def]
+def _next(data, at, end):
     """The next byte 0xF3 at or after `at`; `end` if there is none. In valid UTF-8 only a very rare character starts so."""
     while at + _BLOCK <= end:
         found = False
@@ -56,7 +56,7 @@ def _next(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64 i64")
-def _selector(data, at, end):  # type: ignore[no-untyped-def]
+def _selector(data, at, end):
     """The byte that the variation selector at `at` stands for, and its length; (0, 0) if there is none."""
     if at + 4 <= end and data[at] == 0xF3 and data[at + 1] == 0xA0 and 0x84 <= data[at + 2] <= 0x87:
         value = ((np.int64(data[at + 2]) - 0x84) << 6) | (np.int64(data[at + 3]) & 0x3F)
@@ -67,7 +67,7 @@ def _selector(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64 i64")
-def _starts_with_magic(data, at, end):  # type: ignore[no-untyped-def]
+def _starts_with_magic(data, at, end):
     for i in range(len(_MAGIC)):
         value, size = _selector(data, at, end)
         if size == 0 or value != _MAGIC[i]:
@@ -77,7 +77,7 @@ def _starts_with_magic(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64 i64")
-def _run(data, at, end):  # type: ignore[no-untyped-def]
+def _run(data, at, end):
     """How many variation selectors follow each other from `at`, and where they end."""
     count = 0
     _, size = _selector(data, at, end)
@@ -89,7 +89,7 @@ def _run(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64 i64 i64")
-def _judge(data, at, end, count):  # type: ignore[no-untyped-def]
+def _judge(data, at, end, count):
     """What the `count` bytes of a wrapper from `at` amount to; they start with the magic."""
     if count < _HEADER:
         return MALFORMED
@@ -114,7 +114,7 @@ def _judge(data, at, end, count):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] u8[]")
-def _holds(data, needle):  # type: ignore[no-untyped-def]
+def _holds(data, needle):
     for start in range(len(data) - len(needle) + 1):
         same = 0
         while same < len(needle) and data[start + same] == needle[same]:
@@ -125,7 +125,7 @@ def _holds(data, needle):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[]")
-def _find(data, offsets):  # type: ignore[no-untyped-def]
+def _find(data, offsets):
     n_docs = len(offsets) - 1
     found = np.zeros(n_docs, np.uint8)
     last = offsets[n_docs]

@@ -59,7 +59,7 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
 
 
 @kernel("u64[] u64[,] i64 u64[]! u64[,]!")
-def _fill(hash64, ones, slots, table_hash64, table_ones):  # type: ignore[no-untyped-def]
+def _fill(hash64, ones, slots, table_hash64, table_ones):
     farthest = 0
     for i in range(len(hash64)):
         first = np.int64(hash64[i] & np.uint64(slots - 1))
@@ -74,7 +74,7 @@ def _fill(hash64, ones, slots, table_hash64, table_ones):  # type: ignore[no-unt
 
 
 @kernel("i64[] u8[] u64[] u64[] u64[,] i64 i64 i64 f32[,]!")
-def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n, out):  # type: ignore[no-untyped-def]
+def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n, out):
     last = np.uint64(slots - 1)
     for d in range(len(offsets) - 1):
         for lane in range(np.uint64(table_ones.shape[1])):

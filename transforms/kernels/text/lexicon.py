@@ -16,7 +16,7 @@ from transforms.kernels.compiled import kernel
 from transforms.kernels.text.text import Tokens, canonicalise
 
 
-class Lexicon(NamedTuple):
+class TermTable(NamedTuple):
     """Lists of terms, for `find`. Terms with the same first token are a chain."""
 
     keys: npt.NDArray[np.uint64]  # [slots] an open-addressing table of first tokens, by hash64
@@ -28,7 +28,7 @@ class Lexicon(NamedTuple):
     needed: npt.NDArray[np.int32]  # [lists] different terms that a document must have
 
 
-def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> Lexicon:
+def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> TermTable:
     """Lists of terms as `find` takes them. A term that a list has twice, in canonical form, counts once.
 
     Raises:
@@ -52,7 +52,7 @@ def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> Lexicon:
         while heads[slot] >= 0 and keys[slot] != first:
             slot = (slot + 1) & (slots - 1)
         keys[slot], following[place], heads[slot] = first, heads[slot], place
-    return Lexicon(
+    return TermTable(
         keys, heads, following,
         np.cumsum([0, *map(len, hashes)], dtype=np.int64),
         np.array([one for term in hashes for one in term], np.uint64),
@@ -62,7 +62,7 @@ def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> Lexicon:
 
 
 @kernel("i64[] u64[] u64[] i32[] i32[] i64[] u64[] i32[] i32[]")
-def _find(offsets, hash64, keys, heads, following, starts, tokens, owner, needed):  # type: ignore[no-untyped-def]
+def _find(offsets, hash64, keys, heads, following, starts, tokens, owner, needed):
     found = np.zeros((len(needed), len(offsets) - 1), np.bool_)
     seen = np.full(len(owner), -1, np.int64)  # the document that a term was last counted in
     counts = np.zeros(len(needed), np.int32)
@@ -90,7 +90,7 @@ def _find(offsets, hash64, keys, heads, following, starts, tokens, owner, needed
     return found
 
 
-def find(tokens: Tokens, lexicon: Lexicon) -> npt.NDArray[np.bool_]:
+def find(tokens: Tokens, lexicon: TermTable) -> npt.NDArray[np.bool_]:
     """Whether each document has the terms that a list asks for, bool[lists, documents].
 
     One look-up a token, by its 64-bit hash: two words that share one are taken for each other, once in 2**64 / terms.

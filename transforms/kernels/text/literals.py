@@ -69,7 +69,7 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
 
 
 @inlined
-def _first(grams, word):  # type: ignore[no-untyped-def]
+def _first(grams, word):
     """Where `word` is in `grams`, or would be: NumPy's search takes longer to compile than all the rest."""
     low, high = 0, len(grams)
     while low < high:
@@ -82,7 +82,7 @@ def _first(grams, word):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
-def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, places, found):  # type: ignore[no-untyped-def]
+def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, places, found):
     words = data[: len(data) // 4 * 4].view(np.uint32)
     last = offsets[len(offsets) - 1]
     d = 0

@@ -11,7 +11,7 @@ from transforms.kernels.text.text import _tables
 
 
 @kernel("u64[] u64")
-def _among(values, value):  # type: ignore[no-untyped-def]
+def _among(values, value):
     """Whether `value` is one of `values`, which ascend."""
     low, high = 0, len(values)
     while low < high:
@@ -24,7 +24,7 @@ def _among(values, value):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _is_new(table, stamp, slots, mark, h):  # type: ignore[no-untyped-def]
+def _is_new(table, stamp, slots, mark, h):
     """Whether the document `mark` did not have the paragraph `h` yet; now it has. Slots count only if stamped with it."""
     slot = np.int64(h & np.uint64(slots - 1))
     while stamp[slot] == mark and table[slot] != h:
@@ -36,7 +36,7 @@ def _is_new(table, stamp, slots, mark, h):  # type: ignore[no-untyped-def]
 
 
 @kernel("i64")
-def _slots(size):  # type: ignore[no-untyped-def]
+def _slots(size):
     slots = 2
     while slots < 2 * (size // MIN_BYTES + 1):
         slots *= 2
@@ -44,7 +44,7 @@ def _slots(size):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _copied(data, start, stop, out, n):  # type: ignore[no-untyped-def]
+def _copied(data, start, stop, out, n):
     """Copy a stretch of text to `out` from `n`; where it ends there."""
     # Unsigned, so that no index can count from the end: Numba would ask at each.
     source, target = np.uint64(start), np.uint64(n)
@@ -54,7 +54,7 @@ def _copied(data, start, stop, out, n):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[] i64 u64[] u8[]! u64[] u8[] u8[] u64[]")
-def _without(data, offsets, longest, unwanted, folded, words, form, classes, spelled):  # type: ignore[no-untyped-def]
+def _without(data, offsets, longest, unwanted, folded, words, form, classes, spelled):
     # The loop of `paragraphs._find` once more: what the two could share made that one, which is always on, 20% slower.
     n_docs = len(offsets) - 1
     table = np.empty(_slots(longest), np.uint64)

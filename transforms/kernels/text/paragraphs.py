@@ -66,7 +66,7 @@ class Paragraphs(NamedTuple):
     repeated_tokens: npt.NDArray[np.int32]  # [documents] words and ideographs in those that occurred earlier in it
 
 
-class Counts(NamedTuple):
+class ParagraphCounts(NamedTuple):
     """In how many documents each sampled paragraph occurs."""
 
     types: npt.NDArray[np.uint64]  # ascending, unique hashes, all under `below`
@@ -75,7 +75,7 @@ class Counts(NamedTuple):
 
 
 @kernel("u8[] i64 i64 i64 u8[] u64[]")
-def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-untyped-def]
+def _count_tokens(data, at, end, most, classes, spelled):
     """Words and ideographs of a stretch of text, counted as in the canonical form but before NFKC; stops at `most`."""
     n = 0
     open_class = _SPACE
@@ -107,7 +107,7 @@ def _count_tokens(data, at, end, most, classes, spelled):  # type: ignore[no-unt
 
 
 @inlined
-def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
+def _fold(data, start, end, form, folded):
     """Write the form of the line at `start` to `folded`: where the line ends, and how many bytes were written."""
     # Unsigned, so that no index can count from the end: Numba would ask at each.
     at, stop, w = np.uint64(start), np.uint64(end), np.uint64(0)
@@ -123,7 +123,7 @@ def _fold(data, start, end, form, folded):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _hash(folded, words, w):  # type: ignore[no-untyped-def]
+def _hash(folded, words, w):
     """Hash of the first `w` bytes of `folded`, eight at a time; `words` are the same memory as uint64."""
     for i in range(w, w + 8):
         folded[i] = 0
@@ -135,7 +135,7 @@ def _hash(folded, words, w):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[] i64 u8[] u8[] u64[] u8[]! u64[] u64[]! i64[]! u64[]! i64[]! i32[]! i32[]!")
-def _find(  # type: ignore[no-untyped-def]
+def _find(
     data,
     offsets,
     rate,
@@ -227,13 +227,13 @@ def room_for_lines(offsets: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8
     return words.view(np.uint8), words
 
 
-def count(hashes: npt.NDArray[np.uint64]) -> Counts:
+def count(hashes: npt.NDArray[np.uint64]) -> ParagraphCounts:
     """Count the concatenated `hashes` of some documents."""
     found, documents = np.unique(hashes, return_counts=True)
     return _bounded(found.astype(np.uint64), documents.astype(np.int64), EVERYWHERE)
 
 
-def merge(parts: list[Counts]) -> Counts:
+def merge(parts: list[ParagraphCounts]) -> ParagraphCounts:
     """The counts of all documents of the parts; `merge([])` is the empty count.
 
     Commutative and associative, and never more than `MOST_TYPES` types: what is kept depends on the types alone, not on
@@ -250,16 +250,16 @@ def merge(parts: list[Counts]) -> Counts:
     return _bounded(found, total, below)
 
 
-def _bounded(types: npt.NDArray[np.uint64], documents: npt.NDArray[np.int64], below: int) -> Counts:
+def _bounded(types: npt.NDArray[np.uint64], documents: npt.NDArray[np.int64], below: int) -> ParagraphCounts:
     """Cut to the largest power of two, or `below`, under which there are at most `MOST_TYPES`."""
     n = int(np.searchsorted(types, np.uint64(below - 1), "right"))
     while n > MOST_TYPES:
         below //= 2
         n = int(np.searchsorted(types, np.uint64(below - 1), "right"))
-    return Counts(types[:n], documents[:n], below)
+    return ParagraphCounts(types[:n], documents[:n], below)
 
 
-def repeated_across(counts: Counts) -> float:
+def repeated_across(counts: ParagraphCounts) -> float:
     """Share of the occurrences, each paragraph once a document, whose paragraph is in two documents or more. NaN if empty."""
     total = int(counts.documents.sum())
     return int(counts.documents[counts.documents > 1].sum()) / total if total else float("nan")

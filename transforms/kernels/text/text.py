@@ -168,7 +168,7 @@ def _caseless(value: str) -> str:
 
 
 @inlined
-def _decode(data, at):  # type: ignore[no-untyped-def]
+def _decode(data, at):
     """The code point that starts at byte `at` of valid UTF-8, and its length in bytes."""
     first = np.int64(data[at])
     if first < 0x80:
@@ -183,7 +183,7 @@ def _decode(data, at):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] i64[] u8[] u8[] bool[]!")
-def _not_plain(data, offsets, classes, order, found):  # type: ignore[no-untyped-def]
+def _not_plain(data, offsets, classes, order, found):
     """Which documents hold what only `_caseless` can fold: Unicode's quick check, and folds that are no table's."""
     for d in range(len(found)):
         at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
@@ -215,14 +215,14 @@ def _not_plain(data, offsets, classes, order, found):  # type: ignore[no-untyped
 
 
 @inlined
-def _class_of(point, classes):  # type: ignore[no-untyped-def]
+def _class_of(point, classes):
     if point < _TABLE_SIZE:
         return np.int64(classes[point])
     return _SOLO if point < 0x40000 else _IGNORE
 
 
 @kernel("u8[] u64 u64 u8[]")
-def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
+def _letter_follows(data, at, end, classes):
     while at < end:
         point, size = _decode(data, at)
         c = _class_of(point, classes)
@@ -233,7 +233,7 @@ def _letter_follows(data, at, end, classes):  # type: ignore[no-untyped-def]
 
 
 @kernel("u8[] u8[]! u8[]! u8[]!")
-def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
+def _find_letters(text, lower, letter, follow):
     """For each byte: its lower case, whether it is an ASCII letter or digit, and how many such start here, up to eight.
 
     Without a branch, so that LLVM makes both loops vector ones. `lower` and `letter` have eight bytes more than `text`.
@@ -260,7 +260,7 @@ def _find_letters(text, lower, letter, follow):  # type: ignore[no-untyped-def]
 @kernel(
     "u8[] i64[] u8[] u64[] u8[]! u8[]! u8[]! u64[]! u32[]! u8[]! i64[]! i64[]! u8[]! u64[]! u32[]!",
 )
-def _canonicalise(  # type: ignore[no-untyped-def]  # noqa: C901 (one pass, one loop)
+def _canonicalise(  # noqa: C901 (one pass, one loop)
     data, offsets, classes, spelled, lower, letter, follow, prefix64, prefix32,
     out, out_offsets, token_offsets, kind, hash64, hash32,
 ):  # fmt: skip
@@ -402,7 +402,7 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
 
 
 @kernel("i64[] u8[] i32[]!")
-def _count_words(offsets, kind, counts):  # type: ignore[no-untyped-def]
+def _count_words(offsets, kind, counts):
     for d in range(len(counts)):
         for t in range(offsets[d], offsets[d + 1]):
             counts[d] += kind[t] != PUNCTUATION

@@ -32,7 +32,7 @@ _HEX, _UNRESERVED = _hex_digits(), _unreserved()
 
 
 @kernel("u8[] i64[] u8[] bool[]")
-def _decode_unreserved(data, offsets, digits, unreserved):  # type: ignore[no-untyped-def]
+def _decode_unreserved(data, offsets, digits, unreserved):
     out = np.empty(offsets[-1] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
     out_offsets = np.zeros(len(offsets), np.int64)
     n = 0

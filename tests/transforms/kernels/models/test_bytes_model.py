@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.byte_fitting import DISCOUNT, fit_bytes
 from transforms.kernels.models.bytes_model import BITS, START, UNIFORM, Trie, bits_after, bits_per_byte, coded
-from transforms.measures.byte_fitting import DISCOUNT, fit_bytes
 
 TEXTS = [
     "the cat sat on the mat",

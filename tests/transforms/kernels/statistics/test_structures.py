@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from transforms.kernels.statistics import structures as cores
-from transforms.kernels.statistics.structures import Counts, Interval
+from transforms.kernels.statistics.structures import Interval, PatternCounts
 
 # Documents by (woman, man, nonbinary), 1000 each: invented counts for stories, see docs/decisions/0013.
 REFERENCE = {"100": 340, "010": 380, "001": 25, "110": 120, "000": 135}
 CANDIDATE = {"100": 780, "010": 130, "001": 2, "110": 40, "000": 48}
 
 
-def counted(documents: dict[str, int], tokens: int = 10) -> Counts:
+def counted(documents: dict[str, int], tokens: int = 10) -> PatternCounts:
     patterns = [int(bits[::-1], 2) for bits, n in documents.items() for _ in range(n)]
     content = np.random.default_rng(7).integers(0, 2**64, len(patterns), np.uint64)  # a hash is as good as chance
     return cores.count(np.array(patterns, np.uint16), content, np.full(len(patterns), tokens))
@@ -65,7 +65,7 @@ documents = st.lists(
 )
 
 
-def of(rows: list[tuple[int, int, int]]) -> Counts:
+def of(rows: list[tuple[int, int, int]]) -> PatternCounts:
     columns = list(zip(*rows, strict=True)) if rows else [(), (), ()]
     return cores.count(np.array(columns[0], np.uint16), np.array(columns[1], np.uint64), np.array(columns[2], np.int64))
 

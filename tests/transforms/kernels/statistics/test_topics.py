@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_sets import hashed
 
+from benchmarks.topic_fitting import fit_topics, shared_bits
 from transforms.kernels.statistics import topics
-from transforms.measures.topic_fitting import fit_topics, shared_bits
 
 documents = st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=20), max_size=8)
 

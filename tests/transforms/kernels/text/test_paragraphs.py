@@ -130,7 +130,7 @@ def test_the_sample_is_by_type_and_of_the_size_it_says() -> None:
     assert abs(len(sampled.hashes) - expected) < 4 * math.sqrt(expected)
 
 
-def same(one: paragraphs.Counts, other: paragraphs.Counts) -> bool:
+def same(one: paragraphs.ParagraphCounts, other: paragraphs.ParagraphCounts) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 

@@ -1,0 +1,91 @@
+"""A corpus: what its documents are read from, in which tasks, and where their signals are. Every stage is given one.
+
+Documents are named by split and ordinal. Stages whose elements are splits need no list of them: they are sent the corpus
+`without_splits`, so that a job grows with the number of splits only where a split is known by its number. Workers ask for a
+split by `split` alone; that is the one place to change if the list is to be shipped by reference.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+
+from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.sources import InputError, Source, Split
+from transforms.kernels.text.columns import split_by
+from transforms.signals.store import SignalStore, changed
+
+
+class BySplit(beam.DoFn):
+    """Rows about documents -> (split, its rows)."""
+
+    def process(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """By the column `split`."""
+        yield from split_by(rows["split"].to_numpy(), rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Where documents and their signals are.
+
+    Attributes:
+      sources: in the recipe's order; a split and a document name theirs by number.
+      splits: what each task reads, in order: the one at `i` has index `i`.
+      store: of the signals.
+      limits: what a record may cost.
+    """
+
+    sources: tuple[Source, ...]
+    splits: tuple[Split, ...]
+    store: SignalStore
+    limits: ReadLimits = dataclasses.field(default_factory=ReadLimits)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources' names, by number."""
+        return tuple(source.name for source in self.sources)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes in storage."""
+        return sum(split.n_bytes for split in self.splits)
+
+    def with_earlier(self, splits: tuple[Split, ...]) -> "Corpus":
+        """This corpus and behind it the splits of earlier releases, of which there are only signatures."""
+        return dataclasses.replace(self, splits=self.splits + splits)
+
+    def without_splits(self) -> "Corpus":
+        """As it is sent to those whose elements are splits."""
+        return dataclasses.replace(self, splits=())
+
+    def split(self, number: int) -> Split:
+        """The split with this index."""
+        return self.splits[number]
+
+    def source(self, split: Split) -> Source:
+        """Whose the documents of a split are. Those of an earlier release have no source."""
+        return self.sources[split.source]
+
+    def read(self, split: Split, keep: tuple[str, ...] = ()) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """Read the text of a split: `readers.read_split`.
+
+        Yields:
+          (DOCUMENT and the columns `keep` of the input, QUARANTINE), in the order of the split.
+
+        Raises:
+          OSError: the storage failed.
+        """
+        return read_split(split, self.source(split), self.limits, keep)
+
+    def signals(self, split: Split, columns: list[str]) -> pa.Table:
+        """Some columns of a split's signals, in the order of its documents.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
+        return self.store.read(split, columns)
+
+    def changed(self, split: Split) -> InputError:
+        """The error of a split that is not what the survey read, once its signals are gone: else no later run would help."""
+        return changed(self.source(split).name, split, self.store)
