@@ -186,7 +186,7 @@ Today = Annotated[
 @app.command()
 def demo(
     folder: Annotated[str, typer.Argument(help="where to build it")] = "lowbackground-demo",
-    force: Annotated[bool, typer.Option("--force", help="build it again over a demo whose recipe was changed")] = False,
+    force: Annotated[bool, typer.Option("--force", help="build it again over a demo that was changed")] = False,
 ) -> None:
     """Build a small real corpus and run the whole flow on it.
 

@@ -24,11 +24,14 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.publish import WHAT, Publication, done_path
 from pipeline.recipe import RecipeError
+from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
 from transforms.engine.files import is_local, sync_folder
 from transforms.engine.folders import MARK, FolderError, HeldError, Mark
+from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.read_release import ReleaseError, read_manifest
+from transforms.release.shards import DATA
 
 FORMAT = "lowbackground.release/1"
 NEW, OLD, GONE = "new", "old", "gone"
@@ -37,6 +40,7 @@ SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
 OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
 _ATTEMPT = re.compile(r"(.+)-[0-9a-f]{32}(\.done)?")
 OF_STAGING = rf"{_ATTEMPT.pattern}|.*{re.escape(LEASE)}"
+ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, "README.md"})
 _PARTS = re.compile(
     r"data/train-\d+-of-\d+\.parquet|signatures/part-\d+-of-\d+\.parquet|ledger/ledger-\d+-of-\d+\.parquet"
     r"|quarantine/quarantine-\d+\.parquet"
@@ -159,9 +163,10 @@ def not_ours(folder: str, what: Mark) -> str | None:
     if found != what:
         return f"its mark says that it is the {found.kind} {found.release}"
     with contextlib.suppress(ReleaseError):
-        listed = {MANIFEST, *(str(entry["path"]) for entry in read_manifest(folder)[0]["files"])}
+        if found.kind == "release":  # a manifest in a rejection is none of ours
+            listed = {MANIFEST, *(str(entry["path"]) for entry in read_manifest(folder)[0]["files"])}
     for name in there:
-        known = name in listed if listed is not None else is_part(name)
+        known = name in listed if listed is not None else is_part(name, found.kind == "rejection")
         if name != MARK and not known:
             return f"{posixpath.join(folder, name)} is no file of it"
         if os.path.islink(posixpath.join(folder, name)):
@@ -169,8 +174,10 @@ def not_ours(folder: str, what: Mark) -> str | None:
     return None
 
 
-def is_part(name: str) -> bool:
-    """Whether a file of a release or a rejection may have this name."""
+def is_part(name: str, of_a_rejection: bool = False) -> bool:
+    """Whether a file of a release, or of a rejection, may have this name. What only a release has is somebody else's there."""
+    if of_a_rejection and (name in ONLY_OF_A_RELEASE or name.startswith((f"{DATA}/", f"{SIGNATURES}/"))):
+        return False
     return name in WHAT or _PARTS.fullmatch(name) is not None
 
 

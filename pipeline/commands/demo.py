@@ -53,11 +53,11 @@ class DemoDocuments:
 
 
 def build_demo(folder: str, force: bool = False) -> DemoDocuments:
-    """Write `corpus/<source>/` and `recipe.yaml` below a folder: a new one, or an earlier demo whose recipe nobody changed.
+    """Write `corpus/<source>/` and `recipe.yaml` below a folder: a new one, or an earlier demo that nobody changed.
 
     Args:
       folder: to build it in.
-      force: whether a demo whose recipe was changed may be built again, with our recipe.
+      force: whether a demo whose recipe or corpus was changed may be built again, as ours.
 
     Raises:
       RecipeError: the folder holds something else, or must not be written (`outputs.check_folder`).
@@ -66,7 +66,6 @@ def build_demo(folder: str, force: bool = False) -> DemoDocuments:
     check_folder(folder, [], force or _is_demo(root), "recipe.yaml", "demo")
     if (root / "recipe.yaml").exists() and not _is_demo(root, whole=False):
         raise RecipeError(f"demo {folder}: {root / 'recipe.yaml'} is not the demo's; name a new folder")
-    files.write(str(root / "recipe.yaml"), RECIPE.encode())  # first: a demo that was stopped can be built again
     corpus = root / "corpus"
     topics = list(_topics())
     docstrings = _chosen(list(_docstrings()), DOCSTRINGS + UNDECLARED_HUMAN)
@@ -79,13 +78,23 @@ def build_demo(folder: str, force: bool = False) -> DemoDocuments:
     edited: list[Record] = [{**_changed(r, "machine"), "generator": "claude"} for r in topics[:CROSS]]
     blank: list[Record] = [{"id": f"blank-{n}", "text": " \n\t" * (n + 1)} for n in range(BLANK)]
 
-    _parquet(corpus / "cpython-topics" / "topics.parquet", topics)
-    _jsonl(corpus / "cpython-docstrings" / "docstrings-0.jsonl.gz", docstrings[::2])
-    _jsonl(corpus / "cpython-docstrings" / "docstrings-1.jsonl.gz", docstrings[1::2] + blank)
-    _jsonl(corpus / "machine" / "machine.jsonl", machine + edited)
-    _jsonl(corpus / "web-undeclared" / "pages.jsonl.gz", undeclared)
-    _jsonl(corpus / "web-undeclared" / "mirror.jsonl", copies)
-    broken = _broken(corpus / "web-undeclared")
+    contents = {
+        "cpython-topics/topics.parquet": _parquet(topics),
+        "cpython-docstrings/docstrings-0.jsonl.gz": _gzip(_jsonl(docstrings[::2])),
+        "cpython-docstrings/docstrings-1.jsonl.gz": _gzip(_jsonl(docstrings[1::2] + blank)),
+        "machine/machine.jsonl": _jsonl(machine + edited),
+        "web-undeclared/pages.jsonl.gz": _gzip(_jsonl(undeclared)),
+        "web-undeclared/mirror.jsonl": _jsonl(copies),
+        **{f"web-undeclared/{name}": data for name, data in _broken().items()},
+    }
+    changed = {name for name, data in contents.items() if not _may_be_written(corpus / name, data)}
+    if changed and not force:
+        raise RecipeError(
+            f"demo {folder}: {corpus / min(changed)} is not as the demo writes it; name a new folder, or say --force"
+        )
+    files.write(str(root / "recipe.yaml"), RECIPE.encode())  # first: a demo that was stopped can be built again
+    for name, data in contents.items():
+        files.write(str(corpus / name), data)
     return DemoDocuments(
         human=len(topics) + len(docstrings),
         synthetic=len(machine),
@@ -93,7 +102,7 @@ def build_demo(folder: str, force: bool = False) -> DemoDocuments:
         exact_duplicates=EXACT,
         near_duplicates=NEAR + CROSS,
         empty=BLANK,
-        broken=broken,
+        broken=BROKEN,
     )
 
 
@@ -169,13 +178,25 @@ def _changed(record: Record, prefix: str) -> Record:
     return {"id": f"{prefix}-copy-of-{record['id']}", "text": " ".join(words[:2] + words[3:]) + NOTE}
 
 
-def _broken(folder: pathlib.Path) -> dict[str, int]:
+BROKEN = {"bad_json": 1, "missing_text": 1, "text_not_string": 1, "invalid_utf8": 1, "truncated_file": 1}
+
+
+def _broken() -> dict[str, bytes]:
+    """Files with the records that `BROKEN` counts."""
     lines = [b'{"id": "cut-off", "text": "this line ends too', b'{"id": "no-text"}', b'{"id": "number", "text": 42}',
              b'{"id": "latin-1", "text": "caf\xe9"}', b'{"id": "fine", "text": "The one good line of this file."}']  # fmt: skip
-    (folder / "broken.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     whole = _gzip(orjson.dumps({"id": "lost", "text": "No byte of this document arrived. " * 400}) + b"\n")
-    (folder / "truncated.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    return {"bad_json": 1, "missing_text": 1, "text_not_string": 1, "invalid_utf8": 1, "truncated_file": 1}
+    return {"broken.jsonl": b"\n".join(lines) + b"\n", "truncated.jsonl.gz": whole[: len(whole) // 2]}
+
+
+def _may_be_written(path: pathlib.Path, data: bytes) -> bool:
+    """Whether nothing is lost if a file of the corpus is written: it is not there, or as it will be."""
+    try:
+        return path.read_bytes() == data
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _gzip(data: bytes) -> bytes:
@@ -185,15 +206,14 @@ def _gzip(data: bytes) -> bytes:
     return sink.getvalue()
 
 
-def _jsonl(path: pathlib.Path, records: list[Record]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = b"".join(orjson.dumps(record) + b"\n" for record in records)
-    path.write_bytes(_gzip(data) if path.suffix == ".gz" else data)
+def _jsonl(records: list[Record]) -> bytes:
+    return b"".join(orjson.dumps(record) + b"\n" for record in records)
 
 
-def _parquet(path: pathlib.Path, records: list[Record]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(records), path)
+def _parquet(records: list[Record]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(records), sink)
+    return bytes(sink.getvalue())
 
 
 RECIPE = """\

@@ -129,7 +129,7 @@ def _rejection(folder: str, lines: list[str]) -> Iterator[str]:
     yield from (
         f"{posixpath.join(folder, name)} is no file of a rejection"
         for name in there
-        if not is_part(name) and name != MARK
+        if not is_part(name, of_a_rejection=True) and name != MARK
     )
     lines.append(f"files         {len(there):,}; a rejection has no manifest to hold them against")
 

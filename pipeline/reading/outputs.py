@@ -7,6 +7,7 @@ takes its name when it is whole (`transforms.engine.files`).
 
 import contextlib
 import glob
+import json
 import os
 import pathlib
 import posixpath
@@ -23,12 +24,18 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files
 from transforms.release.read_release import METRICS, VERDICT
 
-# A file that holds one of these was written by `gate`, `diff` or `history`, in one of their formats.
+# Formats of the JSON that `gate`, `diff` and `history` write: each can be made again from the releases.
+_FORMATS = {"lowbackground.verdict/1", "lowbackground.diff/1", "lowbackground.history/1"}
+# A file that is one of these from its first byte (and, of lines, to its last) was written by one of them. One that only quotes
+# an answer, a log or somebody's notes, is not.
 _ANSWER = re.compile(
-    rb'"format": "lowbackground\.|<meta name="generator" content="lowbackground"|<testsuite name="lowbackground '
-    rb"|^::(?:notice|error) title=lowbackground%3A|^verdict: (?:passed|failed)",
-    re.MULTILINE,
+    rb"<!doctype html>(?:(?!<body).){0,2000}?<meta name=\"generator\" content=\"lowbackground\""
+    rb'|<\?xml [^>]*>\s*<testsuites [^>]*>\s*<testsuite name="lowbackground '
+    rb"|::(?:notice|error) title=lowbackground%3A[^\n]*\n(?:::(?:notice|warning|error) title=[^\n]*\n)*\Z"
+    rb"|(?:  (?:ok  |FAIL|ERR |\?   |WAIV|warn|info)  [^\n]*\n)*verdict: (?:passed|failed)[^\n]*\n\Z",
+    re.DOTALL | re.IGNORECASE,
 )
+_REPORT = re.compile(rb"<title>(?:Passed|Rejected|No verdict)")  # of a release: its copy may be all that is left of one
 _MOST_LOOKED_AT = 4 << 20
 _GLOB = re.compile(r"[*?\[]")
 
@@ -42,7 +49,13 @@ def nothing(_: bytes) -> bool:
 
 def an_answer(found: bytes) -> bool:
     """Whether a file is an earlier answer of ours: another run makes it again, so it is replaced."""
-    return _ANSWER.search(found) is not None
+    if found.lstrip()[:1] == b"{":
+        try:
+            about = json.loads(found)
+        except (ValueError, RecursionError):
+            return False
+        return about.get("format") in _FORMATS
+    return _ANSWER.match(found) is not None and _REPORT.search(found) is None
 
 
 def check_output(

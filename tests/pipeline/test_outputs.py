@@ -238,6 +238,15 @@ def test_a_certificate_of_the_same_sample_is_made_again_and_no_other_is_replaced
         ("::notice title=lowbackground%3A suite x::verdict: passed\n", True),
         ('{"format": "other/1"}', False),
         ("notes on the verdict: passed", False),
+        ("my notes of the year\nverdict: passed\nmore\n", False),  # a log that shows an answer is none
+        ("documents in  3\n  ok    The number ...\nverdict: passed\n", False),
+        ('{"cells": ["x"], "metadata": {"format": "lowbackground.diff/1"}}', False),
+        ('{"format": "lowbackground.release/1"}', False),  # somebody's copy of a manifest
+        ('{"format": "lowbackground.certificate/1"}', False),  # what people's labels came to
+        ('{"format": "lowbackground.diff/1", cut off', False),
+        ("<html>\n<body>\n<meta name='generator' content='lowbackground'>", False),
+        ('<!doctype html>\n<meta name="generator" content="lowbackground">\n<title>Passed: v1</title>', False),
+        ("see\n::notice title=lowbackground%3A suite x::verdict: passed\n", False),
         ("", False),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Callable
 
 import pyarrow.parquet as pq
 import pytest
@@ -149,6 +150,18 @@ def their_rejection(out: pathlib.Path) -> None:
     (out / "small.rejected" / "thesis.txt").write_text("theirs")
 
 
+def in_a_rejection(name: str) -> Callable[[pathlib.Path], None]:
+    """What only a release has was not written into a rejection by us."""
+
+    def harm(out: pathlib.Path) -> None:
+        folders.mark(str(out / "small.rejected"), Mark("rejection", "small"))
+        (out / "small.rejected" / name).parent.mkdir(exist_ok=True)
+        (out / "small.rejected" / name).write_text("theirs")
+
+    harm.__name__ = f"rejection_{name}"
+    return harm
+
+
 def note(out: pathlib.Path) -> None:
     (out / "small" / "note.txt").write_text("theirs")
 
@@ -181,6 +194,9 @@ def their_store(out: pathlib.Path) -> None:
 FOREIGN = {
     their_folder: "it does not carry lowbackground's mark; move it away",
     their_rejection: "small.rejected is there, where a rejection would go: it does not carry",
+    in_a_rejection("README.md"): "small.rejected/README.md is no file of it",
+    in_a_rejection("MANIFEST.json"): "small.rejected/MANIFEST.json is no file of it",
+    in_a_rejection("data/train-00000-of-00001.parquet"): "small.rejected/data/train-.* is no file of it",
     note: "small/note.txt is no file of it",
     other_name: "its mark says that it is the release another",
     link: "it is a link to .*disk, and nothing is deleted across a link",

@@ -7,6 +7,8 @@ quarantine record.
 
 import dataclasses
 import itertools
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,7 @@ from transforms.ingest.quarantine import (
 from transforms.ingest.sources import Source, Split
 
 HOPELESS = 100_000  # bad records from the start of a file, without one document, after which the rest is not read
+COUNTED = 1 << 20  # bytes of a line that are looked at, to say how many values are on it
 LINES = 16_384  # of a file at a time, so that many short ones do not become as many records at once
 
 __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "read_split"]
@@ -158,6 +161,9 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
     names = documents.names(job.source.fields, "text")
     begun = False
     held: Bad | None = None  # an array that may be all there is
+    around: tuple[Pair, str, int] | None = (
+        None  # likewise an object without text that holds a list: what, where, how many
+    )
     for first, lines, bad in _lines(job):
         row, lines, records, unparsed = _records(job, first, lines)
         if not begun and unparsed and _spans_lines(unparsed[0], row):
@@ -169,7 +175,10 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
             held = None
         if not begun and not records and len(unparsed) == 1 and not bad and unparsed[0].raw.lstrip()[:1] == b"[":
             held, unparsed = unparsed[0], []
-        begun = begun or held is not None or bool(records or unparsed)
+        if around and (records or unparsed or bad):
+            yield around[0]
+            around = None
+        first_of_all, begun = not begun, begun or held is not None or bool(records or unparsed)
         columns = documents.JsonColumns(records, lines)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
@@ -179,9 +188,32 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
                 return "missing_text", missing_text(job.source, list(records[i])), lines[i]
             return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", lines[i]
 
-        yield finish(job, row, text, columns, unparsed + bad, explain)
+        pair = finish(job, row, text, columns, unparsed + bad, explain)
+        if (
+            first_of_all
+            and len(records) == 1
+            and values[0] is None
+            and not unparsed
+            and (inside := _objects(records[0]))
+        ):
+            around = (pair, *inside)
+            continue
+        yield pair
+    if around:
+        (_, [bad_one]), name, n = around
+        detail = (
+            f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; write one object per line"
+        )
+        raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
+
+
+def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
+    """The key under which an object holds the most objects in a list, and how many; None: under no key."""
+    lists = {key: value for key, value in record.items() if type(value) is list and value and type(value[0]) is dict}
+    longest = max(lists, key=lambda key: len(lists[key]), default=None)
+    return None if longest is None else (longest, len(lists[longest]))
 
 
 _ONE_A_LINE = "write one object per line (jq -c '.[]' makes an array so)"
@@ -207,7 +239,8 @@ def _records(
 
 def _record(job: Reading, row: int, line: bytes) -> dict[str, Any] | Bad | None:
     if len(line) > job.limits.max_line_bytes:
-        return job.bad(row, "line_too_long", f"the line is longer than {job.limits.max_line_bytes:,} bytes", line)
+        bad = job.bad(row, "line_too_long", f"the line is longer than {job.limits.max_line_bytes:,} bytes", line)
+        return bad._replace(records=_values(line))
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -215,10 +248,35 @@ def _record(job: Reading, row: int, line: bytes) -> dict[str, Any] | Bad | None:
             return None
         # Raw bytes that are not UTF-8, and escapes of half a pair: neither is a character.
         reason = "invalid_utf8" if "surrogate" in error.msg else "bad_json"
-        return job.bad(row, reason, f"{error.msg}, at character {error.pos} of the line", line)
+        bad = job.bad(row, reason, f"{error.msg}, at character {error.pos} of the line", line)
+        n = _values(line) if "after document" in error.msg else 1
+        return (
+            bad
+            if n == 1
+            else bad._replace(records=n, detail=f"{n:,} JSON values on one line; write one a line (jq -c .)")
+        )
     if type(record) is dict:
         return record
-    return job.bad(row, "not_an_object", f"the line is a {_KINDS.get(type(record), 'number')}, not an object", line)
+    bad = job.bad(row, "not_an_object", f"the line is a {_KINDS.get(type(record), 'number')}, not an object", line)
+    return bad._replace(records=max(1, sum(type(one) is dict for one in record))) if type(record) is list else bad
+
+
+def _values(line: bytes) -> int:
+    """How many JSON values follow each other on a line; of a long line about, by those in its beginning. One at least."""
+    text, at, n = line[:COUNTED].decode("utf-8", errors="replace"), 0, 0
+    while (begin := _BLANK.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        try:
+            _, at = _VALUE.raw_decode(text, begin)
+        except (ValueError, RecursionError):  # it is cut off, or nobody can tell what it is
+            break
+        n += 1
+    if len(line) > COUNTED:
+        return max(1, n * len(line) // max(1, len(text[:at].encode())))
+    return max(1, n + (begin < len(text)))
+
+
+_BLANK = re.compile(r"[\s\x00\x1e]*")
+_VALUE = json.JSONDecoder(parse_int=str, parse_float=str)  # numbers of any length
 
 
 def _spans_lines(bad: Bad, row: npt.NDArray[np.int64]) -> bool:

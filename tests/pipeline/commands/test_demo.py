@@ -3,7 +3,9 @@
 import collections
 import gzip
 import json
+import os
 import pathlib
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +14,7 @@ from rich.console import Console
 from expectations import metrics
 from pipeline import runner
 from pipeline.commands import demo
-from pipeline.recipe import load_recipe
+from pipeline.recipe import RecipeError, load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,25 @@ def test_building_it_again_gives_the_same_bytes(
     assert demo.build_demo(str(tmp_path)) == planted
     for path in (p for p in (folder / "corpus").rglob("*") if p.is_file()):
         assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["machine/machine.jsonl", "web-undeclared/broken.jsonl"])
+def test_what_people_changed_in_a_demo_is_not_built_over(
+    built: tuple[pathlib.Path, demo.DemoDocuments], tmp_path: pathlib.Path, name: str
+) -> None:
+    shutil.copytree(built[0], tmp_path / "d")
+    ours = (tmp_path / "d" / "corpus" / name).read_bytes()
+    mine = ours + b'{"id": "mine", "text": "It took me a day."}\n'
+    (tmp_path / "d" / "corpus" / name).write_bytes(mine)
+    (tmp_path / "d" / "corpus" / "machine" / "more.jsonl").write_bytes(mine)
+    os.link(tmp_path / "d" / "corpus" / name, tmp_path / "second name")
+    with pytest.raises(RecipeError, match=f"{name} is not as the demo writes it; name a new folder, or say --force"):
+        demo.build_demo(str(tmp_path / "d"))
+    assert (tmp_path / "d" / "corpus" / name).read_bytes() == mine
+    demo.build_demo(str(tmp_path / "d"), force=True)
+    assert (tmp_path / "d" / "corpus" / name).read_bytes() == ours
+    assert (tmp_path / "second name").read_bytes() == mine
+    assert (tmp_path / "d" / "corpus" / "machine" / "more.jsonl").read_bytes() == mine
 
 
 def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.DemoDocuments]) -> None:

@@ -159,6 +159,39 @@ def test_a_line_that_is_an_array_is_a_bad_line(tmp_path):
     assert (texts, [(row["row"], row["reason"]) for row in bad]) == (["one", "two"], [(0, "not_an_object")])
 
 
+@pytest.mark.parametrize("between", [b"", b" ", b"\r", b"\x1e", b"\0"])
+def test_documents_on_one_line_are_lost_each_for_itself(tmp_path, between):
+    """Concatenated JSON, line ends of an old Mac, record separators: one line, and sixty documents."""
+    documents = [json.dumps({"text": f"}}{{ \\frac{{a}}{{b}} {i}", "n": "{}"}).encode() for i in range(60)]
+    texts, [bad] = read(tmp_path / "a", LINES + between.join(documents) + b"\n")
+    assert (texts, bad["row"], bad["reason"], bad["records"]) == (["one", "two"], 2, "bad_json", 60)
+    assert "60 JSON values on one line" in bad["detail"]
+    cut = b"".join(documents)[:-5]
+    assert read(tmp_path / "a", LINES + cut)[1][0]["records"] == 60
+
+
+def test_a_line_with_more_documents_than_are_counted_is_weighed_by_its_bytes(tmp_path):
+    texts, [bad] = read(tmp_path / "a", LINES + b'{"text": "\xc3\xa4"}' * 200_000)
+    assert (texts, bad["records"]) == (["one", "two"], pytest.approx(200_000, rel=1e-4))
+
+
+@pytest.mark.parametrize(("line", "records"), [(b'[{"text": "a"}, {"text": "b"}]', 2), (b"[1, 2, 3]", 1), (b"[]", 1)])
+def test_a_line_that_is_an_array_counts_for_the_objects_in_it(tmp_path, line, records):
+    _, [bad] = read(tmp_path / "a", LINES + line)
+    assert (bad["reason"], bad["records"]) == ("not_an_object", records)
+
+
+def test_a_file_that_is_one_object_around_the_documents_is_one_lost_file(tmp_path):
+    content = json.dumps({"version": 1, "data": [{"text": str(i)} for i in range(60)]}).encode()
+    texts, [bad] = read(tmp_path / "a", content)
+    assert (texts, bad["row"], bad["reason"], bad["records"]) == ([], -1, "bad_json", 60)
+    assert """jq -c '.["data"][]'""" in bad["detail"]
+    # Beside other lines it is one that has no text: a chat, perhaps.
+    for lines in (LINES + content, content + b"\n" + LINES):
+        texts, [bad] = read(tmp_path / "a", lines)
+        assert (texts, bad["reason"], bad["records"]) == (["one", "two"], "missing_text", 1)
+
+
 def test_a_pointer_says_how_long_the_file_is(tmp_path):
     content = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
     for format in ("jsonl", "parquet", "lines"):
