@@ -21,6 +21,7 @@ import yaml
 MAX_BYTES = 16 << 20
 MAX_VALUES = 300_000  # of a file, aliases written out
 MAX_DEPTH = 40
+MAX_INTEGER = 2**63 - 1  # what a recipe's fingerprint, a manifest and Arrow can hold
 MAX_DIGITS = 40  # characters of a number
 MAX_JSON_BYTES = 256 << 20  # a manifest lists every file of a release
 
@@ -244,6 +245,8 @@ class _YamlReader:
             raise self._error(line, f"{text[:60]!r} is no {what}; put it in quotes if it is a word") from None
         if isinstance(value, float) and not math.isfinite(value):
             raise self._error(line, f"{text!r} is no number that can be used; put it in quotes if it is a word")
+        if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise self._error(line, f"{text[:60]!r} is beyond 64 bits; put it in quotes if it is a word")
         return value
 
     def _open(self, event: Any, line: int) -> None:

@@ -24,6 +24,14 @@ from expectations.loading import MAX_BYTES, LoadError, nearest, parse_json, pars
         ("a: &a [*a]", "f, line 1: *a stands for nothing that was named before it"),
         ("a: &x 1\nb: &x [*x]", "f, line 2: *x stands for nothing that was named before it"),
         ("a: " + "9" * 5000, "f, line 1: a number of 5,000 characters; put it in quotes if it is a word"),
+        (
+            "a: 9223372036854775808",
+            "f, line 1: '9223372036854775808' is beyond 64 bits; put it in quotes if it is a word",
+        ),
+        (
+            "a: -0xffffffffffffffff",
+            "f, line 1: '-0xffffffffffffffff' is beyond 64 bits; put it in quotes if it is a word",
+        ),
         ("a: .inf", "f, line 1: '.inf' is no number that can be used; put it in quotes if it is a word"),
         ("a: 2026-02-31", "f, line 1: '2026-02-31' is no date; put it in quotes if it is a word"),
         (
@@ -85,7 +93,7 @@ def test_an_alias_is_a_copy_and_a_merge_gives_way_to_what_is_said():
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(10**30), 10**30)
+    | st.integers(-(2**63) + 1, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

@@ -83,7 +83,10 @@ def _other_format(what: str, advice: str, head: bytes, n_bytes: int | None = Non
 
 def _as_named(piece: Piece, head: bytes) -> tuple[Piece, str]:
     """Nothing that is known: text that has lost its compression, JSON Lines that is called Parquet, or what the name says."""
-    if piece.compression and head and is_plain(head, piece.format):
+    if piece.compression and not head:
+        detail = f"the file has 0 bytes, and not even the beginning of {piece.compression}; fetch it again"
+        raise DamageError("truncated_file", detail, n_bytes=0)
+    if piece.compression and is_plain(head, piece.format):
         return dataclasses.replace(piece, compression=""), _remark("not compressed")
     if piece.format == "parquet" and is_plain(head, "jsonl"):
         return dataclasses.replace(piece, format="jsonl"), _remark("JSON Lines")

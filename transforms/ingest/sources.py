@@ -297,8 +297,11 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
         return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
     # A link to nothing that is called like data is a lost file: it is the reader's to report.
     chosen = known if format == "auto" else format
-    if entry.size == 0 and chosen in ("jsonl", "lines"):
-        return None, "empty_file"  # no line is in it, and nobody would miss it otherwise
+    if entry.size == 0 and not compression and chosen in ("jsonl", "lines"):
+        return (
+            None,
+            "empty_file",
+        )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
     fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
     return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
 

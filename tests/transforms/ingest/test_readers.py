@@ -23,7 +23,7 @@ LIMITS = ReadLimits()
 
 def read(path, limits=LIMITS, keep=(), target=32 << 20, **source):
     """All documents and all quarantined records of a file or folder, as rows."""
-    source = Source(name="s", path=str(path), **source)
+    source = Source(name="s", path=path if isinstance(path, list) else str(path), **source)
     good, bad = [], []
     for split in plan_splits([source], target):
         for one, other in read_split(split, source, limits, keep):
@@ -327,6 +327,16 @@ def test_a_folder_in_the_place_of_a_file_is_quarantined(tmp_path, name):
     os.mkdir(tmp_path / name)
     [(good, bad)] = read_split(split, source, LIMITS)
     assert (good.num_rows, reasons(bad.to_pylist())) == (0, [(-1, "unreadable_file")])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.jsonl.bz2", "a.txt.gz"])
+def test_a_compressed_file_of_0_bytes_is_a_lost_file(tmp_path, name):
+    """Without documents it would be some bytes long: a full disk, or a download that never began, left this."""
+    (tmp_path / name).write_bytes(b"")
+    jsonl(tmp_path, {"text": "a"}, name="whole.jsonl")
+    rows, [bad] = read([str(tmp_path / name), str(tmp_path / "whole.jsonl")])
+    assert (texts(rows), bad["row"], bad["reason"]) == (["a"], -1, "truncated_file")
+    assert "the file has 0 bytes" in bad["detail"]
 
 
 # --- Compression ------------------------------------------------------------------------------------------------------
