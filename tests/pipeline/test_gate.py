@@ -76,7 +76,9 @@ def test_the_answer_goes_to_a_file_and_the_text_to_the_screen(folder):
     )
     assert result.returncode == 1
     assert "FAIL  The number of documents" in result.stdout
-    assert result.stdout.endswith("verdict: failed\nwritten to r.xml\n")
+    *_, verdict, written, last = result.stdout.splitlines()
+    assert (verdict, written) == ("verdict: failed", "written to r.xml")
+    assert last.startswith("failed: expectations[0] of suite bad: The number of documents")
     assert len(list(ET.parse(folder / "r.xml").iter("failure"))) == 1
 
 
