@@ -73,7 +73,7 @@ def write_recipe(data: Sequence[str], output: str, force: bool = False) -> str:
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
         name=os.path.basename(output), release=release, sources="\n".join(blocks), output=_releases(data, folder)
-    )  # fmt: skip
+    )
     save(text, output)
     found = ", ".join(f"{source.name}" for source in sources)
     skipped = [
