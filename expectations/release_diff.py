@@ -160,7 +160,8 @@ def noise_of(
     if about.noise == metrics.TOKENS and min(n) > 0:
         worth = [_worth(metric, row, table) for row, table in pairs]
         return _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True))), (
-            "documents as drawn, for their lengths fewer")  # fmt: skip
+            "documents as drawn, for their lengths fewer"
+        )
     if about.noise == metrics.SPLITS:
         logs = metric.startswith("lexical.entropy")
         scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
@@ -355,8 +356,10 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
             limits = f"{signed(one.change, form)} ({signed(one.low, form)} to {signed(one.high, form)})"
         elif one.change is not None:
             limits = signed(one.change, form)
-        lines.append(f"  {one.sign:16.16} {said:12} {before:>10} -> {after:<10} {limits:32} {one.metric}{_of(one)}"
-                     + (f"  [{one.basis}]" if one.basis else ""))  # fmt: skip
+        lines.append(
+            f"  {one.sign:16.16} {said:12} {before:>10} -> {after:<10} {limits:32} {one.metric}{_of(one)}"
+            + (f"  [{one.basis}]" if one.basis else "")
+        )
     if len(slices) > most:
         lines.append(f"  and {len(slices) - most} more slices that moved, in --format json")
     return lines

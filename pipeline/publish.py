@@ -30,6 +30,7 @@ from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
+from transforms.engine.stage import Stage
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
@@ -76,7 +77,7 @@ class Made(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class Publish(beam.PTransform):
+class Publish(Stage):
     """What the stages made -> path of the folder to be published."""
 
     publication: Publication

@@ -237,9 +237,10 @@ def _waived(
         if state == "applies":
             marked = [
                 dataclasses.replace(one, waived=True)
-                if one.status != "pass" and waiver.slice in (None, one.slice) else one
+                if one.status != "pass" and waiver.slice in (None, one.slice)
+                else one
                 for one in marked
-            ]  # fmt: skip
+            ]
     return marked, tuple(found), said
 
 

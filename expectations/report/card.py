@@ -31,9 +31,7 @@ def _header(metrics: pa.RecordBatch) -> Iterator[str]:
 
 
 def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:
-    overall = {
-        (row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"
-    }  # fmt: skip
+    overall = {(row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"}
     kept, read = overall["documents", "after"], overall["documents", "before"]
     share = overall["synthetic_share.tokens", "after"]
     yield f"\n# {markdown(release)}\n"

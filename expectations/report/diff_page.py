@@ -127,12 +127,13 @@ def _row(one: Movement, values: Sequence[float | None] | None) -> dict[str, Any]
         "before": wording.number(one.before, form),
         "after": wording.number(one.after, form),
         "change": None if one.change is None else release_diff.signed(one.change, form),
-        "limits": None if one.low is None or one.high is None
+        "limits": None
+        if one.low is None or one.high is None
         else f"{release_diff.signed(one.low, form)} to {release_diff.signed(one.high, form)}",
         "basis": one.basis,
         "drawing": _drawing(one),
         "series": _series(values) if values else None,
-    }  # fmt: skip
+    }
 
 
 def _drawing(one: Movement) -> dict[str, Any] | None:

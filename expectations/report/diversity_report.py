@@ -136,9 +136,10 @@ def _slices(row: Callable[..., Row], rows: list[Row]) -> dict[str, Any]:
     said = [one for one in rows if one["metric"] in metrics and one["slice_kind"] in kinds and one["value"] is not None]
     found = {(one["slice_kind"], one["slice"]) for one in said}
     columns = [
-        (metric, stage) for metric, stage in BY_SLICE
+        (metric, stage)
+        for metric, stage in BY_SLICE
         if any(row(metric, stage, kind, name)["value"] is not None for kind, name in found)
-    ]  # fmt: skip
+    ]
     order = sorted(
         found, key=lambda one: (kinds.index(one[0]), -(row("documents", "after", *one)["value"] or 0), one[1])
     )

@@ -122,10 +122,12 @@ NAMED: dict[str, Named] = {
         stage="before",
     ),
     "size_to_be_at_least": Named(
-        "min", {"documents": "documents", "tokens": "tokens"}, "The release has at least `min` documents, or tokens.",
+        "min",
+        {"documents": "documents", "tokens": "tokens"},
+        "The release has at least `min` documents, or tokens.",
         slices=("overall", "source", "language", "origin"),
     ),
-}  # fmt: skip
+}
 
 
 def translated(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,8 +104,10 @@ def _said(one: Certificate) -> Iterator[str]:
     yield f"release      {one.release}, manifest {one.manifest_sha256[:12]}"
     yield f"population   {one.documents:,} {WHAT[one.population]}; share of {one.by}"
     look = f", look {one.look} of 2" if one.look else ""
-    yield (f"labelled     {one.n:,} of {one.planned:,} draws{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
-           f"{one.undetermined:,} undetermined")  # fmt: skip
+    yield (
+        f"labelled     {one.n:,} of {one.planned:,} draws{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
+        f"{one.undetermined:,} undetermined"
+    )
     for who in one.reviewers:
         rates = "" if who.sensitivity is None else f", sensitivity {who.sensitivity:.3f}"
         rates += "" if who.specificity is None else f", specificity {who.specificity:.3f}"

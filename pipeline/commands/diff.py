@@ -88,9 +88,11 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
         for part in range(parts):
             a, b = (_read(f"{scratch}/{side}-{part}.arrow") for side in (0, 1))
             for fate, table in _fates(a, b, relabelled):
-                for row in table.group_by(["source", "origin"]).aggregate(
-                    [("n_tokens", "count"), ("n_tokens", "sum")]
-                ).to_pylist():  # fmt: skip
+                for row in (
+                    table.group_by(["source", "origin"])
+                    .aggregate([("n_tokens", "count"), ("n_tokens", "sum")])
+                    .to_pylist()
+                ):
                     key = (fate, row["source"], row["origin"])
                     fates[key] += row["n_tokens_count"]
                     tokens[key] += row["n_tokens_sum"]

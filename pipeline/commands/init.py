@@ -99,7 +99,7 @@ def write_recipe(
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
         name=os.path.basename(output), release=release, sources="\n".join(blocks), output=_releases(data, folder)
-    )  # fmt: skip
+    )
     save(text, output)
     step("looking at columns")
     found = ", ".join(f"{source.name}" for source in sources)

@@ -230,23 +230,31 @@ def _counted(draws: npt.NDArray[np.int8], about: dict[str, Any], terms: Terms) -
     prefix = int(np.argmin(labelled)) if not labelled.all() else len(draws)
     if (terms.look is None) != (about["first_look"] is None):
         if terms.look is None:
-            raise AuditError(f"the sample was drawn for two looks, after {about['first_look']} draws and after all of "
-                             f"{about['n']}; say --look 1 or --look 2")  # fmt: skip
-        raise AuditError("the sample was drawn for one look; draw one with --first-look to look twice. A look that was not "
-                         "planned makes the bound wrong more often than it says")  # fmt: skip
+            raise AuditError(
+                f"the sample was drawn for two looks, after {about['first_look']} draws and after all of "
+                f"{about['n']}; say --look 1 or --look 2"
+            )
+        raise AuditError(
+            "the sample was drawn for one look; draw one with --first-look to look twice. A look that was not "
+            "planned makes the bound wrong more often than it says"
+        )
     if terms.look is not None:
         n = about["first_look"] if terms.look == 1 else about["n"]
         if prefix < n:
             raise AuditError(f"look {terms.look} is after {n} draws, and the labels end at {prefix}; label the rest")
         return n, terms.alpha / 2
     if not prefix:
-        raise AuditError(f"the first of {about['n']} audited documents has no label (or too few votes); label them in the "
-                         "order in which `review serve` shows them")  # fmt: skip
+        raise AuditError(
+            f"the first of {about['n']} audited documents has no label (or too few votes); label them in the "
+            "order in which `review serve` shows them"
+        )
     beyond = int(labelled[prefix:].sum())
     if beyond:
-        raise AuditError(f"draw {prefix + 1} of {about['n']} has no label (or too few votes), and {beyond} after it have. "
-                         "Labels must be those of a first part of the sample, in hash order: who picks what to label "
-                         "picks the result. Label the ones in between")  # fmt: skip
+        raise AuditError(
+            f"draw {prefix + 1} of {about['n']} has no label (or too few votes), and {beyond} after it have. "
+            "Labels must be those of a first part of the sample, in hash order: who picks what to label "
+            "picks the result. Label the ones in between"
+        )
     return prefix, terms.alpha
 
 

@@ -27,6 +27,7 @@ from expectations import contracts
 from expectations.loading import Strict
 from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import ParagraphsConfig
 from transforms.ingest.sources import Split
@@ -153,7 +154,7 @@ EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 
 
 @dataclasses.dataclass(eq=False)
-class FindClusters(beam.PTransform):
+class FindClusters(Stage):
     """Split -> one batch of labels: which contents are near-duplicates of each other."""
 
     config: DedupConfig

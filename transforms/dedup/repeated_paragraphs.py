@@ -19,6 +19,7 @@ import pyarrow as pa
 from transforms.dedup.candidates import partitions
 from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
@@ -46,7 +47,7 @@ class BoilerplateConfig:
 
 
 @dataclasses.dataclass(eq=False)
-class FindBoilerplate(beam.PTransform):
+class FindBoilerplate(Stage):
     """Split -> one array: the hashes of paragraphs in more than `max_documents` documents, uint64[n], ascending."""
 
     config: BoilerplateConfig

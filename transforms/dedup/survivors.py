@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.dedup.candidates import DedupConfig, partitions
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.sources import EARLIER, InputError, Source, Split
@@ -41,7 +42,7 @@ for _field in (
 
 
 @dataclasses.dataclass(eq=False)
-class ChooseSurvivors(beam.PTransform):
+class ChooseSurvivors(Stage):
     """(CANDIDATE, labels, paragraphs that are removed) -> DECISION: one document of each cluster is kept.
 
     Empty texts are dropped.

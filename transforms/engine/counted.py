@@ -20,6 +20,8 @@ from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.metrics.metric import MetricResults
 from apache_beam.pvalue import EmptySideInput
 
+from transforms.engine.stage import Stage
+
 NAMESPACE = "lowbackground.counted"
 SENT, ARRIVED = "sent", "arrived"
 ELEMENTS, ROWS = "elements", "rows"
@@ -148,12 +150,11 @@ class Create(beam.PTransform):
         return created | "Arrive" >> _counted(self.crossing, ARRIVED, created)
 
 
-class Flatten(beam.PTransform):
+@dataclasses.dataclass(eq=False)
+class Flatten(Stage):
     """Several collections of one type as one."""
 
-    def __init__(self, crossing: str) -> None:
-        super().__init__()
-        self.crossing = crossing
+    crossing: str
 
     def expand(self, parts: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[Any]:
         """Count each, put together, count."""

@@ -67,7 +67,7 @@ _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
     (0, b"\0\0\xfe\xff", Kind("UTF-32 text", "write it as UTF-8: iconv -f UTF-32 -t UTF-8"), False),
     (0, b"\xff\xfe", Kind("UTF-16 text", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"), False),
     (0, b"\xfe\xff", Kind("UTF-16 text", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"), False),
-)  # fmt: skip
+)
 _BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # a frame that a zstd file may begin with (RFC 8878, 3.1.2)
 _WIDE = re.compile(rb"\{\0[\"\s]\0|\0\{\0[\"\s]")

@@ -101,8 +101,10 @@ def _hardness(mine: Sampled, reference: Reference) -> Iterator[Row]:
         return
     one, fold = mine.bits[said[0]][:n], mine.fold[said[0]][:n]
     other, theirs = reference.bits[said[1]][:n], reference.fold[said[1]][:n]
-    left = [[_spread(one[fold != k], other) for k in _several(fold)],
-            [_spread(one, other[theirs != k]) for k in _several(theirs)]]  # fmt: skip
+    left = [
+        [_spread(one[fold != k], other) for k in _several(fold)],
+        [_spread(one, other[theirs != k]) for k in _several(theirs)],
+    ]
     changes = (CHANGE, OF_TAIL, OF_TAIL)
     for name, number, change in zip(
         names, vocabulary_distance.limited(_spread(one, other), left), changes, strict=True
@@ -155,8 +157,10 @@ def _slices(one: Vocabulary, other: Vocabulary, own: bool) -> Iterator[tuple[str
 
         yield "origin", name, written, _everything if own else written
     for kind, place in (("source", 2), ("language", 3)):
-        sizes = [{name: _documents(side, kind_is(place, name), at) for name in {p[place] for p in side.documents}}
-                 for side, at in ((one, 2), (other, 1))]  # fmt: skip
+        sizes = [
+            {name: _documents(side, kind_is(place, name), at) for name in {p[place] for p in side.documents}}
+            for side, at in ((one, 2), (other, 1))
+        ]
         for name in sorted(set(sizes[0]) & set(sizes[1])):
             if min(size[name] for size in sizes) >= MIN_LANGUAGE:
                 yield kind, name, kind_is(place, name), kind_is(place, name)

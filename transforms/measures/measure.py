@@ -11,6 +11,7 @@ from transforms.detector.detector import load_detector
 from transforms.engine import counted
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.measures import duplicates_left as residual
 from transforms.measures import sample
@@ -33,7 +34,7 @@ class Measured(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class Measure(beam.PTransform):
+class Measure(Stage):
     """((split, DECISION), what the mixture came to) -> its measures."""
 
     config: MeasureConfig

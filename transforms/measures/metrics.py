@@ -151,8 +151,7 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
                "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
                "note": f"{fingerprint:016x}"}  # fmt: skip
-    yield {"metric": "documents.with_address", "stage": "before", "n": total,
-           "value": tally.addresses}  # fmt: skip
+    yield {"metric": "documents.with_address", "stage": "before", "n": total, "value": tally.addresses}
     dropped: Row = {"metric": "documents.dropped", "n": total}
     yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
@@ -284,11 +283,12 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {
-            "stage": stage, "n": total_of(tally.groups, **where),
+            "stage": stage,
+            "n": total_of(tally.groups, **where),
             "note": f"{what}; from {counts.documents.sum():,} of {found:,} that were sampled by their hash: of the few "
             "that are in very many documents, one may be missed",
-        }  # fmt: skip
-        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts)}  # fmt: skip
+        }
+        yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts)}
         most = int(counts.documents.max()) if len(counts.documents) else None
         yield row | {"metric": "paragraphs.most_documents", "value": most}
 
@@ -308,8 +308,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
         note = "of synthetic tokens" if name == "generator" else "of tokens"
-        yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
-                     "note": note}  # fmt: skip
+        yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None, "note": note}
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
         one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
         two = float(1 / (shares * shares).sum()) if len(shares) else None

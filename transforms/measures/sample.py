@@ -225,9 +225,11 @@ def _hardness(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
         if name in ("tail", "low"):
             # Where none or all of the documents are in it, leaving out some makes no difference.
             by_chance = cores.wilson(number.value, len(bits))
-            row |= {"lower": float(np.fmin(number.lower, by_chance.lower)),
-                    "upper": float(np.fmax(number.upper, by_chance.upper)),
-                    "note": f"{note}; of human text that the model was not fitted on, 5% is there"}  # fmt: skip
+            row |= {
+                "lower": float(np.fmin(number.lower, by_chance.lower)),
+                "upper": float(np.fmax(number.upper, by_chance.upper)),
+                "note": f"{note}; of human text that the model was not fitted on, 5% is there",
+            }
         yield row
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from expectations import contracts
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
 from transforms.mixture.cells import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
@@ -36,7 +37,7 @@ class Balanced(NamedTuple):
 
 
 @dataclasses.dataclass(eq=False)
-class Balance(beam.PTransform):
+class Balance(Stage):
     """(split, DECISION) -> the same, and the mixture."""
 
     rule: Rule

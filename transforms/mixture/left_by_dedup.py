@@ -17,6 +17,7 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.structures import System
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import Split
 from transforms.signals.corpus import Corpus
@@ -63,7 +64,7 @@ class OfferStore:
 
 
 @dataclasses.dataclass(eq=False)
-class Offer(beam.PTransform):
+class Offer(Stage):
     """(split, DECISION...) -> (split, DECISION), by ordinal, once its offer is in the store."""
 
     store: OfferStore

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector.detector import Detector, Scores, load_detector
+from transforms.engine.stage import Stage
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import EMPTY_HASH, first_half
@@ -26,7 +27,7 @@ from transforms.signals.corpus import Corpus
 
 
 @dataclasses.dataclass(eq=False)
-class Attribute(beam.PTransform):
+class Attribute(Stage):
     """Split -> CANDIDATE: from its signals to origin, basis and p_synthetic."""
 
     corpus: Corpus

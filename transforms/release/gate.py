@@ -11,10 +11,11 @@ from expectations import structures
 from expectations.judge.verdict import judge
 from expectations.structures import System
 from expectations.suite.suite import Expectation, Suite, presets
+from transforms.engine.stage import Stage
 
 
 @dataclasses.dataclass(eq=False)
-class Gate(beam.PTransform):
+class Gate(Stage):
     """METRICS -> the verdict as JSON. Great Expectations does the judging, on one worker, on one small table."""
 
     suite: Suite

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
@@ -42,7 +43,7 @@ class Recorded:
 
 
 @dataclasses.dataclass(eq=False)
-class Record(beam.PTransform):
+class Record(Stage):
     """(split, DECISION) -> Recorded."""
 
     corpus: Corpus

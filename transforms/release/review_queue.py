@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.engine import counted
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import InputError, Split
 from transforms.kernels.choosing import evidence
@@ -36,7 +37,7 @@ QUEUED = pa.schema([*contracts.REVIEW.schema, DISPUTED.field("place")])
 
 
 @dataclasses.dataclass(eq=False)
-class Review(beam.PTransform):
+class Review(Stage):
     """(split, DECISION) -> one REVIEW batch."""
 
     corpus: Corpus

@@ -23,6 +23,7 @@ from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
 from transforms.engine.files import whole
 from transforms.engine.progress import TALLY
+from transforms.engine.stage import Stage
 from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
@@ -98,7 +99,7 @@ class EmitConfig:
 
 
 @dataclasses.dataclass(eq=False)
-class Emit(beam.PTransform):
+class Emit(Stage):
     """(Recorded, verdict, paragraphs that are removed) -> Shard, if the verdict lets it."""
 
     config: EmitConfig

@@ -128,6 +128,8 @@ def _count(structure: Classifier) -> Sample:
             f"{' or '.join(labelled.positive)}; it takes some that have the structure and some that have not"
         )
     return Sample(
-        positives=int(sides[0].sum()), found=int((sides[0] & has).sum()),
-        negatives=int(sides[1].sum()), alarmed=int((sides[1] & has).sum()),
-    )  # fmt: skip
+        positives=int(sides[0].sum()),
+        found=int((sides[0] & has).sum()),
+        negatives=int(sides[1].sum()),
+        alarmed=int((sides[1] & has).sum()),
+    )

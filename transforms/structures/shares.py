@@ -182,7 +182,7 @@ class _System:
         known = [Interval(share, share, share) for share in shares.tolist()]
         return Cores(
             STATED, tuple(known), cores.UNKNOWN, np.nan, np.nan, entropy, Interval(first, first, first), second
-        )  # fmt: skip
+        )
 
     def rows(self) -> Iterator[Row]:
         """All its rows, each without what the table's template says."""
@@ -277,8 +277,9 @@ class _System:
                     number = Interval(number.value, np.nan, np.nan)
                     note = f"against {before}; counted, not estimated"
                 needed = self._needed_at(at, given.core[at], self.core(given, at), given.n)
-                yield self._row("stage_retention", "structure", number, given.n, f"/{name}", stage=stage,
-                                note=note, needed=needed)  # fmt: skip
+                yield self._row(
+                    "stage_retention", "structure", number, given.n, f"/{name}", stage=stage, note=note, needed=needed
+                )
 
     def _retained_at_mix(self) -> Iterator[Row]:
         """What of a structure is left if sources were mixed as in the reference: what was lost inside of them.

@@ -19,6 +19,7 @@ from expectations import contracts
 from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
+from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
@@ -60,7 +61,7 @@ def load_detectors(config: SurveyConfig) -> Detectors:
 
 
 @dataclasses.dataclass(eq=False)
-class Survey(beam.PTransform):
+class Survey(Stage):
     """(Split, paragraphs that are removed) -> the same split, once its signals are in the store.
 
     One that has them already is not read.

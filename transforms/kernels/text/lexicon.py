@@ -53,12 +53,14 @@ def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> TermTable:
             slot = (slot + 1) & (slots - 1)
         keys[slot], following[place], heads[slot] = first, heads[slot], place
     return TermTable(
-        keys, heads, following,
+        keys,
+        heads,
+        following,
         np.cumsum([0, *map(len, hashes)], dtype=np.int64),
         np.array([one for term in hashes for one in term], np.uint64),
         np.array([key[0] for key in terms], np.int32),
         np.array(needed, np.int32),
-    )  # fmt: skip
+    )
 
 
 @kernel("i64[] u64[] u64[] i32[] i32[] i64[] u64[] i32[] i32[]")
