@@ -122,6 +122,7 @@ def test_explain_of_a_ledger_from_elsewhere(tmp_path):
         "row": 0,
         "kept": True,
         "n_tokens": 3,
+        "copies": 1,
         "cluster_size": 1,
         "removed_tokens": 0,
         "stage": None,
