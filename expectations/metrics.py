@@ -251,6 +251,7 @@ _DECLARED = (
     Metric("duplicates.clusters", "Number of duplicate clusters", COUNT, "clusters"),
     Metric("ratio.dropped", "Synthetic text dropped for the ratio", COUNT),
     Metric("ratio.conflicts", "Number of the mixture's limits that cannot be kept together", COUNT, "limits"),
+    Metric("ratio.way_out", "What one change of the recipe would have to be for the limits to be kept", NUMBER),
     Metric("ratio.copied", "Text that counts again because it is copied", COUNT),
     Metric("ratio.available", "Text that there is for the mixture", COUNT),
     Metric("ratio.taken", "Text that the mixture takes, with every copy", COUNT),

@@ -301,6 +301,9 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
             yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
 
 
+UNITS_OF_WAYS = {"cap": "fraction", "limit": "fraction", "audit": "labels"}
+
+
 def _ratio(mixture: Mixture) -> Iterator[Row]:
     found = mixture
     values = {
@@ -318,6 +321,10 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
         yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
     yield row | {"metric": "ratio.conflicts", "value": len(found.conflict), "unit": "limits",
                  "note": found.refusal() or None}  # fmt: skip
+    for way in found.ways:
+        yield row | {"metric": "ratio.way_out", "slice_kind": "way_out", "slice": f"{way.knob}/{way.about}",
+                     "unit": UNITS_OF_WAYS.get(way.knob, found.unit), "value": way.value, "upper": way.limit,
+                     "note": way.words()}  # fmt: skip
     for limit in found.rows:
         asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
         yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
