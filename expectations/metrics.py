@@ -12,6 +12,7 @@ Form = Literal["share", "count", "number"]
 SHARE: Form = "share"  # a fraction, said in per cent
 COUNT: Form = "count"
 NUMBER: Form = "number"
+CERTIFIED = "certified"  # how the note of a number begins that people found, and not the detector
 
 Direction = Literal["up", "down", ""]
 UP: Direction = "up"

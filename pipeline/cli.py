@@ -184,10 +184,10 @@ def run(
     from pipeline.recipe import load_recipe
 
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
-    _run(load_recipe(recipe, changes), os.path.dirname(recipe) or ".", replace, today)
+    _run(load_recipe(recipe, changes), recipe, replace, today)
 
 
-def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = None) -> None:
+def _run(recipe: "object", path: str, replace: bool, today: str | None = None) -> None:
     from pipeline.progress import compiling
     from pipeline.reading.summary import ran
     from pipeline.recipe import Recipe
@@ -197,12 +197,12 @@ def _run(recipe: "object", base_dir: str, replace: bool, today: str | None = Non
     assert isinstance(recipe, Recipe)
     try:
         with compiling(err):
-            job = prepare(recipe, base_dir, today)
+            job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    out.print(ran(result, recipe, job.splits), markup=False)
+    out.print(ran(result, recipe, job.splits, path), markup=False)
     raise typer.Exit(result.exit_code)
 
 

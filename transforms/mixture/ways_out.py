@@ -75,18 +75,19 @@ def _outward(value: float | Fraction, sense: str) -> float:
     return steps / HUNDREDTHS
 
 
-def ways_out(rule: Rule, weighed: Weighed) -> tuple[Way, ...]:
+def ways_out(rule: Rule, weighed: Weighed, rate: float) -> tuple[Way, ...]:
     """With nothing but a limit of the synthetic share to keep to: what would leave all declared text in.
 
-    What the detector flags is taken to be left out in any case.
+    What the detector flags is taken to be left out in any case. `rate` is the estimated share of undeclared text.
     """
-    return tuple(_Room(rule, weighed).ways()) if weighed.undeclared and rule.config.count != "labelled" else ()
+    return tuple(_Room(rule, weighed, rate).ways()) if weighed.undeclared and rule.config.count != "labelled" else ()
 
 
 class _Room:
     """Weights in exact arithmetic: of everything but flagged text, declared synthetic, and hidden."""
 
-    def __init__(self, rule: Rule, weighed: Weighed) -> None:
+    def __init__(self, rule: Rule, weighed: Weighed, rate: float) -> None:
+        self.rate = rate
         self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.config.unit
         flagged = sum(one.flagged for one in weighed.undeclared)
         self.total = weighed.weight - flagged
@@ -122,8 +123,13 @@ class _Room:
         found = sum(one.found for one in self.weighed.undeclared)
         declared = self.weighed.weight - self.weighed.real - found
         most = (self.limit * self.weighed.weight - declared) / audited
-        if 0 < most < 1 and (way := labels_for(float(most), self.unit, found / audited)) is not None:
+        if 0 < most < 1 and (way := labels_for(float(most), self.unit, self._seen(audited, found))) is not None:
             yield way
+
+    def _seen(self, audited: int, found: int) -> float:
+        """What share of it is called synthetic, or estimated to be: so much people will find, if that is true."""
+        undeclared = sum(one.weight + one.flagged for one in self.weighed.undeclared)
+        return max(found / audited, self.rate * undeclared / audited)
 
     def _caps(self) -> Iterator[Way]:
         """Of one source, or where that is not enough of all undeclared text."""

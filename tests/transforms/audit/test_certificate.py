@@ -330,7 +330,7 @@ def test_what_cannot_be_compared_has_no_value_and_says_why(audit):
 
 def test_the_rules_of_an_audit_are_put_behind_the_suite():
     suite = load_suite("mixed")
-    found = with_audit_rules(suite).expectations
+    found = with_audit_rules(suite, metrics_table([])).expectations
     assert found[: len(suite.expectations)] == suite.expectations
     assert [(one.metric, one.severity) for one in found[len(suite.expectations) :]] == [
         ("audit.share", "critical"),
