@@ -165,7 +165,8 @@ def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str], favoured: 
         lines.append(f"{found['copied']:,} of the {unit} taken are copies")
     lines += ["", "limits"]
     for limit in mixture.rows:
-        lines.append(f"  {_mark(limit):6}  {one_line(limit.name)}: {_got(limit, unit)}")
+        nothing = "; no document is of what it names" if limit.of_nothing else ""
+        lines.append(f"  {_mark(limit):6}  {one_line(limit.name)}: {_got(limit, unit)}{nothing}")
     if mixture.lifts:
         weights = ", ".join(f"{one_line(name)} {weight:.3g}" for name, weight in mixture.lifts.items())
         lines += ["", f"weights of {'structures' if favoured else 'strata'}: {weights}"]

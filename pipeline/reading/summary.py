@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations.judge.formats import as_text
+from expectations.wording import one_line
 from pipeline.reading import ways
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import tried
@@ -13,6 +14,7 @@ from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
 from transforms.measures.input_loss import NotRead, printable
+from transforms.measures.metrics import OF_NOTHING
 from transforms.release.read_release import read_metrics
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def idle(recipe: Recipe) -> Iterator[str]:
 
 def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield from idle(recipe)
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "ratio.limit" and row["note"] == OF_NOTHING:
+            yield f"warning: ratio: “{one_line(row['slice'])}”: {OF_NOTHING}; is it spelled as in the data?"
     if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
 

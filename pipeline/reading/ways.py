@@ -41,7 +41,7 @@ def audit(recipe: Recipe, path: str, labels: int, limit: float, by: str) -> Iter
     yield "the certificate instead of the detector's bound:"
     for command in (
         ["run", path, "--set", f"release={name}", "--set", anything],
-        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels)],
+        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels), "--active", "0"],
         ["review", "serve", "sample.parquet", "--labels", "labels.jsonl"],
         ["audit", "certify", "sample.parquet", "labels.jsonl", "--limit", f"{limit:g}"],
         ["gate", release, "--audit", "certificate.json", "--set", share],

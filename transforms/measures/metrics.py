@@ -260,10 +260,12 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
                          "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
-                yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
+                value = {"value": repeated / tokens} if tokens else {"value": None, "note": "no text is left to measure it on"}
+                yield part | {"metric": "paragraphs.repeated_within"} | value
             read = tokens + removed
             if read or kind == "overall":
-                yield part | {"metric": "paragraphs.removed_tokens", "value": removed / read if read else None}
+                value = {"value": removed / read} if read else {"value": None, "note": "no text is left to measure it on"}
+                yield part | {"metric": "paragraphs.removed_tokens"} | value
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {
@@ -291,7 +293,8 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
     for name, tokens in (found | {"year": tally.years}).items():
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
-        note = "of synthetic tokens" if name == "generator" else "of tokens"
+        of = "of synthetic tokens" if name == "generator" else "of tokens"
+        note = of if total else f"nothing is released that has a {name}: it is a share {of}"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None,
                      "unit": "fraction", "note": note}  # fmt: skip
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
@@ -301,6 +304,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
             yield row | {"metric": f"{name}.{metric}", "value": value, "unit": f"{name}s", "note": note}
 
 
+OF_NOTHING = "no document is of what this limit names"
 UNITS_OF_WAYS = {"cap": "fraction", "limit": "fraction", "audit": "labels"}
 
 
@@ -329,7 +333,7 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
         asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
         yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
                              "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
-                             "note": "nothing more would fit" if limit.binds else None}  # fmt: skip
+                             "note": OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None}  # fmt: skip
     for stratum, lift in found.lifts.items():
         yield row | {
             "metric": "ratio.weight",

@@ -53,6 +53,7 @@ class Share:
     binds: bool
     of_share: bool
     is_weight: bool  # a weight, not a share
+    of_nothing: bool  # no document is of what it names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,7 +228,8 @@ def _came_out(row: Row, there: Held, largest: int) -> Share:
     is_weight = row.base == "none"
     asked = float(row.bound) if is_weight else float(row.share)
     binds = -row.excess(there) < largest
-    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight)
+    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight,
+                 not row.members.any())  # fmt: skip
 
 
 def take(offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:

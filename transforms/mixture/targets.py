@@ -397,9 +397,8 @@ class _Model:
         for number in np.flatnonzero(conflict.change):
             row, change = self.parts.rows[number], Fraction(float(conflict.change[number]))
             if row.base == "none":
-                unit = self.parts.rule.config.unit
                 by = math.ceil(change * self.available * Fraction(conflict.total))
-                words.append(f"“{row.name}” gives way by {by:,} {unit}")
+                words.append(f"“{row.name}” {self._weight_then(row, by)[1]}")
                 continue
             if row.base == "labelled":
                 words.append(f"“{row.name}” gives way by {share(change, 'max')} of the release")
@@ -430,9 +429,21 @@ class _Model:
                     said = f"“{row.name}” becomes {share(new, row.sense)}"
                     yield Way("limit", row.name, float(new), said)
                 continue
-            by = math.ceil(change * total * self.available) if row.base == "none" else change
-            said = f"{by:,} {unit}" if row.base == "none" else f"{share(change, 'max')} of the release"
-            yield Way("limit", row.name, float(by), f"“{row.name}” gives way by {said}")
+            if row.base == "none":
+                new, said = self._weight_then(row, math.ceil(change * total * self.available))
+                yield Way("limit", row.name, new, f"“{row.name}” {said}")
+                continue
+            yield Way("limit", row.name, change, f"“{row.name}” gives way by {share(change, 'max')} of the release")
+
+    def _weight_then(self, row: Row, by: int) -> tuple[int, str]:
+        """What a weight becomes that gives way by so much, and in words."""
+        unit = self.parts.rule.config.unit
+        if row.sense == "min":
+            return max(0, row.bound - by), f"gives way by {by:,} {unit}"
+        largest = max(along.largest for along in self.parts.along)
+        if row.bound + by < largest:  # so small a release may have room for no document at all
+            return largest, f"becomes {largest:,} {unit}, which is what the largest document has"
+        return row.bound + by, f"becomes {row.bound + by:,} {unit}"
 
     def _most_hidden(self) -> tuple[float, float] | None:
         """The largest part of what is counted of undeclared text that would do, in steps of a 256th, and what is counted.

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
+import scipy  # its parts load where they are used
+
 from expectations.wording import number, one_line
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics.certify import labels_needed
@@ -18,7 +20,8 @@ from transforms.mixture.cells import Rule, Weighed
 Knob = Literal["cap", "declare", "audit", "limit"]
 HUNDREDTHS = 10_000  # shares are said in hundredths of a per cent
 ALPHA = 0.05  # the risk of a certificate
-MOST_FOUND = 200  # an audit that may find more takes thousands of labels
+LIKELY = 0.9  # an audit that would hardly pass is no way out
+MOST_FOUND = 100  # an audit that may find more takes thousands of labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +52,14 @@ class Way:
 def labels_for(most: float, unit: str, seen: float = 0.0) -> Way | None:
     """The audit that would do if at most a share `most`, in (0, 1), of the undeclared text may be a machine's.
 
-    `seen`: the share that is called so by now; so many labels may say so. None: that is more than may be.
+    It certifies that with a chance of `LIKELY` if a quarter of it is, or `seen`, the share that is called so by now, if that
+    is more. None: no audit of a size that people would do is likely to.
     """
     if seen >= most:
         return None
-    k, n = 0, labels_needed(0, most, ALPHA)
-    while math.ceil(seen * n) > k and k < MOST_FOUND:
-        k = math.ceil(seen * n)
+    rate, k, n = max(seen, most / 4), 0, labels_needed(0, most, ALPHA)
+    while scipy.special.bdtr(k, n, rate) < LIKELY and k < MOST_FOUND:
+        k += 1
         n = labels_needed(k, most, ALPHA)
     if k >= MOST_FOUND:
         return None
