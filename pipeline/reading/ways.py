@@ -35,7 +35,7 @@ def audit(recipe: Recipe, path: str, labels: int, limit: float, by: str) -> Iter
     name, share = f"{recipe.release}-to-label", f"ratio.max_synthetic_share={recipe.ratio.max_synthetic_share:g}"
     anything = "ratio.max_synthetic_share=1"
     if recipe.ratio.real_to_synthetic is not None:
-        share, anything = f"ratio.real_to_synthetic=\"{recipe.ratio.real_to_synthetic}\"", 'ratio.real_to_synthetic="0:1"'
+        share, anything = f'ratio.real_to_synthetic="{recipe.ratio.real_to_synthetic}"', 'ratio.real_to_synthetic="0:1"'
     release = f"{recipe.output.path.rstrip('/')}/{name}"
     yield f"To settle it with {labels:,} labels: make a release of everything, label some of it, and judge that release by"
     yield "the certificate instead of the detector's bound:"

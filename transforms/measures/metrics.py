@@ -260,11 +260,17 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "unit": "fraction", "note": what,
                          "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
             if tokens or kind == "overall":
-                value = {"value": repeated / tokens} if tokens else {"value": None, "note": "no text is left to measure it on"}
+                value = (
+                    {"value": repeated / tokens}
+                    if tokens
+                    else {"value": None, "note": "no text is left to measure it on"}
+                )
                 yield part | {"metric": "paragraphs.repeated_within"} | value
             read = tokens + removed
             if read or kind == "overall":
-                value = {"value": removed / read} if read else {"value": None, "note": "no text is left to measure it on"}
+                value = (
+                    {"value": removed / read} if read else {"value": None, "note": "no text is left to measure it on"}
+                )
                 yield part | {"metric": "paragraphs.removed_tokens"} | value
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
@@ -331,9 +337,10 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
                      "note": way.words()}  # fmt: skip
     for limit in found.rows:
         asked = {"upper" if limit.sense == "max" else "lower": limit.asked}
+        said = OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None
         yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
                              "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
-                             "note": OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None}  # fmt: skip
+                             "note": said}  # fmt: skip
     for stratum, lift in found.lifts.items():
         yield row | {
             "metric": "ratio.weight",

@@ -450,7 +450,7 @@ class Weighed:
         )
         by_source = [part.undeclared for part in parts if part.undeclared]
         undeclared = tuple(Undeclared(*map(sum, zip(*of, strict=True))) for of in zip(*by_source, strict=True))
-        return cls(cells, *sums, undeclared)
+        return cls(cells, *sums, undeclared=undeclared)
 
 
 def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:

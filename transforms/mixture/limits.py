@@ -168,7 +168,12 @@ def copies_of(rule: Rule, cells: Sequence[Cell]) -> I64:
     for number, cell in enumerate(cells):
         for limit in rule.config.limits:
             here = all(getattr(cell, name) == value for name, value in limit.values.items())
-            if here and limit.min is not None and (limit.each is None or getattr(cell, limit.each)) and not cell.labelled:
+            if (
+                here
+                and limit.min is not None
+                and (limit.each is None or getattr(cell, limit.each))
+                and not cell.labelled
+            ):
                 most[number] = max(most[number], limit.max_copies)
     return most
 

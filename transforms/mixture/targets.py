@@ -14,8 +14,19 @@ import numpy.typing as npt
 import scipy  # its parts load where they are used
 
 from transforms.kernels.choosing import linear_programme, order
-from transforms.mixture.cells import DECLARED, DOUBTFUL, FLAGGED, FORCED, MOST_FOR_ONE, REAL, SPARED, Cell, Opinion
-from transforms.mixture.cells import Rule, Weighed
+from transforms.mixture.cells import (
+    DECLARED,
+    DOUBTFUL,
+    FLAGGED,
+    FORCED,
+    MOST_FOR_ONE,
+    REAL,
+    SPARED,
+    Cell,
+    Opinion,
+    Rule,
+    Weighed,
+)
 from transforms.mixture.limits import Held, Row, copies_of, lifts_of, rows_of
 from transforms.mixture.ways_out import Way, labels_for, share, ways_out
 
@@ -336,9 +347,7 @@ class _Model:
         if v is None:
             return None
         copies = self.kind == 2
-        floors = [
-            (number, row.members[self.cell] & copies) for number, row in enumerate(self.parts.rows) if row.copies
-        ]
+        floors = [(number, row.members[self.cell] & copies) for number, row in enumerate(self.parts.rows) if row.copies]
         slack = programme.b - programme.a @ v
         over = [number for number, own in floors if v[own].sum() > 1e-7 and slack[number] > 1e-7]
         if not over:
@@ -371,7 +380,8 @@ class _Model:
 
     def _objectives(self, worth: int) -> list[F64]:
         """The most text, where a copy is worth making only if it brings in more than itself; of that the most real text;
-        then what favour adds; and no more copies than that takes."""
+        then what favour adds; and no more copies than that takes.
+        """
         text = (self.kind == 0).astype(np.float64)
         real = self.labelled if self.parts.rule.config.select == "cut" else self.counted
         found = [text / np.where(self.doubtful, worth, 1) - (self.kind == 2), text * (1 - real)]
@@ -413,9 +423,13 @@ class _Model:
         if hides is not None:
             part, most = hides
             undeclared = sum(one.weight for one in self.parts.weighed.undeclared)
-            names = [n for n, one in zip(self.parts.rule.sources, self.parts.weighed.undeclared, strict=True) if one.weight]
+            names = [
+                n for n, one in zip(self.parts.rule.sources, self.parts.weighed.undeclared, strict=True) if one.weight
+            ]
             said = f"say `origin: human` of source {', '.join(names)}, if you know it: its {undeclared:,} undeclared {unit}"
-            yield Way("declare", ", ".join(names), undeclared, f"{said} are counted as up to {share(most, 'max')} synthetic")
+            yield Way(
+                "declare", ", ".join(names), undeclared, f"{said} are counted as up to {share(most, 'max')} synthetic"
+            )
             if part * most > 0 and (way := labels_for(part * most, unit, self.parts.opinion.rate)) is not None:
                 yield way
         for number in conflict.rows:
@@ -430,8 +444,8 @@ class _Model:
                     yield Way("limit", row.name, float(new), said)
                 continue
             if row.base == "none":
-                new, said = self._weight_then(row, math.ceil(change * total * self.available))
-                yield Way("limit", row.name, new, f"“{row.name}” {said}")
+                weight, said = self._weight_then(row, math.ceil(change * total * self.available))
+                yield Way("limit", row.name, weight, f"“{row.name}” {said}")
                 continue
             yield Way("limit", row.name, change, f"“{row.name}” gives way by {share(change, 'max')} of the release")
 

@@ -155,7 +155,9 @@ class _Room:
             return None
         name = self.rule.sources[capped[0]] if len(capped) == 1 else ""
         of = f"source {name}" if name else "all sources"
-        said = f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: about {math.floor(most):,} of its "
+        said = (
+            f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: about {math.floor(most):,} of its "
+        )
         member = f"source: {name}, " if name else ""
         setting = f"ratio.limits=[{{{member}kind: undeclared, max: {cap:g}}}]"
         return Way("cap", name, cap, f"{said}{weight:,} {self.unit} stay", setting)

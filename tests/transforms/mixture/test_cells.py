@@ -22,7 +22,20 @@ from transforms.kernels.statistics import certify
 from transforms.kernels.statistics.structures import IN_SLICE
 from transforms.mixture.balance import mix
 from transforms.mixture.cells import (
-    DECLARED, DOUBTFUL, FLAGGED, REAL, SPARED, Rule, Scores, View, Weighed, cells_of, count_scores, opinion, rarest, weigh,
+    DECLARED,
+    DOUBTFUL,
+    FLAGGED,
+    REAL,
+    SPARED,
+    Rule,
+    Scores,
+    View,
+    Weighed,
+    cells_of,
+    count_scores,
+    opinion,
+    rarest,
+    weigh,
 )  # fmt: skip
 from transforms.mixture.config import RatioConfig
 from transforms.mixture.last_documents import Mixture, take
@@ -144,9 +157,7 @@ units = st.sampled_from(["tokens", "documents"])
 
 @settings(max_examples=100, deadline=None)
 @given(corpora(), limits, counts, units)
-def test_the_cut_is_what_a_loop_over_documents_finds(
-    documents: list[Doc], limit: float, count: str, unit: str
-) -> None:
+def test_the_cut_is_what_a_loop_over_documents_finds(documents: list[Doc], limit: float, count: str, unit: str) -> None:
     """First what is flagged goes, then undeclared text that hides much, if that saves declared text and half of all stays;
     else declared text alone goes. If nothing holds, no labelled text stays and the mixture says that it is not what was asked.
     """
@@ -160,7 +171,9 @@ def test_the_cut_is_what_a_loop_over_documents_finds(
         return Fraction(int((weight * parts[rows]).sum()), order.UNITS) <= by.config.max_share * int(weight.sum())
 
     def longest(ranks: tuple[int, ...], whole: tuple[int, ...]) -> list[int] | None:
-        rows = sorted((i for i in range(len(documents)) if rank[i] in ranks), key=lambda i: (ranks.index(rank[i]), key[i]))
+        rows = sorted(
+            (i for i in range(len(documents)) if rank[i] in ranks), key=lambda i: (ranks.index(rank[i]), key[i])
+        )
         least = sum(rank[i] in whole for i in rows)
         return next((rows[:n] for n in range(len(rows), least - 1, -1) if holds(rows[:n])), None)
 
@@ -180,7 +193,9 @@ def test_the_cut_is_what_a_loop_over_documents_finds(
 
 def test_undeclared_text_goes_by_its_score_before_declared_text() -> None:
     """A tenth may be synthetic. Leaving out the undeclared text with the highest scores leaves all declared text in."""
-    documents = [Doc(i, 100, source=1) for i in range(700)] + [Doc(2000 + i, 100, SYNTHETIC, source=2) for i in range(70)]
+    documents = [Doc(i, 100, source=1) for i in range(700)] + [
+        Doc(2000 + i, 100, SYNTHETIC, source=2) for i in range(70)
+    ]
     documents += [Doc(3000 + i, 100, UNKNOWN, contracts.BASIS_DETECTOR, -3 + i / 25) for i in range(150)]
     by = uncalibrated(max_synthetic_share=0.1, count="estimate")
     mixture, copies = chosen(documents, by)
@@ -222,7 +237,9 @@ def test_a_limit_that_cannot_be_met_names_a_change_in_each_knob_that_does(declar
     assert 0 < stay <= ways["cap"].value * sum(copies.values())
     assert all(copies[d.name] for d in documents if d.source != 0)
     assert ways["declare"].about == "web"
-    as_people = [dataclasses.replace(d, origin=HUMAN, basis=contracts.BASIS_DECLARED) if d.source == 0 else d for d in documents]
+    as_people = [
+        dataclasses.replace(d, origin=HUMAN, basis=contracts.BASIS_DECLARED) if d.source == 0 else d for d in documents
+    ]
     said, copies = chosen(as_people, by)
     assert not said.conflict
     assert all(copies.values())
@@ -251,7 +268,15 @@ FAVOURS = st.sampled_from(["source", "language", "structure"])
 
 
 @settings(max_examples=60, deadline=None)
-@given(corpora(), FAVOURS, st.floats(0, 0.9), st.integers(1, 3), st.sampled_from([0.05, 0.3, 1.0]), st.integers(500, 40_000), counts)
+@given(
+    corpora(),
+    FAVOURS,
+    st.floats(0, 0.9),
+    st.integers(1, 3),
+    st.sampled_from([0.05, 0.3, 1.0]),
+    st.integers(500, 40_000),
+    counts,
+)
 def test_what_is_favoured_never_loses_by_it(
     documents: list[Doc], what: str, power: float, most: int, limit: float, size: int, count: str
 ) -> None:

@@ -62,7 +62,7 @@ def test_levels_are_strict(levels: list[int]) -> None:
     assert np.array_equal(level[np.argsort(key)], np.sort(level))
 
 
-@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 255)), min_size=1, max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 255)), min_size=1, max_size=60))
 def test_ranks_are_strict_and_levels_inside_them(entries: list[tuple[int, int]]) -> None:
     rank, level = (np.array(part, np.int64) for part in zip(*entries, strict=True))
     level[rank == 0] = 0
