@@ -445,12 +445,13 @@ class Weighed:
         for profiles in cells.values():
             if len(profiles) > 64 or sum(len(p.bins) for p in profiles[1:]) > 2 * len(profiles[0].bins):
                 profiles[:] = [order.merge(profiles)]
-        sums = (
-            sum(getattr(part, name) for part in parts) for name in ("documents", "weight", "real", "fixed", "hidden")
-        )
+        sums: dict[str, int] = {
+            name: sum(getattr(part, name) for part in parts)
+            for name in ("documents", "weight", "real", "fixed", "hidden")
+        }
         by_source = [part.undeclared for part in parts if part.undeclared]
         undeclared = tuple(Undeclared(*map(sum, zip(*of, strict=True))) for of in zip(*by_source, strict=True))
-        return cls(cells, *sums, undeclared=undeclared)
+        return cls(cells, **sums, undeclared=undeclared)
 
 
 def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:
