@@ -12,6 +12,7 @@ Form = Literal["share", "count", "number"]
 SHARE: Form = "share"  # a fraction, said in per cent
 COUNT: Form = "count"
 NUMBER: Form = "number"
+CERTIFIED = "certified"  # how the note of a number begins that people found, and not the detector
 
 Direction = Literal["up", "down", ""]
 UP: Direction = "up"
@@ -251,6 +252,7 @@ _DECLARED = (
     Metric("duplicates.clusters", "Number of duplicate clusters", COUNT, "clusters"),
     Metric("ratio.dropped", "Synthetic text dropped for the ratio", COUNT),
     Metric("ratio.conflicts", "Number of the mixture's limits that cannot be kept together", COUNT, "limits"),
+    Metric("ratio.way_out", "What one change of the recipe would have to be for the limits to be kept", NUMBER),
     Metric("ratio.copied", "Text that counts again because it is copied", COUNT),
     Metric("ratio.available", "Text that there is for the mixture", COUNT),
     Metric("ratio.taken", "Text that the mixture takes, with every copy", COUNT),

@@ -18,6 +18,7 @@ SLICE_KINDS = {
     "cluster_size": "cluster size",
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "limit": "limit",
+    "way_out": "what is changed",  # "<knob>/<source or limit>"
     "stratum": "stratum",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_field": "source and field",  # "<source>/<field>"

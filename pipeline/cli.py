@@ -201,7 +201,7 @@ def demo(
     )
     found = demo_corpus.build_demo(folder, force)
     out.print(planted(found))
-    _run(_loaded(os.path.join(folder, "recipe.yaml"), []), folder, replace=True)
+    _run(_loaded(os.path.join(folder, "recipe.yaml"), []), os.path.join(folder, "recipe.yaml"), replace=True)
 
 
 @app.command()
@@ -258,10 +258,10 @@ def run(
     """
     gx_process.start()  # first of all: its import is over before there is work for every core
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
-    _run(_loaded(recipe, changes), os.path.dirname(recipe) or ".", replace, today, as_json)
+    _run(_loaded(recipe, changes), recipe, replace, today, as_json)
 
 
-def _run(recipe: "Recipe", base_dir: str, replace: bool, today: str | None = None, as_json: bool = False) -> None:
+def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, as_json: bool = False) -> None:
     from pipeline.progress import compiling
     from pipeline.reading.answer import deliver
     from pipeline.reading.summary import ran, ran_json
@@ -270,12 +270,12 @@ def _run(recipe: "Recipe", base_dir: str, replace: bool, today: str | None = Non
 
     try:
         with compiling(err):
-            job = prepare(recipe, base_dir, today)
+            job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, job.splits) + "\n", None, "")
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, job.splits, path) + "\n", None, "")
     raise typer.Exit(result.exit_code)
 
 

@@ -283,6 +283,8 @@ def _message(item: Expectation, status: str, error: str | None, slices: list[Sli
         assert worst.observed is not None, item
         verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"
         sentence = f"{about} {verb} {wording.comparison(worst.observed, low, high, form)}"
+    if worst.note and worst.note.startswith(f"{metrics.CERTIFIED}:"):
+        sentence += f" ({worst.note})"
     many = sum(one.status != "pass" for one in slices)
     if len(slices) > 1:
         sentence += f"; {len(slices) - many} of {len(slices)} hold"

@@ -71,6 +71,8 @@ def render(report: dict[str, Any]) -> str:
         systems=systems_shown(report.get("systems") or [], table.row, table.rows, verdict),
         diversity=diversity_shown(table.row, table.rows),
         conflicts=_conflicts(table),
+        ways=[row["note"] for row in table.rows if row["metric"] == "ratio.way_out"],
+        refused=next((row["note"] for row in table.rows if row["metric"] == "ratio.conflicts" and row["note"]), None),
         quarantine={
             "reasons": table.slices("documents.quarantined", None, "reason"),
             "examples": (report.get("quarantine") or [])[:SHOWN_QUARANTINED],
@@ -284,10 +286,15 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         notes = {row["note"] for row in rows if row["note"]}
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
-            # One that is a point says nothing.
-            ranges = [(w, row) for w, row in ranges if row["lower"] is not None and row["upper"] - row["lower"] > 5e-5]
+            ranges = [(words, row) for words, row in ranges if _says_something(row)]
             found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
+
+
+def _says_something(row: dict[str, Any]) -> bool:
+    """Whether a range has two ends that differ as they are shown."""
+    low, high = (wording.number(row[end], "share") for end in ("lower", "upper"))
+    return row["lower"] is not None and low != high
 
 
 def _sources(table: _Table) -> dict[str, Any]:

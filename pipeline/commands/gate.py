@@ -32,7 +32,7 @@ def judge_again(
       release: folder of a release or a rejection.
       suite: a preset or a YAML file, from the current folder; None: the one that the release was judged by.
       overrides: changes to the release's recipe, such as `ratio.max_synthetic_share=0.1`.
-      audit: a certificate of this very release, which then must agree with its estimate.
+      audit: a certificate of this very release, whose bound is then judged where it covers.
       today: the day that waivers are held against, as 2027-01-31; None: today's in UTC.
 
     Raises:
@@ -45,7 +45,8 @@ def judge_again(
     metrics = pa.Table.from_batches([read_metrics(release)])
     rules = with_rules(loaded, **rules_of(recipe), systems=systems)
     if audit is not None:
-        metrics, rules = with_audit(metrics, _certificate(audit, release)), with_audit_rules(rules)
+        metrics = with_audit(metrics, _certificate(audit, release))
+        rules = with_audit_rules(rules, metrics)
     verdict = judge(metrics, rules, suite_params(recipe), day(today))
     return verdict, exit_code(verdict)
 

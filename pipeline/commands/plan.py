@@ -11,6 +11,7 @@ from rich.console import Console
 
 from expectations.wording import number, one_line
 from pipeline.graph import Job, decide
+from pipeline.reading.ways import left_out, refused
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
 from pipeline.swap import store_in_use
@@ -71,6 +72,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         "conflict": list(mixture.conflict),
         "change": list(mixture.change),
         "refusal": refusal,
+        "ways": [dataclasses.asdict(way) for way in mixture.ways],
     }
     text = (
         orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
@@ -84,10 +86,10 @@ def _refusal(mixture: Mixture, all_synthetic: bool) -> str | None:
     """Why there is no such mixture, in a sentence; None if there is one."""
     broken = [row for row in mixture.rows if _mark(row) == "broken"]
     if mixture.conflict:
-        return f"There is no such mixture: {mixture.refusal()}"
+        return f"The mixture is not what was asked: {mixture.refusal()}"
     if broken:
         said = "; ".join(f"“{one_line(row.name)}” comes to {_got(row, mixture.unit)}" for row in broken)
-        return f"There is no such mixture: {said}, whatever is left out."
+        return f"The mixture is not what was asked: {said}."
     if all_synthetic and mixture.taken < mixture.available:
         more = "no amount would do" if mixture.missing is None else f"{mixture.missing:,} {mixture.unit} more would do"
         return f"There is too little real text for all synthetic text ({more}), and ratio.on_shortage is 'fail'."
@@ -163,10 +165,14 @@ def _text(found: dict[str, Any], mixture: Mixture, by: Sequence[str], favoured: 
         lines.append(f"{found['copied']:,} of the {unit} taken are copies")
     lines += ["", "limits"]
     for limit in mixture.rows:
-        lines.append(f"  {_mark(limit):6}  {one_line(limit.name)}: {_got(limit, unit)}")
+        nothing = "; no document is of what it names" if limit.of_nothing else ""
+        lines.append(f"  {_mark(limit):6}  {one_line(limit.name)}: {_got(limit, unit)}{nothing}")
     if mixture.lifts:
         weights = ", ".join(f"{one_line(name)} {weight:.3g}" for name, weight in mixture.lifts.items())
         lines += ["", f"weights of {'structures' if favoured else 'strata'}: {weights}"]
+    ways = [way.words() for way in mixture.ways]
     if found["refusal"]:
-        lines += ["", found["refusal"]]
+        lines += ["", *(refused(mixture.refusal(), ways) if mixture.conflict else [found["refusal"]])]
+    elif mixture.ways:
+        lines += ["", *left_out(ways)]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from expectations.judge.formats import as_text
+from expectations.wording import one_line
+from pipeline.reading import ways
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.reading.remedy import remedy
@@ -16,6 +18,7 @@ from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
 from transforms.measures.input_loss import NotRead, printable
+from transforms.measures.metrics import OF_NOTHING
 from transforms.release.read_release import read_metrics
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ SHOWN_ENDINGS = 8
 SHOWN_FILES = 20
 
 
-def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
+def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: str = "recipe.yaml") -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
     remarks = [
         *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
@@ -43,7 +46,14 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = ()) -> str:
     ]  # fmt: skip
     last = remedy(result.verdict, result.folder, recipe)
     return "\n".join(
-        [*remarks, "", as_text(result.verdict), *_hint(result), *_where(result), *([last] if last else [])]
+        [
+            *remarks,
+            "",
+            as_text(result.verdict),
+            *_hint(result, recipe, path),
+            *_where(result),
+            *([last] if last else []),
+        ]
     )
 
 
@@ -82,6 +92,9 @@ def idle(recipe: Recipe) -> Iterator[str]:
 
 def _idle_after(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield from idle(recipe)
+    for row in read_metrics(result.folder).to_pylist():
+        if row["metric"] == "ratio.limit" and row["note"] == OF_NOTHING:
+            yield f"warning: ratio: “{one_line(row['slice'])}”: {OF_NOTHING}; is it spelled as in the data?"
     if recipe.dedup.url and _overall(result, "documents.with_address")["value"] == 0:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
 
@@ -141,19 +154,24 @@ def _shares(result: "Result") -> Iterator[str]:
                 yield f"synthetic share of tokens, {stage}: {point}, at most {upper} (95 % bound)"
 
 
-def _hint(result: "Result") -> Iterator[str]:
+def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
     """What would help: which limits are in conflict; or where the bound failed, and much text says nothing of itself."""
-    for row in read_metrics(result.folder).to_pylist():
-        if row["metric"] == "ratio.conflicts" and row["note"]:
-            yield f"There is no such mixture: {row['note']}"
-            yield ""
-            return
+    rows = read_metrics(result.folder).to_pylist()
+    conflict = next((row["note"] for row in rows if row["metric"] == "ratio.conflicts" and row["note"]), None)
+    found = ways.of_metrics(rows)
+    if conflict or found:
+        said = [row["note"] for row in found]
+        yield from ways.refused(conflict, said) if conflict else ways.left_out(said)
+        audits = [row for row in found if row["slice"].startswith("audit/")]
+        for row in audits:
+            yield from ways.audit(recipe, path, int(row["value"]), row["upper"], recipe.ratio.unit)
+        yield ""
+        return
     failed = [
         o for o in result.verdict.expectations if o.severity == "critical" and o.status != "pass" and not o.waived
     ]
     if not any(o.metric.startswith("synthetic_share.") and o.bound == "upper" for o in failed):
         return
-    rows = read_metrics(result.folder).to_pylist()
     tokens = {r["slice"]: r["value"] for r in rows if r["metric"] == "tokens" and r["stage"] == "after"}
     undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
     if undeclared and tokens[""]:

@@ -275,11 +275,14 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
             part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "note": what,
                          "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
+            nothing: Row = {"value": None, "note": "no text is left to measure it on"}
             if tokens or kind == "overall":
-                yield part | {"metric": "paragraphs.repeated_within", "value": repeated / tokens if tokens else None}
+                value: Row = {"value": repeated / tokens} if tokens else nothing
+                yield part | {"metric": "paragraphs.repeated_within"} | value
             read = tokens + removed
             if read or kind == "overall":
-                yield part | {"metric": "paragraphs.removed_tokens", "value": removed / read if read else None}
+                value = {"value": removed / read} if read else nothing
+                yield part | {"metric": "paragraphs.removed_tokens"} | value
         counts = paragraphs.merge(tally.paragraph_counts.get(stage, []))
         found = sum(int(sums[0]) for (at, _), sums in tally.repeats.items() if at == stage)
         row: Row = {
@@ -307,13 +310,18 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
     for name, tokens in (found | {"year": tally.years}).items():
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
-        note = "of synthetic tokens" if name == "generator" else "of tokens"
+        of = "of synthetic tokens" if name == "generator" else "of tokens"
+        note = of if total else f"nothing is released that has a {name}: it is a share {of}"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None, "note": note}
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
         one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
         two = float(1 / (shares * shares).sum()) if len(shares) else None
         for metric, value in (("effective_number", one), ("effective_number_2", two)):
             yield row | {"metric": f"{name}.{metric}", "value": value, "note": note}
+
+
+OF_NOTHING = "no document is of what this limit names"
+UNITS_OF_WAYS = {"cap": "fraction", "limit": "fraction", "audit": "labels"}
 
 
 def _ratio(mixture: Mixture) -> Iterator[Row]:
@@ -333,11 +341,16 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
         yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
     yield row | {"metric": "ratio.conflicts", "unit": "limits", "value": len(found.conflict),
                  "note": found.refusal() or None}  # fmt: skip
+    for way in found.ways:
+        yield row | {"metric": "ratio.way_out", "slice_kind": "way_out", "slice": f"{way.knob}/{way.about}",
+                     "unit": UNITS_OF_WAYS.get(way.knob, found.unit), "value": way.value, "upper": way.limit,
+                     "note": way.words()}  # fmt: skip
     for limit in found.rows:
         asked: Row = {"upper": limit.asked} if limit.sense == "max" else {"lower": limit.asked}
+        said = OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None
         yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
                              "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
-                             "note": "nothing more would fit" if limit.binds else None}  # fmt: skip
+                             "note": said}  # fmt: skip
     for stratum, lift in found.lifts.items():
         yield row | {
             "metric": "ratio.weight",

@@ -42,6 +42,10 @@ Mask = npt.NDArray[np.bool_]
 NO_STRUCTURE = "(none)"  # a cell of documents that have none of the favoured structures
 SUREST = 0.99  # how sure thinning and resampling take a settled label to be: else all labelled text would go first
 UNDECLARED, UNSPECIFIED = "undeclared", "unspecified"  # kinds of synthetic text
+# Ranks of `select: cut`, in the order in which text is taken; what goes first is the last. Undeclared text that takes much
+# room for what it may hide goes before text that is declared synthetic, by score from the top.
+REAL, SPARED, DECLARED, DOUBTFUL, FLAGGED = range(5)
+MOST_FOR_ONE = 10  # a token of declared synthetic text is worth at most so many tokens of undeclared text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +230,7 @@ class View:
         self.weight: I64 = tokens if rule.config.unit == "tokens" else np.ones(len(tokens), np.int64)
         self.labelled: Mask = origin == contracts.SYNTHETIC
         self.human: Mask = origin == contracts.HUMAN
+        self.declared: Mask = np.isin(basis, [contracts.BASES.index(name) for name in contracts.DECLARED_BASES])
         self.settled: Mask = ~np.isin(basis, contracts.GUESSED)
         self.scored: Mask = basis == contracts.BASIS_DETECTOR
         self.known_human: Mask = self.human & (basis != contracts.BASIS_DETECTOR)
@@ -273,12 +278,28 @@ class View:
             parts = self.labelled.astype(np.float64)
         return np.ceil(parts * order.UNITS).astype(np.int64)
 
+    def rank(self, opinion: Opinion) -> I64:
+        """With `select: cut`, how soon each document goes, the last rank first.
+
+        Leaving out a token that counts as a part c of a synthetic one makes c - L of room under a limit L, one that is
+        declared makes 1 - L. So undeclared text goes before the latter if `MOST_FOR_ONE` tokens of it make as much.
+        """
+        limit = float(self.rule.config.max_share)
+        room = self.counted(opinion) / order.UNITS - limit
+        doubtful = (room > 0) & (room * MOST_FOR_ONE >= 1 - limit)
+        rank = np.where(doubtful, DOUBTFUL, SPARED)
+        rank = np.where(self.settled, np.where(self.labelled, DECLARED, REAL), np.where(self.labelled, FLAGGED, rank))
+        return np.where(self.protected, REAL, rank)
+
     def keys(self, opinion: Opinion) -> list[npt.NDArray[np.uint64]]:
         """The order in which documents are taken: keys of each document, one for each of its copies."""
         rule = self.rule
         u = sampling.places(halves(self.offer["doc_id"]), rule.salt, "balance").u
         if rule.config.select == "cut":
-            return [order.by_hash(u, self.labelled & ~self.protected)]
+            rank = self.rank(opinion)
+            undeclared = (rank != REAL) & (rank != DECLARED)
+            level = order.level_of(np.clip(self.chance(opinion), 1e-12, 1 - 1e-12))
+            return [order.by_rank(rank, np.where(undeclared, level, 0), u)]
         p = self.chance(opinion)
         never = self.protected | (self.settled & ~self.labelled)
         if rule.config.select == "threshold":
@@ -302,6 +323,7 @@ class Cell(NamedTuple):
     """Documents that no floor or cap tells apart; None where none asks."""
 
     labelled: bool | None = None
+    rank: int | None = None  # with `select: cut`
     protected: bool | None = None
     human: str | None = None  # "fresh", "again" (an earlier release has it), "" for other text
     source: str | None = None
@@ -316,10 +338,15 @@ def cells_of(view: View, opinion: Opinion) -> tuple[list[Cell], I64]:
     """The cells of a batch, and which one each document is in."""
     config, n = view.rule.config, view.offer.num_rows
     if config.is_budget_only:
-        return [Cell()], np.zeros(n, np.int64)
+        if config.select != "cut":
+            return [Cell()], np.zeros(n, np.int64)
+        ranks, number = np.unique(view.rank(opinion), return_inverse=True)
+        return [Cell(rank=rank) for rank in ranks.tolist()], number.astype(np.int64)
     columns: dict[str, pa.Array] = {"protected": pa.array(view.protected)}
     if config.select == "cut" or config.may_copy:  # what is labelled is never copied
         columns["labelled"] = pa.array(view.labelled)
+    if config.select == "cut":
+        columns["rank"] = pa.array(view.rank(opinion))
     if config.fresh_human is not None or config.retain_human is not None:
         again = view.offer["again"].to_numpy(zero_copy_only=False)
         columns["human"] = pa.array(np.where(view.human, np.where(again, "again", "fresh"), ""))
@@ -373,6 +400,23 @@ def words(view: View, dimension: str) -> pa.StringArray:
     return pc.if_else(pa.array(view.labelled), pc.if_else(pc.equal(column, ""), "unknown", column), "")
 
 
+class Undeclared(NamedTuple):
+    """What rests on the detector or on nothing, of one source.
+
+    Attributes:
+      weight, counted: of what is not flagged; `counted` in `order.UNITS`.
+      flagged: the weight of the rest.
+      audited: the weight of all that an audit of undeclared text is drawn from (also what dates or watermarks settle).
+      found: of that, what is called synthetic.
+    """
+
+    weight: int
+    counted: int
+    flagged: int
+    audited: int
+    found: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Weighed:
     """What there is to choose from.
@@ -382,6 +426,7 @@ class Weighed:
       documents, weight: of all; `real` of it is not labelled.
       fixed: labelled, in protected sources.
       hidden: the counted weight of what is not labelled, in `order.UNITS`.
+      undeclared: of each source.
     """
 
     cells: dict[Cell, list[order.Profile]]
@@ -390,6 +435,7 @@ class Weighed:
     real: int = 0
     fixed: int = 0
     hidden: int = 0
+    undeclared: tuple[Undeclared, ...] = ()
 
     @classmethod
     def merge(cls, parts: Iterable["Weighed"]) -> "Weighed":
@@ -402,10 +448,13 @@ class Weighed:
         for profiles in cells.values():
             if len(profiles) > 64 or sum(len(p.bins) for p in profiles[1:]) > 2 * len(profiles[0].bins):
                 profiles[:] = [order.merge(profiles)]
-        sums = (
-            sum(getattr(part, name) for part in parts) for name in ("documents", "weight", "real", "fixed", "hidden")
-        )
-        return cls(cells, *sums)
+        sums: dict[str, int] = {
+            name: sum(getattr(part, name) for part in parts)
+            for name in ("documents", "weight", "real", "fixed", "hidden")
+        }
+        by_source = [part.undeclared for part in parts if part.undeclared]
+        undeclared = tuple(Undeclared(*map(sum, zip(*of, strict=True))) for of in zip(*by_source, strict=True))
+        return cls(cells, **sums, undeclared=undeclared)
 
 
 def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:
@@ -448,7 +497,21 @@ def weigh(offer: pa.RecordBatch, rule: Rule, opinion: Opinion) -> Weighed:
         int(view.weight[~labelled].sum()),
         int(view.weight[labelled & view.protected].sum()),
         int(counted[~labelled].sum()),
+        _undeclared(view, counted),
     )
+
+
+def _undeclared(view: View, counted: I64) -> tuple[Undeclared, ...]:
+    rest, audited = ~view.settled & ~view.labelled, ~view.declared
+    of = {
+        "weight": (rest, view.weight), "counted": (rest, counted),
+        "flagged": (~view.settled & view.labelled, view.weight),
+        "audited": (audited, view.weight), "found": (audited & view.labelled, view.weight),
+    }  # fmt: skip
+    sums = {name: np.zeros(len(view.rule.sources), np.int64) for name in of}
+    for name, (there, values) in of.items():
+        np.add.at(sums[name], view.source[there], values[there])
+    return tuple(Undeclared(*row) for row in np.stack([sums[name] for name in Undeclared._fields], axis=1).tolist())
 
 
 def sums_of(view: View, opinion: Opinion) -> I64:

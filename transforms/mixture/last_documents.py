@@ -17,6 +17,7 @@ from transforms.kernels.text.columns import halves
 from transforms.mixture.cells import Cell, Opinion, Rule, View, cells_of, sums_of
 from transforms.mixture.limits import Held, Row
 from transforms.mixture.targets import Aim, Goal, held
+from transforms.mixture.ways_out import Way
 
 I64 = npt.NDArray[np.int64]
 EXTENSIONS = 3  # text of one cell may make room for text of another
@@ -52,6 +53,7 @@ class Share:
     binds: bool
     of_share: bool
     is_weight: bool  # a weight, not a share
+    of_nothing: bool  # no document is of what it names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Mixture:
       rows: how every floor and cap came out.
       lifts: of `favour`, by stratum or structure.
       conflict, change: rows that cannot be kept together, and what would do; empty: they can.
+      ways: what would do, one knob at a time; also where undeclared text was left out for what it may hide.
+      limits: the floors and caps, by cell in the order of `cuts`, and by how much weight each is broken; below 0 is room.
     """
 
     cuts: dict[Cell, tuple[int, Place | None]]
@@ -85,6 +89,8 @@ class Mixture:
     lifts: dict[str, float]
     conflict: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
+    ways: tuple[Way, ...] = ()
+    limits: tuple[tuple[Row, float], ...] = dataclasses.field(default=(), compare=False)
 
     def refusal(self) -> str:
         """Why there is no mixture, in a sentence; empty if there is one."""
@@ -93,6 +99,9 @@ class Mixture:
         asked = "; ".join(f"“{name}”" for name in self.conflict)
         together = "these cannot be kept together" if len(self.conflict) > 1 else "this cannot be kept"
         # Names of strata come from the data.
+        if self.ways:
+            ways = "; or ".join(way.words() for way in self.ways)
+            return one_line(f"{together}: {asked}. Any one of these would do: {ways}.")
         return one_line(f"{together}: {asked}. The smallest change that would do: {'; '.join(self.change)}.")
 
 
@@ -210,6 +219,7 @@ def _summed(there: Held, cuts: dict[Cell, tuple[int, Place | None]], aim: Aim, r
         cuts, aim.opinion, rule.config.unit, weighed.real, available, labelled, weight - labelled, hidden,
         weight - int(there.distinct.sum()) if rule.config.select != "resample" else 0, missing,
         tuple(_came_out(row, there, largest) for row in aim.rows), aim.lifts, aim.conflict, aim.change,
+        aim.ways, tuple((row, float(row.excess(there))) for row in aim.rows),
     )  # fmt: skip
 
 
@@ -218,7 +228,8 @@ def _came_out(row: Row, there: Held, largest: int) -> Share:
     is_weight = row.base == "none"
     asked = float(row.bound) if is_weight else float(row.share)
     binds = -row.excess(there) < largest
-    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight)
+    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight,
+                 not row.members.any())  # fmt: skip
 
 
 def take(offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
@@ -239,9 +250,27 @@ def take(offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> tuple[npt.NDArr
     for key in keys:
         before = (key < at[:, 0]) | ((key == at[:, 0]) & ((high < at[:, 1]) | ((high == at[:, 1]) & (low < at[:, 2]))))
         copies = copies + before
-    share_binds = rule.config.is_budget_only or any(row.binds and row.of_share for row in mixture.rows)
-    for_share = share_binds & (view.labelled | (view.chance(mixture.opinion) > float(rule.config.max_share)))
+    own = _numbers(mixture.cuts)
+    for_share = _for_share(sums_of(view, mixture.opinion), np.array([own[cell] for cell in cells])[number], mixture)
     return copies.astype(np.int32), for_share
+
+
+def _for_share(sums: I64, cell: I64, mixture: Mixture) -> npt.NDArray[np.bool_]:
+    """Whether a limit of synthetic text keeps each document out, and not another: the one with the least room for it.
+
+    Room is counted in how often the document would fit in. bool[documents].
+    """
+    parts = {"weight": sums[:, order.WEIGHT], "distinct": sums[:, order.WEIGHT],
+             "counted": sums[:, order.COUNTED] / order.UNITS}  # fmt: skip
+    bases = {"all": sums[:, order.WEIGHT], "labelled": sums[:, order.LABELLED], "none": 0 * sums[:, order.WEIGHT]}
+    least, found = np.full(len(sums), np.inf), np.ones(len(sums), bool)
+    for row, excess in mixture.limits:
+        over = np.where(row.members[cell], parts[row.measure], 0) - float(row.share) * bases[row.base]
+        takes = over if row.sense == "max" else -over
+        times = np.where(takes > 0, -excess / np.where(takes > 0, takes, 1), np.inf)
+        nearer = times < least
+        least, found = np.where(nearer, times, least), np.where(nearer, row.of_share, found)
+    return found
 
 
 REASON_OF_SHARE, REASON_OF_LIMIT = (contracts.REASONS.index(r) for r in ("over_synthetic_share", "over_limit"))

@@ -41,6 +41,7 @@ class Row:
       measure: their weight, their counted synthetic weight, or their weight without copies.
       base: a share of all, of the labelled text, or (none) a weight of its own, `bound`.
       of_share: it limits synthetic text as such.
+      copies: real documents may count more than once to reach it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Row:
     share: Fraction = Fraction(0)
     bound: int = 0
     of_share: bool = False
+    copies: bool = False
 
     def attained(self, held: Held) -> tuple[Fraction, int]:
         """The members' weight, and what it is a share of; 1 where it is no share."""
@@ -148,7 +150,8 @@ def _of_limit(limit: Limit, cells: Sequence[Cell]) -> Iterator[Row]:
         for sense, share in (("min", limit.min), ("max", limit.max)):
             if share is not None:
                 name = f"at {'least' if sense == 'min' else 'most'} {_percent(_exact(share))}{of} from {what}"
-                yield Row(name, sense, members, base="labelled" if of_generator else "all", share=_exact(share))  # type: ignore[arg-type]
+                yield Row(name, sense, members, base="labelled" if of_generator else "all", share=_exact(share),  # type: ignore[arg-type]
+                          copies=sense == "min" and limit.max_copies > 1)  # fmt: skip
 
 
 def _exact(share: float) -> Fraction:
@@ -165,7 +168,12 @@ def copies_of(rule: Rule, cells: Sequence[Cell]) -> I64:
     for number, cell in enumerate(cells):
         for limit in rule.config.limits:
             here = all(getattr(cell, name) == value for name, value in limit.values.items())
-            if here and (limit.each is None or getattr(cell, limit.each)) and not cell.labelled:
+            if (
+                here
+                and limit.min is not None
+                and (limit.each is None or getattr(cell, limit.each))
+                and not cell.labelled
+            ):
                 most[number] = max(most[number], limit.max_copies)
     return most
 

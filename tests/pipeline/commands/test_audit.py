@@ -6,6 +6,7 @@ import json
 import pathlib
 import pydoc_data.topics
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -221,6 +222,43 @@ def test_a_certificate_of_another_release_is_refused(folder):
     said = one_line(lowbackground("gate", "out/four", "--audit", "certificate.json", cwd=folder))
     assert "certificate.json is of release 'one'" in said
     assert "audit this one" in said
+
+
+def test_what_a_run_proposes_settles_it(folder):
+    """Run, label, certify, gate: by the commands that the run itself prints, and nothing else."""
+    (folder / "few").mkdir()
+    (folder / "few" / "all.jsonl").write_text("\n".join(map(json.dumps, corpus()[:-27])))  # three are a machine's
+    (folder / "strict.yaml").write_text(
+        "release: five\nsources: [{name: web, path: few}]\nratio: {max_synthetic_share: 0.1}\noutput: {path: out}\n"
+        "expectations: mixed\ndedup: {on_source_loss: warn}\n"
+    )
+    ran = lowbackground("run", "strict.yaml", cwd=folder)
+    assert "say `origin: human` of source web" in ran.stdout, ran.stdout + ran.error
+    commands = [shlex.split(line)[1:] for line in ran.stdout.splitlines() if line.startswith("  lowbackground ")]
+    assert [" ".join(one[:2]) for one in commands] == [
+        "run strict.yaml", "audit sample", "review serve", "audit certify", "gate out/five-to-label",
+    ]  # fmt: skip
+    for command in commands[:2]:
+        done = lowbackground(*command, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.error
+    documents = released(folder, "five-to-label")
+    assert len(documents) > 140
+    rows = pq.read_table(folder / "sample.parquet").to_pylist()
+    assert {row["stream"] for row in rows} == {"audit"}
+    said = [{"content_hash": row["content_hash"], "item": row["item"], "reviewer": "ada",
+             "label": "human" if documents[row["doc_id"]]["input_id"][0] == "h" else "synthetic"} for row in rows]  # fmt: skip
+    (folder / "labels_of_five.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
+    commands[3][commands[3].index("labels.jsonl")] = "labels_of_five.jsonl"
+    commands[3] += ["-o", "five.json"]
+    commands[4][commands[4].index("certificate.json")] = "five.json"
+    without = [part for part in commands[4] if part not in ("--audit", "five.json")]
+    assert lowbackground(*without, cwd=folder).returncode == 1  # the detector's bound is above the limit
+    assert lowbackground(*commands[3], cwd=folder).returncode == 0
+    gated = lowbackground(*commands[4], cwd=folder)
+    assert gated.returncode == 0, gated.stdout
+    assert re.search(
+        r"ok +The synthetic share of tokens .* upper bound of .* \(certified: people labelled", gated.stdout
+    )
 
 
 def test_labelled_text_is_exported_as_the_detector_reads_it(folder):

@@ -164,7 +164,7 @@ def test_the_plan_is_what_the_run_does_and_reads_no_text(
     }
     assert found["conflict"] == []
     other = planned(folder, {"max_synthetic_share": 0.1, "select": "thin"}, by=("kind", "generator"))
-    assert other["taken"] < found["taken"]
+    assert other["taken"] < other["available"]
     assert {row["kind"] for row in other["strata"]} == {"", "textbook", "rephrased"}
 
 
@@ -187,7 +187,10 @@ def test_limits_in_conflict_fail_the_gate_and_are_named(folder: pathlib.Path) ->
     note = metric(result, "ratio.conflicts")["note"]
     assert "“at least 40% from source machine”" in note
     assert "at most 30% synthetic" in note
-    assert f"There is no such mixture: {note}" in ran(result, recipe_in(folder, ratio, release="refused"))
+    said = ran(result, recipe_in(folder, ratio, release="refused"))
+    asked, _, ways = note.partition(" Any one of these would do: ")
+    assert f"The mixture is not what was asked: {asked}\nAny one of these would do:\n  - " in said
+    assert all(f"  - {way}" in said for way in ways.removesuffix(".").split("; or "))
     assert planned(folder, ratio)["conflict"]
 
 
@@ -229,12 +232,39 @@ def test_a_mixture_that_a_run_would_refuse_is_refused(folder: pathlib.Path) -> N
     sources = [{"name": "web", "path": "web/*"}, {"name": "unknown", "path": "unknown/*"}]
     ratio = {"max_synthetic_share": 0.001}
     found = planned(folder, ratio, sources=sources)
-    assert "“at most 0.1% synthetic (labelled or hidden)” comes to" in found["refusal"]
+    assert (
+        "this cannot be kept: “at most 0.1% synthetic (labelled or hidden)”. Any one of these would do: cap"
+        in found["refusal"]
+    )
     assert not run(folder, ratio, sources=sources).verdict.passed
     short = {"max_synthetic_share": 0.1, "count": "labelled", "on_shortage": "fail"}
     assert "ratio.on_shortage is 'fail'" in planned(folder, short)["refusal"]
     assert not run(folder, short).verdict.passed
     assert planned(folder, short | {"on_shortage": "shrink"})["refusal"] is None
+
+
+def test_a_limit_on_what_no_document_is_is_said(folder: pathlib.Path) -> None:
+    ratio = {"limits": [{"language": "engish", "max": 0.9}], "kinds": {"textbok": 0.1}}
+    recipe = recipe_in(folder, ratio, release="idle")
+    text = plan_mixture(recipe, runner.prepare(recipe, str(folder)), QUIET, ("source",), "text").text
+    assert "at most 90% from language engish: 0%; no document is of what it names" in text
+    said = ran(run(folder, ratio, release="idle"), recipe)
+    assert "warning: ratio: “at most 90% from language engish”: no document is of what this limit names" in said
+    assert "warning: ratio: “at most 10% textbok synthetic text”: no document is of what this limit names" in said
+
+
+def test_a_size_that_is_next_to_nothing_says_what_would_do(folder: pathlib.Path) -> None:
+    found = planned(folder, {"size": 1, "count": "labelled"})
+    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 tokens")
+    assert way["said"] == f"“at most 1 tokens” becomes {int(way['value']):,} tokens"  # all of what is protected
+    found = planned(folder, {"size": int(way["value"]), "count": "labelled"})
+    assert not found["conflict"]
+    assert found["taken"] == int(way["value"])
+    web = [{"name": "web", "path": "web/*"}]
+    found = planned(folder, {"size": 1, "count": "labelled"}, sources=web)
+    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 tokens")
+    assert way["said"].endswith(" tokens, which is what the largest document has")
+    assert planned(folder, {"size": int(way["value"]), "count": "labelled"}, sources=web)["taken"] > 0
 
 
 def test_hostile_values_stay_in_their_cell(folder: pathlib.Path) -> None:
@@ -263,7 +293,7 @@ def test_the_command_prints_a_table_and_its_code_says_whether_there_is_a_mixture
     assert json.loads(command("--format", "json").stdout)["release"] == "test"
     refused = command("--set", "ratio.limits=[{source: machine, min: 0.9}]")
     assert refused.returncode == 1
-    assert "There is no such mixture" in refused.stdout
+    assert "The mixture is not what was asked" in refused.stdout
     wrong = command("--by", "colour")
     assert wrong.returncode == 2
     assert "there is source, language" in wrong.stderr

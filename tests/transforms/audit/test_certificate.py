@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from small_release import documents, write_release
 
 from expectations import contracts
-from expectations.suite.suite import load_suite
+from expectations.judge.verdict import judge
+from expectations.suite.suite import Suite, load_suite
 from transforms.audit.against_estimate import estimated, with_audit, with_audit_rules
 from transforms.audit.certificate import Certificate, Terms, make_certificate
 from transforms.audit.draw import AuditError, Design, draw
@@ -330,12 +331,46 @@ def test_what_cannot_be_compared_has_no_value_and_says_why(audit):
 
 def test_the_rules_of_an_audit_are_put_behind_the_suite():
     suite = load_suite("mixed")
-    found = with_audit_rules(suite).expectations
+    found = with_audit_rules(suite, metrics_of(4000, 0.04, 0.09)).expectations
     assert found[: len(suite.expectations)] == suite.expectations
     assert [(one.metric, one.severity) for one in found[len(suite.expectations) :]] == [
         ("audit.share", "critical"),
         ("audit.disagreement", "critical"),
     ]
+
+
+@pytest.mark.parametrize("unit", ["documents", "tokens"])
+def test_the_certified_bound_is_judged_where_the_certificate_covers(audit, unit):
+    """Of 4,000 documents 3,000 are undeclared and 200 are declared synthetic: at most 7.7 % of 3,000 beside them."""
+    one = Certificate(**{**vars(audit), "by": unit, "documents": 3000})
+    metrics = metrics_of(4000, 0.3, 0.4, declared=(800, 200), unit=unit)
+    rows = {row["metric"]: row for row in with_audit(metrics, one).to_pylist() if row["slice_kind"] == "overall"}
+    share = rows[f"synthetic_share.{unit}"]
+    assert share["upper"] == pytest.approx((200 + one.share.upper * 3000) / 4000)
+    assert share["value"] == pytest.approx((200 + 0.05 * 3000) / 4000)
+    asked = {"expect": "metric_to_be_between", "metric": f"synthetic_share.{unit}", "bound": "upper", "max": 0.2}
+    suite = Suite.model_validate({"suite": "s", "expectations": [asked]})
+    audited = with_audit(metrics, one)
+    verdict = judge(audited, with_audit_rules(suite, audited))
+    assert verdict.passed
+    assert (
+        "(certified: people labelled 200 draws, and the rest is declared; the detector's bound was at most 40%)."
+        in (verdict.expectations[0].message)
+    )
+    assert verdict.expectations[-1].severity == "warning"  # the detector does not fit, and nothing rests on it
+    assert with_audit_rules(load_suite("mixed"), audited).expectations[-1].severity == (
+        "warning" if unit == "tokens" else "critical"
+    )
+
+
+def test_a_certificate_that_does_not_cover_changes_nothing(audit):
+    metrics = metrics_of(4000, 0.3, 0.4)
+    for one in (
+        Certificate(**{**vars(audit), "by": "tokens"}),
+        Certificate(**{**vars(audit), "documents": 3999}),
+        Certificate(**{**vars(audit), "void": ("reviewers slept",)}),
+    ):
+        assert with_audit(metrics, one).to_pylist()[: metrics.num_rows] == metrics.to_pylist()
 
 
 @given(st.integers(0, 60), st.floats(0, 1), st.floats(0, 1))

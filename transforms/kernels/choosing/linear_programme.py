@@ -25,6 +25,7 @@ Sparse = Any  # scipy.sparse.csr_array
 Result = Any  # scipy.optimize.OptimizeResult
 TOLERANCE = 1e-9
 SLACK = 1e-8  # what a later programme may give up of an earlier one's value
+STRETCH = 1e6  # no row gives way by more
 SMALLEST = 1e-4  # of what is available: a release that would be smaller is none
 
 
@@ -115,25 +116,45 @@ class Conflict:
 
 def explain(programme: Programme) -> Conflict | None:
     """None if there is a v that keeps all rows and adds up to `SMALLEST` or more."""
-    elastic = _elastic(programme, np.arange(len(programme.b)), stretch=True)
+    elastic = _elastic(programme, np.arange(len(programme.b)), np.full(len(programme.b), STRETCH))
     assert elastic is not None, "a programme that may stretch every row always has a solution"
     n = len(programme.upper)
     change = np.maximum(elastic.x[n + 1 :], 0)
     if change.sum() <= 1e-7:
         return None
     rows = np.flatnonzero(np.abs(elastic.ineqlin.marginals[: len(programme.b)]) > 1e-9)
-    if _elastic(programme, rows, stretch=False) is not None:
+    if _elastic(programme, rows) is not None:
         rows = np.arange(len(programme.b))
     kept = list(rows)
     for row in rows:
         rest = [one for one in kept if one != row]
-        if rest and _elastic(programme, np.array(rest, np.int64), stretch=False) is None:
+        if rest and _elastic(programme, np.array(rest, np.int64)) is None:
             kept = rest
     return Conflict([int(row) for row in kept], np.where(change > 1e-7, change, 0.0), 1 / float(elastic.x[n]))
 
 
-def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: bool) -> Result | None:
-    """Over w = v / T and tau = 1 / T, with sum w = 1: a w - b tau - z <= 0, w <= upper tau; the least sum of z."""
+def feasible(programme: Programme) -> bool:
+    """Whether there is a v that keeps all rows and adds up to `SMALLEST` or more."""
+    return _elastic(programme, np.arange(len(programme.b))) is not None
+
+
+def gives_way(programme: Programme, row: int) -> tuple[float, float] | None:
+    """How much the share of one row must give way, alone, and the total weight then over what is available.
+
+    None: that alone would not do.
+    """
+    stretch = np.zeros(len(programme.b))
+    stretch[row] = STRETCH
+    found = _elastic(programme, np.arange(len(programme.b)), stretch)
+    n = len(programme.upper)
+    return None if found is None else (max(0.0, float(found.x[n + 1 + row])), 1 / float(found.x[n]))
+
+
+def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: F64 | None = None) -> Result | None:
+    """Over w = v / T and tau = 1 / T, with sum w = 1: a w - b tau - z <= 0, w <= upper tau; the least sum of z.
+
+    `stretch`: the most that each row may give way; None: nothing.
+    """
     n, k = len(programme.upper), len(rows)
     parts = [
         [programme.a[rows], scipy.sparse.csr_array(-programme.b[rows][:, None]), -scipy.sparse.eye_array(k)],
@@ -141,6 +162,6 @@ def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: bool) -
     ]
     a = scipy.sparse.block_array(parts, format="csr")
     sums_to_one = np.r_[np.ones(n), np.zeros(1 + k)][None]
-    most = np.r_[np.ones(n), 1 / SMALLEST, np.full(k, 1e6 if stretch else 0.0)]
+    most = np.r_[np.ones(n), 1 / SMALLEST, np.zeros(k) if stretch is None else stretch]
     c = np.r_[np.zeros(n + 1), np.ones(k)]
     return _minimise(c, a, np.zeros(k + n), most, A_eq=sums_to_one, b_eq=np.ones(1))

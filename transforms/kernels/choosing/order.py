@@ -3,7 +3,7 @@
 Every way of choosing is a key, uint64, by which the documents of a cell are taken in ascending order until a target is
 met. Less is then always a subset of more, and the same documents are taken wherever they arrive.
 
-- `by_hash`: labelled documents behind all others, each part in hash order.
+- `by_rank`: rank by rank; within one by level where there is one, else in hash order.
 - `by_level`: strictly by level, in hash order where that is the same.
 - `thinned`: a document is kept with chance (1 - p)^beta. With u in (0, 1) by hash, u < (1 - p)^beta is e > beta for
   e = ln u / ln(1 - p): one order for every beta, so that a weight can be hit exactly and a smaller one keeps a subset.
@@ -71,9 +71,11 @@ def merge(parts: list[Profile]) -> Profile:
     return profile(np.concatenate(bins), np.concatenate(sums), max(largest)) if parts else nothing()
 
 
-def by_hash(u: U64, late: npt.NDArray[np.bool_]) -> U64:
-    """Those that are not late first."""
-    return (u >> np.uint64(1)) | (late.astype(np.uint64) << np.uint64(63))
+def by_rank(rank: npt.NDArray[np.int64], level: npt.NDArray[np.int64], u: U64) -> U64:
+    """`rank` in 0..7, low ones first; in rank 0 in hash order, below `LATE`; else by `level` in 0..255, and by hash."""
+    behind = LATE | (rank.astype(np.uint64) << np.uint64(60))
+    levelled = (level.astype(np.uint64) << np.uint64(52)) | (u >> np.uint64(12))
+    return np.where(rank == 0, u >> np.uint64(1), behind | np.where(level == 0, u >> np.uint64(4), levelled))
 
 
 def by_level(level: npt.NDArray[np.int64], u: U64) -> U64:

@@ -62,10 +62,16 @@ def test_levels_are_strict(levels: list[int]) -> None:
     assert np.array_equal(level[np.argsort(key)], np.sort(level))
 
 
-def test_late_documents_come_behind_all_others() -> None:
-    late = RNG.random(500) < 0.3
-    key = order.by_hash(hashes(500), late)
-    assert key[~late].max() < key[late].min()
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 255)), min_size=1, max_size=60))
+def test_ranks_are_strict_and_levels_inside_them(entries: list[tuple[int, int]]) -> None:
+    rank, level = (np.array(part, np.int64) for part in zip(*entries, strict=True))
+    level[rank == 0] = 0
+    level[rank == 2] = 0  # a rank without levels goes in hash order
+    key = order.by_rank(rank, level, hashes(len(rank)))
+    at = np.lexsort((hashes(len(rank)), level, rank))
+    assert np.array_equal(rank[np.argsort(key, kind="stable")], rank[at])
+    assert (key[rank == 0] < order.LATE).all()
+    assert np.array_equal(level[np.argsort(key)][np.sort(rank) != 0], level[at][np.sort(rank) != 0])
 
 
 rows = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 40), st.integers(0, 40)), max_size=50)

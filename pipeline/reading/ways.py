@@ -1,0 +1,54 @@
+"""What a person can do where a mixture is not what was asked, or leaves undeclared text out; and the audit, to copy."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.recipe import Recipe
+
+
+def refused(refusal: str, ways: Sequence[str]) -> Iterator[str]:
+    """Which limits cannot be kept, and one line for each change that would do."""
+    asked, _, _ = refusal.partition(" Any one of these would do: ")
+    yield f"The mixture is not what was asked: {asked}"
+    if ways:
+        yield "Any one of these would do:"
+        yield from (f"  - {words}" for words in ways)
+
+
+def left_out(ways: Sequence[str]) -> Iterator[str]:
+    """That undeclared text was left out for what it may hide, and what would keep it in."""
+    yield "Undeclared text is left out for what it may hide, by score from the top. Any one of these would keep it in:"
+    yield from (f"  - {words}" for words in ways)
+
+
+def audit(recipe: Recipe, path: str, labels: int, limit: float, by: str) -> Iterator[str]:
+    """The commands from a release to label to its verdict, to copy.
+
+    Args:
+      recipe: of the run.
+      path: the recipe's file.
+      labels: how many documents are to be labelled.
+      limit: of their synthetic share, to certify.
+      by: "tokens" or "documents".
+    """
+    name, share = f"{recipe.release}-to-label", f"ratio.max_synthetic_share={recipe.ratio.max_synthetic_share:g}"
+    anything = "ratio.max_synthetic_share=1"
+    if recipe.ratio.real_to_synthetic is not None:
+        share, anything = f'ratio.real_to_synthetic="{recipe.ratio.real_to_synthetic}"', 'ratio.real_to_synthetic="0:1"'
+    release = f"{recipe.output.path.rstrip('/')}/{name}"
+    yield f"To settle it with {labels:,} labels: make a release of everything, label some of it, and judge that release by"
+    yield "the certificate instead of the detector's bound:"
+    for command in (
+        ["run", path, "--set", f"release={name}", "--set", anything],
+        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels), "--active", "0"],
+        ["review", "serve", "sample.parquet", "--labels", "labels.jsonl"],
+        ["audit", "certify", "sample.parquet", "labels.jsonl", "--limit", f"{limit:g}"],
+        ["gate", release, "--audit", "certificate.json", "--set", share],
+    ):
+        yield f"  lowbackground {shlex.join(command)}"
+
+
+def of_metrics(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of METRICS that hold what would do."""
+    return [row for row in rows if row["metric"] == "ratio.way_out"]
