@@ -55,6 +55,7 @@ def labels_for(most: float, unit: str, seen: float = 0.0) -> Way | None:
     It certifies that with a chance of `LIKELY` if a quarter of it is, or `seen`, the share that is called so by now, if that
     is more. None: no audit of a size that people would do is likely to.
     """
+    most = _outward(most, "min")  # what is certified is what is said
     if seen >= most:
         return None
     rate, k, n = max(seen, most / 4), 0, labels_needed(0, most, ALPHA)
@@ -66,7 +67,7 @@ def labels_for(most: float, unit: str, seen: float = 0.0) -> Way | None:
     by = " --by tokens" if unit == "tokens" else ""
     found = "none is" if not k else f"at most {k} {'is' if k == 1 else 'are'}"
     said = f"label {n:,} documents of undeclared origin (`audit sample{by} --n {n}`): if {found} a machine's, at most "
-    return Way("audit", "", n, f"{said}{share(most, 'min')} of their {unit} are", limit=_outward(most, "min"))
+    return Way("audit", "", n, f"{said}{share(most, 'min')} of their {unit} are", limit=most)
 
 
 def share(value: float | Fraction, sense: str) -> str:

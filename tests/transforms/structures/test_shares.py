@@ -179,14 +179,14 @@ def test_how_far_documents_came_and_whose_they_are() -> None:
     dropped = {"kept": False, "stage": contracts.STAGES.index("dedup")}
     cut = {"kept": False, "stage": contracts.STAGES.index("balance"), "origin": contracts.SYNTHETIC}
     empty = {"kept": False, "reason": contracts.REASONS.index("empty_text")}
-    by_detector = {"origin_basis": contracts.BASIS_DETECTOR, "pattern": 2}
+    by_detector = {"origin": contracts.UNKNOWN, "origin_basis": contracts.BASIS_DETECTOR, "pattern": 2}
     rows = [row(0), row(1, **dropped), row(2, **cut), row(3, **empty), row(4, **by_detector), row(5, origin=0)]
     found = stage._System(GENDER, 0, counts(rows, GENDER), None)
     assert {at: found.at[at].n for at in whole.STAGES} == {"before": 5, "deduplicated": 4, "after": 3}
-    assert found.reference.n == 1  # not whom the detector alone calls human, and not who was a duplicate
+    assert found.reference.n == 1  # not of whom only the detector knows something, and not who was a duplicate
     assert [one.value for one in found.reference.core] == [1, 0, 0]
     by_origin = {r["slice"]: r for r in found.rows() if r["slice_kind"] == "structure_origin" and r["stage"] == "after"}
-    assert by_origin["gender/man/human"]["value"] == 1 / 2
+    assert by_origin["gender/man/human"]["value"] == 1
 
 
 @pytest.mark.parametrize(
