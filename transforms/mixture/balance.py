@@ -2,13 +2,8 @@
 
 After dedup, because dedup changes every share. Counted as synthetic are, unless the recipe says otherwise, labelled
 documents and what the others may hide: the bound that the gate will hold the release to, so that a release that is cut to
-<<<<<<< HEAD
 its limit also passes. The arithmetic is in `cells.py`, `limits.py`, `targets.py` and `last_documents.py`, which draws the
 line between single documents; here is the engine's side.
-=======
-its limit also passes. The arithmetic is in `cells.py`, `limits.py`, `targets.py` and `last_documents.py`; here
-is the engine's side.
->>>>>>> mixture
 """
 
 import dataclasses
