@@ -4,6 +4,7 @@ import math
 
 from expectations import contracts, metrics
 
+NOTHING = 1e-9  # a share under it is said to be 0%
 STAGES = {"before": "what was read", "deduplicated": "what dedup kept", "after": "the release"}
 SLICE_KINDS = {
     "overall": "",
@@ -55,7 +56,8 @@ def number(value: float | None, form: str = "number", digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     if form == "share":
-        return f"{plain(100 * value, digits)}%"
+        # What an iteration leaves of nothing is nothing, unless more digits are asked for.
+        return "0%" if digits <= 3 and abs(value) < NOTHING else f"{plain(100 * value, digits)}%"
     if form == "count" and value == int(value):
         return f"{int(value):,}"
     return plain(value, digits)

@@ -1,6 +1,6 @@
 """Every metric is declared once, and what is derived from the table follows it."""
 
-from expectations import metrics
+from expectations import metrics, wording
 
 
 def test_every_metric_is_a_sign_that_is_known() -> None:
@@ -24,3 +24,9 @@ def test_signs_are_in_the_order_in_which_they_are_seen() -> None:
 def test_a_metric_of_another_version_is_called_by_its_name_and_claims_nothing() -> None:
     one = metrics.find("invented.later")
     assert (one.title, one.form, one.sign, one.worse, one.grows) == ("invented.later", "number", "other", "", False)
+
+
+def test_what_an_iteration_leaves_of_nothing_is_nothing() -> None:
+    assert wording.number(1.3e-15, "share") == "0%"
+    assert wording.number(2e-8, "share") == "0.000002%"
+    assert wording.told_apart(1.3e-15, 0.0, "share")[0] != wording.told_apart(1.3e-15, 0.0, "share")[1]
