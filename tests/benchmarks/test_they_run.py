@@ -21,6 +21,8 @@ from transforms.measures.yardstick import read_yardstick
 
 FOLDER = pathlib.Path(__file__).parents[2] / "benchmarks"
 ELSEWHERE = {  # whose command line is run by another test
+    "byte_fitting": "../transforms/kernels/models/test_bytes_model.py",
+    "topic_fitting": "../transforms/kernels/statistics/test_topics.py",
     "corpus": "test_corpus.py",
     "crash_matrix": "test_crash_matrix.py",
     "minhash_vs_peers": "test_minhash_vs_peers.py",
