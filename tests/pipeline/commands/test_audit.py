@@ -229,7 +229,7 @@ def test_what_a_run_proposes_settles_it(folder):
     (folder / "few").mkdir()
     (folder / "few" / "all.jsonl").write_text("\n".join(map(json.dumps, corpus()[:-27])))  # three are a machine's
     (folder / "strict.yaml").write_text(
-        "release: five\nsources: [{name: web, path: few}]\nratio: {max_synthetic_share: 0.1}\noutput: {path: out}\n"
+        "release: five\nsources: [{name: web, path: few}]\nratio: {max_synthetic_share: 0.04}\noutput: {path: out}\n"
         "expectations: mixed\ndedup: {on_source_loss: warn}\n"
     )
     ran = lowbackground("run", "strict.yaml", cwd=folder)
