@@ -17,7 +17,7 @@ from pipeline import runner
 from pipeline.commands.plan import plan_mixture
 from pipeline.reading.summary import ran
 from pipeline.recipe import Recipe, RecipeError, load_recipe
-from transforms.survey import survey
+from transforms.signals.corpus import Corpus
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 ROOT = pathlib.Path(__file__).parents[3]
@@ -148,7 +148,7 @@ def test_the_plan_is_what_the_run_does_and_reads_no_text(
     def read_nothing(*_: object) -> None:
         raise AssertionError("a text was read")
 
-    monkeypatch.setattr(survey, "read_split", read_nothing)
+    monkeypatch.setattr(Corpus, "read", read_nothing)
     found = planned(folder, RICH)
     ledger = read(released.folder, "ledger").to_pylist()
     for row in found["strata"]:

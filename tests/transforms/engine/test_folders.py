@@ -133,6 +133,7 @@ DELETES = {"rmtree", "unlink", "remove", "rmdir", "removedirs"}
 MAY = {
     "transforms/engine/folders.py": {"rmtree", "unlink", "rmdir"},
     "transforms/engine/files.py": {"unlink"},
+    "transforms/signals/store.py": {"delete"},  # the signals of one split, by their exact name
     "transforms/detector/training/train.py": {
         "remove"
     },  # the table of the detector that is written anew, by its exact name
