@@ -22,8 +22,8 @@ from transforms.kernels.similarity.minhash import mix64
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import Rule
 from transforms.mixture.config import RatioConfig
-from transforms.mixture.last_documents import take
 from transforms.mixture.left_by_dedup import OfferStore
+from transforms.mixture.selection import take
 from transforms.signals.store import SignalStore, write_parquet
 
 ROWS_OF_A_SPLIT = 50_000

@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from expectations import contracts
 from expectations.suite.suite import Suite
-from pipeline.publish import Made, Publication, Publish
+from pipeline.assembly import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate

@@ -32,10 +32,10 @@ from expectations.judge.verdict import Verdict
 from expectations.structures import StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
+from pipeline.assembly import Publication, counts
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
-from pipeline.publish import Publication, counts
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment, redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap

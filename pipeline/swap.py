@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.assembly import WHAT, Publication, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
-from pipeline.publish import WHAT, Publication, done_path
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST

@@ -10,7 +10,7 @@ from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
-from pipeline.publish import STRUCTURES, SUITE
+from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import load_recipe
 from pipeline.runner import day, exit_code, rules_of, suite_params

@@ -18,7 +18,7 @@ from pipeline.swap import store_in_use
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
-from transforms.mixture.last_documents import Mixture, Share, take
+from transforms.mixture.selection import Mixture, Share, take
 
 COLUMNS = ("documents", "available", "kept", "taken", "lost")
 FORMATS = ("text", "json")

@@ -17,6 +17,7 @@ from pipeline.reading.input_columns import columns_of
 from pipeline.reading.outputs import check_folder, check_output
 from pipeline.reading.outputs import output as written
 from pipeline.recipe import RecipeError
+from transforms.detector import calibration
 from transforms.detector.detector import BUNDLED, Detector, DetectorError, load_detector
 from transforms.detector.plugins import PREFIX
 from transforms.detector.training.labelled import read_labelled
@@ -128,7 +129,7 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
         "id": documents["id"],
         "doc_id": hexadecimal(documents["doc_id"]),
         "log_odds": pa.array(scores.log_odds, pa.float32(), mask=unknown),
-        "p_synthetic": pa.array(detector.p_synthetic(scores), pa.float32(), mask=unknown),
+        "p_synthetic": pa.array(calibration.p_synthetic(scores.log_odds), pa.float32(), mask=unknown),
         "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(scores))),
         "n_tokens": pa.array(n_tokens, pa.int32()),
     }

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from pipeline.publish import counts
+from pipeline.assembly import counts
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part

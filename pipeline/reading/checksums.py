@@ -15,8 +15,8 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
+from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.progress import read_so_far
-from pipeline.publish import STRUCTURES, SUITE
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     LEDGER,

@@ -11,7 +11,7 @@ from expectations import metrics
 from expectations.judge.verdict import Outcome, Verdict
 from expectations.suite.suite import Suite, load_suite, presets
 from expectations.wording import one_line
-from pipeline.publish import SUITE, counts
+from pipeline.assembly import SUITE, counts
 from pipeline.recipe import Recipe, load_recipe
 from transforms.release.gate import rules
 from transforms.release.read_release import read_metrics

@@ -11,9 +11,9 @@ import shutil
 import pytest
 from crashes import FAULTS, GROW, Faults, Killed, injected
 
+from pipeline.assembly import Publication, done_path
 from pipeline.commands.clean import clean_output
 from pipeline.places import STAGING
-from pipeline.publish import Publication, done_path
 from pipeline.recipe import RecipeError
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.engine import folders

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from pipeline import publish as publishing
 from pipeline import runner
+from pipeline.assembly import Publication, done_path
 from pipeline.commands.clean import clean_output
 from pipeline.commands.verify import verify_release
-from pipeline.publish import Publication, done_path
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.engine import folders

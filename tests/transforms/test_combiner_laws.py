@@ -25,7 +25,7 @@ from transforms.ingest.sources import Piece, Source, Split
 from transforms.mixture.balance import EdgesFn, ScoresFn, WeighedFn
 from transforms.mixture.cells import Rule, count_scores, opinion, weigh
 from transforms.mixture.config import RatioConfig
-from transforms.mixture.last_documents import edges
+from transforms.mixture.selection import edges
 from transforms.mixture.targets import aim
 from transforms.release.review_queue import DISPUTED, QUEUED, FirstFn, QueueFn
 from transforms.signals.store import SignalStore

@@ -167,6 +167,12 @@ class Band:
         return np.sum([f.histogram for f in self.humans], axis=0)
 
 
+def p_synthetic(log_odds: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Probability of machine origin where half of all text is a machine's, float32; NaN stays NaN. It ranks as log-odds do."""
+    clipped = np.clip(np.asarray(log_odds, np.float64), -50, 50)
+    return (1 / (1 + np.exp(-clipped))).astype(np.float32)
+
+
 @dataclasses.dataclass(frozen=True)
 class Stratum:
     """False alarms among human documents of one kind.

@@ -103,11 +103,6 @@ class Detector:
         log_odds[band < 0] = np.nan
         return Scores(log_odds, band)
 
-    def p_synthetic(self, scores: Scores) -> npt.NDArray[np.float32]:
-        """Probability of machine origin where half of all text is a machine's, float32; NaN stays NaN. It ranks as they do."""
-        log_odds = np.clip(np.asarray(scores.log_odds, np.float64), -50, 50)
-        return (1 / (1 + np.exp(-log_odds))).astype(np.float32)
-
     def origin(self, scores: Scores) -> npt.NDArray[np.int8]:
         """What to call each document, int8: SYNTHETIC, or UNKNOWN below the threshold and for NaN (`contracts`).
 

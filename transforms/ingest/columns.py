@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.ingest import values as table
+from transforms.ingest import as_text
 from transforms.ingest.sources import Fields, Source
 from transforms.kernels.text import dates
 from transforms.kernels.text.columns import hash_texts
@@ -52,7 +52,7 @@ class Columns(Protocol):
         """The values of a column (dots reach into nested objects), or None if there is no such column."""
 
     def text(self, name: str) -> pa.StringArray | None:
-        """The same as text, by the table in transforms/ingest/values.py."""
+        """The same as text, by the table in transforms/ingest/as_text.py."""
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Columns":
         """The rows where `mask` (bool[n]) is true."""
@@ -78,7 +78,7 @@ class JsonColumns:
     def text(self, name: str) -> pa.StringArray | None:
         """The values as text, their numbers with the digits that stand in the lines."""
         values = self.get(name)
-        return None if values is None else table.json_texts(values, self.lines, name)
+        return None if values is None else as_text.json_texts(values, self.lines, name)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "JsonColumns":
         """The records where `mask` is true."""
@@ -112,7 +112,7 @@ class ArrowColumns:
     def text(self, name: str) -> pa.StringArray | None:
         """The values as text."""
         values = self.get(name)
-        return None if values is None else table.texts(values)
+        return None if values is None else as_text.texts(values)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "ArrowColumns":
         """The rows where `mask` is true."""
@@ -300,7 +300,7 @@ def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
     if isinstance(dtype, pa.BaseExtensionType):
         return as_timestamps(values.storage)
     if is_text(dtype):
-        return dates.from_strings(table.texts(values))
+        return dates.from_strings(as_text.texts(values))
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         return dates.from_timestamps(values)
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):

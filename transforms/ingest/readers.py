@@ -55,7 +55,7 @@ def read_split(
       split: what to read.
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
-      keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/values.py).
+      keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/as_text.py).
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a

@@ -20,7 +20,7 @@ from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
 from transforms.mixture.balance import Decided
-from transforms.mixture.last_documents import Mixture
+from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
 from transforms.structures import shares as cores
 from transforms.structures.find import Systems

@@ -28,7 +28,7 @@ from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.vocabulary import lexical_rows
-from transforms.mixture.last_documents import Mixture
+from transforms.mixture.selection import Mixture
 from transforms.structures.find import NO_SYSTEMS, Systems
 from transforms.structures.shares import structure_rows
 

@@ -2,7 +2,7 @@
 
 After dedup, because dedup changes every share. Counted as synthetic are, unless the recipe says otherwise, labelled
 documents and what the others may hide: the bound that the gate will hold the release to, so that a release that is cut to
-its limit also passes. The arithmetic is in `cells.py`, `limits.py`, `targets.py` and `last_documents.py`, which draws the
+its limit also passes. The arithmetic is in `cells.py`, `limits.py`, `targets.py` and `selection.py`, which draws the
 line between single documents; here is the engine's side.
 """
 
@@ -20,8 +20,8 @@ from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
 from transforms.mixture.cells import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
-from transforms.mixture.last_documents import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
 from transforms.mixture.left_by_dedup import OfferStore
+from transforms.mixture.selection import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
 from transforms.mixture.targets import Aim, aim
 
 __all__ = ["Balance", "Decided", "Mixture", "OfferReader", "Rule", "mix"]

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.detector import calibration
 from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.engine.stage import Stage
 from transforms.ingest.sources import EARLIER, Source, Split
@@ -130,7 +131,7 @@ def attribute(
     column = {name: signals[name].combine_chunks() for name in NEEDED}
     score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
     scores = Scores(score, column["detector_band"].to_numpy())
-    p_synthetic = detector.p_synthetic(scores)
+    p_synthetic = calibration.p_synthetic(scores.log_odds)
     evidence = (
         column["evidence"].to_numpy()
         | say(contracts.BASIS_DECLARED, column["declared_origin"].to_numpy())

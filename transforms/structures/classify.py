@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from expectations.structures import Classifier, Sample, Structure, StructuresError, System
 from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of
-from transforms.ingest.values import texts
+from transforms.ingest.as_text import texts
 from transforms.kernels.models import linear
 from transforms.kernels.text.text import Tokens, canonicalise
 

@@ -25,6 +25,7 @@ from transforms.detector.calibration import (
     Scale,
     Stratum,
     calibration_json,
+    p_synthetic,
     parse_calibration,
 )  # fmt: skip
 from transforms.detector.detector import Scores, load_detector
@@ -210,16 +211,15 @@ def test_a_detector_scores_and_calls_documents(detector_folder):
     assert np.isnan(scores.log_odds).tolist() == [False, False, True, True, False]  # fewer than three words
     assert scores.band.tolist() == [0, 0, -1, -1, 0]
     assert scores.log_odds[0] > 0 > scores.log_odds[1]
-    assert np.isnan(detector.p_synthetic(scores)).tolist() == np.isnan(scores.log_odds).tolist()
+    assert np.isnan(p_synthetic(scores.log_odds)).tolist() == np.isnan(scores.log_odds).tolist()
     at = Scores(np.array([np.nan, -30, 1.4, 1.5], np.float32), np.int8([-1, 0, 0, 1]))
     unknown, synthetic = contracts.UNKNOWN, contracts.SYNTHETIC
     assert detector.origin(at).tolist() == [unknown, unknown, unknown, synthetic]  # whatever the score, never human
 
 
-def test_p_synthetic_ranks_as_log_odds_do(detector_folder):
-    detector = load_detector(str(detector_folder))
+def test_p_synthetic_ranks_as_log_odds_do():
     log_odds = np.linspace(-12, 12, 400).astype(np.float32)
-    p = detector.p_synthetic(Scores(log_odds, np.zeros(400, np.int8)))
+    p = p_synthetic(log_odds)
     np.testing.assert_allclose(p, 1 / (1 + np.exp(-log_odds.astype(np.float64))), atol=1e-6)
     assert (np.diff(p) > 0).all()
 
@@ -261,7 +261,7 @@ def test_a_bare_model_has_no_calibration(detector_folder):
     assert detector.calibration is None
     assert detector.name == "model.bin"
     at = Scores(np.float32([0, 2, -2]), np.int8([0, 0, 0]))
-    np.testing.assert_allclose(detector.p_synthetic(at), [0.5, 0.8808, 0.1192], atol=1e-4)
+    np.testing.assert_allclose(p_synthetic(at.log_odds), [0.5, 0.8808, 0.1192], atol=1e-4)
     at = Scores(np.float32([0.1, -0.1, np.nan]), np.int8([0, 0, -1]))
     assert detector.origin(at).tolist() == [contracts.SYNTHETIC, contracts.UNKNOWN, contracts.UNKNOWN]
 

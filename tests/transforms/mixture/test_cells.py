@@ -38,7 +38,7 @@ from transforms.mixture.cells import (
     weigh,
 )  # fmt: skip
 from transforms.mixture.config import RatioConfig
-from transforms.mixture.last_documents import Mixture, take
+from transforms.mixture.selection import Mixture, take
 from transforms.structures.find import pack
 
 CALIBRATION = load_detector().calibration

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.detector.detector import BUNDLED, Scores, load_detector
+from transforms.detector.calibration import p_synthetic
+from transforms.detector.detector import BUNDLED, load_detector
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.share_estimate import Composition
 from transforms.detector.training import evaluation
@@ -93,7 +94,7 @@ def test_what_it_says_of_itself_is_from_sources_left_out(trained):
     assert sum(family.histogram.sum() for family in band.families) == machine.n
     assert machine.name == "other"  # each generator has fewer than 100 documents
     assert calibration.scales[0].allowance.why  # one generator is too few for a bound
-    low, high = detector.p_synthetic(Scores(np.float32([-30, 30]), np.int8([0, 0])))
+    low, high = p_synthetic(np.float32([-30, 30]))
     assert low < 0.2 < 0.8 < high
     assert [known.name for known in calibration.languages] == ["en"]
     assert {(s.kind, s.name, s.n) for s in calibration.strata if s.kind == "language"} == {("language", "en", human.n)}

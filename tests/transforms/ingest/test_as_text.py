@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.ingest.as_text import json_texts, number_text, texts
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Source, plan_splits
-from transforms.ingest.values import json_texts, number_text, texts
 
 D = decimal.Decimal
 DAY, NOON = datetime.date(2015, 5, 5), 1_430_827_200  # and that day at noon, in seconds since 1970
