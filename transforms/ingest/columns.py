@@ -72,7 +72,7 @@ class JsonColumns:
         values = [record.get(name) for record in self.records]
         if "." in name:
             keys = name.split(".")
-            values = [table.reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
+            values = [as_text.reach(r, keys) if v is None else v for r, v in zip(self.records, values, strict=True)]
         return None if values.count(None) == len(values) else values
 
     def text(self, name: str) -> pa.StringArray | None:
@@ -310,7 +310,7 @@ def as_timestamps(values: Sequence[Any] | pa.Array) -> pa.TimestampArray:
 
 def is_text(dtype: pa.DataType) -> bool:
     """Whether a column of this type may hold text, as characters or as bytes."""
-    return table.is_bytes_or_text(dtype.value_type if pa.types.is_dictionary(dtype) else dtype)
+    return as_text.is_bytes_or_text(dtype.value_type if pa.types.is_dictionary(dtype) else dtype)
 
 
 def valid_text(values: pa.Array) -> pa.LargeStringArray:
