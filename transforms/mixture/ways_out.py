@@ -180,10 +180,16 @@ class _Room:
         yield from found
 
     def _cap(self, capped: list[int]) -> Way | None:
-        """At most how much of these sources' undeclared text leaves room for all else."""
+        """At most how much of these sources' undeclared text leaves room for all else; or where declared text alone is too
+        much, for all else but that, of which then goes what does not fit.
+        """
         weight, hidden = sum(self.weight[at] for at in capped), sum(self.hidden[at] for at in capped)
-        rest = self.total - weight
-        room = self.left(sum(self.hidden, Fraction(0)) - hidden, rest)
+        rest, others = self.total - weight, sum(self.hidden, Fraction(0)) - hidden
+        room = self.left(others, rest)
+        fits = room > 0
+        if not fits:
+            rest -= self.declared
+            room = self.limit * rest - self.dated - others
         if room <= 0 or hidden <= self.limit * weight:
             return None
         most = room / (hidden / weight - self.limit)
@@ -192,12 +198,14 @@ class _Room:
             return None
         name = self.rule.sources[capped[0]] if len(capped) == 1 else ""
         of = f"source {name}" if name else "all sources"
-        said = (
-            f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: about {math.floor(most):,} of its "
-        )
+        said = f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: "
+        if fits:
+            said += f"about {math.floor(most):,} of its {weight:,} {self.unit} stay"
+        else:
+            said += f"of it and of the {self.declared:,} {self.unit} that are labelled synthetic stays what fits"
         member = f"source: {name}, " if name else ""
         setting = f"ratio.limits=[{{{member}kind: undeclared, max: {cap:g}}}]"
-        return Way("cap", name, cap, f"{said}{weight:,} {self.unit} stay", setting)
+        return Way("cap", name, cap, said, setting)
 
     def _declarations(self) -> Iterator[Way]:
         """Of one source, or where none would do of all."""
