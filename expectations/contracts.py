@@ -140,6 +140,9 @@ def signals(num_perm: int) -> Contract:
             "url_hash", pa.uint64()
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
+        _required(
+            "trace", pa.binary()
+        ),  # of drawn documents: transforms/kernels/similarity/duplicate_rate.py; empty: of others
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),

@@ -24,7 +24,7 @@ from transforms.engine.threads import Beside, ahead
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import duplicate_rate, minhash
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, text
 from transforms.kernels.text.columns import first_half, hash_texts
@@ -129,10 +129,16 @@ def removed(unwanted: Unwanted = None) -> str:
 
 
 class HeadSample:
-    """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
+    """Which documents keep their head, and which their trace: those whose keys may be among the smallest of a split."""
 
     def __init__(self) -> None:
         self.smallest = np.zeros(0, np.uint64)
+        self.traced = np.zeros(0, np.uint64)
+
+    def trace(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The rows of the next documents that keep their trace."""
+        self.traced = np.unique(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
+        return np.flatnonzero(keys < duplicate_rate.below(self.traced))
 
     def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
@@ -169,6 +175,7 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
+    traced = sample.trace(duplicate_rate.keys(shingle_offsets, shingles))
     score, band = detectors[0].score(documents["text"], tokens, n_tokens)
     check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
@@ -183,6 +190,7 @@ def measure_documents(
             "url_hash": _url_hashes(documents["url"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
+            "trace": _traces(shingle_offsets, shingles, traced),
             "n_tokens": n_tokens,
             "n_chars": pc.utf8_length(documents["text"]),
             "n_bytes": pc.binary_length(documents["text"]),
@@ -203,6 +211,18 @@ def measure_documents(
             "head": heads,
         }
     )
+
+
+def _traces(
+    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
+) -> pa.BinaryArray:
+    """Traces of some documents, packed; nothing for the others."""
+    size = np.diff(offsets)[rows]
+    at = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size) + np.repeat(offsets[rows], size)
+    bounds, values = duplicate_rate.packed(duplicate_rate.traces(np.r_[0, np.cumsum(size)], shingles[at]))
+    sizes = np.zeros(len(offsets) - 1, np.int64)
+    sizes[rows] = np.diff(bounds)
+    return _packed(np.r_[0, np.cumsum(sizes)], values)
 
 
 def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
