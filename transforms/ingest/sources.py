@@ -147,7 +147,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class InputPlan:
     """What is read in which tasks, and what was found of each source."""
 
     splits: tuple[Split, ...]
@@ -159,7 +159,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
@@ -174,7 +174,7 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
         pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
-    return Plan(tuple(splits), found)
+    return InputPlan(tuple(splits), found)
 
 
 def find_files(source: Source) -> Found:
