@@ -109,9 +109,13 @@ def _got(row: ConstraintOutcome, unit: str) -> str:
 
 def _limit(row: ConstraintOutcome) -> dict[str, Any]:
     return {
-        "limit": row.name, "asked": row.asked, "sense": row.sense, "attained": row.attained, "binds": row.binds,
+        "limit": row.name,
+        "asked": row.asked,
+        "sense": row.sense,
+        "attained": row.attained,
+        "binds": row.binds,
         "is_weight": row.is_weight,
-    }  # fmt: skip
+    }
 
 
 def _mark(row: ConstraintOutcome) -> str:

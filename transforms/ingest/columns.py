@@ -272,10 +272,13 @@ def _unread(said: pa.StringArray, understood: pa.Array) -> pa.StringArray:
 def _not_understood(strange: dict[str, pa.StringArray]) -> pa.StringArray:
     """By row one line, `field: value`, for each value that was not understood; null where there is none."""
     parts = [
-        pc.binary_join_element_wise(f"{field}: ", pc.replace_substring_regex(
-            pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "), "")
+        pc.binary_join_element_wise(
+            f"{field}: ",
+            pc.replace_substring_regex(pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "),
+            "",
+        )
         for field, values in strange.items()
-    ]  # fmt: skip
+    ]
     if all(part.null_count == len(part) for part in parts):
         return pa.nulls(len(parts[0]), pa.string())
     found = parts[0]

@@ -125,9 +125,15 @@ def summarise(counts: PatternCounts, n: int, weight: str = "docs") -> Cores:
     entropy, first, second = effective_numbers(core)
     limits = [jackknife(value, parts) for value, parts in zip((expected, first), jackknifed.T, strict=True)]
     return Cores(
-        documents, tuple(wilson(share, effective) for share in core.tolist()), limits[0], variance,
-        float((core * (1 - core)).mean()), entropy, limits[1], second,
-    )  # fmt: skip
+        documents,
+        tuple(wilson(share, effective) for share in core.tolist()),
+        limits[0],
+        variance,
+        float((core * (1 - core)).mean()),
+        entropy,
+        limits[1],
+        second,
+    )
 
 
 def deviance(weights: Floats, has: Floats) -> tuple[float, float]:
