@@ -18,7 +18,7 @@ from expectations import contracts
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
-from transforms.ingest.sources import Split
+from transforms.ingest.sources import Split, Splits
 from transforms.mixture.cells import Opinion, Rule, ScoreCounts, Weighed, count_scores, opinion, weigh
 from transforms.mixture.left_by_dedup import OfferStore
 from transforms.mixture.selection import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
@@ -42,7 +42,7 @@ class Balance(Stage):
 
     rule: Rule
     store: OfferStore
-    splits: tuple[Split, ...]
+    splits: Splits
 
     def expand(self, decided: beam.PCollection[Decided]) -> Balanced:
         """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
@@ -71,7 +71,7 @@ class Balance(Stage):
 
 
 class _Pass(beam.DoFn):
-    def __init__(self, rule: Rule, store: OfferStore, splits: tuple[Split, ...]) -> None:
+    def __init__(self, rule: Rule, store: OfferStore, splits: Splits) -> None:
         self.rule, self.store, self.splits = rule, store, splits
 
     def offer(self, element: Decided) -> pa.RecordBatch:

@@ -28,6 +28,7 @@ from expectations.loading import nearest
 from expectations.structures import Avoid, StructuresError, System
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import Composition
+from transforms.engine.staged import Staged
 from transforms.ingest.sources import Source
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics import sampling, share
@@ -93,7 +94,7 @@ class Favoured:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class Rule(Staged):
     """What the choice depends on beside the documents."""
 
     config: RatioConfig
