@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from expectations.errors import UserError
 from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
@@ -32,7 +33,7 @@ BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
 MOST_SHOWN = 200  # characters of a value that is wrong
 
 
-class RecipeError(Exception):
+class RecipeError(UserError):
     """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
 
 

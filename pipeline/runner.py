@@ -28,6 +28,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
+from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
@@ -76,7 +77,7 @@ GRAPH = "graph"  # below an attempt's folder: what the stages need to know
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
-class RunError(Exception):
+class RunError(BrokenError):
     """The run broke. The message is one line."""
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.errors import UserError
 from expectations.loading import LoadError, parse_json
 from transforms.audit.gold import GoldItems
 from transforms.kernels.statistics import draws, sampling
@@ -32,7 +33,7 @@ FACTS = ["id", "source", "n_tokens", "origin_basis", "p_synthetic", "cluster_siz
 SHOWN = ["id", "text", "source", "language", "n_tokens", "p_synthetic"]
 
 
-class AuditError(Exception):
+class AuditError(UserError):
     """An audit cannot be made: what is wrong, what to do. One line."""
 
 

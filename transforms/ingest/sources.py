@@ -19,6 +19,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import Field
 
+from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import message
 from transforms.engine.files import is_local
@@ -49,7 +50,7 @@ _SPLIT_WORDS = {
 }
 
 
-class InputError(Exception):
+class InputError(UserError):
     """A source cannot be used. The message says what, where, and what to do."""
 
 
