@@ -198,11 +198,26 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         one = inputs.lost[place]
         about = "" if one.is_counted else "about "
         said = f"{about}{estimates[place]:,} records of {sources[place[0]]}: {one.reason}: {one.detail}"
-        yield {**before, "metric": "input.unreadable_files", "slice_kind": "file", "slice": printable(place[1]),
-               "unit": "records", "value": estimates[place], "n": estimates[place], "note": said}  # fmt: skip
+        yield {
+            **before,
+            "metric": "input.unreadable_files",
+            "slice_kind": "file",
+            "slice": printable(place[1]),
+            "unit": "records",
+            "value": estimates[place],
+            "n": estimates[place],
+            "note": said,
+        }
     for path, said in {place[1]: said for place, said in sorted(inputs.misnamed.items())[:SHOWN_FILES]}.items():
-        yield {**before, "metric": "input.misnamed_files", "slice_kind": "file", "slice": printable(path),
-               "value": 1, "n": 1, "note": said}  # fmt: skip
+        yield {
+            **before,
+            "metric": "input.misnamed_files",
+            "slice_kind": "file",
+            "slice": printable(path),
+            "value": 1,
+            "n": 1,
+            "note": said,
+        }
 
 
 def _overall_and_each(sources: tuple[str, ...]) -> list[tuple[str, str, set[int]]]:
