@@ -86,7 +86,9 @@ class Composition:
         generators = sorted({family.name for band in bands for family in band.families})
         if not generators:
             return None
-        starts, sides, found = [], ([], []), np.zeros((len(generators), len(own)))  # type: ignore[var-annotated]
+        starts: list[npt.NDArray[np.int64]] = []
+        sides: tuple[list[npt.NDArray[np.float64]], ...] = [], []
+        found = np.zeros((len(generators), len(own)))
         for place, band in enumerate(bands):
             pools = [
                 np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)

@@ -30,6 +30,7 @@ HUMAN_SUBSET = "human_subset"
 MOST_WRITTEN = 1 << 17  # counts by order: about half a megabyte each
 MOST_POINTS = 4096  # 256 bytes each
 BITS_IN_ONE = 10_000  # bits per byte are written as whole numbers of so small a part
+Column = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,11 +146,15 @@ def _readings(chosen: Sampled) -> list[pa.RecordBatch]:
     """What the yardstick reads of the same documents: `below` says which yardstick it was."""
     n = min(MOST_POINTS, len(chosen.fold))
     zeros = np.zeros(n, np.int64)
-    # fmt: off
-    same = {"source": pa.repeat("", n), "language": pa.repeat("", n), "whose": zeros.astype(np.int8),
-            "fold": pa.array(chosen.fold[:n]), "type": np.arange(n, dtype=np.uint32),
-            "below": zeros + yardstick.bundled().number, "vector": pa.nulls(n, pa.binary())}
-    # fmt: on
+    same = {
+        "source": pa.repeat("", n),
+        "language": pa.repeat("", n),
+        "whose": zeros.astype(np.int8),
+        "fold": pa.array(chosen.fold[:n]),
+        "type": np.arange(n, dtype=np.uint32),
+        "below": zeros + yardstick.bundled().number,
+        "vector": pa.nulls(n, pa.binary()),
+    }
     bits = np.rint(np.nan_to_num(chosen.bits[:n], nan=-1 / BITS_IN_ONE) * BITS_IN_ONE).astype(np.int64)
     return [
         contracts.SKETCHES.batch(same | {"sketch": pa.repeat(name, n), "count": counts})
@@ -157,7 +162,7 @@ def _readings(chosen: Sampled) -> list[pa.RecordBatch]:
     ]
 
 
-def _rows(sketch: str, population: Population, below: int, types, counts) -> pa.RecordBatch:  # type: ignore[no-untyped-def]
+def _rows(sketch: str, population: Population, below: int, types: Column, counts: Column) -> pa.RecordBatch:
     n = len(types)
     _, who, source, language, fold = population
     return contracts.SKETCHES.batch(
