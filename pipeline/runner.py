@@ -42,7 +42,7 @@ from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted
+from transforms.engine import counted, introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.ingest.sources import Split, plan
@@ -420,6 +420,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:
