@@ -42,6 +42,9 @@ REASONS = {
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
     "over_limit": "Over a limit of the mixture",
+    "contaminated": "Holds items of an evaluation set",
+    "withdrawn": "Withdrawn, or like what is",
+    "licence": "Licence that is not allowed",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 

@@ -33,6 +33,9 @@ WORDS = {
     "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
     "dropped.over_limit": "over a limit of the mixture",
+    "dropped.contaminated": "holds items of an evaluation set",
+    "dropped.withdrawn": "withdrawn, or like what is",
+    "dropped.licence": "licence that is not allowed",
 }
 SHOWN_ENDINGS = 8
 SHOWN_FILES = 20

@@ -104,9 +104,9 @@ def open_stored(piece: Piece) -> BinaryIO:
       DamageError: it is not there, not ours to read, or no file: a FIFO is never opened.
     """
     try:
-        if not is_regular(piece.path):
+        if not is_regular(piece.place):
             raise DamageError("unreadable_file", "the file cannot be opened: it is no regular file")
-        return FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         detail = f"the file cannot be opened: {error.strerror or one_line(error)}"
         raise DamageError("unreadable_file", detail) from error

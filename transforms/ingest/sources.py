@@ -20,6 +20,8 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import Field
 
 from expectations.loading import Strict
+from transforms.engine.files import is_local
+from transforms.engine.staged import Staged
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
@@ -110,6 +112,7 @@ class Piece:
       size: bytes in storage of this piece.
       fingerprint: changes when the file does: see `fingerprint_of`.
       row_groups: first and end of the range; None: the whole file.
+      folder: that a relative path is in: the launcher's own, which need not be a worker's.
     """
 
     path: str
@@ -118,6 +121,17 @@ class Piece:
     size: int
     fingerprint: str
     row_groups: tuple[int, int] | None = None
+    folder: str = dataclasses.field(default="", compare=False, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where a worker finds the file. `path` is what it is called, wherever it is shown or named."""
+        return posixpath.join(self.folder, self.path) if self.folder else self.path
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that its content depends on."""
+        return self.path, self.format, self.compression, self.size, self.fingerprint, self.row_groups
 
 
 EARLIER = -1  # the number of the source that a document of an earlier release has
@@ -131,6 +145,10 @@ class Split:
     source: int  # its number in the recipe
     pieces: tuple[Piece, ...]
     n_bytes: int  # in storage
+
+
+class Splits(Staged, tuple[Split, ...]):
+    """All splits of a run, in order: the one at `i` has index `i`. Workers read them from one file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,10 +165,10 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class InputPlan:
     """What is read in which tasks, and what was found of each source."""
 
-    splits: tuple[Split, ...]
+    splits: Splits
     found: tuple[Found, ...]
 
 
@@ -159,7 +177,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
@@ -174,7 +192,7 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
         pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
-    return Plan(tuple(splits), found)
+    return InputPlan(Splits(splits), found)
 
 
 def find_files(source: Source) -> Found:
@@ -303,7 +321,9 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
             "empty_file",
         )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
     fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
-    return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
+    at = "" if not is_local(entry.path) or os.path.isabs(entry.path) else os.getcwd()
+    packed = "" if chosen == "parquet" else compression
+    return Piece(entry.path, chosen, packed, entry.size or 0, fingerprint, folder=at), ""
 
 
 def fingerprint_of(path: str) -> str:
@@ -325,7 +345,7 @@ def unchanged(split: Split) -> None:
       InputError: it has one.
     """
     for piece in split.pieces:
-        now = fingerprint_of(piece.path)
+        now = fingerprint_of(piece.place)
         if now and now != piece.fingerprint:
             raise InputError(f"{piece.path} changed while the run was going; run again")
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
+from transforms.engine.staged import Staged
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity
 from transforms.kernels.text import paragraphs
@@ -34,7 +35,7 @@ from transforms.structures.shares import structure_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasureConfig:
+class MeasureConfig(Staged):
     """What a recipe says that decides how a corpus is measured.
 
     Attributes:

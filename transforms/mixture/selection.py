@@ -15,7 +15,7 @@ from transforms.kernels.choosing import order
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import halves
 from transforms.mixture.cells import Cell, Opinion, Rule, View, cells_of, sums_of
-from transforms.mixture.limits import Held, Row
+from transforms.mixture.limits import Constraint, Held
 from transforms.mixture.targets import Aim, Goal, held
 from transforms.mixture.ways_out import Way
 
@@ -43,7 +43,7 @@ class Edges:
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class ConstraintOutcome:
     """How one row came out: what it asks, what there is, and whether more text would break it."""
 
     name: str
@@ -85,12 +85,12 @@ class Mixture:
     hidden: int
     copied: int
     missing: int | None
-    rows: tuple[Share, ...]
+    rows: tuple[ConstraintOutcome, ...]
     lifts: dict[str, float]
     conflict: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()
-    limits: tuple[tuple[Row, float], ...] = dataclasses.field(default=(), compare=False)
+    limits: tuple[tuple[Constraint, float], ...] = dataclasses.field(default=(), compare=False)
 
     def refusal(self) -> str:
         """Why there is no mixture, in a sentence; empty if there is one."""
@@ -223,12 +223,12 @@ def _summed(there: Held, cuts: dict[Cell, tuple[int, Place | None]], aim: Aim, r
     )  # fmt: skip
 
 
-def _came_out(row: Row, there: Held, largest: int) -> Share:
+def _came_out(row: Constraint, there: Held, largest: int) -> ConstraintOutcome:
     part, base = row.attained(there)
     is_weight = row.base == "none"
     asked = float(row.bound) if is_weight else float(row.share)
     binds = -row.excess(there) < largest
-    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight,
+    return ConstraintOutcome(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight,
                  not row.members.any())  # fmt: skip
 
 

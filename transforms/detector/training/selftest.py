@@ -58,7 +58,7 @@ class Planted:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Judge:
+class _Estimator:
     """A calibration, and what it needs of each document of the other half."""
 
     composition: Composition
@@ -68,7 +68,7 @@ class _Judge:
     languages: npt.NDArray[np.int64]  # -1: in no band
 
     @classmethod
-    def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Judge":
+    def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Estimator":
         bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
         judged = calibration.judged(scores, bands, labelled.n_tokens)
         bands = np.where(np.isnan(judged), -1, bands).astype(np.int8)
@@ -120,7 +120,7 @@ def selftest(
                     f"selftest: {n} {name} documents long enough to score for the {what} half, at least {FEWEST} are needed"
                 )
     calibration = calibrate(labelled, reference, scores, experts, settings, "", "")
-    known = _Judge.of(labelled, scores, calibration)
+    known = _Estimator.of(labelled, scores, calibration)
     reference &= known.bands >= 0
     target &= known.bands >= 0
     human = ~labelled.machine
@@ -140,7 +140,7 @@ def selftest(
 def _left_out(
     labelled: Labelled,
     calibration: Calibration,
-    known: _Judge,
+    known: _Estimator,
     reference: npt.NDArray[np.bool_],
     target: npt.NDArray[np.bool_],
     language: int,
@@ -212,7 +212,7 @@ def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
 def _runs(
     family: str,
     planted: float,
-    judge: _Judge,
+    judge: _Estimator,
     key: npt.NDArray[np.uint64],
     human: npt.NDArray[np.bool_],
     machine: npt.NDArray[np.bool_],
