@@ -302,9 +302,13 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
 def _signature(recipe: Recipe) -> dict[str, Any]:
     """How signatures are made: two that differ in any of it cannot be compared."""
     return {
-        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
-        "ngram_unit": "word", "form": minhash.FORM,
-    }  # fmt: skip
+        "scheme": minhash.SCHEME,
+        "seed": minhash.SEED,
+        "num_perm": recipe.dedup.num_perm,
+        "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word",
+        "form": minhash.FORM,
+    }
 
 
 def _about(
@@ -327,8 +331,13 @@ def _about(
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
         "structures": [
-            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
-             "definition_sha256": system.definition()}
+            {
+                "id": system.id,
+                "owner": system.owner.team,
+                "rationale": system.rationale,
+                "sha256": system.sha256(),
+                "definition_sha256": system.definition(),
+            }
             for system in systems
         ],
         "detector_sha256": detector_sha256,
@@ -343,7 +352,7 @@ def _about(
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"unicode": unicodedata.unidata_version},
-    }  # fmt: skip
+    }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 

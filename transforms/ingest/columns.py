@@ -281,10 +281,13 @@ def _not_understood(strange: dict[str, pa.StringArray]) -> pa.StringArray:
     if not said:
         return pa.nulls(len(next(iter(strange.values()))), pa.string())
     parts = [
-        pc.binary_join_element_wise(f"{field}: ", pc.replace_substring_regex(
-            pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "), "")
+        pc.binary_join_element_wise(
+            f"{field}: ",
+            pc.replace_substring_regex(pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "),
+            "",
+        )
         for field, values in said.items()
-    ]  # fmt: skip
+    ]
     found = parts[0]
     for part in parts[1:]:  # not with null_handling="skip", which loses rows in which all are null (pyarrow 25)
         both = pc.binary_join_element_wise(found, part, "\n")

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from expectations.wording import named
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
@@ -101,7 +102,7 @@ def _read_pieces(job: Reading) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+                detail = f"it cannot be read: {named(error)}"
                 yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
@@ -355,7 +356,7 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
         except Exception as error:
             if not is_decoders(error):
                 raise
-            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            detail = f"it cannot be read: {named(error)}"
             bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)

@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import Field
 
 from expectations.loading import Strict
+from expectations.wording import message
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
@@ -27,9 +28,14 @@ from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
 
 FORMATS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".txt": "text", ".md": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".md": "text",
     ".text": "text",
-}  # fmt: skip
+}
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
@@ -291,7 +297,7 @@ def _listed(source: Source, path: str) -> Listing:
         return list_path(path)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
         raise InputError(
-            f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path and your rights"
+            f"source {source.name}: cannot list {path!r} ({message(error)}); check the path and your rights"
         ) from error
 
 
@@ -414,7 +420,3 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -505,10 +505,12 @@ def weigh(offer: pa.RecordBatch, rule: Rule, opinion: Opinion) -> Weighed:
 def _undeclared(view: View, counted: I64) -> tuple[Undeclared, ...]:
     rest, audited = ~view.settled & ~view.labelled, ~view.declared
     of = {
-        "weight": (rest, view.weight), "counted": (rest, counted),
+        "weight": (rest, view.weight),
+        "counted": (rest, counted),
         "flagged": (~view.settled & view.labelled, view.weight),
-        "audited": (audited, view.weight), "found": (audited & view.labelled, view.weight),
-    }  # fmt: skip
+        "audited": (audited, view.weight),
+        "found": (audited & view.labelled, view.weight),
+    }
     sums = {name: np.zeros(len(view.rule.sources), np.int64) for name in of}
     for name, (there, values) in of.items():
         np.add.at(sums[name], view.source[there], values[there])
