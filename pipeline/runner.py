@@ -366,7 +366,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build)
+            execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
     except OSError as error:
         raise RunError(
@@ -376,8 +376,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
-    """Run a graph of a job to its end, and show how far it is.
+def execute(
+    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
+) -> None:
+    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
 
     Raises:
       RunError: a worker failed.
@@ -387,7 +389,7 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with staging(posixpath.join(job.emit.staging, GRAPH)):
+            with staging(posixpath.join(files.absolute(attempt), GRAPH)):
                 pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
                 graph(pipeline, job)
                 gc.freeze()  # what is here by now stays
