@@ -43,7 +43,7 @@ from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files
+from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
@@ -367,7 +367,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build)
+            execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
     except OSError as error:
         raise RunError(
@@ -377,8 +377,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
-    """Run a graph of a job to its end, and show how far it is.
+def execute(
+    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
+) -> None:
+    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
 
     Raises:
       RunError: a worker failed.
@@ -388,7 +390,7 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with staging(posixpath.join(job.emit.staging, GRAPH)):
+            with staging(posixpath.join(files.absolute(attempt), GRAPH)):
                 pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
                 graph(pipeline, job)
                 gc.freeze()  # what is here by now stays
@@ -446,6 +448,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:

@@ -15,7 +15,7 @@ from pipeline.graph import Job, decide
 from pipeline.reading.ways import left_out, refused
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
-from pipeline.swap import store_in_use
+from pipeline.swap import planning
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
@@ -56,8 +56,8 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
     if form not in FORMATS:
         raise RecipeError(f"--format {form}: {nearest(form, FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):
-        with store_in_use(recipe.output.path):
-            execute(recipe, job, console, decide)
+        with planning(recipe.output.path) as attempt:
+            execute(recipe, job, console, decide, attempt)
     offers = OfferReader(job.offers, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)

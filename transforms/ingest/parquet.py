@@ -120,8 +120,7 @@ def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]
     dtypes = [documents.column_type(schema, name) for name in texts]
     if not any(map(documents.is_text, dtypes)):
         raise DamageError("text_not_string", f"column {texts[0]} holds {dtypes[0]}, not text; set fields.text")
-    others = [name for field in documents.WELL_KNOWN if field != "text" for name in documents.names(fields, field)]
-    wanted = [name for name in (*others, *job.keep) if documents.column_type(schema, name)]
+    wanted = [name for name in documents.beside_text(job.source, job.keep) if documents.column_type(schema, name)]
     return tuple(texts), list(dict.fromkeys([*texts, *wanted]))
 
 
