@@ -155,7 +155,9 @@ class Create(beam.PTransform):
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
         """Unfold, shuffle, and count."""
-        unfolded = root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
+        unfolded = (
+            root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
+        )
         return unfolded | "Spread" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, unfolded)
 
 
