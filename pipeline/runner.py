@@ -42,7 +42,7 @@ from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files
+from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
@@ -302,9 +302,13 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
 def _signature(recipe: Recipe) -> dict[str, Any]:
     """How signatures are made: two that differ in any of it cannot be compared."""
     return {
-        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
-        "ngram_unit": "word", "form": minhash.FORM,
-    }  # fmt: skip
+        "scheme": minhash.SCHEME,
+        "seed": minhash.SEED,
+        "num_perm": recipe.dedup.num_perm,
+        "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word",
+        "form": minhash.FORM,
+    }
 
 
 def _about(
@@ -327,8 +331,13 @@ def _about(
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
         "structures": [
-            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
-             "definition_sha256": system.definition()}
+            {
+                "id": system.id,
+                "owner": system.owner.team,
+                "rationale": system.rationale,
+                "sha256": system.sha256(),
+                "definition_sha256": system.definition(),
+            }
             for system in systems
         ],
         "detector_sha256": detector_sha256,
@@ -343,7 +352,7 @@ def _about(
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"unicode": unicodedata.unidata_version},
-    }  # fmt: skip
+    }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -438,6 +447,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:

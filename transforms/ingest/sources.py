@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import Field
 
 from expectations.loading import Strict
+from expectations.wording import message
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -28,9 +29,14 @@ from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
 
 FORMATS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".txt": "text", ".md": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".md": "text",
     ".text": "text",
-}  # fmt: skip
+}
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
@@ -166,7 +172,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class InputPlan:
     """What is read in which tasks, and what was found of each source."""
 
     splits: Splits
@@ -178,7 +184,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Sources are listed, and footers of Parquet files read, on a thread for each core.
@@ -202,7 +208,7 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
         pieces = (part for piece in files.pieces for part in parts.get(piece.path, (piece,)))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
-    return Plan(Splits(splits), found)
+    return InputPlan(Splits(splits), found)
 
 
 def find_files(source: Source) -> Found:
@@ -301,7 +307,7 @@ def _listed(source: Source, path: str) -> Listing:
         return list_path(path)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
         raise InputError(
-            f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path and your rights"
+            f"source {source.name}: cannot list {path!r} ({message(error)}); check the path and your rights"
         ) from error
 
 
@@ -419,7 +425,3 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
