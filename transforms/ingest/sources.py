@@ -24,6 +24,7 @@ from expectations.loading import Strict
 from expectations.wording import message
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
@@ -187,6 +188,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
 def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
+    Sources are listed, and footers of Parquet files read, on a thread for each core.
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
     any other file is read as a whole.
 
@@ -194,9 +196,17 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPla
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = tuple(find_files(source) for source in sources)
+    found = tuple(spread(find_files, iter(sources)))
     for number, files in enumerate(found):
-        pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
+        large = [piece for piece in files.pieces if piece.format == "parquet" and piece.size > target_bytes]
+        parts = dict(
+            zip(
+                (piece.path for piece in large),
+                spread(lambda piece: _cut(piece, target_bytes), iter(large)),
+                strict=True,
+            )
+        )
+        pieces = (part for piece in files.pieces for part in parts.get(piece.path, (piece,)))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
     return InputPlan(Splits(splits), found)
@@ -357,27 +367,22 @@ def unchanged(split: Split) -> None:
             raise InputError(f"{piece.path} changed while the run was going; run again")
 
 
-def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
+def _cut(piece: Piece, target_bytes: int) -> list[Piece]:
     """Cut a large Parquet file at row groups, by its footer. A footer that cannot be read is the reader's to report."""
-    if piece.format != "parquet" or piece.size <= target_bytes:
-        yield piece
-        return
     try:
-        if not is_regular(piece.path):
+        if not is_regular(piece.place):
             raise OSError
-        with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
+        with FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
             footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
             sizes = _row_group_sizes(footer, piece.size)
     except (pa.ArrowException, OSError, ValueError):
-        yield piece
-        return
-    start = 0
+        return [piece]
+    parts, start = [], 0
     for end in range(1, len(sizes) + 1):
         if end == len(sizes) or sum(sizes[start : end + 1]) > target_bytes:
-            yield dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end))
+            parts.append(dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end)))
             start = end
-    if not sizes:
-        yield piece
+    return parts or [piece]
 
 
 def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
