@@ -138,7 +138,9 @@ def test_a_pointer_is_the_file_that_is_missing(tmp_path):
 
 
 def test_every_file_that_is_not_read_is_named(tmp_path):
-    odd = [f"file.{ending}" for ending in "avro h5 docx sqlite 7z rar npy pdf xlsx pkl xml".split()]
+    odd = [
+        f"file.{ending}" for ending in ["avro", "h5", "docx", "sqlite", "7z", "rar", "npy", "pdf", "xlsx", "pkl", "xml"]
+    ]
     files = dict.fromkeys((*odd, "k.txt"), b"whatever")
     files["a.jsonl"] = jsonl(records(0))
     files["n.JSONL.GZ"] = gzip.compress(jsonl(records(60)))
