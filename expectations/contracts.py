@@ -199,7 +199,7 @@ CANDIDATE = _contract(
     pa.field("p_synthetic", pa.float32()),  # null: not scorable
     _required("evidence", pa.int32()),  # all that spoke of it
     _required("machine_prior", pa.int32()),  # where origin rests on a date: how many of 10,000 like it are a machine's
-    _required("empty", pa.bool_()),
+    _required("excluded", pa.int8()),  # why it may not be in a release, index into REASONS; 0: it may
 )
 
 # What was decided about a document, on its way to the ledger.
@@ -228,7 +228,7 @@ DECISION = _contract(
     _required("evidence", pa.int32()),
     _required("machine_prior", pa.int32()),
 )
-STAGES = ("", "ingest", "dedup", "balance")
+STAGES = ("", "ingest", "exclusions", "dedup", "balance")
 REASONS = (
     "",
     "empty_text",
@@ -238,7 +238,12 @@ REASONS = (
     "same_url",
     "in_earlier_release",
     "over_limit",
+    "contaminated",
+    "withdrawn",
+    "licence",
 )
+# What a document is before it is held against any other: it never stands for one that stays.
+EXCLUDED = ("empty_text", "contaminated", "withdrawn", "licence")
 DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
 
 # What dedup left, as the mixture sees it, in the signal store: one row for each document that is kept so far.

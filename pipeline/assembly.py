@@ -31,6 +31,7 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
@@ -44,7 +45,7 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication:
+class Publication(Staged):
     """What the launcher knows of a release before the run.
 
     Attributes:
@@ -63,6 +64,11 @@ class Publication:
     about: str
     corpus: Corpus
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
+
+    def located(self) -> "Publication":
+        """The same, with its folders as a worker finds them."""
+        output, staging = files.absolute(self.output), files.absolute(self.staging)
+        return dataclasses.replace(self, output=output, staging=staging)
 
 
 class Made(NamedTuple):
@@ -214,8 +220,14 @@ def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, ob
     for number, shard in enumerate(ordered):
         name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
         _place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
-               "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "documents of the release",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+            "tokens": shard.tokens,
+        }
 
 
 def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
@@ -223,8 +235,13 @@ def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str
     for number, shard in enumerate(ordered):
         name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
         _place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "MinHash signatures of the release, for later releases to be compared with",
-               "bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "MinHash signatures of the release, for later releases to be compared with",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+        }
 
 
 def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:

@@ -16,7 +16,7 @@ from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerpl
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
 from transforms.ingest.paragraph_removal import MaybeUnwanted
-from transforms.ingest.sources import Split
+from transforms.ingest.sources import Split, Splits
 from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
@@ -40,7 +40,7 @@ class Job:
     suite: Suite
     params: tuple[tuple[str, float], ...]
     corpus: Corpus
-    earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
+    earlier: Splits  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
@@ -52,7 +52,7 @@ class Job:
     today: datetime.date  # that waivers of the suite are held against
 
     @property
-    def splits(self) -> tuple[Split, ...]:
+    def splits(self) -> Splits:
         """What is read."""
         return self.corpus.splits
 
@@ -75,14 +75,13 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     and_earlier = corpus.with_earlier(job.earlier)
 
     # fmt: off
-    splits     = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
-    tasks      = splits | "Spread" >> counted.Reshuffle("splits to workers")
+    tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
     unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
     surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
-    candidates = compared | "Attribute" >> Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed)
+    candidates = compared | "Attribute" >> Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed)
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
@@ -110,7 +109,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
     recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
     made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
-    return made | "Publish" >> Publish(job.publication)                                  # the manifest last
+    return made | "Publish" >> Publish(job.publication.located())                               # the manifest last
     # fmt: on
 
 

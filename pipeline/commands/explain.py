@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations import contracts
 from expectations.loading import closest, nearest
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.side_by_side import side_by_side
@@ -29,6 +30,9 @@ SENTENCES = {
     "in_earlier_release": "dropped: an earlier release (dedup.against) has this text, or one that shares most of its shingles",
     "over_synthetic_share": "dropped: synthetic, and past the cut that keeps the release's synthetic share in its limit",
     "over_limit": "dropped: past the cut that keeps a limit of the mixture (ratio.limits and its neighbours in the recipe)",
+    "contaminated": "dropped: it holds items of an evaluation set (contamination in the recipe)",
+    "withdrawn": "dropped: it is on a list of removals, or like a document that is (removals in the recipe)",
+    "licence": "dropped: the recipe does not allow its licence (licences in the recipe)",
 }
 
 DUPLICATES = {
@@ -281,7 +285,7 @@ def _evidence(row: dict[str, Any]) -> Iterator[str]:
 
 def _cluster(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
-    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] != "empty_text"]
+    members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] not in contracts.EXCLUDED]
     for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
         mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
         yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"

@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from expectations.wording import message
 from transforms.ingest import columns as documents
 from transforms.ingest import html
 from transforms.ingest.decompress import (
@@ -32,7 +33,6 @@ from transforms.ingest.decompress import (
     chunks,
     is_decoders,
     look,
-    one_line,
     open_seekable,
 )
 from transforms.ingest.formats import FORMATS, is_description, named
@@ -83,7 +83,7 @@ def read_tar(job: Reading, read: Read) -> Iterator[Pair]:
     except _BROKEN as error:
         if not is_decoders(error):
             raise
-        archive.fail(stream.damage or DamageError("corrupt_file", f"it is no tar file from here on: {one_line(error)}"))
+        archive.fail(stream.damage or DamageError("corrupt_file", f"it is no tar file from here on: {message(error)}"))
     total = stream.drain()
     if stream.damage is not None and archive.damage is None:
         archive.fail(stream.damage)
@@ -131,7 +131,7 @@ def read_zip(job: Reading, read: Read) -> Iterator[Pair]:
             if not is_decoders(error):
                 raise
             raise DamageError(
-                "corrupt_file", f"the directory of the zip file cannot be read: {one_line(error)}"
+                "corrupt_file", f"the directory of the zip file cannot be read: {message(error)}"
             ) from error
         with file:
             if _entries(raw) not in (None, len(file.infolist())):
@@ -266,7 +266,9 @@ class _Archive:
 
     def _inside(self, member: Member, form: str, compression: str, opened: Callable[[], BinaryIO]) -> Inside:
         piece = self.job.piece
-        return Inside(piece.path, form, compression, member.n_bytes, piece.fingerprint, None, opened, member.name)
+        return Inside(
+            piece.path, form, compression, member.n_bytes, piece.fingerprint, opened=opened, member=member.name
+        )
 
     def _file(self, member: Member, form: str, compression: str) -> Iterator[Pair]:
         """A member that is data, as a file of its own; its rows are behind those before it."""
@@ -416,7 +418,7 @@ class _Shared(io.RawIOBase):
 def _as_damage(error: Exception) -> DamageError:
     if isinstance(error, DamageError):
         return error
-    return DamageError("corrupt_file", f"it cannot be read: {type(error).__name__}: {one_line(error)}")
+    return DamageError("corrupt_file", f"it cannot be read: {type(error).__name__}: {message(error)}")
 
 
 def _key(name: str) -> str:

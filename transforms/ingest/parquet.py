@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from expectations.wording import message
 from transforms.ingest import columns as documents
 from transforms.ingest.computed import parts
-from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line, open_seekable
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, open_seekable
 from transforms.ingest.quarantine import Pair, Reading, bytes_as_text, finish, missing_text, no_documents
 
 _HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
@@ -50,7 +51,7 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
+                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {message(error)}"
                 yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
             else:
                 yield from _row_group_documents(job, batches, names, row)
@@ -107,21 +108,15 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
         if raw.read(4) == _MAGIC:
             detail = "the Parquet file has no footer: it ends too early; fetch it again"
             raise DamageError("truncated_file", detail, n_bytes=0) from error
-        raise DamageError("corrupt_file", f"this is not a Parquet file: {one_line(error)}") from error
+        raise DamageError("corrupt_file", f"this is not a Parquet file: {message(error)}") from error
     return file
 
 
 def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
     """The columns of a file that may hold its text, those that do first tried first, and all columns to read."""
-    fields = job.source.fields
     texts = text_columns(job, schema)
-    others = [
-        name for field in documents.WELL_KNOWN if field != "text" for name in documents.columns_for(fields, field)
-    ]
-    keeps = [part for name in job.keep for part in parts(name)]
-    wanted = [name for name in (*others, *keeps) if documents.column_type(schema, name)]
-    of_texts = [part for name in texts for part in parts(name) if documents.column_type(schema, part)]
-    return texts, list(dict.fromkeys([*of_texts, *wanted]))
+    names = [part for name in texts for part in parts(name)] + [*documents.beside_text(job.source, job.keep)]
+    return texts, [name for name in dict.fromkeys(names) if documents.column_type(schema, name)]
 
 
 def text_columns(job: Reading, schema: pa.Schema) -> tuple[str, ...]:
@@ -130,6 +125,8 @@ def text_columns(job: Reading, schema: pa.Schema) -> tuple[str, ...]:
     Raises:
       DamageError: there is none.
     """
+    if job.sample is not None:
+        job.sample.schema = schema
     texts = [name for name in documents.names(job.source.fields, "text") if documents.column_type(schema, name)]
     if not texts:
         raise DamageError("missing_text", missing_text(job.source, schema.names))

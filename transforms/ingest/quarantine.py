@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.wording import named
 from transforms.ingest import columns as documents
 from transforms.ingest import turns
-from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
 from transforms.ingest.path_columns import PathColumns, values_of
 from transforms.ingest.sources import Piece, Source, Split
 
@@ -73,6 +74,19 @@ class Bad(NamedTuple):
     n_bytes: int = 0  # in storage, about, of records that nobody can count
 
 
+@dataclasses.dataclass
+class Sample:
+    """What was seen of a file's columns, as far as it was read.
+
+    Attributes:
+      schema: of a table, also of one without a text.
+      columns: the first rows.
+    """
+
+    schema: pa.Schema | None = None
+    columns: documents.Columns | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """What stays the same while a split is read; `file` is the piece at hand."""
@@ -83,6 +97,7 @@ class Reading:
     keep: tuple[str, ...]
     file: int = 0
     seen: Piece | None = None  # the piece at hand as its content says, where that is not what its name says
+    sample: "Sample | None" = None  # what is to be told of the columns
 
     @property
     def piece(self) -> Piece:
@@ -158,9 +173,7 @@ def finish(
                 if end - begin > 1
                 else "it cannot be converted"
             )
-            record = one.bad(
-                int(row[begin]), "unreadable_record", f"{detail}: {type(error).__name__}: {one_line(error)}"
-            )
+            record = one.bad(int(row[begin]), "unreadable_record", f"{detail}: {named(error)}")
             bad = [*bad, record._replace(records=end - begin)]
     return joined(done, job.keep), sorted(bad, key=lambda record: (record.path, record.row))
 
@@ -177,6 +190,8 @@ def _finish(
     """Rows with their text -> documents; `explain` says of a row without one (null) the reason, the detail, the raw."""
     file = np.full(len(row), job.file, np.int32) if file is None else file
     columns = _with_path(job, columns, file)
+    if job.sample is not None and job.sample.columns is None and len(row):
+        job.sample.columns = columns
     limit = job.limits.max_text_bytes
     good = pc.fill_null(pc.less_equal(pc.binary_length(text), limit), False).to_numpy(zero_copy_only=False)
     if not good.all():

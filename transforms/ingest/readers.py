@@ -17,11 +17,14 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from expectations.wording import named
 from transforms.ingest import archives, html, tables, warc
 from transforms.ingest import columns as documents
 from transforms.ingest import json_values as json_documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line
+from transforms.ingest.computed import is_computed
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look
 from transforms.ingest.formats import FORMATS
+from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
     FILE_REASONS,
@@ -33,6 +36,7 @@ from transforms.ingest.quarantine import (
     Pair,
     Reading,
     ReadLimits,
+    Sample,
     bytes_as_text,
     finish,
     joined,
@@ -51,7 +55,7 @@ __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "
 
 
 def read_split(
-    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = ()
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: Sample | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield batches of documents and of quarantined records, in the order of the split.
 
@@ -60,6 +64,7 @@ def read_split(
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
       keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/as_text.py).
+      sample: is given the first rows.
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
@@ -71,7 +76,7 @@ def read_split(
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
     held, listing = 0, BadRows()
-    for batch, bad in _read_pieces(Reading(split, source, limits, keep)):
+    for batch, bad in _read_pieces(Reading(split, source, limits, keep, sample=sample)):
         if batch.num_rows:
             documents_held.append(batch)
         if source.turns == "apart":  # the rows of turns, which are beside them
@@ -109,7 +114,7 @@ def _read_pieces(job: Reading) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+                detail = f"it cannot be read: {named(error)}"
                 yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
@@ -149,7 +154,7 @@ def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
         yield batch, bad
 
 
-def _lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+def _blocks(job: Reading) -> Iterator[tuple[int, Block, list[Bad]]]:
     """Whole lines with the number of the first; a line over the limit is cut just behind it."""
     row = 0
     tail = bytearray()
@@ -157,21 +162,62 @@ def _lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
         for chunk in chunks(job.piece, job.chunk_bytes):
             end = chunk.rfind(b"\n")
             if end >= 0:
-                lines = (bytes(tail) + chunk[:end]).split(b"\n")
-                for begin in range(0, len(lines), LINES):
-                    yield row + begin, lines[begin : begin + LINES], []
-                row += len(lines)
+                block = Block(b"".join((tail, memoryview(chunk)[:end])))
                 tail.clear()
-            tail += chunk[end + 1 :]
+                yield row, block, []
+                row += len(block)
+            tail += memoryview(chunk)[end + 1 :]
             del tail[job.limits.max_line_bytes + 1 :]
     except DamageError as damage:
         if damage.reason == "unreadable_file":
             raise
         behind = job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))
-        yield row, [], [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
+        yield row, Block(b""), [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
         return
     if tail:
-        yield row, [bytes(tail)], []
+        yield row, Block(bytes(tail)), []
+
+
+def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+    """The lines of a block, some at a time, with the number of the first."""
+    lines = [] if bad else block.content.split(b"\n")
+    for begin in range(0, max(1, len(lines)), LINES):
+        yield first + begin, lines[begin : begin + LINES], bad
+
+
+def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pair | None]]:
+    """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
+    reader = _column_reader(job)
+    for first, block, bad in _blocks(job):
+        if not bad and reader and (pair := _by_columns(job, first, block, reader)):
+            yield first, [], [], pair
+            continue
+        for begin, lines, behind in _lines(first, block, bad):
+            yield begin, lines, behind, None
+
+
+def _column_reader(job: Reading) -> ColumnReader | None:
+    """A reader of blocks by columns; None: all of a line is asked for."""
+    source = job.source
+    texts = documents.names(source.fields, "text")
+    plain = tuple(name for name in texts if not is_computed(name))
+    if not plain or job.sample is not None or source.turns == "apart" or source.roles.said():
+        return None
+    return ColumnReader(plain, documents.beside_text(source, job.keep))
+
+
+def _by_columns(job: Reading, first: int, block: Block, reader: ColumnReader) -> Pair | None:
+    if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
+        return None
+    text, columns = found
+    if text.null_count and job.source.fields.text is None:
+        return None  # what has no text may be a chat
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        line = block.line(i)
+        return "missing_text", missing_text(job.source, list(orjson.loads(line))), line
+
+    return finish(job, np.arange(first, first + len(block), dtype=np.int64), text, columns, [], explain)
 
 
 def _read_jsonl(job: Reading) -> Iterator[Pair]:
@@ -181,21 +227,24 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
     around: tuple[Pair, str, int] | None = (
         None  # likewise an object without text that holds a list: what, where, how many
     )
-    for first, lines, bad in _lines(job):
+    for first, lines, bad, by_columns in _json_lines(job):
         row, lines, records, unparsed = _records(job, first, lines)
         if not begun and unparsed and _spans_lines(unparsed[0], row):
             raise DamageError(
                 "bad_json", f"the file is one JSON value over many lines; {_ONE_A_LINE}", raw=unparsed[0].raw
             )
-        if held and (records or unparsed or bad):
+        if held and (by_columns or records or unparsed or bad):
             yield no_documents(job), [held]
             held = None
         if not begun and not records and len(unparsed) == 1 and not bad and unparsed[0].raw.lstrip()[:1] == b"[":
             held, unparsed = unparsed[0], []
-        if around and (records or unparsed or bad):
+        if around and (by_columns or records or unparsed or bad):
             yield around[0]
             around = None
-        first_of_all, begun = not begun, begun or held is not None or bool(records or unparsed)
+        first_of_all, begun = not begun, begun or held is not None or bool(by_columns or records or unparsed)
+        if by_columns:
+            yield by_columns
+            continue
         columns = documents.JsonColumns(records, lines)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
@@ -310,7 +359,7 @@ def _first_given(columns: documents.JsonColumns, names: tuple[str, ...]) -> list
 
 def _read_lines(job: Reading) -> Iterator[Pair]:
     limit = job.limits.max_line_bytes
-    for first, lines, bad in _lines(job):
+    for first, lines, bad in (part for block in _blocks(job) for part in _lines(*block)):
         row = np.arange(first, first + len(lines), dtype=np.int64)
         fits = np.array([len(line) <= limit for line in lines], bool)
         for i in np.flatnonzero(~fits).tolist():
@@ -337,7 +386,7 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
         except Exception as error:
             if not is_decoders(error):
                 raise
-            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            detail = f"it cannot be read: {named(error)}"
             bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.orc
 
+from expectations.wording import message
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders, one_line, open_seekable
+from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders, open_seekable
 from transforms.ingest.parquet import first_given, joined_batches, plain, text_columns
 from transforms.ingest.quarantine import Bad, Pair, Reading, finish, no_documents
 from transforms.ingest.sources import Dialect, Source
@@ -75,7 +76,7 @@ def read_csv(job: Reading) -> Iterator[Pair]:
             raise
         read = stream.given
         share = 1 - read / max(1, stream.drain())
-        detail = f"from here on it is no CSV that can be read, or a row is longer than {_block(job):,} bytes: {one_line(error)}"
+        detail = f"from here on it is no CSV that can be read, or a row is longer than {_block(job):,} bytes: {message(error)}"
         lost = job.bad(row, "corrupt_file", detail)
         bad.append(lost._replace(records=None, n_bytes=max(1, int(job.piece.size * share))))
     if stream.damage is not None:
@@ -279,7 +280,7 @@ def _table(job: Reading, found: Parts, by_itself: bool) -> Iterator[Pair]:
             # A damaged length asks for more memory than there is.
             if not is_decoders(error) and not isinstance(error, MemoryError):
                 raise
-            detail = f"batch {number} cannot be read: {one_line(error)}"
+            detail = f"batch {number} cannot be read: {message(error)}"
             reason = "corrupt_file" if by_itself else "truncated_file"
             yield no_documents(job), [job.bad(row, reason, detail)._replace(records=None)]
             row += 1

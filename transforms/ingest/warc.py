@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from fastwarc.warc import ArchiveIterator
 
+from expectations.wording import message
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders, one_line
+from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders
 from transforms.ingest.html import page_text
 from transforms.ingest.quarantine import WHOLE_FILE, Bad, Pair, Reading, finish, no_documents
 
@@ -45,7 +46,7 @@ def read_warc(job: Reading) -> Iterator[Pair]:
         if type(error).__name__ != "PanicException" and (not isinstance(error, Exception) or not is_decoders(error)):
             raise
         share = 1 - position / max(1, stream.drain())
-        detail = f"behind {number:,} records it is no WARC that can be read: {one_line(error)}"  # type: ignore[arg-type]
+        detail = f"behind {number:,} records it is no WARC that can be read: {message(error)}"  # type: ignore[arg-type]
         damage = DamageError("corrupt_file", detail, n_bytes=int(job.piece.size * share))
     if stream.damage is None and damage is None and not stream.tail.endswith(_ENDS):
         damage = DamageError("truncated_file", "the file ends in the middle of a record; fetch it again", n_bytes=0)
@@ -132,7 +133,7 @@ def _add(rows: _Rows, number: int, record: Any) -> str:
     try:
         text = page_text(payload, charset) if content_type in HTML else payload.decode(charset or "utf-8")
     except (UnicodeDecodeError, LookupError) as error:
-        rows.bad.append(rows.job.bad(number, "invalid_utf8", f"the text cannot be decoded: {one_line(error)}", payload))
+        rows.bad.append(rows.job.bad(number, "invalid_utf8", f"the text cannot be decoded: {message(error)}", payload))
         return ""
     if text is None:
         rows.bad.append(rows.job.bad(number, "missing_text", "the page shows no text", payload))

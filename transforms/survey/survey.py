@@ -20,6 +20,7 @@ from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
@@ -36,7 +37,7 @@ from transforms.structures.find import NO_SYSTEMS, Systems, comply
 
 
 @dataclasses.dataclass(frozen=True)
-class SurveyConfig:
+class SurveyConfig(Staged):
     """What the survey looks for. Signals depend on this and their split, and not on `few_splits`."""
 
     detector: str | None  # folder or file; None: the bundled one
@@ -141,9 +142,18 @@ class HeadSample:
 
 
 AS_READ = (
-    "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+    "doc_id",
+    "id",
+    "file",
+    "row",
+    "created",
+    "language",
+    "declared_origin",
+    "generator",
+    "kind",
+    "stratum",
     "not_understood",
-)  # fmt: skip
+)
 
 
 def measure_documents(

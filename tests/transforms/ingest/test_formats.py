@@ -173,13 +173,12 @@ def test_a_file_that_is_damaged_raises_nothing_and_accounts_for_every_record(tmp
         good, bad = read(tmp_path)
         lost = [one for one in bad if one["records"] != 0]
         known = all(one["records"] is not None for one in lost)
-        is_named = (
-            name != "parquet.zip" or good or not bad or bad[0]["reason"] != "not_documents"
-        )  # .parq\xff is no format
+        is_told = any(one["reason"] == "not_documents" for one in bad)  # a damaged name is of a format that is not read
         is_line = len(lost) == 1 and len(lost[0]["raw"]) > 500  # an array without its bracket is one line, and wrong
-        assert (
-            not is_named or is_line or not known or len(good) + sum(one["records"] for one in lost) >= len(RECORDS) - 1
-        ), (step, bad)
+        assert is_told or is_line or not known or len(good) + sum(one["records"] for one in lost) >= len(RECORDS) - 1, (
+            step,
+            bad,
+        )
 
 
 def test_a_folder_of_save_to_disk_is_read(tmp_path):
