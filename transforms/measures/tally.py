@@ -380,8 +380,13 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    keys = np.stack(
+        [
+            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+            language.indices.to_numpy().astype(np.int64),
+        ],
+        axis=1,
+    )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()
