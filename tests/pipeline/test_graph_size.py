@@ -25,9 +25,7 @@ def of_splits(job: Job, n: int) -> Job:
     """The same job with so many splits, of files that nobody has."""
     size = 8 << 20
     pieces = (Piece(f"/corpus/part-{i:06d}.jsonl.gz", "jsonl", "gzip", size, f"{size}-{i}-{i}-{i}") for i in range(n))
-    many = dataclasses.replace(
-        job.corpus, splits=Splits(Split(i, 0, (piece,), size) for i, piece in enumerate(pieces))
-    )
+    many = dataclasses.replace(job.corpus, splits=Splits(Split(i, 0, (piece,), size) for i, piece in enumerate(pieces)))
     return dataclasses.replace(job, corpus=many, publication=dataclasses.replace(job.publication, corpus=many))
 
 
@@ -146,7 +144,9 @@ def back(*args):
 runner.execute = back
 runner.run(recipe, job, Console(stderr=True))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "elsewhere").iterdir())
     paths = set(read(str(tmp_path / "out" / "test"), "ledger")["path"].to_pylist())
