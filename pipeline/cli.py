@@ -19,6 +19,7 @@ import typer
 import typer.core
 from rich.console import Console
 
+from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
 from expectations.judge import gx_process
 from pipeline import log
@@ -109,6 +110,7 @@ out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":s
 err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
 
+WRONG = 2  # the exit code of a recipe or a command line that the user can mend
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
@@ -841,28 +843,9 @@ def complain(line: str) -> None:
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
-    if type(error).__name__ == "CacheError":  # it came of importing the package, so nothing of it can be imported here
-        return BROKE
-    from expectations.judge.verdict import VerdictError
-    from expectations.suite.suite import SuiteError
-    from pipeline.recipe import RecipeError
-    from pipeline.runner import RunError
-    from transforms.audit.draw import AuditError
-    from transforms.audit.gold import GoldError
-    from transforms.detector.detector import DetectorError
-    from transforms.detector.training.labelled import TrainingError
-    from transforms.engine.folders import FolderError
-    from transforms.ingest.sources import InputError
-    from transforms.origin.labels import LabelError
-    from transforms.origin.phrase_files import PhraseError
-    from transforms.origin.watermarks import WatermarkError
-    from transforms.release.read_release import ReleaseError
-
-    wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
-    audit = AuditError | GoldError | LabelError | ReleaseError
-    if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
-        return 2
-    return BROKE if isinstance(error, RunError | gx_process.EngineError) else None
+    if isinstance(error, UserError):
+        return WRONG
+    return BROKE if isinstance(error, BrokenError) else None
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def score_input(
     detector = load_detector(model)
     source = Source(name="input", path=tuple(data), fields=Fields(text=text))
     splits = plan_splits([source])
-    known, every = columns_of(splits)
+    known, every = columns_of(splits, [source])
     _refuse_unknown(keep if every else [name for name in keep if "," in name], known)
     held: set[str] = set()
     schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])

@@ -298,6 +298,7 @@ def _lost(result: "Result") -> Iterator[str]:
     for metric, words in (
         ("input.unreadable_files", "files that could not be read, or not to their end"),
         ("input.misnamed_files", "files that are not what their names say"),
+        ("input.not_documents", "files that hold other things beside documents"),
     ):
         total = next((row["value"] for row in rows if row["metric"] == metric and row["slice_kind"] == "overall"), 0)
         files = [row for row in rows if row["metric"] == metric and row["slice_kind"] == "file"]

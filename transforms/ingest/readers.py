@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,12 @@ import orjson
 import pyarrow as pa
 
 from expectations.wording import named
+from transforms.ingest import archives, html, tables, warc
 from transforms.ingest import columns as documents
+from transforms.ingest import json_values as json_documents
+from transforms.ingest.computed import is_computed
 from transforms.ingest.decompress import DamageError, chunks, is_decoders, look
+from transforms.ingest.formats import FORMATS
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
@@ -32,6 +36,7 @@ from transforms.ingest.quarantine import (
     Pair,
     Reading,
     ReadLimits,
+    Sample,
     bytes_as_text,
     finish,
     joined,
@@ -40,6 +45,7 @@ from transforms.ingest.quarantine import (
     quarantine,
 )
 from transforms.ingest.sources import Source, Split
+from transforms.ingest.turns import MOST_TURNS
 
 HOPELESS = 100_000  # bad records from the start of a file, without one document, after which the rest is not read
 COUNTED = 1 << 20  # bytes of a line that are looked at, to say how many values are on it
@@ -49,7 +55,7 @@ __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "
 
 
 def read_split(
-    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = ()
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: Sample | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield batches of documents and of quarantined records, in the order of the split.
 
@@ -58,6 +64,7 @@ def read_split(
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
       keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/as_text.py).
+      sample: is given the first rows.
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
@@ -69,9 +76,11 @@ def read_split(
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
     held, listing = 0, BadRows()
-    for batch, bad in _read_pieces(Reading(split, source, limits, keep)):
+    for batch, bad in _read_pieces(Reading(split, source, limits, keep, sample=sample)):
         if batch.num_rows:
             documents_held.append(batch)
+        if source.turns == "apart":  # the rows of turns, which are beside them
+            bad = [one._replace(row=one.row * MOST_TURNS) if one.row > 0 else one for one in bad]
         listed = listing.of(bad)
         bad_held += listed
         held += batch["text"].nbytes + sum(len(record.raw) for record in listed)
@@ -85,18 +94,21 @@ def read_split(
 
 def _read_pieces(job: Reading) -> Iterator[Pair]:
     """Read piece after piece; files of one document each are read in groups."""
-    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
-    numbers = range(len(job.split.pieces))
-    for is_text, group in itertools.groupby(numbers, lambda number: job.split.pieces[number].format == "text"):
+    pieces = job.split.pieces
+
+    def in_group(number: int) -> str:
+        return pieces[number].format if FORMATS[pieces[number].format].one_document else ""
+
+    for form, group in itertools.groupby(range(len(pieces)), in_group):
         jobs = [dataclasses.replace(job, file=number) for number in group]
-        if is_text:
+        if form:
             yield from _read_texts(jobs)
             continue
         for one in jobs:
             try:
                 one, remarks = _looked_at(one)
                 yield no_documents(one), remarks
-                yield from _while_hopeful(readers[one.piece.format](one))
+                yield from _while_hopeful(read_piece(one))
             except DamageError as damage:
                 yield no_documents(one), [one.lost(damage)]
             except Exception as error:
@@ -106,12 +118,20 @@ def _read_pieces(job: Reading) -> Iterator[Pair]:
                 yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
+def read_piece(job: Reading) -> Iterator[Pair]:
+    """The documents of the piece at hand, as its format is read.
+
+    Raises:
+      DamageError: it cannot be read, or not as a whole.
+    """
+    return READERS[job.piece.format](job)
+
+
 def _looked_at(job: Reading) -> tuple[Reading, list[Bad]]:
     """The job with the piece as its first bytes say it is, and a remark if its name says something else."""
     seen, remark = look(job.piece)
-    if not remark:
-        return job, []
-    return dataclasses.replace(job, seen=seen), [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)]
+    job = job if seen == job.piece else dataclasses.replace(job, seen=seen)
+    return job, [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)] if remark else []
 
 
 def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
@@ -167,19 +187,31 @@ def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list
 
 def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pair | None]]:
     """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
-    reader = ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+    reader = _column_reader(job)
     for first, block, bad in _blocks(job):
-        if not bad and (pair := _by_columns(job, first, block, reader)):
+        if not bad and reader and (pair := _by_columns(job, first, block, reader)):
             yield first, [], [], pair
             continue
         for begin, lines, behind in _lines(first, block, bad):
             yield begin, lines, behind, None
 
 
+def _column_reader(job: Reading) -> ColumnReader | None:
+    """A reader of blocks by columns; None: all of a line is asked for."""
+    source = job.source
+    texts = documents.names(source.fields, "text")
+    plain = tuple(name for name in texts if not is_computed(name))
+    if not plain or job.sample is not None or source.turns == "apart" or source.roles.said():
+        return None
+    return ColumnReader(plain, documents.beside_text(source, job.keep))
+
+
 def _by_columns(job: Reading, first: int, block: Block, reader: ColumnReader) -> Pair | None:
     if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
         return None
     text, columns = found
+    if text.null_count and job.source.fields.text is None:
+        return None  # what has no text may be a chat
 
     def explain(i: int) -> tuple[str, str, bytes]:
         line = block.line(i)
@@ -235,9 +267,7 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         yield pair
     if around:
         (_, [bad_one]), name, n = around
-        detail = (
-            f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; write one object per line"
-        )
+        detail = f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; set format: json"
         raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
@@ -250,7 +280,7 @@ def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
     return None if longest is None else (longest, len(lists[longest]))
 
 
-_ONE_A_LINE = "write one object per line (jq -c '.[]' makes an array so)"
+_ONE_A_LINE = "set format: json, or write one object per line (jq -c '.[]' makes an array so)"
 _KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(None): "null"}
 
 
@@ -363,7 +393,8 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
             files.append(job.file)
             size += len(content)
         if size >= job.chunk_bytes or number == len(jobs) - 1:
-            text, explain = bytes_as_text(pa.array(contents, pa.large_binary()))
+            as_text = html.pages_as_text if job.split.pieces[job.file].format == "html" else bytes_as_text
+            text, explain = as_text(pa.array(contents, pa.large_binary()))
             row, file = np.zeros(len(files), np.int64), np.array(files, np.int32)
             yield finish(job, row, text, documents.NO_COLUMNS, bad, explain, file)
             contents, files, bad, size = [], [], [], 0
@@ -376,3 +407,18 @@ def _content(job: Reading) -> bytes:
         if len(content) > job.limits.max_text_bytes:
             break
     return bytes(content)
+
+
+# What reads a file that is not one document; the others are read in groups.
+READERS: dict[str, Callable[[Reading], Iterator[Pair]]] = {
+    "jsonl": _read_jsonl,
+    "json": lambda job: json_documents.read_json(job, _read_jsonl),
+    "lines": _read_lines,
+    "parquet": read_parquet,
+    "csv": tables.read_csv,
+    "arrow": tables.read_arrow,
+    "orc": tables.read_orc,
+    "warc": warc.read_warc,
+    "tar": lambda job: archives.read_tar(job, read_piece),
+    "zip": lambda job: archives.read_zip(job, read_piece),
+}

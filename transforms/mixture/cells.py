@@ -16,7 +16,7 @@ A cell is all documents that no floor or cap tells apart; where there is none, a
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +161,8 @@ class ScoreCounts:
     def merge(cls, parts: Iterable["ScoreCounts"]) -> "ScoreCounts":
         """Sums, of one part or more."""
         parts = list(parts)
-        return cls(*(sum(getattr(p, field.name) for p in parts) for field in dataclasses.fields(cls)))  # type: ignore[arg-type]
+        sums: dict[str, Any] = {one.name: sum(getattr(p, one.name) for p in parts) for one in dataclasses.fields(cls)}
+        return cls(**sums)
 
 
 @dataclasses.dataclass(frozen=True)
