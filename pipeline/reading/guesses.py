@@ -56,7 +56,7 @@ def _chosen(source: Source) -> list[Piece]:
         pieces = [piece for piece in find_pieces(source) if piece.format in ("jsonl", "parquet")]
     except InputError:
         return []
-    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if at < len(pieces)][:LOOKED_AT]
+    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if 0 <= at < len(pieces)][:LOOKED_AT]
 
 
 def _sample(piece: Piece, source: Source) -> documents.Columns | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -10,6 +11,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
+from transforms.engine.files import is_local
 from transforms.ingest.first_bytes import LOOK_BYTES, is_plain, kind_of, stood_for
 from transforms.ingest.listing import is_regular
 from transforms.ingest.sources import Piece
@@ -106,10 +108,36 @@ def open_stored(piece: Piece) -> BinaryIO:
     try:
         if not is_regular(piece.place):
             raise DamageError("unreadable_file", "the file cannot be opened: it is no regular file")
+        if is_local(piece.place):  # not asking each time which file system it is on
+            return open(piece.place, "rb")
         return FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         detail = f"the file cannot be opened: {error.strerror or one_line(error)}"
         raise DamageError("unreadable_file", detail) from error
+
+
+def whole_content(piece: Piece, most: int) -> bytes | None:
+    """The content of a small file, without its byte order mark, by opening it once; None: look closer.
+
+    That is where it is not what its name says, is damaged, or has more than `most` bytes, stored or decompressed.
+    """
+    try:
+        with open_stored(piece) as raw:
+            stored = raw.read(most + 1)
+        kind = kind_of(stored[:LOOK_BYTES], piece.format)
+        content = stored
+        if piece.compression and kind is not None and kind.compression == piece.compression:
+            content = _fast(io.BytesIO(stored), piece.compression).read(most + 1)
+            kind = kind_of(content[:LOOK_BYTES], piece.format)
+        elif piece.compression:
+            return None
+    except DamageError:
+        return None
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+        return None
+    return content.removeprefix(BOM) if kind is None and max(len(stored), len(content)) <= most else None
 
 
 def chunks(piece: Piece, size: int) -> Iterator[bytes]:

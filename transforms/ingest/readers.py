@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line, whole_content
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
@@ -38,8 +38,10 @@ from transforms.ingest.quarantine import (
     no_documents,
     quarantine,
 )
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Piece, Source, Split
 
+SMALL_BYTES = 1 << 16  # files up to this size are read together with those beside them
+MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
 HOPELESS = 100_000  # bad records from the start of a file, without one document, after which the rest is not read
 COUNTED = 1 << 20  # bytes of a line that are looked at, to say how many values are on it
 LINES = 16_384  # of a file at a time, so that many short ones do not become as many records at once
@@ -83,26 +85,38 @@ def read_split(
 
 
 def _read_pieces(job: Reading) -> Iterator[Pair]:
-    """Read piece after piece; files of one document each are read in groups."""
-    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
+    """Read piece after piece; small files are read in groups."""
     numbers = range(len(job.split.pieces))
-    for is_text, group in itertools.groupby(numbers, lambda number: job.split.pieces[number].format == "text"):
+    for group_reader, group in itertools.groupby(numbers, lambda number: _reader_of_groups(job.split.pieces[number])):
         jobs = [dataclasses.replace(job, file=number) for number in group]
-        if is_text:
-            yield from _read_texts(jobs)
+        if group_reader is not None:
+            yield from group_reader(jobs)
             continue
         for one in jobs:
-            try:
-                one, remarks = _looked_at(one)
-                yield no_documents(one), remarks
-                yield from _while_hopeful(readers[one.piece.format](one))
-            except DamageError as damage:
-                yield no_documents(one), [one.lost(damage)]
-            except Exception as error:
-                if not is_decoders(error):
-                    raise
-                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
-                yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
+            yield from _read_piece(one)
+
+
+def _read_piece(job: Reading) -> Iterator[Pair]:
+    """A file by itself; what is wrong with it as a whole is its last bad record."""
+    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
+    try:
+        job, remarks = _looked_at(job)
+        yield no_documents(job), remarks
+        yield from _while_hopeful(readers[job.piece.format](job))
+    except DamageError as damage:
+        yield no_documents(job), [job.lost(damage)]
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+        detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+        yield no_documents(job), [job.lost(DamageError("corrupt_file", detail))]
+
+
+def _reader_of_groups(piece: Piece) -> Callable[[list[Reading]], Iterator[Pair]] | None:
+    """What reads a run of files that are too small to be read one by one; None: this is a large one."""
+    if piece.format == "text":
+        return _read_texts
+    return _read_small_jsonl if piece.format == "jsonl" and piece.size <= SMALL_BYTES else None
 
 
 def _looked_at(job: Reading) -> tuple[Reading, list[Bad]]:
@@ -157,6 +171,58 @@ def _blocks(job: Reading) -> Iterator[tuple[int, Block, list[Bad]]]:
         yield row, Block(bytes(tail)), []
 
 
+def _read_small_jsonl(jobs: list[Reading]) -> Iterator[Pair]:
+    """Files of a few lines as if their lines were in one; any that is odd is read by itself."""
+    reader = _column_reader(jobs[0])
+    held: list[tuple[Reading, bytes]] = []
+    size = 0
+    for job in jobs:
+        content = whole_content(job.piece, SMALL_BYTES)
+        if content is None:
+            yield from _read_together(held, reader)
+            yield from _read_piece(job)
+            held, size = [], 0
+            continue
+        held.append((job, content))
+        size += len(content)
+        if size >= job.chunk_bytes:
+            yield from _read_together(held, reader)
+            held, size = [], 0
+    yield from _read_together(held, reader)
+
+
+def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader) -> Iterator[Pair]:
+    """Files with their contents."""
+    if not files:
+        return
+    job = files[0][0]
+    contents = [content.removesuffix(b"\n") for _, content in files if content]
+    n_lines = np.array([content.count(b"\n") + 1 for content in contents], np.int64)
+    number = np.repeat(np.flatnonzero([bool(content) for _, content in files]), n_lines)  # which file a line is of
+    row = np.arange(len(number)) - np.repeat(np.cumsum(n_lines) - n_lines, n_lines)
+    only_line = np.repeat(n_lines == 1, n_lines)  # it may be an object around all documents of its file
+    file = np.array([one.file for one, _ in files], np.int32)
+    block = Block(b"\n".join(contents))
+    pair = _by_columns(job, row, block, reader, file[number], only_line) if contents else (no_documents(job), [])
+    if pair:
+        yield pair
+        return
+    at, lines, records, unparsed = _records(job, 0, block.content.split(b"\n"))
+    columns, values = _json_columns(job, records, lines)
+    single = np.bincount(number[at], minlength=len(files)) == 1
+    odd = {int(number[bad.row]) for bad in unparsed}
+    odd |= {int(i) for i, value in zip(number[at], values, strict=True) if value is None and single[i]}
+    for alone, run in itertools.groupby(range(len(files)), odd.__contains__):
+        chosen = list(run)
+        if alone:
+            for i in chosen:
+                yield from _read_piece(files[i][0])
+            continue
+        mask = (number[at] >= chosen[0]) & (number[at] <= chosen[-1])
+        some = list(itertools.compress(values, mask.tolist()))
+        yield _of_records(job, row[at[mask]], columns.where(mask), some, [], file[number[at[mask]]])
+
+
 def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
     """The lines of a block, some at a time, with the number of the first."""
     lines = [] if bad else block.content.split(b"\n")
@@ -166,29 +232,45 @@ def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list
 
 def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pair | None]]:
     """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
-    reader = ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+    reader, misses = _column_reader(job), 0
     for first, block, bad in _blocks(job):
-        if not bad and (pair := _by_columns(job, first, block, reader)):
-            yield first, [], [], pair
-            continue
+        if not bad and misses < MISSES:
+            if pair := _by_columns(job, np.arange(first, first + len(block), dtype=np.int64), block, reader):
+                misses = 0
+                yield first, [], [], pair
+                continue
+            misses += 1
         for begin, lines, behind in _lines(first, block, bad):
             yield begin, lines, behind, None
 
 
-def _by_columns(job: Reading, first: int, block: Block, reader: ColumnReader) -> Pair | None:
+def _column_reader(job: Reading) -> ColumnReader:
+    return ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+
+
+def _by_columns(
+    job: Reading,
+    row: npt.NDArray[np.int64],
+    block: Block,
+    reader: ColumnReader,
+    file: npt.NDArray[np.int32] | None = None,
+    must_have_text: npt.NDArray[np.bool_] | None = None,
+) -> Pair | None:
+    """Documents of a block; None: it must be read line by line. `file` and `must_have_text`: of each line."""
     if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
         return None
     text, columns = found
+    if must_have_text is not None and (must_have_text & text.is_null().to_numpy(zero_copy_only=False)).any():
+        return None
 
     def explain(i: int) -> tuple[str, str, bytes]:
         line = block.line(i)
         return "missing_text", missing_text(job.source, list(orjson.loads(line))), line
 
-    return finish(job, np.arange(first, first + len(block), dtype=np.int64), text, columns, [], explain)
+    return finish(job, row, text, columns, [], explain, file)
 
 
 def _read_jsonl(job: Reading) -> Iterator[Pair]:
-    names = documents.names(job.source.fields, "text")
     begun = False
     held: Bad | None = None  # an array that may be all there is
     around: tuple[Pair, str, int] | None = (
@@ -212,16 +294,8 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         if by_columns:
             yield by_columns
             continue
-        columns = documents.JsonColumns(records, lines)
-        values = _first_given(columns, names)
-        text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
-
-        def explain(i: int, values=values, records=records, lines=lines) -> tuple[str, str, bytes]:  # type: ignore[no-untyped-def]
-            if values[i] is None:
-                return "missing_text", missing_text(job.source, list(records[i])), lines[i]
-            return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", lines[i]
-
-        pair = finish(job, row, text, columns, unparsed + bad, explain)
+        columns, values = _json_columns(job, records, lines)
+        pair = _of_records(job, row, columns, values, unparsed + bad)
         if (
             first_of_all
             and len(records) == 1
@@ -240,6 +314,33 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
+
+
+def _json_columns(
+    job: Reading, records: list[dict[str, Any]], lines: list[bytes]
+) -> tuple[documents.JsonColumns, list[Any]]:
+    """Objects by column, and what each has for its text, whatever its type."""
+    columns = documents.JsonColumns(records, lines)
+    return columns, _first_given(columns, documents.names(job.source.fields, "text"))
+
+
+def _of_records(
+    job: Reading,
+    row: npt.NDArray[np.int64],
+    columns: documents.JsonColumns,
+    values: list[Any],
+    bad: list[Bad],
+    file: npt.NDArray[np.int32] | None = None,
+) -> Pair:
+    text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        line = columns.lines[i]
+        if values[i] is None:
+            return "missing_text", missing_text(job.source, list(columns.records[i])), line
+        return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", line
+
+    return finish(job, row, text, columns, bad, explain, file)
 
 
 def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
@@ -346,9 +447,11 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
     size = 0
     for number, job in enumerate(jobs):
         try:
-            job, remarks = _looked_at(job)
-            bad += remarks
-            content = _content(job)
+            content = whole_content(job.piece, min(SMALL_BYTES, job.limits.max_text_bytes))
+            if content is None:
+                job, remarks = _looked_at(job)
+                bad += remarks
+                content = _content(job)
         except DamageError as damage:
             damage.records = 1
             bad.append(job.lost(damage))
