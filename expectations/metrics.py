@@ -26,9 +26,19 @@ SPLITS: Noise = "splits"  # a Hill number of words: as between splits of English
 
 # In the order in which signs of model collapse are seen in data (docs/decisions/0022). "other" is a sign of nothing.
 SIGNS = (
-    "tails", "words", "templates", "redundancy", "meaning", "spread", "distance",
-    "synthetic share", "concentration", "input", "size", "other",
-)  # fmt: skip
+    "tails",
+    "words",
+    "templates",
+    "redundancy",
+    "meaning",
+    "spread",
+    "distance",
+    "synthetic share",
+    "concentration",
+    "input",
+    "size",
+    "other",
+)
 EARLY = SIGNS[:7]
 
 
@@ -128,6 +138,7 @@ _DECLARED = (
     Metric("input.unreadable_files", "Number of unreadable files", COUNT, sign="input", worse=UP),
     Metric("input.unread_files", "Number of files beside the input that are not read", COUNT, "files"),
     Metric("input.misnamed_files", "Number of files that are not what their name says", COUNT, "files"),
+    Metric("input.not_documents", "Number of files that hold other things beside documents", COUNT, "files"),
     Metric("input.not_understood", "Number of declared values that were not understood", COUNT, "values"),
     Metric("synthetic_share.tokens", "Synthetic share of tokens", SHARE, "fraction", sign="synthetic share", worse=UP),
     Metric(

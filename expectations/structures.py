@@ -254,11 +254,15 @@ class StructureReference(Strict):
             "description": cls.__doc__,
             "anyOf": [
                 {"enum": ["human_subset", "uniform"]},
-                {"type": "object", "properties": {"release": {"type": "string"}}, "required": ["release"],
-                 "additionalProperties": False},
+                {
+                    "type": "object",
+                    "properties": {"release": {"type": "string"}},
+                    "required": ["release"],
+                    "additionalProperties": False,
+                },
                 {"type": "object", "additionalProperties": share, "minProperties": 1},
             ],
-        }  # fmt: skip
+        }
 
     @pydantic.model_serializer
     def _as_written(self) -> Any:
@@ -350,10 +354,17 @@ class StageDelta(_Rule):
 
 
 Rule = Annotated[
-    MinShare | Retention | MaxCore | ExpectedDevianceRatio | CoreEffectiveNumber | TargetDistribution | Avoid | Association
+    MinShare
+    | Retention
+    | MaxCore
+    | ExpectedDevianceRatio
+    | CoreEffectiveNumber
+    | TargetDistribution
+    | Avoid
+    | Association
     | StageDelta,
     pydantic.Field(discriminator="kind"),
-]  # fmt: skip
+]
 STAGE_AFTER = {"dedup": "deduplicated", "balance": "after"}  # what a stage leaves, in the words of the metrics
 
 
@@ -637,10 +648,16 @@ _MODELS: dict[str, type[pydantic.BaseModel]] = {
     "classifier": Classifier,
 }
 _RULES: dict[str, type[pydantic.BaseModel]] = {
-    "min_share": MinShare, "retention": Retention, "max_core": MaxCore, "expected_deviance_ratio": ExpectedDevianceRatio,
-    "core_effective_number": CoreEffectiveNumber, "target_distribution": TargetDistribution, "avoid": Avoid,
-    "association": Association, "stage_delta": StageDelta,
-}  # fmt: skip
+    "min_share": MinShare,
+    "retention": Retention,
+    "max_core": MaxCore,
+    "expected_deviance_ratio": ExpectedDevianceRatio,
+    "core_effective_number": CoreEffectiveNumber,
+    "target_distribution": TargetDistribution,
+    "avoid": Avoid,
+    "association": Association,
+    "stage_delta": StageDelta,
+}
 
 
 def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:

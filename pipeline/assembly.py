@@ -220,8 +220,14 @@ def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, ob
     for number, shard in enumerate(ordered):
         name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
         _place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
-               "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "documents of the release",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+            "tokens": shard.tokens,
+        }
 
 
 def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
@@ -229,8 +235,13 @@ def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str
     for number, shard in enumerate(ordered):
         name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
         _place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "MinHash signatures of the release, for later releases to be compared with",
-               "bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "MinHash signatures of the release, for later releases to be compared with",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+        }
 
 
 def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:

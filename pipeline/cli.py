@@ -19,6 +19,7 @@ import typer
 import typer.core
 from rich.console import Console
 
+from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
 from expectations.judge import gx_process
 from pipeline import log
@@ -109,6 +110,7 @@ out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":s
 err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
 
+WRONG = 2  # the exit code of a recipe or a command line that the user can mend
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
@@ -656,7 +658,11 @@ def audit_sample(
     output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
     n: Annotated[int, typer.Option("--n", min=1, help="draws that certify; 311 pass with up to 9 synthetic")] = 311,
     by: Annotated[str, typer.Option("--by", help="documents, or tokens: drawn in proportion to length")] = "documents",
+    source: Annotated[str | None, typer.Option("--source", help="only documents of this source")] = None,
     everything: Annotated[bool, typer.Option("--all", help="audit declared documents as well")] = False,
+    by_score: Annotated[
+        bool, typer.Option("--by-score", help="three of twenty draws where scores are highest: fewer labels do")
+    ] = False,
     first_look: Annotated[
         int | None, typer.Option("--first-look", help="allow a verdict after so many draws, at half the risk each")
     ] = None,
@@ -677,7 +683,8 @@ def audit_sample(
 
     if by not in ("documents", "tokens"):
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
-    design = Design(n, by, "all" if everything else "undeclared", first_look, active, gold_share, salt)
+    population = "all" if everything else "undeclared"
+    design = Design(n, by, population, first_look, active, gold_share, salt, source, by_score)
     out.print(sample_release(release, output, design, gold, force), markup=False)
 
 
@@ -836,28 +843,9 @@ def complain(line: str) -> None:
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
-    if type(error).__name__ == "CacheError":  # it came of importing the package, so nothing of it can be imported here
-        return BROKE
-    from expectations.judge.verdict import VerdictError
-    from expectations.suite.suite import SuiteError
-    from pipeline.recipe import RecipeError
-    from pipeline.runner import RunError
-    from transforms.audit.draw import AuditError
-    from transforms.audit.gold import GoldError
-    from transforms.detector.detector import DetectorError
-    from transforms.detector.training.labelled import TrainingError
-    from transforms.engine.folders import FolderError
-    from transforms.ingest.sources import InputError
-    from transforms.origin.labels import LabelError
-    from transforms.origin.phrase_files import PhraseError
-    from transforms.origin.watermarks import WatermarkError
-    from transforms.release.read_release import ReleaseError
-
-    wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
-    audit = AuditError | GoldError | LabelError | ReleaseError
-    if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
-        return 2
-    return BROKE if isinstance(error, RunError | gx_process.EngineError) else None
+    if isinstance(error, UserError):
+        return WRONG
+    return BROKE if isinstance(error, BrokenError) else None
 
 
 if __name__ == "__main__":

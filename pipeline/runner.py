@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,13 +29,15 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
+from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
 from pipeline.assembly import Publication, counts
+from pipeline.engines import engine, load_engine
 from pipeline.graph import Job, build
-from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
+from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
 from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig, rebased
 from pipeline.redaction import from_environment, redact_options, without_passwords
@@ -42,7 +45,7 @@ from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files
+from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
@@ -72,11 +75,12 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 LOCAL = "FnApiRunner"
+JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 GRAPH = "graph"  # below an attempt's folder: what the stages need to know
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
-class RunError(Exception):
+class RunError(BrokenError):
     """The run broke. The message is one line."""
 
 
@@ -110,6 +114,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     refuse_unsafe(recipe.runner)
+    load_engine(recipe.runner)
+    refuse_unseen(recipe)
     located = rebased(recipe, os.getcwd())  # as workers are told: they may work in another folder
     can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
@@ -302,9 +308,13 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
 def _signature(recipe: Recipe) -> dict[str, Any]:
     """How signatures are made: two that differ in any of it cannot be compared."""
     return {
-        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
-        "ngram_unit": "word", "form": minhash.FORM,
-    }  # fmt: skip
+        "scheme": minhash.SCHEME,
+        "seed": minhash.SEED,
+        "num_perm": recipe.dedup.num_perm,
+        "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word",
+        "form": minhash.FORM,
+    }
 
 
 def _about(
@@ -327,8 +337,13 @@ def _about(
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
         "structures": [
-            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
-             "definition_sha256": system.definition()}
+            {
+                "id": system.id,
+                "owner": system.owner.team,
+                "rationale": system.rationale,
+                "sha256": system.sha256(),
+                "definition_sha256": system.definition(),
+            }
             for system in systems
         ],
         "detector_sha256": detector_sha256,
@@ -343,7 +358,7 @@ def _about(
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"unicode": unicodedata.unidata_version},
-    }  # fmt: skip
+    }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -357,7 +372,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build)
+            execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
     except OSError as error:
         raise RunError(
@@ -367,8 +382,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
-    """Run a graph of a job to its end, and show how far it is.
+def execute(
+    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
+) -> None:
+    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
 
     Raises:
       RunError: a worker failed.
@@ -378,16 +395,18 @@ def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pi
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with staging(posixpath.join(job.emit.staging, GRAPH)):
-                pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+            with engine(recipe.runner) as its, staging(posixpath.join(files.absolute(attempt), GRAPH)):
+                pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
                 graph(pipeline, job)
                 gc.freeze()  # what is here by now stays
                 gc.set_threshold(2_000, 10, 10)
                 result = pipeline.run()
                 state = result.wait_until_finish() or result.state
-        if state != PipelineState.DONE:
-            raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-        check_counts(result, job)
+                if state != PipelineState.DONE:
+                    raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
+                check_counts(result, job)
+    except grpc.FutureTimeoutError:
+        raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
     except Exception as error:
         raise RunError(_cause(error)) from error
 
@@ -436,6 +455,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:
@@ -498,6 +518,8 @@ def _quiet() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in JOB_SERVERS:  # Beam sets their level when it starts them
+        logging.getLogger(name).disabled = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

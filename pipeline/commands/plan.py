@@ -9,12 +9,13 @@ import orjson
 import pyarrow as pa
 from rich.console import Console
 
+from expectations.loading import nearest
 from expectations.wording import number, one_line
 from pipeline.graph import Job, decide
 from pipeline.reading.ways import left_out, refused
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
-from pipeline.swap import store_in_use
+from pipeline.swap import planning
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
@@ -53,10 +54,10 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
             also = "" if "structure" in known else "; and structure, with ratio.favour: {by: structure, system: ID}"
             raise RecipeError(f"--by {name}: there is {', '.join(known)}{also}")
     if form not in FORMATS:
-        raise RecipeError(f"--format {form}: there is {', '.join(FORMATS)}")
+        raise RecipeError(f"--format {form}: {nearest(form, FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):
-        with store_in_use(recipe.output.path):
-            execute(recipe, job, console, decide)
+        with planning(recipe.output.path) as attempt:
+            execute(recipe, job, console, decide, attempt)
     offers = OfferReader(job.offers, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)
@@ -108,9 +109,13 @@ def _got(row: ConstraintOutcome, unit: str) -> str:
 
 def _limit(row: ConstraintOutcome) -> dict[str, Any]:
     return {
-        "limit": row.name, "asked": row.asked, "sense": row.sense, "attained": row.attained, "binds": row.binds,
+        "limit": row.name,
+        "asked": row.asked,
+        "sense": row.sense,
+        "attained": row.attained,
+        "binds": row.binds,
         "is_weight": row.is_weight,
-    }  # fmt: skip
+    }
 
 
 def _mark(row: ConstraintOutcome) -> str:

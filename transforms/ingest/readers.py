@@ -17,8 +17,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from expectations.wording import named
+from transforms.ingest import archives, html, tables, warc
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line, whole_content
+from transforms.ingest import json_values as json_documents
+from transforms.ingest.computed import is_computed
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, whole_content
+from transforms.ingest.formats import FORMATS
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
@@ -31,6 +36,7 @@ from transforms.ingest.quarantine import (
     Pair,
     Reading,
     ReadLimits,
+    Sample,
     bytes_as_text,
     finish,
     joined,
@@ -39,6 +45,7 @@ from transforms.ingest.quarantine import (
     quarantine,
 )
 from transforms.ingest.sources import Piece, Source, Split
+from transforms.ingest.turns import MOST_TURNS
 
 SMALL_BYTES = 1 << 16  # files up to this size are read together with those beside them
 MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
@@ -50,7 +57,7 @@ __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "
 
 
 def read_split(
-    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = ()
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: Sample | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield batches of documents and of quarantined records, in the order of the split.
 
@@ -59,6 +66,7 @@ def read_split(
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
       keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/as_text.py).
+      sample: is given the first rows.
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
@@ -70,9 +78,11 @@ def read_split(
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
     held, listing = 0, BadRows()
-    for batch, bad in _read_pieces(Reading(split, source, limits, keep)):
+    for batch, bad in _read_pieces(Reading(split, source, limits, keep, sample=sample)):
         if batch.num_rows:
             documents_held.append(batch)
+        if source.turns == "apart":  # the rows of turns, which are beside them
+            bad = [one._replace(row=one.row * MOST_TURNS) if one.row > 0 else one for one in bad]
         listed = listing.of(bad)
         bad_held += listed
         held += batch["text"].nbytes + sum(len(record.raw) for record in listed)
@@ -87,44 +97,52 @@ def read_split(
 def _read_pieces(job: Reading) -> Iterator[Pair]:
     """Read piece after piece; small files are read in groups."""
     numbers = range(len(job.split.pieces))
-    for group_reader, group in itertools.groupby(numbers, lambda number: _reader_of_groups(job.split.pieces[number])):
+    for form, group in itertools.groupby(numbers, lambda number: _in_group(job, job.split.pieces[number])):
         jobs = [dataclasses.replace(job, file=number) for number in group]
-        if group_reader is not None:
-            yield from group_reader(jobs)
-            continue
-        for one in jobs:
-            yield from _read_piece(one)
+        if form == "jsonl":
+            yield from _read_small_jsonl(jobs)
+        elif form:
+            yield from _read_texts(jobs)
+        else:
+            for one in jobs:
+                yield from _read_whole_piece(one)
 
 
-def _read_piece(job: Reading) -> Iterator[Pair]:
-    """A file by itself; what is wrong with it as a whole is its last bad record."""
-    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
+def _in_group(job: Reading, piece: Piece) -> str:
+    """The format of files that are read together with those beside them, for each is too small; "": this one is not."""
+    small = piece.format == "jsonl" and piece.size <= SMALL_BYTES and job.sample is None
+    return piece.format if small or FORMATS[piece.format].one_document else ""
+
+
+def _read_whole_piece(job: Reading) -> Iterator[Pair]:
+    """The documents of a piece, and what is wrong with it as a whole."""
     try:
         job, remarks = _looked_at(job)
         yield no_documents(job), remarks
-        yield from _while_hopeful(readers[job.piece.format](job))
+        yield from _while_hopeful(read_piece(job))
     except DamageError as damage:
         yield no_documents(job), [job.lost(damage)]
     except Exception as error:
         if not is_decoders(error):
             raise
-        detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+        detail = f"it cannot be read: {named(error)}"
         yield no_documents(job), [job.lost(DamageError("corrupt_file", detail))]
 
 
-def _reader_of_groups(piece: Piece) -> Callable[[list[Reading]], Iterator[Pair]] | None:
-    """What reads a run of files that are too small to be read one by one; None: this is a large one."""
-    if piece.format == "text":
-        return _read_texts
-    return _read_small_jsonl if piece.format == "jsonl" and piece.size <= SMALL_BYTES else None
+def read_piece(job: Reading) -> Iterator[Pair]:
+    """The documents of the piece at hand, as its format is read.
+
+    Raises:
+      DamageError: it cannot be read, or not as a whole.
+    """
+    return READERS[job.piece.format](job)
 
 
 def _looked_at(job: Reading) -> tuple[Reading, list[Bad]]:
     """The job with the piece as its first bytes say it is, and a remark if its name says something else."""
     seen, remark = look(job.piece)
-    if not remark:
-        return job, []
-    return dataclasses.replace(job, seen=seen), [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)]
+    job = job if seen == job.piece else dataclasses.replace(job, seen=seen)
+    return job, [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)] if remark else []
 
 
 def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
@@ -177,10 +195,10 @@ def _read_small_jsonl(jobs: list[Reading]) -> Iterator[Pair]:
     held: list[tuple[Reading, bytes]] = []
     size = 0
     for job in jobs:
-        content = whole_content(job.piece, SMALL_BYTES)
+        content = _small_content(job)
         if content is None:
             yield from _read_together(held, reader)
-            yield from _read_piece(job)
+            yield from _read_whole_piece(job)
             held, size = [], 0
             continue
         held.append((job, content))
@@ -191,7 +209,16 @@ def _read_small_jsonl(jobs: list[Reading]) -> Iterator[Pair]:
     yield from _read_together(held, reader)
 
 
-def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader) -> Iterator[Pair]:
+def _small_content(job: Reading) -> bytes | None:
+    """The lines of a small file; None: it is to be read by itself."""
+    found = whole_content(job.piece, SMALL_BYTES)
+    if found is None:
+        return None
+    content, is_json = found
+    return json_documents.lines_of(content, job) if is_json else content
+
+
+def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader | None) -> Iterator[Pair]:
     """Files with their contents."""
     if not files:
         return
@@ -203,8 +230,10 @@ def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader) -> 
     only_line = np.repeat(n_lines == 1, n_lines)  # it may be an object around all documents of its file
     file = np.array([one.file for one, _ in files], np.int32)
     block = Block(b"\n".join(contents))
-    pair = _by_columns(job, row, block, reader, file[number], only_line) if contents else (no_documents(job), [])
-    if pair:
+    if not contents:
+        yield no_documents(job), []
+        return
+    if reader and (pair := _by_columns(job, row, block, reader, file[number], only_line)):
         yield pair
         return
     at, lines, records, unparsed = _records(job, 0, block.content.split(b"\n"))
@@ -216,7 +245,7 @@ def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader) -> 
         chosen = list(run)
         if alone:
             for i in chosen:
-                yield from _read_piece(files[i][0])
+                yield from _read_whole_piece(files[i][0])
             continue
         mask = (number[at] >= chosen[0]) & (number[at] <= chosen[-1])
         some = list(itertools.compress(values, mask.tolist()))
@@ -234,7 +263,7 @@ def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pai
     """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
     reader, misses = _column_reader(job), 0
     for first, block, bad in _blocks(job):
-        if not bad and misses < MISSES:
+        if not bad and reader and misses < MISSES:
             if pair := _by_columns(job, np.arange(first, first + len(block), dtype=np.int64), block, reader):
                 misses = 0
                 yield first, [], [], pair
@@ -244,8 +273,14 @@ def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pai
             yield begin, lines, behind, None
 
 
-def _column_reader(job: Reading) -> ColumnReader:
-    return ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+def _column_reader(job: Reading) -> ColumnReader | None:
+    """A reader of blocks by columns; None: all of a line is asked for."""
+    source = job.source
+    texts = documents.names(source.fields, "text")
+    plain = tuple(name for name in texts if not is_computed(name))
+    if not plain or job.sample is not None or source.turns == "apart" or source.roles.said():
+        return None
+    return ColumnReader(plain, documents.beside_text(source, job.keep))
 
 
 def _by_columns(
@@ -260,6 +295,8 @@ def _by_columns(
     if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
         return None
     text, columns = found
+    if text.null_count and job.source.fields.text is None:
+        return None  # what has no text may be a chat
     if must_have_text is not None and (must_have_text & text.is_null().to_numpy(zero_copy_only=False)).any():
         return None
 
@@ -308,9 +345,7 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         yield pair
     if around:
         (_, [bad_one]), name, n = around
-        detail = (
-            f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; write one object per line"
-        )
+        detail = f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; set format: json"
         raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
@@ -350,7 +385,7 @@ def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
     return None if longest is None else (longest, len(lists[longest]))
 
 
-_ONE_A_LINE = "write one object per line (jq -c '.[]' makes an array so)"
+_ONE_A_LINE = "set format: json, or write one object per line (jq -c '.[]' makes an array so)"
 _KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(None): "null"}
 
 
@@ -447,25 +482,26 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
     size = 0
     for number, job in enumerate(jobs):
         try:
-            content = whole_content(job.piece, min(SMALL_BYTES, job.limits.max_text_bytes))
-            if content is None:
+            small = whole_content(job.piece, min(SMALL_BYTES, job.limits.max_text_bytes))
+            if small is None:
                 job, remarks = _looked_at(job)
                 bad += remarks
-                content = _content(job)
+            content = _content(job) if small is None else small[0]
         except DamageError as damage:
             damage.records = 1
             bad.append(job.lost(damage))
         except Exception as error:
             if not is_decoders(error):
                 raise
-            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            detail = f"it cannot be read: {named(error)}"
             bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)
             files.append(job.file)
             size += len(content)
         if size >= job.chunk_bytes or number == len(jobs) - 1:
-            text, explain = bytes_as_text(pa.array(contents, pa.large_binary()))
+            as_text = html.pages_as_text if job.split.pieces[job.file].format == "html" else bytes_as_text
+            text, explain = as_text(pa.array(contents, pa.large_binary()))
             row, file = np.zeros(len(files), np.int64), np.array(files, np.int32)
             yield finish(job, row, text, documents.NO_COLUMNS, bad, explain, file)
             contents, files, bad, size = [], [], [], 0
@@ -478,3 +514,18 @@ def _content(job: Reading) -> bytes:
         if len(content) > job.limits.max_text_bytes:
             break
     return bytes(content)
+
+
+# What reads a file that is not one document; the others are read in groups.
+READERS: dict[str, Callable[[Reading], Iterator[Pair]]] = {
+    "jsonl": _read_jsonl,
+    "json": lambda job: json_documents.read_json(job, _read_jsonl),
+    "lines": _read_lines,
+    "parquet": read_parquet,
+    "csv": tables.read_csv,
+    "arrow": tables.read_arrow,
+    "orc": tables.read_orc,
+    "warc": warc.read_warc,
+    "tar": lambda job: archives.read_tar(job, read_piece),
+    "zip": lambda job: archives.read_zip(job, read_piece),
+}

@@ -86,12 +86,14 @@ class Inputs:
       bad: by source, bad records that were counted.
       lost: by (source, path), files of which something is missing that is more than single records.
       misnamed: by (source, path), what a file is whose name says something else.
+      others: by (source, path), what a file holds beside documents: records of WARC that are no pages, images of an archive.
     """
 
     intact: dict[tuple[int, str], tuple[int, int, int]] = dataclasses.field(default_factory=dict)
     bad: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     lost: dict[tuple[int, str], LostFile] = dataclasses.field(default_factory=dict)
     misnamed: dict[tuple[int, str], str] = dataclasses.field(default_factory=dict)
+    others: dict[tuple[int, str], str] = dataclasses.field(default_factory=dict)
 
     def update(self, other: "Inputs") -> None:
         """Add the counts of another part."""
@@ -101,6 +103,7 @@ class Inputs:
         for place, lost in other.lost.items():
             self.lost[place] = self.lost[place] + lost if place in self.lost else lost
         self.misnamed.update(other.misnamed)
+        self.others.update(other.others)
 
 
 def _sum(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -136,7 +139,7 @@ def count_inputs(split: Split, file: pa.ChunkedArray, quarantine: pa.Table) -> I
         for row in rows:
             reason, detail, records, n_bytes = (row[k] for k in ("reason", "detail", "records", "n_bytes"))
             if records == 0:
-                found.misnamed[place] = str(detail)
+                (found.misnamed if reason == "misnamed_file" else found.others)[place] = str(detail)
                 continue
             n_bad += records or 0
             if row["row"] == WHOLE_FILE or reason in FILE_REASONS or records is None or not good:
@@ -188,8 +191,8 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         yield {**part, "metric": "input.bad_fraction", "value": bad / records if records else None}
         lost = [place for place in estimates if place[0] in members]
         yield {**part, "metric": "input.unreadable_files", "unit": "files", "value": len(lost), "note": None}
-        misnamed = [place for place in inputs.misnamed if place[0] in members]
-        yield {**part, "metric": "input.misnamed_files", "value": len(misnamed), "note": None}
+        for metric, files in _remarks(inputs):
+            yield {**part, "metric": metric, "value": sum(place[0] in members for place in files), "note": None}
     shown: set[str] = set()  # a file may be in two sources
     for place in sorted(estimates, key=lambda place: (-estimates[place], place))[:SHOWN_FILES]:
         if place[1] in shown:
@@ -198,11 +201,32 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         one = inputs.lost[place]
         about = "" if one.is_counted else "about "
         said = f"{about}{estimates[place]:,} records of {sources[place[0]]}: {one.reason}: {one.detail}"
-        yield {**before, "metric": "input.unreadable_files", "slice_kind": "file", "slice": printable(place[1]),
-               "unit": "records", "value": estimates[place], "n": estimates[place], "note": said}  # fmt: skip
-    for path, said in {place[1]: said for place, said in sorted(inputs.misnamed.items())[:SHOWN_FILES]}.items():
-        yield {**before, "metric": "input.misnamed_files", "slice_kind": "file", "slice": printable(path),
-               "value": 1, "n": 1, "note": said}  # fmt: skip
+        yield {
+            **before,
+            "metric": "input.unreadable_files",
+            "slice_kind": "file",
+            "slice": printable(place[1]),
+            "unit": "records",
+            "value": estimates[place],
+            "n": estimates[place],
+            "note": said,
+        }
+    for metric, files in _remarks(inputs):
+        for path, said in {place[1]: said for place, said in sorted(files.items())[:SHOWN_FILES]}.items():
+            yield {
+                **before,
+                "metric": metric,
+                "slice_kind": "file",
+                "slice": printable(path),
+                "value": 1,
+                "n": 1,
+                "note": said,
+            }
+
+
+def _remarks(inputs: Inputs) -> tuple[tuple[str, dict[tuple[int, str], str]], ...]:
+    """The files of which something is said that is no loss, by metric."""
+    return ("input.misnamed_files", inputs.misnamed), ("input.not_documents", inputs.others)
 
 
 def _overall_and_each(sources: tuple[str, ...]) -> list[tuple[str, str, set[int]]]:

@@ -17,7 +17,7 @@ from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
 from transforms.kernels.choosing import evidence
-from transforms.kernels.statistics import diversity
+from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
@@ -315,9 +315,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
         note = of if total else f"nothing is released that has a {name}: it is a share {of}"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None, "note": note}
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
-        one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        two = float(1 / (shares * shares).sum()) if len(shares) else None
-        for metric, value in (("effective_number", one), ("effective_number_2", two)):
+        for metric, value in zip(("effective_number", "effective_number_2"), hill.of_shares(shares), strict=False):
             yield row | {"metric": f"{name}.{metric}", "value": value, "note": note}
 
 

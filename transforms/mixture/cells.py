@@ -16,7 +16,7 @@ A cell is all documents that no floor or cap tells apart; where there is none, a
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +161,8 @@ class ScoreCounts:
     def merge(cls, parts: Iterable["ScoreCounts"]) -> "ScoreCounts":
         """Sums, of one part or more."""
         parts = list(parts)
-        return cls(*(sum(getattr(p, field.name) for p in parts) for field in dataclasses.fields(cls)))  # type: ignore[arg-type]
+        sums: dict[str, Any] = {one.name: sum(getattr(p, one.name) for p in parts) for one in dataclasses.fields(cls)}
+        return cls(**sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -505,10 +506,12 @@ def weigh(offer: pa.RecordBatch, rule: Rule, opinion: Opinion) -> Weighed:
 def _undeclared(view: View, counted: I64) -> tuple[Undeclared, ...]:
     rest, audited = ~view.settled & ~view.labelled, ~view.declared
     of = {
-        "weight": (rest, view.weight), "counted": (rest, counted),
+        "weight": (rest, view.weight),
+        "counted": (rest, counted),
         "flagged": (~view.settled & view.labelled, view.weight),
-        "audited": (audited, view.weight), "found": (audited & view.labelled, view.weight),
-    }  # fmt: skip
+        "audited": (audited, view.weight),
+        "found": (audited & view.labelled, view.weight),
+    }
     sums = {name: np.zeros(len(view.rule.sources), np.int64) for name in of}
     for name, (there, values) in of.items():
         np.add.at(sums[name], view.source[there], values[there])

@@ -30,6 +30,9 @@ class Held:
     distinct: I64
 
 
+Base = Literal["all", "labelled", "none"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Constraint:
     """One floor or cap.
@@ -48,7 +51,7 @@ class Constraint:
     sense: Literal["max", "min"]
     members: npt.NDArray[np.bool_]
     measure: Literal["weight", "counted", "distinct"] = "weight"
-    base: Literal["all", "labelled", "none"] = "all"
+    base: Base = "all"
     share: Fraction = Fraction(0)
     bound: int = 0
     of_share: bool = False
@@ -96,21 +99,19 @@ def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Constrai
     config = rule.config
     everything = np.ones(len(cells), bool)
     said = {"upper_bound": "labelled or hidden", "estimate": "declared or estimated", "labelled": "labelled"}
-    rows = [
-        Constraint(f"at most {_percent(config.max_share)} synthetic ({said[config.count]})", "max", everything, "counted",
-            share=config.max_share, of_share=True)
-    ]  # fmt: skip
+    name = f"at most {_percent(config.max_share)} synthetic ({said[config.count]})"
+    rows = [Constraint(name, "max", everything, "counted", share=config.max_share, of_share=True)]
     if config.select == "resample":
         most = math.floor(Fraction(str(config.resample.size)) * int(available.distinct.sum()))
-        rows.append(Constraint(f"at most {config.resample.size:g} times what is available", "max", everything, base="none",
-                        bound=most))  # fmt: skip
+        name = f"at most {config.resample.size:g} times what is available"
+        rows.append(Constraint(name, "max", everything, base="none", bound=most))
     if config.size is not None:
         name = f"at most {config.size:,} {config.unit}"
         rows.append(Constraint(name, "max", everything, base="none", bound=config.size))
     for kind, limit in config.kinds.items():
-        rows.append(Constraint(f"at most {_percent(_exact(limit))} {kind} synthetic text", "max",
-                        np.array([cell.kind == kind for cell in cells], bool), "counted", share=_exact(limit),
-                        of_share=True))  # fmt: skip
+        name = f"at most {_percent(_exact(limit))} {kind} synthetic text"
+        members = np.array([cell.kind == kind for cell in cells], bool)
+        rows.append(Constraint(name, "max", members, "counted", share=_exact(limit), of_share=True))
     for item in config.limits:
         rows.extend(_of_limit(item, cells))
     if not config.is_budget_only:
@@ -123,8 +124,8 @@ def _of_people(rule: Rule, cells: Sequence[Cell], available: Held) -> Iterator[C
     protected = np.array([bool(cell.protected) for cell in cells], bool)
     if protected.any():
         names = ", ".join(name for name, is_so in zip(rule.sources, rule.protected, strict=True) if is_so)
-        yield Constraint(f"all of protected {names}", "min", protected, "distinct", "none",
-                  bound=int(available.distinct[protected].sum()))  # fmt: skip
+        least = int(available.distinct[protected].sum())
+        yield Constraint(f"all of protected {names}", "min", protected, "distinct", "none", bound=least)
     fresh, retain = rule.config.fresh_human, rule.config.retain_human
     if fresh is not None:
         members = np.array([cell.human == "fresh" for cell in cells], bool)
@@ -147,11 +148,14 @@ def _of_limit(limit: Limit, cells: Sequence[Cell]) -> Iterator[Constraint]:
         of_generator = "generator" in group
         what = ", ".join(f"{name} {group[name]}" for name in DIMENSIONS if name in group)
         of = " of synthetic text" if of_generator else ""
-        for sense, share in (("min", limit.min), ("max", limit.max)):
-            if share is not None:
-                name = f"at {'least' if sense == 'min' else 'most'} {_percent(_exact(share))}{of} from {what}"
-                yield Constraint(name, sense, members, base="labelled" if of_generator else "all", share=_exact(share),  # type: ignore[arg-type]
-                          copies=sense == "min" and limit.max_copies > 1)  # fmt: skip
+        base: Base = "labelled" if of_generator else "all"
+        if limit.min is not None:
+            least, copies = _exact(limit.min), limit.max_copies > 1
+            name = f"at least {_percent(least)}{of} from {what}"
+            yield Constraint(name, "min", members, base=base, share=least, copies=copies)
+        if limit.max is not None:
+            most = _exact(limit.max)
+            yield Constraint(f"at most {_percent(most)}{of} from {what}", "max", members, base=base, share=most)
 
 
 def _exact(share: float) -> Fraction:

@@ -111,9 +111,17 @@ class _Programme:
         self, goals: Sequence[Goal], conflict: Sequence[str] = (), change: Sequence[str] = (), ways: Sequence[Way] = ()
     ) -> Aim:
         return Aim(
-            self.opinion, self.weighed, self.cells, tuple(goals), self.total, tuple(self.rows), self.lifts,
-            tuple(conflict), tuple(change), tuple(ways),
-        )  # fmt: skip
+            self.opinion,
+            self.weighed,
+            self.cells,
+            tuple(goals),
+            self.total,
+            tuple(self.rows),
+            self.lifts,
+            tuple(conflict),
+            tuple(change),
+            tuple(ways),
+        )
 
     def goal(self, number: int, target: int, reserve: int) -> Goal:
         """Whole bins up to a target, and the bins behind them that hold what is missing and `reserve` more."""

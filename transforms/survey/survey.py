@@ -142,9 +142,18 @@ class HeadSample:
 
 
 AS_READ = (
-    "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
+    "doc_id",
+    "id",
+    "file",
+    "row",
+    "created",
+    "language",
+    "declared_origin",
+    "generator",
+    "kind",
+    "stratum",
     "not_understood",
-)  # fmt: skip
+)
 
 
 def measure_documents(

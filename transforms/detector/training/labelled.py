@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy  # its parts load where they are used
 
+from expectations.errors import UserError
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
 from transforms.kernels.text import text
@@ -24,7 +25,7 @@ FEWEST_IN_CELL = 20  # documents of each class that make a comparison
 COMMON = 50  # documents
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """The labelled data cannot be used: which file, what is wrong with it, what to do. One line."""
 
 

@@ -18,12 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load where they are used
 
+from transforms.kernels.statistics import share
+
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Pair = tuple[int, int]  # of the top, of the rest
 
 TOP_PART, TOP_OF = 3, 20  # of so many draws, so many are of the top
-SMALLEST_TOP, LARGEST_TOP = 0.002, 0.6  # of the population
+SMALLEST_TOP, LARGEST_TOP = (
+    0.002,
+    TOP_PART / TOP_OF,
+)  # of the population: the top is never drawn from less than the rest
 _Z = 1.645  # of the approximate limit that orders outcomes
 _PIECES, _HALVINGS = 32, 14
 _FINE = 1e-5  # of a limit
@@ -102,15 +107,15 @@ def _chance(p: F64, q: F64, n: Pair, longest: I64) -> F64:
     return found
 
 
-def _may_be(share: float, n: Pair, top: float, longest: I64, alpha: float) -> bool:
-    """Whether some shares of the strata that come to `share` give such an outcome a chance above alpha; if in doubt, yes."""
-    edges = np.linspace(max(0.0, (share - (1 - top)) / top), min(1.0, share / top), _PIECES + 1)
+def _may_be(q: float, n: Pair, top: float, longest: I64, alpha: float) -> bool:
+    """Whether some shares of the strata that come to `q` give such an outcome a chance above alpha; if in doubt, yes."""
+    edges = np.linspace(max(0.0, (q - (1 - top)) / top), min(1.0, q / top), _PIECES + 1)
     low, high = edges[:-1], edges[1:]
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if (_chance(middle, (share - top * middle) / (1 - top), n, longest) > alpha).any():
+        if (_chance(middle, (q - top * middle) / (1 - top), n, longest) > alpha).any():
             return True
-        open_ = _chance(low, (share - top * high) / (1 - top), n, longest) > alpha * (1 - 1e-9)
+        open_ = _chance(low, (q - top * high) / (1 - top), n, longest) > alpha * (1 - 1e-9)
         if not open_.any():
             return False
         low, middle, high = low[open_], middle[open_], high[open_]
@@ -126,14 +131,14 @@ class Cut(NamedTuple):
     shares: tuple[float, float]  # that are expected to be marked, of the top and of the rest
 
 
-def cut(weight: F64, odds: F64, unscored: float, share: float) -> Cut | None:
-    """The cut that leaves an estimate the least variance, if scores are right and `share` of the population is marked.
+def cut(weight: F64, odds: F64, unscored: float, marked: float) -> Cut | None:
+    """The cut that leaves an estimate the least variance, if scores are right and so much of the population is marked.
 
     Args:
       weight: of the population by bin of score, [bins].
       odds: of a mark in each bin, where half of the population is marked, rising, [bins].
       unscored: weight without a score; it belongs to the rest.
-      share: of the population, in [0, 1].
+      marked: the share of the population that is, in [0, 1].
 
     Returns:
       None: there is no part of fitting size.
@@ -141,10 +146,9 @@ def cut(weight: F64, odds: F64, unscored: float, share: float) -> Cut | None:
     total = float(weight.sum()) + unscored
     if not total:
         return None
-    marked = weight * _chances(weight, odds, share)
     f = TOP_PART / TOP_OF
-    above, of_them = (np.cumsum(part[::-1])[::-1] / total for part in (weight, marked))
-    all_marked = of_them[0] + share * unscored / total
+    above, of_them = (np.cumsum(part[::-1])[::-1] / total for part in (weight, weight * _chances(weight, odds, marked)))
+    all_marked = of_them[0] + marked * unscored / total
     fits = (above >= SMALLEST_TOP) & (above <= LARGEST_TOP)
     if not fits.any():
         return None
@@ -156,9 +160,28 @@ def cut(weight: F64, odds: F64, unscored: float, share: float) -> Cut | None:
     return Cut(best, float(above[best]), shares)
 
 
-def _chances(weight: F64, odds: F64, share: float) -> F64:
-    """Of a mark in each bin, so that they come to `share` of all weight."""
-    wanted, low, high = share * weight.sum(), -60.0, 60.0
+def cut_by_scores(bins: I64, unscored: int, marked: float | None = None) -> Cut | None:
+    """The cut of a population whose scores are log-odds of a mark, in the bins of `share.histogram`.
+
+    Args:
+      bins: weight by bin of the score.
+      unscored: weight without one.
+      marked: the share of the population that is; None: what its scores make of it.
+    """
+    middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
+    odds, weight = np.exp(middles), bins.astype(np.float64)
+    if marked is None:
+        total, marked = weight.sum(), 0.1
+        for _ in range(
+            200 if total else 0
+        ):  # EM (Saerens et al. 2002, Neural Comput. 14): the mean of the chances is the share
+            marked = float(weight @ (marked * odds / (marked * odds + 1 - marked)) / total)
+    return cut(weight, odds, float(unscored), marked)
+
+
+def _chances(weight: F64, odds: F64, marked: float) -> F64:
+    """Of a mark in each bin, so that they come to the share `marked` of all weight."""
+    wanted, low, high = marked * weight.sum(), -60.0, 60.0
     for _ in range(60):
         middle = (low + high) / 2
         there = odds * np.exp(middle)
@@ -179,7 +202,7 @@ def passes(laid: Cut, n: int, limit: float, alpha: float) -> float:
         low, high = (middle, high) if out else (low, middle - 1)
     if low < 0:
         return 0.0
-    p, q = (np.array([share]) for share in laid.shares)
+    p, q = (np.array([expected]) for expected in laid.shares)
     return float(_chance(p, q, parts, _longest(outcomes, float(values[low])))[0])
 
 

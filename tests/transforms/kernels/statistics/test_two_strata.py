@@ -92,6 +92,6 @@ def test_the_cut_is_where_marked_ones_gather():
     found = two_strata.cut(weight, odds, 0.0, 10 / 110)
     assert found.at in (3, 4)
     assert found.top == pytest.approx(weight[found.at :].sum() / 110)
-    assert found.shares[0] > 0.6 > 0.1 > found.shares[1]
+    assert found.shares[0] > 0.8 > 0.1 > found.shares[1]
     assert found.top * found.shares[0] + (1 - found.top) * found.shares[1] == pytest.approx(10 / 110, abs=1e-6)
     assert two_strata.cut(np.zeros(5), odds, 7.0, 0.1) is None  # nothing has a score
