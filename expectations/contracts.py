@@ -170,6 +170,11 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "compliance", pa.binary()
         ),  # uint16 a system, little-endian: transforms/structures/find.py; null: no systems
+        pa.field(
+            "contamination", pa.float32()
+        ),  # largest overlap with an item of an evaluation set; null: none is looked for
+        # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
+        _required("contaminated_by", pa.binary()),
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -294,6 +299,10 @@ LEDGER = _contract(
     pa.field("watermark", pa.string()),  # plug-in and key of the hit
     pa.field("watermark_p", pa.float32()),
     pa.field("p_synthetic", pa.float32()),
+    pa.field(
+        "contamination", pa.float32()
+    ),  # largest overlap with an item of an evaluation set; null: none is looked for
+    pa.field("contaminated_by", pa.list_(pa.string())),  # the items that it holds, each "<set>/<item>"; null: none
 )
 
 
@@ -317,6 +326,8 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
+        pa.field("contamination", pa.float32()),  # as in the ledger
+        pa.field("contaminated_by", pa.list_(pa.string())),
         *(pa.field(name, pa.string()) for name in keep),
     )
 

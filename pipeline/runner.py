@@ -45,6 +45,8 @@ from transforms.detector.detector import load_detector
 from transforms.engine import counted
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.threads import THREADS
+from transforms.exclusions.contamination import Against, Items, load_items
+from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
@@ -124,7 +126,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     detectors = detector.sha256 + (checker.sha256 if checker else "")
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(systems)
-    store = _store(recipe, detectors, witnesses, splits, looked_for)
+    items = load_items(recipe.contamination) if recipe.contamination.against else None
+    against = Against(recipe.contamination, items.sha256) if items else None
+    store = _store(recipe, detectors, witnesses, splits, looked_for, against)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
@@ -139,6 +143,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
+        exclusions=Exclusions(contaminated=against is not None and recipe.contamination.on_match == "drop"),
         boilerplate=_boilerplate(recipe, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=recipe.detector.model,
@@ -147,6 +152,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             ngram=recipe.dedup.ngram,
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
+            against=against,
             few_splits=few_splits,
         ),
         offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)),
@@ -159,6 +165,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             near=recipe.dedup.min_similarity,
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
+            against=against,
         ),
         emit=EmitConfig(shards=recipe.output, staging=staging, num_perm=recipe.dedup.num_perm, metadata=metadata),
         publication=Publication(
@@ -167,7 +174,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed),
+            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items),
             corpus=corpus,
             structures=systems_yaml(systems) if systems else "",
         ),
@@ -182,6 +189,7 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
         "has_limits": not recipe.ratio.is_budget_only,
         "has_reference": recipe.reference is not None,
+        "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
 
 
@@ -247,7 +255,12 @@ def resolved(what: Recipe | Suite) -> str:
 
 
 def _store(
-    recipe: Recipe, detectors: str, witnesses: Witnesses, splits: tuple[Split, ...], systems: Systems
+    recipe: Recipe,
+    detectors: str,
+    witnesses: Witnesses,
+    splits: tuple[Split, ...],
+    systems: Systems,
+    against: Against | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -259,6 +272,8 @@ def _store(
         depends_on["removed"] = _removal(recipe, splits)
     if systems.systems:
         depends_on["structures"] = systems.key()
+    if against:
+        depends_on["contamination"] = against.sha256
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
@@ -300,6 +315,7 @@ def _about(
     suite: Suite,
     systems: tuple[System, ...],
     reviewed: Reviewed | None,
+    items: Items | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -320,6 +336,7 @@ def _about(
         "evidence_sha256": witnesses.fingerprint(),
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
+        "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,

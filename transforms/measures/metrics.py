@@ -15,6 +15,7 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
+from transforms.exclusions.contamination import Against
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity
 from transforms.kernels.text import paragraphs
@@ -23,6 +24,7 @@ from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
+from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, Asked, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
@@ -45,6 +47,7 @@ class MeasureConfig:
       near: similarity of near duplicates.
       reference: what the release is held against, if anything.
       unread: what lies beside the input and is not read.
+      against: evaluation sets that were looked for, if any.
     """
 
     detector: str | None = None
@@ -54,6 +57,7 @@ class MeasureConfig:
     near: float = 0.8
     reference: Asked = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
+    against: Against | None = None
 
 
 def metrics_table(
@@ -98,6 +102,7 @@ def metrics_table(
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, config.systems),
+        *found_rows(tally.contaminated, config.against.load() if config.against else None, sources),
     ]
     return in_table(rows)
 

@@ -18,7 +18,7 @@ from expectations import contracts
 from transforms.detector import calibration
 from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.engine.stage import Stage
-from transforms.exclusions.exclusions import Exclusions
+from transforms.exclusions.exclusions import NO_EXCLUSIONS, Exclusions
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import first_half
@@ -35,7 +35,7 @@ class Attribute(Stage):
     detector: str | None
     date_cutoff: datetime.date
     reviewed: Reviewed | None = None
-    exclusions: Exclusions = Exclusions()
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
@@ -112,7 +112,7 @@ def attribute(
     cutoff: datetime.date | None = None,
     collected: datetime.date | None = None,
     reviewed: Reviewed | None = None,
-    exclusions: Exclusions = Exclusions(),
+    exclusions: Exclusions = NO_EXCLUSIONS,
 ) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 

@@ -21,10 +21,11 @@ from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside, ahead
+from transforms.exclusions.contamination import Against
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, text
 from transforms.kernels.text.columns import first_half, hash_texts
@@ -45,6 +46,7 @@ class SurveyConfig:
     ngram: int
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
+    against: Against | None = None  # evaluation sets that are looked for
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -198,11 +200,24 @@ def measure_documents(
             # The two are counted on either side of NFKC, and a part is never more than the whole.
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
+            **_contamination(word_offsets, words, config.against),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
         }
     )
+
+
+def _contamination(
+    word_offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], against: Against | None
+) -> dict[str, pa.Array]:
+    """The columns of SIGNALS that say what a document has of evaluation sets."""
+    n = len(word_offsets) - 1
+    if against is None:
+        return {"contamination": pa.nulls(n, pa.float32()), "contaminated_by": pa.repeat(pa.scalar(b""), n)}
+    found = overlap.overlaps(word_offsets, words, against.load().grams, against.config.min_overlap)
+    pairs = np.ascontiguousarray(np.stack([found.items, found.parts], axis=1)).reshape(-1)
+    return {"contamination": pa.array(found.largest), "contaminated_by": _packed(2 * found.offsets, pairs)}
 
 
 def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
