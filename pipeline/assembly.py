@@ -31,6 +31,8 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
+from transforms.exclusions.removals import TOMBSTONES
+from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
@@ -62,6 +64,7 @@ class Publication:
     suite: str
     about: str
     corpus: Corpus
+    tombstones: tuple[Piece, ...] = ()  # of what was withdrawn from earlier releases
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
 
 
@@ -126,7 +129,7 @@ def publish(
     entries = [
         *_place_shards([shard for shard in shards if shard.folder == DATA], folder),
         *_place_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
-        *_place_ledger(recorded, folder),
+        *_place_ledger(recorded := list(recorded), folder),
         *_write_quarantine(publication, folder),
         _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
         _write(folder, "metrics.parquet", _parquet(metrics)),
@@ -141,6 +144,7 @@ def publish(
     report = report_input(publication, verdict, metrics, entries)
     entries.append(_write(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
+        entries += _place_tombstones(recorded, publication.tombstones, folder)
         entries.append(_write(folder, SKETCHES, _parquet(sketches)))
         entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
         entries.sort(key=lambda entry: str(entry["path"]))
@@ -233,6 +237,18 @@ def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[st
         name = f"ledger/ledger-{number:05d}-of-{len(parts):05d}.parquet"
         _place(part.path, posixpath.join(folder, name))
         yield _entry(folder, name, "what was decided about each input document") | {"rows": part.documents}
+
+
+def _place_tombstones(recorded: list[Recorded], earlier: tuple[Piece, ...], folder: str) -> Iterator[dict[str, object]]:
+    """What was withdrawn from this release, and from those that it was compared with: a later one must know both."""
+    own = [part.tombstones for part in sorted(recorded, key=lambda part: part.split) if part.tombstones]
+    paths = [*own, *(piece.path for piece in earlier)]
+    for number, path in enumerate(paths):
+        name = f"{TOMBSTONES}/part-{number:05d}-of-{len(paths):05d}.parquet"
+        _place(path, posixpath.join(folder, name))
+        yield _entry(
+            folder, name, "hashes and signatures of what was withdrawn, so that it does not come back; no text"
+        )
 
 
 def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[str, object]]:

@@ -115,6 +115,9 @@ class Recipe(Strict):
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
+    removals: tuple[str, ...] = Field(
+        (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
+    )
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
@@ -142,7 +145,7 @@ class Recipe(Strict):
             )
         return name
 
-    @field_validator("structures", mode="before")
+    @field_validator("structures", "removals", mode="before")
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
@@ -361,6 +364,7 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
             "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
             "reference": rebase(reference) if reference and reference != HUMAN_SUBSET else reference,
             "contamination": recipe.contamination.model_copy(update={"against": against}),
+            "removals": tuple(map(rebase, recipe.removals)),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

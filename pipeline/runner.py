@@ -47,6 +47,7 @@ from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Against, Items, load_items
 from transforms.exclusions.exclusions import Exclusions
+from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
 from transforms.ingest.sources import Split, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
@@ -133,6 +134,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
+    removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
@@ -143,7 +145,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
-        exclusions=Exclusions(contaminated=against is not None and recipe.contamination.on_match == "drop"),
+        exclusions=Exclusions(against is not None and recipe.contamination.on_match == "drop", removals),
         boilerplate=_boilerplate(recipe, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=recipe.detector.model,
@@ -155,7 +157,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             against=against,
             few_splits=few_splits,
         ),
-        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)),
+        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
         rule=rule,
         measure=MeasureConfig(
             detector=recipe.detector.model,
@@ -174,8 +176,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items),
+            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
             corpus=corpus,
+            tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
         ),
         today=date,
@@ -194,12 +197,17 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
 
 
 def _decided_by(
-    recipe: Recipe, splits: tuple[Split, ...], earlier: tuple[Split, ...], reviewed: Reviewed | None
+    recipe: Recipe,
+    splits: tuple[Split, ...],
+    earlier: tuple[Split, ...],
+    reviewed: Reviewed | None,
+    removals: Removals | None,
 ) -> str:
     """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
     later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
     pieces = [[split.source, *map(str, map(dataclasses.astuple, split.pieces))] for split in (*splits, *earlier)]
-    what = [recipe.model_dump(mode="json", exclude=later), pieces, reviewed.sha256 if reviewed else ()]
+    asked = recipe.model_dump(mode="json", exclude=later)
+    what = [asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals)]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -316,6 +324,7 @@ def _about(
     systems: tuple[System, ...],
     reviewed: Reviewed | None,
     items: Items | None,
+    removals: Removals | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -337,6 +346,7 @@ def _about(
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
+        "removals": for_manifest(removals),
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,

@@ -43,7 +43,7 @@ OF_STAGING = rf"{_ATTEMPT.pattern}|.*{re.escape(LEASE)}"
 ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, "README.md"})
 _PARTS = re.compile(
     r"data/train-\d+-of-\d+\.parquet|signatures/part-\d+-of-\d+\.parquet|ledger/ledger-\d+-of-\d+\.parquet"
-    r"|quarantine/quarantine-\d+\.parquet"
+    r"|tombstones/part-\d+-of-\d+\.parquet|quarantine/quarantine-\d+\.parquet"
 )
 
 

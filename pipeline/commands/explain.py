@@ -196,6 +196,10 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
         yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+    if row["reason"] == "withdrawn":
+        if row["survivor_id"] != row["doc_id"]:
+            yield f"  like        {row['survivor_id']}, which was withdrawn; similarity {row['similarity']:.3f} seen by the run"
+        return
     if row.get("earlier_id"):
         yield from _earlier(row["earlier_id"], ledger)
     if row.get("contaminated_by"):

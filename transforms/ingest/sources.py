@@ -60,6 +60,7 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    author: str | None = None
 
 
 class Source(Strict):

@@ -29,7 +29,7 @@ from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, text
 from transforms.kernels.text.columns import first_half, hash_texts
-from transforms.kernels.text.urls import hash_urls
+from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
@@ -144,7 +144,7 @@ class HeadSample:
 
 AS_READ = (
     "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
-    "not_understood",
+    "author", "not_understood",
 )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def measure_documents(
             **{name: documents[name] for name in AS_READ},
             **shown,
             "content_hash": content_hash,
-            "url_hash": _url_hashes(documents["url"]),
+            **_addresses(documents["url"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
             "n_tokens": n_tokens,
@@ -220,8 +220,12 @@ def _contamination(
     return {"contamination": pa.array(found.largest), "contaminated_by": _packed(2 * found.offsets, pairs)}
 
 
-def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
-    return pa.nulls(len(urls), pa.uint64()) if urls.null_count == len(urls) else hash_urls(urls)
+def _addresses(urls: pa.StringArray) -> dict[str, pa.Array]:
+    """The columns of SIGNALS that say where a document is from."""
+    if urls.null_count == len(urls):
+        return {"url_hash": pa.nulls(len(urls), pa.uint64()), "host": pa.nulls(len(urls), pa.string())}
+    canonical = canonical_urls(urls)
+    return {"url_hash": hash_canonical(canonical), "host": hosts(canonical)}
 
 
 def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.unsignedinteger]) -> pa.BinaryArray:
