@@ -113,5 +113,5 @@ def test_a_line_that_is_not_understood_stops_the_run(tmp_path: pathlib.Path, lin
 
 
 def test_a_list_that_is_not_there(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RemovalError, match="nowhere.jsonl"):
+    with pytest.raises(RemovalError, match=r"nowhere\.jsonl"):
         read_removals([str(tmp_path / "nowhere.jsonl")])
