@@ -26,9 +26,19 @@ SPLITS: Noise = "splits"  # a Hill number of words: as between splits of English
 
 # In the order in which signs of model collapse are seen in data (docs/decisions/0022). "other" is a sign of nothing.
 SIGNS = (
-    "tails", "words", "templates", "redundancy", "meaning", "spread", "distance",
-    "synthetic share", "concentration", "input", "size", "other",
-)  # fmt: skip
+    "tails",
+    "words",
+    "templates",
+    "redundancy",
+    "meaning",
+    "spread",
+    "distance",
+    "synthetic share",
+    "concentration",
+    "input",
+    "size",
+    "other",
+)
 EARLY = SIGNS[:7]
 
 

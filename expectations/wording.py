@@ -91,6 +91,16 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
+def message(error: BaseException) -> str:
+    """What an error says, on one line of bounded length."""
+    return " ".join(str(error).split())[:200]
+
+
+def named(error: BaseException) -> str:
+    """The same behind the name of its kind, for errors of other libraries."""
+    return f"{type(error).__name__}: {message(error)}"
+
+
 def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:
     """What was measured, to start a sentence with: `The synthetic share of tokens in the release (source "wiki")`."""
     title = metrics.find(metric).title

@@ -31,6 +31,7 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
@@ -47,7 +48,7 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication:
+class Publication(Staged):
     """What the launcher knows of a release before the run.
 
     Attributes:
@@ -67,6 +68,11 @@ class Publication:
     corpus: Corpus
     tombstones: tuple[Piece, ...] = ()  # of what was withdrawn from earlier releases
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
+
+    def located(self) -> "Publication":
+        """The same, with its folders as a worker finds them."""
+        output, staging = files.absolute(self.output), files.absolute(self.staging)
+        return dataclasses.replace(self, output=output, staging=staging)
 
 
 class Made(NamedTuple):
@@ -219,8 +225,14 @@ def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, ob
     for number, shard in enumerate(ordered):
         name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
         place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "documents of the release", "bytes": shard.bytes, "sha256": shard.sha256,
-               "rows": shard.rows, "tokens": shard.tokens}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "documents of the release",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+            "tokens": shard.tokens,
+        }
 
 
 def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
@@ -228,8 +240,13 @@ def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str
     for number, shard in enumerate(ordered):
         name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
         place(shard.path, posixpath.join(folder, name))
-        yield {"path": name, "what": "MinHash signatures of the release, for later releases to be compared with",
-               "bytes": shard.bytes, "sha256": shard.sha256, "rows": shard.rows}  # fmt: skip
+        yield {
+            "path": name,
+            "what": "MinHash signatures of the release, for later releases to be compared with",
+            "bytes": shard.bytes,
+            "sha256": shard.sha256,
+            "rows": shard.rows,
+        }
 
 
 def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:

@@ -677,7 +677,11 @@ def audit_sample(
     output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
     n: Annotated[int, typer.Option("--n", min=1, help="draws that certify; 311 pass with up to 9 synthetic")] = 311,
     by: Annotated[str, typer.Option("--by", help="documents, or tokens: drawn in proportion to length")] = "documents",
+    source: Annotated[str | None, typer.Option("--source", help="only documents of this source")] = None,
     everything: Annotated[bool, typer.Option("--all", help="audit declared documents as well")] = False,
+    by_score: Annotated[
+        bool, typer.Option("--by-score", help="three of twenty draws where scores are highest: fewer labels do")
+    ] = False,
     first_look: Annotated[
         int | None, typer.Option("--first-look", help="allow a verdict after so many draws, at half the risk each")
     ] = None,
@@ -698,7 +702,8 @@ def audit_sample(
 
     if by not in ("documents", "tokens"):
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
-    design = Design(n, by, "all" if everything else "undeclared", first_look, active, gold_share, salt)
+    population = "all" if everything else "undeclared"
+    design = Design(n, by, population, first_look, active, gold_share, salt, source, by_score)
     out.print(sample_release(release, output, design, gold, force), markup=False)
 
 

@@ -17,7 +17,7 @@ from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
 from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
-from transforms.ingest.sources import Split
+from transforms.ingest.sources import Split, Splits
 from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
@@ -41,7 +41,7 @@ class Job:
     suite: Suite
     params: tuple[tuple[str, float], ...]
     corpus: Corpus
-    earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
+    earlier: Splits  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
     exclusions: Exclusions  # what may not be in the release
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
@@ -54,7 +54,7 @@ class Job:
     today: datetime.date  # that waivers of the suite are held against
 
     @property
-    def splits(self) -> tuple[Split, ...]:
+    def splits(self) -> Splits:
         """What is read."""
         return self.corpus.splits
 
@@ -78,8 +78,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     known = Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
-    splits     = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
-    tasks      = splits | "Spread" >> counted.Reshuffle("splits to workers")
+    tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
     unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
     surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
@@ -113,7 +112,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
     recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
     made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
-    return made | "Publish" >> Publish(job.publication)                                  # the manifest last
+    return made | "Publish" >> Publish(job.publication.located())                               # the manifest last
     # fmt: on
 
 

@@ -18,10 +18,18 @@ STAGING = ".staging"
 REJECTED = ".rejected"  # ends the name of a rejection's folder
 # One of each kind of file that a later run might take for data.
 _FILES = (
-    "README.md", "MANIFEST.json", "recipe.yaml", "metrics.parquet", "verdict.json", "data/train-00000-of-00001.parquet",
-    "ledger/ledger-00000-of-00001.parquet", "signatures/part-00000-of-00001.parquet",
-    "quarantine/quarantine-00000.parquet", "review/queue.parquet", "report/index.html",
-)  # fmt: skip
+    "README.md",
+    "MANIFEST.json",
+    "recipe.yaml",
+    "metrics.parquet",
+    "verdict.json",
+    "data/train-00000-of-00001.parquet",
+    "ledger/ledger-00000-of-00001.parquet",
+    "signatures/part-00000-of-00001.parquet",
+    "quarantine/quarantine-00000.parquet",
+    "review/queue.parquet",
+    "report/index.html",
+)
 
 
 def target(output: str, release: str, passed: bool) -> str:

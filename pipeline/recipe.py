@@ -211,9 +211,9 @@ def load_recipe(path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
     except LoadError as error:
         raise RecipeError(str(error)) from None
     recipe = parse_recipe(text, path, overrides)
-    rebased = _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
-    rebased._as_written = recipe.fingerprint()
-    return rebased
+    found = rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    found._as_written = recipe.fingerprint()
+    return found
 
 
 def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) -> Recipe:
@@ -338,7 +338,7 @@ def _detector(path: str | None, rebase: Callable[[str], str]) -> str | None:
     return path if not path or path == "words" or path.startswith(PREFIX) else rebase(path)
 
 
-def _rebased(recipe: Recipe, folder: str) -> Recipe:
+def rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
     def rebase(path: str) -> str:

@@ -29,26 +29,27 @@ from rich.console import Console
 
 from expectations import contracts
 from expectations.judge.verdict import Verdict
-from expectations.structures import StructuresError, System, load_systems, systems_yaml
+from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
 from pipeline.assembly import Publication, counts
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
 from pipeline.progress import shown
-from pipeline.recipe import Recipe, RecipeError, RunnerConfig
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig, rebased
 from pipeline.redaction import from_environment, redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted
+from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
-from transforms.exclusions.contamination import Against, Items, load_items
+from transforms.exclusions.contamination import Items, load_items
 from transforms.exclusions.exclusions import Exclusions
 from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
-from transforms.ingest.sources import Split, plan
+from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.measures.input_loss import not_read
@@ -74,6 +75,7 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 LOCAL = "FnApiRunner"
+GRAPH = "graph"  # below an attempt's folder: what the stages need to know
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
@@ -111,6 +113,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     refuse_unsafe(recipe.runner)
+    located = rebased(recipe, os.getcwd())  # as workers are told: they may work in another folder
     can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
@@ -122,14 +125,13 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     planned = plan(recipe.sources, recipe.ingest.split_bytes)
     splits, few_splits = planned.splits, len(planned.splits) < THREADS
     refuse_inputs_as_outputs(recipe, base_dir, splits)
-    earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
+    earlier = Splits(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
     witnesses = load_witnesses(recipe.evidence)
-    looked_for = _looked_for(systems)
+    looked_for = _looked_for(_located(systems))
     items = load_items(recipe.contamination) if recipe.contamination.against else None
-    against = Against(recipe.contamination, items.sha256) if items else None
-    store = _store(recipe, detectors, witnesses, splits, looked_for, against)
+    store = _store(located, detectors, witnesses, splits, looked_for, items)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
@@ -145,31 +147,33 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
-        exclusions=Exclusions(against is not None and recipe.contamination.on_match == "drop", removals),
-        boilerplate=_boilerplate(recipe, few_splits) if recipe.dedup.paragraphs.remove else None,
+        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals),
+        boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
-            detector=recipe.detector.model,
-            cross_check=recipe.detector.cross_check,
-            evidence=recipe.evidence,
+            detector=located.detector.model,
+            cross_check=located.detector.cross_check,
+            evidence=located.evidence,
             ngram=recipe.dedup.ngram,
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
-            against=against,
+            against=items,
             few_splits=few_splits,
         ),
         offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
         rule=rule,
         measure=MeasureConfig(
-            detector=recipe.detector.model,
-            cross_check=recipe.detector.cross_check,
+            detector=located.detector.model,
+            cross_check=located.detector.cross_check,
             systems=looked_for,
             undecided_below=recipe.dedup.undecided_below,
             near=recipe.dedup.min_similarity,
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
-            against=against,
+            against=items,
         ),
-        emit=EmitConfig(shards=recipe.output, staging=staging, num_perm=recipe.dedup.num_perm, metadata=metadata),
+        emit=EmitConfig(
+            shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
+        ),
         publication=Publication(
             output=recipe.output.path,
             release=recipe.release,
@@ -205,7 +209,7 @@ def _decided_by(
 ) -> str:
     """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
     later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
-    pieces = [[split.source, *map(str, map(dataclasses.astuple, split.pieces))] for split in (*splits, *earlier)]
+    pieces = [[split.source, *(str(piece.key) for piece in split.pieces)] for split in (*splits, *earlier)]
     asked = recipe.model_dump(mode="json", exclude=later)
     what = [asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals)]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
@@ -225,6 +229,16 @@ def _earlier_human(recipe: Recipe) -> int:
         return 0
     once = pa.Table.from_batches(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
     return once.num_rows if recipe.ratio.unit == "documents" else pc.sum(once["n_tokens_max"]).as_py() or 0
+
+
+def _located(systems: tuple[System, ...]) -> tuple[System, ...]:
+    """The systems with the files of classifiers where a worker finds them."""
+
+    def located(one: Any) -> Any:
+        is_file = isinstance(one, Classifier) and one.model is not None
+        return one.model_copy(update={"model": files.absolute(one.model)}) if is_file else one
+
+    return tuple(one.model_copy(update={"structures": tuple(map(located, one.structures))}) for one in systems)
 
 
 def _looked_for(systems: tuple[System, ...]) -> Systems:
@@ -268,7 +282,7 @@ def _store(
     witnesses: Witnesses,
     splits: tuple[Split, ...],
     systems: Systems,
-    against: Against | None,
+    items: Items | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -280,8 +294,8 @@ def _store(
         depends_on["removed"] = _removal(recipe, splits)
     if systems.systems:
         depends_on["structures"] = systems.key()
-    if against:
-        depends_on["contamination"] = against.sha256
+    if items:
+        depends_on["contamination"] = items.sha256
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
@@ -295,7 +309,7 @@ def _how_read(recipe: Recipe) -> dict[str, str]:
 
 def _removal(recipe: Recipe, splits: tuple[Split, ...]) -> str:
     """What the removed paragraphs depend on: the limit and, since they are counted across it, the whole corpus."""
-    pieces = sorted((split.source, *map(str, dataclasses.astuple(piece))) for split in splits for piece in split.pieces)
+    pieces = sorted((split.source, *map(str, piece.key)) for split in splits for piece in split.pieces)
     what = [recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
@@ -310,9 +324,13 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
 def _signature(recipe: Recipe) -> dict[str, Any]:
     """How signatures are made: two that differ in any of it cannot be compared."""
     return {
-        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
-        "ngram_unit": "word", "form": minhash.FORM,
-    }  # fmt: skip
+        "scheme": minhash.SCHEME,
+        "seed": minhash.SEED,
+        "num_perm": recipe.dedup.num_perm,
+        "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word",
+        "form": minhash.FORM,
+    }
 
 
 def _about(
@@ -337,8 +355,13 @@ def _about(
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
         "structures": [
-            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
-             "definition_sha256": system.definition()}
+            {
+                "id": system.id,
+                "owner": system.owner.team,
+                "rationale": system.rationale,
+                "sha256": system.sha256(),
+                "definition_sha256": system.definition(),
+            }
             for system in systems
         ],
         "detector_sha256": detector_sha256,
@@ -355,7 +378,7 @@ def _about(
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"unicode": unicodedata.unidata_version},
-    }  # fmt: skip
+    }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -369,7 +392,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build)
+            execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
     except OSError as error:
         raise RunError(
@@ -379,23 +402,26 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
-    """Run a graph of a job to its end, and show how far it is.
+def execute(
+    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
+) -> None:
+    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
 
     Raises:
       RunError: a worker failed.
     """
-    files = len({piece.path for split in job.splits for piece in split.pieces})
+    n_files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
-        with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
+        with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
-            graph(pipeline, job)
-            gc.freeze()  # what is here by now stays
-            gc.set_threshold(2_000, 10, 10)
-            result = pipeline.run()
-            state = result.wait_until_finish() or result.state
+            with staging(posixpath.join(files.absolute(attempt), GRAPH)):
+                pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+                graph(pipeline, job)
+                gc.freeze()  # what is here by now stays
+                gc.set_threshold(2_000, 10, 10)
+                result = pipeline.run()
+                state = result.wait_until_finish() or result.state
         if state != PipelineState.DONE:
             raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
         check_counts(result, job)
@@ -447,6 +473,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:

@@ -17,6 +17,7 @@ import contextlib
 import os
 import posixpath
 import re
+import uuid
 from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
@@ -89,6 +90,23 @@ def store_in_use(output: str) -> Iterator[None]:
         folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
         yield
     tidy(output)
+
+
+@contextlib.contextmanager
+def planning(output: str) -> Iterator[str]:
+    """The store in use, and the folder of an attempt that releases nothing, for as long as the block lasts.
+
+    Raises:
+      FolderError, OSError: as `releasing`.
+    """
+    name = f".plan-{uuid.uuid4().hex}"  # no release has a name like this
+    attempt = posixpath.join(output, STAGING, f"{name}-{uuid.uuid4().hex}")
+    with store_in_use(output), _lease(output, name):
+        folders.mark(attempt, Mark("attempt", name))
+        try:
+            yield attempt
+        finally:
+            settle(output, attempt)
 
 
 def _lease(output: str, release: str) -> contextlib.AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """Promises about the project as a whole."""
 
 import ast
+import collections
 import pathlib
 import re
 import subprocess
@@ -127,6 +128,18 @@ def test_a_function_of_the_kernels_that_is_not_compiled_says_its_types() -> None
                     for argument in (*function.args.args, *function.args.kwonlyargs)
                 )
                 assert compiled or said, f"{path.name}: {function.name}"
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """One meaning for one name: nobody has to ask which `Plan` or `Share` is meant."""
+    places = collections.defaultdict(list)
+    for top in ("pipeline", "transforms", "expectations"):
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert len(places) > 150
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def names(node: ast.AST) -> set[str]:

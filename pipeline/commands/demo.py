@@ -183,8 +183,13 @@ BROKEN = {"bad_json": 1, "missing_text": 1, "text_not_string": 1, "invalid_utf8"
 
 def _broken() -> dict[str, bytes]:
     """Files with the records that `BROKEN` counts."""
-    lines = [b'{"id": "cut-off", "text": "this line ends too', b'{"id": "no-text"}', b'{"id": "number", "text": 42}',
-             b'{"id": "latin-1", "text": "caf\xe9"}', b'{"id": "fine", "text": "The one good line of this file."}']  # fmt: skip
+    lines = [
+        b'{"id": "cut-off", "text": "this line ends too',
+        b'{"id": "no-text"}',
+        b'{"id": "number", "text": 42}',
+        b'{"id": "latin-1", "text": "caf\xe9"}',
+        b'{"id": "fine", "text": "The one good line of this file."}',
+    ]
     whole = _gzip(orjson.dumps({"id": "lost", "text": "No byte of this document arrived. " * 400}) + b"\n")
     return {"broken.jsonl": b"\n".join(lines) + b"\n", "truncated.jsonl.gz": whole[: len(whole) // 2]}
 

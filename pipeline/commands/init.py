@@ -189,10 +189,16 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     form = "" if source.format == "auto" else f"    format: {source.format}\n"
     relative = path if "://" in path else os.path.relpath(path, folder)
     return SOURCE.format(
-        name=source.name, path=_quoted(relative), files=len(pieces), bytes=sum(pieces.values()), seen=seen,
+        name=source.name,
+        path=_quoted(relative),
+        files=len(pieces),
+        bytes=sum(pieces.values()),
+        seen=seen,
         format=form,
-        text="body", id="key", parts=parts,
-    )  # fmt: skip
+        text="body",
+        id="key",
+        parts=parts,
+    )
 
 
 def _quoted(value: str) -> str:

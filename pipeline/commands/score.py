@@ -81,9 +81,13 @@ def score_input(
             writer.write_batch(batch)
     origins = {name: found[name] for name in ("synthetic", "unknown")}
     return {
-        "format": "lowbackground.score/1", "output": output, "detector": detector.name, "documents": found["documents"],
-        "origins": origins, "unreadable_records": found["bad"],
-    }  # fmt: skip
+        "format": "lowbackground.score/1",
+        "output": output,
+        "detector": detector.name,
+        "documents": found["documents"],
+        "origins": origins,
+        "unreadable_records": found["bad"],
+    }
 
 
 def scored_text(found: Mapping[str, Any]) -> str:

@@ -56,6 +56,7 @@ from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
 from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, is_tombstones, read_removals
+from transforms.ingest.sources import Splits
 from transforms.kernels.text.columns import from_hexadecimal, hexadecimal
 from transforms.measures.metrics import in_table
 from transforms.release.gate import with_rules
@@ -247,7 +248,7 @@ def _publication(release: str, output: str, new: str, staging: str, manifest: di
         recipe=text("recipe.yaml"),
         suite=text(SUITE),
         about=orjson.dumps(about).decode(),
-        corpus=Corpus((), (), SignalStore("", ())),  # there is none
+        corpus=Corpus((), Splits(()), SignalStore("", ())),  # there is none
         structures=text(STRUCTURES),
     )
 

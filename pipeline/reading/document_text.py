@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from expectations import contracts
 from expectations.loading import MAX_BYTES, LoadError, as_text
+from expectations.wording import message
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
-from transforms.ingest.decompress import one_line
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
 from transforms.release.read_release import parquet_files
@@ -38,7 +38,7 @@ def released_recipe(release: str) -> Recipe:
     except LoadError as error:
         raise RecipeError(str(error)) from None
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read ({one_line(error)})") from None
+        raise RecipeError(f"{path}: cannot be read ({message(error)})") from None
     return parse_recipe(text, path)
 
 
@@ -85,7 +85,7 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
         except InputError:
             continue
         except (OSError, pa.ArrowException) as error:
-            raise NoTextError(f"{path} cannot be read ({one_line(error)})") from None
+            raise NoTextError(f"{path} cannot be read ({message(error)})") from None
         if found is not None:
             return found
         changed = path

@@ -16,7 +16,7 @@ from transforms.kernels.text import text
 
 
 @dataclasses.dataclass(frozen=True)
-class Held:
+class HeldItem:
     """An item that a document holds.
 
     Attributes:
@@ -64,7 +64,7 @@ def _at(config: ContaminationConfig, release: str, recipe: Recipe, number: int) 
     return config.model_copy(update={"against": tuple(map(moved, config.against))})
 
 
-def held(document: str, names: list[str], items: Items, least: float) -> Iterator[Held]:
+def held(document: str, names: list[str], items: Items, least: float) -> Iterator[HeldItem]:
     """The passages of a text that are of some items; of an item that the sets do not have any more, none."""
     canonical, tokens = text.canonicalise(pa.array([document], pa.large_string()))
     offsets, words = minhash.words(tokens)
@@ -85,4 +85,4 @@ def held(document: str, names: list[str], items: Items, least: float) -> Iterato
         edges = np.flatnonzero(np.diff(covered.astype(np.int8), prepend=0))
         runs = zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True)
         passages = tuple(" ".join(in_order[of_word[start] : of_word[end - 1] + 1]) for start, end in runs)
-        yield Held(name, parts[number] / overlap.PARTS, passages)
+        yield HeldItem(name, parts[number] / overlap.PARTS, passages)

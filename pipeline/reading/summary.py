@@ -44,10 +44,17 @@ SHOWN_FILES = 20
 def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: str = "recipe.yaml") -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
     remarks = [
-        *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
-        *_contaminated(result), *guessed(recipe, only_origin=True), *_undecided(result), *_shares(result),
+        *_flow(result),
+        *_not_understood(result),
+        *_mixed(recipe, splits),
+        *_lost(result),
+        *_not_read(result),
+        *_contaminated(result),
+        *guessed(recipe, only_origin=True),
+        *_undecided(result),
+        *_shares(result),
         *_idle_after(result, recipe),
-    ]  # fmt: skip
+    ]
     last = remedy(result.verdict, result.folder, recipe)
     return "\n".join(
         [
@@ -261,17 +268,28 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         refuse_hopeless(source, found)
         sources.append(
             {
-                "source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "origin": source.origin,
-                "splits": splits_of(source, pieces), "columns": found.columns, "tried_documents": found.documents,
-                "tried_bad_records": found.bad, "bad": found.reasons,
+                "source": source.name,
+                "files": len(pieces),
+                "bytes": sum(pieces.values()),
+                "origin": source.origin,
+                "splits": splits_of(source, pieces),
+                "columns": found.columns,
+                "tried_documents": found.documents,
+                "tried_bad_records": found.bad,
+                "bad": found.reasons,
                 "not_read": [*unread(one for one in job.unread if one.source == source.name)],
             }
-        )  # fmt: skip
+        )
     answer = {
-        "format": "lowbackground.check/1", "release": recipe.release, "sources": sources, "guessed": [*guessed(recipe)],
-        "warnings": [*idle(recipe), *_secrets(recipe)], "suite": job.suite.suite,
-        "expectations": len(job.suite.expectations), "recipe": yaml.safe_load(resolved(recipe)),
-    }  # fmt: skip
+        "format": "lowbackground.check/1",
+        "release": recipe.release,
+        "sources": sources,
+        "guessed": [*guessed(recipe)],
+        "warnings": [*idle(recipe), *_secrets(recipe)],
+        "suite": job.suite.suite,
+        "expectations": len(job.suite.expectations),
+        "recipe": yaml.safe_load(resolved(recipe)),
+    }
     return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from expectations.loading import parse_json
+from transforms.engine import files
 from transforms.exclusions.removals import TOMBSTONES, is_tombstones
 from transforms.ingest.sources import EARLIER, InputError, Piece, Split
 from transforms.signals.store import open_for_reading
@@ -64,7 +65,8 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
 
 
 def _piece(release: str, entry: dict[str, Any]) -> Piece:
-    return Piece(posixpath.join(release, entry["path"]), "signatures", "", int(entry["bytes"]), str(entry["sha256"]))
+    path = posixpath.join(files.absolute(release), entry["path"])
+    return Piece(path, "signatures", "", int(entry["bytes"]), str(entry["sha256"]))
 
 
 def _is_whole(piece: Piece) -> None:

@@ -20,6 +20,7 @@ from transforms.dedup.candidates import partitions
 from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
@@ -38,7 +39,7 @@ COUNTED = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
-class BoilerplateConfig:
+class BoilerplateConfig(Staged):
     """What decides which paragraphs of a corpus are boilerplate. What the store holds does not depend on `max_documents`."""
 
     store: SignalStore  # of COUNTED, by split; not the corpus' own, which depends on what is found here

@@ -46,8 +46,13 @@ class _Ends:
     """The counters of one end of a crossing."""
 
     def __init__(self, crossing: str, end: str) -> None:
+        self.name = crossing, end
         self.elements = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ELEMENTS}")
         self.rows = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ROWS}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Short: the graph has a hundred of them."""
+        return _Ends, self.name
 
     def add(self, elements: int, rows: int) -> None:
         self.elements.inc(elements)
@@ -138,16 +143,30 @@ class Reshuffle(beam.PTransform):
 
 
 class Create(beam.PTransform):
-    """What the launcher has, as elements. How many they are it says itself, to `check`."""
+    """What the launcher has, as elements, spread over the workers. How many they are it says itself, to `check`.
+
+    Unlike Beam's, the graph holds one seed and not every element: the values are in the DoFn, where a `Staged` sequence is
+    only the name of a file.
+    """
 
     def __init__(self, crossing: str, values: Sequence[Any], element_type: Any) -> None:
         super().__init__()
         self.crossing, self.values, self.element_type = crossing, values, element_type
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
-        """Create, which shuffles, and count."""
-        created = root | "Create" >> beam.Create(self.values).with_output_types(self.element_type)
-        return created | "Arrive" >> _counted(self.crossing, ARRIVED, created)
+        """Unfold, shuffle, and count."""
+        unfolded = (
+            root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
+        )
+        return unfolded | "Spread" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, unfolded)
+
+
+class _Unfold(beam.DoFn):
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = values
+
+    def process(self, _: bytes) -> Iterator[Any]:
+        yield from self.values
 
 
 @dataclasses.dataclass(eq=False)

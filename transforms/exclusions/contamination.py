@@ -6,7 +6,6 @@ cannot be read is an error and no quarantine: what is not read is not looked for
 
 import collections
 import dataclasses
-import functools
 import hashlib
 import json
 import posixpath
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from expectations.loading import Strict
+from transforms.engine.staged import Staged
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import COMPRESSIONS, Fields, Format, Found, InputError, Source, find_files, plan_splits
@@ -113,7 +113,7 @@ def _all_read(source: Source) -> Found:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Items:
+class Items(Staged):
     """The items of all sets, by number.
 
     Attributes:
@@ -122,6 +122,7 @@ class Items:
       names: of each item, "<set>/<its own id, or its row>".
       too_short: of each item, whether it has fewer words than an n-gram, so that it is not looked for, bool[items].
       grams: what is looked for.
+      min_overlap: from which on an item is said to be in a document.
       sha256: of all that what is found depends on: the items, the length of n-grams, the least overlap.
     """
 
@@ -130,6 +131,7 @@ class Items:
     names: pa.StringArray
     too_short: npt.NDArray[np.bool_]
     grams: overlap.Grams
+    min_overlap: float
     sha256: str
 
     def count(self) -> list[dict[str, object]]:
@@ -138,30 +140,6 @@ class Items:
             {"set": name, "items": int(own.sum()), "looked_for": int((own & ~self.too_short).sum())}
             for name, own in ((name, self.set_of == number) for number, name in enumerate(self.sets))
         ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Against:
-    """Evaluation sets as a worker is told of them: it reads them itself, and makes sure that they are the same."""
-
-    config: ContaminationConfig
-    sha256: str
-
-    def load(self) -> Items:
-        """The items. Those that a process read last it keeps.
-
-        Raises:
-          InputError: they cannot be read, or are not what the run was planned with.
-        """
-        return _held(self)
-
-
-@functools.lru_cache(maxsize=2)
-def _held(against: Against) -> Items:
-    items = load_items(against.config)
-    if items.sha256 != against.sha256:
-        raise InputError("contamination.against: a set changed while the run was going; run again")
-    return items
 
 
 def load_items(config: ContaminationConfig) -> Items:
@@ -198,6 +176,7 @@ def load_items(config: ContaminationConfig) -> Items:
         pa.array(names, pa.string()),
         grams.total == 0,
         grams,
+        config.min_overlap,
         digest.hexdigest(),
     )
 

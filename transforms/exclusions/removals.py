@@ -26,6 +26,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from expectations import contracts
 from expectations.loading import LoadError, Strict, first_complaint, in_sentence, parse_json
+from transforms.engine.staged import Staged
 from transforms.ingest.sources import InputError
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.urls import canonical_urls, hash_urls
@@ -89,7 +90,7 @@ class RemovalList:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Removals:
+class Removals(Staged):
     """What lists of removals name.
 
     Attributes:

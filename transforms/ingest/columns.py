@@ -150,6 +150,12 @@ def tried(source: Source, field: str) -> tuple[str, ...]:
     return () if declared is not None and getattr(source.fields, field) is None else names(source.fields, field)
 
 
+def beside_text(source: Source, keep: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """All columns that are asked for beside the text."""
+    known = [name for field in WELL_KNOWN if field != "text" for name in names(source.fields, field)]
+    return tuple(dict.fromkeys([*known, *keep]))
+
+
 def schema(keep: tuple[str, ...] = ()) -> pa.Schema:
     """DOCUMENT, and behind it the input's own columns that the recipe keeps."""
     return pa.schema([*contracts.DOCUMENT.schema, *(pa.field(kept_as(name), pa.string()) for name in keep)])
@@ -273,13 +279,17 @@ def _unread(said: pa.StringArray, understood: pa.Array) -> pa.StringArray:
 
 def _not_understood(strange: dict[str, pa.StringArray]) -> pa.StringArray:
     """By row one line, `field: value`, for each value that was not understood; null where there is none."""
+    said = {field: values for field, values in strange.items() if values.null_count < len(values)}
+    if not said:
+        return pa.nulls(len(next(iter(strange.values()))), pa.string())
     parts = [
-        pc.binary_join_element_wise(f"{field}: ", pc.replace_substring_regex(
-            pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "), "")
-        for field, values in strange.items()
-    ]  # fmt: skip
-    if all(part.null_count == len(part) for part in parts):
-        return pa.nulls(len(parts[0]), pa.string())
+        pc.binary_join_element_wise(
+            f"{field}: ",
+            pc.replace_substring_regex(pc.utf8_slice_codeunits(values, 0, SHOWN_CHARS), r"[\p{C}\s]+", " "),
+            "",
+        )
+        for field, values in said.items()
+    ]
     found = parts[0]
     for part in parts[1:]:  # not with null_handling="skip", which loses rows in which all are null (pyarrow 25)
         both = pc.binary_join_element_wise(found, part, "\n")

@@ -10,6 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
+from expectations.wording import message
 from transforms.ingest.first_bytes import LOOK_BYTES, is_plain, kind_of, stood_for
 from transforms.ingest.listing import is_regular
 from transforms.ingest.sources import Piece
@@ -104,11 +105,11 @@ def open_stored(piece: Piece) -> BinaryIO:
       DamageError: it is not there, not ours to read, or no file: a FIFO is never opened.
     """
     try:
-        if not is_regular(piece.path):
+        if not is_regular(piece.place):
             raise DamageError("unreadable_file", "the file cannot be opened: it is no regular file")
-        return FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
-        detail = f"the file cannot be opened: {error.strerror or one_line(error)}"
+        detail = f"the file cannot be opened: {error.strerror or message(error)}"
         raise DamageError("unreadable_file", detail) from error
 
 
@@ -200,9 +201,4 @@ def _damage(error: Exception, n_bytes: int) -> DamageError:
             "it was compressed with a long window (zstd --long), which takes too much memory; compress it again without"
         )
         return DamageError("corrupt_file", detail, n_bytes=n_bytes)
-    return DamageError("corrupt_file", f"the compressed file is damaged: {one_line(error)}", n_bytes=n_bytes)
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error, in one line of bounded length."""
-    return " ".join(str(error).split())[:200]
+    return DamageError("corrupt_file", f"the compressed file is damaged: {message(error)}", n_bytes=n_bytes)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from expectations.wording import message
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line, open_stored
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, open_stored
 from transforms.ingest.quarantine import Pair, Reading, bytes_as_text, finish, missing_text, no_documents
 
 _HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
@@ -49,7 +50,7 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {one_line(error)}"
+                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {message(error)}"
                 yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
             else:
                 yield from _row_group_documents(job, batches, names, row)
@@ -106,7 +107,7 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
         if raw.read(4) == _MAGIC:
             detail = "the Parquet file has no footer: it ends too early; fetch it again"
             raise DamageError("truncated_file", detail, n_bytes=0) from error
-        raise DamageError("corrupt_file", f"this is not a Parquet file: {one_line(error)}") from error
+        raise DamageError("corrupt_file", f"this is not a Parquet file: {message(error)}") from error
     return file
 
 
@@ -119,8 +120,7 @@ def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]
     dtypes = [documents.column_type(schema, name) for name in texts]
     if not any(map(documents.is_text, dtypes)):
         raise DamageError("text_not_string", f"column {texts[0]} holds {dtypes[0]}, not text; set fields.text")
-    others = [name for field in documents.WELL_KNOWN if field != "text" for name in documents.names(fields, field)]
-    wanted = [name for name in (*others, *job.keep) if documents.column_type(schema, name)]
+    wanted = [name for name in documents.beside_text(job.source, job.keep) if documents.column_type(schema, name)]
     return tuple(texts), list(dict.fromkeys([*texts, *wanted]))
 
 

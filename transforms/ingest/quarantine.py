@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.wording import named
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, one_line
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
 from transforms.ingest.sources import Piece, Source, Split
 
 RAW_BYTES = 1024  # of a bad record that quarantine keeps
@@ -154,9 +155,7 @@ def finish(
                 if end - begin > 1
                 else "it cannot be converted"
             )
-            record = one.bad(
-                int(row[begin]), "unreadable_record", f"{detail}: {type(error).__name__}: {one_line(error)}"
-            )
+            record = one.bad(int(row[begin]), "unreadable_record", f"{detail}: {named(error)}")
             bad = [*bad, record._replace(records=end - begin)]
     return joined(done, job.keep), sorted(bad, key=lambda record: (record.path, record.row))
 

@@ -17,8 +17,10 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from expectations.wording import named
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, one_line
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look
+from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
     FILE_REASONS,
@@ -100,7 +102,7 @@ def _read_pieces(job: Reading) -> Iterator[Pair]:
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+                detail = f"it cannot be read: {named(error)}"
                 yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
 
 
@@ -132,7 +134,7 @@ def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
         yield batch, bad
 
 
-def _lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+def _blocks(job: Reading) -> Iterator[tuple[int, Block, list[Bad]]]:
     """Whole lines with the number of the first; a line over the limit is cut just behind it."""
     row = 0
     tail = bytearray()
@@ -140,21 +142,50 @@ def _lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
         for chunk in chunks(job.piece, job.chunk_bytes):
             end = chunk.rfind(b"\n")
             if end >= 0:
-                lines = (bytes(tail) + chunk[:end]).split(b"\n")
-                for begin in range(0, len(lines), LINES):
-                    yield row + begin, lines[begin : begin + LINES], []
-                row += len(lines)
+                block = Block(b"".join((tail, memoryview(chunk)[:end])))
                 tail.clear()
-            tail += chunk[end + 1 :]
+                yield row, block, []
+                row += len(block)
+            tail += memoryview(chunk)[end + 1 :]
             del tail[job.limits.max_line_bytes + 1 :]
     except DamageError as damage:
         if damage.reason == "unreadable_file":
             raise
         behind = job.bad(row, damage.reason, damage.detail, bytes(tail[:RAW_BYTES]))
-        yield row, [], [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
+        yield row, Block(b""), [behind._replace(records=None, n_bytes=damage.n_bytes or 0)]
         return
     if tail:
-        yield row, [bytes(tail)], []
+        yield row, Block(bytes(tail)), []
+
+
+def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
+    """The lines of a block, some at a time, with the number of the first."""
+    lines = [] if bad else block.content.split(b"\n")
+    for begin in range(0, max(1, len(lines)), LINES):
+        yield first + begin, lines[begin : begin + LINES], bad
+
+
+def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pair | None]]:
+    """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
+    reader = ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+    for first, block, bad in _blocks(job):
+        if not bad and (pair := _by_columns(job, first, block, reader)):
+            yield first, [], [], pair
+            continue
+        for begin, lines, behind in _lines(first, block, bad):
+            yield begin, lines, behind, None
+
+
+def _by_columns(job: Reading, first: int, block: Block, reader: ColumnReader) -> Pair | None:
+    if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
+        return None
+    text, columns = found
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        line = block.line(i)
+        return "missing_text", missing_text(job.source, list(orjson.loads(line))), line
+
+    return finish(job, np.arange(first, first + len(block), dtype=np.int64), text, columns, [], explain)
 
 
 def _read_jsonl(job: Reading) -> Iterator[Pair]:
@@ -164,21 +195,24 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
     around: tuple[Pair, str, int] | None = (
         None  # likewise an object without text that holds a list: what, where, how many
     )
-    for first, lines, bad in _lines(job):
+    for first, lines, bad, by_columns in _json_lines(job):
         row, lines, records, unparsed = _records(job, first, lines)
         if not begun and unparsed and _spans_lines(unparsed[0], row):
             raise DamageError(
                 "bad_json", f"the file is one JSON value over many lines; {_ONE_A_LINE}", raw=unparsed[0].raw
             )
-        if held and (records or unparsed or bad):
+        if held and (by_columns or records or unparsed or bad):
             yield no_documents(job), [held]
             held = None
         if not begun and not records and len(unparsed) == 1 and not bad and unparsed[0].raw.lstrip()[:1] == b"[":
             held, unparsed = unparsed[0], []
-        if around and (records or unparsed or bad):
+        if around and (by_columns or records or unparsed or bad):
             yield around[0]
             around = None
-        first_of_all, begun = not begun, begun or held is not None or bool(records or unparsed)
+        first_of_all, begun = not begun, begun or held is not None or bool(by_columns or records or unparsed)
+        if by_columns:
+            yield by_columns
+            continue
         columns = documents.JsonColumns(records, lines)
         values = _first_given(columns, names)
         text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
@@ -295,7 +329,7 @@ def _first_given(columns: documents.JsonColumns, names: tuple[str, ...]) -> list
 
 def _read_lines(job: Reading) -> Iterator[Pair]:
     limit = job.limits.max_line_bytes
-    for first, lines, bad in _lines(job):
+    for first, lines, bad in (part for block in _blocks(job) for part in _lines(*block)):
         row = np.arange(first, first + len(lines), dtype=np.int64)
         fits = np.array([len(line) <= limit for line in lines], bool)
         for i in np.flatnonzero(~fits).tolist():
@@ -322,7 +356,7 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
         except Exception as error:
             if not is_decoders(error):
                 raise
-            detail = f"it cannot be read: {type(error).__name__}: {one_line(error)}"
+            detail = f"it cannot be read: {named(error)}"
             bad.append(job.lost(DamageError("corrupt_file", detail, records=1)))
         else:
             contents.append(content)

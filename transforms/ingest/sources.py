@@ -20,14 +20,22 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import Field
 
 from expectations.loading import Strict
+from expectations.wording import message
+from transforms.engine.files import is_local
+from transforms.engine.staged import Staged
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
 Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
 
 FORMATS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".txt": "text", ".md": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "text",
+    ".md": "text",
     ".text": "text",
-}  # fmt: skip
+}
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
@@ -111,6 +119,7 @@ class Piece:
       size: bytes in storage of this piece.
       fingerprint: changes when the file does: see `fingerprint_of`.
       row_groups: first and end of the range; None: the whole file.
+      folder: that a relative path is in: the launcher's own, which need not be a worker's.
     """
 
     path: str
@@ -119,6 +128,17 @@ class Piece:
     size: int
     fingerprint: str
     row_groups: tuple[int, int] | None = None
+    folder: str = dataclasses.field(default="", compare=False, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where a worker finds the file. `path` is what it is called, wherever it is shown or named."""
+        return posixpath.join(self.folder, self.path) if self.folder else self.path
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that its content depends on."""
+        return self.path, self.format, self.compression, self.size, self.fingerprint, self.row_groups
 
 
 EARLIER = -1  # the number of the source that a document of an earlier release has
@@ -132,6 +152,10 @@ class Split:
     source: int  # its number in the recipe
     pieces: tuple[Piece, ...]
     n_bytes: int  # in storage
+
+
+class Splits(Staged, tuple[Split, ...]):
+    """All splits of a run, in order: the one at `i` has index `i`. Workers read them from one file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +172,10 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class InputPlan:
     """What is read in which tasks, and what was found of each source."""
 
-    splits: tuple[Split, ...]
+    splits: Splits
     found: tuple[Found, ...]
 
 
@@ -160,7 +184,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
@@ -175,7 +199,7 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> Plan:
         pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
-    return Plan(tuple(splits), found)
+    return InputPlan(Splits(splits), found)
 
 
 def find_files(source: Source) -> Found:
@@ -274,7 +298,7 @@ def _listed(source: Source, path: str) -> Listing:
         return list_path(path)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
         raise InputError(
-            f"source {source.name}: cannot list {path!r} ({_one_line(error)}); check the path and your rights"
+            f"source {source.name}: cannot list {path!r} ({message(error)}); check the path and your rights"
         ) from error
 
 
@@ -304,7 +328,9 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
             "empty_file",
         )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
     fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
-    return Piece(entry.path, chosen, "" if chosen == "parquet" else compression, entry.size or 0, fingerprint), ""
+    at = "" if not is_local(entry.path) or os.path.isabs(entry.path) else os.getcwd()
+    packed = "" if chosen == "parquet" else compression
+    return Piece(entry.path, chosen, packed, entry.size or 0, fingerprint, folder=at), ""
 
 
 def fingerprint_of(path: str) -> str:
@@ -326,7 +352,7 @@ def unchanged(split: Split) -> None:
       InputError: it has one.
     """
     for piece in split.pieces:
-        now = fingerprint_of(piece.path)
+        now = fingerprint_of(piece.place)
         if now and now != piece.fingerprint:
             raise InputError(f"{piece.path} changed while the run was going; run again")
 
@@ -395,7 +421,3 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

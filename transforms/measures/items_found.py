@@ -46,7 +46,7 @@ NONE = ItemCounts(np.zeros(0, np.uint32), np.zeros(0, np.int64), np.zeros(0, np.
 
 
 @dataclasses.dataclass
-class Found:
+class ItemsFound:
     """What was found of evaluation sets; mergeable.
 
     Attributes:
@@ -61,9 +61,9 @@ class Found:
     after: ItemCounts = NONE
 
 
-def merge(parts: Iterable[Found]) -> Found:
+def merge(parts: Iterable[ItemsFound]) -> ItemsFound:
     """What was found in all documents of the parts."""
-    parts, total = list(parts), Found()
+    parts, total = list(parts), ItemsFound()
     for part in parts:
         total.documents.update(part.documents)
         total.of_set.update(part.of_set)
@@ -77,7 +77,7 @@ def merge(parts: Iterable[Found]) -> Found:
     return total
 
 
-def count_split(decisions: pa.RecordBatch, signals: pa.Table, set_of: npt.NDArray[np.int32]) -> Found:
+def count_split(decisions: pa.RecordBatch, signals: pa.Table, set_of: npt.NDArray[np.int32]) -> ItemsFound:
     """Count one split.
 
     Args:
@@ -85,7 +85,7 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table, set_of: npt.NDArra
       signals: the columns `NEEDED`, in the same order.
       set_of: the number of each item's set.
     """
-    found = Found()
+    found = ItemsFound()
     offsets, pairs = unpack_items(signals["contaminated_by"].combine_chunks())
     document = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     source, kept = decisions["source"].to_numpy(), decisions["kept"].to_numpy(zero_copy_only=False)
@@ -99,7 +99,7 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table, set_of: npt.NDArra
     return found
 
 
-def found_rows(found: Found, items: Items | None, sources: tuple[str, ...]) -> Iterator[Row]:
+def found_rows(found: ItemsFound, items: Items | None, sources: tuple[str, ...]) -> Iterator[Row]:
     """The rows of METRICS; none if nothing was looked for."""
     if items is None:
         return

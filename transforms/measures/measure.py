@@ -13,7 +13,7 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.exclusions.contamination import Against
+from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, sample
 from transforms.measures.input_loss import count_inputs
@@ -58,7 +58,7 @@ class Measure(Stage):
 
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, systems: Systems, against: Against | None) -> None:
+    def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
         self.corpus, self.systems, self.against = corpus, systems, against
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
@@ -71,7 +71,7 @@ class _TallySplit(Beside[Decided, Tally]):
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
         if self.against:
             signals = corpus.signals(split, items_found.NEEDED)
-            tally.contaminated = items_found.count_split(decisions, signals, self.against.load().set_of)
+            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
         bad = corpus.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records

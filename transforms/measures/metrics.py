@@ -15,9 +15,10 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
-from transforms.exclusions.contamination import Against
+from transforms.engine.staged import Staged
+from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
-from transforms.kernels.statistics import diversity
+from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
@@ -36,7 +37,7 @@ from transforms.structures.shares import structure_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasureConfig:
+class MeasureConfig(Staged):
     """What a recipe says that decides how a corpus is measured.
 
     Attributes:
@@ -57,7 +58,7 @@ class MeasureConfig:
     near: float = 0.8
     reference: Asked = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
-    against: Against | None = None
+    against: Items | None = None
 
 
 def metrics_table(
@@ -102,7 +103,7 @@ def metrics_table(
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, config.systems),
-        *found_rows(tally.contaminated, config.against.load() if config.against else None, sources),
+        *found_rows(tally.contaminated, config.against, sources),
     ]
     return in_table(rows)
 
@@ -319,9 +320,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str |
         note = of if total else f"nothing is released that has a {name}: it is a share {of}"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None, "note": note}
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
-        one = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        two = float(1 / (shares * shares).sum()) if len(shares) else None
-        for metric, value in (("effective_number", one), ("effective_number_2", two)):
+        for metric, value in zip(("effective_number", "effective_number_2"), hill.of_shares(shares), strict=False):
             yield row | {"metric": f"{name}.{metric}", "value": value, "note": note}
 
 

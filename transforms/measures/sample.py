@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from expectations.metrics import Row
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding
-from transforms.kernels.statistics import diversity, repetition, topics
+from transforms.kernels.statistics import diversity, hill, repetition, topics
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.text.columns import first_half, text_buffers
 from transforms.measures import yardstick
@@ -266,10 +266,8 @@ def topic_counts(topic: npt.NDArray[np.int16], fold: npt.NDArray[np.int8]) -> np
 
 def concentration(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Largest share and the Hill numbers of order 1 and 2 of counts; NaN where nothing is counted. float64[3]."""
-    if not counts.sum():
-        return np.full(3, np.nan)
-    p = counts[counts > 0] / counts.sum()
-    return np.array([p.max(), np.exp(-(p * np.log(p)).sum()), 1 / (p * p).sum()])
+    p = counts[counts > 0] / max(1, counts.sum())
+    return np.array([p.max() if len(p) else np.nan, *hill.of_shares(p)[:2]])
 
 
 def _limited(

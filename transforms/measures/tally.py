@@ -123,7 +123,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
-    contaminated: items_found.Found = dataclasses.field(default_factory=items_found.Found)
+    contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""

@@ -12,6 +12,7 @@ from expectations.judge.verdict import judge
 from expectations.structures import System
 from expectations.suite.suite import Expectation, Suite, presets
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 
 
 @dataclasses.dataclass(eq=False)
@@ -27,7 +28,7 @@ class Gate(Stage):
         return metrics | "Judge" >> beam.ParDo(_Judge(self.suite, self.params, self.today))
 
 
-class _Judge(beam.DoFn):
+class _Judge(Staged, beam.DoFn):
     def __init__(self, suite: Suite, params: tuple[tuple[str, float], ...], today: datetime.date) -> None:
         self.suite, self.params, self.today = suite, params, today
 

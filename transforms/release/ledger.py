@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.exclusions.contamination import Against, unpack_items
+from transforms.exclusions.contamination import Items, unpack_items
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
@@ -56,7 +56,7 @@ class Record(Stage):
 
     corpus: Corpus
     staging: str
-    against: Against | None = None  # evaluation sets that were looked for
+    against: Items | None = None  # evaluation sets that were looked for
 
     def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
         """One file per split."""
@@ -65,7 +65,7 @@ class Record(Stage):
 
 @beam.typehints.with_output_types(Recorded)
 class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
-    def __init__(self, corpus: Corpus, staging: str, against: Against | None) -> None:
+    def __init__(self, corpus: Corpus, staging: str, against: Items | None) -> None:
         self.corpus, self.staging, self.against = corpus, staging, against
 
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
@@ -73,7 +73,7 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         split = self.corpus.split(number)
         places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", "contaminated_by", *ABOUT, *SHOWN])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
-        items = self.against.load().names if self.against else pa.array([], pa.string())
+        items = self.against.names if self.against else pa.array([], pa.string())
         rows = ledger(decisions, places, split, self.corpus.names, items)
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)

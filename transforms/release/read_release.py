@@ -27,9 +27,22 @@ METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 _IN_EVERY_LEDGER = (
-    "doc_id", "input_id", "source", "path", "row", "kept", "stage", "reason", "survivor_id", "cluster_id", "cluster_size",
-    "origin", "origin_basis", "p_synthetic", "n_tokens",
-)  # fmt: skip
+    "doc_id",
+    "input_id",
+    "source",
+    "path",
+    "row",
+    "kept",
+    "stage",
+    "reason",
+    "survivor_id",
+    "cluster_id",
+    "cluster_size",
+    "origin",
+    "origin_basis",
+    "p_synthetic",
+    "n_tokens",
+)
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
 _UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)

@@ -57,11 +57,11 @@ class SignalStore:
     def path(self, split: Split) -> str:
         """The file of a split's signals, whether it exists or not; of an earlier release, the file itself."""
         if split.source == EARLIER:
-            return split.pieces[0].path
+            return split.pieces[0].place
         key = {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,
-            "pieces": [dataclasses.astuple(piece) for piece in split.pieces],
+            "pieces": [piece.key for piece in split.pieces],
             **dict(self.depends_on),
             "source": dict(self.depends_on)[f"source {split.source}"],
         }

@@ -20,8 +20,9 @@ from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
-from transforms.exclusions.contamination import Against
+from transforms.exclusions.contamination import Items
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
@@ -37,7 +38,7 @@ from transforms.structures.find import NO_SYSTEMS, Systems, comply
 
 
 @dataclasses.dataclass(frozen=True)
-class SurveyConfig:
+class SurveyConfig(Staged):
     """What the survey looks for. Signals depend on this and their split, and not on `few_splits`."""
 
     detector: str | None  # folder or file; None: the bundled one
@@ -46,7 +47,7 @@ class SurveyConfig:
     ngram: int
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
-    against: Against | None = None  # evaluation sets that are looked for
+    against: Items | None = None  # evaluation sets that are looked for
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -143,9 +144,19 @@ class HeadSample:
 
 
 AS_READ = (
-    "doc_id", "id", "file", "row", "created", "language", "declared_origin", "generator", "kind", "stratum",
-    "author", "not_understood",
-)  # fmt: skip
+    "doc_id",
+    "id",
+    "file",
+    "row",
+    "created",
+    "language",
+    "declared_origin",
+    "generator",
+    "kind",
+    "stratum",
+    "author",
+    "not_understood",
+)
 
 
 def measure_documents(
@@ -209,13 +220,13 @@ def measure_documents(
 
 
 def _contamination(
-    word_offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], against: Against | None
+    word_offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], against: Items | None
 ) -> dict[str, pa.Array]:
     """The columns of SIGNALS that say what a document has of evaluation sets."""
     n = len(word_offsets) - 1
     if against is None:
         return {"contamination": pa.nulls(n, pa.float32()), "contaminated_by": pa.repeat(pa.scalar(b""), n)}
-    found = overlap.overlaps(word_offsets, words, against.load().grams, against.config.min_overlap)
+    found = overlap.overlaps(word_offsets, words, against.grams, against.min_overlap)
     pairs = np.ascontiguousarray(np.stack([found.items, found.parts], axis=1)).reshape(-1)
     return {"contamination": pa.array(found.largest), "contaminated_by": _packed(2 * found.offsets, pairs)}
 

@@ -91,9 +91,11 @@ def fit(
         weight = np.maximum(weight, 1e-14)
     total = weight[split:].sum() / weight.sum() if q is None else q
     return Fit(
-        float(total), weight[:split] / weight[:split].sum(), weight[split:] / weight[split:].sum(),
+        float(total),
+        weight[:split] / weight[:split].sum(),
+        weight[split:] / weight[split:].sum(),
         float(target @ np.log(weight @ parts)),
-    )  # fmt: skip
+    )
 
 
 def limits(
