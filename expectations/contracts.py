@@ -107,6 +107,7 @@ DOCUMENT = _contract(
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
+    pa.field("author", pa.string()),
     pa.field(
         "not_understood", pa.string()
     ),  # one line, `field: value`, for each declared value that says nothing to us
@@ -139,6 +140,8 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "url_hash", pa.uint64()
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
+        pa.field("host", pa.string()),  # of its address, without port and `www.`
+        pa.field("author", pa.string()),
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
@@ -170,6 +173,9 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "compliance", pa.binary()
         ),  # uint16 a system, little-endian: transforms/structures/find.py; null: no systems
+        pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
+        # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
+        _required("contaminated_by", pa.binary()),
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -290,10 +296,14 @@ LEDGER = _contract(
     _required(
         "evidence", pa.string()
     ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
+    pa.field("host", pa.string()),  # of its address; null also where it was withdrawn, as is the author
+    pa.field("author", pa.string()),
     pa.field("boilerplate", pa.string()),  # id of the phrase that was found
     pa.field("watermark", pa.string()),  # plug-in and key of the hit
     pa.field("watermark_p", pa.float32()),
     pa.field("p_synthetic", pa.float32()),
+    pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
+    pa.field("contaminated_by", pa.list_(pa.string())),  # the items that it holds, each "<set>/<item>"; null: none
 )
 
 
@@ -317,6 +327,8 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
+        pa.field("contamination", pa.float32()),  # as in the ledger
+        pa.field("contaminated_by", pa.list_(pa.string())),
         *(pa.field(name, pa.string()) for name in keep),
     )
 

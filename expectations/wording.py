@@ -27,6 +27,8 @@ SLICE_KINDS = {
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "evaluation_set": "evaluation set",  # its name
+    "item": "item",  # "<evaluation set>/<item>"
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"
     "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"

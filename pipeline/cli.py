@@ -380,6 +380,27 @@ def verify(
     raise typer.Exit(0 if good else 1)
 
 
+@app.command()
+def withdraw(
+    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    lists: Annotated[list[str], typer.Argument(help="lists of removals, JSON lines", metavar="LIST...")],
+    name: Annotated[str | None, typer.Option("--name", help="of the new release; else RELEASE-withdrawn")] = None,
+    today: Today = None,
+    as_json: Json = False,
+) -> None:
+    """Make a release without what lists of removals name, from the release alone; exit code 1 if its suite now fails.
+
+    Example: lowbackground withdraw releases/v2 requests.jsonl --name v2.1
+    """
+    from pipeline.commands.withdraw import receipt_json, receipt_text
+    from pipeline.commands.withdraw import withdraw as make
+    from pipeline.reading.answer import deliver
+
+    receipt = make(release, lists, name, progress, today)
+    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n", None, "")
+    raise typer.Exit(0 if receipt.passed else 1)
+
+
 Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]
 FailOnWorse = Annotated[bool, typer.Option("--fail-on-worse", help="exit code 1 if it got worse")]
 TextOrJson = Annotated[str, typer.Option("--format", help="text or json")]

@@ -168,6 +168,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 4
 
 
+def test_contamination(printed: Printed, data: pathlib.Path) -> None:
+    """What stands there as it is, is found whatever its lines, its case and its punctuation."""
+    table = cells(printed("contamination", data, "--items", 60, "--documents", 300))
+    assert list(table) == ["ngram", "13", "8", "5"]
+    for row in (dict(zip(table["ngram"], table[n], strict=True)) for n in ("13", "8", "5")):
+        assert {row[way] for way in ("verbatim", "wrapped", "case, punctuation")} == {"100.0 %"}
+        assert float(row["MB/s"]) > 0
+
+
 def test_detector_study(printed: Printed, data: pathlib.Path) -> None:
     """The planted phrase is found wherever it was not trained on."""
     table = cells(printed("detector_study", data, "--only", "table, z >= 1"))

@@ -30,6 +30,7 @@ WELL_KNOWN = {
     "origin": ("origin", "declared_origin", "label"),
     "generator": ("generator", "model"),
     "kind": ("kind", "synthetic_kind"),
+    "author": ("author", "metadata.author"),
     "stratum": (),  # only where the recipe says so
 }
 ORIGIN_WORDS = {
@@ -235,6 +236,7 @@ def build(
         generator,
         kind,
         first("stratum"),
+        first("author"),
         _not_understood({"created": strange_date, "origin": strange_origin}),
     ]
     return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))

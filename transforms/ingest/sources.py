@@ -62,6 +62,7 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    author: str | None = None
     turns: str | None = None
 
     @model_validator(mode="after")

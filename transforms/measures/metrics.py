@@ -16,6 +16,7 @@ from expectations import contracts
 from expectations.metrics import Row, find
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
+from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs
@@ -24,6 +25,7 @@ from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
+from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, Asked, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
@@ -46,6 +48,7 @@ class MeasureConfig(Staged):
       near: similarity of near duplicates.
       reference: what the release is held against, if anything.
       unread: what lies beside the input and is not read.
+      against: evaluation sets that were looked for, if any.
     """
 
     detector: str | None = None
@@ -55,6 +58,7 @@ class MeasureConfig(Staged):
     near: float = 0.8
     reference: Asked = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
+    against: Items | None = None
 
 
 def metrics_table(
@@ -99,6 +103,7 @@ def metrics_table(
         *sample_rows(tally.sampled, tally.sample_below, sources),
         *reference_rows(tally, sources, reference),
         *structure_rows(tally.patterns, config.systems),
+        *found_rows(tally.contaminated, config.against, sources),
     ]
     return in_table(rows)
 

@@ -21,7 +21,7 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import sample
+from transforms.measures import items_found, sample
 from transforms.measures.input_loss import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
@@ -87,6 +87,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
@@ -122,6 +123,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
@@ -178,6 +180,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.sampled.extend(tally.sampled)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
+    total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
     return compact(total)
 
 
