@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from expectations.language_tags import UNKNOWN, normal_tag
+
 Dimension = Literal["source", "language", "generator", "kind", "stratum"]
 DIMENSIONS: tuple[Dimension, ...] = ("source", "language", "generator", "kind", "stratum")
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -35,6 +37,11 @@ class Limit(_Section):
     min: Share | None = Field(None, description="least share")
     max: Share | None = Field(None, description="largest share")
     max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="real documents may count this often to reach a floor")
+
+    @field_validator("language")
+    @classmethod
+    def _one_tag(cls, language: str | None) -> str | None:
+        return None if language is None else normal_tag(language) or UNKNOWN
 
     @property
     def values(self) -> dict[Dimension, str]:

@@ -14,6 +14,7 @@ from transforms.engine.threads import Beside
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 
@@ -62,7 +63,7 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", *SHOWN])
+        places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", "text_kind", *SHOWN])
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         rows = ledger(decisions, places, split, self.corpus.names)
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("doc_id",))
@@ -96,6 +97,7 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
             "removed_tokens": places["removed_tokens"].combine_chunks(),
             **{name: places[name].combine_chunks() for name in SHOWN},
             "evidence": in_words(decisions["evidence"].to_numpy()),
+            "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
         }
     )
 
