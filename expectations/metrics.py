@@ -131,6 +131,7 @@ _DECLARED = (
     Metric("documents.dropped", "Number of dropped documents", COUNT, "documents"),
     Metric("documents.quarantined", "Number of quarantined records", COUNT, "records"),
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
+    Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.language_tags import normal_tags
 from transforms.ingest import as_text, computed, turns
 from transforms.ingest.sources import Fields, Source
 from transforms.kernels.text import dates
@@ -230,7 +231,7 @@ def build(
         ids,
         text,
         created,
-        first("language"),
+        normal_tags(first("language")),
         first("url"),
         origin,
         generator,

@@ -20,6 +20,7 @@ from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs
+from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
@@ -165,6 +166,7 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             note=f"{fingerprint:016x}",
         )
     yield {"metric": "documents.with_address", "stage": "before", "n": total, "value": tally.addresses}
+    yield from _no_prose(tally)
     dropped: Row = {"metric": "documents.dropped", "n": total}
     yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
@@ -183,6 +185,16 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         n=undeclared,
         note="of the documents whose origin nothing else settles",
     )
+
+
+def _no_prose(tally: Tally) -> Iterator[Row]:
+    """Documents that are no prose, and so have no score, by kind."""
+    for stage, reasons in (("before", range(len(contracts.REASONS))), ("after", (0,))):
+        found = [sum(tally.text_kinds[kind, reason] for reason in reasons) for kind in range(1, len(KINDS))]
+        row: Row = {"metric": "documents.no_prose", "stage": stage, "n": sum(tally.groups.values())}
+        yield row | {"value": sum(found)}
+        for name, n in zip(KINDS[1:], found, strict=True):
+            yield row | {"slice_kind": "text_kind", "slice": name, "value": n}
 
 
 def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -40,6 +40,7 @@ NEEDED = [
     "detector_score",
     "check_score",
     "check_band",
+    "text_kind",
     *SKETCHES,
     "head",
     "first_words",
@@ -75,6 +76,7 @@ class Tally:
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
+      text_kinds: documents that are no prose by (kind, reason); reason 0 is kept.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
@@ -112,6 +114,7 @@ class Tally:
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
+    text_kinds: collections.Counter[tuple[int, int]] = dataclasses.field(default_factory=collections.Counter)
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
@@ -175,6 +178,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
         total.addresses += tally.addresses
+        total.text_kinds.update(tally.text_kinds)
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
@@ -246,6 +250,9 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    kinds = columns["text_kind"].to_numpy()
+    odd = np.flatnonzero(kinds)
+    tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
