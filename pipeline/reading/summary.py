@@ -192,7 +192,7 @@ def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
         yield from ways.refused(conflict, said) if conflict else ways.left_out(said)
         audits = [row for row in found if row["slice"].startswith("audit/")]
         for row in audits:
-            yield from ways.audit(recipe, path, int(row["value"]), row["upper"], recipe.ratio.unit)
+            yield from ways.audit(recipe, path, row)
         yield ""
         return
     failed = [
