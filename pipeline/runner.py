@@ -1,11 +1,13 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
+import contextlib
 import ctypes
 import dataclasses
 import datetime
 import gc
 import hashlib
 import importlib.metadata
+import io
 import logging
 import os
 import posixpath
@@ -459,8 +461,15 @@ def refuse_unsafe(config: RunnerConfig) -> None:
     Raises:
       RecipeError: there is one.
     """
-    said = PipelineOptions(list(config.options))
-    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
+            said = PipelineOptions(list(config.options))
+            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+            said.get_all_options(retain_unknown_options=True)
+    except SystemExit:
+        why = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
     if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
         raise RecipeError(
             "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
