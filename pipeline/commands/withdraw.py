@@ -473,10 +473,14 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
-            ("overall", ""), ("source", row["source"]), ("language", language), ("origin", row["origin"]),
-            ("source_origin", f"{row['source']}/{row['origin']}"), ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
+            ("overall", ""),
+            ("source", row["source"]),
+            ("language", language),
+            ("origin", row["origin"]),
+            ("source_origin", f"{row['source']}/{row['origin']}"),
+            ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
             *([("generator", generator)] if generator else []),
-        ]  # fmt: skip
+        ]
         for at in slices:
             found["documents"][at] += 1
             found["tokens"][at] += row["n_tokens"] * row["copies"]

@@ -41,12 +41,24 @@ def audit(recipe: Recipe, path: str, way: Mapping[str, Any]) -> Iterator[str]:
     yield "the certificate instead of the detector's bound:"
     commands = (
         ["run", path, "--set", f"release={name}", "--set", anything],
-        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels),
-         *(["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []), "--active", "0"],
+        [
+            "audit",
+            "sample",
+            release,
+            "-o",
+            "sample.parquet",
+            "--by",
+            by,
+            "--n",
+            str(labels),
+            *(["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []),
+            "--active",
+            "0",
+        ],
         ["review", "serve", "sample.parquet", "--labels", "labels.jsonl"],
         ["audit", "certify", "sample.parquet", "labels.jsonl", "--limit", f"{limit:g}"],
         ["gate", release, "--audit", "certificate.json", "--set", share],
-    )  # fmt: skip
+    )
     for command in commands:
         yield f"  lowbackground {shlex.join(command)}"
 

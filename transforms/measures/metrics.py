@@ -27,7 +27,7 @@ from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
-from transforms.measures.reference import NO_REFERENCE, Asked, Reference
+from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -57,7 +57,7 @@ class MeasureConfig(Staged):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     near: float = 0.8
-    reference: Asked = NO_REFERENCE
+    reference: AskedReference = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
 
