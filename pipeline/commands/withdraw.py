@@ -318,7 +318,9 @@ def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
 
 def _removed_rows(old: _Old) -> pa.Table:
     """What the measures count of the documents that go."""
-    parts = [_read(posixpath.join(old.folder, entry["path"]), COUNTED) for entry in _entries(old, DATA)]
+    paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
+    more = ["licence"] if paths and "licence" in pq.read_schema(paths[0]).names else []  # not in older releases
+    parts = [_read(path, COUNTED + more) for path in paths]
     return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
 
 
@@ -476,6 +478,7 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
             ("overall", ""), ("source", row["source"]), ("language", language), ("origin", row["origin"]),
             ("source_origin", f"{row['source']}/{row['origin']}"), ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
             *([("generator", generator)] if generator else []),
+            *([("licence", row["licence"])] if "licence" in row else []),
         ]  # fmt: skip
         for at in slices:
             found["documents"][at] += 1
