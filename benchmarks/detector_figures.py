@@ -47,17 +47,17 @@ def figures(folder: str) -> list[Figure]:
         return {"figure": what, "before": before, "after": after}
 
     return [
-        row("English, AUROC by log-odds / by `p_synthetic`", ".914 / .902", "{0:.3f} / {0:.3f}".format(_auroc(calibration, "en"))),
+        row("English, AUROC by log-odds / by `p_synthetic`", ".914 / .902", _twice(_auroc(calibration, "en"))),
         row("English, found at a true 1 % of false alarms", ".551 / .444", f"{_found_at(calibration, 'en', 0.01):.3f}"),
-        row("Chinese, AUROC by log-odds / by `p_synthetic`", ".881 / .768", "{0:.3f} / {0:.3f}".format(_auroc(calibration, "zh"))),
+        row("Chinese, AUROC by log-odds / by `p_synthetic`", ".881 / .768", _twice(_auroc(calibration, "zh"))),
         row("English human text that is called synthetic (bar: .3 to 1.2 %)", "0.25 %", _part(*human, digits=2)),
         row("English machine text that is called synthetic", "32 %", _part(*_machines(calibration, "en", lambda _: True))),
         row("of it, by models of 2022 to 2024 (bar: 50 %)", "32 %",
             _part(*_machines(calibration, "en", lambda name: "2022-11" <= released(name) < "2025"))),
-        row("of it, by a model of November 2026 (bar: 50 %)", "0 of 173", _part(*_machines(calibration, "en", lambda n: n == NEW))),
+        row("of it, by a model of November 2026 (bar: 50 %)", "0 of 173", _part(*_machines(calibration, "en", NEW.__eq__))),
         row("Chinese machine text that is called synthetic", "16 %", _part(*_machines(calibration, "zh", lambda _: True))),
         row("TOEFL essays that are called synthetic (bar: 2 %)", "1 of 89", f"{toefl.flagged} of {toefl.n}"),
-        row("machine text that is called *human*", "11.6 % in English, 81 % of 2026", "none: a detector says synthetic or nothing"),
+        row("machine text that is called *human*", "11.6 %; of 2026 81 %", "none: it says synthetic or nothing"),
         row("generators are known until", "not recorded", max(scale.until for scale in calibration.scales)),
         row("bound at a true 0 %, writers unknown (bar: 6 %)", "1.0 to 15.5 %", bound(LEFT_OUT, 0.0)),
         row("bound at a true 0 %, with own human text (bar: 3 %)", "the same", bound(WITH_OWN, 0.0)),
@@ -123,6 +123,11 @@ def _covered(rows: dict[float, dict[str, float]]) -> float:
 
 def _error(rows: dict[float, dict[str, float]]) -> float:
     return 100 * max(row["error"] for planted, row in rows.items() if planted <= 0.25)
+
+
+def _twice(auroc: float) -> str:
+    """The same for both: p_synthetic is the sigmoid of the log-odds."""
+    return f"{auroc:.3f} / {auroc:.3f}"
 
 
 def _part(flagged: int, n: int, digits: int = 1) -> str:
