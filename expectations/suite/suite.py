@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from expectations.errors import UserError
 from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
@@ -24,7 +25,7 @@ from expectations.wording import SLICE_KINDS
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?:\s*\*\s*(\d+(?:\.\d+)?))?")
 
 
-class SuiteError(Exception):
+class SuiteError(UserError):
     """A suite cannot be used. The message is one line: which key, what is wrong, what would be right."""
 
 

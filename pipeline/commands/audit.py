@@ -16,6 +16,7 @@ from transforms.audit.certificate import Certificate, Terms, hashes_of, make_cer
 from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
 from transforms.audit.gold import read_gold
 from transforms.kernels.statistics.certify import NO_VOTE, labels_needed, most_votes
+from transforms.kernels.statistics.two_strata import draws_of
 from transforms.origin.labels import read_labels
 
 CERTIFICATE = b'"format": "lowbackground.certificate/'
@@ -36,14 +37,19 @@ def sample_release(release: str, output: str, design: Design, gold: str | None, 
         pq.write_table(table, file, compression="zstd", row_group_size=64)
     streams = table["stream"].to_pylist()
     count = {name: streams.count(name) for name in contracts.STREAMS}
-    of = f"{about['documents']:,} {WHAT[about['population']]}"
+    of = f"{about['documents']:,} {WHAT[about['population']]}{_of_source(about['source'])}"
     lines = [f"population   {of}, {about['tokens']:,} tokens"]
-    if about["by"] == "tokens":
+    how = "by tokens" if about["by"] == "tokens" else "uniformly" if about["top"] is None else "by documents"
+    lines.append(
+        f"audit        {count['audit']:,} documents, {about['n']:,} draws {how}: certifies a share of {about['by']}"
+    )
+    if about["top"] is not None:
+        part = about["top"]["weight"] / about["whole"]["audited"]
         lines.append(
-            f"audit        {count['audit']:,} documents, {about['n']:,} draws by tokens: certifies a share of tokens"
+            f"             {draws_of(about['n'])[0]:,} of the draws are from the {part:.1%} with the highest scores"
         )
-    else:
-        lines.append(f"audit        {count['audit']:,} documents, drawn uniformly: certifies a share of documents")
+    elif design.by_score:
+        lines.append("             uniform, for scores do not tell these documents apart")
     if about["n"] < design.n:
         lines.append(f"             that is all there are: {design.n:,} were asked for")
     if about["first_look"]:
@@ -58,6 +64,10 @@ def sample_release(release: str, output: str, design: Design, gold: str | None, 
     lines += ["", f"wrote {output}. It holds what reviewers must not see; show it to them with", ""]
     lines.append(f"  lowbackground review serve {output} --labels labels.jsonl")
     return "\n".join(lines)
+
+
+def _of_source(source: str | None) -> str:
+    return "" if source is None else f" of source {source}"
 
 
 def read_sample(path: str) -> pa.Table:
@@ -102,7 +112,9 @@ def certify_sample(
 
 def _said(one: Certificate) -> Iterator[str]:
     yield f"release      {one.release}, manifest {one.manifest_sha256[:12]}"
-    yield f"population   {one.documents:,} {WHAT[one.population]}; share of {one.by}"
+    yield f"population   {one.documents:,} {WHAT[one.population]}{_of_source(one.source)}; share of {one.by}"
+    if one.top is not None:
+        yield f"strata       {draws_of(one.n)[0]:,} of the draws are from the {one.top:.1%} with the highest scores"
     look = f", look {one.look} of 2" if one.look else ""
     yield (
         f"labelled     {one.n:,} of {one.planned:,} draws{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
@@ -139,7 +151,7 @@ def _said(one: Certificate) -> Iterator[str]:
         return
     yield f"not certified: at most {limit} of these {one.by} are synthetic"
     found = one.synthetic + one.undetermined
-    if not one.void and one.look is None and one.gold is None and one.limit > 0:
+    if one.top is None and not one.void and one.look is None and one.gold is None and one.limit > 0:
         needed = labels_needed(found, one.limit, one.level)
         if one.n < needed <= one.documents:
             yield f"             with {found} found, {needed:,} labels would be needed"

@@ -61,7 +61,7 @@ def score_input(
     detector = load_detector(model)
     source = Source(name="input", path=tuple(data), fields=Fields(text=text))
     splits = plan_splits([source])
-    known, every = columns_of(splits)
+    known, every = columns_of(splits, [source])
     _refuse_unknown(keep if every else [name for name in keep if "," in name], known)
     held: set[str] = set()
     schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])
@@ -85,9 +85,13 @@ def score_input(
             writer.write_batch(batch)
     origins = {name: found[name] for name in ("synthetic", "unknown")}
     return {
-        "format": "lowbackground.score/1", "output": output, "detector": detector.name, "documents": found["documents"],
-        "origins": origins, "unreadable_records": found["bad"],
-    }  # fmt: skip
+        "format": "lowbackground.score/1",
+        "output": output,
+        "detector": detector.name,
+        "documents": found["documents"],
+        "origins": origins,
+        "unreadable_records": found["bad"],
+    }
 
 
 def scored_text(found: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from expectations import contracts
 from expectations.loading import LoadError, parse_json
 from expectations.wording import stable
 from transforms.audit.draw import AuditError, design_of
-from transforms.kernels.statistics import certify
+from transforms.kernels.statistics import certify, two_strata
 from transforms.kernels.statistics.share import clopper_pearson_lower
 from transforms.kernels.text.columns import from_hexadecimal
 from transforms.origin.labels import Labels
@@ -30,7 +30,7 @@ MIN_AGREEMENT = 0.6  # Krippendorff's alpha under which reviewers do not mean th
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class CertifiedShare:
     """A share with limits; `value` is None where reviewers do not tell the two origins apart."""
 
     value: float | None
@@ -64,12 +64,25 @@ class Reviewing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Weights:
+    """What there is, in documents or tokens, every copy counted: in all, declared, of that synthetic, and audited."""
+
+    all: int
+    declared: int
+    synthetic: int
+    audited: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Certificate:
     """What labels say of a release.
 
     Attributes:
       release, manifest_sha256: which.
-      population, by, documents, tokens: what was drawn from, and what the share is a share of.
+      population, source, by, documents, tokens: what was drawn from, and what the share is a share of.
+      whole, others: what there is of that source (or of all) in the unit of the share, and of the other sources.
+      top: the part of the audited weight that the documents with the highest scores are, of which three of twenty draws are;
+        None: the draw was uniform.
       planned, first_look, look, salt: the design. n: draws that count.
       synthetic, undetermined, human: how they were called.
       alpha: chance that the bound is wrong; `level`, what this look may spend of it.
@@ -88,9 +101,13 @@ class Certificate:
     sample_sha256: str
     labels: tuple[tuple[str, str], ...]
     population: Literal["undeclared", "all"]
+    source: str | None
     by: Literal["documents", "tokens"]
     documents: int
     tokens: int
+    whole: Weights
+    others: Weights
+    top: float | None
     planned: int
     first_look: int | None
     look: int | None
@@ -101,9 +118,9 @@ class Certificate:
     human: int
     alpha: float
     level: float
-    share: Share
-    undetermined_as_human: Share
-    two_sided: Share
+    share: CertifiedShare
+    undetermined_as_human: CertifiedShare
+    two_sided: CertifiedShare
     gold: Reviewing | None
     reviewers: tuple[Reviewer, ...]
     agreement: float | None
@@ -112,7 +129,7 @@ class Certificate:
     void: tuple[str, ...]
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
-    format: Literal["lowbackground.certificate/1"] = "lowbackground.certificate/1"
+    format: Literal["lowbackground.certificate/2"] = "lowbackground.certificate/2"
 
     def to_json(self) -> bytes:
         """Sorted keys, no time."""
@@ -155,17 +172,20 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
     about = design_of(sample)
     votes = labels.of(hashes_of(sample), labels.total)
     called = certify.most_votes(np.where(votes.sum(axis=1, keepdims=True) >= terms.votes, votes, 0))
-    draws = _by_draw(sample, called, about["n"])
-    n, level = _counted(draws, about, terms)
-    of = {word: int((draws[:n] == code).sum()) for code, word in enumerate(contracts.ORIGINS)}
+    draws, first = _by_draw(sample, called, about["n"])
+    n, level = _counted(draws, first, about, terms)
+    drawn, strata = _drawn(about, n)
+    of = {
+        word: tuple(int((draws[:n][stratum] == code).sum()) for stratum in strata)
+        for code, word in enumerate(contracts.ORIGINS)
+    }
     gold = _gold(sample, called)
-    population = about["documents"] if about["by"] == "documents" else None
-    synthetic, undetermined = of["synthetic"], of["unknown"]
-    wide = synthetic + undetermined
-    lower, upper = certify.share_limits(synthetic, wide, n, level, population, gold)
-    _, as_human = certify.share_limits(synthetic, synthetic, n, level, population, gold and (gold[0], gold[0]))
-    sides = certify.share_limits(synthetic, wide, n, level / 2, population, gold)
-    point = certify.share_point(wide, n, gold and gold[1])
+    synthetic = of["synthetic"]
+    wide = tuple(a + b for a, b in zip(synthetic, of["unknown"], strict=True))
+    lower, upper = certify.share_limits(synthetic, wide, drawn, level, gold)
+    _, as_human = certify.share_limits(synthetic, synthetic, drawn, level, gold and (gold[0], gold[0]))
+    sides = certify.share_limits(synthetic, wide, drawn, level / 2, gold)
+    point = certify.share_point(drawn.point(wide), gold and gold[1])
     agreement = certify.agreement(votes)
     void, warnings = _doubts(agreement, gold, sample, votes)
     return Certificate(
@@ -174,21 +194,25 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
         sample_sha256=sample_sha256,
         labels=labels.files,
         population=about["population"],
+        source=about["source"],
         by=about["by"],
         documents=about["documents"],
         tokens=about["tokens"],
+        whole=Weights(**about["whole"]),
+        others=Weights(**about["others"]),
+        top=drawn.top if isinstance(drawn, certify.TwoStrata) else None,
         planned=about["n"],
         first_look=about["first_look"],
         look=terms.look,
         salt=about["salt"],
         n=n,
-        synthetic=synthetic,
-        undetermined=undetermined,
-        human=of["human"],
+        synthetic=sum(synthetic),
+        undetermined=sum(of["unknown"]),
+        human=sum(of["human"]),
         alpha=terms.alpha,
         level=level,
         share=_share(point, lower, upper),
-        undetermined_as_human=_share(certify.share_point(synthetic, n, gold and gold[0]), lower, as_human),
+        undetermined_as_human=_share(certify.share_point(drawn.point(synthetic), gold and gold[0]), lower, as_human),
         two_sided=_share(point, *sides),
         gold=_reviewing(gold, level),
         reviewers=_reviewers(sample, labels),
@@ -201,6 +225,16 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
     )
 
 
+def _drawn(about: dict[str, Any], n: int) -> tuple[certify.Uniform | certify.TwoStrata, list[npt.NDArray[np.bool_]]]:
+    """How the first n draws were drawn, and which of them are of each stratum."""
+    if about["top"] is None:
+        once = about["by"] == "documents" and not about["copied"]
+        return certify.Uniform(n, about["documents"] if once else None), [np.ones(n, bool)]
+    top = two_strata.of_top(n)
+    drawn = certify.TwoStrata(two_strata.draws_of(n), about["top"]["weight"] / about["whole"]["audited"])
+    return drawn, [top, ~top]
+
+
 def hashes_of(sample: pa.Table) -> npt.NDArray[np.bytes_]:
     """The content hash of each item, S16[items]."""
     try:
@@ -209,18 +243,28 @@ def hashes_of(sample: pa.Table) -> npt.NDArray[np.bytes_]:
         raise AuditError(f"the sample is damaged: content_hash is {error}; draw it again") from None
 
 
-def _by_draw(sample: pa.Table, called: npt.NDArray[np.int8], n: int) -> npt.NDArray[np.int8]:
-    """What each draw's document was called; a document that was drawn twice counts twice. int8[n]."""
+def _by_draw(
+    sample: pa.Table, called: npt.NDArray[np.int8], n: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+    """What each draw's document was called, int8[n], and whether the draw is the document's first, bool[n].
+
+    A document that was drawn twice counts twice.
+    """
     hits = sample["draws"].combine_chunks()
     draws = hits.flatten().to_numpy()
     if len(draws) != n or not np.array_equal(np.sort(draws), np.arange(n)):
         raise AuditError("the sample is damaged: not every draw is there once; draw it again")
     found = np.empty(n, np.int8)
-    found[draws] = np.repeat(called, np.diff(hits.offsets.to_numpy()))
-    return found
+    times = np.diff(hits.offsets.to_numpy())
+    found[draws] = np.repeat(called, times)
+    first = np.zeros(n, bool)
+    first[draws[hits.offsets.to_numpy()[:-1][times > 0]]] = True
+    return found, first
 
 
-def _counted(draws: npt.NDArray[np.int8], about: dict[str, Any], terms: Terms) -> tuple[int, float]:
+def _counted(
+    draws: npt.NDArray[np.int8], first: npt.NDArray[np.bool_], about: dict[str, Any], terms: Terms
+) -> tuple[int, float]:
     """How many draws count, and the risk that this look may take.
 
     Raises:
@@ -248,7 +292,7 @@ def _counted(draws: npt.NDArray[np.int8], about: dict[str, Any], terms: Terms) -
             f"the first of {about['n']} audited documents has no label (or too few votes); label them in the "
             "order in which `review serve` shows them"
         )
-    beyond = int(labelled[prefix:].sum())
+    beyond = int((labelled & first)[prefix:].sum())  # what is drawn again has its label from before
     if beyond:
         raise AuditError(
             f"draw {prefix + 1} of {about['n']} has no label (or too few votes), and {beyond} after it have. "
@@ -290,11 +334,11 @@ def _doubts(
     return tuple(void), tuple(warnings)
 
 
-def _share(value: float | None, lower: float, upper: float) -> Share:
+def _share(value: float | None, lower: float, upper: float) -> CertifiedShare:
     low, high = stable(lower), stable(upper)
     assert low is not None
     assert high is not None
-    return Share(stable(value), low, high)
+    return CertifiedShare(stable(value), low, high)
 
 
 def _rate(part: int, whole: int) -> float | None:

@@ -1,8 +1,9 @@
 """A release -> the documents that people are asked to label (`contracts.AUDIT`).
 
-Three streams, kept apart. *audit*, drawn by hash, is what certifies. *active* are the documents from which a label tells
-most; they certify nothing. *gold* are items of known origin, by which the reviewers are measured. They are shown mixed, in
-an order that keeps the audit stream's own, so that whoever stops early has labelled a prefix of it.
+Three streams, kept apart. *audit*, drawn by hash, is what certifies; by request three of twenty draws are of the
+documents with the highest scores (transforms/kernels/statistics/two_strata.py). *active* are the documents from which a
+label tells most; they certify nothing. *gold* are items of known origin, by which the reviewers are measured. They are
+shown mixed, in an order that keeps the audit stream's own, so that whoever stops early has labelled a prefix of it.
 
 The release is read by columns, in batches; text is read of the chosen documents only.
 """
@@ -18,21 +19,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.loading import LoadError, parse_json
+from expectations.errors import UserError
+from expectations.loading import LoadError, nearest, parse_json
 from transforms.audit.gold import GoldItems
-from transforms.kernels.statistics import draws, sampling
+from transforms.kernels.statistics import draws, sampling, share, two_strata
 from transforms.kernels.text.columns import from_hexadecimal, halves, hash_texts, hexadecimal
 from transforms.kernels.text.text import canonicalise, count_words
 from transforms.release.read_release import Released, ReleaseError, open_release
 
 METADATA = b"lowbackground.audit"
-FORMAT = "lowbackground.audit/1"
+FORMAT = "lowbackground.audit/2"
 MAX_SOURCE_SHARE = 0.2  # of the active stream; more where there are fewer than five sources
-FACTS = ["id", "source", "n_tokens", "origin_basis", "p_synthetic", "cluster_size"]
+FACTS = ["id", "source", "n_tokens", "origin", "origin_basis", "p_synthetic", "cluster_size", "copies"]
 SHOWN = ["id", "text", "source", "language", "n_tokens", "p_synthetic"]
 
 
-class AuditError(Exception):
+class AuditError(UserError):
     """An audit cannot be made: what is wrong, what to do. One line."""
 
 
@@ -48,6 +50,8 @@ class Design:
       active: documents of the active stream, at most.
       gold_share: gold items among all items, at least, if there are any.
       salt: of the draw; None: the hash of the release's manifest, which nobody could know while the release was made.
+      source: only documents of this source; None: of all.
+      by_score: draw more where scores are high, if there are scores that tell documents apart.
     """
 
     n: int = 311
@@ -57,16 +61,40 @@ class Design:
     active: int = 100
     gold_share: float = 0.15
     salt: str | None = None
+    source: str | None = None
+    by_score: bool = False
 
 
 @dataclasses.dataclass
 class _Survey:
-    """What one pass over the facts finds: the population, and who was drawn."""
+    """What two passes over the facts find: the population, and who was drawn.
+
+    Attributes:
+      documents, tokens: of the population, each document once.
+      weights: by source, what there is in the unit of the share, every copy of a document counted: in all, declared, declared
+        synthetic, and audited. int64[4].
+      bins: the audited weight by score. int64[share.BINS].
+      copied: whether some document of the population counts more than once.
+      sources: sum of p, and scored documents, of the population.
+      top: where the top begins, a bin of the score; None: the draw is uniform.
+      top_weight: the audited weight of the top.
+      chosen: the position of each draw's document.
+    """
 
     documents: int = 0
     tokens: int = 0
-    chosen: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))  # one a draw
-    sources: dict[str, npt.NDArray[np.float64]] = dataclasses.field(default_factory=dict)  # sum of p, scored documents
+    weights: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    bins: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(share.BINS, np.int64))
+    copied: bool = False
+    sources: dict[str, npt.NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+    top: int | None = None
+    top_weight: int = 0
+    chosen: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def weight(self) -> int:
+        """Of the population."""
+        return sum(int(sums[3]) for sums in self.weights.values())
 
 
 def draw(folder: str, design: Design, gold: GoldItems | None) -> pa.Table:
@@ -81,10 +109,10 @@ def draw(folder: str, design: Design, gold: GoldItems | None) -> pa.Table:
     _check(survey, design)
     audit = np.unique(survey.chosen)
     active, informative = _active(release, design, salt, survey, audit)
-    documents = release.take(np.r_[audit, active], SHOWN)
+    documents = release.take(np.r_[audit, active], [*SHOWN, "copies"])
     canonical, _ = canonicalise(documents["text"].combine_chunks())
     hits = [np.flatnonzero(survey.chosen == position).tolist() for position in audit]
-    rows = documents.rename_columns({"id": "doc_id"}).to_pydict()
+    rows = documents.drop_columns(["copies"]).rename_columns({"id": "doc_id"}).to_pydict()
     rows |= {
         "stream": ["audit"] * len(audit) + ["active"] * len(active),
         "draws": [*hits, *([[]] * len(active))],
@@ -116,14 +144,26 @@ def design_of(sample: pa.Table) -> dict[str, Any]:
 
 
 def _about(release: Released, design: Design, salt: str, survey: _Survey) -> bytes:
+    mine, others = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    for name, sums in survey.weights.items():
+        if design.source in (None, name):
+            mine += sums
+        else:
+            others += sums
+    names = ("all", "declared", "synthetic", "audited")
     about = {
         "format": FORMAT,
         "release": release.name,
         "manifest_sha256": release.manifest_sha256,
         "by": design.by,
         "population": design.population,
+        "source": design.source,
         "documents": survey.documents,
         "tokens": survey.tokens,
+        "whole": dict(zip(names, mine.tolist(), strict=True)),
+        "others": dict(zip(names, others.tolist(), strict=True)),
+        "copied": survey.copied,
+        "top": None if survey.top is None else {"weight": survey.top_weight, "p_synthetic": _least_p(survey.top)},
         "n": len(survey.chosen),
         "first_look": design.first_look,
         "salt": salt,
@@ -131,35 +171,97 @@ def _about(release: Released, design: Design, salt: str, survey: _Survey) -> byt
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS)
 
 
+def _least_p(top: int) -> float:
+    return round(1 / (1 + math.exp(-(share.LOWEST + top * (share.HIGHEST - share.LOWEST) / share.BINS))), 9)
+
+
 def _survey(release: Released, design: Design, salt: str) -> _Survey:
     survey = _Survey()
+    for _, batch in release.batches(FACTS):
+        _weigh(survey, batch, design)
+    with_replacement = design.by == "tokens" or survey.copied
+    if design.by_score:
+        survey.top, survey.top_weight = _cut(survey)
+    of_top = two_strata.of_top(design.n) if survey.top is not None else np.zeros(design.n, bool)
     best, seeds = draws.no_best(design.n), draws.seeds(design.n, salt)
     u, high, low = (np.zeros(0, np.uint64) for _ in range(3))
     at = np.zeros(0, np.int64)
     for first, batch in release.batches(FACTS):
         rows = _population(batch, design)
         batch, position = batch.take(pa.array(rows)), first + rows
-        ids, n_tokens = _ids(batch), batch["n_tokens"].to_numpy()
-        survey.documents += len(rows)
-        survey.tokens += int(n_tokens.sum(dtype=np.int64))
-        _add_sources(survey.sources, batch)
-        if design.by == "tokens":
-            draws.race(best, ids, n_tokens.astype(np.float64), position, seeds)
+        ids = _ids(batch)
+        if with_replacement or survey.top is not None:
+            weight, top = _weight(batch, design), _bins(batch) >= (share.BINS if survey.top is None else survey.top)
+            for stratum in (True, False):
+                mine, turn = top == stratum, of_top == stratum
+                part = draws.Best(*(column[turn] for column in best))
+                draws.race(
+                    part, (ids[0][mine], ids[1][mine]), weight[mine].astype(np.float64), position[mine], seeds[turn]
+                )
+                for column, found in zip(best, part, strict=True):
+                    column[turn] = found
             continue
         place = sampling.places(ids, salt, "audit")
         u, high, low, at = np.r_[u, place.u], np.r_[high, place.high], np.r_[low, place.low], np.r_[at, position]
         first_in_order = draws.smallest(sampling.Place(u, high, low), design.n)
         u, high, low, at = (part[first_in_order] for part in (u, high, low, at))
-    survey.chosen = best.at[best.at >= 0] if design.by == "tokens" else at
+    survey.chosen = best.at[best.at >= 0] if with_replacement or survey.top is not None else at
     return survey
+
+
+def _weight(batch: pa.RecordBatch, design: Design) -> npt.NDArray[np.int64]:
+    """Of each document, in the unit of the share: with every copy, as the share counts it."""
+    copies = np.maximum(batch["copies"].to_numpy().astype(np.int64), 1)
+    return copies * batch["n_tokens"].to_numpy() if design.by == "tokens" else copies
+
+
+def _bins(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """The bin of each document's score; -1: it has none."""
+    p = batch["p_synthetic"].to_numpy(zero_copy_only=False).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        return share.bin_of(np.log(p / (1 - p)).astype(np.float32))
+
+
+def _weigh(survey: _Survey, batch: pa.RecordBatch, design: Design) -> None:
+    """Count one batch."""
+    weight, rows = _weight(batch, design), _population(batch, design)
+    audited = np.zeros(batch.num_rows, bool)
+    audited[rows] = True
+    declared = ~audited & _is_declared(batch)
+    synthetic = declared & pc.equal(batch["origin"], "synthetic").to_numpy(zero_copy_only=False)
+    names, source, _ = _by_source(batch)
+    parts = (np.ones_like(audited), declared, synthetic, audited)
+    sums = np.stack([np.bincount(source, weight * part, len(names)) for part in parts], axis=1).astype(np.int64)
+    for name, row in zip(names, sums, strict=True):
+        survey.weights[name] = survey.weights.get(name, np.zeros(4, np.int64)) + row
+    drawn = batch.take(pa.array(rows))
+    survey.documents += len(rows)
+    survey.tokens += int(drawn["n_tokens"].to_numpy().sum(dtype=np.int64))
+    survey.copied |= bool((drawn["copies"].to_numpy() > 1).any())
+    bins = _bins(drawn)
+    np.add.at(survey.bins, bins[bins >= 0], weight[rows][bins >= 0])
+    _add_sources(survey.sources, drawn)
+
+
+def _cut(survey: _Survey) -> tuple[int | None, int]:
+    """Where the top begins, and its weight; None where scores leave nothing to choose."""
+    found = two_strata.cut_by_scores(survey.bins, survey.weight - int(survey.bins.sum()))
+    return (None, 0) if found is None else (found.at, int(survey.bins[found.at :].sum()))
 
 
 def _population(batch: pa.RecordBatch, design: Design) -> npt.NDArray[np.int64]:
     """The rows of a batch that are audited."""
-    if design.population == "all":
-        return np.arange(batch.num_rows)
-    declared = pc.is_in(batch["origin_basis"], pa.array(contracts.DECLARED_BASES))
-    return np.flatnonzero(~declared.to_numpy(zero_copy_only=False))
+    wanted = np.ones(batch.num_rows, bool) if design.population == "all" else ~_is_declared(batch)
+    if design.source is not None:
+        wanted &= pc.equal(batch["source"], design.source).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(wanted)
+
+
+def _is_declared(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = pc.is_in(batch["origin_basis"], pa.array(contracts.DECLARED_BASES)).to_numpy(
+        zero_copy_only=False
+    )
+    return found
 
 
 def _ids(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -189,8 +291,14 @@ def _add_sources(sums: dict[str, npt.NDArray[np.float64]], batch: pa.RecordBatch
 def _check(survey: _Survey, design: Design) -> None:
     if not survey.documents:
         what, hint = "no document", ""
-        if design.population == "undeclared":
-            what, hint = "no document of undeclared origin", "; --all audits declared ones as well"
+        if design.source is not None:
+            what, hint = (
+                f"no document of source {design.source!r}",
+                f"; {nearest(design.source, sorted(survey.weights))}",
+            )
+        if design.population == "undeclared" and design.source in (None, *survey.weights):
+            what = "no document of undeclared origin" + (f" of source {design.source!r}" if design.source else "")
+            hint = "; --all audits declared ones as well"
         raise AuditError(f"the release keeps {what}, so there is nothing to audit{hint}")
     if not len(survey.chosen):
         raise AuditError("no document has a token, so none can be drawn by tokens; draw by documents")
@@ -229,10 +337,16 @@ def _active(
 def _inclusion(documents: pa.Table, audited: int, survey: _Survey, design: Design) -> list[float]:
     """The chance of each document of the audit stream to be in it."""
     n = len(survey.chosen)
-    if design.by == "documents":
+    if survey.top is None and design.by == "documents" and not survey.copied:
         return [n / survey.documents] * audited
-    share = documents["n_tokens"].to_numpy()[:audited] / survey.tokens
-    return (-np.expm1(n * np.log1p(-np.minimum(share, 1 - 1e-16)))).tolist()
+    batch = documents.slice(0, audited).combine_chunks().to_batches()
+    if not batch:
+        return []
+    top = _bins(batch[0]) >= (share.BINS if survey.top is None else survey.top)
+    of_top, of_rest = (0, n) if survey.top is None else two_strata.draws_of(n)
+    whole = np.where(top, survey.top_weight, survey.weight - survey.top_weight)
+    part = np.minimum(_weight(batch[0], design) / whole, 1 - 1e-16)
+    return (-np.expm1(np.where(top, of_top, of_rest) * np.log1p(-part))).tolist()
 
 
 def _with_gold(rows: dict[str, list[Any]], gold: GoldItems, design: Design, salt: str) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from expectations.errors import UserError
 from transforms.detector.fasttext_quantised import MAX_BUCKETS, Quantised, kept_buckets, spread
 from transforms.kernels.models.subwords import SubwordModel, subword_model
 
@@ -27,7 +28,7 @@ MACHINE_LABELS = ("synthetic", "ai", "machine", "generated")
 HUMAN_LABELS = ("human", "real")
 
 
-class DetectorError(Exception):
+class DetectorError(UserError):
     """A detector cannot be used: which file, what is wrong with it, what to do. One line."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from expectations import escaping
 from transforms.detector.calibration import Calibration, Counts
 from transforms.detector.training.evaluation import Evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings
@@ -113,7 +114,7 @@ def of_model(files: Collection[str]) -> str:
 
 def _data(labelled: Labelled) -> str:
     lines = ["| file | rows | sha256 |", "|---|--:|---|"]
-    lines += [f"| `{_cell(file.name)}` | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
+    lines += [f"| {_file(file.name)} | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
     sources, licences = labelled.group("source_dataset"), labelled.group("licence")
     lines += ["", "| source | licence | human | machine |", "|---|---|--:|--:|"]
     for source in sorted(set(sources)):
@@ -220,7 +221,11 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{np.float64(value):.3f}"
 
 
+def _file(name: str) -> str:
+    """The name of a file, as code in a table, where a bar ends the cell even there."""
+    return escaping.markdown_code(name[:80]).replace("|", r"\|")
+
+
 def _cell(text: str, longest: int = 80) -> str:
     """Text of the data, safe inside a Markdown table."""
-    printable = "".join(c if c.isprintable() else " " for c in text[:longest])
-    return printable.replace("|", "/").replace("<", "(").replace("`", "'")
+    return escaping.markdown(text[:longest])

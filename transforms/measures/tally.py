@@ -21,7 +21,7 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import sample
+from transforms.measures import items_found, sample
 from transforms.measures.input_loss import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
@@ -89,6 +89,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
@@ -125,6 +126,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
@@ -182,6 +184,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.sampled.extend(tally.sampled)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
+    total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
     return compact(total)
 
 
@@ -387,8 +390,13 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    keys = np.stack(
+        [
+            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+            language.indices.to_numpy().astype(np.int64),
+        ],
+        axis=1,
+    )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()

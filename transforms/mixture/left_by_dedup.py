@@ -18,6 +18,7 @@ from expectations import contracts
 from expectations.structures import System
 from transforms.engine import counted
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import Split
 from transforms.signals.corpus import Corpus
@@ -32,7 +33,7 @@ FROM_DECISIONS = ("doc_id", "ordinal", "source", "n_tokens", "origin", "origin_b
 
 
 @dataclasses.dataclass(frozen=True)
-class OfferStore:
+class OfferStore(Staged):
     """Where the offers are: in the signal store's folder.
 
     Attributes:
@@ -45,7 +46,7 @@ class OfferStore:
 
     def path(self, split: Split) -> str:
         """The file of a split's offer."""
-        name = f"{VERSION}\0{self.depends_on}\0{self.signals.path(split)}"
+        name = f"{VERSION}\0{self.depends_on}\0{posixpath.basename(self.signals.path(split))}"
         digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         return posixpath.join(self.signals.folder, f"{digest}.offer.parquet")
 

@@ -27,8 +27,8 @@ from transforms.mixture.cells import (
     Rule,
     Weighed,
 )
-from transforms.mixture.limits import Held, Row, copies_of, lifts_of, rows_of
-from transforms.mixture.ways_out import Way, labels_for, share, ways_out
+from transforms.mixture.limits import Constraint, Held, copies_of, lifts_of, rows_of
+from transforms.mixture.ways_out import Way, asked_of, labels_for, share, ways_out
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -75,7 +75,7 @@ class Aim:
     cells: tuple[Cell, ...]
     goals: tuple[Goal, ...]
     total: I64
-    rows: tuple[Row, ...]
+    rows: tuple[Constraint, ...]
     lifts: dict[str, float]
     conflict: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
@@ -111,9 +111,17 @@ class _Programme:
         self, goals: Sequence[Goal], conflict: Sequence[str] = (), change: Sequence[str] = (), ways: Sequence[Way] = ()
     ) -> Aim:
         return Aim(
-            self.opinion, self.weighed, self.cells, tuple(goals), self.total, tuple(self.rows), self.lifts,
-            tuple(conflict), tuple(change), tuple(ways),
-        )  # fmt: skip
+            self.opinion,
+            self.weighed,
+            self.cells,
+            tuple(goals),
+            self.total,
+            tuple(self.rows),
+            self.lifts,
+            tuple(conflict),
+            tuple(change),
+            tuple(ways),
+        )
 
     def goal(self, number: int, target: int, reserve: int) -> Goal:
         """Whole bins up to a target, and the bins behind them that hold what is missing and `reserve` more."""
@@ -143,7 +151,7 @@ class _Programme:
         if found is not None:
             doubtful = [goal for cell, goal in zip(self.cells, found, strict=True) if cell.rank == DOUBTFUL]
             left_out = any(not goal.rounds for goal in doubtful)
-            ways = ways_out(self.rule, self.weighed, self.opinion.rate) if left_out else ()
+            ways = ways_out(self.rule, self.weighed, self.opinion) if left_out else ()
             return self.aim(found, ways=[way for way in ways if way.knob != "cap"])  # what is left is a cap already
         labelled = (DECLARED, FLAGGED)
         goals = [
@@ -153,7 +161,7 @@ class _Programme:
         return self._refused(goals)
 
     def _refused(self, goals: Sequence[Goal]) -> Aim:
-        ways = ways_out(self.rule, self.weighed, self.opinion.rate)
+        ways = ways_out(self.rule, self.weighed, self.opinion)
         change = [way.said for way in ways if way.knob == "limit"]
         return self.aim(goals, [self.rows[0].name], change or ["declare more human text"], ways)
 
@@ -254,7 +262,7 @@ def _joined(parts: Sequence[I64]) -> I64:
     return np.concatenate(found)
 
 
-def _candidates(sums: I64, rows: Sequence[Row], least: int) -> list[int]:
+def _candidates(sums: I64, rows: Sequence[Constraint], least: int) -> list[int]:
     """Edges, the last first, at which the rows may hold: in floats, with room for rounding. Exact arithmetic decides."""
     weight = sums[:, order.WEIGHT].astype(np.float64)
     may = np.ones(len(sums), bool)
@@ -430,7 +438,8 @@ class _Model:
             yield Way(
                 "declare", ", ".join(names), undeclared, f"{said} are counted as up to {share(most, 'max')} synthetic"
             )
-            if part * most > 0 and (way := labels_for(part * most, unit, self.parts.opinion.rate)) is not None:
+            asked = asked_of(self.parts.rule, self.parts.weighed, self.parts.opinion)
+            if part * most > 0 and (way := labels_for(part * most, unit, asked, self.parts.opinion.rate)) is not None:
                 yield way
         for number in conflict.rows:
             found, row = linear_programme.gives_way(self.programme, number), self.parts.rows[number]
@@ -449,7 +458,7 @@ class _Model:
                 continue
             yield Way("limit", row.name, change, f"“{row.name}” gives way by {share(change, 'max')} of the release")
 
-    def _weight_then(self, row: Row, by: int) -> tuple[int, str]:
+    def _weight_then(self, row: Constraint, by: int) -> tuple[int, str]:
         """What a weight becomes that gives way by so much, and in words."""
         unit = self.parts.rule.config.unit
         if row.sense == "min":
@@ -495,7 +504,7 @@ def _scaled(matrix: linear_programme.Sparse, by: npt.NDArray[np.float64]) -> lin
     return scipy.sparse.csr_array(scipy.sparse.diags_array(by) @ matrix)
 
 
-def _moved(row: Row, change: Fraction) -> Fraction:
+def _moved(row: Constraint, change: Fraction) -> Fraction:
     return min(Fraction(1), row.share + change) if row.sense == "max" else max(Fraction(0), row.share - change)
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.language_tags import normal_tag
 from expectations.structures import Classifier, Column, Lexicon, Regex, StructuresError, System
+from transforms.engine.staged import Staged
 from transforms.kernels.statistics.structures import IN_SLICE, Cores
 from transforms.kernels.text import lexicon
 from transforms.kernels.text.text import Tokens
@@ -22,7 +23,7 @@ KNOWN = ("language", "generator", "url", "id")
 
 
 @dataclasses.dataclass(frozen=True)
-class Systems:
+class Systems(Staged):
     """Systems of structures, and the columns and word lists that they take.
 
     Attributes:

@@ -13,10 +13,10 @@ from expectations import contracts
 from expectations.judge.verdict import judge
 from expectations.suite.suite import Suite, load_suite
 from transforms.audit.against_estimate import estimated, with_audit, with_audit_rules
-from transforms.audit.certificate import Certificate, Terms, make_certificate
+from transforms.audit.certificate import Certificate, Terms, Weights, make_certificate
 from transforms.audit.draw import AuditError, Design, draw
 from transforms.audit.gold import read_gold
-from transforms.kernels.statistics import certify
+from transforms.kernels.statistics import certify, two_strata
 from transforms.origin.labels import read_labels
 
 
@@ -106,6 +106,36 @@ def test_by_tokens_a_document_counts_as_often_as_it_was_drawn(tmp_path, panel):
     assert one.share.upper == pytest.approx(certify.limits(one.synthetic, 80, 0.05)[1])
 
 
+def test_draws_by_score_certify_with_fewer_where_scores_tell(tmp_path, panel):
+    """One in fifty is a machine's, and the detector knows most of them."""
+    synthetic = [i % 50 == 0 for i in range(4000)]
+    scores = [(0.998 if i % 150 else 0.02) if machine else 0.1 - (i % 50) / 600 for i, machine in enumerate(synthetic)]
+    sample = sample_of(tmp_path, Design(n=200, active=0, by_score=True), p_synthetic=scores)
+    machines = {row["id"] for row, machine in zip(documents(4000), synthetic, strict=True) if machine}
+    panel.say(sample.to_pylist(), lambda row: "synthetic" if row["doc_id"] in machines else "human")
+    one = certified(sample, panel)
+    top = sum(score > 0.5 for score in scores) / 4000
+    assert one.top == pytest.approx(top)
+    assert (one.n, one.synthetic + one.human) == (200, 200)
+    assert one.synthetic > 30  # all of the draws of the top
+    assert one.certified  # a uniform draw takes 311
+    assert one.share.lower < 0.02 < one.share.upper
+    drawn = {row["doc_id"]: row["draws"] for row in audit_order(sample)}
+    scored = dict(zip([row["id"] for row in documents(4000)], scores, strict=True))
+    turn = two_strata.of_top(200)
+    assert all((scored[name] > 0.5) == turn[draw] for name, hits in drawn.items() for draw in hits)
+
+
+def test_a_first_part_of_a_sample_by_score_counts_with_its_own_strata(tmp_path, panel):
+    sample = sample_of(tmp_path, Design(n=100, active=0, by_score=True))
+    hits = [row for row in audit_order(sample) if min(row["draws"]) < 60]
+    panel.say(hits, "human")
+    one = certified(sample, panel)
+    assert one.n >= 60
+    expected = two_strata.limits((0, 0), two_strata.draws_of(one.n), one.top, 0.05)
+    assert one.share.upper == pytest.approx(expected[1])
+
+
 def test_labels_that_are_no_prefix_are_refused(tmp_path, panel):
     """Who picks what to label picks the result."""
     sample = sample_of(tmp_path, Design(n=60, active=0))
@@ -166,9 +196,8 @@ def test_reviewers_errors_on_gold_widen_the_bound(tmp_path, panel):
     s, h = len(of["synthetic"]), len(of["human"])
     assert wrong.gold.sensitivity == pytest.approx((s - 20) / s)
     assert wrong.gold.specificity == pytest.approx((h - 5) / h)
-    expected = certify.share_limits(
-        4, 4, 311, 0.05, None, (certify.Gold(s - 20, s, 3, h), certify.Gold(s - 20, s, 5, h))
-    )
+    known = certify.Gold(s - 20, s, 3, h), certify.Gold(s - 20, s, 5, h)
+    expected = certify.share_limits((4,), (4,), certify.Uniform(311), 0.05, known)
     assert (wrong.share.lower, wrong.share.upper) == pytest.approx(expected)
     # Half of the synthetic documents would have been missed: that is more than the false alarms take off.
     assert wrong.share.upper != right.share.upper > certify.limits(4, 311, 0.05)[1]
@@ -242,7 +271,7 @@ def test_the_same_labels_give_the_same_bytes_and_it_reads_back(tmp_path, panel):
     one = certified(sample, panel)
     assert one.to_json() == certified(sample, panel).to_json()
     assert Certificate.from_json(one.to_json(), "c") == one
-    for broken in (b"{}", b"no", one.to_json().replace(b'"void"', b'"avoid"'), one.to_json().replace(b"/1", b"/9")):
+    for broken in (b"{}", b"no", one.to_json().replace(b'"void"', b'"avoid"'), one.to_json().replace(b"/2", b"/9")):
         with pytest.raises(AuditError, match=r"c: (no certificate|not JSON)"):
             Certificate.from_json(broken, "c")
 
@@ -260,6 +289,12 @@ def metrics_of(documents, share, upper, declared=(0, 0), unit="documents", lower
     template |= {"stage": "after", "slice_kind": "overall", "slice": "", "unit": "", "n": 1}
     rows = [template | row for row in rows]
     return pa.Table.from_batches([contracts.METRICS.batch({name: [row[name] for row in rows] for name in template})])
+
+
+def about(one, audited, declared=(0, 0), **changed):
+    """The certificate of a release with so much audited text and (human, synthetic) declared beside it."""
+    whole = Weights(audited + sum(declared), sum(declared), declared[1], audited)
+    return Certificate(**{**vars(one), "whole": whole, "documents": audited, **changed})
 
 
 def compared(metrics, one):
@@ -307,7 +342,7 @@ def test_the_lower_limit_is_that_of_the_estimates_own_interval(audit):
 def test_the_estimate_is_that_of_the_audited_documents(audit):
     """4,000 undeclared beside 6,000 declared ones, 1,000 of which are synthetic: 12 to 14 % of all is 5 to 10 % of them."""
     metrics = metrics_of(10_000, 0.13, 0.14, declared=(5000, 1000), lower=0.12).to_pylist()
-    assert estimated(metrics, audit)[0] == pytest.approx((0.05, 0.1))
+    assert estimated(metrics, about(audit, 4000, (5000, 1000)))[0] == pytest.approx((0.05, 0.1))
 
 
 def test_a_share_of_tokens_is_compared_with_a_share_of_tokens(audit):
@@ -342,7 +377,7 @@ def test_the_rules_of_an_audit_are_put_behind_the_suite():
 @pytest.mark.parametrize("unit", ["documents", "tokens"])
 def test_the_certified_bound_is_judged_where_the_certificate_covers(audit, unit):
     """Of 4,000 documents 3,000 are undeclared and 200 are declared synthetic: at most 7.7 % of 3,000 beside them."""
-    one = Certificate(**{**vars(audit), "by": unit, "documents": 3000})
+    one = about(audit, 3000, (800, 200), by=unit)
     metrics = metrics_of(4000, 0.3, 0.4, declared=(800, 200), unit=unit)
     rows = {row["metric"]: row for row in with_audit(metrics, one).to_pylist() if row["slice_kind"] == "overall"}
     share = rows[f"synthetic_share.{unit}"]
@@ -361,6 +396,58 @@ def test_the_certified_bound_is_judged_where_the_certificate_covers(audit, unit)
     assert with_audit_rules(load_suite("mixed"), audited).expectations[-1].severity == (
         "warning" if unit == "tokens" else "critical"
     )
+
+
+def of_source(metrics, *rows):
+    """More rows, of slices of the release: (metric, slice kind, slice, value, upper)."""
+    template = metrics.to_pylist()[0]
+    more = [template | dict(zip(("metric", "slice_kind", "slice", "value", "upper"), row, strict=True)) for row in rows]
+    return pa.concat_tables([metrics, pa.Table.from_pylist(more, metrics.schema)])
+
+
+def rows_of(metrics, one):
+    return {
+        (row["metric"], row["slice"]): row
+        for row in with_audit(metrics, one).to_pylist()
+        if not row["slice"].count("/")
+    }
+
+
+def test_a_certificate_covers_text_that_is_out_of_the_detectors_time(audit):
+    late = "synthetic_share.out_of_time.documents"
+    metrics = of_source(metrics_of(4000, 0.01, 0.4), (late, "overall", "", 0.9, None))
+    rule = {"expect": "metric_to_be_between", "metric": late, "max": 0.0}
+    suite = Suite.model_validate({"suite": "s", "expectations": [rule]})
+    assert not judge(metrics, suite).passed
+    audited = with_audit(metrics, audit)
+    assert judge(audited, with_audit_rules(suite, audited)).expectations[0].status == "pass"
+    by_tokens = with_audit(metrics, Certificate(**{**vars(audit), "by": "tokens"}))
+    assert judge(by_tokens, suite).expectations[0].status == "fail"  # it says nothing of documents
+
+
+@pytest.mark.parametrize("others", [(1000, 1000, 100, 0), (1000, 400, 100, 600)])
+def test_a_certificate_of_a_source_covers_the_source_and_the_release_if_no_other_is_undeclared(audit, others):
+    """3,000 documents of web, 2,000 of them undeclared, beside 1,000 of books."""
+    one = about(audit, 2000, (900, 100), source="web", others=Weights(*others))
+    share, late = "synthetic_share.documents", "synthetic_share.out_of_time.documents"
+    metrics = of_source(
+        metrics_of(4000, 0.3, 0.4, declared=(1500, 200)),
+        (share, "source", "web", 0.3, 0.5), (share, "source", "books", 0.1, 0.6),
+        (late, "overall", "", 0.5, None), (late, "source", "web", 0.6, None), (late, "source", "books", 0.2, None),
+    )  # fmt: skip
+    rows = rows_of(metrics, one)
+    assert rows[share, "web"]["upper"] == pytest.approx((100 + one.share.upper * 2000) / 3000)
+    assert rows[share, "books"]["upper"] == 0.6
+    assert rows[late, "web"]["value"] == 0
+    assert rows[late, "books"]["value"] == 0.2
+    if others[3]:
+        assert rows[share, ""]["upper"] == 0.4  # 600 documents of books are only known by the detector
+        assert rows[late, ""]["value"] == pytest.approx(0.5 - 0.6 * 3000 / 4000)
+    else:
+        assert rows[share, ""]["upper"] == pytest.approx((200 + one.share.upper * 2000) / 4000)
+        assert rows[late, ""]["value"] == 0
+    assert "of source web" in rows["audit.share", ""]["note"]
+    assert rows["audit.disagreement", ""]["value"] is not None
 
 
 def test_a_certificate_that_does_not_cover_changes_nothing(audit):

@@ -220,3 +220,51 @@ def test_only_text_of_the_chosen_is_read(tmp_path, monkeypatch):
     with_text = [named for named in asked if "text" in named["columns"]]
     assert 1 <= len(with_text) <= 6
     assert all(len(named["row_groups"]) == 1 for named in with_text)
+
+
+def test_a_source_is_drawn_from_on_its_own(release):
+    sample = draw(release, Design(n=40, active=10, source="web", salt="s"), None)
+    assert {row["source"] for row in sample.to_pylist()} == {"web"}
+    rows = [dict(row, declared=i % 4 == 0 or i % 16 == 1) for i, row in enumerate(documents(400))]
+    web = [row for row in rows if row["source"] == "web"]
+    undeclared = sum(not row["declared"] for row in web)
+    one = design_of(sample)
+    assert (one["source"], one["documents"]) == ("web", undeclared)
+    assert one["whole"] == {"all": 200, "declared": 200 - undeclared, "synthetic": 0, "audited": undeclared}
+    assert one["others"]["all"] == 200
+    assert one["others"]["audited"] == 0
+    with pytest.raises(AuditError, match=r"keeps no document of source 'wob', so .*; did you mean 'web'\?"):
+        draw(release, Design(source="wob"), None)
+
+
+@pytest.mark.parametrize("by", ["documents", "tokens"])
+def test_by_score_three_of_twenty_draws_are_of_the_top(tmp_path, by):
+    """A document that counts twice is drawn twice as often, as the share counts it."""
+    copies = [1 + (i % 5 == 0) for i in range(600)]
+    rows = documents(600, copies=copies)
+    sample = draw(write_release(tmp_path / "r", rows), Design(n=200, by=by, active=0, by_score=True), None)
+    one = design_of(sample)
+    weight = {row["id"]: row["copies"] * (row["n_tokens"] if by == "tokens" else 1) for row in rows}
+    top = {row["id"] for row in rows if row["p_synthetic"] >= one["top"]["p_synthetic"]}
+    assert (
+        0 < one["top"]["weight"] == sum(weight[name] for name in top) < one["whole"]["audited"] == sum(weight.values())
+    )
+    hits = [(draw_, row) for row in stream(sample, "audit") for draw_ in row["draws"]]
+    assert len(hits) == 200
+    assert sum(row["doc_id"] in top for _, row in hits) == 30
+    copied = sum(weight[row["doc_id"]] > row["n_tokens"] * (by == "tokens") + (by != "tokens") for _, row in hits)
+    assert 40 < copied < 95  # a third of the weight
+    for _, row in hits:
+        n, whole = (
+            (30, one["top"]["weight"])
+            if row["doc_id"] in top
+            else (170, one["whole"]["audited"] - one["top"]["weight"])
+        )
+        assert row["inclusion"] == pytest.approx(1 - (1 - weight[row["doc_id"]] / whole) ** n)
+
+
+def test_scores_that_tell_nothing_leave_the_draw_uniform(tmp_path):
+    same = draw(
+        write_release(tmp_path / "r", documents(300, p_synthetic=[0.5] * 300)), Design(n=20, by_score=True), None
+    )
+    assert design_of(same)["top"] is None

@@ -86,7 +86,7 @@ def calibrate(
             bands += _bands(labelled, o, index, judged, scales[index].threshold, settings)
     calibration = Calibration(
         model_sha256, settings.target_fpr, experts, languages, scales, tuple(bands), (), (), basis
-    )  # fmt: skip
+    )
     calibration = dataclasses.replace(
         calibration,
         scales=tuple(dataclasses.replace(s, allowance=learned(calibration, index)) for index, s in enumerate(scales)),
@@ -122,9 +122,16 @@ def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDAr
             low, high = values[np.searchsorted(mass, np.array([0.5, HIGH]) * mass[-1])]
             middle[expert, at], spread[expert, at] = low, max(high - low, 1e-3)
     return Scale(
-        LENGTHS, tuple(map(tuple, middle.tolist())), tuple(map(tuple, spread.tolist())), (0.0,), (0.0,), np.inf, "", "",
+        LENGTHS,
+        tuple(map(tuple, middle.tolist())),
+        tuple(map(tuple, spread.tolist())),
+        (0.0,),
+        (0.0,),
+        np.inf,
+        "",
+        "",
         NOTHING_LEARNED,
-    )  # fmt: skip
+    )
 
 
 def expert_of(labelled: Labelled, experts: tuple[str, ...]) -> npt.NDArray[np.int64]:
@@ -304,9 +311,11 @@ def _bands(
     starts = [settings.min_tokens]
     for edge in EDGES:  # a band is closed when it and what follows have enough
         last = own & (labelled.n_tokens >= starts[-1])
-        if edge > starts[-1] and _enough(labelled, last & (labelled.n_tokens < edge)) and _enough(
-            labelled, last & (labelled.n_tokens >= edge)
-        ):  # fmt: skip
+        if (
+            edge > starts[-1]
+            and _enough(labelled, last & (labelled.n_tokens < edge))
+            and _enough(labelled, last & (labelled.n_tokens >= edge))
+        ):
             starts.append(edge)
     family, domain = _families(labelled, own), _domains(labelled, own)
     bands = []

@@ -79,10 +79,20 @@ def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSet
         try:
             # One thread and a seed: fastText's threads race for the same weights.
             trained = fasttext.train_supervised(
-                lines, loss="softmax", thread=1, seed=SEED, minn=0, maxn=0, verbose=0, dim=settings.dim,
-                epoch=settings.epochs, lr=settings.learning_rate, wordNgrams=settings.word_ngrams,
-                bucket=settings.buckets, minCount=settings.min_count,
-            )  # fmt: skip
+                lines,
+                loss="softmax",
+                thread=1,
+                seed=SEED,
+                minn=0,
+                maxn=0,
+                verbose=0,
+                dim=settings.dim,
+                epoch=settings.epochs,
+                lr=settings.learning_rate,
+                wordNgrams=settings.word_ngrams,
+                bucket=settings.buckets,
+                minCount=settings.min_count,
+            )
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"fastText: {str(error).splitlines()[0]}") from None
         trained.save_model(model)

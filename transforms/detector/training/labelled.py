@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy  # its parts load where they are used
 
+from expectations.errors import UserError
 from expectations.language_tags import normal_tags
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
@@ -26,7 +27,7 @@ FEWEST_IN_CELL = 20  # documents of each class that make a comparison
 COMMON = 50  # documents
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """The labelled data cannot be used: which file, what is wrong with it, what to do. One line."""
 
 

@@ -96,9 +96,15 @@ class Training:
             kept = (np.abs(z) >= least) & (documents >= fewest)
             importance = importance_of(cell, self._labelled.machine, rows)
             weights[kept, number], biases[number] = ngrams.fit(
-                data, kept, rows, self._labelled.machine, importance, epochs, settings.ngram_rate,
+                data,
+                kept,
+                rows,
+                self._labelled.machine,
+                importance,
+                epochs,
+                settings.ngram_rate,
                 decay,
-            )  # fmt: skip
+            )
         held = (weights != 0).any(axis=1)
         return NgramFile(
             self.experts, data.hash64[held], weights[held], settings.ngrams, biases, settings.fasttext_weight

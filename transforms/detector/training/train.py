@@ -71,9 +71,19 @@ def train(
     if fasttext is not None:
         model["model.bin"] = write_fasttext(collapse(fasttext))
     return _calibrated(
-        out_dir, model, training.experts, labelled, usable, scores, basis, settings, other, trained=True,
-        gained=lambda calibration: gains(calibration, labelled, scores, training, usable), progress=progress,
-    )  # fmt: skip
+        out_dir,
+        model,
+        training.experts,
+        labelled,
+        usable,
+        scores,
+        basis,
+        settings,
+        other,
+        trained=True,
+        gained=lambda calibration: gains(calibration, labelled, scores, training, usable),
+        progress=progress,
+    )
 
 
 def gains(

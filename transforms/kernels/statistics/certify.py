@@ -14,9 +14,11 @@ import numpy.typing as npt
 import scipy  # its parts load where they are used
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
+from transforms.kernels.statistics import two_strata
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 
 NO_VOTE = -1
+Found = tuple[int, ...]  # draws with a mark, of each stratum
 FINITE_FROM = 0.05  # a sample of more than this part of the population is corrected for being drawn without replacement
 
 
@@ -75,8 +77,39 @@ def _log_choose(n: int, k: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.asarray(scipy.special.gammaln(n + 1) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(n - k + 1))
 
 
+class Uniform(NamedTuple):
+    """Draws from one population."""
+
+    n: int
+    population: int | None = None  # see `limits`
+
+    def apparent(self, k: Found, alpha: float, exact: bool) -> tuple[float, float]:
+        """Limits of the share that is called so. `exact`: answers do not err, so that a small population counts."""
+        return limits(sum(k), self.n, alpha, self.population if exact else None)
+
+    def point(self, k: Found) -> float:
+        """The share that is called so; NaN of no draws."""
+        return sum(k) / self.n if self.n else float("nan")
+
+
+class TwoStrata(NamedTuple):
+    """Draws from the top of a population and from the rest: `two_strata.py`."""
+
+    n: tuple[int, int]
+    top: float  # the part of the population that it is
+
+    def apparent(self, k: Found, alpha: float, exact: bool) -> tuple[float, float]:
+        """As of `Uniform`; draws are with replacement."""
+        return two_strata.limits((k[0], k[1]), self.n, self.top, alpha)
+
+    def point(self, k: Found) -> float:
+        """As of `Uniform`; of a stratum without draws nothing is known, and it is left out."""
+        parts = [(w, found / m) for w, found, m in zip((self.top, 1 - self.top), k, self.n, strict=True) if m]
+        return sum(w * part for w, part in parts) / sum(w for w, _ in parts) if parts else float("nan")
+
+
 def share_limits(
-    k_low: int, k_high: int, n: int, alpha: float, population: int | None, gold: tuple[Gold, Gold] | None
+    k_low: Found, k_high: Found, drawn: Uniform | TwoStrata, alpha: float, gold: tuple[Gold, Gold] | None
 ) -> tuple[float, float]:
     """One-sided limits of the synthetic share, each at level 1 - alpha, corrected for what reviewers get wrong.
 
@@ -86,34 +119,33 @@ def share_limits(
     With gold the limits of a are binomial also for a small population: errors are drawn anew for every item.
 
     Args:
-      k_low: draws that were called synthetic.
-      k_high: draws that were called synthetic or undetermined.
-      n: draws.
+      k_low: draws that were called synthetic, of each stratum.
+      k_high: draws that were called synthetic or undetermined, likewise.
+      drawn: how many draws there are, and of what.
       alpha: chance that a limit is wrong.
-      population: see `limits`.
       gold: how reviewers did on known items, counted as `k_low` and as `k_high` are; None: they are taken to be right.
     """
     if gold is None:
-        return limits(k_low, n, alpha, population)[0], limits(k_high, n, alpha, population)[1]
+        return drawn.apparent(k_low, alpha, True)[0], drawn.apparent(k_high, alpha, True)[1]
     level, (sure, wide) = alpha / 3, gold
     caught, alarmed = (
         clopper_pearson_upper(h, m, level) for h, m in ((sure.caught, sure.synthetic), (sure.alarmed, sure.human))
     )
-    low = _corrected(clopper_pearson_lower(k_low, n, level), caught, alarmed, otherwise=0.0)
+    low = _corrected(drawn.apparent(k_low, level, False)[0], caught, alarmed, otherwise=0.0)
     caught, alarmed = (
         clopper_pearson_lower(h, m, level) for h, m in ((wide.caught, wide.synthetic), (wide.alarmed, wide.human))
     )
-    return low, _corrected(clopper_pearson_upper(k_high, n, level), caught, alarmed, otherwise=1.0)
+    return low, _corrected(drawn.apparent(k_high, level, False)[1], caught, alarmed, otherwise=1.0)
 
 
-def share_point(k: int, n: int, gold: Gold | None) -> float | None:
-    """The share itself, corrected (Rogan and Gladen 1978); None if reviewers do not tell the two apart."""
-    if not n:
+def share_point(apparent: float, gold: Gold | None) -> float | None:
+    """The share itself, corrected (Rogan and Gladen 1978); None if nothing is known, or reviewers do not tell the two apart."""
+    if np.isnan(apparent):
         return None
     if gold is None or not gold.synthetic or not gold.human:
-        return k / n
+        return apparent
     caught, alarmed = gold.caught / gold.synthetic, gold.alarmed / gold.human
-    return None if caught <= alarmed else _corrected(k / n, caught, alarmed, otherwise=1.0)
+    return None if caught <= alarmed else _corrected(apparent, caught, alarmed, otherwise=1.0)
 
 
 def _corrected(apparent: float, caught: float, alarmed: float, otherwise: float) -> float:

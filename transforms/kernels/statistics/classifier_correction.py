@@ -16,7 +16,7 @@ the two samples share documents). Where c_2 may be no more than false alarms, no
 
 from collections.abc import Callable
 
-from transforms.kernels.statistics.certify import Gold, share_limits, share_point
+from transforms.kernels.statistics.certify import Gold, Uniform, share_limits, share_point
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 from transforms.kernels.statistics.structures import UNKNOWN, Interval
 
@@ -33,10 +33,10 @@ def share(found: Found, errors: Gold, risk: float = RISK) -> Interval:
       risk: chance that a limit is wrong.
     """
     k, n = found
-    point = share_point(k, n, errors)
+    point = share_point(k / n if n else float("nan"), errors)
     if point is None:
         return UNKNOWN
-    lower, upper = share_limits(k, k, n, risk, None, (errors, errors))
+    lower, upper = share_limits((k,), (k,), Uniform(n), risk, (errors, errors))
     return Interval(point, lower, upper)
 
 
@@ -50,7 +50,7 @@ def ratio(one: Found, other: Found, errors: Gold, risk: float = RISK) -> Interva
     """
     if not one[1] or not other[1]:
         return UNKNOWN
-    above, below = share_point(*one, errors), share_point(*other, errors)
+    above, below = (share_point(k / n, errors) for k, n in (one, other))
     if above is None or not below:
         return UNKNOWN
     level = risk / 4

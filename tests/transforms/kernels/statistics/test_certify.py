@@ -10,6 +10,7 @@ from scipy import stats
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from transforms.kernels.statistics import certify
+from transforms.kernels.statistics.certify import TwoStrata, Uniform
 from transforms.kernels.statistics.share import clopper_pearson_upper
 
 # Labels that certify "at most L", with 0, 1, 2, ... synthetic ones among them.
@@ -137,7 +138,7 @@ def test_the_correction_is_the_apparent_limit_turned_around():
     sensitivity = 1 - clopper_pearson_upper(100 - 93, 100, level)
     specificity = clopper_pearson_upper(195, 200, level)
     for k in range(0, 40, 3):
-        upper = certify.share_limits(k, k, 311, 0.05, None, known)[1]
+        upper = certify.share_limits((k,), (k,), Uniform(311), 0.05, known)[1]
         apparent = clopper_pearson_upper(k, 311, level)
         assert apparent == pytest.approx(
             max(certify.apparent_limit(upper, sensitivity, specificity), apparent if upper == 0 else 0)
@@ -162,7 +163,7 @@ def test_corrected_limits_hold_as_often_as_they_say(share, sensitivity, false_al
         for alarmed in np.flatnonzero(chances[2] > 1e-9):
             known = gold(int(caught), synthetic, int(alarmed), human)
             for k in np.flatnonzero(chances[0] > 1e-9):
-                low, high = certify.share_limits(int(k), int(k), n, 0.05, None, known)
+                low, high = certify.share_limits((int(k),), (int(k),), Uniform(n), 0.05, known)
                 chance = chances[0][k] * chances[1][caught] * chances[2][alarmed]
                 missed += chance * np.array([low > share + 1e-12, high < share - 1e-12])
     assert (missed <= 0.05 + 1e-6).all(), missed
@@ -170,15 +171,15 @@ def test_corrected_limits_hold_as_often_as_they_say(share, sensitivity, false_al
 
 def test_who_calls_everything_the_same_certifies_nothing():
     for known in (gold(50, 50, 100, 100), gold(0, 50, 0, 100), gold(10, 50, 60, 100)):
-        assert certify.share_limits(0, 0, 1000, 0.05, None, known) == (0.0, 1.0)
-    assert certify.share_point(3, 10, gold(10, 50, 60, 100)[0]) is None
+        assert certify.share_limits((0,), (0,), Uniform(1000), 0.05, known) == (0.0, 1.0)
+    assert certify.share_point(0.3, gold(10, 50, 60, 100)[0]) is None
 
 
 def test_the_point_is_rogans_and_gladens():
-    assert certify.share_point(30, 100, certify.Gold(90, 100, 10, 100)) == pytest.approx((0.3 - 0.1) / (0.9 - 0.1))
-    assert certify.share_point(5, 100, certify.Gold(90, 100, 10, 100)) == 0.0
-    assert certify.share_point(30, 100, None) == 0.3
-    assert certify.share_point(0, 0, None) is None
+    assert certify.share_point(0.3, certify.Gold(90, 100, 10, 100)) == pytest.approx((0.3 - 0.1) / (0.9 - 0.1))
+    assert certify.share_point(0.05, certify.Gold(90, 100, 10, 100)) == 0.0
+    assert certify.share_point(0.3, None) == 0.3
+    assert certify.share_point(Uniform(0).point((0,)), None) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4)), max_size=20))
@@ -248,3 +249,23 @@ def test_intervals_meet_or_are_apart(ends):
     distance = certify.gap(tuple(one), tuple(other))
     assert (distance == 0) == (one[0] <= other[1] and other[0] <= one[1])
     assert distance == certify.gap(tuple(other), tuple(one))
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, 0.0), (0.05, 0.0), (0.05, 0.8), (0.2, 0.5)])
+def test_corrected_limits_of_two_strata_hold_too(share, told):
+    """A tenth of the population is the top, with `told` of what is synthetic beyond its part; reviewers err."""
+    n, top, errors, rng = (9, 51), 0.1, (0.9, 0.05), np.random.default_rng(7)
+    inside = min(share * (top + told * (1 - top)), top)
+    parts = np.array([inside / top, (share - inside) / (1 - top)])
+    right, drawn = np.zeros(2), TwoStrata(n, top)
+    for _ in range(150):
+        k = tuple(rng.binomial(n, parts * errors[0] + (1 - parts) * errors[1]).tolist())
+        known = gold(int(rng.binomial(60, errors[0])), 60, int(rng.binomial(60, errors[1])), 60)
+        low, high = certify.share_limits(k, k, drawn, 0.05, known)
+        right += low <= share + 1e-9, high >= share - 1e-9
+    assert (right >= 0.95 * 150).all()
+
+
+def test_the_point_of_two_strata_is_weighed():
+    assert TwoStrata((10, 90), 0.2).point((5, 9)) == pytest.approx(0.2 * 0.5 + 0.8 * 0.1)
+    assert TwoStrata((0, 6), 0.2).point((0, 3)) == 0.5  # of the top nothing was drawn
