@@ -65,7 +65,7 @@ def figures(folder: str) -> list[Figure]:
             f"{bound(LEFT_OUT, 0.1)} / {bound(WITH_OWN, 0.1)}"),
         row("bound at a true 25 %, writers unknown / own human text (bar: 38 %)", "about 100 %",
             f"{bound(LEFT_OUT, 0.25)} / {bound(WITH_OWN, 0.25)}"),
-        row("corpora whose bound holds, writers unknown (bar: 95 %)", "26 % (of intervals)", f"{_covered(planted[LEFT_OUT]):.0%}"),
+        row("corpora whose bound holds (bar: 95 %)", "26 % (of intervals)", f"{_covered(planted[LEFT_OUT]):.0%}"),
         row("error of the estimate up to 25 %, writers unknown / own human text (bar: 2 points)", "up to 9 points",
             f"{_error(planted[LEFT_OUT]):.1f} / {_error(planted[WITH_OWN]):.1f} points"),
         row("language", "as the input says", "as the input says, else found (lid.176, 176 languages)"),
