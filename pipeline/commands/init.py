@@ -17,14 +17,14 @@ from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
-from transforms.ingest.sources import Format, InputError, Source, Split, find_files, plan, splits_of
+from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.input_loss import not_read
 
 FOLDERS = 20  # with more folders below it than these, a folder is one source
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
-release: {release}-v1          # the folder of the release, under output.path
-salt: {release}                # changes every choice made by hashing; kept in the manifest
+release: {release}          # the folder of the release, under output.path
+salt: {salt}                # changes every choice made by hashing; kept in the manifest
 
 sources:
 {sources}
@@ -76,7 +76,7 @@ def write_recipe(
     Raises:
       RecipeError, InputError: the recipe exists already, there is no such format, or there is nothing to read.
     """
-    formats = list(typing.get_args(Format))
+    formats = list(typing.get_args(FormatName))
     if form is not None and form not in formats:
         raise RecipeError(f"--format {form}: {nearest(form, formats)}")
     # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
@@ -98,7 +98,11 @@ def write_recipe(
         blocks.append(_block(source, number, planned.splits, folder))
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
-        name=os.path.basename(output), release=release, sources="\n".join(blocks), output=_releases(data, folder)
+        name=os.path.basename(output),
+        release=_quoted(f"{release}-v1"),
+        salt=_quoted(release),
+        sources="\n".join(blocks),
+        output=_releases(data, folder),
     )
     save(text, output)
     step("looking at columns")
@@ -189,7 +193,7 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     form = "" if source.format == "auto" else f"    format: {source.format}\n"
     relative = path if "://" in path else os.path.relpath(path, folder)
     return SOURCE.format(
-        name=source.name,
+        name=_quoted(source.name),
         path=_quoted(relative),
         files=len(pieces),
         bytes=sum(pieces.values()),
