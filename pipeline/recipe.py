@@ -359,12 +359,12 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     def rebase(path: str) -> str:
         return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
 
-    def rebased(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
 
-    sources = tuple(source.model_copy(update={"path": rebased(source.path)}) for source in recipe.sources)
+    sources = tuple(source.model_copy(update={"path": each(source.path)}) for source in recipe.sources)
     against = tuple(
-        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": rebased(one.path)})
+        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": each(one.path)})
         for one in recipe.contamination.against
     )
     model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference

@@ -287,7 +287,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
     queue = _read(posixpath.join(old.folder, QUEUE))
     queue = queue.filter(pc.invert(pc.is_in(queue["doc_id"], old.gone)))
     entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries) | {"quarantine": _quarantine(old.folder)}
+    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
     entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
     entries.sort(key=lambda entry: str(entry["path"]))
