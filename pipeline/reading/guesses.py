@@ -55,7 +55,7 @@ def _chosen(source: Source) -> list[Piece]:
         pieces = [piece for piece in find_pieces(source) if not FORMATS[piece.format].one_document]
     except InputError:
         return []
-    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if at < len(pieces)][:LOOKED_AT]
+    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if 0 <= at < len(pieces)][:LOOKED_AT]
 
 
 def _sample(piece: Piece, source: Source) -> documents.Columns | None:
