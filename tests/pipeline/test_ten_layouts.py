@@ -97,8 +97,8 @@ def test_what_was_written_is_read_back(released):
     rows = duckdb.sql(
         f"select source, text, origin, generator, language, url, role, year from '{folder}/data/*.parquet'"
     ).fetchall()
-    ledger = duckdb.sql(f"select count(*) from '{folder}/ledger/*.parquet'").fetchone()
-    assert ledger == (11 * layouts.EACH,)
+    ledger = duckdb.sql(f"select count(*) from '{folder}/ledger/*.parquet'").fetchall()
+    assert ledger == [(11 * layouts.EACH,)]
     released = {source: {row[1] for row in rows if row[0] == source} for source in {row[0] for row in rows}}
     whole = {"array": 0, "table": 1, "samples": 2, "saved": 5, "packed": 6, "plain": 7, "parquet": 8, "hive": 9}
     for source, number in whole.items():
