@@ -18,13 +18,13 @@ from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, no
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
-from transforms.ingest.sources import Format, InputError, Source, Split, find_files, plan, splits_of
+from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.input_loss import not_read
 
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
-release: {release}-v1          # the folder of the release, under output.path
-salt: {release}                # changes every choice made by hashing; kept in the manifest
+release: {release}          # the folder of the release, under output.path
+salt: {salt}                # changes every choice made by hashing; kept in the manifest
 
 sources:
 {sources}
@@ -76,7 +76,7 @@ def write_recipe(
     Raises:
       RecipeError, InputError: the recipe exists already, there is no such format, or there is nothing to read.
     """
-    formats = list(typing.get_args(Format))
+    formats = list(typing.get_args(FormatName))
     if form is not None and form not in formats:
         raise RecipeError(f"--format {form}: {nearest(form, formats)}")
     # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
@@ -108,7 +108,11 @@ def write_recipe(
         failed += reasons
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
-        name=os.path.basename(output), release=release, sources="\n".join(blocks), output=_releases(data, folder)
+        name=os.path.basename(output),
+        release=_quoted(f"{release}-v1"),
+        salt=_quoted(release),
+        sources="\n".join(blocks),
+        output=_releases(data, folder),
     )
     save(text, output)
     found = ", ".join(f"{source.name}" for source in sources)
@@ -180,7 +184,7 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     paths = (source.path,) if isinstance(source.path, str) else source.path
     relative = [_quoted(path if "://" in path else os.path.relpath(path, folder)) for path in paths]
     block = SOURCE.format(
-        name=source.name,
+        name=_quoted(source.name),
         path=relative[0] if len(relative) == 1 else f"[{', '.join(relative)}]",
         files=len(pieces),
         bytes=sum(pieces.values()),

@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
 from expectations.wording import message
+from transforms.engine.files import is_local
 from transforms.ingest.first_bytes import JSON, LOOK_BYTES, MAYBE_JSON, Kind, is_plain, kind_of, stood_for
 from transforms.ingest.formats import FORMATS
 from transforms.ingest.listing import is_regular
@@ -142,10 +143,42 @@ def open_stored(piece: Piece) -> BinaryIO:
     try:
         if not is_regular(piece.place):
             raise DamageError("unreadable_file", "the file cannot be opened: it is no regular file")
+        if is_local(piece.place):  # not asking each time which file system it is on
+            return open(piece.place, "rb")
         return FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED)
     except OSError as error:
         detail = f"the file cannot be opened: {error.strerror or message(error)}"
         raise DamageError("unreadable_file", detail) from error
+
+
+def whole_content(piece: Piece, most: int) -> tuple[bytes, bool] | None:
+    """The content of a small file, without its byte order mark, by opening it once; None: look closer.
+
+    That is where it is not what its name says, is damaged, or has more than `most` bytes, stored or decompressed. The second
+    is whether it is JSON that is not, or may not be, one object a line.
+    """
+    try:
+        with open_stored(piece) as raw:
+            stored = raw.read(most + 1)
+        kind = kind_of(stored[:LOOK_BYTES], piece.format)
+        content = stored
+        if piece.compression:
+            if kind is None or kind.compression != piece.compression:
+                return None
+            content = _fast(io.BytesIO(stored), piece.compression).read(most + 1)
+            kind = kind_of(content[:LOOK_BYTES], piece.format)
+        if max(len(stored), len(content)) > most:
+            return None
+        if kind in (JSON, MAYBE_JSON):
+            seen = dataclasses.replace(piece, format="json")
+            return None if _as_found(piece, seen, kind, content)[1] else (content.removeprefix(BOM), True)
+    except DamageError:
+        return None
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+        return None
+    return (content.removeprefix(BOM), False) if kind is None else None
 
 
 def chunks(piece: Piece, size: int) -> Iterator[bytes]:

@@ -31,6 +31,17 @@ def read_json(job: Reading, read_jsonl: Callable[[Reading], Iterator[Pair]]) -> 
     return read_jsonl(dataclasses.replace(job, seen=lines))
 
 
+def lines_of(content: bytes, job: Reading) -> bytes | None:
+    """The same lines of a small file whose content is at hand; None: they end in the middle of a value."""
+    around = _is_around(content, job)
+    first, is_line, _ = content.lstrip().partition(b"\n")
+    if not around and is_line and _parsed(first) is not None:
+        return content
+    values = JsonValues(around)
+    lines = values.lines(content)
+    return None if values.end.is_open else lines
+
+
 def _beginning(job: Reading) -> Iterator[bytes]:
     """About the first `PEEK_BYTES`; damage in them is for the reader to say."""
     n = 0

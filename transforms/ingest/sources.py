@@ -19,17 +19,19 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, field_validator, model_validator
 
+from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import message
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.ingest.computed import template
 from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
-Format = Literal[
+FormatName = Literal[
     "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
-]  # fmt: skip
+]
 SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
 SPLITS = ("train", "validation", "test")
 _SPLIT_WORDS = {
@@ -39,7 +41,7 @@ _SPLIT_WORDS = {
 }
 
 
-class InputError(Exception):
+class InputError(UserError):
     """A source cannot be used. The message says what, where, and what to do."""
 
 
@@ -60,6 +62,7 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    author: str | None = None
     turns: str | None = None
 
     @model_validator(mode="after")
@@ -135,7 +138,7 @@ class Source(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
     splits: tuple[Literal["train", "validation", "test"], ...] = ()
-    format: Format = "auto"
+    format: FormatName = "auto"
     fields: Fields = Fields()
     path_pattern: str | None = None
     dialect: Dialect = Dialect()
@@ -240,6 +243,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
 def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
+    Sources are listed, and footers of Parquet files read, on a thread for each core.
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
     any other file is read as a whole.
 
@@ -247,9 +251,21 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPla
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = tuple(find_files(source) for source in sources)
+    found = tuple(spread(find_files, iter(sources)))
     for number, files in enumerate(found):
-        pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
+        large = [
+            piece
+            for piece in files.pieces
+            if piece.format == "parquet" and not piece.compression and piece.size > target_bytes
+        ]
+        parts = dict(
+            zip(
+                (piece.path for piece in large),
+                spread(lambda piece: _cut(piece, target_bytes), iter(large)),
+                strict=True,
+            )
+        )
+        pieces = (part for piece in files.pieces for part in parts.get(piece.path, (piece,)))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
     return InputPlan(Splits(splits), found)
@@ -428,27 +444,22 @@ def unchanged(split: Split) -> None:
             raise InputError(f"{piece.path} changed while the run was going; run again")
 
 
-def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
+def _cut(piece: Piece, target_bytes: int) -> list[Piece]:
     """Cut a large Parquet file at row groups, by its footer. A footer that cannot be read is the reader's to report."""
-    if piece.format != "parquet" or piece.compression or piece.size <= target_bytes:
-        yield piece
-        return
     try:
-        if not is_regular(piece.path):
+        if not is_regular(piece.place):
             raise OSError
-        with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
+        with FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
             footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
             sizes = _row_group_sizes(footer, piece.size)
     except (pa.ArrowException, OSError, ValueError):
-        yield piece
-        return
-    start = 0
+        return [piece]
+    parts, start = [], 0
     for end in range(1, len(sizes) + 1):
         if end == len(sizes) or sum(sizes[start : end + 1]) > target_bytes:
-            yield dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end))
+            parts.append(dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end)))
             start = end
-    if not sizes:
-        yield piece
+    return parts or [piece]
 
 
 def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
