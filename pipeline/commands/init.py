@@ -1,7 +1,6 @@
 """`init`: look at some input and write a commented recipe for it."""
 
 import glob
-import json
 import os
 import posixpath
 import typing
@@ -182,10 +181,10 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
     paths = (source.path,) if isinstance(source.path, str) else source.path
-    relative = [_quoted(path if "://" in path else os.path.relpath(path, folder)) for path in paths]
+    relative = [path if "://" in path else os.path.relpath(path, folder) for path in paths]
     block = SOURCE.format(
         name=_quoted(source.name),
-        path=relative[0] if len(relative) == 1 else f"[{', '.join(relative)}]",
+        path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
         files=len(pieces),
         bytes=sum(pieces.values()),
         seen=seen,
@@ -208,13 +207,18 @@ def _settings(source: Source) -> Iterator[str]:
     if source.path_pattern:
         yield f"    path_pattern: {_quoted(source.path_pattern)}\n"
     if source.fields.text is not None:
-        yield f"    fields: {{text: {json.dumps(source.fields.text)}}}   # guessed\n"
+        yield f"    fields: {{text: {_in_quotes(source.fields.text)}}}   # guessed\n"
 
 
 def _quoted(value: str) -> str:
     """A string as YAML, in quotes where it needs them."""
-    style = None if value.isprintable() else '"'  # the one style that can escape
-    return str(yaml.safe_dump(value, default_style=style, width=1_000_000).splitlines()[0])
+    # The one style that can escape.
+    return _in_quotes(value) if not value.isprintable() else str(yaml.safe_dump(value, width=1_000_000).splitlines()[0])
+
+
+def _in_quotes(value: str) -> str:
+    """A string as YAML, that may stand in a list."""
+    return str(yaml.safe_dump(value, default_style='"', width=1_000_000).splitlines()[0])
 
 
 def _comment(text: str) -> str:
