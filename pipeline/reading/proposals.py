@@ -41,10 +41,15 @@ _LANGUAGES = frozenset(
 WITH_COLUMNS = ("jsonl", "json", "csv", "parquet", "arrow", "orc")  # the others know themselves what their text is
 # Layouts of instructions, by the columns that they have: the first of which a file has all.
 TEMPLATES = (
-    ("instruction", "input", "output"), ("instruction", "context", "response"), ("instruction", "output"),
-    ("instruction", "response"), ("prompt", "completion"), ("prompt", "response"), ("question", "answer"),
+    ("instruction", "input", "output"),
+    ("instruction", "context", "response"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("question", "answer"),
     ("title", "abstract"),
-)  # fmt: skip
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,7 @@ def test_files_of_an_unknown_ending_are_a_source_by_what_they_begin_with(propose
 
 
 def test_many_texts_beside_data_are_a_source_and_a_few_are_readmes(proposed):
-    said, sources, counts = proposed(**{"a.jsonl": lines({"text": "x"}), **{f"t/{i}.txt": LONG for i in range(3)}})
+    said, _, counts = proposed(**{"a.jsonl": lines({"text": "x"}), **{f"t/{i}.txt": LONG for i in range(3)}})
     assert counts == {"data": 1}
     assert "3 .txt: text beside data, taken for a README" in said
     said, _sources, counts = proposed(**{f"t/{i}.txt": LONG for i in range(9)})
