@@ -229,7 +229,9 @@ def judged(
     half = from_table(pa.table(sketches(theirs, names)), "half")
     (group,) = systems.systems
     earlier = cores.from_metrics(in_table(list(cores.structure_rows(theirs.patterns, systems))), group, "half")
-    of_release = group.model_copy(update={"reference": structures.Reference.model_validate({"release": "half"})})
+    of_release = group.model_copy(
+        update={"reference": structures.StructureReference.model_validate({"release": "half"})}
+    )
     against = Systems((of_release,), (earlier,))
     rows = in_table([*reference_rows(mine, names, half), *cores.structure_rows(mine.patterns, against)]).to_pylist()
     said = {}

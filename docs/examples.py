@@ -43,9 +43,17 @@ def pages() -> list[pathlib.Path]:
 
 @dataclasses.dataclass
 class Runner:
-    """Runs pages; keeps one demo for all of them in `scratch`."""
+    """Runs pages; keeps one demo for all of them in `scratch`.
+
+    Args:
+      scratch: a folder.
+      python: what runs a Python block.
+      programs: folder in which commands are found first.
+    """
 
     scratch: pathlib.Path
+    python: tuple[str, ...] = (sys.executable,)
+    programs: str = os.path.dirname(sys.executable)
 
     def page(self, text: str) -> str:
         """The page with what its examples print now."""
@@ -70,7 +78,7 @@ class Runner:
             elif language == "console":
                 body, printed = self._console(body, folder), None
             elif language == "python":
-                printed = self._run([sys.executable, "-c", body], folder)
+                printed = self._run([*self.python, "-c", body], folder)
             elif language == "text" and printed is not None and not before.strip():
                 body, printed = printed, None
             else:
@@ -95,9 +103,8 @@ class Runner:
         return "".join(shown)
 
     def _run(self, command: list[str], folder: pathlib.Path) -> str:
-        bin_folder = str(pathlib.Path(sys.executable).parent)
         env = os.environ | {
-            "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PATH": f"{self.programs}{os.pathsep}{os.environ.get('PATH', '')}",
             "COLUMNS": "110", "LC_ALL": "C.UTF-8", "TZ": "UTC", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore",
         }  # fmt: skip
         done = subprocess.run(

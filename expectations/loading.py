@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import pydantic
@@ -33,6 +33,7 @@ _MERGE = f"{_TAG}merge"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str | int, ...]
+Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
 class LoadError(ValueError):

@@ -26,9 +26,19 @@ SPLITS: Noise = "splits"  # a Hill number of words: as between splits of English
 
 # In the order in which signs of model collapse are seen in data (docs/decisions/0022). "other" is a sign of nothing.
 SIGNS = (
-    "tails", "words", "templates", "redundancy", "meaning", "spread", "distance",
-    "synthetic share", "concentration", "input", "size", "other",
-)  # fmt: skip
+    "tails",
+    "words",
+    "templates",
+    "redundancy",
+    "meaning",
+    "spread",
+    "distance",
+    "synthetic share",
+    "concentration",
+    "input",
+    "size",
+    "other",
+)
 EARLY = SIGNS[:7]
 
 
@@ -121,6 +131,7 @@ _DECLARED = (
     Metric("documents.dropped", "Number of dropped documents", COUNT, "documents"),
     Metric("documents.quarantined", "Number of quarantined records", COUNT, "records"),
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
+    Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
@@ -128,6 +139,7 @@ _DECLARED = (
     Metric("input.unreadable_files", "Number of unreadable files", COUNT, sign="input", worse=UP),
     Metric("input.unread_files", "Number of files beside the input that are not read", COUNT, "files"),
     Metric("input.misnamed_files", "Number of files that are not what their name says", COUNT, "files"),
+    Metric("input.not_documents", "Number of files that hold other things beside documents", COUNT, "files"),
     Metric("input.not_understood", "Number of declared values that were not understood", COUNT, "values"),
     Metric("synthetic_share.tokens", "Synthetic share of tokens", SHARE, "fraction", sign="synthetic share", worse=UP),
     Metric(
@@ -595,6 +607,10 @@ _DECLARED = (
         "documents",
         sign="spread",
     ),
+    Metric("contamination.documents", "Number of documents that hold items of evaluation sets", COUNT, "documents"),
+    Metric("contamination.items", "Share of the items of evaluation sets that are found", SHARE, "fraction"),
+    Metric("contamination.too_short", "Number of evaluation items that are too short to be looked for", COUNT, "items"),
+    Metric("contamination.overlap", "Largest overlap of a document with an evaluation item", SHARE, "fraction"),
     Metric("structure.core", "Core", SHARE, "fraction"),
     Metric("structure.found", "Core by the classifier's word", SHARE, "fraction"),
     Metric("structure.reference", "Core of the reference", SHARE, "fraction"),

@@ -245,8 +245,14 @@ def _even(share: float, of_documents: float | None, n: float, kish: float) -> fl
 def _worth(metric: str, row: Row, table: Mapping[Key, Row]) -> float:
     """How many documents of equal length a share of a release's tokens rests on."""
     kind = metric.partition(".")[0]
-    slices = {at: {key[3]: float(one["value"]) for key, one in table.items()
-                   if key[:3] == (at, "after", kind) and key[3] and one["value"]} for at in ("tokens", "documents")}  # fmt: skip
+    slices = {
+        at: {
+            key[3]: float(one["value"])
+            for key, one in table.items()
+            if key[:3] == (at, "after", kind) and key[3] and one["value"]
+        }
+        for at in ("tokens", "documents")
+    }
     n = sum(slices["documents"].values())
     if not metric.endswith(".max_share") or not slices["tokens"] or not n:
         return float(row["n"]) * _kish(table)
@@ -261,8 +267,11 @@ def _together(metric: str, table: Mapping[Key, Row]) -> float:
     if not metric.startswith("duplicates."):
         return 1.0
     # If clusters are drawn and not documents: of one of s documents s - 1 are dropped.
-    sizes = [(int(key[3]) - 1, float(row["value"] or 0)) for key, row in table.items()
-             if key[0] == "duplicates.clusters" and key[2] == "cluster_size" and key[3].isdigit()]  # fmt: skip
+    sizes = [
+        (int(key[3]) - 1, float(row["value"] or 0))
+        for key, row in table.items()
+        if key[0] == "duplicates.clusters" and key[2] == "cluster_size" and key[3].isdigit()
+    ]
     dropped = sum(size * n for size, n in sizes)
     return max(1.0, sum(size * size * n for size, n in sizes) / dropped) if dropped else 1.0
 
@@ -326,13 +335,17 @@ def verdict(found: Sequence[Movement]) -> Comparison:
         return Comparison(
             "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
         )
-    for status, words in (("worse", "moved the wrong way"), ("better", "moved the right way, none the wrong way")):
+    ways: dict[Literal["worse", "better"], str] = {
+        "worse": "moved the wrong way",
+        "better": "moved the right way, none the wrong way",
+    }
+    for status, words in ways.items():
         moved = [one for one in known if one.status == status]
         if moved:
             first = moved[0]
             early = "an early sign, " if first.sign in metrics.EARLY else ""
             says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
-            return Comparison(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
+            return Comparison(status, f"{status}: {says}; {alarms}")
     return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")
 
 

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 import pydantic
 import yaml
 
-from expectations.loading import LoadError, Strict, first_complaint, in_sentence, nearest, read_text
+from expectations.language_tags import normal_tag
+from expectations.loading import LoadError, Share, Strict, first_complaint, in_sentence, nearest, read_text
 from expectations.suite.suite import Expectation, SuiteError, parsed
 
 MOST_STRUCTURES = 12  # of one system: their combinations are counted
@@ -34,7 +35,6 @@ class StructuresError(SuiteError):
 
 
 Id = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 Ratio = Annotated[float, pydantic.Field(gt=0, strict=True, allow_inf_nan=False)]
 Words = Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
 
@@ -57,12 +57,17 @@ class Slice(Strict):
     """Which documents a system speaks of: those that meet every condition. One of which a date is asked and not known is out."""
 
     source: OneOrMore | None = None
-    language: OneOrMore | None = pydantic.Field(None, description="as the input says, compared letter by letter")
+    language: OneOrMore | None = pydantic.Field(None, description="tags, as en; eng_Latn is one, too")
     origin: OneOrMore | None = None
     min_tokens: Annotated[int, pydantic.Field(ge=0)] = 0
     created_from: datetime.date | None = None
     created_before: datetime.date | None = None
     columns: dict[str, OneOrMore] = pydantic.Field({}, description="columns of the input and the values that count")
+
+    @pydantic.field_validator("language")
+    @classmethod
+    def _one_tag(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if languages is None else tuple(map(normal_tag, languages))
 
     @pydantic.field_validator("origin")
     @classmethod
@@ -227,7 +232,7 @@ class Classifier(Strict):
 Structure = Annotated[Lexicon | Regex | Column | Classifier, pydantic.Field(discriminator="kind")]
 
 
-class Reference(Strict):
+class StructureReference(Strict):
     """What the release is held against: `human_subset`, `uniform`, `{release: FOLDER}` or `{structure: share, ...}`."""
 
     kind: Literal["human_subset", "uniform", "release", "target"]
@@ -255,11 +260,15 @@ class Reference(Strict):
             "description": cls.__doc__,
             "anyOf": [
                 {"enum": ["human_subset", "uniform"]},
-                {"type": "object", "properties": {"release": {"type": "string"}}, "required": ["release"],
-                 "additionalProperties": False},
+                {
+                    "type": "object",
+                    "properties": {"release": {"type": "string"}},
+                    "required": ["release"],
+                    "additionalProperties": False,
+                },
                 {"type": "object", "additionalProperties": share, "minProperties": 1},
             ],
-        }  # fmt: skip
+        }
 
     @pydantic.model_serializer
     def _as_written(self) -> Any:
@@ -351,10 +360,17 @@ class StageDelta(_Rule):
 
 
 Rule = Annotated[
-    MinShare | Retention | MaxCore | ExpectedDevianceRatio | CoreEffectiveNumber | TargetDistribution | Avoid | Association
+    MinShare
+    | Retention
+    | MaxCore
+    | ExpectedDevianceRatio
+    | CoreEffectiveNumber
+    | TargetDistribution
+    | Avoid
+    | Association
     | StageDelta,
     pydantic.Field(discriminator="kind"),
-]  # fmt: skip
+]
 STAGE_AFTER = {"dedup": "deduplicated", "balance": "after"}  # what a stage leaves, in the words of the metrics
 
 
@@ -367,7 +383,7 @@ class System(Strict):
     slice: Slice = Slice()
     weight: Literal["docs", "tokens"] = "docs"
     structures: Annotated[tuple[Structure, ...], pydantic.Field(min_length=1, max_length=MOST_STRUCTURES)]
-    reference: Reference = Reference.model_validate("human_subset")
+    reference: StructureReference = StructureReference.model_validate("human_subset")
     min_documents: Annotated[int, pydantic.Field(ge=1)] = pydantic.Field(
         MIN_DOCUMENTS, description="fewer on either side make what is said of the system as a whole inconclusive"
     )
@@ -460,7 +476,7 @@ def _digest(said: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-class _File(Strict):
+class _SystemsFile(Strict):
     systems: Annotated[tuple[System, ...], pydantic.Field(min_length=1)]
 
 
@@ -486,7 +502,7 @@ def load_systems(paths: Sequence[str], base_dir: str = ".") -> tuple[System, ...
 def _load(path: pathlib.Path) -> tuple[System, ...]:
     try:
         loaded = parsed(_text(path, "structures"), str(path), "it is a mapping with the key 'systems'")
-        systems = _File.model_validate(_with_terms(loaded.value, path)).systems
+        systems = _SystemsFile.model_validate(_with_terms(loaded.value, path)).systems
     except pydantic.ValidationError as error:
         steps, said = _one_line(error)
         raise StructuresError(f"{loaded.at(steps)}: {said}") from error
@@ -552,7 +568,7 @@ def systems_yaml(systems: tuple[System, ...]) -> str:
 
 def systems_schema() -> dict[str, Any]:
     """JSON Schema of a file of systems."""
-    return _File.model_json_schema()
+    return _SystemsFile.model_json_schema()
 
 
 def documents_needed(core: float) -> int:
@@ -638,10 +654,16 @@ _MODELS: dict[str, type[pydantic.BaseModel]] = {
     "classifier": Classifier,
 }
 _RULES: dict[str, type[pydantic.BaseModel]] = {
-    "min_share": MinShare, "retention": Retention, "max_core": MaxCore, "expected_deviance_ratio": ExpectedDevianceRatio,
-    "core_effective_number": CoreEffectiveNumber, "target_distribution": TargetDistribution, "avoid": Avoid,
-    "association": Association, "stage_delta": StageDelta,
-}  # fmt: skip
+    "min_share": MinShare,
+    "retention": Retention,
+    "max_core": MaxCore,
+    "expected_deviance_ratio": ExpectedDevianceRatio,
+    "core_effective_number": CoreEffectiveNumber,
+    "target_distribution": TargetDistribution,
+    "avoid": Avoid,
+    "association": Association,
+    "stage_delta": StageDelta,
+}
 
 
 def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:
@@ -678,5 +700,5 @@ def _model_at(steps: list[Any]) -> type[pydantic.BaseModel]:
     known: dict[str, Any] = {"slice": Slice, "owner": Owner, "sample": Sample, "labelled": LabelledFile} | (
         _RULES if "expectations" in steps else _MODELS
     )
-    model: type[pydantic.BaseModel] = known.get(str(steps[-1]), System) if steps else _File
+    model: type[pydantic.BaseModel] = known.get(str(steps[-1]), System) if steps else _SystemsFile
     return model

@@ -11,9 +11,11 @@ SLICE_KINDS = {
     "source": "source",
     "language": "language",
     "generator": "generator",
+    "licence": "licence",
     "origin": "origin",
     "reason": "reason",
     "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"
+    "text_kind": "kind of text that is no prose",  # of transforms/kernels/text/prose.py
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
     "cluster_size": "cluster size",
@@ -27,6 +29,8 @@ SLICE_KINDS = {
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "evaluation_set": "evaluation set",  # its name
+    "item": "item",  # "<evaluation set>/<item>"
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"
     "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"
@@ -42,6 +46,9 @@ REASONS = {
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
     "over_limit": "Over a limit of the mixture",
+    "contaminated": "Holds items of an evaluation set",
+    "withdrawn": "Withdrawn, or like what is",
+    "licence": "Licence that is not allowed",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 
@@ -84,6 +91,16 @@ def told_apart(value: float, limit: float, form: str) -> tuple[str, str]:
 def one_line(text: str) -> str:
     """`text` on one line, with a mark for what a terminal would obey, hide or turn around."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def message(error: BaseException) -> str:
+    """What an error says, on one line of bounded length."""
+    return " ".join(str(error).split())[:200]
+
+
+def named(error: BaseException) -> str:
+    """The same behind the name of its kind, for errors of other libraries."""
+    return f"{type(error).__name__}: {message(error)}"
 
 
 def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:

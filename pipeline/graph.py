@@ -15,8 +15,9 @@ from transforms.dedup.candidates import FindClusters
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
+from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
-from transforms.ingest.sources import Split
+from transforms.ingest.sources import Split, Splits
 from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
@@ -40,8 +41,9 @@ class Job:
     suite: Suite
     params: tuple[tuple[str, float], ...]
     corpus: Corpus
-    earlier: tuple[Split, ...]  # signatures of the releases that the recipe is compared with
+    earlier: Splits  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
+    exclusions: Exclusions  # what may not be in the release
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
     offers: OfferStore  # what dedup left, for the mixture
@@ -52,7 +54,7 @@ class Job:
     today: datetime.date  # that waivers of the suite are held against
 
     @property
-    def splits(self) -> tuple[Split, ...]:
+    def splits(self) -> Splits:
         """What is read."""
         return self.corpus.splits
 
@@ -73,21 +75,21 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
+    known = Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
-    splits     = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
-    tasks      = splits | "Spread" >> counted.Reshuffle("splits to workers")
+    tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
     unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
     surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
-    candidates = compared | "Attribute" >> Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed)
+    candidates = compared | "Attribute" >> known
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
-    decided    = by_split | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
+    decided    = (by_split, surveyed) | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
     # fmt: on
     candidates | "Attributed" >> counted.RowsOf("documents to their decisions", counted.SENT, attributed)
     decided | "Decided" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
@@ -102,7 +104,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decided, unwanted = decide(root, job)
     balanced   = decided | "Balance" >> Balance(job.rule, job.offers, corpus.splits)
     decisions  = balanced.decisions
-    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging)
+    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging, job.survey.against)
     measured   = balanced | "Measure" >> Measure(job.measure, corpus)
     review     = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
     verdict    = measured.metrics | "Gate" >> Gate(job.suite, job.params, job.today)
@@ -110,7 +112,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
     recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
     made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
-    return made | "Publish" >> Publish(job.publication)                                  # the manifest last
+    return made | "Publish" >> Publish(job.publication.located())                               # the manifest last
     # fmt: on
 
 

@@ -33,7 +33,7 @@ class _Screen(logging.Handler):
         sys.stderr.write(self.format(record) + "\n")
 
 
-class _File(logging.FileHandler):
+class _LogFile(logging.FileHandler):
     """A file that is added to. It is made with its first line, so that a command that is refused leaves none."""
 
     broken = False
@@ -62,7 +62,7 @@ def start(verbose: bool, path: str | None) -> None:
         handlers[-1].setFormatter(_Harmless("%(levelname)-7s %(name)s: %(message)s"))
     if path is not None:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        handlers.append(_File(path))
+        handlers.append(_LogFile(path))
         form = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s"
         handlers[-1].setFormatter(_Harmless(form, "%Y-%m-%dT%H:%M:%S"))
         SAID.addHandler(handlers[-1])
@@ -77,17 +77,17 @@ def start(verbose: bool, path: str | None) -> None:
 def refuse() -> None:
     """Write to no file after all: it must not be written."""
     for logger in (logging.getLogger(), SAID):
-        logger.handlers[:] = [one for one in logger.handlers if not isinstance(one, _File)]
+        logger.handlers[:] = [one for one in logger.handlers if not isinstance(one, _LogFile)]
 
 
 def path() -> str | None:
     """The file that lines go to; None: there is none."""
-    return next((one.baseFilename for one in SAID.handlers if isinstance(one, _File)), None)
+    return next((one.baseFilename for one in SAID.handlers if isinstance(one, _LogFile)), None)
 
 
 def is_wanted() -> bool:
     """Whether anybody reads what the engines say."""
-    return any(isinstance(one, _File | _Screen) for one in logging.getLogger().handlers)
+    return any(isinstance(one, _LogFile | _Screen) for one in logging.getLogger().handlers)
 
 
 def is_log(found: bytes) -> bool:

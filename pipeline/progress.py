@@ -132,9 +132,15 @@ def describe(counts: dict[str, int], files: int, input_bytes: int) -> tuple[str,
 
 def _live(console: Console, stop: threading.Event, files: int, input_bytes: int) -> None:
     columns = (
-        SpinnerColumn(), TextColumn("[bold]{task.fields[stage]:<7}"), BarColumn(30), TextColumn("{task.fields[details]}"),
-        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
+        SpinnerColumn(),
+        TextColumn("[bold]{task.fields[stage]:<7}"),
+        BarColumn(30),
+        TextColumn("{task.fields[details]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task: TaskID | None = None
         current, started, first = "", time.monotonic(), 0

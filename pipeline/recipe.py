@@ -12,12 +12,16 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from apache_beam.options.pipeline_options import StandardOptions
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from expectations.errors import UserError
 from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
+from transforms.exclusions.contamination import ContaminationConfig
+from transforms.exclusions.licences import LicenceConfig
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
@@ -32,7 +36,7 @@ BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
 MOST_SHOWN = 200  # characters of a value that is wrong
 
 
-class RecipeError(Exception):
+class RecipeError(UserError):
     """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
 
 
@@ -75,6 +79,9 @@ class OutputConfig(ShardConfig):
     path: str = Field("releases", description="folder of releases, relative to the recipe")
 
 
+_WORKING = ("FnApiRunner", "PrismRunner", "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
+
+
 class RunnerConfig(Strict):
     """Which engine runs the graph."""
 
@@ -85,6 +92,10 @@ class RunnerConfig(Strict):
     options: tuple[str, ...] = Field(
         (),
         description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
+    )
+    shared_disk: bool = Field(
+        False,
+        description="workers on other machines see this machine's paths under the same names, as on a network disk",
     )
 
     @field_validator("name")
@@ -100,7 +111,11 @@ class RunnerConfig(Strict):
                 f"{name} forgets part of what its steps count, so nothing would show that no row was lost; use FnApiRunner, "
                 "which is this machine too"
             )
-        return name
+        known = {known.lower(): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
+        found = known.get(name.lower(), known.get(f"{name.lower()}runner"))
+        if found is None and "." not in name:  # a dotted name is a class of the user's own
+            raise ValueError(f"there is no runner {name!r}; {nearest(name, _WORKING)}")
+        return found or name
 
 
 class Recipe(Strict):
@@ -113,6 +128,11 @@ class Recipe(Strict):
     evidence: EvidenceConfig = EvidenceConfig()
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
+    contamination: ContaminationConfig = ContaminationConfig()
+    licences: LicenceConfig = LicenceConfig()
+    removals: tuple[str, ...] = Field(
+        (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
+    )
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
@@ -140,7 +160,7 @@ class Recipe(Strict):
             )
         return name
 
-    @field_validator("structures", mode="before")
+    @field_validator("structures", "removals", mode="before")
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
@@ -206,9 +226,9 @@ def load_recipe(path: str, overrides: typing.Sequence[str] = ()) -> Recipe:
     except LoadError as error:
         raise RecipeError(str(error)) from None
     recipe = parse_recipe(text, path, overrides)
-    rebased = _rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
-    rebased._as_written = recipe.fingerprint()
-    return rebased
+    found = rebased(recipe, posixpath.dirname(path.replace("\\", "/")))
+    found._as_written = recipe.fingerprint()
+    return found
 
 
 def parse_recipe(text: str, where: str, overrides: typing.Sequence[str] = ()) -> Recipe:
@@ -333,17 +353,19 @@ def _detector(path: str | None, rebase: Callable[[str], str]) -> str | None:
     return path if not path or path == "words" or path.startswith(PREFIX) else rebase(path)
 
 
-def _rebased(recipe: Recipe, folder: str) -> Recipe:
+def rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
     def rebase(path: str) -> str:
         return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
 
-    sources = tuple(
-        source.model_copy(
-            update={"path": rebase(source.path) if isinstance(source.path, str) else tuple(map(rebase, source.path))}
-        )
-        for source in recipe.sources
+    def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
+
+    sources = tuple(source.model_copy(update={"path": each(source.path)}) for source in recipe.sources)
+    against = tuple(
+        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": each(one.path)})
+        for one in recipe.contamination.against
     )
     model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference
     phrases = recipe.evidence.phrases
@@ -356,6 +378,8 @@ def _rebased(recipe: Recipe, folder: str) -> Recipe:
             ),
             "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
             "reference": rebase(reference) if reference and reference != HUMAN_SUBSET else reference,
+            "contamination": recipe.contamination.model_copy(update={"against": against}),
+            "removals": tuple(map(rebase, recipe.removals)),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

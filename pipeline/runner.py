@@ -1,11 +1,13 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
+import contextlib
 import ctypes
 import dataclasses
 import datetime
 import gc
 import hashlib
 import importlib.metadata
+import io
 import logging
 import os
 import posixpath
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,24 +31,30 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
+from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
-from expectations.structures import StructuresError, System, load_systems, systems_yaml
+from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
 from pipeline.assembly import Publication, counts
+from pipeline.engines import engine, load_engine
 from pipeline.graph import Job, build
-from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
+from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
 from pipeline.progress import shown
-from pipeline.recipe import Recipe, RecipeError, RunnerConfig
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig, rebased
 from pipeline.redaction import from_environment, redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted
+from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
-from transforms.ingest.sources import Split, plan
+from transforms.exclusions.contamination import Items, load_items
+from transforms.exclusions.exclusions import Exclusions
+from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
+from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.measures.input_loss import not_read
@@ -71,10 +80,12 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 LOCAL = "FnApiRunner"
+JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
+GRAPH = "graph"  # below an attempt's folder: what the stages need to know
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
-class RunError(Exception):
+class RunError(BrokenError):
     """The run broke. The message is one line."""
 
 
@@ -108,6 +119,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     refuse_unsafe(recipe.runner)
+    load_engine(recipe.runner)
+    refuse_unseen(recipe)
+    located = rebased(recipe, os.getcwd())  # as workers are told: they may work in another folder
     can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
     systems = with_samples(load_systems(recipe.structures, base_dir))
@@ -119,16 +133,18 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     planned = plan(recipe.sources, recipe.ingest.split_bytes)
     splits, few_splits = planned.splits, len(planned.splits) < THREADS
     refuse_inputs_as_outputs(recipe, base_dir, splits)
-    earlier = tuple(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
+    earlier = Splits(plan_earlier(recipe.dedup.against, _signature(recipe), len(splits)))
     checker = load_detector(recipe.detector.cross_check) if recipe.detector.cross_check else None
     detectors = detector.sha256 + (checker.sha256 if checker else "")
     witnesses = load_witnesses(recipe.evidence)
-    looked_for = _looked_for(systems)
-    store = _store(recipe, detectors, witnesses, splits, looked_for)
+    looked_for = _looked_for(_located(systems))
+    items = load_items(recipe.contamination) if recipe.contamination.against else None
+    store = _store(located, detectors, witnesses, splits, looked_for, items)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
+    removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
@@ -139,36 +155,42 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
-        boilerplate=_boilerplate(recipe, few_splits) if recipe.dedup.paragraphs.remove else None,
+        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals, recipe.licences),
+        boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
-            detector=recipe.detector.model,
-            cross_check=recipe.detector.cross_check,
-            evidence=recipe.evidence,
+            detector=located.detector.model,
+            cross_check=located.detector.cross_check,
+            evidence=located.evidence,
             ngram=recipe.dedup.ngram,
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
+            against=items,
             few_splits=few_splits,
         ),
-        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)),
+        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
         rule=rule,
         measure=MeasureConfig(
-            detector=recipe.detector.model,
-            cross_check=recipe.detector.cross_check,
+            detector=located.detector.model,
+            cross_check=located.detector.cross_check,
             systems=looked_for,
             undecided_below=recipe.dedup.undecided_below,
             near=recipe.dedup.min_similarity,
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
+            against=items,
         ),
-        emit=EmitConfig(shards=recipe.output, staging=staging, num_perm=recipe.dedup.num_perm, metadata=metadata),
+        emit=EmitConfig(
+            shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
+        ),
         publication=Publication(
             output=recipe.output.path,
             release=recipe.release,
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed),
+            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
             corpus=corpus,
+            tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
         ),
         today=date,
@@ -182,16 +204,22 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
         "has_limits": not recipe.ratio.is_budget_only,
         "has_reference": recipe.reference is not None,
+        "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
 
 
 def _decided_by(
-    recipe: Recipe, splits: tuple[Split, ...], earlier: tuple[Split, ...], reviewed: Reviewed | None
+    recipe: Recipe,
+    splits: tuple[Split, ...],
+    earlier: tuple[Split, ...],
+    reviewed: Reviewed | None,
+    removals: Removals | None,
 ) -> str:
     """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
     later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
-    pieces = [[split.source, *map(str, map(dataclasses.astuple, split.pieces))] for split in (*splits, *earlier)]
-    what = [recipe.model_dump(mode="json", exclude=later), pieces, reviewed.sha256 if reviewed else ()]
+    pieces = [[split.source, *(str(piece.key) for piece in split.pieces)] for split in (*splits, *earlier)]
+    asked = recipe.model_dump(mode="json", exclude=later)
+    what = [asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals)]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -209,6 +237,16 @@ def _earlier_human(recipe: Recipe) -> int:
         return 0
     once = pa.Table.from_batches(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
     return once.num_rows if recipe.ratio.unit == "documents" else pc.sum(once["n_tokens_max"]).as_py() or 0
+
+
+def _located(systems: tuple[System, ...]) -> tuple[System, ...]:
+    """The systems with the files of classifiers where a worker finds them."""
+
+    def located(one: Any) -> Any:
+        is_file = isinstance(one, Classifier) and one.model is not None
+        return one.model_copy(update={"model": files.absolute(one.model)}) if is_file else one
+
+    return tuple(one.model_copy(update={"structures": tuple(map(located, one.structures))}) for one in systems)
 
 
 def _looked_for(systems: tuple[System, ...]) -> Systems:
@@ -247,7 +285,12 @@ def resolved(what: Recipe | Suite) -> str:
 
 
 def _store(
-    recipe: Recipe, detectors: str, witnesses: Witnesses, splits: tuple[Split, ...], systems: Systems
+    recipe: Recipe,
+    detectors: str,
+    witnesses: Witnesses,
+    splits: tuple[Split, ...],
+    systems: Systems,
+    items: Items | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -259,20 +302,24 @@ def _store(
         depends_on["removed"] = _removal(recipe, splits)
     if systems.systems:
         depends_on["structures"] = systems.key()
+    if items:
+        depends_on["contamination"] = items.sha256
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
 def _how_read(recipe: Recipe) -> dict[str, str]:
     """What the documents of a split depend on beside its files."""
     return {"limits": repr(recipe.ingest.limits)} | {
-        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator", "kind"})
+        f"source {number}": source.model_dump_json(
+            include={"name", "fields", "format", "origin", "generator", "kind", "licence"}
+        )
         for number, source in enumerate(recipe.sources)
     }
 
 
 def _removal(recipe: Recipe, splits: tuple[Split, ...]) -> str:
     """What the removed paragraphs depend on: the limit and, since they are counted across it, the whole corpus."""
-    pieces = sorted((split.source, *map(str, dataclasses.astuple(piece))) for split in splits for piece in split.pieces)
+    pieces = sorted((split.source, *map(str, piece.key)) for split in splits for piece in split.pieces)
     what = [recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
@@ -287,9 +334,13 @@ def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
 def _signature(recipe: Recipe) -> dict[str, Any]:
     """How signatures are made: two that differ in any of it cannot be compared."""
     return {
-        "scheme": minhash.SCHEME, "seed": minhash.SEED, "num_perm": recipe.dedup.num_perm, "ngram": recipe.dedup.ngram,
-        "ngram_unit": "word", "form": minhash.FORM,
-    }  # fmt: skip
+        "scheme": minhash.SCHEME,
+        "seed": minhash.SEED,
+        "num_perm": recipe.dedup.num_perm,
+        "ngram": recipe.dedup.ngram,
+        "ngram_unit": "word",
+        "form": minhash.FORM,
+    }
 
 
 def _about(
@@ -300,6 +351,8 @@ def _about(
     suite: Suite,
     systems: tuple[System, ...],
     reviewed: Reviewed | None,
+    items: Items | None,
+    removals: Removals | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -312,14 +365,21 @@ def _about(
         "recipe_sha256": recipe.fingerprint(),
         "suite_sha256": suite.sha256(),
         "structures": [
-            {"id": system.id, "owner": system.owner.team, "rationale": system.rationale, "sha256": system.sha256(),
-             "definition_sha256": system.definition()}
+            {
+                "id": system.id,
+                "owner": system.owner.team,
+                "rationale": system.rationale,
+                "sha256": system.sha256(),
+                "definition_sha256": system.definition(),
+            }
             for system in systems
         ],
         "detector_sha256": detector_sha256,
         "evidence_sha256": witnesses.fingerprint(),
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
+        "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
+        "removals": for_manifest(removals),
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,
@@ -328,7 +388,7 @@ def _about(
         "inputs": inputs,
         "versions": {name: importlib.metadata.version(name) for name in packages}
         | {"unicode": unicodedata.unidata_version},
-    }  # fmt: skip
+    }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -342,7 +402,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build)
+            execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
     except OSError as error:
         raise RunError(
@@ -352,26 +412,31 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object]) -> None:
-    """Run a graph of a job to its end, and show how far it is.
+def execute(
+    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
+) -> None:
+    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
 
     Raises:
       RunError: a worker failed.
     """
-    files = len({piece.path for split in job.splits for piece in split.pieces})
+    n_files = len({piece.path for split in job.splits for piece in split.pieces})
     try:
-        with _quiet(), shown(console, files, sum(split.n_bytes for split in job.splits)):
+        with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
-            graph(pipeline, job)
-            gc.freeze()  # what is here by now stays
-            gc.set_threshold(2_000, 10, 10)
-            result = pipeline.run()
-            state = result.wait_until_finish() or result.state
-        if state != PipelineState.DONE:
-            raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-        check_counts(result, job)
+            with engine(recipe.runner) as its, staging(posixpath.join(files.absolute(attempt), GRAPH)):
+                pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
+                graph(pipeline, job)
+                gc.freeze()  # what is here by now stays
+                gc.set_threshold(2_000, 10, 10)
+                result = pipeline.run()
+                state = result.wait_until_finish() or result.state
+                if state != PipelineState.DONE:
+                    raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
+                check_counts(result, job)
+    except grpc.FutureTimeoutError:
+        raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
     except Exception as error:
         raise RunError(_cause(error)) from error
 
@@ -398,8 +463,15 @@ def refuse_unsafe(config: RunnerConfig) -> None:
     Raises:
       RecipeError: there is one.
     """
-    said = PipelineOptions(list(config.options))
-    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
+            said = PipelineOptions(list(config.options))
+            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+            said.get_all_options(retain_unknown_options=True)
+    except SystemExit:
+        why = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
     if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
         raise RecipeError(
             "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
@@ -420,6 +492,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    introspection.remember()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:
@@ -482,6 +555,8 @@ def _quiet() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in JOB_SERVERS:  # Beam sets their level when it starts them
+        logging.getLogger(name).disabled = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

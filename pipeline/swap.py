@@ -17,11 +17,12 @@ import contextlib
 import os
 import posixpath
 import re
+import uuid
 from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.assembly import WHAT, Publication, done_path
+from pipeline.assembly import WHAT, WITHDRAWAL, Publication, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -40,10 +41,10 @@ SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
 OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
 _ATTEMPT = re.compile(r"(.+)-[0-9a-f]{32}(\.done)?")
 OF_STAGING = rf"{_ATTEMPT.pattern}|.*{re.escape(LEASE)}"
-ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, "README.md"})
+ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, WITHDRAWAL, "README.md"})
 _PARTS = re.compile(
     r"data/train-\d+-of-\d+\.parquet|signatures/part-\d+-of-\d+\.parquet|ledger/ledger-\d+-of-\d+\.parquet"
-    r"|quarantine/quarantine-\d+\.parquet"
+    r"|tombstones/part-\d+-of-\d+\.parquet|quarantine/quarantine-\d+\.parquet"
 )
 
 
@@ -89,6 +90,23 @@ def store_in_use(output: str) -> Iterator[None]:
         folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
         yield
     tidy(output)
+
+
+@contextlib.contextmanager
+def planning(output: str) -> Iterator[str]:
+    """The store in use, and the folder of an attempt that releases nothing, for as long as the block lasts.
+
+    Raises:
+      FolderError, OSError: as `releasing`.
+    """
+    name = f".plan-{uuid.uuid4().hex}"  # no release has a name like this
+    attempt = posixpath.join(output, STAGING, f"{name}-{uuid.uuid4().hex}")
+    with store_in_use(output), _lease(output, name):
+        folders.mark(attempt, Mark("attempt", name))
+        try:
+            yield attempt
+        finally:
+            settle(output, attempt)
 
 
 def _lease(output: str, release: str) -> contextlib.AbstractContextManager[None]:

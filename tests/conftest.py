@@ -1,7 +1,21 @@
 """Settings that every test shares."""
 
+from collections.abc import Iterator
+
+import pytest
+import warm
 from hypothesis import settings
+
+from expectations.judge import gx_process
 
 # No deadline: the first call of a kernel compiles it. Derandomised: a failure in CI is a failure here.
 settings.register_profile("lowbackground", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lowbackground")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_great_expectations() -> Iterator[None]:
+    """A command that is called in a test's own process starts Great Expectations in one that has it imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gx_process, "command", lambda: [*warm.python(), "-m", "expectations.judge.gx_process"])
+        yield

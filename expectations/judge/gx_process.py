@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from expectations.errors import BrokenError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,17 +24,21 @@ _lock = threading.Lock()
 _waiting: list[subprocess.Popen[bytes]] = []
 
 
-class EngineError(Exception):
+class EngineError(BrokenError):
     """The process of Great Expectations ended without an answer. The message is one line."""
+
+
+def command() -> list[str]:
+    """What is started."""
+    return [sys.executable, "-P", "-m", "expectations.judge.gx_process"]
 
 
 def start() -> None:
     """Start importing Great Expectations in a process that ends after one question, or when this process does."""
-    command = [sys.executable, "-P", "-m", "expectations.judge.gx_process"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with _lock:
         if not _waiting:
-            _waiting.append(subprocess.Popen(command, **pipes))  # type: ignore[call-overload]  # noqa: S603 (our own module)
+            _waiting.append(subprocess.Popen(command(), **pipes))  # type: ignore[call-overload]  # noqa: S603 (our own module)
 
 
 def validate(metrics: "pa.Table", suite: "Suite") -> list[dict[str, Any]]:
@@ -72,20 +78,26 @@ def _question(metrics: "pa.Table", suite: "Suite") -> bytes:
         return suite.model_dump_json().encode() + b"\n" + sink.getvalue().to_pybytes()
 
 
+def rehearse() -> None:
+    """Judge something here, since much is imported only then."""
+    from expectations import contracts
+    from expectations.judge import gx
+    from expectations.suite.suite import load_suite
+
+    asked = {"expect": "metric_to_be_between", "metric": "documents", "min": 1}
+    gx.validate(contracts.METRICS.empty().to_pandas(), load_suite({"expectations": [asked]}))
+
+
 def _answer() -> None:
     """The process: import, rehearse, wait for the question, answer it on what was standard output."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that nothing a library prints mixes with the answer
     import pyarrow as pa
 
-    from expectations import contracts
     from expectations.judge import gx
-    from expectations.suite.suite import Suite, load_suite
+    from expectations.suite.suite import Suite
 
-    # Much is imported only when something is judged.
-    asked = {"expect": "metric_to_be_between", "metric": "documents", "min": 1}
-    gx.validate(contracts.METRICS.empty().to_pandas(), load_suite({"expectations": [asked]}))
-
+    rehearse()
     question = io.BytesIO(sys.stdin.buffer.read())
     suite = question.readline()
     if suite:  # else the other side is gone

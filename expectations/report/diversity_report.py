@@ -144,10 +144,14 @@ def _slices(row: Callable[..., Row], rows: list[Row]) -> dict[str, Any]:
         found, key=lambda one: (kinds.index(one[0]), -(row("documents", "after", *one)["value"] or 0), one[1])
     )
     lines = [
-        {"kind": kind, "name": name, "documents": row("documents", "after", kind, name)["value"],
-         "cells": [_said(row(metric, stage, kind, name), metric) for metric, stage in columns]}
+        {
+            "kind": kind,
+            "name": name,
+            "documents": row("documents", "after", kind, name)["value"],
+            "cells": [_said(row(metric, stage, kind, name), metric) for metric, stage in columns],
+        }
         for kind, name in order[:SHOWN_SLICES]
-    ]  # fmt: skip
+    ]
     titles = [_TITLES[metric] + (_STEP[stage] if "stage_" in metric else "") for metric, stage in columns]
     return {"slices": lines, "columns": titles, "more": max(0, len(order) - SHOWN_SLICES)}
 

@@ -408,11 +408,14 @@ def _conflicts(table: _Table) -> dict[str, Any]:
         for name, found in sources.items()
     ]
     return {
-        "kinds": [dict(zip(("human", "synthetic"), kind.split("/"), strict=True))
-                  | {"before": found, "after": kept.get(kind, 0)} for kind, found in kinds.items()],
+        "kinds": [
+            dict(zip(("human", "synthetic"), kind.split("/"), strict=True))
+            | {"before": found, "after": kept.get(kind, 0)}
+            for kind, found in kinds.items()
+        ],
         "sources": rows[:SHOWN_SOURCES],
         "more": max(0, len(rows) - SHOWN_SOURCES),
-    }  # fmt: skip
+    }
 
 
 def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:

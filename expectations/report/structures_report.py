@@ -100,6 +100,9 @@ def _conditions(slice_: dict[str, Any]) -> str:
     words += [f"{key} {' or '.join(values)}" for key, values in (slice_.get("columns") or {}).items()]
     if slice_.get("min_tokens"):
         words.append(f"{wording.number(slice_['min_tokens'], 'count')} tokens or more")
-    words += [f"{'from' if key == 'created_from' else 'before'} {slice_[key]}"
-              for key in ("created_from", "created_before") if slice_.get(key)]  # fmt: skip
+    words += [
+        f"{'from' if key == 'created_from' else 'before'} {slice_[key]}"
+        for key in ("created_from", "created_before")
+        if slice_.get(key)
+    ]
     return ", ".join(words) or "all documents"

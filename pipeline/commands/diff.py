@@ -202,8 +202,11 @@ def _documents(documents: dict[str, Any]) -> Iterator[str]:
     fates = documents["fates"]
 
     def total(fate: str, **where: str) -> tuple[int, int]:
-        chosen = [value for (f, source, origin), value in fates.items()
-                  if f == fate and where.get("source", source) == source and where.get("origin", origin) == origin]  # fmt: skip
+        chosen = [
+            value
+            for (f, source, origin), value in fates.items()
+            if f == fate and where.get("source", source) == source and where.get("origin", origin) == origin
+        ]
         return sum(n for n, _ in chosen), sum(tokens for _, tokens in chosen)
 
     yield f"  {'documents (tokens)':28.28}" + "".join(f"{fate:>26}" for fate in FATES)

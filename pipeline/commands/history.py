@@ -63,12 +63,15 @@ def series(one: Movement, releases: Sequence[ComparedRelease]) -> list[float | N
     key = (one.metric, one.stage, one.slice_kind, one.slice)
     return [
         next(
-            (wording.stable(r["value"]) for r in release.metrics
-             if (r["metric"], r["stage"], r["slice_kind"], r["slice"]) == key),
+            (
+                wording.stable(r["value"])
+                for r in release.metrics
+                if (r["metric"], r["stage"], r["slice_kind"], r["slice"]) == key
+            ),
             None,
         )
         for release in releases
-    ]  # fmt: skip
+    ]
 
 
 def sparkline(values: Sequence[float | None]) -> str:

@@ -9,16 +9,17 @@ import orjson
 import pyarrow as pa
 from rich.console import Console
 
+from expectations.loading import nearest
 from expectations.wording import number, one_line
 from pipeline.graph import Job, decide
 from pipeline.reading.ways import left_out, refused
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import execute
-from pipeline.swap import store_in_use
+from pipeline.swap import planning
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
-from transforms.mixture.selection import Mixture, Share, take
+from transforms.mixture.selection import ConstraintOutcome, Mixture, take
 
 COLUMNS = ("documents", "available", "kept", "taken", "lost")
 FORMATS = ("text", "json")
@@ -26,14 +27,14 @@ WIDEST = 60  # characters of a value in the table
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class PlanAnswer:
     """What `plan` prints, and whether there is no such mixture, or none that keeps what was asked."""
 
     text: str
     refused: bool
 
 
-def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], form: str) -> Plan:
+def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], form: str) -> PlanAnswer:
     """The mixture, stratum by stratum.
 
     Args:
@@ -53,10 +54,10 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
             also = "" if "structure" in known else "; and structure, with ratio.favour: {by: structure, system: ID}"
             raise RecipeError(f"--by {name}: there is {', '.join(known)}{also}")
     if form not in FORMATS:
-        raise RecipeError(f"--format {form}: there is {', '.join(FORMATS)}")
+        raise RecipeError(f"--format {form}: {nearest(form, FORMATS)}")
     if not all(job.offers.has(split) for split in job.splits):
-        with store_in_use(recipe.output.path):
-            execute(recipe, job, console, decide)
+        with planning(recipe.output.path) as attempt:
+            execute(recipe, job, console, decide, attempt)
     offers = OfferReader(job.offers, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)
@@ -79,7 +80,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         if form == "json"
         else _text(found, mixture, by, job.rule.favoured is not None)
     )
-    return Plan(text, refusal is not None)
+    return PlanAnswer(text, refusal is not None)
 
 
 def _refusal(mixture: Mixture, all_synthetic: bool) -> str | None:
@@ -102,18 +103,22 @@ def _short(value: str) -> str:
     return value if len(value) <= WIDEST else value[: WIDEST - 1] + "…"
 
 
-def _got(row: Share, unit: str) -> str:
+def _got(row: ConstraintOutcome, unit: str) -> str:
     return f"{row.attained:,.0f} {unit}" if row.is_weight else number(row.attained, "share", 4)
 
 
-def _limit(row: Share) -> dict[str, Any]:
+def _limit(row: ConstraintOutcome) -> dict[str, Any]:
     return {
-        "limit": row.name, "asked": row.asked, "sense": row.sense, "attained": row.attained, "binds": row.binds,
+        "limit": row.name,
+        "asked": row.asked,
+        "sense": row.sense,
+        "attained": row.attained,
+        "binds": row.binds,
         "is_weight": row.is_weight,
-    }  # fmt: skip
+    }
 
 
-def _mark(row: Share) -> str:
+def _mark(row: ConstraintOutcome) -> str:
     over = row.attained > row.asked if row.sense == "max" else row.attained < row.asked
     return "broken" if over else "binds" if row.binds else ""
 

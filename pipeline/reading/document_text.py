@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from expectations import contracts
 from expectations.loading import MAX_BYTES, LoadError, as_text
+from expectations.wording import message
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
-from transforms.ingest.decompress import one_line
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
 from transforms.release.read_release import parquet_files
@@ -38,7 +38,7 @@ def released_recipe(release: str) -> Recipe:
     except LoadError as error:
         raise RecipeError(str(error)) from None
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{path}: cannot be read ({one_line(error)})") from None
+        raise RecipeError(f"{path}: cannot be read ({message(error)})") from None
     return parse_recipe(text, path)
 
 
@@ -81,11 +81,11 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     changed = None
     for path in paths:
         try:
-            found = _in_file(path, source, row["doc_id"], recipe)
+            found = _in_file(path, _where_it_is(source, path, row["path"]), row["doc_id"], recipe)
         except InputError:
             continue
         except (OSError, pa.ArrowException) as error:
-            raise NoTextError(f"{path} cannot be read ({one_line(error)})") from None
+            raise NoTextError(f"{path} cannot be read ({message(error)})") from None
         if found is not None:
             return found
         changed = path
@@ -106,13 +106,29 @@ def places(path: str, release: str, recipe: Recipe) -> list[str]:
     return [path]
 
 
+def _where_it_is(source: Source, path: str, was: str) -> Source:
+    """The source with its paths as they are from here, since a file's place below them may be part of what it says.
+
+    Args:
+      source: as it was run.
+      path: where a file of it is now.
+      was: where it was then.
+    """
+    at = os.path.abspath(path)
+    if "://" in path or posixpath.isabs(was) or not at.endswith(f"/{was}"):
+        return source
+    tops = (source.path,) if isinstance(source.path, str) else source.path
+    return source.model_copy(update={"path": tuple(at.removesuffix(was) + posixpath.normpath(top) for top in tops)})
+
+
 def _in_file(path: str, source: Source, doc_id: str, recipe: Recipe) -> str | None:
     # The one file as the whole source: nothing else is listed or read.
-    alone = source.model_copy(update={"path": path})
+    at = path if "://" in path or path.startswith("/") or isinstance(source.path, str) else os.path.abspath(path)
+    alone = source.model_copy(update={"path": at})
     wanted = pa.scalar(bytes.fromhex(doc_id), contracts.HASH)
     for split in plan_splits((alone,), recipe.ingest.split_bytes):
-        for documents, _ in read_split(split, alone, recipe.ingest.limits):
-            at = pc.index(documents["doc_id"], wanted).as_py()
-            if at >= 0:
-                return str(documents["text"][at].as_py())
+        for documents, _ in read_split(split, source, recipe.ingest.limits):
+            at_row = pc.index(documents["doc_id"], wanted).as_py()
+            if at_row >= 0:
+                return str(documents["text"][at_row].as_py())
     return None

@@ -33,6 +33,9 @@ WORDS = {
     "dropped.in_earlier_release": "in an earlier release",
     "dropped.over_synthetic_share": "over the synthetic share",
     "dropped.over_limit": "over a limit of the mixture",
+    "dropped.contaminated": "holds items of an evaluation set",
+    "dropped.withdrawn": "withdrawn, or like what is",
+    "dropped.licence": "licence that is not allowed",
 }
 SHOWN_ENDINGS = 8
 SHOWN_FILES = 20
@@ -41,9 +44,17 @@ SHOWN_FILES = 20
 def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: str = "recipe.yaml") -> str:
     """The end of a run: what came in, what became of it, the share, the verdict, where to look."""
     remarks = [
-        *_flow(result), *_not_understood(result), *_mixed(recipe, splits), *_lost(result), *_not_read(result),
-        *guessed(recipe, only_origin=True), *_undecided(result), *_shares(result), *_idle_after(result, recipe),
-    ]  # fmt: skip
+        *_flow(result),
+        *_not_understood(result),
+        *_mixed(recipe, splits),
+        *_lost(result),
+        *_not_read(result),
+        *_contaminated(result),
+        *guessed(recipe, only_origin=True),
+        *_undecided(result),
+        *_shares(result),
+        *_idle_after(result, recipe),
+    ]
     last = remedy(result.verdict, result.folder, recipe)
     return "\n".join(
         [
@@ -112,6 +123,23 @@ def _not_read(result: "Result") -> Iterator[str]:
         example = next((r["slice"] for r in rows if r["slice_kind"] == "file" and r["note"] == row["note"]), "")
         such = f" (such as {example})" if example else ""
         yield f"not read      {row['value']:,.0f} {UNREAD.get(reason, reason)}{such}"
+
+
+def _contaminated(result: "Result") -> Iterator[str]:
+    """A line for each evaluation set: how much of it was found in what was read, and in the release."""
+    rows = [row for row in read_metrics(result.folder).to_pylist() if row["metric"].startswith("contamination.")]
+    of_set = {
+        (row["metric"].removeprefix("contamination."), row["stage"], row["slice"]): row
+        for row in rows
+        if row["slice_kind"] == "evaluation_set"
+    }
+    for name in sorted({name for _, _, name in of_set}):
+        found, left = of_set["items", "before", name], of_set["items", "after", name]
+        short, documents = of_set["too_short", "before", name]["value"], of_set["documents", "before", name]["value"]
+        unseen = f"; too short to be looked for: {short:,.0f}" if short else ""
+        items = f"{round((found['value'] or 0) * found['n']):,} of {found['n']:,} items"
+        after = f"{round((left['value'] or 0) * left['n']):,} left in the release"
+        yield f"{name:13} {items} in {documents:,.0f} document{'s' if documents != 1 else ''}, {after}{unseen}"
 
 
 def _secrets(recipe: Recipe) -> Iterator[str]:
@@ -240,17 +268,28 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         refuse_hopeless(source, found)
         sources.append(
             {
-                "source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "origin": source.origin,
-                "splits": splits_of(source, pieces), "columns": found.columns, "tried_documents": found.documents,
-                "tried_bad_records": found.bad, "bad": found.reasons,
+                "source": source.name,
+                "files": len(pieces),
+                "bytes": sum(pieces.values()),
+                "origin": source.origin,
+                "splits": splits_of(source, pieces),
+                "columns": found.columns,
+                "tried_documents": found.documents,
+                "tried_bad_records": found.bad,
+                "bad": found.reasons,
                 "not_read": [*unread(one for one in job.unread if one.source == source.name)],
             }
-        )  # fmt: skip
+        )
     answer = {
-        "format": "lowbackground.check/1", "release": recipe.release, "sources": sources, "guessed": [*guessed(recipe)],
-        "warnings": [*idle(recipe), *_secrets(recipe)], "suite": job.suite.suite,
-        "expectations": len(job.suite.expectations), "recipe": yaml.safe_load(resolved(recipe)),
-    }  # fmt: skip
+        "format": "lowbackground.check/1",
+        "release": recipe.release,
+        "sources": sources,
+        "guessed": [*guessed(recipe)],
+        "warnings": [*idle(recipe), *_secrets(recipe)],
+        "suite": job.suite.suite,
+        "expectations": len(job.suite.expectations),
+        "recipe": yaml.safe_load(resolved(recipe)),
+    }
     return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
 
 
@@ -277,6 +316,7 @@ def _lost(result: "Result") -> Iterator[str]:
     for metric, words in (
         ("input.unreadable_files", "files that could not be read, or not to their end"),
         ("input.misnamed_files", "files that are not what their names say"),
+        ("input.not_documents", "files that hold other things beside documents"),
     ):
         total = next((row["value"] for row in rows if row["metric"] == metric and row["slice_kind"] == "overall"), 0)
         files = [row for row in rows if row["metric"] == metric and row["slice_kind"] == "file"]

@@ -4,11 +4,11 @@ import gzip
 import json
 import pathlib
 import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 
 from benchmarks.corpus import Originals, documents, jaccard, near
 
@@ -32,7 +32,7 @@ def data(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def make(data: pathlib.Path, out: pathlib.Path) -> dict[str, bytes]:
-    command = [sys.executable, "-m", "benchmarks.corpus", str(data), str(out), "--documents", "400", "--files", "3"]
+    command = [*warm.python(), "-m", "benchmarks.corpus", str(data), str(out), "--documents", "400", "--files", "3"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 

@@ -2,14 +2,15 @@
 
 import pathlib
 import subprocess
-import sys
+
+import warm
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_it_visits_operations_and_says_how_many() -> None:
     command = [
-        sys.executable,
+        *warm.python(),
         "-m",
         "benchmarks.crash_matrix",
         "--seconds",

@@ -4,11 +4,11 @@ import importlib.util
 import json
 import pathlib
 import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 
 from benchmarks.minhash_vs_peers import sample
 from benchmarks.rensa_peer import shingles
@@ -28,7 +28,7 @@ def data(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def test_every_way_is_measured(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     command = [
-        sys.executable,
+        *warm.python(),
         "-m",
         "benchmarks.minhash_vs_peers",
         data,

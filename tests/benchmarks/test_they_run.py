@@ -168,6 +168,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 4
 
 
+def test_contamination(printed: Printed, data: pathlib.Path) -> None:
+    """What stands there as it is, is found whatever its lines, its case and its punctuation."""
+    table = cells(printed("contamination", data, "--items", 60, "--documents", 300))
+    assert list(table) == ["ngram", "13", "8", "5"]
+    for row in (dict(zip(table["ngram"], table[n], strict=True)) for n in ("13", "8", "5")):
+        assert {row[way] for way in ("verbatim", "wrapped", "case, punctuation")} == {"100.0 %"}
+        assert float(row["MB/s"]) > 0
+
+
 def test_detector_study(printed: Printed, data: pathlib.Path) -> None:
     """The planted phrase is found wherever it was not trained on."""
     table = cells(printed("detector_study", data, "--only", "table, z >= 1"))
@@ -225,6 +234,25 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     texts = pa.array([text(1, machine=False), "Qwxz jkvb " * 60], pa.large_string())
     plain, odd = bits_per_byte(*text_buffers(texts), found.bytes_model.trie)
     assert plain < odd
+
+
+def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    said = printed("engine_costs", corpus, tmp_path / "out")
+    sizes = {path.name: path.stat().st_size for path in corpus.glob("part-*")}
+    more = sum(sizes.values()) - sizes["part-000.jsonl.gz"]
+    documents = int(re.match(r"([\d,]+) documents more", said)[1].replace(",", ""))  # type: ignore[index]
+    found = {(row[0], row[1]): float(row[2].replace(",", "")) for row in (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")
+    ) if row[0] != "what"}  # fmt: skip
+    assert found["text read", "SurveySplit"] == pytest.approx(more / documents, abs=0.06)
+    assert found["text read", "WriteShards"] == pytest.approx(more / documents, abs=0.06)
+    assert found["signals read", "SeenBands"] > 4 * 112  # a signature and what is beside it
+    assert {kind for kind, step in found if step == "**all**"} == {
+        "text read", "signals read", "shuffled", "spooled", "written",
+    }  # fmt: skip
+    for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
+        parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
+        assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
 
 
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -4,9 +4,11 @@ import importlib.util
 import json
 import pathlib
 import re
+import shlex
 import types
 
 import pytest
+import warm
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -26,10 +28,12 @@ PAGES = {str(path.relative_to(ROOT)): path for path in examples.pages()}
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory):
-    return examples.Runner(tmp_path_factory.mktemp("pages"))
+    programs = tmp_path_factory.mktemp("programs")
+    (programs / "lowbackground").write_text(f'#!/bin/sh\nexec {shlex.join(warm.python())} -m pipeline.cli "$@"\n')
+    (programs / "lowbackground").chmod(0o755)
+    return examples.Runner(tmp_path_factory.mktemp("pages"), tuple(warm.python()), str(programs))
 
 
-@pytest.mark.xdist_group("pages")  # they share one demo
 @pytest.mark.parametrize("name", [name for name, path in PAGES.items() if examples._runs(path.read_text())])
 def test_examples_print_what_the_page_shows(name: str, runner) -> None:
     shown = PAGES[name].read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import yaml
 
 from expectations import metrics
 from expectations.structures import (
-    Reference,
+    StructureReference,
     StructuresError,
     System,
     documents_needed,
@@ -200,7 +200,7 @@ def test_references_read_and_written(tmp_path: pathlib.Path) -> None:
         found = load(tmp_path, system(reference=value))[0].reference
         assert found.model_dump() == value
     earlier = load(tmp_path, system(reference={"release": "old/one"}))[0].reference
-    assert earlier == Reference.model_validate({"release": str(tmp_path / "old" / "one")})
+    assert earlier == StructureReference.model_validate({"release": str(tmp_path / "old" / "one")})
 
 
 def test_documents_that_it_takes() -> None:

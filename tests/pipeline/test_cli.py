@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what it prints, and its exit codes. Real processes, real files."""
+"""The command line as a user meets it: what it prints, and its exit codes. Real processes (one by itself), real files."""
 
 import json
 import os
@@ -11,12 +11,15 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs back to its den before the rain begins to fall again "
 
 
-def lowbackground(*args: object, cwd: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, args)]
+def lowbackground(
+    *args: object, cwd: pathlib.Path, python: list[str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [*(python or warm.python()), "-m", "pipeline.cli", *map(str, args)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -52,13 +55,13 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
     assert checked.returncode == 0, checked.stderr
     assert "0.80                   0.924" in checked.stdout  # the S-curve
     assert "max_synthetic_share: 0.3" in checked.stdout
-    ran = lowbackground("run", "mine.yaml", cwd=corpus)
+    ran = lowbackground("run", "mine.yaml", cwd=corpus, python=[sys.executable])  # as a user's, with nothing imported
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "verdict: passed" in ran.stdout
     explained = lowbackground("explain", "releases/data-v1", "d1", cwd=corpus)
     assert explained.returncode == 0
     assert "input id 'd1'" in explained.stdout
-    assert lowbackground("gate", "releases/data-v1", cwd=corpus).returncode == 0
+    assert lowbackground("gate", "releases/data-v1", cwd=corpus, python=[sys.executable]).returncode == 0
     verified = lowbackground("verify", "releases/data-v1", cwd=corpus)
     assert (verified.returncode, verified.stdout.splitlines()[-1][:5]) == (0, "good:")
     strict = corpus / "suite.yaml"

@@ -3,10 +3,13 @@
 The whole program, with real kills, is in benchmarks/crash_matrix.py.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from crashes import FAULTS, GROW, Faults, Killed, injected
@@ -128,11 +131,8 @@ def test_a_run_that_ends_at_any_operation_of_publishing(
     for at in operations(tmp_path, templates, scene, fault):
         out = set_up(tmp_path, scene, templates)
         faults = Faults(str(out), at, fault)
-        try:
-            with injected(faults):
-                run(out, templates[comes], replace, 1, faults)
-        except (Killed, OSError, RecipeError, FolderError):
-            pass
+        with cut_off(faults):
+            run(out, templates[comes], replace, 1, faults)
         assert faults.hit
         is_right(out, scene, templates, cleaned=False)
         clean_output(str(out), signals=True)
@@ -159,43 +159,48 @@ def test_the_next_run_alone_puts_right_what_a_killed_one_left(
     tmp_path: pathlib.Path, templates: dict[str, pathlib.Path], fault: str
 ) -> None:
     """Without `clean`, and itself cut off at any operation: the one after it finds all there is to find."""
-    for first in kills_at_renames(tmp_path, templates):
-        at, ended = 0, False
-        while not ended:
-            out = set_up(tmp_path, "replace all", templates)
-            kill(out, templates, first)
-            faults = Faults(str(out), at, fault)
-            try:
-                with injected(faults):
-                    run(out, templates["new"], True, 2, faults)
-            except (Killed, OSError, RecipeError, FolderError):
-                assert faults.hit
-            ended = at > faults.count
-            at += 19  # every one would take minutes, and each is in the test above
-            run(out, templates["new"], True, 3)
-            assert state(out / "small") == state(templates["new"])
-            assert {path.name for path in out.iterdir()} == {"small", ".signals"}
+    # Every one would take minutes, and each is in the test above.
+    for out, faults in after_kills(tmp_path, templates, fault, every=19):
+        with cut_off(faults):
+            run(out, templates["new"], True, 2, faults)
+        run(out, templates["new"], True, 3)
+        assert state(out / "small") == state(templates["new"])
+        assert {path.name for path in out.iterdir()} == {"small", ".signals"}
 
 
 @pytest.mark.parametrize("fault", ["kill", "EIO"])
 def test_clean_may_end_at_any_operation(tmp_path: pathlib.Path, templates: dict[str, pathlib.Path], fault: str) -> None:
+    for out, faults in after_kills(tmp_path, templates, fault, every=5):
+        with cut_off(faults):
+            clean_output(str(out), signals=True)
+        if faults.hit:
+            clean_output(str(out), signals=True)
+        is_right(out, "replace all", templates, cleaned=True)
+        assert {path.name for path in out.iterdir()} <= {"small", "small.rejected"}, faults.hit
+
+
+def after_kills(
+    tmp_path: pathlib.Path, templates: dict[str, pathlib.Path], fault: str, every: int
+) -> Iterator[tuple[pathlib.Path, Faults]]:
+    """What each kill at a rename left, once for every so-manieth operation that comes next, and the fault to be met there."""
     for first in kills_at_renames(tmp_path, templates):
-        at, ended = 0, False
-        while not ended:
+        for at in itertools.count(0, every):
             out = set_up(tmp_path, "replace all", templates)
             kill(out, templates, first)
             faults = Faults(str(out), at, fault)
-            try:
-                with injected(faults):
-                    clean_output(str(out), signals=True)
-            except (Killed, OSError, RecipeError, FolderError):
-                assert faults.hit
-            ended = at > faults.count
-            at += 5
-            if faults.hit:
-                clean_output(str(out), signals=True)
-            is_right(out, "replace all", templates, cleaned=True)
-            assert {path.name for path in out.iterdir()} <= {"small", "small.rejected"}, faults.hit
+            yield out, faults
+            if at > faults.count:
+                break
+
+
+@contextlib.contextmanager
+def cut_off(faults: Faults) -> Iterator[None]:
+    """What is done inside may end with the fault, and for no other reason."""
+    try:
+        with injected(faults):
+            yield
+    except (Killed, OSError, RecipeError, FolderError):
+        assert faults.hit
 
 
 def kill(out: pathlib.Path, templates: dict[str, pathlib.Path], at: int | None) -> Faults:

@@ -5,15 +5,16 @@ import json
 import os
 import pathlib
 import pydoc_data.topics
+import shlex
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 
 import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 import yaml
 from rich.console import Console
 from typer.testing import CliRunner
@@ -31,7 +32,7 @@ LIMIT = {"expect": "metric_to_be_between", "metric": "documents", "min": 10}
 
 
 def lowbackground(*args: object, cwd: pathlib.Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, args)]
+    command = [*warm.python(), "-m", "pipeline.cli", *map(str, args)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -273,7 +274,7 @@ def test_the_workflow_is_one_that_github_reads():
 def test_the_commands_of_the_workflow_run(folder, tmp_path, suite, code):
     commands = [step["run"] for step in steps() if "lowbackground gate" in step.get("run", "")]
     assert len(commands) == 2
-    (tmp_path / "lowbackground").write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline.cli "$@"\n')
+    (tmp_path / "lowbackground").write_text(f'#!/bin/sh\nexec {shlex.join(warm.python())} -m pipeline.cli "$@"\n')
     (tmp_path / "lowbackground").chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "RELEASE": "release", "SUITE": f"{suite}.yaml"}

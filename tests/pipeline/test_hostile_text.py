@@ -5,12 +5,12 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 
 import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,7 +138,7 @@ def test_explain_of_a_ledger_from_elsewhere(tmp_path):
     assert not OBEYED.search(result.stdout)
     for command in (["explain", str(folder), f"no {HOSTILE}"], ["gate", HOSTILE], ["score", HOSTILE, "-o", "x"]):
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *command], cwd=ROOT, capture_output=True, check=False
+            [*warm.python(), "-m", "pipeline.cli", *command], cwd=ROOT, capture_output=True, check=False
         )
         assert done.returncode == 2, done.stderr
         assert not OBEYED.search(done.stderr.decode()), done.stderr

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 from pipeline import cli, log
 from pipeline.reading.remedy import rules_of
@@ -20,7 +21,7 @@ RECIPE = "release: small\nsources:\n  - {name: data, path: data}\noutput: {path:
 
 
 def lowbackground(*args: object, cwd: pathlib.Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, args)]
+    command = [*warm.python(), "-m", "pipeline.cli", *map(str, args)]
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
     )
@@ -60,9 +61,11 @@ def test_help_and_version_take_no_time(asked: str, tmp_path: pathlib.Path) -> No
     used = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        said = lowbackground(asked, cwd=tmp_path)
+        said = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", asked], cwd=tmp_path, capture_output=True, check=False
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert (said.returncode, said.stderr) == (0, "")
+        assert (said.returncode, said.stderr) == (0, b"")
         used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(used) < 0.5  # 0.15 s on an idle machine; importing Beam alone takes more than one
 
@@ -133,7 +136,7 @@ def on_a_terminal(*args: object, cwd: pathlib.Path, **environment: str) -> bytes
     ours, its = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", **environment}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", *map(str, args)], cwd=cwd, env=environment, stdout=its, stderr=its
+        [*warm.python(), "-m", "pipeline.cli", *map(str, args)], cwd=cwd, env=environment, stdout=its, stderr=its
     ) as process:
         os.close(its)
         said = b""
@@ -304,7 +307,8 @@ def test_init_takes_the_format_of_files_whose_names_do_not_say_it(tmp_path: path
     (tmp_path / "odd" / "below").mkdir(parents=True)
     for name in ("part-1", "below/part-2"):
         (tmp_path / "odd" / name).write_text(json.dumps({"text": WORDS}) + "\n")
-    assert lowbackground("init", "odd", cwd=tmp_path).returncode == 2
+    said = lowbackground("init", "odd", "-o", "guessed.yaml", cwd=tmp_path).stdout
+    assert "2 files without an ending look like JSON Lines: read so (guessed by their first bytes)" in said
     assert lowbackground("init", "odd", "--format", "jsnl", cwd=tmp_path).stderr.strip().endswith("mean 'jsonl'?")
     assert lowbackground("init", "odd", "--format", "jsonl", cwd=tmp_path).returncode == 0
     checked = json.loads(lowbackground("check", "recipe.yaml", "--json", cwd=tmp_path).stdout)
@@ -320,7 +324,7 @@ def test_init_is_not_silent_for_long(tmp_path: pathlib.Path) -> None:
         "def wait(sources):\n    time.sleep(3)\n    return plan(sources)\n"
         "init.plan = wait\nimport sys; sys.argv = ['lowbackground', 'init', 'data']\nfrom pipeline.cli import main; main()"
     )
-    said = subprocess.run([sys.executable, "-c", slow], cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = subprocess.run([*warm.python(), "-c", slow], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert said.returncode == 0
     assert "s  listing files" in said.stderr
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 from pipeline.commands.init import write_recipe
 from pipeline.recipe import IngestConfig, load_recipe
@@ -22,11 +23,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 PACKAGES = ("pipeline", "transforms", "expectations")
 
 
-def run(code: str, cwd: pathlib.Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, cwd: pathlib.Path, *, python: list[str] | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     known = {
         key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "TMPDIR")
     }
-    command = [sys.executable, "-c", code]
+    command = [*(python or [sys.executable]), "-c", code]
     return subprocess.run(command, cwd=cwd, env=known | env, capture_output=True, text=True, check=False)
 
 
@@ -112,7 +115,7 @@ RAISES = "def broken(*_): raise {error}\nimport pipeline.commands.schema as s; s
 )
 def test_what_is_no_verdict_ends_in_4(tmp_path, error, said):
     code = CLI.format(args=["schema", "suite"], before=RAISES.format(error=error))
-    done = run(code, tmp_path, PYTHONPATH=str(ROOT))
+    done = run(code, tmp_path, python=warm.python())
     assert done.returncode == 4, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline import publish as publishing
-from pipeline import runner
+from pipeline import assembly, runner
 from pipeline.assembly import Publication, done_path
 from pipeline.commands.clean import clean_output
 from pipeline.commands.verify import verify_release
@@ -329,7 +328,7 @@ def test_a_bundle_that_is_processed_twice_and_a_worker_that_is_late(
 ) -> None:
     """Both make a whole folder; one is published, and what comes after the swap changes nothing."""
     write_input(tmp_path)
-    real, calls = publishing.publish, []
+    real, calls = assembly.publish, []
 
     def twice(*args):
         args = [list(arg) if not hasattr(arg, "num_rows") and hasattr(arg, "__iter__") else arg for arg in args]
@@ -338,7 +337,7 @@ def test_a_bundle_that_is_processed_twice_and_a_worker_that_is_late(
         assert everything(pathlib.Path(first)) == everything(pathlib.Path(second))
         return second
 
-    monkeypatch.setattr(publishing, "publish", twice)
+    monkeypatch.setattr(assembly, "publish", twice)
     loaded, job = prepare(tmp_path)
     result = runner.run(loaded, job, QUIET)
     assert verify_release(result.folder, QUIET)[1]

@@ -30,7 +30,7 @@ MIN_AGREEMENT = 0.6  # Krippendorff's alpha under which reviewers do not mean th
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class CertifiedShare:
     """A share with limits; `value` is None where reviewers do not tell the two origins apart."""
 
     value: float | None
@@ -118,9 +118,9 @@ class Certificate:
     human: int
     alpha: float
     level: float
-    share: Share
-    undetermined_as_human: Share
-    two_sided: Share
+    share: CertifiedShare
+    undetermined_as_human: CertifiedShare
+    two_sided: CertifiedShare
     gold: Reviewing | None
     reviewers: tuple[Reviewer, ...]
     agreement: float | None
@@ -334,11 +334,11 @@ def _doubts(
     return tuple(void), tuple(warnings)
 
 
-def _share(value: float | None, lower: float, upper: float) -> Share:
+def _share(value: float | None, lower: float, upper: float) -> CertifiedShare:
     low, high = stable(lower), stable(upper)
     assert low is not None
     assert high is not None
-    return Share(stable(value), low, high)
+    return CertifiedShare(stable(value), low, high)
 
 
 def _rate(part: int, whole: int) -> float | None:

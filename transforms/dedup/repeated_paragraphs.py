@@ -20,6 +20,7 @@ from transforms.dedup.candidates import partitions
 from transforms.dedup.seen_keys import SeenFn, bits
 from transforms.engine import counted
 from transforms.engine.stage import Stage
+from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
@@ -38,7 +39,7 @@ COUNTED = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
-class BoilerplateConfig:
+class BoilerplateConfig(Staged):
     """What decides which paragraphs of a corpus are boilerplate. What the store holds does not depend on `max_documents`."""
 
     store: SignalStore  # of COUNTED, by split; not the corpus' own, which depends on what is found here
@@ -58,10 +59,11 @@ class FindBoilerplate(Stage):
         config = self.config
         counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config, self.corpus.without_splits()))
         seen_fn = SeenParagraphs(config.store, bits(self.corpus.n_bytes // 100))  # one in some 100 bytes in storage
+        most = len(self.corpus.splits)
         seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
-            "splits whose paragraphs were seen", seen_fn, without_defaults=True
+            "splits whose paragraphs were seen", seen_fn, without_defaults=True, most=most
         )
-        shared = _Shared(config.store, partitions(len(self.corpus.splits)))
+        shared = _Shared(config.store, partitions(most))
         return (
             counts
             | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))

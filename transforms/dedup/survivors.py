@@ -31,6 +31,12 @@ from transforms.kernels.text import text
 from transforms.kernels.text.columns import halves, partition, split_by
 from transforms.signals.corpus import Corpus
 
+
+def _reason(name: str) -> int:
+    return contracts.REASONS.index(name)
+
+
+WITHDRAWN = _reason("withdrawn")
 LABELLED = contracts.CANDIDATE.schema  # and the columns below
 for _field in (
     pa.field("cluster", pa.uint64()),  # the component
@@ -45,7 +51,8 @@ for _field in (
 class ChooseSurvivors(Stage):
     """(CANDIDATE, labels, paragraphs that are removed) -> DECISION: one document of each cluster is kept.
 
-    Empty texts are dropped.
+    What is excluded is dropped for its own reason and stands for nothing that stays; with a withdrawn document goes all that
+    is like it.
     """
 
     config: DedupConfig
@@ -162,7 +169,8 @@ def decide(candidates: pa.RecordBatch, standings: tuple[Standing, ...], config: 
     kept.
 
     Args:
-      candidates: every member of each component that occurs, those of earlier releases among them.
+      candidates: every member of each component that occurs, those of earlier releases among them, and what was withdrawn
+        from those.
       standings: of the sources, by number.
       config: policy and limits.
     """
@@ -176,7 +184,7 @@ def decide(candidates: pa.RecordBatch, standings: tuple[Standing, ...], config: 
     earlier = candidates["doc_id"].cast(pa.binary()).take(behind)
     if config.on_match == "drop":
         return _decided(candidates, standings, config, earlier, matched)
-    mask = pa.array(new)
+    mask = pa.array(new | (candidates["excluded"].to_numpy() == WITHDRAWN))  # what was withdrawn stays so
     return _decided(candidates.filter(mask), standings, config, earlier.filter(mask))
 
 
@@ -216,12 +224,18 @@ class _Stars:
 def preference(
     candidates: pa.RecordBatch, standings: tuple[Standing, ...], config: DedupConfig
 ) -> npt.NDArray[np.int64]:
-    """Row numbers by component, and in it by preference; documents of earlier releases before all others."""
+    """Row numbers by component, and in it by preference.
+
+    Withdrawn documents come first, then those of earlier releases, because what is like them is dropped for them; other
+    excluded ones come last, because nothing is.
+    """
     source = candidates["source"].to_numpy()
     id_high, id_low = halves(candidates["doc_id"])
     keys = [_KEYS[name](candidates, standings, source) for name in config.policy]
     places = (candidates["split"].to_numpy(), candidates["ordinal"].to_numpy())
-    last_first = [candidates["cluster"].to_numpy(), source != EARLIER, *keys, id_high, id_low, *places][::-1]
+    excluded = candidates["excluded"].to_numpy()
+    order = np.select([excluded == WITHDRAWN, source == EARLIER, excluded == 0], [0, 1, 2], 3)
+    last_first = [candidates["cluster"].to_numpy(), order, *keys, id_high, id_low, *places][::-1]
     return np.lexsort(last_first)
 
 
@@ -276,7 +290,7 @@ def _nodes(heads: pa.RecordBatch, num_perm: int) -> Nodes:
         rows,
         signed,
         heads["url"].fill_null(0).to_numpy(),
-        heads["source"].to_numpy() == EARLIER,
+        (heads["source"].to_numpy() == EARLIER) | (heads["excluded"].to_numpy() == WITHDRAWN),
         np.r_[0, np.cumsum(sizes)],
         _joined(shingles, np.uint64),
     )
@@ -298,19 +312,23 @@ def _decided(
     stars = stars or _Stars.of(candidates, standings, config)
     n, survivor = candidates.num_rows, stars.survivor
     content, origin = candidates["content"].to_numpy(), candidates["origin"].to_numpy()
-    empty = candidates["empty"].to_numpy(zero_copy_only=False)
+    excluded = candidates["excluded"].to_numpy()
+    out = (excluded != 0) | (excluded[survivor] == WITHDRAWN)
     itself = survivor == np.arange(n)
     exact = content == content[survivor]
+    in_earlier = candidates["source"].to_numpy()[survivor] == EARLIER
     reason = np.select(
-        [empty, itself, candidates["source"].to_numpy()[survivor] == EARLIER, exact, stars.how == SAME_URL],
-        [_reason("empty_text"), 0, _reason("in_earlier_release"), _reason("exact_duplicate"), _reason("same_url")],
+        [excluded != 0, out, itself, in_earlier, exact, stars.how == SAME_URL],
+        [excluded, WITHDRAWN, 0, _reason("in_earlier_release"), _reason("exact_duplicate"), _reason("same_url")],
         _reason("near_duplicate"),
     )
-    kept = itself & ~empty
-    stage = np.select([empty, kept], [_stage("ingest"), 0], _stage("dedup"))
-    members = np.bincount(survivor, minlength=n)
+    kept = itself & ~out
+    own_stage = np.where(excluded == _reason("empty_text"), _stage("ingest"), _stage("exclusions"))
+    stage = np.select([excluded != 0, kept], [own_stage, 0], _stage("dedup"))
+    members = np.bincount(survivor[~out], minlength=n)
     origins = np.zeros(n, np.int8)
-    np.bitwise_or.at(origins, survivor, np.array([0, 1, 2], np.int8)[origin])
+    np.bitwise_or.at(origins, survivor[~out], np.array([0, 1, 2], np.int8)[origin[~out]])
+    stands = np.where(excluded != 0, np.arange(n), survivor)
     known = ("origin", "origin_basis", "detector_band", "p_synthetic", "evidence", "machine_prior")
     same = ("doc_id", "split", "ordinal", "source", "n_tokens", "n_bytes", *known)
     similarity = np.where(exact, 1.0, stars.similarity)
@@ -320,20 +338,16 @@ def _decided(
             "kept": kept,
             "stage": stage.astype(np.int8),
             "reason": reason.astype(np.int8),
-            "cluster": content[survivor],
-            "cluster_size": np.where(empty, 1, members[survivor]).astype(np.int32),
-            "cluster_origins": np.where(empty, 0, origins[survivor]).astype(np.int8),
-            "survivor_id": candidates["doc_id"].take(pa.array(np.where(empty, np.arange(n), survivor))),
-            "similarity": pa.array(similarity, pa.float32(), mask=itself | empty | np.isnan(similarity)),
+            "cluster": content[stands],
+            "cluster_size": np.where(out, 1, members[survivor]).astype(np.int32),
+            "cluster_origins": np.where(out, 0, origins[survivor]).astype(np.int8),
+            "survivor_id": candidates["doc_id"].take(pa.array(stands)),
+            "similarity": pa.array(similarity, pa.float32(), mask=itself | (excluded != 0) | np.isnan(similarity)),
             "earlier_id": pa.nulls(n, pa.binary()) if earlier is None else earlier,
             "copies": kept.astype(np.int32),
         }
     )
     return decisions.filter(pa.array(candidates["source"].to_numpy() != EARLIER))
-
-
-def _reason(name: str) -> int:
-    return contracts.REASONS.index(name)
 
 
 def _stage(name: str) -> int:

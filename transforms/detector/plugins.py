@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations.loading import parse_json
+from expectations.wording import named
 from transforms.detector.fasttext_file import DetectorError
 from transforms.kernels.text.text import Tokens
 
@@ -63,7 +64,7 @@ class PluginModel(NamedTuple):
         try:
             scores = np.asarray(self.scorer.score(texts), np.float32)
         except Exception as error:  # a plug-in may do anything
-            raise DetectorError(f"{where}: failed on {len(texts)} texts: {_said(error)}; ask its makers") from error
+            raise DetectorError(f"{where}: failed on {len(texts)} texts: {named(error)}; ask its makers") from error
         if scores.shape != (len(texts),):
             raise DetectorError(
                 f"{where}: answered {scores.shape} for {len(texts)} texts; it must give one number each"
@@ -86,7 +87,7 @@ def load_plugin(name: str) -> tuple[PluginModel, bytes]:
     try:
         scorer = points[name].load()()
     except Exception as error:  # a plug-in may do anything
-        raise DetectorError(f"detector {PREFIX}{name}: does not start: {_said(error)}") from error
+        raise DetectorError(f"detector {PREFIX}{name}: does not start: {named(error)}") from error
     version = getattr(scorer, "version", None)
     if not callable(getattr(scorer, "score", None)) or not isinstance(version, str) or not version:
         raise DetectorError(
@@ -108,7 +109,7 @@ def parse_plugin(data: bytes, path: str) -> tuple[PluginModel, bytes]:
         if fields["format"] != FORMAT:
             raise ValueError(f"format {fields['format']}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DetectorError(f"{path}: does not name a plug-in ({_said(error)}). Calibrate the detector again") from None
+        raise DetectorError(f"{path}: does not name a plug-in ({named(error)}). Calibrate the detector again") from None
     model, installed = load_plugin(name)
     if model.scorer.version != version:
         raise DetectorError(
@@ -116,7 +117,3 @@ def parse_plugin(data: bytes, path: str) -> tuple[PluginModel, bytes]:
             "one, or calibrate again"
         )
     return model, installed
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

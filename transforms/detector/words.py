@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from expectations.wording import named
 from transforms.detector.calibration import Language
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.training.calibrate import languages_of
@@ -44,10 +45,8 @@ CARD = (
 FIRST = 100  # words of a document that are looked at; one with fewer has no score
 RAREST = 20  # documents of each class that a word must occur in
 MOST = 5000  # words of a language, the most frequent
-SCHEMA = pa.schema(
-    [pa.field(name, kind, nullable=False) for name, kind in (
-        ("language", pa.int8()), ("word", pa.string()), ("human", pa.int32()), ("machine", pa.int32()))]
-)  # fmt: skip
+_COLUMNS = {"language": pa.int8(), "word": pa.string(), "human": pa.int32(), "machine": pa.int32()}
+SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,8 +214,7 @@ def read_words(data: bytes, path: str) -> Words:
         totals = [(int(one["human"]), int(one["machine"])) for one in about["languages"]]
         return _words(hashlib.sha256(data).hexdigest()[:16], languages, totals, table.select(SCHEMA.names).cast(SCHEMA))
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        what = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        raise DetectorError(f"{path}: not a table of word counts ({what}). Count it again") from None
+        raise DetectorError(f"{path}: not a table of word counts ({named(error)}). Count it again") from None
 
 
 def _words(version: str, languages: tuple[Language, ...], totals: list[tuple[int, int]], table: pa.Table) -> Words:

@@ -10,6 +10,7 @@ fails on one that is not. A side input of one element is not counted: Beam refus
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from transforms.engine.stage import Stage
 NAMESPACE = "lowbackground.counted"
 SENT, ARRIVED = "sent", "arrived"
 ELEMENTS, ROWS = "elements", "rows"
+FAN_OUT_FROM = 4096  # elements of a combine, some 32 GB of splits: under it, two more steps cost more than they save
 
 
 class LostRowsError(Exception):
@@ -46,8 +48,13 @@ class _Ends:
     """The counters of one end of a crossing."""
 
     def __init__(self, crossing: str, end: str) -> None:
+        self.name = crossing, end
         self.elements = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ELEMENTS}")
         self.rows = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ROWS}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Short: the graph has a hundred of them."""
+        return _Ends, self.name
 
     def add(self, elements: int, rows: int) -> None:
         self.elements.inc(elements)
@@ -138,16 +145,30 @@ class Reshuffle(beam.PTransform):
 
 
 class Create(beam.PTransform):
-    """What the launcher has, as elements. How many they are it says itself, to `check`."""
+    """What the launcher has, as elements, spread over the workers. How many they are it says itself, to `check`.
+
+    Unlike Beam's, the graph holds one seed and not every element: the values are in the DoFn, where a `Staged` sequence is
+    only the name of a file.
+    """
 
     def __init__(self, crossing: str, values: Sequence[Any], element_type: Any) -> None:
         super().__init__()
         self.crossing, self.values, self.element_type = crossing, values, element_type
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
-        """Create, which shuffles, and count."""
-        created = root | "Create" >> beam.Create(self.values).with_output_types(self.element_type)
-        return created | "Arrive" >> _counted(self.crossing, ARRIVED, created)
+        """Unfold, shuffle, and count."""
+        unfolded = (
+            root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
+        )
+        return unfolded | "Spread" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, unfolded)
+
+
+class _Unfold(beam.DoFn):
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = values
+
+    def process(self, _: bytes) -> Iterator[Any]:
+        yield from self.values
 
 
 @dataclasses.dataclass(eq=False)
@@ -184,11 +205,16 @@ class CombineGlobally(beam.PTransform):
       crossing: its name.
       fn: what to combine with. Its types are declared.
       without_defaults: nothing comes out of nothing.
+      most: elements that may come, or 0 for few. Of very many, groups are merged first, each by a worker of its own.
     """
 
-    def __init__(self, crossing: str, fn: beam.CombineFn, without_defaults: bool = False) -> None:
+    def __init__(self, crossing: str, fn: beam.CombineFn, without_defaults: bool = False, most: int = 0) -> None:
         super().__init__()
-        self.crossing, self.fn, self.bare = crossing, fn, without_defaults
+        self.crossing, self.fn, self.bare, self.most = crossing, fn, without_defaults, most
+
+    def display_data(self) -> dict[str, Any]:
+        """What crosses, and how."""
+        return {"crossing": self.crossing, "combine_fn": type(self.fn), "most": self.most}
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, combine, count."""
@@ -198,6 +224,9 @@ class CombineGlobally(beam.PTransform):
     def _combined(self, elements: beam.PCollection[Any], output: Any) -> beam.PCollection[Any]:
         fn = _CountedFn(self.fn).with_input_types(elements.element_type).with_output_types(tuple[output, int, int])
         combine = beam.CombineGlobally(fn)
+        if self.most >= FAN_OUT_FROM:
+            # As many groups as there are elements in each: then the longest line of merges is the shortest.
+            combine = combine.with_fanout(math.isqrt(self.most))
         sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
         merged = sent | "Combine" >> (combine.without_defaults() if self.bare else combine)
         return merged | "Arrive" >> beam.ParDo(_Unpacked(self.crossing)).with_output_types(output)

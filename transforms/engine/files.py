@@ -66,6 +66,22 @@ def write(path: str, data: bytes) -> None:
         file.write(data)
 
 
+def read(path: str) -> bytes:
+    """All of a file, as it is.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        data: bytes = file.read()
+    return data
+
+
+def absolute(path: str) -> str:
+    """The path as a worker can use it, whatever folder it works in. It is relative to this process's."""
+    return os.path.abspath(path) if is_local(path) else path
+
+
 def sync_folder(folder: str) -> None:
     """Put names that were made, moved or deleted in a folder of this machine on the disk, where the system can."""
     with contextlib.suppress(OSError):  # some file systems cannot; the names are right all the same

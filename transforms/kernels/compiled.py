@@ -20,9 +20,18 @@ from numba.core.registry import CPUDispatcher
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
 _SCALARS = {
-    "bool": types.boolean, "i8": types.int8, "i16": types.int16, "i32": types.int32, "i64": types.int64, "u8": types.uint8,
-    "u16": types.uint16, "u32": types.uint32, "u64": types.uint64, "f32": types.float32, "f64": types.float64,
-}  # fmt: skip
+    "bool": types.boolean,
+    "i8": types.int8,
+    "i16": types.int16,
+    "i32": types.int32,
+    "i64": types.int64,
+    "u8": types.uint8,
+    "u16": types.uint16,
+    "u32": types.uint32,
+    "u64": types.uint64,
+    "f32": types.float32,
+    "f64": types.float64,
+}
 _ARGUMENT = re.compile(r"(\w+)(?:\[(,*)\](!?))?")
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from expectations.metrics import Row
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding
-from transforms.kernels.statistics import diversity, repetition, topics
+from transforms.kernels.statistics import diversity, hill, repetition, topics
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.text.columns import first_half, text_buffers
 from transforms.measures import yardstick
@@ -183,8 +183,12 @@ def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     words = words_of(chosen)
     ratios = repetition.mattr(*words)
     ratios = ratios[~np.isnan(ratios)]
-    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None,
-                 "n": len(ratios), "note": f"windows of {repetition.MATTR_WINDOW} words, {sampled}"}  # fmt: skip
+    yield row | Row(
+        metric="lexical.mattr",
+        value=ratios.mean() if len(ratios) else None,
+        n=len(ratios),
+        note=f"windows of {repetition.MATTR_WINDOW} words, {sampled}",
+    )
     grows = f"{sampled}; grows with their number"
     note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
     value = repetition.self_repetition(*words)
@@ -249,8 +253,14 @@ def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     )
     names = ("max_share", "effective_number", "effective_number_2")
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
-        yield row | {"metric": f"topic.{name}", "n": int(said.sum()), "note": note,
-                     "value": number.value, "lower": number.lower, "upper": number.upper}  # fmt: skip
+        yield row | Row(
+            metric=f"topic.{name}",
+            n=int(said.sum()),
+            note=note,
+            value=number.value,
+            lower=number.lower,
+            upper=number.upper,
+        )
 
 
 def _stick() -> str:
@@ -266,10 +276,8 @@ def topic_counts(topic: npt.NDArray[np.int16], fold: npt.NDArray[np.int8]) -> np
 
 def concentration(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Largest share and the Hill numbers of order 1 and 2 of counts; NaN where nothing is counted. float64[3]."""
-    if not counts.sum():
-        return np.full(3, np.nan)
-    p = counts[counts > 0] / counts.sum()
-    return np.array([p.max(), np.exp(-(p * np.log(p)).sum()), 1 / (p * p).sum()])
+    p = counts[counts > 0] / max(1, counts.sum())
+    return np.array([p.max() if len(p) else np.nan, *hill.of_shares(p)[:2]])
 
 
 def _limited(

@@ -21,7 +21,7 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import sample
+from transforms.measures import items_found, sample
 from transforms.measures.input_loss import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
@@ -36,10 +36,12 @@ NEEDED = [
     "created",
     "language",
     "generator",
+    "licence",
     "not_understood",
     "detector_score",
     "check_score",
     "check_band",
+    "text_kind",
     *SKETCHES,
     "head",
     "first_words",
@@ -61,6 +63,7 @@ class Tally:
       more_dated: likewise what kept documents add by counting more than once.
       late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
       years: tokens of kept documents by year of `created`; "unknown" where there is none.
+      licences: tokens of kept documents by licence, with every copy.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       more_scores: likewise what kept documents add by counting more than once.
@@ -75,6 +78,7 @@ class Tally:
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
+      text_kinds: documents that are no prose by (kind, reason); reason 0 is kept.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
@@ -87,6 +91,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
@@ -98,6 +103,7 @@ class Tally:
     more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    licences: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     own: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -111,6 +117,7 @@ class Tally:
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
+    text_kinds: collections.Counter[tuple[int, int]] = dataclasses.field(default_factory=collections.Counter)
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
@@ -122,6 +129,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
@@ -144,6 +152,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.more.update(tally.more)
         total.more_tokens.update(tally.more_tokens)
         total.years.update(tally.years)
+        total.licences.update(tally.licences)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
@@ -173,11 +182,13 @@ def merge(tallies: list[Tally]) -> Tally:
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
         total.addresses += tally.addresses
+        total.text_kinds.update(tally.text_kinds)
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
+    total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
     return compact(total)
 
 
@@ -243,6 +254,9 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    kinds = columns["text_kind"].to_numpy()
+    odd = np.flatnonzero(kinds)
+    tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
@@ -313,11 +327,11 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
             tally.more[key] += row["more_sum"]
             tally.more_tokens[key] += row["more_tokens_sum"]
     year = pc.fill_null(_year(columns), "unknown")
-    kept = pa.table({"year": year, "n_tokens": pc.add(table["n_tokens"], table["more_tokens"])}).filter(
-        decisions["kept"]
-    )
-    for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
-        tally.years[row["year"]] = row["n_tokens_sum"]
+    n_tokens = pc.add(table["n_tokens"], table["more_tokens"])
+    kept = pa.table({"year": year, "licence": columns["licence"], "n_tokens": n_tokens}).filter(decisions["kept"])
+    for name, counts in (("year", tally.years), ("licence", tally.licences)):
+        for row in kept.group_by(name).aggregate([("n_tokens", "sum")]).to_pylist():
+            counts[row[name]] = row["n_tokens_sum"]
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
@@ -380,8 +394,13 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    keys = np.stack(
+        [
+            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+            language.indices.to_numpy().astype(np.int64),
+        ],
+        axis=1,
+    )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()

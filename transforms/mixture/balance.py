@@ -18,8 +18,8 @@ from expectations import contracts
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
-from transforms.ingest.sources import Split
-from transforms.mixture.cells import Opinion, Rule, Scores, Weighed, count_scores, opinion, weigh
+from transforms.ingest.sources import Split, Splits
+from transforms.mixture.cells import Opinion, Rule, ScoreCounts, Weighed, count_scores, opinion, weigh
 from transforms.mixture.left_by_dedup import OfferStore
 from transforms.mixture.selection import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
 from transforms.mixture.targets import Aim, aim
@@ -42,7 +42,7 @@ class Balance(Stage):
 
     rule: Rule
     store: OfferStore
-    splits: tuple[Split, ...]
+    splits: Splits
 
     def expand(self, decided: beam.PCollection[Decided]) -> Balanced:
         """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
@@ -51,27 +51,30 @@ class Balance(Stage):
         thought = (
             decided
             | "CountScores" >> beam.ParDo(_CountScores(*at))
-            | "Scores" >> counted.CombineGlobally("scores", ScoresFn(self.rule), without_defaults=True)
+            | "Scores" >> self._combined("scores", ScoresFn(self.rule))
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
             decided
             | "Weigh" >> counted.ParDo("decisions to weigh", _Weigh(*at), single(thought))
-            | "Weighed" >> counted.CombineGlobally("weights", WeighedFn(), without_defaults=True)
+            | "Weighed" >> self._combined("weights", WeighedFn())
             | "Aim" >> counted.ParDo("the weights to their aim", _Aim(*at), single(thought))
         )
         mixture = (
             decided
             | "Edges" >> counted.ParDo("decisions at the edges", _FindEdges(*at), single(aimed))
-            | "Together" >> counted.CombineGlobally("edges of the mixture", EdgesFn(), without_defaults=True)
+            | "Together" >> self._combined("edges of the mixture", EdgesFn())
             | "Settle" >> counted.ParDo("the edges to their mixture", _Settle(*at), single(aimed))
         )
         taken = decided | "Take" >> counted.ParDo("decisions to take", _Take(*at), single(mixture))
         return Balanced(taken, mixture)
 
+    def _combined(self, crossing: str, fn: beam.CombineFn) -> counted.CombineGlobally:
+        return counted.CombineGlobally(crossing, fn, without_defaults=True, most=len(self.splits))
+
 
 class _Pass(beam.DoFn):
-    def __init__(self, rule: Rule, store: OfferStore, splits: tuple[Split, ...]) -> None:
+    def __init__(self, rule: Rule, store: OfferStore, splits: Splits) -> None:
         self.rule, self.store, self.splits = rule, store, splits
 
     def offer(self, element: Decided) -> pa.RecordBatch:
@@ -79,12 +82,12 @@ class _Pass(beam.DoFn):
 
 
 class _CountScores(_Pass):
-    def process(self, element: Decided) -> Iterator[Scores]:
+    def process(self, element: Decided) -> Iterator[ScoreCounts]:
         yield count_scores(self.offer(element), self.rule)
 
 
 class _Think(_Pass):
-    def process(self, scores: Scores) -> Iterator[Opinion]:
+    def process(self, scores: ScoreCounts) -> Iterator[Opinion]:
         yield opinion(scores, self.rule)
 
 
@@ -134,7 +137,7 @@ def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture:
 
 def mix(offers: Iterable[pa.RecordBatch], rule: Rule) -> Mixture:
     """The same mixture without an engine. `offers` is gone through three times."""
-    thought = opinion(Scores.merge(count_scores(offer, rule) for offer in offers), rule)
+    thought = opinion(ScoreCounts.merge(count_scores(offer, rule) for offer in offers), rule)
     weighed = Weighed({})
     for offer in offers:
         weighed = Weighed.merge([weighed, weigh(offer, rule, thought)])
@@ -154,27 +157,27 @@ class OfferReader:
         return spread(self.store.read, iter(self.splits))
 
 
-@beam.typehints.with_input_types(Scores)
-@beam.typehints.with_output_types(Scores)
+@beam.typehints.with_input_types(ScoreCounts)
+@beam.typehints.with_output_types(ScoreCounts)
 class ScoresFn(beam.CombineFn):
     """Scores of splits -> of the corpus."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
 
-    def create_accumulator(self) -> Scores:
+    def create_accumulator(self) -> ScoreCounts:
         """Nothing."""
-        return Scores.none(self.rule)
+        return ScoreCounts.none(self.rule)
 
-    def add_input(self, total: Scores, part: Scores) -> Scores:
+    def add_input(self, total: ScoreCounts, part: ScoreCounts) -> ScoreCounts:
         """Add one split."""
-        return Scores.merge([total, part])
+        return ScoreCounts.merge([total, part])
 
-    def merge_accumulators(self, totals: Iterable[Scores]) -> Scores:
+    def merge_accumulators(self, totals: Iterable[ScoreCounts]) -> ScoreCounts:
         """Add all."""
-        return Scores.merge(totals)
+        return ScoreCounts.merge(totals)
 
-    def extract_output(self, total: Scores) -> Scores:
+    def extract_output(self, total: ScoreCounts) -> ScoreCounts:
         """As it is."""
         return total
 

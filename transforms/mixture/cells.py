@@ -16,7 +16,7 @@ A cell is all documents that no floor or cap tells apart; where there is none, a
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from expectations.loading import nearest
 from expectations.structures import Avoid, StructuresError, System
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import Composition
+from transforms.engine.staged import Staged
 from transforms.ingest.sources import Source
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics import sampling, share
@@ -93,7 +94,7 @@ class Favoured:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class Rule(Staged):
     """What the choice depends on beside the documents."""
 
     config: RatioConfig
@@ -129,7 +130,7 @@ class Rule:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
+class ScoreCounts:
     """What is known of the whole before anything is chosen.
 
     Attributes:
@@ -146,7 +147,7 @@ class Scores:
     structures: I64
 
     @classmethod
-    def none(cls, rule: Rule) -> "Scores":
+    def none(cls, rule: Rule) -> "ScoreCounts":
         """No document."""
         structures = 1 + len(rule.favoured.names) if rule.favoured else 0
         return cls(
@@ -157,10 +158,11 @@ class Scores:
         )
 
     @classmethod
-    def merge(cls, parts: Iterable["Scores"]) -> "Scores":
+    def merge(cls, parts: Iterable["ScoreCounts"]) -> "ScoreCounts":
         """Sums, of one part or more."""
         parts = list(parts)
-        return cls(*(sum(getattr(p, field.name) for p in parts) for field in dataclasses.fields(cls)))  # type: ignore[arg-type]
+        sums: dict[str, Any] = {one.name: sum(getattr(p, one.name) for p in parts) for one in dataclasses.fields(cls)}
+        return cls(**sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +191,7 @@ class Opinion:
         return np.maximum.accumulate(self.posterior, axis=1)
 
 
-def opinion(scores: Scores, rule: Rule) -> Opinion:
+def opinion(scores: ScoreCounts, rule: Rule) -> Opinion:
     """From scores to chances and bounds; without a calibration nothing is known of undeclared text but its score.
 
     The bound and the posterior are those of `shares.py`, so that what is cut to a limit is within it there.
@@ -460,10 +462,10 @@ class Weighed:
         return cls(cells, **sums, undeclared=undeclared)
 
 
-def count_scores(offer: pa.RecordBatch, rule: Rule) -> Scores:
+def count_scores(offer: pa.RecordBatch, rule: Rule) -> ScoreCounts:
     """The first pass over a batch."""
     view = View(offer, rule)
-    found, at = Scores.none(rule), (view.band[view.scored], view.bin[view.scored])
+    found, at = ScoreCounts.none(rule), (view.band[view.scored], view.bin[view.scored])
     np.add.at(found.bins[0], at, 1)
     np.add.at(found.bins[1], at, view.weight[view.scored])
     np.add.at(found.own, (view.band[view.known_human], view.bin[view.known_human]), 1)
@@ -507,10 +509,12 @@ def weigh(offer: pa.RecordBatch, rule: Rule, opinion: Opinion) -> Weighed:
 def _undeclared(view: View, counted: I64) -> tuple[Undeclared, ...]:
     rest, audited = ~view.settled & ~view.labelled, ~view.declared
     of = {
-        "weight": (rest, view.weight), "counted": (rest, counted),
+        "weight": (rest, view.weight),
+        "counted": (rest, counted),
         "flagged": (~view.settled & view.labelled, view.weight),
-        "audited": (audited, view.weight), "found": (audited & view.labelled, view.weight),
-    }  # fmt: skip
+        "audited": (audited, view.weight),
+        "found": (audited & view.labelled, view.weight),
+    }
     sums = {name: np.zeros(len(view.rule.sources), np.int64) for name in of}
     for name, (there, values) in of.items():
         np.add.at(sums[name], view.source[there], values[there])

@@ -1,23 +1,21 @@
 """The recipe's `ratio` section: how much of what a release may and must hold, and how to choose what goes."""
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from expectations.language_tags import UNKNOWN, normal_tag
+from expectations.loading import Share, Strict
 
 Dimension = Literal["source", "language", "generator", "kind", "stratum"]
 DIMENSIONS: tuple[Dimension, ...] = ("source", "language", "generator", "kind", "stratum")
-Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 MOST_COPIES = (
     4  # repeating text up to four times is about as good as new text (Muennighoff et al. 2023, arXiv 2305.16264)
 )
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Limit(_Section):
+class Limit(Strict):
     """A floor or a cap of what a release holds.
 
     It is about the documents that match every named dimension, or with `each` about every value of one on its own. Shares
@@ -35,6 +33,11 @@ class Limit(_Section):
     min: Share | None = Field(None, description="least share")
     max: Share | None = Field(None, description="largest share")
     max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="real documents may count this often to reach a floor")
+
+    @field_validator("language")
+    @classmethod
+    def _one_tag(cls, language: str | None) -> str | None:
+        return None if language is None else normal_tag(language) or UNKNOWN
 
     @property
     def values(self) -> dict[Dimension, str]:
@@ -55,7 +58,7 @@ class Limit(_Section):
         return self
 
 
-class Resample(_Section):
+class Resample(Strict):
     """Importance resampling (Drayson et al. 2025, arXiv 2502.15654): weights (1 - p)^bias."""
 
     bias: float = Field(10.0, ge=0, description="exponent b of the weight (1 - p)^b")
@@ -63,7 +66,7 @@ class Resample(_Section):
     size: float = Field(1.5, gt=0, description="the release is at most this many times what is available")
 
 
-class Favour(_Section):
+class Favour(Strict):
     """The rare weigh more.
 
     By strata: (A_most / A_s)^(1 - power), capped; A_s is what is available of stratum s. By the structures of a system:
@@ -93,7 +96,7 @@ class Favour(_Section):
         return self
 
 
-class RatioConfig(_Section):
+class RatioConfig(Strict):
     """How much synthetic text a release may hold, and what else its mixture must keep to."""
 
     max_synthetic_share: Share = Field(0.3, description="limit of the synthetic share of the release")

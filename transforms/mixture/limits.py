@@ -30,8 +30,11 @@ class Held:
     distinct: I64
 
 
+Base = Literal["all", "labelled", "none"]
+
+
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Constraint:
     """One floor or cap.
 
     Attributes:
@@ -48,7 +51,7 @@ class Row:
     sense: Literal["max", "min"]
     members: npt.NDArray[np.bool_]
     measure: Literal["weight", "counted", "distinct"] = "weight"
-    base: Literal["all", "labelled", "none"] = "all"
+    base: Base = "all"
     share: Fraction = Fraction(0)
     bound: int = 0
     of_share: bool = False
@@ -85,7 +88,7 @@ class Row:
         return over if self.sense == "max" else -over
 
 
-def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Row]:
+def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Constraint]:
     """Everything that a recipe asks of its mixture.
 
     Args:
@@ -96,21 +99,19 @@ def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Row]:
     config = rule.config
     everything = np.ones(len(cells), bool)
     said = {"upper_bound": "labelled or hidden", "estimate": "declared or estimated", "labelled": "labelled"}
-    rows = [
-        Row(f"at most {_percent(config.max_share)} synthetic ({said[config.count]})", "max", everything, "counted",
-            share=config.max_share, of_share=True)
-    ]  # fmt: skip
+    name = f"at most {_percent(config.max_share)} synthetic ({said[config.count]})"
+    rows = [Constraint(name, "max", everything, "counted", share=config.max_share, of_share=True)]
     if config.select == "resample":
         most = math.floor(Fraction(str(config.resample.size)) * int(available.distinct.sum()))
-        rows.append(Row(f"at most {config.resample.size:g} times what is available", "max", everything, base="none",
-                        bound=most))  # fmt: skip
+        name = f"at most {config.resample.size:g} times what is available"
+        rows.append(Constraint(name, "max", everything, base="none", bound=most))
     if config.size is not None:
         name = f"at most {config.size:,} {config.unit}"
-        rows.append(Row(name, "max", everything, base="none", bound=config.size))
+        rows.append(Constraint(name, "max", everything, base="none", bound=config.size))
     for kind, limit in config.kinds.items():
-        rows.append(Row(f"at most {_percent(_exact(limit))} {kind} synthetic text", "max",
-                        np.array([cell.kind == kind for cell in cells], bool), "counted", share=_exact(limit),
-                        of_share=True))  # fmt: skip
+        name = f"at most {_percent(_exact(limit))} {kind} synthetic text"
+        members = np.array([cell.kind == kind for cell in cells], bool)
+        rows.append(Constraint(name, "max", members, "counted", share=_exact(limit), of_share=True))
     for item in config.limits:
         rows.extend(_of_limit(item, cells))
     if not config.is_budget_only:
@@ -118,25 +119,25 @@ def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Row]:
     return rows
 
 
-def _of_people(rule: Rule, cells: Sequence[Cell], available: Held) -> Iterator[Row]:
+def _of_people(rule: Rule, cells: Sequence[Cell], available: Held) -> Iterator[Constraint]:
     """Protected sources, fresh and retained human text."""
     protected = np.array([bool(cell.protected) for cell in cells], bool)
     if protected.any():
         names = ", ".join(name for name, is_so in zip(rule.sources, rule.protected, strict=True) if is_so)
-        yield Row(f"all of protected {names}", "min", protected, "distinct", "none",
-                  bound=int(available.distinct[protected].sum()))  # fmt: skip
+        least = int(available.distinct[protected].sum())
+        yield Constraint(f"all of protected {names}", "min", protected, "distinct", "none", bound=least)
     fresh, retain = rule.config.fresh_human, rule.config.retain_human
     if fresh is not None:
         members = np.array([cell.human == "fresh" for cell in cells], bool)
-        yield Row(f"at least {_percent(_exact(fresh))} fresh human text", "min", members, share=_exact(fresh))
+        yield Constraint(f"at least {_percent(_exact(fresh))} fresh human text", "min", members, share=_exact(fresh))
     if retain is not None:
         members = np.array([cell.human == "again" for cell in cells], bool)
         least = math.ceil(_exact(retain) * rule.earlier_human)
         name = f"at least {_percent(_exact(retain))} of the earlier releases' human text ({least:,} {rule.config.unit})"
-        yield Row(name, "min", members, "distinct", "none", bound=least)
+        yield Constraint(name, "min", members, "distinct", "none", bound=least)
 
 
-def _of_limit(limit: Limit, cells: Sequence[Cell]) -> Iterator[Row]:
+def _of_limit(limit: Limit, cells: Sequence[Cell]) -> Iterator[Constraint]:
     if limit.each is not None:
         values = sorted({value for cell in cells if (value := getattr(cell, limit.each))})
         groups = [{limit.each: value} for value in values]
@@ -147,11 +148,14 @@ def _of_limit(limit: Limit, cells: Sequence[Cell]) -> Iterator[Row]:
         of_generator = "generator" in group
         what = ", ".join(f"{name} {group[name]}" for name in DIMENSIONS if name in group)
         of = " of synthetic text" if of_generator else ""
-        for sense, share in (("min", limit.min), ("max", limit.max)):
-            if share is not None:
-                name = f"at {'least' if sense == 'min' else 'most'} {_percent(_exact(share))}{of} from {what}"
-                yield Row(name, sense, members, base="labelled" if of_generator else "all", share=_exact(share),  # type: ignore[arg-type]
-                          copies=sense == "min" and limit.max_copies > 1)  # fmt: skip
+        base: Base = "labelled" if of_generator else "all"
+        if limit.min is not None:
+            least, copies = _exact(limit.min), limit.max_copies > 1
+            name = f"at least {_percent(least)}{of} from {what}"
+            yield Constraint(name, "min", members, base=base, share=least, copies=copies)
+        if limit.max is not None:
+            most = _exact(limit.max)
+            yield Constraint(f"at most {_percent(most)}{of} from {what}", "max", members, base=base, share=most)
 
 
 def _exact(share: float) -> Fraction:

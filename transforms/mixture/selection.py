@@ -15,7 +15,7 @@ from transforms.kernels.choosing import order
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import halves
 from transforms.mixture.cells import Cell, Opinion, Rule, View, cells_of, sums_of
-from transforms.mixture.limits import Held, Row
+from transforms.mixture.limits import Constraint, Held
 from transforms.mixture.targets import Aim, Goal, held
 from transforms.mixture.ways_out import Way
 
@@ -43,7 +43,7 @@ class Edges:
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class ConstraintOutcome:
     """How one row came out: what it asks, what there is, and whether more text would break it."""
 
     name: str
@@ -85,12 +85,12 @@ class Mixture:
     hidden: int
     copied: int
     missing: int | None
-    rows: tuple[Share, ...]
+    rows: tuple[ConstraintOutcome, ...]
     lifts: dict[str, float]
     conflict: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
     ways: tuple[Way, ...] = ()
-    limits: tuple[tuple[Row, float], ...] = dataclasses.field(default=(), compare=False)
+    limits: tuple[tuple[Constraint, float], ...] = dataclasses.field(default=(), compare=False)
 
     def refusal(self) -> str:
         """Why there is no mixture, in a sentence; empty if there is one."""
@@ -192,8 +192,13 @@ class _Settling:
                 continue  # copies are made up to the target, and not to fill a gap
             added = (along[at[number] + 1 :] - along[at[number]]).astype(np.float64)
             weight, counted = added[:, order.WEIGHT], added[:, order.COUNTED] / order.UNITS
-            columns = {"weight": weight, "counted": counted, "distinct": weight, "all": weight,
-                       "labelled": added[:, order.LABELLED]}  # fmt: skip
+            columns = {
+                "weight": weight,
+                "counted": counted,
+                "distinct": weight,
+                "all": weight,
+                "labelled": added[:, order.LABELLED],
+            }
             part = np.array([columns[row.measure] for row in self.aim.rows])
             of = np.array([columns.get(row.base, 0 * weight) for row in self.aim.rows])
             over = now[:, None] + self.sign[:, None] * (self.members[:, number, None] * part - self.share[:, None] * of)
@@ -216,20 +221,40 @@ def _summed(there: Held, cuts: dict[Cell, tuple[int, Place | None]], aim: Aim, r
     missing = None if needed is None else max(0, needed - weighed.real)
     largest = max((p.largest for parts in weighed.cells.values() for p in parts), default=0)
     return Mixture(
-        cuts, aim.opinion, rule.config.unit, weighed.real, available, labelled, weight - labelled, hidden,
-        weight - int(there.distinct.sum()) if rule.config.select != "resample" else 0, missing,
-        tuple(_came_out(row, there, largest) for row in aim.rows), aim.lifts, aim.conflict, aim.change,
-        aim.ways, tuple((row, float(row.excess(there))) for row in aim.rows),
-    )  # fmt: skip
+        cuts=cuts,
+        opinion=aim.opinion,
+        unit=rule.config.unit,
+        real=weighed.real,
+        available=available,
+        taken=labelled,
+        real_taken=weight - labelled,
+        hidden=hidden,
+        copied=weight - int(there.distinct.sum()) if rule.config.select != "resample" else 0,
+        missing=missing,
+        rows=tuple(_came_out(row, there, largest) for row in aim.rows),
+        lifts=aim.lifts,
+        conflict=aim.conflict,
+        change=aim.change,
+        ways=aim.ways,
+        limits=tuple((row, float(row.excess(there))) for row in aim.rows),
+    )
 
 
-def _came_out(row: Row, there: Held, largest: int) -> Share:
+def _came_out(row: Constraint, there: Held, largest: int) -> ConstraintOutcome:
     part, base = row.attained(there)
     is_weight = row.base == "none"
     asked = float(row.bound) if is_weight else float(row.share)
     binds = -row.excess(there) < largest
-    return Share(row.name, asked, float(part / base) if base else 0.0, row.sense, binds, row.of_share, is_weight,
-                 not row.members.any())  # fmt: skip
+    return ConstraintOutcome(
+        name=row.name,
+        asked=asked,
+        attained=float(part / base) if base else 0.0,
+        sense=row.sense,
+        binds=binds,
+        of_share=row.of_share,
+        is_weight=is_weight,
+        of_nothing=not row.members.any(),
+    )
 
 
 def take(offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
@@ -260,8 +285,11 @@ def _for_share(sums: I64, cell: I64, mixture: Mixture) -> npt.NDArray[np.bool_]:
 
     Room is counted in how often the document would fit in. bool[documents].
     """
-    parts = {"weight": sums[:, order.WEIGHT], "distinct": sums[:, order.WEIGHT],
-             "counted": sums[:, order.COUNTED] / order.UNITS}  # fmt: skip
+    parts = {
+        "weight": sums[:, order.WEIGHT],
+        "distinct": sums[:, order.WEIGHT],
+        "counted": sums[:, order.COUNTED] / order.UNITS,
+    }
     bases = {"all": sums[:, order.WEIGHT], "labelled": sums[:, order.LABELLED], "none": 0 * sums[:, order.WEIGHT]}
     least, found = np.full(len(sums), np.inf), np.ones(len(sums), bool)
     for row, excess in mixture.limits:

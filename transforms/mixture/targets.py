@@ -27,7 +27,7 @@ from transforms.mixture.cells import (
     Rule,
     Weighed,
 )
-from transforms.mixture.limits import Held, Row, copies_of, lifts_of, rows_of
+from transforms.mixture.limits import Constraint, Held, copies_of, lifts_of, rows_of
 from transforms.mixture.ways_out import Way, asked_of, labels_for, share, ways_out
 
 I64 = npt.NDArray[np.int64]
@@ -75,7 +75,7 @@ class Aim:
     cells: tuple[Cell, ...]
     goals: tuple[Goal, ...]
     total: I64
-    rows: tuple[Row, ...]
+    rows: tuple[Constraint, ...]
     lifts: dict[str, float]
     conflict: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
@@ -111,9 +111,17 @@ class _Programme:
         self, goals: Sequence[Goal], conflict: Sequence[str] = (), change: Sequence[str] = (), ways: Sequence[Way] = ()
     ) -> Aim:
         return Aim(
-            self.opinion, self.weighed, self.cells, tuple(goals), self.total, tuple(self.rows), self.lifts,
-            tuple(conflict), tuple(change), tuple(ways),
-        )  # fmt: skip
+            self.opinion,
+            self.weighed,
+            self.cells,
+            tuple(goals),
+            self.total,
+            tuple(self.rows),
+            self.lifts,
+            tuple(conflict),
+            tuple(change),
+            tuple(ways),
+        )
 
     def goal(self, number: int, target: int, reserve: int) -> Goal:
         """Whole bins up to a target, and the bins behind them that hold what is missing and `reserve` more."""
@@ -254,7 +262,7 @@ def _joined(parts: Sequence[I64]) -> I64:
     return np.concatenate(found)
 
 
-def _candidates(sums: I64, rows: Sequence[Row], least: int) -> list[int]:
+def _candidates(sums: I64, rows: Sequence[Constraint], least: int) -> list[int]:
     """Edges, the last first, at which the rows may hold: in floats, with room for rounding. Exact arithmetic decides."""
     weight = sums[:, order.WEIGHT].astype(np.float64)
     may = np.ones(len(sums), bool)
@@ -450,7 +458,7 @@ class _Model:
                 continue
             yield Way("limit", row.name, change, f"“{row.name}” gives way by {share(change, 'max')} of the release")
 
-    def _weight_then(self, row: Row, by: int) -> tuple[int, str]:
+    def _weight_then(self, row: Constraint, by: int) -> tuple[int, str]:
         """What a weight becomes that gives way by so much, and in words."""
         unit = self.parts.rule.config.unit
         if row.sense == "min":
@@ -496,7 +504,7 @@ def _scaled(matrix: linear_programme.Sparse, by: npt.NDArray[np.float64]) -> lin
     return scipy.sparse.csr_array(scipy.sparse.diags_array(by) @ matrix)
 
 
-def _moved(row: Row, change: Fraction) -> Fraction:
+def _moved(row: Constraint, change: Fraction) -> Fraction:
     return min(Fraction(1), row.share + change) if row.sense == "max" else max(Fraction(0), row.share - change)
 
 

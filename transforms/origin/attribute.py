@@ -1,4 +1,4 @@
-"""Split -> CANDIDATE: what is known of each document's origin, and from what.
+"""Split -> CANDIDATE: what is known of each document's origin, and from what; and whether it may be in a release.
 
 Whoever says anything is heard, the highest authority is believed (`contracts.AUTHORITY`), and what the others said is kept
 beside it. The detector comes last: from its threshold on *synthetic*, else *unknown*. It never says human: a low score says that
@@ -13,15 +13,16 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.detector import calibration
 from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.engine.stage import Stage
+from transforms.exclusions.exclusions import NO_EXCLUSIONS, Exclusions
+from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
-from transforms.kernels.text.columns import EMPTY_HASH, first_half
+from transforms.kernels.text.columns import first_half
 from transforms.origin.review_labels import Reviewed
 from transforms.origin.witnesses import dated, priors
 from transforms.signals.corpus import Corpus
@@ -35,12 +36,13 @@ class Attribute(Stage):
     detector: str | None
     date_cutoff: datetime.date
     reviewed: Reviewed | None = None
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
         cutoff = cutoffs(self.corpus.sources, self.date_cutoff)
         collected = tuple(source.collected for source in self.corpus.sources)
-        own = _Attribute(self.corpus.without_splits(), self.detector, cutoff, collected, self.reviewed)
+        own = _Attribute(self.corpus.without_splits(), self.detector, cutoff, collected, self.reviewed, self.exclusions)
         return surveyed | "Origin" >> beam.ParDo(own)
 
 
@@ -52,14 +54,10 @@ class _Attribute(beam.DoFn):
         cutoffs: tuple[datetime.date | None, ...],
         collected: tuple[datetime.date | None, ...],
         reviewed: Reviewed | None,
+        exclusions: Exclusions,
     ) -> None:
-        self.corpus, self.path, self.cutoffs, self.collected, self.reviewed = (
-            corpus,
-            detector,
-            cutoffs,
-            collected,
-            reviewed,
-        )
+        self.corpus, self.path, self.cutoffs, self.collected = corpus, detector, cutoffs, collected
+        self.reviewed, self.exclusions = reviewed, exclusions
 
     def setup(self) -> None:
         self.detector = load_detector(self.path)
@@ -69,7 +67,9 @@ class _Attribute(beam.DoFn):
             yield earlier(self.corpus.signals(split, ["doc_id", "content_hash"]), split)
             return
         when = self.cutoffs[split.source], self.collected[split.source]
-        yield attribute(self.corpus.signals(split, NEEDED), split, self.detector, *when, self.reviewed)
+        signals = self.corpus.signals(split, sorted({*NEEDED, *self.exclusions.needed}))
+        source = self.corpus.source(split).name
+        yield attribute(signals, split, self.detector, *when, self.reviewed, self.exclusions, source)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:
@@ -83,7 +83,7 @@ def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[da
 
 
 def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
-    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
+    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there, or was withdrawn."""
     n = signed.num_rows
     zeros = np.zeros(n, np.int32)
     numbers = ("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band", "evidence", "machine_prior")
@@ -98,11 +98,12 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
             "content": first_half(signed["content_hash"].combine_chunks()),
             "created": pa.nulls(n, contracts.WHEN),
             "p_synthetic": pa.nulls(n, pa.float32()),
-            "empty": np.zeros(n, bool),
+            "excluded": np.full(n, WITHDRAWN if split.pieces[0].format == TOMBSTONES else 0, np.int8),
         }
     )
 
 
+WITHDRAWN = contracts.REASONS.index("withdrawn")
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
 NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "evidence"]
 
@@ -114,6 +115,8 @@ def attribute(
     cutoff: datetime.date | None = None,
     collected: datetime.date | None = None,
     reviewed: Reviewed | None = None,
+    exclusions: Exclusions = NO_EXCLUSIONS,
+    source: str = "",
 ) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 
@@ -126,9 +129,11 @@ def attribute(
       cutoff: documents older than this are human; None: the source's dates are not trusted.
       collected: the day that text without a date counts as of; None: nothing is known of it.
       reviewed: what people said of texts; None: nothing.
+      exclusions: what may not be in the release.
+      source: the name of the split's source.
     """
     n = signals.num_rows
-    column = {name: signals[name].combine_chunks() for name in NEEDED}
+    column = {name: signals[name].combine_chunks() for name in {*NEEDED, *exclusions.needed}}
     score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
     scores = Scores(score, column["detector_band"].to_numpy())
     p_synthetic = calibration.p_synthetic(scores.log_odds)
@@ -159,8 +164,7 @@ def attribute(
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
             "evidence": evidence,
             "machine_prior": np.where(basis == contracts.BASIS_DATE, priors(column["created"]), 0).astype(np.int32),
-            # Nothing is left of it in canonical form: white space and invisible characters.
-            "empty": pc.equal(column["content_hash"], pa.scalar(EMPTY_HASH, contracts.HASH)),
+            "excluded": exclusions.of(column, source),
         }
     )
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from expectations.contracts import UNKNOWN
 from expectations.loading import Strict
+from transforms.engine.staged import Staged
 from transforms.kernels.statistics.certify import most_votes
 from transforms.origin.labels import Labels, look_up, read_labels
 
@@ -23,7 +24,7 @@ class ReviewConfig(Strict):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reviewed:
+class Reviewed(Staged):
     """The documents that people know the origin of.
 
     Attributes:

@@ -17,12 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from expectations.errors import UserError
 from expectations.loading import Strict
+from expectations.wording import named
 
 GROUP = "lowbackground.watermarks"
 
 
-class WatermarkError(Exception):
+class WatermarkError(UserError):
     """A watermark detector cannot be used. The message is one line: which, what is wrong, what to do."""
 
 
@@ -90,7 +92,7 @@ def load_watermark(config: WatermarkConfig) -> Plugin:
     try:
         detector = points[config.name].load()(**config.options)
     except Exception as error:  # a plug-in may do anything
-        raise WatermarkError(f"watermark {config.name!r}: does not start: {_said(error)}; see its options") from error
+        raise WatermarkError(f"watermark {config.name!r}: does not start: {named(error)}; see its options") from error
     version = getattr(detector, "version", None)
     if not callable(getattr(detector, "detect", None)) or not isinstance(version, str) or not version:
         raise WatermarkError(
@@ -126,7 +128,7 @@ def _ask(plugin: Plugin, text: pa.LargeStringArray) -> tuple[npt.NDArray[np.floa
         score, p_value = np.asarray(answer[0], np.float64), np.asarray(answer[1], np.float64)
         key_id = np.array(list(answer[2]), object)
     except Exception as error:  # a plug-in may do anything
-        raise WatermarkError(f"{where}: failed on {len(text)} texts: {_said(error)}; ask its makers") from error
+        raise WatermarkError(f"{where}: failed on {len(text)} texts: {named(error)}; ask its makers") from error
     if not len(score) == len(p_value) == len(key_id) == len(text) or score.ndim != 1 or p_value.ndim != 1:
         shapes = f"{score.shape}, {p_value.shape} and {key_id.shape}"
         raise WatermarkError(f"{where}: answered {shapes} for {len(text)} texts; it must give one value each")
@@ -141,7 +143,3 @@ def _ask(plugin: Plugin, text: pa.LargeStringArray) -> tuple[npt.NDArray[np.floa
 def fingerprint(plugins: Sequence[Plugin]) -> list[Mapping[str, Any]]:
     """What the answers depend on, for the signal store's key and the manifest; not the options, which may hold a secret."""
     return [{"name": p.config.name, "version": p.version, "max_fpr": p.config.max_fpr} for p in plugins]
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -17,6 +17,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
 from transforms.dedup.earlier_releases import MANIFEST
@@ -27,15 +28,28 @@ METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 _IN_EVERY_LEDGER = (
-    "doc_id", "input_id", "source", "path", "row", "kept", "stage", "reason", "survivor_id", "cluster_id", "cluster_size",
-    "origin", "origin_basis", "p_synthetic", "n_tokens",
-)  # fmt: skip
+    "doc_id",
+    "input_id",
+    "source",
+    "path",
+    "row",
+    "kept",
+    "stage",
+    "reason",
+    "survivor_id",
+    "cluster_id",
+    "cluster_size",
+    "origin",
+    "origin_basis",
+    "p_synthetic",
+    "n_tokens",
+)
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
 _UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
-class ReleaseError(Exception):
+class ReleaseError(UserError):
     """A release cannot be read: which file, what is wrong, what to do. One line."""
 
 

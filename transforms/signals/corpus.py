@@ -1,8 +1,8 @@
 """A corpus: what its documents are read from, in which tasks, and where their signals are. Every stage is given one.
 
-Documents are named by split and ordinal. Stages whose elements are splits need no list of them: they are sent the corpus
-`without_splits`, so that a job grows with the number of splits only where a split is known by its number. Workers ask for a
-split by `split` alone; that is the one place to change if the list is to be shipped by reference.
+Documents are named by split and ordinal. A corpus and its list of splits are in files of the run (transforms/engine/staged.py),
+so that the graph is as large for a million splits as for one. Stages whose elements are splits need no list of them: they are
+sent the corpus `without_splits`, and their workers never read that file.
 """
 
 import dataclasses
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 
+from transforms.engine.staged import Staged
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import InputError, Source, Split
+from transforms.ingest.sources import InputError, Source, Split, Splits
 from transforms.kernels.text.columns import split_by
 from transforms.signals.store import SignalStore, changed
 
@@ -26,7 +27,7 @@ class BySplit(beam.DoFn):
 
 
 @dataclasses.dataclass(frozen=True)
-class Corpus:
+class Corpus(Staged):
     """Where documents and their signals are.
 
     Attributes:
@@ -37,7 +38,7 @@ class Corpus:
     """
 
     sources: tuple[Source, ...]
-    splits: tuple[Split, ...]
+    splits: Splits
     store: SignalStore
     limits: ReadLimits = dataclasses.field(default_factory=ReadLimits)
 
@@ -51,13 +52,13 @@ class Corpus:
         """Bytes in storage."""
         return sum(split.n_bytes for split in self.splits)
 
-    def with_earlier(self, splits: tuple[Split, ...]) -> "Corpus":
+    def with_earlier(self, splits: Splits) -> "Corpus":
         """This corpus and behind it the splits of earlier releases, of which there are only signatures."""
-        return dataclasses.replace(self, splits=self.splits + splits)
+        return dataclasses.replace(self, splits=Splits((*self.splits, *splits))) if splits else self
 
     def without_splits(self) -> "Corpus":
         """As it is sent to those whose elements are splits."""
-        return dataclasses.replace(self, splits=())
+        return dataclasses.replace(self, splits=Splits())
 
     def split(self, number: int) -> Split:
         """The split with this index."""

@@ -33,12 +33,13 @@ HASHES = (
     "ngrams_2",
     "ngrams_3",
     "paragraphs",
+    "contaminated_by",
     "first_words",
 )
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 13  # raise it when a kernel changes what it computes
+VERSION = 14  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +57,11 @@ class SignalStore:
     def path(self, split: Split) -> str:
         """The file of a split's signals, whether it exists or not; of an earlier release, the file itself."""
         if split.source == EARLIER:
-            return split.pieces[0].path
+            return split.pieces[0].place
         key = {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,
-            "pieces": [dataclasses.astuple(piece) for piece in split.pieces],
+            "pieces": [piece.key for piece in split.pieces],
             **dict(self.depends_on),
             "source": dict(self.depends_on)[f"source {split.source}"],
         }

@@ -12,11 +12,19 @@ from expectations import contracts
 from expectations.judge import gx, gx_process
 from expectations.suite.suite import load_suite
 
+REAL = gx_process.command  # before a fixture of every test replaces it
+
 
 @pytest.fixture(autouse=True)
-def _leaves_nothing():
+def _as_a_user_starts_it(monkeypatch):
+    """And not by the Python that other tests have ready. It leaves nothing."""
+    monkeypatch.setattr(gx_process, "command", REAL)
     yield
     gx_process.stop()
+
+
+def started():
+    return [process for process in psutil.Process().children() if gx_process.__name__ in process.cmdline()]
 
 
 def metrics(*values):
@@ -44,20 +52,20 @@ def test_the_other_process_says_the_same(values):
 
 def test_without_a_process_the_work_is_done_here():
     assert gx_process.validate(metrics(10.0), suite(min=3))[0]["status"] == "pass"
-    assert not psutil.Process().children()
+    assert not started()
 
 
 def test_it_is_started_once_and_asked_once():
     gx_process.start()
     gx_process.start()
-    assert len(psutil.Process().children()) == 1
+    assert len(started()) == 1
     gx_process.validate(metrics(1.0), suite(min=3))
-    assert not psutil.Process().children()
+    assert not started()
 
 
 def test_a_process_that_dies_is_an_error_in_one_line():
     gx_process.start()
-    psutil.Process().children()[0].kill()
+    started()[0].kill()
     with pytest.raises(gx_process.EngineError, match=r"ended with code -9.*run again"):
         gx_process.validate(metrics(1.0), suite(min=3))
 

@@ -5,12 +5,12 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -218,7 +218,7 @@ def test_the_command_prints_no_control_character_wherever_it_is_run(tmp_path: pa
     """With relative paths in the recipe, from the folder of the run and from another one."""
 
     def cli(folder: pathlib.Path, *args: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "pipeline.cli", *args]
+        command = [*warm.python(), "-m", "pipeline.cli", *args]
         return subprocess.run(command, cwd=folder, capture_output=True, check=False)
 
     build(tmp_path)

@@ -5,12 +5,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 from rich.console import Console
 
 from pipeline import runner
@@ -282,7 +282,7 @@ def test_the_command_prints_a_table_and_its_code_says_whether_there_is_a_mixture
     recipe_in(folder, RICH)
 
     def command(*more: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", "pipeline.cli", "plan", str(folder / "recipe.yaml"), *more]
+        call = [*warm.python(), "-m", "pipeline.cli", "plan", str(folder / "recipe.yaml"), *more]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(call, capture_output=True, text=True, check=False, env=environment, cwd=folder)
 

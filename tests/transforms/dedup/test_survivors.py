@@ -23,7 +23,7 @@ def document(number, content=None, cluster=1, signature=(0,) * 8, **other):
     row = {
         "doc_id": number.to_bytes(16, "big"), "split": 0, "ordinal": number, "source": 0, "content": content or number,
         "n_tokens": 100, "n_bytes": 500, "created": None, "origin": UNKNOWN, "origin_basis": contracts.BASIS_NONE,
-        "p_synthetic": None, "empty": False, "cluster": cluster, "url": None, "shingles": None,
+        "p_synthetic": None, "excluded": 0, "cluster": cluster, "url": None, "shingles": None,
         "signature": None if signature is None else np.array(signature, "<u4").tobytes(),
     }  # fmt: skip
     return row | other
@@ -191,3 +191,61 @@ def test_the_laws_hold_whatever_the_policy(found, policy, on_match, random):
         assert len(survivors) == 1
         if not survivors & earlier:
             assert {row["cluster_size"] for row in members} == {len(members)}
+
+
+WHY = {name: contracts.REASONS.index(name) for name in contracts.EXCLUDED}
+
+
+def test_an_excluded_document_stands_for_none_and_counts_in_no_cluster():
+    """Though it would be preferred by every rank, and is the same text as one of the others."""
+    for reason in ("contaminated", "licence", "empty_text"):
+        rows = [document(1, content=7, excluded=WHY[reason], **human), document(2, content=7), document(3)]
+        found = decided(*rows)
+        assert [contracts.REASONS[found[n]["reason"]] for n in (1, 2, 3)] == [reason, "", "near_duplicate"]
+        assert [found[n]["cluster_size"] for n in (1, 2, 3)] == [1, 2, 2]
+        assert found[1]["survivor_id"] == rows[0]["doc_id"]
+        assert found[1]["similarity"] is None
+        assert {found[n]["cluster_origins"] for n in (2, 3)} == {0}
+        assert contracts.STAGES[found[1]["stage"]] == ("ingest" if reason == "empty_text" else "exclusions")
+
+
+def test_what_is_like_a_withdrawn_document_goes_with_it():
+    """Also what is like only the second of two that are withdrawn, and what an earlier release has."""
+    chain = [(1,) * 8, (1,) * 6 + (2,) * 2, (1,) * 4 + (2,) * 4]
+    rows = [document(i + 1, signature=s) for i, s in enumerate(chain)]
+    rows[0]["excluded"] = rows[1]["excluded"] = WHY["withdrawn"]
+    found = decided(*rows, document(4, content=1, source=EARLIER), document(5, signature=(9,) * 8))
+    assert [contracts.REASONS[found[n]["reason"]] for n in (1, 2, 3, 5)] == ["withdrawn"] * 3 + [""]
+    assert [contracts.STAGES[found[n]["stage"]] for n in (1, 2, 3)] == ["exclusions", "exclusions", "dedup"]
+    assert found[3]["survivor_id"] == rows[1]["doc_id"]
+    assert found[3]["similarity"] == 0.75
+    assert {row["cluster_size"] for row in found.values()} == {1}
+
+
+@settings(max_examples=200)
+@given(rows, ranks, st.lists(st.sampled_from(["", *contracts.EXCLUDED]), min_size=14, max_size=14))
+def test_the_others_are_decided_on_as_if_the_excluded_were_not_there(found, policy, why):
+    """Or, of withdrawn ones, as if an earlier release had them."""
+    config = CONFIG.model_copy(update={"survivor": tuple(policy)})
+    documents = [
+        document(
+            n + 1, content=content, cluster=content % 2, source=max(source, 0), origin=origin, url=url,
+            signature=tuple((content >> 1) + (place < content) for place in range(8)),
+            excluded=WHY.get(reason, 0),
+        )
+        for n, ((content, source, origin, _, url), reason) in enumerate(zip(found, why, strict=False))
+    ]  # fmt: skip
+    result = decided(*documents, config=config)
+    withdrawn = [one | {"source": EARLIER, "excluded": 0} for one in documents if one["excluded"] == WHY["withdrawn"]]
+    others = [one for one in documents if not one["excluded"]]
+    expected = decided(*others, *withdrawn, config=config) if others else {}
+    for one in documents:
+        number = one["ordinal"]
+        if one["excluded"]:
+            assert result[number]["reason"] == one["excluded"]
+            assert not result[number]["kept"]
+        elif contracts.REASONS[expected[number]["reason"]] == "in_earlier_release":
+            assert contracts.REASONS[result[number]["reason"]] == "withdrawn"
+            assert result[number]["survivor_id"] == expected[number]["survivor_id"]
+        else:
+            assert result[number] == expected[number]

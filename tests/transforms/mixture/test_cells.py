@@ -28,7 +28,7 @@ from transforms.mixture.cells import (
     REAL,
     SPARED,
     Rule,
-    Scores,
+    ScoreCounts,
     View,
     Weighed,
     cells_of,
@@ -728,7 +728,7 @@ def test_a_ratio_is_a_share_exactly() -> None:
 def test_what_is_weighed_adds_up_in_any_order(documents: list[Doc], at: int, to: list[int], asked: dict) -> None:
     by = rule(**asked)
     parts = [documents[:at], documents[at:], []]
-    scores = Scores.merge(count_scores(offer(parts[i]), by) for i in to)
+    scores = ScoreCounts.merge(count_scores(offer(parts[i]), by) for i in to)
     whole = count_scores(offer(documents), by)
     for name in ("flagged", "bins", "structures"):
         assert getattr(scores, name).tolist() == getattr(whole, name).tolist()

@@ -12,7 +12,7 @@ LENGTH_BANDS = ((50, 200), (200, 1000), (1000, None))  # words and ideographs
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class GroupEvaluation:
     """One group's numbers; NaN where the group has no document of a class.
 
     Attributes:
@@ -35,7 +35,7 @@ class Result:
     tpr: float
 
 
-Evaluation = tuple[Result, ...]
+Evaluation = tuple[GroupEvaluation, ...]
 
 
 def auroc(human: npt.NDArray[np.float32], machine: npt.NDArray[np.float32]) -> float:
@@ -87,10 +87,10 @@ def _result(
     scores: npt.NDArray[np.float32],
     flagged: npt.NDArray[np.bool_],
     chosen: npt.NDArray[np.bool_],
-) -> Result:
+) -> GroupEvaluation:
     scored = chosen & ~np.isnan(scores)
     human, machine = scores[scored & ~labelled.machine], scores[scored & labelled.machine]
-    return Result(
+    return GroupEvaluation(
         kind=kind,
         name=name,
         human=len(human),

@@ -56,9 +56,17 @@ class Planted:
     bound: float
     covered: float
 
+    @classmethod
+    def of(cls, family: str, share: float, documents: int, runs: list[tuple[float, float, float]]) -> "Planted":
+        """From the estimate, the bound and the truth of each run."""
+        estimate, bound, truth = np.array(runs).T
+        off = estimate - truth
+        errors = float(off.mean()), float(np.abs(off).mean())
+        return cls(family, share, len(runs), documents, *errors, float(bound.mean()), float((bound >= truth).mean()))
+
 
 @dataclasses.dataclass(frozen=True)
-class _Judge:
+class _Estimator:
     """A calibration, and what it needs of each document of the other half."""
 
     composition: Composition
@@ -68,7 +76,7 @@ class _Judge:
     languages: npt.NDArray[np.int64]  # -1: in no band
 
     @classmethod
-    def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Judge":
+    def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Estimator":
         bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
         judged = calibration.judged(scores, bands, labelled.n_tokens)
         bands = np.where(np.isnan(judged), -1, bands).astype(np.int8)
@@ -120,7 +128,7 @@ def selftest(
                     f"selftest: {n} {name} documents long enough to score for the {what} half, at least {FEWEST} are needed"
                 )
     calibration = calibrate(labelled, reference, scores, experts, settings, "", "")
-    known = _Judge.of(labelled, scores, calibration)
+    known = _Estimator.of(labelled, scores, calibration)
     reference &= known.bands >= 0
     target &= known.bands >= 0
     human = ~labelled.machine
@@ -140,7 +148,7 @@ def selftest(
 def _left_out(
     labelled: Labelled,
     calibration: Calibration,
-    known: _Judge,
+    known: _Estimator,
     reference: npt.NDArray[np.bool_],
     target: npt.NDArray[np.bool_],
     language: int,
@@ -188,17 +196,13 @@ def _left_out(
                 )
                 for what, more in ((LEFT_OUT, None), *([(WITH_OWN, theirs)] if len(theirs) >= FEWEST_OWN else [])):
                     estimate, bound = judge.estimate(drawn, more)
-                    found.setdefault((what, q), []).append((estimate - k / len(drawn), bound, bound - k / len(drawn)))
+                    found.setdefault((what, q), []).append((estimate, bound, k / len(drawn)))
     suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""
-    rows: list[Planted | None] = []
-    for what in (LEFT_OUT, WITH_OWN):
-        for q in SHARES if (what, 0.0) in found else ():
-            off, bound, above = np.array(found[what, q]).T
-            rows.append(
-                Planted(what + suffix, q, len(off), MOST, float(off.mean()), float(np.abs(off).mean()), float(bound.mean()),
-                        float((above >= 0).mean()))
-            )  # fmt: skip
-    return rows
+    return [
+        Planted.of(what + suffix, q, MOST, found[what, q])
+        for what in (LEFT_OUT, WITH_OWN)
+        for q in (SHARES if (what, 0.0) in found else ())
+    ]
 
 
 def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
@@ -212,7 +216,7 @@ def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:
 def _runs(
     family: str,
     planted: float,
-    judge: _Judge,
+    judge: _Estimator,
     key: npt.NDArray[np.uint64],
     human: npt.NDArray[np.bool_],
     machine: npt.NDArray[np.bool_],
@@ -230,7 +234,7 @@ def _runs(
     n = min(MOST, int(total / 2 / (1 - planted)))
     if planted:
         n = min(n, *(int(len(machines) / 2 / planted / (len(humans) / total)) for humans, machines in strata))
-    found, truth = [], 0.0
+    found = []
     for repeat in range(REPEATS):
         salt = f"{family} {planted} {repeat}"
         drawn, machine_drawn = [], 0
@@ -240,19 +244,8 @@ def _runs(
             drawn += [_drawn(humans, key, size - k, salt), _drawn(machines, key, k, salt)]
             machine_drawn += k
         together = np.concatenate(drawn)
-        truth = machine_drawn / len(together)
-        found.append(judge.estimate(together))
-    estimate, bound = np.array(found).T
-    return Planted(
-        family,
-        planted,
-        REPEATS,
-        n,
-        float((estimate - truth).mean()),
-        float(np.abs(estimate - truth).mean()),
-        float(bound.mean()),
-        float((bound >= truth).mean()),
-    )
+        found.append((*judge.estimate(together), machine_drawn / len(together)))
+    return Planted.of(family, planted, n, found)
 
 
 def _drawn(places: npt.NDArray[np.int64], key: npt.NDArray[np.uint64], n: int, salt: str) -> npt.NDArray[np.int64]:

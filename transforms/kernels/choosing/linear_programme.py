@@ -22,7 +22,7 @@ import scipy  # its parts load where they are used
 
 F64 = npt.NDArray[np.float64]
 Sparse = Any  # scipy.sparse.csr_array
-Result = Any  # scipy.optimize.OptimizeResult
+Solution = Any  # scipy.optimize.OptimizeResult
 TOLERANCE = 1e-9
 SLACK = 1e-8  # what a later programme may give up of an earlier one's value
 STRETCH = 1e6  # no row gives way by more
@@ -44,7 +44,7 @@ class Programme:
     upper: F64
 
 
-def _minimise(c: F64, a: Sparse, b: F64, upper: F64, **more: F64 | Sparse) -> Result | None:
+def _minimise(c: F64, a: Sparse, b: F64, upper: F64, **more: F64 | Sparse) -> Solution | None:
     from scipy.optimize import linprog  # late: it is slow to import, and most releases ask for no limits
 
     bounds = np.stack([np.zeros_like(upper), upper], axis=1)
@@ -150,7 +150,7 @@ def gives_way(programme: Programme, row: int) -> tuple[float, float] | None:
     return None if found is None else (max(0.0, float(found.x[n + 1 + row])), 1 / float(found.x[n]))
 
 
-def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: F64 | None = None) -> Result | None:
+def _elastic(programme: Programme, rows: npt.NDArray[np.int64], stretch: F64 | None = None) -> Solution | None:
     """Over w = v / T and tau = 1 / T, with sum w = 1: a w - b tau - z <= 0, w <= upper tau; the least sum of z.
 
     `stretch`: the most that each row may give way; None: nothing.

@@ -77,9 +77,24 @@ def _similarity(a, b, signature, signed, set_offsets, sets):
 
 @kernel("i64[] u32[,] bool[] u64[] bool[] i64[] u64[] i64 i64 f64 i64[]! i64[]! i64[]! i64[]! i64[]! f64[]! i8[]!")
 def _cover(  # noqa: C901
-    starts, signature, signed, url, exempt, set_offsets, sets, bands, rows, least,
-    kept, compared, heads, chain, survivor, similarity, how,
-):  # fmt: skip
+    starts,
+    signature,
+    signed,
+    url,
+    exempt,
+    set_offsets,
+    sets,
+    bands,
+    rows,
+    least,
+    kept,
+    compared,
+    heads,
+    chain,
+    survivor,
+    similarity,
+    how,
+):
     for c in range(len(starts) - 1):
         s, e = starts[c], starts[c + 1]
         if e - s == 1:

@@ -17,7 +17,9 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from transforms.kernels.compiled import kernel
+from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+from transforms.kernels.statistics import hill
 from transforms.kernels.statistics.diversity import WINDOW
 
 DIMENSIONS = 256
@@ -50,14 +52,8 @@ def _embed(offsets, words, table, stamp, point, out):
                 if pair:
                     h = h * POLYNOMIAL + np.uint64(words[t + 1]) + np.uint64(1)
                 h = mix64(h * POLYNOMIAL + np.uint64(pair))
-                slot = np.int64(h >> np.uint64(32)) & (_SLOTS - 1)
-                while stamp[slot] == d and table[slot] != h:
-                    slot = (slot + 1) & (_SLOTS - 1)
-                if stamp[slot] == d:
-                    continue
-                stamp[slot] = d
-                table[slot] = h
-                point[np.int64(h & np.uint64(DIMENSIONS - 1))] += 1 if h & np.uint64(1 << 20) else -1
+                if is_new(table, stamp, _SLOTS, d, h >> np.uint64(32), h):
+                    point[h & np.uint64(DIMENSIONS - 1)] += np.int64(h >> np.uint64(19) & np.uint64(2)) - 1
         squares = 0
         for i in range(DIMENSIONS):
             squares += point[i] * point[i]
@@ -110,8 +106,8 @@ def vendi(one: Sums) -> tuple[float, float]:
     with _one_thread():
         eigenvalues = np.linalg.eigvalsh(one.products.astype(np.float64))
     p = np.clip(eigenvalues, 0, None) / np.trace(one.products)
-    p = p[p > 1e-12]
-    return float(np.exp(-(p * np.log(p)).sum())), float(1 / p.max())
+    first, _, infinite = hill.of_shares(p[p > 1e-12])
+    return first, infinite
 
 
 def mean_distance(one: Sums) -> float:

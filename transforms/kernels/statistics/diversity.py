@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
+from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64, mixed
 
 WINDOW = 300
@@ -48,12 +49,7 @@ def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):
             value = np.uint32(mix64(h) >> np.uint64(32))
             if value % rate != 0:
                 continue
-            slot = (value >> np.uint32(8)) & (_SLOTS - 1)
-            while stamp[slot] == d and table[slot] != value:
-                slot = (slot + 1) & (_SLOTS - 1)
-            if stamp[slot] != d:
-                stamp[slot] = d
-                table[slot] = value
+            if is_new(table, stamp, _SLOTS, d, value >> np.uint32(8), value):
                 out[n] = value
                 n += 1
         out_offsets[d + 1] = n

@@ -1,4 +1,4 @@
-"""How diverse a vocabulary is, from how many types are in how many documents: Hill numbers, coverage, Zipf's slope.
+"""How diverse something is: Hill numbers of shares; of a vocabulary, from how many types are in how many documents.
 
 With c_i the number of documents that type i is in, T = sum c_i, and p_i = c_i / T (Hill 1973):
 
@@ -24,6 +24,27 @@ ORDERS = ("0", "1", "2", "inf")
 ZIPF_RANKS = (1_000, 100_000)
 ZIPF_LEAST, ZIPF_TYPES = 10, 200
 _EXACT, _SURE = 256, 30  # counts up to the one, and those of which fewer than the other are left, are thinned exactly
+
+
+def entropy(p: Floats) -> float:
+    """Shannon entropy in nats of shares, all above 0. NaN if there are none."""
+    return float(-(p * np.log(p)).sum()) if len(p) else float("nan")
+
+
+def of_shares(p: Floats) -> tuple[float, float, float]:
+    """Hill numbers of order 1, 2 and infinity of shares that are known, all above 0. NaN if there are none."""
+    if not len(p):
+        return (float("nan"),) * 3
+    return float(np.exp(entropy(p))), float(1 / (p * p).sum()), float(1 / p.max())
+
+
+def divergence(p: Floats, q: Floats) -> float:
+    """Jensen-Shannon divergence of two distributions in bits, in [0, 1]. Each may have any sum; NaN if that is 0."""
+    if not p.sum() > 0 or not q.sum() > 0:
+        return float("nan")
+    p, q = p / p.sum(), q / q.sum()
+    m = (p + q) / 2
+    return float(max(0.0, sum((x[x > 0] * np.log2(x[x > 0] / m[x > 0])).sum() for x in (p, q)) / 2))
 
 
 class Spectrum(NamedTuple):

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations import intervals
+from transforms.kernels.statistics import hill
+from transforms.kernels.statistics.hill import divergence
 
 BLOCKS = 64
 Z = 1.6448536269514722  # one-sided 95 %
@@ -123,9 +125,15 @@ def summarise(counts: PatternCounts, n: int, weight: str = "docs") -> Cores:
     entropy, first, second = effective_numbers(core)
     limits = [jackknife(value, parts) for value, parts in zip((expected, first), jackknifed.T, strict=True)]
     return Cores(
-        documents, tuple(wilson(share, effective) for share in core.tolist()), limits[0], variance,
-        float((core * (1 - core)).mean()), entropy, limits[1], second,
-    )  # fmt: skip
+        documents,
+        tuple(wilson(share, effective) for share in core.tolist()),
+        limits[0],
+        variance,
+        float((core * (1 - core)).mean()),
+        entropy,
+        limits[1],
+        second,
+    )
 
 
 def deviance(weights: Floats, has: Floats) -> tuple[float, float]:
@@ -148,8 +156,7 @@ def effective_numbers(core: Floats) -> tuple[float, float, float]:
     if not total > 0:
         return np.nan, 0.0, 0.0
     p = core[core > 0] / total
-    entropy = float(-(p * np.log(p)).sum())
-    return entropy, float(np.exp(entropy)), float(1 / (p * p).sum())
+    return (hill.entropy(p), *hill.of_shares(p)[:2])
 
 
 def _without_each_block(
@@ -228,15 +235,6 @@ def ratio(one: Interval, other: Interval) -> Interval:
     upper = (product + np.sqrt(max(0.0, over))) / high if high > 0 else np.inf
     value = a.value / b.value
     return Interval(value, float(min(value, max(0.0, lower))), float(max(value, upper)))
-
-
-def divergence(p: Floats, q: Floats) -> float:
-    """Jensen-Shannon divergence of two distributions in bits, in [0, 1]. Each may have any sum; NaN if that is 0."""
-    if not p.sum() > 0 or not q.sum() > 0:
-        return np.nan
-    p, q = p / p.sum(), q / q.sum()
-    m = (p + q) / 2
-    return float(max(0.0, sum((x[x > 0] * np.log2(x[x > 0] / m[x > 0])).sum() for x in (p, q)) / 2))
 
 
 def divergence_from(counts: PatternCounts, n: int, column: int, group: list[int], target: Floats) -> Interval:

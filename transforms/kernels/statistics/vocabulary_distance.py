@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.statistics import hill
-from transforms.kernels.statistics.hill import Floats
+from transforms.kernels.statistics.hill import Floats, divergence
 from transforms.kernels.statistics.structures import Interval, Z
 
 Matrix = npt.NDArray[np.int64]
@@ -139,18 +139,10 @@ def distance(one: Matrix, other: Matrix) -> float:
 
 def _corrected(c: Matrix, r: Matrix) -> float:
     all_c, all_r = c.sum(axis=1).astype(np.float64), r.sum(axis=1).astype(np.float64)
-    halved = np.mean([_divergence(half, all_r) for half in _halves(c)])
-    reference_halved = np.mean([_divergence(all_c, half) for half in _halves(r)])
-    return float(3 * _divergence(all_c, all_r) - halved - reference_halved)
+    halved = np.mean([divergence(half, all_r) for half in _halves(c)])
+    reference_halved = np.mean([divergence(all_c, half) for half in _halves(r)])
+    return float(3 * divergence(all_c, all_r) - halved - reference_halved)
 
 
 def _with_rest(counts: Matrix, inside: npt.NDArray[np.bool_]) -> Matrix:
     return np.vstack([counts[inside], counts[~inside].sum(axis=0)])
-
-
-def _divergence(p: Floats, q: Floats) -> float:
-    if not p.sum() or not q.sum():
-        return float("nan")
-    p, q = p / p.sum(), q / q.sum()
-    m = (p + q) / 2
-    return float(sum((x[x > 0] * np.log2(x[x > 0] / m[x > 0])).sum() for x in (p, q)) / 2)

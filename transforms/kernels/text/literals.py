@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.compiled import kernel
+from transforms.kernels.lookup import first_at_least
 from transforms.kernels.text.columns import text_buffers
 
 MIN_BYTES = 7
@@ -68,19 +69,6 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
     return found
 
 
-@inlined
-def _first(grams, word):
-    """Where `word` is in `grams`, or would be: NumPy's search takes longer to compile than all the rest."""
-    low, high = 0, len(grams)
-    while low < high:
-        middle = (low + high) // 2
-        if grams[middle] < word:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 @kernel("u8[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
 def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, places, found):
     words = data[: len(data) // 4 * 4].view(np.uint32)
@@ -90,7 +78,7 @@ def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, p
         word = words[i] | _FOLDS
         if not seen[np.uint32(word * _MULTIPLIER) >> _SHIFT]:
             continue
-        n = _first(grams, word)
+        n = first_at_least(grams, word)
         while n < len(grams) and grams[n] == word:
             base, size = ends[strings[n]], ends[strings[n] + 1] - ends[strings[n]]
             group = groups[strings[n]]

@@ -5,42 +5,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.lookup import first_at_least, is_new
 from transforms.kernels.text.columns import text_buffers
-from transforms.kernels.text.paragraphs import _FORM, MIN_BYTES, MIN_TOKENS, _count_tokens, _fold, _hash, room_for_lines
+from transforms.kernels.text.paragraphs import (
+    _FORM,
+    MIN_BYTES,
+    MIN_TOKENS,
+    _count_tokens,
+    _fold,
+    _hash,
+    room_for_lines,
+    slots_for,
+)
 from transforms.kernels.text.text import _tables
-
-
-@kernel("u64[] u64")
-def _among(values, value):
-    """Whether `value` is one of `values`, which ascend."""
-    low, high = 0, len(values)
-    while low < high:
-        middle = (low + high) // 2
-        if values[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(values) and values[low] == value
-
-
-@inlined
-def _is_new(table, stamp, slots, mark, h):
-    """Whether the document `mark` did not have the paragraph `h` yet; now it has. Slots count only if stamped with it."""
-    slot = np.int64(h & np.uint64(slots - 1))
-    while stamp[slot] == mark and table[slot] != h:
-        slot = (slot + 1) & (slots - 1)
-    new = stamp[slot] != mark
-    stamp[slot] = mark
-    table[slot] = h
-    return new
-
-
-@kernel("i64")
-def _slots(size):
-    slots = 2
-    while slots < 2 * (size // MIN_BYTES + 1):
-        slots *= 2
-    return slots
 
 
 @inlined
@@ -57,7 +34,7 @@ def _copied(data, start, stop, out, n):
 def _without(data, offsets, longest, unwanted, folded, words, form, classes, spelled):
     # The loop of `paragraphs._find` once more: what the two could share made that one, which is always on, 20% slower.
     n_docs = len(offsets) - 1
-    table = np.empty(_slots(longest), np.uint64)
+    table = np.empty(slots_for(longest), np.uint64)
     stamp = np.zeros(len(table), np.int64)
     going = np.empty((longest // MIN_BYTES + 1, 4), np.int64)  # of paragraphs: start, end, tokens, had it already?
     out = np.empty(offsets[n_docs] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
@@ -66,7 +43,7 @@ def _without(data, offsets, longest, unwanted, folded, words, form, classes, spe
     removed = np.zeros(n_docs, np.int32)
     for d in range(n_docs):
         at, end = offsets[d], offsets[d + 1]
-        slots = _slots(end - at)
+        slots = slots_for(end - at)
         n_going, common, again = 0, 0, 0
         while at < end:
             start = at
@@ -77,9 +54,11 @@ def _without(data, offsets, longest, unwanted, folded, words, form, classes, spe
             if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
                 continue
             h = _hash(folded, words, w)
-            had = 0 if _is_new(table, stamp, slots, d + 1, h) else 1
-            if not had and not _among(unwanted, h):
-                continue
+            had = 0 if is_new(table, stamp, slots, d + 1, h, h) else 1
+            if not had:
+                place = first_at_least(unwanted, h)
+                if place == len(unwanted) or unwanted[place] != h:
+                    continue
             tokens = _count_tokens(data, start, stop, stop - start, classes, spelled)
             common += tokens * (1 - had)
             again += tokens * had

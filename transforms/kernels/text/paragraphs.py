@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
 from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import (
@@ -134,6 +135,15 @@ def _hash(folded, words, w):
     return mix64(h)
 
 
+@kernel("i64")
+def slots_for(size):
+    """How many slots the set of paragraphs of a text of so many bytes has: twice what it can hold, a power of two."""
+    slots = 2
+    while slots < 2 * (size // MIN_BYTES + 1):
+        slots *= 2
+    return slots
+
+
 @kernel("u8[] i64[] i64 u8[] u8[] u64[] u8[]! u64[] u64[]! i64[]! u64[]! i64[]! i32[]! i32[]!")
 def _find(
     data,
@@ -156,9 +166,7 @@ def _find(
     n = 0
     for d in range(n_docs):
         at, end = offsets[d], offsets[d + 1]
-        slots = 2  # for this document: a small table stays in the cache
-        while slots < 2 * ((end - at) // MIN_BYTES + 1):
-            slots *= 2
+        slots = slots_for(end - at)  # for this document: a small table stays in the cache
         while at < end:
             start = at
             stop, w = _fold(data, start, end, form, folded)
@@ -168,14 +176,9 @@ def _find(
             if _count_tokens(data, start, stop, MIN_TOKENS, classes, spelled) < MIN_TOKENS:
                 continue
             h = _hash(folded, words, w)
-            slot = np.int64(h & np.uint64(slots - 1))
-            while stamp[slot] == d + 1 and table[slot] != h:
-                slot = (slot + 1) & (slots - 1)
-            if stamp[slot] == d + 1:
+            if not is_new(table, stamp, slots, d + 1, h, h):
                 repeated[d] += _count_tokens(data, start, stop, stop - start, classes, spelled)
                 continue
-            stamp[slot] = d + 1
-            table[slot] = h
             n_paragraphs[d] += 1
             if h <= sampled_below:
                 found[n] = h
@@ -199,7 +202,7 @@ def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
     # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
     # are made for the worst case, and pages that are never touched cost nothing.
     n_docs, longest = len(text), int(np.diff(offsets).max(initial=0))
-    slots = max(2, 1 << (2 * (longest // MIN_BYTES + 1) - 1).bit_length())
+    slots = slots_for(longest)
     types = np.empty(slots, np.uint64), np.zeros(slots, np.int64)
     found = np.empty(int(offsets[-1] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
     ends = np.zeros(n_docs + 1, np.int64)

@@ -51,18 +51,25 @@ WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
 
 _SPACE, _LETTER, _SOLO, _PUNCT, _IGNORE, _MARK = range(6)
 _TABLE_SIZE = 0x20000  # the BMP and the first supplementary plane; above: CJK extensions, then tags and private use
+
+
+def _ranges(said: str) -> tuple[tuple[int, int], ...]:
+    """Code points from-to, both included, in hexadecimal."""
+    return tuple((int(start, 16), int(end, 16)) for start, end in (one.split("-") for one in said.split()))
+
+
 # Of these Unicode's line breaking says that words have no space between them (classes ID, CJ, SA and, of aksaras, AK).
-_UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x1B00, 0x1B7F),
-             (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3021, 0x312F), (0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
-             (0xA980, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0x1B000, 0x1B16F))  # fmt: skip
+_UNSPACED = _ranges(
+    "0E00-0EFF 1000-109F 1780-17FF 1950-19DF 1A20-1AAF 1B00-1B7F 2E80-2FDF 3005-3007 3021-312F 31A0-31FF "
+    "3400-4DBF 4E00-9FFF A980-A9FF AA60-AADF F900-FAFF 1B000-1B16F"
+)
 _FOLDED = {
     "'": "\u2018\u2019\u201a\u201b\u2032\u02bc\u0060\u00b4",
     '"': "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb",
     "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212",
 }
 # Default_Ignorable_Code_Point that is not of category Cf: `unicodedata` does not tell it.
-_INVISIBLE = ((0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F),
-              (0xFFA0, 0xFFA0))  # fmt: skip
+_INVISIBLE = _ranges("034F-034F 115F-1160 17B4-17B5 180B-180F 3164-3164 FE00-FE0F FFA0-FFA0")
 _NOT_PLAIN = 255  # in Tables.order
 
 FNV32_OFFSET, FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
@@ -261,9 +268,22 @@ def _find_letters(text, lower, letter, follow):
     "u8[] i64[] u8[] u64[] u8[]! u8[]! u8[]! u64[]! u32[]! u8[]! i64[]! i64[]! u8[]! u64[]! u32[]!",
 )
 def _canonicalise(  # noqa: C901 (one pass, one loop)
-    data, offsets, classes, spelled, lower, letter, follow, prefix64, prefix32,
-    out, out_offsets, token_offsets, kind, hash64, hash32,
-):  # fmt: skip
+    data,
+    offsets,
+    classes,
+    spelled,
+    lower,
+    letter,
+    follow,
+    prefix64,
+    prefix32,
+    out,
+    out_offsets,
+    token_offsets,
+    kind,
+    hash64,
+    hash32,
+):
     """Bytes and tokens written. The hash of token t is at t + 1: it is stored when the next one opens."""
     n_docs = len(offsets) - 1
     w = np.uint64(0)  # bytes written

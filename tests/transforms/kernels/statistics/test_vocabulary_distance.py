@@ -48,7 +48,7 @@ def test_neither_size_nor_chance_is_taken_for_a_loss(documents: int) -> None:
     assert ratios(one) == pytest.approx([1, 1, 1], abs=0.06)
     mass, types, _ = vocabulary_distance.tail(one, REFERENCE, 1.0)
     assert (mass, types) == pytest.approx((1, 1), abs=0.08)
-    raw = vocabulary_distance._divergence(one.sum(axis=1).astype(float), REFERENCE.sum(axis=1).astype(float))
+    raw = vocabulary_distance.divergence(one.sum(axis=1).astype(float), REFERENCE.sum(axis=1).astype(float))
     assert abs(vocabulary_distance.distance(one, REFERENCE)) < 0.004 < raw
 
 

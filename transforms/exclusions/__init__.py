@@ -1,0 +1,1 @@
+"""What must not be in a release, whatever it is like: evaluation items, what was withdrawn, licences that are not allowed."""
