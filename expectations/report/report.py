@@ -136,6 +136,7 @@ def _environment() -> jinja2.Environment:
         "clip": _clip,
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
+        "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
         "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
         "title_of": lambda metric: metrics.find(metric).title,
         "status": lambda status: _STATUS.get(status, status),
