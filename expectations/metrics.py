@@ -151,6 +151,11 @@ _DECLARED = (
     Metric(
         "synthetic_share.documents", "Synthetic share of documents", SHARE, "fraction", sign="synthetic share", worse=UP
     ),
+    Metric("sites", "Number of sites", COUNT, "sites"),
+    Metric("site.mean_share.documents", "Mean synthetic share of sites, in documents", SHARE, "fraction"),
+    Metric("site.mean_share.tokens", "Mean synthetic share of sites, in tokens", SHARE, "fraction"),
+    Metric("site.synthetic_share.documents", "Synthetic share of the documents of a site", SHARE, "fraction"),
+    Metric("site.synthetic_share.tokens", "Synthetic share of the tokens of a site", SHARE, "fraction"),
     Metric("synthetic_share.interval.tokens", "Estimated synthetic share of tokens", SHARE, "fraction"),
     Metric("synthetic_share.interval.documents", "Estimated synthetic share of documents", SHARE, "fraction"),
     Metric(

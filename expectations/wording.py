@@ -10,6 +10,7 @@ SLICE_KINDS = {
     "overall": "",
     "source": "source",
     "language": "language",
+    "site": "site",  # the host of an address
     "generator": "generator",
     "licence": "licence",
     "origin": "origin",

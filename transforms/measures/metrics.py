@@ -29,7 +29,8 @@ from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
-from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
+from transforms.measures.sites import site_rows
+from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.vocabulary import lexical_rows
 from transforms.mixture.selection import Mixture
@@ -88,6 +89,7 @@ def metrics_table(
         *_not_understood(tally, sources),
         *unread_rows(config.unread, sources),
         *shares(tally, sources, detector),
+        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
