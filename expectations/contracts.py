@@ -101,12 +101,13 @@ DOCUMENT = _contract(
     pa.field("id", pa.string()),  # the input's own id; null if it has none
     _required("text", pa.large_string()),
     pa.field("created", WHEN),  # null: unknown
-    pa.field("language", pa.string()),
+    pa.field("language", pa.string()),  # its tag (expectations/language_tags.py), as the input says
     pa.field("url", pa.string()),
     _required("declared_origin", pa.int8()),  # index into ORIGINS; unknown where nothing is declared
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
+    pa.field("author", pa.string()),
     pa.field(
         "not_understood", pa.string()
     ),  # one line, `field: value`, for each declared value that says nothing to us
@@ -139,6 +140,8 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "url_hash", pa.uint64()
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
+        pa.field("host", pa.string()),  # of its address, without port and `www.`
+        pa.field("author", pa.string()),
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
@@ -148,7 +151,9 @@ def signals(num_perm: int) -> Contract:
         pa.field("check_score", pa.float32()),  # the same of the second detector, if there is one
         _required("check_band", pa.int8()),
         pa.field("created", WHEN),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string()),  # as the input says, else as it was found; null: unknown
+        pa.field("language_confidence", pa.float32()),  # of the finding; null: the input says, or the text is no prose
+        _required("text_kind", pa.int8()),  # index into kernels/text/prose.py: KINDS; 0: prose
         _required("declared_origin", pa.int8()),
         pa.field("generator", pa.string()),
         _required("evidence", pa.int32()),  # what the text itself shows: credential, watermark, boilerplate
@@ -170,6 +175,9 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "compliance", pa.binary()
         ),  # uint16 a system, little-endian: transforms/structures/find.py; null: no systems
+        pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
+        # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
+        _required("contaminated_by", pa.binary()),
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -290,10 +298,17 @@ LEDGER = _contract(
     _required(
         "evidence", pa.string()
     ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
+    pa.field("host", pa.string()),  # of its address; null also where it was withdrawn, as is the author
+    pa.field("author", pa.string()),
     pa.field("boilerplate", pa.string()),  # id of the phrase that was found
     pa.field("watermark", pa.string()),  # plug-in and key of the hit
     pa.field("watermark_p", pa.float32()),
     pa.field("p_synthetic", pa.float32()),
+    pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
+    pa.field("contaminated_by", pa.list_(pa.string())),  # the items that it holds, each "<set>/<item>"; null: none
+    pa.field(
+        "text_kind", pa.string()
+    ),  # of a text that is no prose, and so has no score: code, markup, data, log or links
 )
 
 
@@ -306,7 +321,8 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("text", pa.large_string()),
         _required("source", pa.string()),
         pa.field("created", WHEN),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string()),  # as the input says, else as it was found
+        pa.field("language_confidence", pa.float32()),  # of the finding; null: the input says, or the text is no prose
         _required("n_tokens", pa.int32()),
         _required("origin", pa.string()),
         _required("origin_basis", pa.string()),
@@ -317,6 +333,8 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
+        pa.field("contamination", pa.float32()),  # as in the ledger
+        pa.field("contaminated_by", pa.list_(pa.string())),
         *(pa.field(name, pa.string()) for name in keep),
     )
 

@@ -131,6 +131,7 @@ _DECLARED = (
     Metric("documents.dropped", "Number of dropped documents", COUNT, "documents"),
     Metric("documents.quarantined", "Number of quarantined records", COUNT, "records"),
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
+    Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
@@ -606,6 +607,10 @@ _DECLARED = (
         "documents",
         sign="spread",
     ),
+    Metric("contamination.documents", "Number of documents that hold items of evaluation sets", COUNT, "documents"),
+    Metric("contamination.items", "Share of the items of evaluation sets that are found", SHARE, "fraction"),
+    Metric("contamination.too_short", "Number of evaluation items that are too short to be looked for", COUNT, "items"),
+    Metric("contamination.overlap", "Largest overlap of a document with an evaluation item", SHARE, "fraction"),
     Metric("structure.core", "Core", SHARE, "fraction"),
     Metric("structure.found", "Core by the classifier's word", SHARE, "fraction"),
     Metric("structure.reference", "Core of the reference", SHARE, "fraction"),

@@ -14,6 +14,7 @@ SLICE_KINDS = {
     "origin": "origin",
     "reason": "reason",
     "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"
+    "text_kind": "kind of text that is no prose",  # of transforms/kernels/text/prose.py
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
     "cluster_size": "cluster size",
@@ -27,6 +28,8 @@ SLICE_KINDS = {
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "evaluation_set": "evaluation set",  # its name
+    "item": "item",  # "<evaluation set>/<item>"
     "system": "system",  # of structures, by its id
     "structure": "structure",  # "<system>/<structure>"
     "structure_origin": "structure and origin",  # "<system>/<structure>/<origin>"

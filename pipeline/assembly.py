@@ -32,6 +32,8 @@ from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
+from transforms.exclusions.removals import TOMBSTONES
+from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
@@ -41,6 +43,7 @@ from transforms.signals.store import open_for_reading
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
+WITHDRAWAL = "withdrawal.json"
 SHOWN_QUARANTINE = 20
 
 
@@ -63,6 +66,7 @@ class Publication(Staged):
     suite: str
     about: str
     corpus: Corpus
+    tombstones: tuple[Piece, ...] = ()  # of what was withdrawn from earlier releases
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
 
     def located(self) -> "Publication":
@@ -132,23 +136,24 @@ def publish(
     entries = [
         *_place_shards([shard for shard in shards if shard.folder == DATA], folder),
         *_place_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
-        *_place_ledger(recorded, folder),
+        *_place_ledger(recorded := list(recorded), folder),
         *_write_quarantine(publication, folder),
-        _write(folder, QUEUE, _parquet(review)) | {"rows": review.num_rows},
-        _write(folder, "metrics.parquet", _parquet(metrics)),
-        _write(folder, "verdict.json", verdict.to_json().encode()),
-        _write(folder, GX_SUITE, _json(gx_json.suite(verdict))),
-        _write(folder, GX_VALIDATION, _json(gx_json.validation(verdict))),
-        _write(folder, "recipe.yaml", publication.recipe.encode()),
-        _write(folder, SUITE, publication.suite.encode()),
+        write_file(folder, QUEUE, as_parquet(review)) | {"rows": review.num_rows},
+        write_file(folder, "metrics.parquet", as_parquet(metrics)),
+        write_file(folder, "verdict.json", verdict.to_json().encode()),
+        write_file(folder, GX_SUITE, as_json(gx_json.suite(verdict))),
+        write_file(folder, GX_VALIDATION, as_json(gx_json.validation(verdict))),
+        write_file(folder, "recipe.yaml", publication.recipe.encode()),
+        write_file(folder, SUITE, publication.suite.encode()),
     ]
     if publication.structures:
-        entries.append(_write(folder, STRUCTURES, publication.structures.encode()))
+        entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
     report = report_input(publication, verdict, metrics, entries)
-    entries.append(_write(folder, "report/index.html", render(report).encode()))
+    entries.append(write_file(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
-        entries.append(_write(folder, SKETCHES, _parquet(sketches)))
-        entries.append(_write(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+        entries += _place_tombstones(recorded, publication.tombstones, folder)
+        entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
+        entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
             "format": "lowbackground.release/1",
@@ -158,7 +163,7 @@ def publish(
             "fingerprints": fingerprints(metrics),
             "files": entries,
         }
-        _write(folder, MANIFEST, _json(manifest))
+        write_file(folder, MANIFEST, as_json(manifest))
     files.write(done_path(publication), folder.encode())
     return folder
 
@@ -219,7 +224,7 @@ def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, ob
     ordered = sorted(shards, key=lambda shard: (shard.task, shard.number))
     for number, shard in enumerate(ordered):
         name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
-        _place(shard.path, posixpath.join(folder, name))
+        place(shard.path, posixpath.join(folder, name))
         yield {
             "path": name,
             "what": "documents of the release",
@@ -234,7 +239,7 @@ def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str
     ordered = sorted(shards, key=lambda shard: shard.task)
     for number, shard in enumerate(ordered):
         name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
-        _place(shard.path, posixpath.join(folder, name))
+        place(shard.path, posixpath.join(folder, name))
         yield {
             "path": name,
             "what": "MinHash signatures of the release, for later releases to be compared with",
@@ -248,8 +253,20 @@ def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[st
     parts = sorted(recorded, key=lambda part: part.split)
     for number, part in enumerate(parts):
         name = f"ledger/ledger-{number:05d}-of-{len(parts):05d}.parquet"
-        _place(part.path, posixpath.join(folder, name))
-        yield _entry(folder, name, "what was decided about each input document") | {"rows": part.documents}
+        place(part.path, posixpath.join(folder, name))
+        yield entry_of(folder, name, "what was decided about each input document") | {"rows": part.documents}
+
+
+def _place_tombstones(recorded: list[Recorded], earlier: tuple[Piece, ...], folder: str) -> Iterator[dict[str, object]]:
+    """What was withdrawn from this release, and from those that it was compared with: a later one must know both."""
+    own = [part.tombstones for part in sorted(recorded, key=lambda part: part.split) if part.tombstones]
+    paths = [*own, *(piece.path for piece in earlier)]
+    for number, path in enumerate(paths):
+        name = f"{TOMBSTONES}/part-{number:05d}-of-{len(paths):05d}.parquet"
+        place(path, posixpath.join(folder, name))
+        yield entry_of(
+            folder, name, "hashes and signatures of what was withdrawn, so that it does not come back; no text"
+        )
 
 
 def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[str, object]]:
@@ -257,10 +274,11 @@ def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[st
         table = publication.corpus.store.read_quarantine(split)
         if table.num_rows:
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
-            yield _write(folder, name, _parquet(table)) | {"rows": table.num_rows}
+            yield write_file(folder, name, as_parquet(table)) | {"rows": table.num_rows}
 
 
-def _parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+    """A small file of Parquet."""
     sink = pa.BufferOutputStream()
     table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
     pq.write_table(table, sink, compression="zstd")
@@ -279,21 +297,25 @@ WHAT = {
     STRUCTURES: "what stakeholders declare diversity to be, with every term, and what they expect",
     "report/index.html": "this page",
     "README.md": "dataset card",
+    WITHDRAWAL: "what was withdrawn from an earlier release to make this one, by which lists",
     MANIFEST: "checksums of all files, versions, inputs; written last",
 }
 
 
-def _json(value: object) -> bytes:
+def as_json(value: object) -> bytes:
+    """A file of JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def _write(folder: str, name: str, data: bytes) -> dict[str, object]:
+def write_file(folder: str, name: str, data: bytes) -> dict[str, object]:
+    """Put a file into a release. Returns its entry in the manifest."""
     files.write(posixpath.join(folder, name), data)
     what = WHAT.get(name, "records that could not be read")
     return {"path": name, "what": what, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _entry(folder: str, name: str, what: str) -> dict[str, object]:
+def entry_of(folder: str, name: str, what: str) -> dict[str, object]:
+    """The manifest's entry of a file that is there."""
     digest, size = hashlib.sha256(), 0
     with open_for_reading(posixpath.join(folder, name)) as file:
         while block := file.read(1 << 20):
@@ -302,7 +324,7 @@ def _entry(folder: str, name: str, what: str) -> dict[str, object]:
     return {"path": name, "what": what, "bytes": size, "sha256": digest.hexdigest()}
 
 
-def _place(source: str, destination: str) -> None:
+def place(source: str, destination: str) -> None:
     """The same file under a second name, so that the first is still there for whoever does this again."""
     if not is_local(destination):
         FileSystems.copy([source], [destination])

@@ -178,6 +178,11 @@ Output = Annotated[
     str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
 ]
 
+ReleaseFolder = Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")]
+AnyFolder = Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")]
+DetectorFolder = Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")]
+ParquetFile = Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")]
+Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
 Json = Annotated[bool, typer.Option("--json", help="the answer as JSON, for a program")]
 Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 Today = Annotated[
@@ -312,7 +317,7 @@ def plan(
 
 @app.command()
 def gate(
-    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    release: ReleaseFolder,
     suite: Annotated[str | None, typer.Option("--suite", help="a preset or a YAML file; default: the recipe's")] = None,
     overrides: Overrides = None,
     audit: Annotated[
@@ -357,7 +362,7 @@ def gate(
 
 @app.command()
 def verify(
-    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    release: AnyFolder,
     as_json: Json = False,
 ) -> None:
     """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says.
@@ -373,6 +378,27 @@ def verify(
         said, good = verify_release(release, progress)
     deliver(said if as_json else said + "\n", None, "")
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def withdraw(
+    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    lists: Annotated[list[str], typer.Argument(help="lists of removals, JSON lines", metavar="LIST...")],
+    name: Annotated[str | None, typer.Option("--name", help="of the new release; else RELEASE-withdrawn")] = None,
+    today: Today = None,
+    as_json: Json = False,
+) -> None:
+    """Make a release without what lists of removals name, from the release alone; exit code 1 if its suite now fails.
+
+    Example: lowbackground withdraw releases/v2 requests.jsonl --name v2.1
+    """
+    from pipeline.commands.withdraw import receipt_json, receipt_text
+    from pipeline.commands.withdraw import withdraw as make
+    from pipeline.reading.answer import deliver
+
+    receipt = make(release, lists, name, progress, today)
+    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n", None, "")
+    raise typer.Exit(0 if receipt.passed else 1)
 
 
 Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]
@@ -448,7 +474,7 @@ def propose(
 
 @app.command()
 def explain(
-    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    release: AnyFolder,
     doc_id: Annotated[
         str | None,
         typer.Argument(help="the ledger's doc_id, the beginning of one, or the input's own id", metavar="DOC_ID"),
@@ -518,14 +544,12 @@ def clean(
 @app.command()
 def score(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read", metavar="INPUT...")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    output: ParquetFile,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="column of the input to keep; may be given again")
     ] = None,
     text: Annotated[str | None, typer.Option("--text", help="the input's text column, if it is not found")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
-    ] = None,
+    model: Model = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -541,7 +565,6 @@ def score(
 
 
 Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
-Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
 Evaluate = Annotated[
     list[str] | None,
     typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again"),
@@ -555,7 +578,7 @@ Exclude = Annotated[
 @detector_app.command("train")
 def detector_train(
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     expert: Annotated[
         list[str] | None,
         typer.Option(
@@ -591,7 +614,7 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
 @detector_app.command("words")
 def detector_words(
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
     force: Force = False,
@@ -609,7 +632,7 @@ def detector_words(
 def detector_calibrate(
     model: Annotated[str, typer.Argument(help="a .bin, a detector's folder, or plugin:NAME", metavar="MODEL")],
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
     min_tokens: Annotated[int, typer.Option("--min-tokens", min=1, help="shorter documents get no score")] = 50,
@@ -654,8 +677,8 @@ def detector_selftest(data: Labelled, model: Model = None) -> None:
 
 @audit_app.command("sample")
 def audit_sample(
-    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    release: ReleaseFolder,
+    output: ParquetFile,
     n: Annotated[int, typer.Option("--n", min=1, help="draws that certify; 311 pass with up to 9 synthetic")] = 311,
     by: Annotated[str, typer.Option("--by", help="documents, or tokens: drawn in proportion to length")] = "documents",
     source: Annotated[str | None, typer.Option("--source", help="only documents of this source")] = None,
@@ -719,7 +742,7 @@ def audit_certify(
 def audit_export(
     sample: SampleFile,
     labels: LabelFiles,
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    output: ParquetFile,
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
     force: Force = False,
 ) -> None:

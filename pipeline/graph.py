@@ -15,6 +15,7 @@ from transforms.dedup.candidates import FindClusters
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
+from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split, Splits
 from transforms.measures.input_loss import NotRead
@@ -42,6 +43,7 @@ class Job:
     corpus: Corpus
     earlier: Splits  # signatures of the releases that the recipe is compared with
     reviewed: Reviewed | None  # what people said of documents
+    exclusions: Exclusions  # what may not be in the release
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
     offers: OfferStore  # what dedup left, for the mixture
@@ -73,6 +75,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
+    known = Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
     tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
@@ -81,7 +84,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
-    candidates = compared | "Attribute" >> Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed)
+    candidates = compared | "Attribute" >> known
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
@@ -101,7 +104,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     decided, unwanted = decide(root, job)
     balanced   = decided | "Balance" >> Balance(job.rule, job.offers, corpus.splits)
     decisions  = balanced.decisions
-    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging)
+    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging, job.survey.against)
     measured   = balanced | "Measure" >> Measure(job.measure, corpus)
     review     = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
     verdict    = measured.metrics | "Gate" >> Gate(job.suite, job.params, job.today)

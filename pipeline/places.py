@@ -138,6 +138,10 @@ def _read(recipe: Recipe, base_dir: str, splits: tuple[Split, ...]) -> Iterator[
     yield from (("sources", path) for path in by_folder.values())  # one for each folder: they may be a million files
     yield "the recipe's folder", base_dir
     yield from (("dedup.against", path) for path in recipe.dedup.against)
+    for one in recipe.contamination.against:
+        paths = (one,) if isinstance(one, str) else (one.path,) if isinstance(one.path, str) else one.path
+        yield from (("contamination.against", path) for path in paths)
+    yield from (("removals", path) for path in recipe.removals)
     yield from (("review.labels", path) for path in recipe.review.labels)
     yield from (("structures", posixpath.join(base_dir, path)) for path in recipe.structures)
     if isinstance(recipe.expectations, str):

@@ -20,6 +20,7 @@ from expectations.loading import LoadError, Strict, closest, first_complaint, ne
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
+from transforms.exclusions.contamination import ContaminationConfig
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
@@ -126,6 +127,10 @@ class Recipe(Strict):
     evidence: EvidenceConfig = EvidenceConfig()
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
+    contamination: ContaminationConfig = ContaminationConfig()
+    removals: tuple[str, ...] = Field(
+        (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
+    )
     dedup: DedupConfig = DedupConfig()
     ratio: RatioConfig = RatioConfig()
     expectations: str | dict[str, Any] = Field("mixed", description="a preset, a YAML file, or a suite")
@@ -153,7 +158,7 @@ class Recipe(Strict):
             )
         return name
 
-    @field_validator("structures", mode="before")
+    @field_validator("structures", "removals", mode="before")
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
@@ -352,11 +357,13 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     def rebase(path: str) -> str:
         return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
 
-    sources = tuple(
-        source.model_copy(
-            update={"path": rebase(source.path) if isinstance(source.path, str) else tuple(map(rebase, source.path))}
-        )
-        for source in recipe.sources
+    def rebased(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
+
+    sources = tuple(source.model_copy(update={"path": rebased(source.path)}) for source in recipe.sources)
+    against = tuple(
+        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": rebased(one.path)})
+        for one in recipe.contamination.against
     )
     model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference
     phrases = recipe.evidence.phrases
@@ -369,6 +376,8 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
             ),
             "review": recipe.review.model_copy(update={"labels": tuple(map(rebase, recipe.review.labels))}),
             "reference": rebase(reference) if reference and reference != HUMAN_SUBSET else reference,
+            "contamination": recipe.contamination.model_copy(update={"against": against}),
+            "removals": tuple(map(rebase, recipe.removals)),
             "dedup": recipe.dedup.model_copy(update={"against": tuple(map(rebase, recipe.dedup.against))}),
             "output": recipe.output.model_copy(update={"path": rebase(recipe.output.path)}),
         }

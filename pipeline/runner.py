@@ -1,11 +1,13 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
+import contextlib
 import ctypes
 import dataclasses
 import datetime
 import gc
 import hashlib
 import importlib.metadata
+import io
 import logging
 import os
 import posixpath
@@ -49,6 +51,9 @@ from transforms.engine import counted, files, introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
+from transforms.exclusions.contamination import Items, load_items
+from transforms.exclusions.exclusions import Exclusions
+from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
 from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
@@ -133,11 +138,13 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     detectors = detector.sha256 + (checker.sha256 if checker else "")
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(_located(systems))
-    store = _store(located, detectors, witnesses, splits, looked_for)
+    items = load_items(recipe.contamination) if recipe.contamination.against else None
+    store = _store(located, detectors, witnesses, splits, looked_for, items)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
+    removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
@@ -148,6 +155,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
+        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals),
         boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=located.detector.model,
@@ -156,9 +164,10 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             ngram=recipe.dedup.ngram,
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
+            against=items,
             few_splits=few_splits,
         ),
-        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed)),
+        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
         rule=rule,
         measure=MeasureConfig(
             detector=located.detector.model,
@@ -168,6 +177,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             near=recipe.dedup.min_similarity,
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
+            against=items,
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -178,8 +188,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed),
+            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
             corpus=corpus,
+            tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
         ),
         today=date,
@@ -193,16 +204,22 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
         "has_limits": not recipe.ratio.is_budget_only,
         "has_reference": recipe.reference is not None,
+        "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
 
 
 def _decided_by(
-    recipe: Recipe, splits: tuple[Split, ...], earlier: tuple[Split, ...], reviewed: Reviewed | None
+    recipe: Recipe,
+    splits: tuple[Split, ...],
+    earlier: tuple[Split, ...],
+    reviewed: Reviewed | None,
+    removals: Removals | None,
 ) -> str:
     """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
     later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
     pieces = [[split.source, *(str(piece.key) for piece in split.pieces)] for split in (*splits, *earlier)]
-    what = [recipe.model_dump(mode="json", exclude=later), pieces, reviewed.sha256 if reviewed else ()]
+    asked = recipe.model_dump(mode="json", exclude=later)
+    what = [asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals)]
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -268,7 +285,12 @@ def resolved(what: Recipe | Suite) -> str:
 
 
 def _store(
-    recipe: Recipe, detectors: str, witnesses: Witnesses, splits: tuple[Split, ...], systems: Systems
+    recipe: Recipe,
+    detectors: str,
+    witnesses: Witnesses,
+    splits: tuple[Split, ...],
+    systems: Systems,
+    items: Items | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -280,6 +302,8 @@ def _store(
         depends_on["removed"] = _removal(recipe, splits)
     if systems.systems:
         depends_on["structures"] = systems.key()
+    if items:
+        depends_on["contamination"] = items.sha256
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
@@ -325,6 +349,8 @@ def _about(
     suite: Suite,
     systems: tuple[System, ...],
     reviewed: Reviewed | None,
+    items: Items | None,
+    removals: Removals | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -350,6 +376,8 @@ def _about(
         "evidence_sha256": witnesses.fingerprint(),
         "watermarks": fingerprint(witnesses.plugins),
         "labels_sha256": reviewed.sha256 if reviewed else [],
+        "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
+        "removals": for_manifest(removals),
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,
@@ -433,8 +461,15 @@ def refuse_unsafe(config: RunnerConfig) -> None:
     Raises:
       RecipeError: there is one.
     """
-    said = PipelineOptions(list(config.options))
-    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
+            said = PipelineOptions(list(config.options))
+            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+            said.get_all_options(retain_unknown_options=True)
+    except SystemExit:
+        why = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
     if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
         raise RecipeError(
             "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.assembly import WHAT, Publication, done_path
+from pipeline.assembly import WHAT, WITHDRAWAL, Publication, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -41,10 +41,10 @@ SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
 OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
 _ATTEMPT = re.compile(r"(.+)-[0-9a-f]{32}(\.done)?")
 OF_STAGING = rf"{_ATTEMPT.pattern}|.*{re.escape(LEASE)}"
-ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, "README.md"})
+ONLY_OF_A_RELEASE = frozenset({MANIFEST, SKETCHES, WITHDRAWAL, "README.md"})
 _PARTS = re.compile(
     r"data/train-\d+-of-\d+\.parquet|signatures/part-\d+-of-\d+\.parquet|ledger/ledger-\d+-of-\d+\.parquet"
-    r"|quarantine/quarantine-\d+\.parquet"
+    r"|tombstones/part-\d+-of-\d+\.parquet|quarantine/quarantine-\d+\.parquet"
 )
 
 

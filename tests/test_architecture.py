@@ -142,6 +142,16 @@ def test_a_class_has_a_name_of_its_own() -> None:
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
+def test_the_formatter_has_the_say() -> None:
+    """But for the two tables that are the graph."""
+    found = {}
+    for top in ("pipeline", "transforms", "expectations"):
+        for path in (ROOT / top).rglob("*.py"):
+            if marks := re.findall(r"# fmt: (off|skip)", path.read_text()):
+                found[str(path.relative_to(ROOT))] = marks
+    assert found == {"pipeline/graph.py": ["off", "off"]}
+
+
 def test_an_error_says_whose_it_is() -> None:
     """The user's (exit code 2), the run's (4), or of the inside: caught before it reaches anyone."""
     inside = {

@@ -12,15 +12,19 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import closest, nearest
+from expectations.wording import number, one_line
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
+from pipeline.reading.item_passages import held, items_of
 from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
+from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
 from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
 
 SHOWN = 10
 PREFIX = 4  # digits of an id that name a document, if no other begins so
+PASSAGE = 400  # characters of a passage that are shown
 LOOKED_AT = 5_000  # ids that are compared with one that is not known
 _HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 
@@ -192,8 +196,14 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
         yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+    if row["reason"] == "withdrawn":
+        if row["survivor_id"] != row["doc_id"]:
+            yield f"  like        {row['survivor_id']}, which was withdrawn; similarity {row['similarity']:.3f} seen by the run"
+        return
     if row.get("earlier_id"):
         yield from _earlier(row["earlier_id"], ledger)
+    if row.get("contaminated_by"):
+        yield from _items(row, ledger)
     if row["stage"] == "dedup":
         yield from _beside_survivor(row, ledger, _title(row, survivor))
 
@@ -270,7 +280,7 @@ SAYS = {
 def _evidence(row: dict[str, Any]) -> Iterator[str]:
     """Each that spoke of its origin, the highest authority first; releases of earlier versions do not say."""
     phrases = {entry.id: entry.proves for entry in load_phrases()}
-    for number, word in enumerate((row.get("evidence") or "").split()):
+    for place, word in enumerate((row.get("evidence") or "").split()):
         basis, _, says = word.partition(":")
         sentence = SAYS.get(word, f"{basis} says {says}")
         if basis == "boilerplate":
@@ -278,9 +288,30 @@ def _evidence(row: dict[str, Any]) -> Iterator[str]:
             sentence += f": phrase {name!r}" + (f" ({phrases[name]})" if name in phrases else "")
         elif basis == "watermark":
             sentence += f": {row['watermark']!r}, p-value {row['watermark_p']:.3g}"
-        yield f"  {'' if number else 'evidence':11} {sentence}"
+        yield f"  {'' if place else 'evidence':11} {sentence}"
     if row.get("watermark_p") is not None and row["watermark"] is None:
         yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
+
+
+def _items(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
+    """The evaluation items that a document holds, and where in it, by its text and theirs once more."""
+    names = row["contaminated_by"]
+    more = f", {', '.join(names[1:SHOWN])}{', ...' if len(names) > SHOWN else ''}" if len(names) > 1 else ""
+    yield f"  items       {len(names):,}: {names[0]}{more}"
+    try:
+        recipe = released_recipe(ledger.release)
+        items = items_of(ledger.release, recipe)
+        text = input_text(row, ledger.release, recipe)
+    except (NoTextError, RecipeError, InputError) as error:
+        yield f"              the passages cannot be shown: {error}"
+        return
+    for one in held(text, names[:SHOWN], items, recipe.contamination.min_overlap):
+        yield f"    {one.item}  {number(one.overlap, 'share')} of its n-grams of {items.grams.ngram} words, by their weight"
+        for passage in one.passages[:SHOWN]:
+            shown = (
+                passage if len(passage) <= PASSAGE else f"{passage[: PASSAGE // 2]} [...] {passage[-PASSAGE // 2 :]}"
+            )
+            yield f"      “{one_line(shown)}”"
 
 
 def _cluster(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pipeline.reading.outputs import check_output, save
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
-from transforms.ingest.sources import Format, InputError, Source, Split, find_files, plan, splits_of
+from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.input_loss import not_read
 
 FOLDERS = 20  # with more folders below it than these, a folder is one source
@@ -76,7 +76,7 @@ def write_recipe(
     Raises:
       RecipeError, InputError: the recipe exists already, there is no such format, or there is nothing to read.
     """
-    formats = list(typing.get_args(Format))
+    formats = list(typing.get_args(FormatName))
     if form is not None and form not in formats:
         raise RecipeError(f"--format {form}: {nearest(form, formats)}")
     # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.

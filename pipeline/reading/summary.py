@@ -49,6 +49,7 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: st
         *_mixed(recipe, splits),
         *_lost(result),
         *_not_read(result),
+        *_contaminated(result),
         *guessed(recipe, only_origin=True),
         *_undecided(result),
         *_shares(result),
@@ -124,6 +125,23 @@ def _not_read(result: "Result") -> Iterator[str]:
         yield f"not read      {row['value']:,.0f} {UNREAD.get(reason, reason)}{such}"
 
 
+def _contaminated(result: "Result") -> Iterator[str]:
+    """A line for each evaluation set: how much of it was found in what was read, and in the release."""
+    rows = [row for row in read_metrics(result.folder).to_pylist() if row["metric"].startswith("contamination.")]
+    of_set = {
+        (row["metric"].removeprefix("contamination."), row["stage"], row["slice"]): row
+        for row in rows
+        if row["slice_kind"] == "evaluation_set"
+    }
+    for name in sorted({name for _, _, name in of_set}):
+        found, left = of_set["items", "before", name], of_set["items", "after", name]
+        short, documents = of_set["too_short", "before", name]["value"], of_set["documents", "before", name]["value"]
+        unseen = f"; {short:,.0f} items are too short to be looked for" if short else ""
+        items = f"{round((found['value'] or 0) * found['n']):,} of {found['n']:,} items"
+        after = f"{round((left['value'] or 0) * left['n']):,} left in the release"
+        yield f"{name:13} {items} in {documents:,.0f} documents, {after}{unseen}"
+
+
 def _secrets(recipe: Recipe) -> Iterator[str]:
     hidden = [shown for shown in redact_options(recipe.runner.options) if HIDDEN in shown]
     if hidden:
@@ -174,7 +192,7 @@ def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
         yield from ways.refused(conflict, said) if conflict else ways.left_out(said)
         audits = [row for row in found if row["slice"].startswith("audit/")]
         for row in audits:
-            yield from ways.audit(recipe, path, int(row["value"]), row["upper"], recipe.ratio.unit)
+            yield from ways.audit(recipe, path, row)
         yield ""
         return
     failed = [

@@ -168,6 +168,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 4
 
 
+def test_contamination(printed: Printed, data: pathlib.Path) -> None:
+    """What stands there as it is, is found whatever its lines, its case and its punctuation."""
+    table = cells(printed("contamination", data, "--items", 60, "--documents", 300))
+    assert list(table) == ["ngram", "13", "8", "5"]
+    for row in (dict(zip(table["ngram"], table[n], strict=True)) for n in ("13", "8", "5")):
+        assert {row[way] for way in ("verbatim", "wrapped", "case, punctuation")} == {"100.0 %"}
+        assert float(row["MB/s"]) > 0
+
+
 def test_detector_study(printed: Printed, data: pathlib.Path) -> None:
     """The planted phrase is found wherever it was not trained on."""
     table = cells(printed("detector_study", data, "--only", "table, z >= 1"))
@@ -233,3 +242,16 @@ def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathli
     assert said.splitlines()[-1].startswith("34 entries, ")
     assert "MISSING" not in said
     assert "; 0 records lost without a word; exit code 0 " in said
+
+
+def test_audit_saving(printed: Printed) -> None:
+    """The bound of an audit by score holds with a detector that is upside down, and saves labels with ours."""
+    coverage, saved = (part.splitlines() for part in printed("audit_saving", "--audits", 2).split("\n\n"))
+    rows = [re.split(r"  +", line) for line in coverage[2:]]
+    assert [row[:2] for row in rows[::5]] == [[name, "0%"] for name in ("bundled", "knows nothing", "upside down")]
+    assert len(rows) == 15
+    assert all(min(float(row[2]), float(row[4])) >= 0.95 for row in rows)
+    found = {tuple(line.split()[:-3]): line.split()[-3:] for line in saved[1:]}
+    assert int(found["bundled", "10.00%", "15.00%"][2].rstrip("%")) >= 30
+    assert all(int(row[2].rstrip("%")) >= 15 for name, row in found.items() if name[0] == "bundled")
+    assert all(int(row[2].rstrip("%")) >= -12 for row in found.values())

@@ -15,14 +15,18 @@ import sys
 import time
 from collections.abc import Iterator
 
+import apache_beam as beam
 import psutil
 import pytest
 
 from pipeline import places, runner
 from pipeline.commands.demo import build_demo
+from pipeline.graph import build
 from pipeline.recipe import RecipeError
-from tests.pipeline.test_flow import corpus, recipe_in, write
+from tests.pipeline.test_flow import corpus, recipe_in, run, write
+from tests.pipeline.test_graph_size import MOST_BYTES, of_splits
 from tests.pipeline.test_retries import checksums
+from transforms.engine.staged import staging
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -200,11 +204,54 @@ def test_whatever_a_worker_opens_is_asked_about(changes: dict, what: str, tmp_pa
         places.refuse_unseen(recipe_in(tmp_path, runner={"name": "FlinkRunner"}, **changes))
 
 
+@pytest.mark.parametrize("splits", [10, 100_000])
+def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
+    splits: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beam's own translation, as far as it goes before it is sent: nobody but Dataflow knows what Dataflow says to it."""
+    pytest.importorskip("apache_beam.runners.dataflow.internal.apiclient", reason="without the extra `gcp`")
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("it asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(GoogleCloudOptions, "_handle_temp_and_staging_locations", lambda self, validator: [])
+    options = ["--project=a-project", "--region=europe-west1", "--temp_location=gs://a-bucket/tmp", "--dry_run=true",
+               "--no_auth", "--sdk_location=container"]  # fmt: skip
+    write(tmp_path / "corpus", corpus()[:30], files=2)
+    recipe = recipe_in(tmp_path, runner={"name": "dataflow", "options": options, "shared_disk": True})
+    job = of_splits(runner.prepare(recipe, str(tmp_path)), splits)
+    dataflow = DataflowRunner()
+    with staging(str(tmp_path / "graph")):
+        root = beam.Pipeline(dataflow, runner.options(recipe, splits))
+        build(root, job)
+        root.run()
+    sent = dataflow.proto_pipeline
+    assert len(sent.SerializeToString()) < 2 * MOST_BYTES
+    assert {one.urn for one in sent.components.environments.values()} == {"beam:env:docker:v1"}
+    done = {one.spec.urn for one in sent.components.transforms.values() if not one.subtransforms}
+    assert done == {f"beam:transform:{what}:v1" for what in ("pardo", "group_by_key", "flatten", "impulse")} | {
+        urn for urn in done if "combine" in urn
+    }
+    assert json.loads(str(dataflow.job))["type"] == "JOB_TYPE_BATCH"
+
+
+def test_an_option_that_beam_cannot_read_is_refused_in_one_line(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "corpus", corpus()[:1], files=1)
+    with pytest.raises(RecipeError) as error:
+        runner.prepare(recipe_in(tmp_path, runner={"options": ["--direct_num_workers=many"]}), str(tmp_path))
+    assert str(error.value).startswith(
+        "runner.options: argument --direct_num_workers: invalid int value: 'many'; write"
+    )
+    assert "usage" not in capfd.readouterr().err
+
+
 def test_a_job_server_that_does_not_answer_is_named(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "corpus", corpus()[:1], files=1)
     options = ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK", "--job_server_timeout=1"]
-    recipe = recipe_in(tmp_path, runner={"name": "PortableRunner", "options": options})
-    from tests.pipeline.test_flow import run
-
     with pytest.raises(runner.RunError, match="no job server answers; is --job_endpoint"):
-        run(tmp_path, runner={"name": recipe.runner.name, "options": options})
+        run(tmp_path, runner={"name": "PortableRunner", "options": options})

@@ -1,5 +1,6 @@
 """Earlier releases that a run is compared with: their signatures, once it is sure that they can be compared."""
 
+import dataclasses
 import hashlib
 import posixpath
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from expectations.loading import parse_json
 from transforms.engine import files
+from transforms.exclusions.removals import TOMBSTONES, is_tombstones
 from transforms.ingest.sources import EARLIER, InputError, Piece, Split
 from transforms.signals.store import open_for_reading
 
@@ -18,7 +20,7 @@ CHUNK_BYTES = 1 << 22
 
 
 def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int) -> list[Split]:
-    """A split for each file of signatures of some releases, numbered from `first`.
+    """A split for each file of signatures of some releases, and of tombstones of what was withdrawn, numbered from `first`.
 
     Args:
       releases: folders.
@@ -40,6 +42,7 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
                 manifest = parse_json(file.read(), MANIFEST)
                 theirs = dict(manifest["signature"])
                 own = [_piece(release, entry) for entry in manifest["files"] if entry["path"].startswith(FOLDER + "/")]
+                gone = [_piece(release, entry) for entry in manifest["files"] if is_tombstones(entry["path"])]
                 kept = manifest["counts"]["kept"]
             except (ValueError, LookupError, TypeError, AttributeError):
                 raise InputError(f"dedup.against: {path} is damaged; restore the release or leave it out") from None
@@ -53,7 +56,9 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
             raise InputError(
                 f"dedup.against: {release} was written without signatures (output.signatures was false); make it again"
             )
-        for piece in own:
+        for piece in own + [dataclasses.replace(piece, format=TOMBSTONES) for piece in gone]:
+            if piece.format == TOMBSTONES and any(piece.fingerprint == one.pieces[0].fingerprint for one in splits):
+                continue  # another of the releases carries it on
             _is_whole(piece)
             splits.append(Split(first + len(splits), EARLIER, (piece,), piece.size))
     return splits

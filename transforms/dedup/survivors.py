@@ -169,7 +169,8 @@ def decide(candidates: pa.RecordBatch, standings: tuple[Standing, ...], config: 
     kept.
 
     Args:
-      candidates: every member of each component that occurs, those of earlier releases among them.
+      candidates: every member of each component that occurs, those of earlier releases among them, and what was withdrawn
+        from those.
       standings: of the sources, by number.
       config: policy and limits.
     """
@@ -183,7 +184,7 @@ def decide(candidates: pa.RecordBatch, standings: tuple[Standing, ...], config: 
     earlier = candidates["doc_id"].cast(pa.binary()).take(behind)
     if config.on_match == "drop":
         return _decided(candidates, standings, config, earlier, matched)
-    mask = pa.array(new)
+    mask = pa.array(new | (candidates["excluded"].to_numpy() == WITHDRAWN))  # what was withdrawn stays so
     return _decided(candidates.filter(mask), standings, config, earlier.filter(mask))
 
 

@@ -12,25 +12,46 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.engine.staged import Staged
+from transforms.exclusions.removals import NEEDED, Removals
 from transforms.kernels.text.columns import EMPTY_HASH
 
 
 @dataclasses.dataclass(frozen=True)
-class Exclusions:
-    """What a recipe keeps out of a release."""
+class Exclusions(Staged):
+    """What a recipe keeps out of a release.
+
+    Attributes:
+      contaminated: whether documents that hold an item of an evaluation set are dropped.
+      removals: what was asked to be taken out.
+    """
+
+    contaminated: bool = False
+    removals: Removals | None = None
 
     @property
     def needed(self) -> list[str]:
         """The columns of SIGNALS that `of` looks at."""
-        return ["content_hash"]
+        more = [*(NEEDED if self.removals else ()), *(["contaminated_by"] if self.contaminated else [])]
+        return sorted({"content_hash", *more})
 
-    def of(self, signals: dict[str, pa.Array]) -> npt.NDArray[np.int8]:
+    def of(self, signals: dict[str, pa.Array], source: str) -> npt.NDArray[np.int8]:
         """Why each document may not be in the release, an index into `contracts.REASONS`; 0: it may. int8[n].
 
         Args:
           signals: the columns `needed`.
+          source: whose documents they are.
         """
         content = signals["content_hash"]
         # Nothing is left of it in canonical form: white space and invisible characters.
         empty = pc.equal(content, pa.scalar(EMPTY_HASH, contracts.HASH)).to_numpy(zero_copy_only=False)
-        return np.where(empty, contracts.REASONS.index("empty_text"), 0).astype(np.int8)
+        found = {"empty_text": empty}
+        if self.removals:
+            found["withdrawn"] = self.removals.of(signals, source)
+        if self.contaminated:
+            found["contaminated"] = pc.binary_length(signals["contaminated_by"]).to_numpy() > 0
+        reasons = [contracts.REASONS.index(name) for name in found]
+        return np.select(list(found.values()), reasons, 0).astype(np.int8)
+
+
+NO_EXCLUSIONS = Exclusions()

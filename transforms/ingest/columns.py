@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.language_tags import normal_tags
 from transforms.ingest import as_text, computed, turns
 from transforms.ingest.sources import Fields, Source
 from transforms.kernels.text import dates
@@ -30,6 +31,7 @@ WELL_KNOWN = {
     "origin": ("origin", "declared_origin", "label"),
     "generator": ("generator", "model"),
     "kind": ("kind", "synthetic_kind"),
+    "author": ("author", "metadata.author"),
     "stratum": (),  # only where the recipe says so
 }
 ORIGIN_WORDS = {
@@ -229,12 +231,13 @@ def build(
         ids,
         text,
         created,
-        first("language"),
+        normal_tags(first("language")),
         first("url"),
         origin,
         generator,
         kind,
         first("stratum"),
+        first("author"),
         _not_understood({"created": strange_date, "origin": strange_origin}),
     ]
     return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))

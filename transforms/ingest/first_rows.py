@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from transforms.ingest import columns as documents
 from transforms.ingest.path_columns import PathColumns, values_of
-from transforms.ingest.quarantine import Sample
+from transforms.ingest.quarantine import SeenColumns
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Piece, Source, Split
 
@@ -36,7 +36,7 @@ def first_rows(piece: Piece, source: Source, limits: ReadLimits = LIMITS) -> Fir
     Raises:
       OSError: the storage failed.
     """
-    sample = Sample()
+    sample = SeenColumns()
     alone = Split(0, 0, (piece,), piece.size)
     for _ in itertools.islice(read_split(alone, source, limits, (), sample), _PAIRS):
         if sample.columns is not None:

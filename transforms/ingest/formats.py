@@ -30,7 +30,8 @@ class Format(NamedTuple):
 FORMATS = {
     one.name: one
     for one in (
-        Format("jsonl", "JSON Lines", (".jsonl", ".ndjson", ".json")),  # an array or one object is told by its first bytes
+        # An array or one object is told by its first bytes.
+        Format("jsonl", "JSON Lines", (".jsonl", ".ndjson", ".json")),
         Format("json", "JSON"),
         Format("csv", "CSV or TSV", (".csv", ".tsv", ".tab")),
         Format("parquet", "Parquet", (".parquet",), seeks=True),
@@ -39,15 +40,21 @@ FORMATS = {
         Format("text", "text, a file a document", (".txt", ".md", ".text"), one_document=True),
         Format("lines", "text, a line a document"),
         Format("html", "HTML, a file a document", (".html", ".htm", ".xhtml"), one_document=True),
-        Format("warc", "WARC or WET", (".warc", ".wet"), ),
+        Format("warc", "WARC or WET", (".warc", ".wet")),
         Format("tar", "a tar file or WebDataset", (".tar",), holds_files=True),
         Format("zip", "a zip file", (".zip",), seeks=True, holds_files=True),
     )
-}  # fmt: skip
+}
 ENDINGS = {ending: one.name for one in FORMATS.values() for ending in one.endings}
 COMPRESSIONS = {
-    ".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".xz": "xz", ".lz4": "lz4",
-}  # fmt: skip
+    ".gz": "gzip",
+    ".gzip": "gzip",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".bz2": "bz2",
+    ".xz": "xz",
+    ".lz4": "lz4",
+}
 SHORT = {".tgz": ("tar", "gzip"), ".tbz2": ("tar", "bz2"), ".txz": ("tar", "xz"), ".tzst": ("tar", "zstd")}
 # They describe a data set and are never part of it.
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}

@@ -75,7 +75,7 @@ class Bad(NamedTuple):
 
 
 @dataclasses.dataclass
-class Sample:
+class SeenColumns:
     """What was seen of a file's columns, as far as it was read.
 
     Attributes:
@@ -97,7 +97,7 @@ class Reading:
     keep: tuple[str, ...]
     file: int = 0
     seen: Piece | None = None  # the piece at hand as its content says, where that is not what its name says
-    sample: "Sample | None" = None  # what is to be told of the columns
+    sample: "SeenColumns | None" = None  # what is to be told of the columns
 
     @property
     def piece(self) -> Piece:

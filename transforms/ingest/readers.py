@@ -36,7 +36,7 @@ from transforms.ingest.quarantine import (
     Pair,
     Reading,
     ReadLimits,
-    Sample,
+    SeenColumns,
     bytes_as_text,
     finish,
     joined,
@@ -57,7 +57,7 @@ __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "
 
 
 def read_split(
-    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: Sample | None = None
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: SeenColumns | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield batches of documents and of quarantined records, in the order of the split.
 

@@ -31,9 +31,9 @@ from transforms.ingest.computed import template
 from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
-Format = Literal[
+FormatName = Literal[
     "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
-]  # fmt: skip
+]
 SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
 SPLITS = ("train", "validation", "test")
 _SPLIT_WORDS = {
@@ -64,6 +64,7 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    author: str | None = None
     turns: str | None = None
 
     @model_validator(mode="after")
@@ -139,7 +140,7 @@ class Source(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
     splits: tuple[Literal["train", "validation", "test"], ...] = ()
-    format: Format = "auto"
+    format: FormatName = "auto"
     fields: Fields = Fields()
     path_pattern: str | None = None
     dialect: Dialect = Dialect()

@@ -85,8 +85,13 @@ class _Rows:
     def add(self, number: int, text: str, record: Any, content_type: str) -> None:
         """A record that is a document."""
         headers = record.headers
-        values = (record.record_id or None, headers.get("WARC-Target-URI"), headers.get("WARC-Date"), content_type,
-                  headers.get("WARC-Identified-Content-Language"))  # fmt: skip
+        values = (
+            record.record_id or None,
+            headers.get("WARC-Target-URI"),
+            headers.get("WARC-Date"),
+            content_type,
+            headers.get("WARC-Identified-Content-Language"),
+        )
         self.rows.append(number)
         self.texts.append(text)
         self.columns.append(values)

@@ -247,10 +247,6 @@ def _tail(
 def _row(metric: str, number: Interval, row: Row, change: float) -> Row:
     number = Interval(number.value, max(0.0, number.lower), number.upper)
     needed = max(LEAST_DOCUMENTS, cores.documents_to_tell(number, row["n"], change))
-    return row | {
-        "metric": f"reference.{metric}",
-        "value": number.value,
-        "lower": number.lower,
-        "upper": number.upper,
-        "needed": needed,
-    }
+    return row | Row(
+        metric=f"reference.{metric}", value=number.value, lower=number.lower, upper=number.upper, needed=needed
+    )

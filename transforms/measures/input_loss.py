@@ -181,13 +181,7 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
     for kind, name, members in _overall_and_each(sources):
         bad = sum(inputs.bad[number] + guessed[number] for number in members)
         records = bad + sum(documents.get(number, 0) for number in members)
-        part: Row = {
-            **before,
-            "slice_kind": kind,
-            "slice": name,
-            "n": records,
-            "note": note if any(guessed.values()) else None,
-        }
+        part: Row = before | Row(slice_kind=kind, slice=name, n=records, note=note if any(guessed.values()) else None)
         yield {**part, "metric": "input.bad_fraction", "value": bad / records if records else None}
         lost = [place for place in estimates if place[0] in members]
         yield {**part, "metric": "input.unreadable_files", "unit": "files", "value": len(lost), "note": None}
@@ -201,27 +195,18 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         one = inputs.lost[place]
         about = "" if one.is_counted else "about "
         said = f"{about}{estimates[place]:,} records of {sources[place[0]]}: {one.reason}: {one.detail}"
-        yield {
-            **before,
-            "metric": "input.unreadable_files",
-            "slice_kind": "file",
-            "slice": printable(place[1]),
-            "unit": "records",
-            "value": estimates[place],
-            "n": estimates[place],
-            "note": said,
-        }
+        yield before | Row(
+            metric="input.unreadable_files",
+            slice_kind="file",
+            slice=printable(place[1]),
+            unit="records",
+            value=estimates[place],
+            n=estimates[place],
+            note=said,
+        )
     for metric, files in _remarks(inputs):
         for path, said in {place[1]: said for place, said in sorted(files.items())[:SHOWN_FILES]}.items():
-            yield {
-                **before,
-                "metric": metric,
-                "slice_kind": "file",
-                "slice": printable(path),
-                "value": 1,
-                "n": 1,
-                "note": said,
-            }
+            yield before | Row(metric=metric, slice_kind="file", slice=printable(path), value=1, n=1, note=said)
 
 
 def _remarks(inputs: Inputs) -> tuple[tuple[str, dict[tuple[int, str], str]], ...]:
@@ -260,11 +245,7 @@ def _lost_records(inputs: Inputs, source: int, lost: LostFile) -> int:
 
 def unread_rows(unread: Sequence[NotRead], sources: tuple[str, ...]) -> Iterator[Row]:
     """`input.unread_files`: entries of the sources' folders and patterns that are not read."""
-    row: Row = {
-        "metric": "input.unread_files",
-        "stage": "before",
-        "n": sum(one.entries for one in unread),
-    }
+    row = Row(metric="input.unread_files", stage="before", n=sum(one.entries for one in unread))
     by_reason: collections.Counter[str] = collections.Counter()
     by_source: collections.Counter[str] = collections.Counter()
     by_both: collections.Counter[str] = collections.Counter()

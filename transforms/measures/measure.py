@@ -13,8 +13,9 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
+from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
-from transforms.measures import sample
+from transforms.measures import items_found, sample
 from transforms.measures.input_loss import count_inputs
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
@@ -45,7 +46,7 @@ class Measure(Stage):
         decisions, mixture = inputs
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems, self.config.against))
             | "Merge"
             >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
@@ -58,8 +59,8 @@ class Measure(Stage):
 
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, systems: Systems) -> None:
-        self.corpus, self.systems = corpus, systems
+    def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
+        self.corpus, self.systems, self.against = corpus, systems, against
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
@@ -69,6 +70,9 @@ class _TallySplit(Beside[Decided, Tally]):
         if self.systems.systems:
             signals = corpus.signals(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
+        if self.against:
+            signals = corpus.signals(split, items_found.NEEDED)
+            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
         bad = corpus.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records

@@ -94,20 +94,15 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
         if n < (1 if kind == "overall" else MIN_STRATUM) or not first.sum():
             continue
         theirs, low_high = compositions[1].estimate(second), compositions[1].interval(second)
-        row: Row = {
-            "stage": "before",
-            "slice_kind": kind,
-            "slice": name,
-            "unit": "fraction",
-            "n": n,
-            "note": f"of undeclared documents, by {checker.name!r}",
-        }
-        yield row | {
-            "metric": "synthetic_share.cross_check",
-            "value": theirs,
-            "lower": low_high[0],
-            "upper": low_high[1],
-        }
+        row = Row(
+            stage="before",
+            slice_kind=kind,
+            slice=name,
+            unit="fraction",
+            n=n,
+            note=f"of undeclared documents, by {checker.name!r}",
+        )
+        yield row | Row(metric="synthetic_share.cross_check", value=theirs, lower=low_high[0], upper=low_high[1])
         apart = abs(theirs - compositions[0].estimate(first))
         yield row | {"metric": "synthetic_share.cross_check_difference", "value": apart}
 
@@ -142,13 +137,9 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
                 if np.isnan(ends).any():
                     continue  # everything is declared
                 low, high = (stratum.share(unit, stage, q) for q in ends)
-                yield row | {
-                    "metric": f"synthetic_share.interval.{unit}",
-                    "value": value,
-                    "lower": low,
-                    "upper": high,
-                    "note": INTERVAL,
-                }
+                yield row | Row(
+                    metric=f"synthetic_share.interval.{unit}", value=value, lower=low, upper=high, note=INTERVAL
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

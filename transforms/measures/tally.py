@@ -21,7 +21,7 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import sample
+from transforms.measures import items_found, sample
 from transforms.measures.input_loss import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
@@ -40,6 +40,7 @@ NEEDED = [
     "detector_score",
     "check_score",
     "check_band",
+    "text_kind",
     *SKETCHES,
     "head",
     "first_words",
@@ -75,6 +76,7 @@ class Tally:
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
+      text_kinds: documents that are no prose by (kind, reason); reason 0 is kept.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
@@ -87,6 +89,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
@@ -111,6 +114,7 @@ class Tally:
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
+    text_kinds: collections.Counter[tuple[int, int]] = dataclasses.field(default_factory=collections.Counter)
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
@@ -122,6 +126,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
         """Documents or tokens by `GROUP`: all that was read once, what is released with every copy."""
@@ -173,11 +178,13 @@ def merge(tallies: list[Tally]) -> Tally:
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
         total.addresses += tally.addresses
+        total.text_kinds.update(tally.text_kinds)
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
+    total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
     return compact(total)
 
 
@@ -243,6 +250,9 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    kinds = columns["text_kind"].to_numpy()
+    odd = np.flatnonzero(kinds)
+    tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_paragraphs(tally, columns, kept, source)
@@ -380,8 +390,13 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    keys = np.stack(
+        [
+            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+            language.indices.to_numpy().astype(np.int64),
+        ],
+        axis=1,
+    )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()

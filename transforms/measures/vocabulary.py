@@ -82,10 +82,4 @@ def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Ro
         ratios = hill.profile(after) / hill.profile(before, kept)
         note = f"against {STAGES[at - 1]}, at one number of occurrences; counted, not estimated"
         for q, value in list(zip(hill.ORDERS, ratios, strict=True))[:-1]:
-            yield row | {
-                "metric": f"lexical.stage_hill_{q}_{order}",
-                "stage": STAGES[at],
-                "value": value,
-                "n": given,
-                "note": note,
-            }
+            yield row | Row(metric=f"lexical.stage_hill_{q}_{order}", stage=STAGES[at], value=value, n=given, note=note)

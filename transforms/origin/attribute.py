@@ -18,7 +18,8 @@ from expectations import contracts
 from transforms.detector import calibration
 from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.engine.stage import Stage
-from transforms.exclusions.exclusions import Exclusions
+from transforms.exclusions.exclusions import NO_EXCLUSIONS, Exclusions
+from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
 from transforms.kernels.text.columns import first_half
@@ -35,7 +36,7 @@ class Attribute(Stage):
     detector: str | None
     date_cutoff: datetime.date
     reviewed: Reviewed | None = None
-    exclusions: Exclusions = Exclusions()
+    exclusions: Exclusions = NO_EXCLUSIONS
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Row by row; no shuffle."""
@@ -67,7 +68,8 @@ class _Attribute(beam.DoFn):
             return
         when = self.cutoffs[split.source], self.collected[split.source]
         signals = self.corpus.signals(split, sorted({*NEEDED, *self.exclusions.needed}))
-        yield attribute(signals, split, self.detector, *when, self.reviewed, self.exclusions)
+        source = self.corpus.source(split).name
+        yield attribute(signals, split, self.detector, *when, self.reviewed, self.exclusions, source)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:
@@ -81,7 +83,7 @@ def cutoffs(sources: tuple[Source, ...], date_cutoff: datetime.date) -> tuple[da
 
 
 def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
-    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there."""
+    """SIGNED of an earlier release -> CANDIDATE; of such a document nothing counts but that it is there, or was withdrawn."""
     n = signed.num_rows
     zeros = np.zeros(n, np.int32)
     numbers = ("n_tokens", "n_bytes", "origin", "origin_basis", "detector_band", "evidence", "machine_prior")
@@ -96,11 +98,12 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
             "content": first_half(signed["content_hash"].combine_chunks()),
             "created": pa.nulls(n, contracts.WHEN),
             "p_synthetic": pa.nulls(n, pa.float32()),
-            "excluded": np.zeros(n, np.int8),
+            "excluded": np.full(n, WITHDRAWN if split.pieces[0].format == TOMBSTONES else 0, np.int8),
         }
     )
 
 
+WITHDRAWN = contracts.REASONS.index("withdrawn")
 SAME = ("doc_id", "n_tokens", "n_bytes", "created")
 NEEDED = [*SAME, "content_hash", "detector_score", "detector_band", "declared_origin", "evidence"]
 
@@ -112,7 +115,8 @@ def attribute(
     cutoff: datetime.date | None = None,
     collected: datetime.date | None = None,
     reviewed: Reviewed | None = None,
-    exclusions: Exclusions = Exclusions(),
+    exclusions: Exclusions = NO_EXCLUSIONS,
+    source: str = "",
 ) -> pa.RecordBatch:
     """SIGNALS of one split -> CANDIDATE.
 
@@ -126,6 +130,7 @@ def attribute(
       collected: the day that text without a date counts as of; None: nothing is known of it.
       reviewed: what people said of texts; None: nothing.
       exclusions: what may not be in the release.
+      source: the name of the split's source.
     """
     n = signals.num_rows
     column = {name: signals[name].combine_chunks() for name in {*NEEDED, *exclusions.needed}}
@@ -159,7 +164,7 @@ def attribute(
             "p_synthetic": pa.array(p_synthetic, pa.float32(), mask=np.isnan(p_synthetic)),
             "evidence": evidence,
             "machine_prior": np.where(basis == contracts.BASIS_DATE, priors(column["created"]), 0).astype(np.int32),
-            "excluded": exclusions.of(column),
+            "excluded": exclusions.of(column, source),
         }
     )
 

@@ -43,6 +43,7 @@ def with_rules(
     fail_on_source_loss: bool,
     has_limits: bool = False,
     has_reference: bool = False,
+    fail_on_contamination: bool = False,
     systems: tuple[System, ...] = (),
 ) -> Suite:
     """The suite with the rules that hold for every release put before its own expectations, those of systems behind.
@@ -50,6 +51,7 @@ def with_rules(
     A preset warns of what is lost against the reference, if there is one; another suite says itself what it asks.
     """
     first = rules(fail_on_shortage, fail_on_source_loss, has_limits)
+    first += [NO_ITEMS] if fail_on_contamination else []
     kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
     return suite.model_copy(update={"expectations": (*first, *suite.expectations, *kept, *structures.rules(systems))})
 
@@ -115,6 +117,15 @@ def rules(fail_on_shortage: bool, fail_on_source_loss: bool, has_limits: bool) -
             )
         )
     return found
+
+
+NO_ITEMS = Expectation(
+    expect="metric_to_be_between",
+    metric="contamination.items",
+    slice_kind="evaluation_set",
+    max=0.0,
+    notes="contamination.on_match is 'fail': no document of the release may hold an item of an evaluation set.",
+)
 
 
 def _kept(metric: str, least: float, notes: str, slice_kind: str = "overall") -> Expectation:

@@ -11,13 +11,18 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
+from transforms.exclusions.contamination import Items, unpack_items
+from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 
-SHOWN = ("boilerplate", "watermark", "watermark_p")
+WITHDRAWN = contracts.REASONS.index("withdrawn")
+SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination")
+ABOUT = ("host", "author")  # whose a document is: not told of what was withdrawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Recorded:
       split: its number.
       path: the part's file in the staging folder.
       documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
+      tombstones: the file of what a list of removals names; empty: it names nothing here.
+      withdrawn: how many documents that are.
     """
 
     split: int
@@ -35,6 +42,8 @@ class Recorded:
     documents: int
     kept: int
     kept_bytes: int
+    tombstones: str = ""
+    withdrawn: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -48,31 +57,51 @@ class Record(Stage):
 
     corpus: Corpus
     staging: str
+    against: Items | None = None  # evaluation sets that were looked for
 
     def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
         """One file per split."""
-        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.corpus, self.staging))
+        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.corpus, self.staging, self.against))
 
 
 @beam.typehints.with_output_types(Recorded)
 class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
-    def __init__(self, corpus: Corpus, staging: str) -> None:
-        self.corpus, self.staging = corpus, staging
+    def __init__(self, corpus: Corpus, staging: str, against: Items | None) -> None:
+        self.corpus, self.staging, self.against = corpus, staging, against
 
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", *SHOWN])
+        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN]
+        places = self.corpus.signals(split, about)
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
-        rows = ledger(decisions, places, split, self.corpus.names)
+        items = self.against.names if self.against else pa.array([], pa.string())
+        rows = ledger(decisions, places, split, self.corpus.names, items)
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("doc_id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes),)
+        tombstones, withdrawn = self._bury(decisions, split)
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, tombstones, withdrawn),)
+
+    def _bury(self, decisions: pa.RecordBatch, split: Split) -> tuple[str, int]:
+        """Write what a later release needs to know of what was withdrawn: hashes and signatures, no text."""
+        named = decisions["reason"].to_numpy() == WITHDRAWN
+        named &= decisions["stage"].to_numpy() == contracts.STAGES.index("exclusions")
+        if not named.any():
+            return "", 0
+        signed = self.corpus.signals(split, list(contracts.SIGNED)).filter(pa.array(named))
+        path = posixpath.join(self.staging, TOMBSTONES, f"part-{split.index:05d}.parquet")
+        schema = contracts.signed(signed.schema.field("signature").type.byte_width // 4).schema
+        return path, write_parquet(path, signed.combine_chunks().to_batches(), schema, plain=contracts.SIGNED)
 
 
-def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...]) -> pa.RecordBatch:
-    """DECISION for every document of a split, by ordinal, and where each was read -> LEDGER."""
+def ledger(
+    decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: tuple[str, ...], items: pa.StringArray
+) -> pa.RecordBatch:
+    """DECISION for every document of a split, by ordinal, and where each was read -> LEDGER.
+
+    `items` are the names of those that were looked for, by number.
+    """
     paths = pa.array([piece.path for piece in split.pieces], pa.string())
     words = {
         "source": pa.array(sources, pa.string()).take(decisions["source"]),
@@ -81,6 +110,7 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
         "origin": _word(decisions["origin"], contracts.ORIGINS),
         "origin_basis": _word(decisions["origin_basis"], contracts.BASES),
     }
+    stays = pa.array(decisions["reason"].to_numpy() != WITHDRAWN)
     same = ("kept", "cluster_size", "similarity", "copies", "n_tokens", "p_synthetic")
     return contracts.LEDGER.batch(
         {
@@ -95,9 +125,19 @@ def ledger(decisions: pa.RecordBatch, places: pa.Table, split: Split, sources: t
             "row": places["row"].combine_chunks(),
             "removed_tokens": places["removed_tokens"].combine_chunks(),
             **{name: places[name].combine_chunks() for name in SHOWN},
+            **{name: pc.if_else(stays, places[name].combine_chunks(), None) for name in ABOUT},
+            "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
+            "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
         }
     )
+
+
+def _items(packed: pa.BinaryArray, names: pa.StringArray) -> pa.ListArray:
+    """The names of the items that each document holds; null where it holds none."""
+    offsets, pairs = unpack_items(packed)
+    held = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), names.take(pa.array(pairs[:, 0])))
+    return pc.if_else(pa.array(np.diff(offsets) > 0), held, pa.scalar(None, held.type))
 
 
 def _hexadecimal_or_null(ids: pa.BinaryArray) -> pa.StringArray:

@@ -16,20 +16,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.detector import languages
 from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
+from transforms.exclusions.contamination import Items
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
-from transforms.kernels.text import paragraphs, text
+from transforms.kernels.text import paragraphs, prose, text
 from transforms.kernels.text.columns import first_half, hash_texts
-from transforms.kernels.text.urls import hash_urls
+from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
@@ -46,6 +48,7 @@ class SurveyConfig(Staged):
     ngram: int
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
+    against: Items | None = None  # evaluation sets that are looked for
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -152,6 +155,7 @@ AS_READ = (
     "generator",
     "kind",
     "stratum",
+    "author",
     "not_understood",
 )
 
@@ -179,8 +183,12 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
-    score, band = detectors[0].score(documents["text"], tokens, n_tokens)
-    check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
+    kinds = prose.kind_of(documents["text"])
+    language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
+    documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
+    scored = documents["text"], tokens, n_tokens, kinds, language
+    score, band = detectors[0].score(*scored)
+    check = detectors[1].score(*scored) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
@@ -189,8 +197,10 @@ def measure_documents(
         {
             **{name: documents[name] for name in AS_READ},
             **shown,
+            "language_confidence": confidence,
+            "text_kind": kinds,
             "content_hash": content_hash,
-            "url_hash": _url_hashes(documents["url"]),
+            **_addresses(documents["url"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
             "n_tokens": n_tokens,
@@ -208,6 +218,7 @@ def measure_documents(
             # The two are counted on either side of NFKC, and a part is never more than the whole.
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
+            **_contamination(word_offsets, words, config.against),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
@@ -215,8 +226,24 @@ def measure_documents(
     )
 
 
-def _url_hashes(urls: pa.StringArray) -> pa.UInt64Array:
-    return pa.nulls(len(urls), pa.uint64()) if urls.null_count == len(urls) else hash_urls(urls)
+def _contamination(
+    word_offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64], against: Items | None
+) -> dict[str, pa.Array]:
+    """The columns of SIGNALS that say what a document has of evaluation sets."""
+    n = len(word_offsets) - 1
+    if against is None:
+        return {"contamination": pa.nulls(n, pa.float32()), "contaminated_by": pa.repeat(pa.scalar(b""), n)}
+    found = overlap.overlaps(word_offsets, words, against.grams, against.min_overlap)
+    pairs = np.ascontiguousarray(np.stack([found.items, found.parts], axis=1)).reshape(-1)
+    return {"contamination": pa.array(found.largest), "contaminated_by": _packed(2 * found.offsets, pairs)}
+
+
+def _addresses(urls: pa.StringArray) -> dict[str, pa.Array]:
+    """The columns of SIGNALS that say where a document is from."""
+    if urls.null_count == len(urls):
+        return {"url_hash": pa.nulls(len(urls), pa.uint64()), "host": pa.nulls(len(urls), pa.string())}
+    canonical = canonical_urls(urls)
+    return {"url_hash": hash_canonical(canonical), "host": hosts(canonical)}
 
 
 def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.unsignedinteger]) -> pa.BinaryArray:

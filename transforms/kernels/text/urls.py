@@ -78,9 +78,18 @@ def canonical_urls(urls: pa.StringArray) -> pa.StringArray:
     return pc.binary_join_element_wise(host, rest, "")
 
 
+def hosts(canonical: pa.StringArray) -> pa.StringArray:
+    """The host of each address in its comparable form (`canonical_urls`), without a port. string[n], null where there is none."""
+    return pc.replace_substring_regex(canonical, r"^(\[[^\]]*\]|[^/:?]*).*$", r"\1")
+
+
 def hash_urls(urls: pa.StringArray) -> pa.UInt64Array:
     """64 bits of BLAKE2b of each address in its comparable form, never 0: uint64[n], null where there is none."""
-    canonical = canonical_urls(urls)
+    return hash_canonical(canonical_urls(urls))
+
+
+def hash_canonical(canonical: pa.StringArray) -> pa.UInt64Array:
+    """The same of addresses that are in comparable form."""
     hashes: npt.NDArray[np.uint64] = first_half(hash_texts(canonical.fill_null("").cast(pa.large_string())))
     return pa.array(
         np.maximum(hashes, np.uint64(1)), pa.uint64(), mask=canonical.is_null().to_numpy(zero_copy_only=False)
