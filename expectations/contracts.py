@@ -101,7 +101,7 @@ DOCUMENT = _contract(
     pa.field("id", pa.string()),  # the input's own id; null if it has none
     _required("text", pa.large_string()),
     pa.field("created", WHEN),  # null: unknown
-    pa.field("language", pa.string()),
+    pa.field("language", pa.string()),  # its tag (expectations/language_tags.py), as the input says
     pa.field("url", pa.string()),
     _required("declared_origin", pa.int8()),  # index into ORIGINS; unknown where nothing is declared
     pa.field("generator", pa.string()),
@@ -153,7 +153,9 @@ def signals(num_perm: int) -> Contract:
         pa.field("check_score", pa.float32()),  # the same of the second detector, if there is one
         _required("check_band", pa.int8()),
         pa.field("created", WHEN),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string()),  # as the input says, else as it was found; null: unknown
+        pa.field("language_confidence", pa.float32()),  # of the finding; null: the input says, or the text is no prose
+        _required("text_kind", pa.int8()),  # index into kernels/text/prose.py: KINDS; 0: prose
         _required("declared_origin", pa.int8()),
         pa.field("generator", pa.string()),
         _required("evidence", pa.int32()),  # what the text itself shows: credential, watermark, boilerplate
@@ -308,6 +310,9 @@ LEDGER = _contract(
     pa.field("p_synthetic", pa.float32()),
     pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
     pa.field("contaminated_by", pa.list_(pa.string())),  # the items that it holds, each "<set>/<item>"; null: none
+    pa.field(
+        "text_kind", pa.string()
+    ),  # of a text that is no prose, and so has no score: code, markup, data, log or links
 )
 
 
@@ -320,7 +325,8 @@ def release(keep: tuple[str, ...]) -> Contract:
         _required("text", pa.large_string()),
         _required("source", pa.string()),
         pa.field("created", WHEN),
-        pa.field("language", pa.string()),
+        pa.field("language", pa.string()),  # as the input says, else as it was found
+        pa.field("language_confidence", pa.float32()),  # of the finding; null: the input says, or the text is no prose
         _required("n_tokens", pa.int32()),
         _required("origin", pa.string()),
         _required("origin_basis", pa.string()),

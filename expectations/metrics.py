@@ -131,6 +131,7 @@ _DECLARED = (
     Metric("documents.dropped", "Number of dropped documents", COUNT, "documents"),
     Metric("documents.quarantined", "Number of quarantined records", COUNT, "records"),
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
+    Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
@@ -138,6 +139,7 @@ _DECLARED = (
     Metric("input.unreadable_files", "Number of unreadable files", COUNT, sign="input", worse=UP),
     Metric("input.unread_files", "Number of files beside the input that are not read", COUNT, "files"),
     Metric("input.misnamed_files", "Number of files that are not what their name says", COUNT, "files"),
+    Metric("input.not_documents", "Number of files that hold other things beside documents", COUNT, "files"),
     Metric("input.not_understood", "Number of declared values that were not understood", COUNT, "values"),
     Metric("synthetic_share.tokens", "Synthetic share of tokens", SHARE, "fraction", sign="synthetic share", worse=UP),
     Metric(

@@ -335,13 +335,17 @@ def verdict(found: Sequence[Movement]) -> Comparison:
         return Comparison(
             "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
         )
-    for status, words in (("worse", "moved the wrong way"), ("better", "moved the right way, none the wrong way")):
+    ways: dict[Literal["worse", "better"], str] = {
+        "worse": "moved the wrong way",
+        "better": "moved the right way, none the wrong way",
+    }
+    for status, words in ways.items():
         moved = [one for one in known if one.status == status]
         if moved:
             first = moved[0]
             early = "an early sign, " if first.sign in metrics.EARLY else ""
             says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
-            return Comparison(status, f"{status}: {says}; {alarms}")  # type: ignore[arg-type]
+            return Comparison(status, f"{status}: {says}; {alarms}")
     return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")
 
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pydantic
 import yaml
 
+from expectations.language_tags import normal_tag
 from expectations.loading import LoadError, Share, Strict, first_complaint, in_sentence, nearest, read_text
 from expectations.suite.suite import Expectation, SuiteError, parsed
 
@@ -56,12 +57,17 @@ class Slice(Strict):
     """Which documents a system speaks of: those that meet every condition. One of which a date is asked and not known is out."""
 
     source: OneOrMore | None = None
-    language: OneOrMore | None = pydantic.Field(None, description="as the input says, compared letter by letter")
+    language: OneOrMore | None = pydantic.Field(None, description="tags, as en; eng_Latn is one, too")
     origin: OneOrMore | None = None
     min_tokens: Annotated[int, pydantic.Field(ge=0)] = 0
     created_from: datetime.date | None = None
     created_before: datetime.date | None = None
     columns: dict[str, OneOrMore] = pydantic.Field({}, description="columns of the input and the values that count")
+
+    @pydantic.field_validator("language")
+    @classmethod
+    def _one_tag(cls, languages: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if languages is None else tuple(map(normal_tag, languages))
 
     @pydantic.field_validator("origin")
     @classmethod

@@ -15,6 +15,7 @@ SLICE_KINDS = {
     "origin": "origin",
     "reason": "reason",
     "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"
+    "text_kind": "kind of text that is no prose",  # of transforms/kernels/text/prose.py
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
     "cluster_size": "cluster size",

@@ -19,6 +19,7 @@ import typer
 import typer.core
 from rich.console import Console
 
+from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
 from expectations.judge import gx_process
 from pipeline import log
@@ -109,6 +110,7 @@ out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":s
 err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
 
+WRONG = 2  # the exit code of a recipe or a command line that the user can mend
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
@@ -176,6 +178,11 @@ Output = Annotated[
     str | None, typer.Option("--output", help="write it to this file, and the text to the screen", metavar="FILE")
 ]
 
+ReleaseFolder = Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")]
+AnyFolder = Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")]
+DetectorFolder = Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")]
+ParquetFile = Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")]
+Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
 Json = Annotated[bool, typer.Option("--json", help="the answer as JSON, for a program")]
 Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 Today = Annotated[
@@ -211,7 +218,8 @@ def init(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="of the input, if endings do not say it: jsonl, parquet or text (a file a document)"
+            "--format",
+            help="of the input, if neither endings nor first bytes say it: text (a file a document), lines, csv, ...",
         ),
     ] = None,
     force: Force = False,
@@ -310,7 +318,7 @@ def plan(
 
 @app.command()
 def gate(
-    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
+    release: ReleaseFolder,
     suite: Annotated[str | None, typer.Option("--suite", help="a preset or a YAML file; default: the recipe's")] = None,
     overrides: Overrides = None,
     audit: Annotated[
@@ -355,7 +363,7 @@ def gate(
 
 @app.command()
 def verify(
-    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    release: AnyFolder,
     as_json: Json = False,
 ) -> None:
     """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says.
@@ -467,7 +475,7 @@ def propose(
 
 @app.command()
 def explain(
-    release: Annotated[str, typer.Argument(help="folder of a release or a rejection", metavar="RELEASE")],
+    release: AnyFolder,
     doc_id: Annotated[
         str | None,
         typer.Argument(help="the ledger's doc_id, the beginning of one, or the input's own id", metavar="DOC_ID"),
@@ -537,14 +545,12 @@ def clean(
 @app.command()
 def score(
     data: Annotated[list[str], typer.Argument(help="folders, files or globs to read", metavar="INPUT...")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    output: ParquetFile,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", help="column of the input to keep; may be given again")
     ] = None,
     text: Annotated[str | None, typer.Option("--text", help="the input's text column, if it is not found")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")
-    ] = None,
+    model: Model = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -560,7 +566,6 @@ def score(
 
 
 Labelled = Annotated[list[str], typer.Argument(help="Parquet files with the columns text and label", metavar="DATA...")]
-Model = Annotated[str | None, typer.Option("--model", help="folder or file of a detector; default: the bundled one")]
 Evaluate = Annotated[
     list[str] | None,
     typer.Option("--evaluate", help="Parquet file to evaluate on, never trained on; may be given again"),
@@ -574,7 +579,7 @@ Exclude = Annotated[
 @detector_app.command("train")
 def detector_train(
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     expert: Annotated[
         list[str] | None,
         typer.Option(
@@ -610,7 +615,7 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
 @detector_app.command("words")
 def detector_words(
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
     force: Force = False,
@@ -628,7 +633,7 @@ def detector_words(
 def detector_calibrate(
     model: Annotated[str, typer.Argument(help="a .bin, a detector's folder, or plugin:NAME", metavar="MODEL")],
     data: Labelled,
-    output: Annotated[str, typer.Option("--output", "-o", help="folder of the detector to write")],
+    output: DetectorFolder,
     evaluate: Evaluate = None,
     exclude: Exclude = None,
     min_tokens: Annotated[int, typer.Option("--min-tokens", min=1, help="shorter documents get no score")] = 50,
@@ -673,8 +678,8 @@ def detector_selftest(data: Labelled, model: Model = None) -> None:
 
 @audit_app.command("sample")
 def audit_sample(
-    release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    release: ReleaseFolder,
+    output: ParquetFile,
     n: Annotated[int, typer.Option("--n", min=1, help="draws that certify; 311 pass with up to 9 synthetic")] = 311,
     by: Annotated[str, typer.Option("--by", help="documents, or tokens: drawn in proportion to length")] = "documents",
     source: Annotated[str | None, typer.Option("--source", help="only documents of this source")] = None,
@@ -738,7 +743,7 @@ def audit_certify(
 def audit_export(
     sample: SampleFile,
     labels: LabelFiles,
-    output: Annotated[str, typer.Option("--output", "-o", help="Parquet file to write")],
+    output: ParquetFile,
     active: Annotated[bool, typer.Option("--active", help="also documents that were chosen, not drawn")] = False,
     force: Force = False,
 ) -> None:
@@ -862,28 +867,9 @@ def complain(line: str) -> None:
 
 def _exit_code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None: it is ours."""
-    if type(error).__name__ == "CacheError":  # it came of importing the package, so nothing of it can be imported here
-        return BROKE
-    from expectations.judge.verdict import VerdictError
-    from expectations.suite.suite import SuiteError
-    from pipeline.recipe import RecipeError
-    from pipeline.runner import RunError
-    from transforms.audit.draw import AuditError
-    from transforms.audit.gold import GoldError
-    from transforms.detector.detector import DetectorError
-    from transforms.detector.training.labelled import TrainingError
-    from transforms.engine.folders import FolderError
-    from transforms.ingest.sources import InputError
-    from transforms.origin.labels import LabelError
-    from transforms.origin.phrase_files import PhraseError
-    from transforms.origin.watermarks import WatermarkError
-    from transforms.release.read_release import ReleaseError
-
-    wrong = RecipeError | SuiteError | VerdictError | DetectorError | TrainingError | InputError
-    audit = AuditError | GoldError | LabelError | ReleaseError
-    if isinstance(error, wrong | audit | PhraseError | WatermarkError | FolderError):
-        return 2
-    return BROKE if isinstance(error, RunError | gx_process.EngineError) else None
+    if isinstance(error, UserError):
+        return WRONG
+    return BROKE if isinstance(error, BrokenError) else None
 
 
 if __name__ == "__main__":

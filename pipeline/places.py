@@ -1,4 +1,7 @@
-"""Where a run writes, and that none of it is an input: nothing that a run makes or replaces may be read by it."""
+"""Where a run writes, and that none of it is an input: nothing that a run makes or replaces may be read by it.
+
+And that its workers see what it names, wherever they are.
+"""
 
 import os
 import posixpath
@@ -6,9 +9,11 @@ import re
 from collections.abc import Iterator
 
 from apache_beam.io.filesystem import FileSystem
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
-from pipeline.recipe import Recipe, RecipeError
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.detector.plugins import PREFIX
 from transforms.engine.files import is_local
 from transforms.ingest.sources import Split
 from transforms.measures.reference import HUMAN_SUBSET
@@ -30,6 +35,55 @@ _FILES = (
     "review/queue.parquet",
     "report/index.html",
 )
+
+
+HERE = ("localhost", "127.0.0.1", "[::1]")
+
+
+def refuse_unseen(recipe: Recipe) -> None:
+    """Refuse paths of this machine where workers may be on others, unless the recipe says that they share the disk.
+
+    Raises:
+      RecipeError: the path, and what to do.
+    """
+    if recipe.runner.shared_disk or workers_are_here(recipe.runner):
+        return
+    for what, path in _workers_need(recipe):
+        if is_local(path):
+            raise RecipeError(
+                f"{what}: {path} is a path of this machine, and the workers of {recipe.runner.name} may be on others; put it in "
+                "an object store, or say runner: {shared_disk: true} if all of them see it under this name"
+            )
+
+
+def workers_are_here(config: RunnerConfig) -> bool:
+    """Whether every worker is a process of this machine, as far as Beam's options say."""
+    said = PipelineOptions(list(config.options)).view_as(PortableOptions)
+    here = "LOOPBACK" if config.name in ("FnApiRunner", "PrismRunner") else "DOCKER"  # Beam's own defaults
+    match (said.environment_type or here).upper():
+        case "LOOPBACK":
+            return True
+        case "EXTERNAL":
+            at = said.lookup_environment_option("external_service_address", said.environment_config)
+        case "PROCESS":
+            at = said.job_endpoint
+        case _:
+            return False
+    return isinstance(at, str) and at.rpartition(":")[0].rpartition("//")[2] in HERE
+
+
+def _workers_need(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """All paths that a worker opens, by the key that names them."""
+    for source in recipe.sources:
+        for path in (source.path,) if isinstance(source.path, str) else source.path:
+            yield f"source {source.name}", path
+    yield "output.path", recipe.output.path
+    for what, model in (("model", recipe.detector.model), ("cross_check", recipe.detector.cross_check)):
+        if model and model != "words" and not model.startswith(PREFIX):
+            yield f"detector.{what}", model
+    if recipe.evidence.phrases:
+        yield "evidence.phrases", recipe.evidence.phrases
+    yield from (("dedup.against", path) for path in recipe.dedup.against)
 
 
 def target(output: str, release: str, passed: bool) -> str:

@@ -12,8 +12,10 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from apache_beam.options.pipeline_options import StandardOptions
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from expectations.errors import UserError
 from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
@@ -34,7 +36,7 @@ BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
 MOST_SHOWN = 200  # characters of a value that is wrong
 
 
-class RecipeError(Exception):
+class RecipeError(UserError):
     """The recipe cannot be used. The message is one line: the file, the key, what is wrong, what to do."""
 
 
@@ -77,6 +79,9 @@ class OutputConfig(ShardConfig):
     path: str = Field("releases", description="folder of releases, relative to the recipe")
 
 
+_WORKING = ("FnApiRunner", "PrismRunner", "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
+
+
 class RunnerConfig(Strict):
     """Which engine runs the graph."""
 
@@ -87,6 +92,10 @@ class RunnerConfig(Strict):
     options: tuple[str, ...] = Field(
         (),
         description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
+    )
+    shared_disk: bool = Field(
+        False,
+        description="workers on other machines see this machine's paths under the same names, as on a network disk",
     )
 
     @field_validator("name")
@@ -102,7 +111,11 @@ class RunnerConfig(Strict):
                 f"{name} forgets part of what its steps count, so nothing would show that no row was lost; use FnApiRunner, "
                 "which is this machine too"
             )
-        return name
+        known = {known.lower(): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
+        found = known.get(name.lower(), known.get(f"{name.lower()}runner"))
+        if found is None and "." not in name:  # a dotted name is a class of the user's own
+            raise ValueError(f"there is no runner {name!r}; {nearest(name, _WORKING)}")
+        return found or name
 
 
 class Recipe(Strict):
@@ -349,12 +362,12 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     def rebase(path: str) -> str:
         return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
 
-    def rebased(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
 
-    sources = tuple(source.model_copy(update={"path": rebased(source.path)}) for source in recipe.sources)
+    sources = tuple(source.model_copy(update={"path": each(source.path)}) for source in recipe.sources)
     against = tuple(
-        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": rebased(one.path)})
+        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": each(one.path)})
         for one in recipe.contamination.against
     )
     model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference

@@ -1,11 +1,13 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
+import contextlib
 import ctypes
 import dataclasses
 import datetime
 import gc
 import hashlib
 import importlib.metadata
+import io
 import logging
 import os
 import posixpath
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,13 +31,15 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from expectations import contracts
+from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
 from pipeline.assembly import Publication, counts
+from pipeline.engines import engine, load_engine
 from pipeline.graph import Job, build
-from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs
+from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
 from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig, rebased
 from pipeline.redaction import from_environment, redact_options, without_passwords
@@ -76,11 +81,12 @@ PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 LOCAL = "FnApiRunner"
+JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 GRAPH = "graph"  # below an attempt's folder: what the stages need to know
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
-class RunError(Exception):
+class RunError(BrokenError):
     """The run broke. The message is one line."""
 
 
@@ -114,6 +120,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     """
     date = day(today)
     refuse_unsafe(recipe.runner)
+    load_engine(recipe.runner)
+    refuse_unseen(recipe)
     located = rebased(recipe, os.getcwd())  # as workers are told: they may work in another folder
     can_be_a_folder(recipe.output.path)
     own = load_suite(recipe.expectations, base_dir)
@@ -421,16 +429,18 @@ def execute(
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with staging(posixpath.join(files.absolute(attempt), GRAPH)):
-                pipeline = beam.Pipeline(options=options(recipe, len(job.splits)))
+            with engine(recipe.runner) as its, staging(posixpath.join(files.absolute(attempt), GRAPH)):
+                pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
                 graph(pipeline, job)
                 gc.freeze()  # what is here by now stays
                 gc.set_threshold(2_000, 10, 10)
                 result = pipeline.run()
                 state = result.wait_until_finish() or result.state
-        if state != PipelineState.DONE:
-            raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-        check_counts(result, job)
+                if state != PipelineState.DONE:
+                    raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
+                check_counts(result, job)
+    except grpc.FutureTimeoutError:
+        raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
     except Exception as error:
         raise RunError(_cause(error)) from error
 
@@ -457,8 +467,15 @@ def refuse_unsafe(config: RunnerConfig) -> None:
     Raises:
       RecipeError: there is one.
     """
-    said = PipelineOptions(list(config.options))
-    direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
+            said = PipelineOptions(list(config.options))
+            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+            said.get_all_options(retain_unknown_options=True)
+    except SystemExit:
+        why = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
     if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
         raise RecipeError(
             "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
@@ -542,6 +559,8 @@ def _quiet() -> Iterator[None]:
     levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in JOB_SERVERS:  # Beam sets their level when it starts them
+        logging.getLogger(name).disabled = True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -142,5 +142,38 @@ def test_a_class_has_a_name_of_its_own() -> None:
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
+def test_the_formatter_has_the_say() -> None:
+    """But for the two tables that are the graph."""
+    found = {}
+    for top in ("pipeline", "transforms", "expectations"):
+        for path in (ROOT / top).rglob("*.py"):
+            if marks := re.findall(r"# fmt: (off|skip)", path.read_text()):
+                found[str(path.relative_to(ROOT))] = marks
+    assert found == {"pipeline/graph.py": ["off", "off"]}
+
+
+def test_an_error_says_whose_it_is() -> None:
+    """The user's (exit code 2), the run's (4), or of the inside: caught before it reaches anyone."""
+    inside = {
+        "ContractError": "a mistake of ours",
+        "DamageError": "becomes a row of quarantine",
+        "DamagedError": "of a file of the store, which is then made again",
+        "LoadError": "becomes the error of whose file it is",
+        "LostRowsError": "becomes the run's",
+        "NoLimitError": "becomes a sentence of `propose`",
+        "NoTextError": "becomes a sentence of `explain`",
+        "StagedError": "of a worker, becomes the run's",
+    }
+    found = set()
+    for top in ("pipeline", "transforms", "expectations"):
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and node.name.endswith("Error") and not node.name.startswith("_"):
+                    found |= (
+                        {node.name} if {"Exception", "ValueError"} & {ast.unparse(one) for one in node.bases} else set()
+                    )
+    assert found == inside.keys() | {"UserError", "BrokenError"}
+
+
 def names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}

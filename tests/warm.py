@@ -182,7 +182,8 @@ def _become(words: list[str], cwd: str, environment: dict[str, str]) -> None:
         assert main.__spec__ is not None
         assert main.__spec__.origin is not None
         code = main.__spec__.loader.get_code(what)  # type: ignore[union-attr]
-        sys.argv = [main.__spec__.origin, *rest]
+        main.__file__ = main.__spec__.origin
+        sys.argv = [main.__file__, *rest]
     else:
         assert how == "-c", words
         code = compile(what, "<string>", "exec")

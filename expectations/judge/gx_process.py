@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from expectations.errors import BrokenError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,7 +24,7 @@ _lock = threading.Lock()
 _waiting: list[subprocess.Popen[bytes]] = []
 
 
-class EngineError(Exception):
+class EngineError(BrokenError):
     """The process of Great Expectations ended without an answer. The message is one line."""
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pydantic
 
 from expectations import contracts, metrics, wording
+from expectations.errors import UserError
 from expectations.judge import gx_process
 from expectations.loading import LoadError, parse_json
 from expectations.suite.suite import Expectation, Suite, SuiteError
@@ -24,7 +25,7 @@ SHOWN_SLICES = 20  # slices that did not hold, kept per expectation; the metrics
 _BADNESS = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
 
 
-class VerdictError(Exception):
+class VerdictError(UserError):
     """A stored verdict cannot be read. The message is one line."""
 
 

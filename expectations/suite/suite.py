@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from expectations.errors import UserError
+from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
@@ -23,7 +25,7 @@ from expectations.wording import SLICE_KINDS
 _PARAMETER = re.compile(r"\$([a-z_][a-z0-9_]*)(?:\s*\*\s*(\d+(?:\.\d+)?))?")
 
 
-class SuiteError(Exception):
+class SuiteError(UserError):
     """A suite cannot be used. The message is one line: which key, what is wrong, what would be right."""
 
 
@@ -82,6 +84,12 @@ class Expectation(Strict):
         if kind not in SLICE_KINDS:
             raise ValueError(f"unknown slice kind {kind!r}; {nearest(kind, list(SLICE_KINDS))}")
         return kind
+
+    @pydantic.field_validator("slice")
+    @classmethod
+    def _one_tag(cls, slice_: str | None, info: pydantic.ValidationInfo) -> str | None:
+        of_language = slice_ is not None and info.data.get("slice_kind") == "language"
+        return normal_tag(slice_) or UNKNOWN if of_language else slice_
 
     @pydantic.model_validator(mode="after")
     def _sensible(self) -> "Expectation":

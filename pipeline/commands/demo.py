@@ -10,11 +10,13 @@ The same Python version gives the same bytes.
 """
 
 import ast
+import collections
 import dataclasses
 import gzip
 import hashlib
 import inspect
 import io
+import os
 import pathlib
 import pydoc_data.topics
 import sysconfig
@@ -133,22 +135,34 @@ def _docstrings() -> Iterator[Record]:
     """The longer docstrings of the standard library, each text once."""
     stdlib = pathlib.Path(sysconfig.get_paths()["stdlib"])
     seen = set()
-    for path in sorted(stdlib.rglob("*.py")):
+    found: list[pathlib.Path] = []
+    for folder, below, names in os.walk(stdlib):
+        below[:] = set(below) - SKIPPED_FOLDERS
+        found += [pathlib.Path(folder, name) for name in names if name.endswith(".py")]
+    for path in sorted(found):
         relative = path.relative_to(stdlib)
-        if SKIPPED_FOLDERS.intersection(relative.parts):
-            continue
         try:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
             continue
         module = ".".join(relative.with_suffix("").parts)
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
             if len(text) >= MIN_CHARS and text not in seen:
                 seen.add(text)
                 yield {"id": f"{module}:{getattr(node, 'name', '')}:{getattr(node, 'lineno', 0)}", "text": text}
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes of `ast.walk` that can hold a class or a function, in its order: without expressions, which are most."""
+    left: collections.deque[ast.AST] = collections.deque([tree])
+    while left:
+        node = left.popleft()
+        yield node
+        for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+            left.extend(getattr(node, field, ()))
 
 
 def _chosen(records: list[Record], n: int) -> list[Record]:

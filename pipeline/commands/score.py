@@ -17,7 +17,7 @@ from pipeline.reading.input_columns import columns_of
 from pipeline.reading.outputs import check_folder, check_output
 from pipeline.reading.outputs import output as written
 from pipeline.recipe import RecipeError
-from transforms.detector import calibration
+from transforms.detector import calibration, languages
 from transforms.detector.detector import BUNDLED, Detector, DetectorError, load_detector
 from transforms.detector.plugins import PREFIX
 from transforms.detector.training.labelled import read_labelled
@@ -26,16 +26,20 @@ from transforms.detector.training.train import TrainingError, TrainingSettings, 
 from transforms.ingest.columns import kept_as
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Fields, InputError, Source, Split, plan_splits
+from transforms.kernels.text import prose
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.text import canonicalise, count_words
 
 COLUMNS = [
     pa.field("id", pa.string()),  # the input's own id
     pa.field("doc_id", pa.string(), nullable=False),
-    pa.field("log_odds", pa.float32()),  # null: too short to score, or in a language that was not calibrated
+    pa.field("log_odds", pa.float32()),  # null: too short, no prose, or in a language that was not calibrated
     pa.field("p_synthetic", pa.float32()),
     pa.field("origin", pa.string(), nullable=False),
     pa.field("n_tokens", pa.int32(), nullable=False),
+    pa.field("language", pa.string()),  # as the input says, else as it was found; null: unknown
+    pa.field("language_confidence", pa.float32()),  # of the finding
+    pa.field("text_kind", pa.string()),  # of a text that is no prose, and so has no score
 ]
 
 
@@ -57,7 +61,7 @@ def score_input(
     detector = load_detector(model)
     source = Source(name="input", path=tuple(data), fields=Fields(text=text))
     splits = plan_splits([source])
-    known, every = columns_of(splits)
+    known, every = columns_of(splits, [source])
     _refuse_unknown(keep if every else [name for name in keep if "," in name], known)
     held: set[str] = set()
     schema = pa.schema([*COLUMNS, *(pa.field(name, pa.string()) for name in keep)])
@@ -127,7 +131,9 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
     """DOCUMENT -> `schema`: the columns above and the kept ones."""
     _, tokens = canonicalise(documents["text"])
     n_tokens = count_words(tokens)
-    scores = detector.score(documents["text"], tokens, n_tokens)
+    kinds = prose.kind_of(documents["text"])
+    language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
+    scores = detector.score(documents["text"], tokens, n_tokens, kinds, language)
     unknown = scores.band < 0
     columns = {
         "id": documents["id"],
@@ -136,6 +142,9 @@ def score_batch(documents: pa.RecordBatch, detector: Detector, schema: pa.Schema
         "p_synthetic": pa.array(calibration.p_synthetic(scores.log_odds), pa.float32(), mask=unknown),
         "origin": pa.array(contracts.ORIGINS).take(pa.array(detector.origin(scores))),
         "n_tokens": pa.array(n_tokens, pa.int32()),
+        "language": language,
+        "language_confidence": confidence,
+        "text_kind": pa.array([name or None for name in prose.KINDS], pa.string()).take(pa.array(kinds)),
     }
     arrays = [columns[name] if name in columns else documents[kept_as(name)] for name in schema.names]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -287,7 +287,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
     queue = _read(posixpath.join(old.folder, QUEUE))
     queue = queue.filter(pc.invert(pc.is_in(queue["doc_id"], old.gone)))
     entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries) | {"quarantine": _quarantine(old.folder)}
+    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
     entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
     entries.sort(key=lambda entry: str(entry["path"]))
@@ -476,11 +476,15 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
-            ("overall", ""), ("source", row["source"]), ("language", language), ("origin", row["origin"]),
-            ("source_origin", f"{row['source']}/{row['origin']}"), ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
+            ("overall", ""),
+            ("source", row["source"]),
+            ("language", language),
+            ("origin", row["origin"]),
+            ("source_origin", f"{row['source']}/{row['origin']}"),
+            ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
             *([("generator", generator)] if generator else []),
             *([("licence", row["licence"])] if "licence" in row else []),
-        ]  # fmt: skip
+        ]
         for at in slices:
             found["documents"][at] += 1
             found["tokens"][at] += row["n_tokens"] * row["copies"]

@@ -81,7 +81,7 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     changed = None
     for path in paths:
         try:
-            found = _in_file(path, source, row["doc_id"], recipe)
+            found = _in_file(path, _where_it_is(source, path, row["path"]), row["doc_id"], recipe)
         except InputError:
             continue
         except (OSError, pa.ArrowException) as error:
@@ -106,13 +106,29 @@ def places(path: str, release: str, recipe: Recipe) -> list[str]:
     return [path]
 
 
+def _where_it_is(source: Source, path: str, was: str) -> Source:
+    """The source with its paths as they are from here, since a file's place below them may be part of what it says.
+
+    Args:
+      source: as it was run.
+      path: where a file of it is now.
+      was: where it was then.
+    """
+    at = os.path.abspath(path)
+    if "://" in path or posixpath.isabs(was) or not at.endswith(f"/{was}"):
+        return source
+    tops = (source.path,) if isinstance(source.path, str) else source.path
+    return source.model_copy(update={"path": tuple(at.removesuffix(was) + posixpath.normpath(top) for top in tops)})
+
+
 def _in_file(path: str, source: Source, doc_id: str, recipe: Recipe) -> str | None:
     # The one file as the whole source: nothing else is listed or read.
-    alone = source.model_copy(update={"path": path})
+    at = path if "://" in path or path.startswith("/") or isinstance(source.path, str) else os.path.abspath(path)
+    alone = source.model_copy(update={"path": at})
     wanted = pa.scalar(bytes.fromhex(doc_id), contracts.HASH)
     for split in plan_splits((alone,), recipe.ingest.split_bytes):
-        for documents, _ in read_split(split, alone, recipe.ingest.limits):
-            at = pc.index(documents["doc_id"], wanted).as_py()
-            if at >= 0:
-                return str(documents["text"][at].as_py())
+        for documents, _ in read_split(split, source, recipe.ingest.limits):
+            at_row = pc.index(documents["doc_id"], wanted).as_py()
+            if at_row >= 0:
+                return str(documents["text"][at_row].as_py())
     return None

@@ -3,20 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import orjson
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from expectations import contracts
 from pipeline.recipe import Recipe
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, open_stored
+from transforms.ingest.computed import parts
+from transforms.ingest.first_rows import first_rows
+from transforms.ingest.formats import FORMATS
 from transforms.ingest.sources import InputError, Piece, Source, find_pieces
 
 LOOKED_AT = 3  # files of a source: the first, the middle and the last
-ROWS = 1000  # of each
-BYTES = 1 << 20
 FIELDS = ("text", "id", "created", "language", "url", "origin", "generator", "kind")
 LOOSE = ("label",)  # names that are as likely of another thing
 
@@ -30,7 +27,9 @@ def guessed(what: Recipe | Sequence[Source], only_origin: bool = False) -> Itera
     for source in what.sources if isinstance(what, Recipe) else what:
         samples = [sample for piece in _chosen(source) if (sample := _sample(piece, source)) is not None]
         found = {field: _used(source, field, samples) for field in FIELDS}
-        plain = [f"{field} from `{names[0]}`" for field, names in found.items() if names and field not in DECIDES]
+        plain = [
+            f"{field} from `{parts(names[0])[0]}`" for field, names in found.items() if names and field not in DECIDES
+        ]
         if plain and not only_origin:
             yield f"source {source.name}: {', '.join(plain)} (guessed by name)"
         for field in DECIDES:
@@ -53,50 +52,26 @@ DECIDES = ("origin", "generator", "kind")
 
 def _chosen(source: Source) -> list[Piece]:
     try:
-        pieces = [piece for piece in find_pieces(source) if piece.format in ("jsonl", "parquet")]
+        pieces = [piece for piece in find_pieces(source) if not FORMATS[piece.format].one_document]
     except InputError:
         return []
-    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if at < len(pieces)][:LOOKED_AT]
+    return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if 0 <= at < len(pieces)][:LOOKED_AT]
 
 
 def _sample(piece: Piece, source: Source) -> documents.Columns | None:
     """The first rows of a file; None if they cannot be read, which the run says in its own words."""
     try:
-        return _of_parquet(piece) if piece.format == "parquet" else _of_json(piece)
-    except (DamageError, OSError, pa.ArrowException, ValueError, StopIteration):
+        return first_rows(piece, source).columns
+    except OSError:
         return None
-
-
-def _of_parquet(piece: Piece) -> documents.Columns:
-    with open_stored(piece) as raw:
-        file = pq.ParquetFile(pa.PythonFile(raw, mode="r"), pre_buffer=False)
-        names = [name for field in FIELDS[1:] for name in documents.WELL_KNOWN[field]]
-        there = [name for name in dict.fromkeys(names) if documents.column_type(file.schema_arrow, name)]
-        texts = [name for name in documents.WELL_KNOWN["text"] if documents.column_type(file.schema_arrow, name)]
-        rows = next(file.iter_batches(batch_size=ROWS, columns=[*there, *texts[:1]], use_threads=False))
-    return documents.ArrowColumns(rows)
-
-
-def _of_json(piece: Piece) -> documents.Columns:
-    lines = next(chunks(piece, BYTES)).split(b"\n")[:ROWS]
-    good, records = [], []
-    for line in lines:
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
-            good.append(line)
-            records.append(record)
-    return documents.JsonColumns(records, good)
 
 
 def _used(source: Source, field: str, samples: list[documents.Columns]) -> list[str]:
     """The well-known names of a field that say something somewhere, in the order in which they are tried."""
-    if getattr(source.fields, field) is not None:
+    if getattr(source.fields, field) is not None or (field == "text" and source.fields.turns is not None):
         return []
     found = []
-    for name in documents.WELL_KNOWN[field]:
+    for name in documents.names(source.fields, field):
         texts = [text for sample in samples if (text := sample.text(name)) is not None]
         if not any(text.null_count < len(text) for text in texts):
             continue

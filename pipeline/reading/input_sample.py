@@ -3,14 +3,10 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from transforms.ingest import columns
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, open_stored
+from transforms.ingest.first_rows import first_rows
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import InputError, Piece, Source, Split
+from transforms.ingest.sources import InputError, Source, Split
 from transforms.measures.input_loss import printable
 
 FILES = 8  # of a source that are tried, the first, the last, and some between
@@ -38,43 +34,23 @@ def try_source(source: Source, splits: Sequence[Split], number: int, limits: Rea
     found = Tried()
     for at in some:
         piece = pieces[at]
-        found.columns += [name for name in _columns(piece) if name not in found.columns]
+        found.columns += [name for name in _top(first_rows(piece, source).names) if name not in found.columns]
         alone = Split(0, number, (piece,), piece.size)
         short = dataclasses.replace(limits, batch_bytes=BATCH_BYTES)
         for documents, quarantine in read_split(alone, source, short):
             found.documents += documents.num_rows
             found.with_id += documents.num_rows - documents["id"].null_count
-            found.bad += quarantine.num_rows
-            for row in quarantine.slice(0, 1).to_pylist():
+            wrong = [row for row in quarantine.to_pylist() if row["reason"] != "not_documents"]
+            found.bad += len(wrong)
+            for row in wrong[:1]:
                 found.reasons.setdefault(printable(piece.path), f"{row['reason']}: {row['detail']}")
             break
     return found
 
 
-def _columns(piece: Piece) -> list[str]:
-    """The columns of a file, as far as they can be told from its beginning."""
-    try:
-        seen, _ = look(piece)
-        if seen.format == "parquet":
-            with open_stored(seen) as raw:
-                return pq.ParquetFile(pa.PythonFile(raw, mode="r"), pre_buffer=False).schema_arrow.names
-        if seen.format == "jsonl":
-            lines = next(chunks(seen, BATCH_BYTES), b"").split(b"\n")[:100]
-            return list(dict.fromkeys(key for line in lines for key in _keys(line)))
-    except DamageError:
-        pass
-    except Exception as error:
-        if not is_decoders(error):
-            raise
-    return []
-
-
-def _keys(line: bytes) -> list[str]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:  # the last one is cut, for one thing
-        return []
-    return list(record) if isinstance(record, dict) else []
+def _top(names: Sequence[str]) -> list[str]:
+    """Without those that are inside others."""
+    return [name for name in names if name.rpartition(".")[0] not in names]
 
 
 def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Iterator[str]:

@@ -192,7 +192,7 @@ def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
         yield from ways.refused(conflict, said) if conflict else ways.left_out(said)
         audits = [row for row in found if row["slice"].startswith("audit/")]
         for row in audits:
-            yield from ways.audit(recipe, path, int(row["value"]), row["upper"], recipe.ratio.unit)
+            yield from ways.audit(recipe, path, row)
         yield ""
         return
     failed = [
@@ -316,6 +316,7 @@ def _lost(result: "Result") -> Iterator[str]:
     for metric, words in (
         ("input.unreadable_files", "files that could not be read, or not to their end"),
         ("input.misnamed_files", "files that are not what their names say"),
+        ("input.not_documents", "files that hold other things beside documents"),
     ):
         total = next((row["value"] for row in rows if row["metric"] == metric and row["slice_kind"] == "overall"), 0)
         files = [row for row in rows if row["metric"] == metric and row["slice_kind"] == "file"]

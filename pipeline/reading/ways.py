@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.recipe import Recipe
+from transforms.mixture.ways_out import BY_SCORE
 
 
 def refused(refusal: str, ways: Sequence[str]) -> Iterator[str]:
@@ -22,16 +23,15 @@ def left_out(ways: Sequence[str]) -> Iterator[str]:
     yield from (f"  - {words}" for words in ways)
 
 
-def audit(recipe: Recipe, path: str, labels: int, limit: float, by: str) -> Iterator[str]:
+def audit(recipe: Recipe, path: str, way: Mapping[str, Any]) -> Iterator[str]:
     """The commands from a release to label to its verdict, to copy.
 
     Args:
       recipe: of the run.
       path: the recipe's file.
-      labels: how many documents are to be labelled.
-      limit: of their synthetic share, to certify.
-      by: "tokens" or "documents".
+      way: the row of METRICS: how many documents are to be labelled, and the limit of their synthetic share to certify.
     """
+    labels, limit, by = int(way["value"]), way["upper"], recipe.ratio.unit
     name, share = f"{recipe.release}-to-label", f"ratio.max_synthetic_share={recipe.ratio.max_synthetic_share:g}"
     anything = "ratio.max_synthetic_share=1"
     if recipe.ratio.real_to_synthetic is not None:
@@ -39,13 +39,16 @@ def audit(recipe: Recipe, path: str, labels: int, limit: float, by: str) -> Iter
     release = f"{recipe.output.path.rstrip('/')}/{name}"
     yield f"To settle it with {labels:,} labels: make a release of everything, label some of it, and judge that release by"
     yield "the certificate instead of the detector's bound:"
-    for command in (
+    sample = ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels)]
+    by_score = ["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []
+    commands = (
         ["run", path, "--set", f"release={name}", "--set", anything],
-        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels), "--active", "0"],
+        [*sample, *by_score, "--active", "0"],
         ["review", "serve", "sample.parquet", "--labels", "labels.jsonl"],
         ["audit", "certify", "sample.parquet", "labels.jsonl", "--limit", f"{limit:g}"],
         ["gate", release, "--audit", "certificate.json", "--set", share],
-    ):
+    )
+    for command in commands:
         yield f"  lowbackground {shlex.join(command)}"
 
 

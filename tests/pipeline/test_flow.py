@@ -281,3 +281,16 @@ def test_no_edge_of_the_graph_is_untyped(tmp_path: pathlib.Path, caplog: pytest.
     assert untyped == []
     # Beam says so where it does not know what to make of a type.
     assert not [record.message for record in caplog.records if "hint will be ignored" in record.message]
+
+
+def test_memory_that_is_asked_for_is_asked_for_every_step_alike(tmp_path: pathlib.Path) -> None:
+    """Steps with hints of their own are in an environment of their own, and Beam does not fuse across two."""
+    write(tmp_path / "corpus", corpus(), files=2)
+    recipe = recipe_in(tmp_path, runner={"options": ["--resource_hint=min_ram=16GB"]})
+    root = beam.Pipeline(options=runner.options(recipe, 1))
+    build(root, runner.prepare(recipe, str(tmp_path)))
+    components = root.to_runner_api().components
+    used = {step.environment_id for step in components.transforms.values() if step.environment_id}
+    assert len(used) == 1
+    hints = components.environments[used.pop()].resource_hints
+    assert hints["beam:resources:min_ram_bytes:v1"] == b"16000000000"

@@ -20,6 +20,7 @@ from tests.transforms.measures.test_tally import filled
 from transforms.dedup.candidates import EDGE, ForestFn
 from transforms.dedup.repeated_paragraphs import COUNTED, SeenParagraphs, SortedFn
 from transforms.detector.detector import load_detector
+from transforms.engine import counted
 from transforms.engine.counted import _CountedFn, rows_of
 from transforms.ingest.sources import Piece, Source, Split
 from transforms.mixture.balance import EdgesFn, ScoresFn, WeighedFn
@@ -168,8 +169,8 @@ def test_any_order_and_any_tree_of_merges_give_one_output(
     coder = fn.get_accumulator_coder()
     totals = [fn.create_accumulator()]
     for number in data.draw(st.permutations(range(len(case.inputs)))):
-        if data.draw(st.booleans(), label="on another worker"):
-            totals.append(fn.create_accumulator())
+        # More than one of them now and then: a worker that had nothing sends the accumulator of nothing.
+        totals += [fn.create_accumulator() for _ in range(data.draw(st.integers(0, 2), label="other workers"))]
         totals[-1] = fn.add_input(totals[-1], pickle.loads(pickle.dumps(case.inputs[number])))
     while len(totals) > 1:
         at = data.draw(st.integers(0, len(totals) - 2), label="merge with the next")
@@ -178,3 +179,20 @@ def test_any_order_and_any_tree_of_merges_give_one_output(
     output, elements, found = fn.extract_output(totals[0])
     assert plain(output) == expected
     assert (elements, found) == (len(case.inputs), sum(map(rows_of, case.inputs)))
+
+
+@pytest.mark.parametrize("name", sorted(CASES_OF))
+def test_merged_in_groups_first_it_is_the_same(
+    cases: dict[str, tuple[Case, Any]], name: str, tmp_path: pathlib.Path
+) -> None:
+    """As the engine does it where there are very many splits, with its own steps in between."""
+    case, expected = cases[name]
+    found = tmp_path / "found"
+    with beam.Pipeline(runner="FnApiRunner") as root:
+        inputs = root | beam.Create(case.inputs, reshuffle=False).with_output_types(type(case.inputs[0]))
+        together = counted.CombineGlobally("inputs", case.fn, without_defaults=True, most=counted.FAN_OUT_FROM)
+        output = inputs | together
+        assert "fanout=64" in str(root.to_runner_api())
+        output | beam.Map(lambda output: found.write_bytes(pickle.dumps(plain(output))))
+    assert pickle.loads(found.read_bytes()) == expected
+    counted.check(counted.counts(root.result.metrics()), {})

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.errors import UserError
 from expectations.loading import LoadError, nearest, parse_json
 from transforms.audit.gold import GoldItems
 from transforms.kernels.statistics import draws, sampling, share, two_strata
@@ -33,7 +34,7 @@ FACTS = ["id", "source", "n_tokens", "origin", "origin_basis", "p_synthetic", "c
 SHOWN = ["id", "text", "source", "language", "n_tokens", "p_synthetic"]
 
 
-class AuditError(Exception):
+class AuditError(UserError):
     """An audit cannot be made: what is wrong, what to do. One line."""
 
 

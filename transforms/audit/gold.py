@@ -11,13 +11,14 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from expectations.contracts import HUMAN, SYNTHETIC
+from expectations.errors import UserError
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import EMPTY_HASH, halves, hash_texts
 from transforms.kernels.text.text import canonicalise
 
 
-class GoldError(Exception):
+class GoldError(UserError):
     """Gold items cannot be used: which file, what is wrong, what to do. One line."""
 
 

@@ -166,7 +166,7 @@ class FindClusters(Stage):
         keys = corpus.n_bytes // 300 * config.bands  # of documents of some 300 bytes in storage
         seen_fn = SeenBands(config, corpus.without_splits(), bits(keys))
         seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
-            "splits whose keys were seen", seen_fn, without_defaults=True
+            "splits whose keys were seen", seen_fn, without_defaults=True, most=len(corpus.splits)
         )
         bands = _Bands(config, corpus.without_splits(), partitions(len(corpus.splits)))
         return (
@@ -178,7 +178,7 @@ class FindClusters(Stage):
             | "AttachSignature" >> beam.ParDo(_AttachSignature(corpus))
             | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
             | "Verify" >> beam.ParDo(_Verify(corpus, config.least_of_pair))
-            | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn())
+            | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn(), most=len(corpus.splits))
         )
 
 

@@ -59,10 +59,11 @@ class FindBoilerplate(Stage):
         config = self.config
         counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config, self.corpus.without_splits()))
         seen_fn = SeenParagraphs(config.store, bits(self.corpus.n_bytes // 100))  # one in some 100 bytes in storage
+        most = len(self.corpus.splits)
         seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
-            "splits whose paragraphs were seen", seen_fn, without_defaults=True
+            "splits whose paragraphs were seen", seen_fn, without_defaults=True, most=most
         )
-        shared = _Shared(config.store, partitions(len(self.corpus.splits)))
+        shared = _Shared(config.store, partitions(most))
         return (
             counts
             | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from expectations.language_tags import is_known
 from transforms.detector.fasttext_file import DetectorError
 from transforms.kernels.statistics import share
 from transforms.kernels.text import language
@@ -267,8 +269,13 @@ class Calibration:
     def _lists(self) -> language.WordLists:
         return language.word_lists([known.words for known in self.languages])
 
-    def bands_of(self, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
-        """The band of each document, int8[documents]; -1 where it has none: too short, in another language, or no prose."""
+    def bands_of(
+        self, tokens: Tokens, n_tokens: npt.NDArray[np.int32], languages: pa.StringArray | None = None
+    ) -> npt.NDArray[np.int8]:
+        """The band of each document, int8[documents]; -1 where it has none: too short, or in another language.
+
+        Its frequent words must be those of the band's language, and its tag, where it has one that is known, must be too.
+        """
         number = np.zeros(len(n_tokens), np.int8)
         if self.languages:
             least = np.array([known.least for known in self.languages], np.float32)
@@ -276,8 +283,21 @@ class Calibration:
         found = np.full(len(n_tokens), -1, np.int8)
         for index, band in enumerate(self.bands):  # a language's bands are in order of length
             found[(number == band.language) & (n_tokens >= band.shortest)] = index
-        found[~language.is_prose(tokens)] = -1
+        if languages is not None and self.languages:
+            found[~self._agree(languages, number)] = -1
         return found
+
+    def _agree(self, languages: pa.StringArray, number: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+        """Where a tag does not name another language than the words do. bool[documents]."""
+        tags = languages.dictionary_encode()
+        names = [known.name for known in self.languages]
+        said = [
+            -1 if not is_known(tag) else names.index(tag) if tag in names else len(names)
+            for tag in tags.dictionary.to_pylist()
+        ]
+        at = tags.indices.fill_null(len(said)).to_numpy()
+        theirs = np.array([*said, -1])[at]
+        return np.asarray((theirs < 0) | (theirs == number))
 
 
 def calibration_json(calibration: Calibration) -> bytes:

@@ -31,6 +31,7 @@ from transforms.detector.fasttext_model import LinearExperts, parse_model
 from transforms.detector.plugins import PREFIX, load_plugin, parse_plugin
 from transforms.detector.words import BUNDLED as WORDS
 from transforms.detector.words import FILE, read_words
+from transforms.kernels.text import prose
 from transforms.kernels.text.text import Tokens
 
 __all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"]
@@ -84,20 +85,33 @@ class Detector:
         """How many bands scores are told apart by."""
         return len(self.calibration.bands) if self.calibration else 1
 
-    def score(self, texts: pa.LargeStringArray, tokens: Tokens, n_tokens: npt.NDArray[np.int32]) -> Scores:
-        """Score a batch; a document that is too short or in a language that was not calibrated has no score.
+    def score(
+        self,
+        texts: pa.LargeStringArray,
+        tokens: Tokens,
+        n_tokens: npt.NDArray[np.int32],
+        kinds: npt.NDArray[np.int8] | None = None,
+        languages: pa.StringArray | None = None,
+    ) -> Scores:
+        """Score a batch; a document that is too short, no prose, or in a language that was not calibrated has no score.
 
         Args:
           texts: as they were read.
           tokens: of their canonical form.
           n_tokens: words and ideographs of each.
+          kinds: what each is, index into `prose.KINDS`; None: it is looked for.
+          languages: the tag of each, null where it is unknown: a text in another language than that of its band has no score.
+            None: words alone tell.
         """
         scores = self.model.scores(texts, tokens)
+        kinds = prose.kind_of(texts) if kinds is None else kinds
         if self.calibration is None:
             band = np.where(n_tokens < MIN_TOKENS, -1, 0).astype(np.int8)
+            band[kinds > 0] = -1
             log_odds = scores[:, 0].copy()
         else:
-            band = self.calibration.bands_of(tokens, n_tokens)
+            band = self.calibration.bands_of(tokens, n_tokens, languages)
+            band[kinds > 0] = -1
             log_odds = self.calibration.judged(scores, band, n_tokens)
         band[np.isnan(log_odds)] = -1
         log_odds[band < 0] = np.nan

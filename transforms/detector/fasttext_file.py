@@ -13,20 +13,22 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from expectations.errors import UserError
 from transforms.detector.fasttext_quantised import MAX_BUCKETS, Quantised, kept_buckets, spread
+from transforms.kernels.models.subwords import SubwordModel, subword_model
 
 MAGIC, VERSION = 793712314, 12
-SOFTMAX, SUPERVISED = 3, 3
+HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
 _ARGS = struct.Struct("<12id")
 _DICTIONARY = struct.Struct("<3i2q")
 _ENTRY_TAIL = struct.Struct("<qb")
-MAX_DIM = 10_000
+MAX_DIM, MAX_SUBWORD = 10_000, 32
 _BLOCK = 1 << 16  # rows
 MACHINE_LABELS = ("synthetic", "ai", "machine", "generated")
 HUMAN_LABELS = ("human", "real")
 
 
-class DetectorError(Exception):
+class DetectorError(UserError):
     """A detector cannot be used: which file, what is wrong with it, what to do. One line."""
 
 
@@ -176,6 +178,48 @@ def _check_args(reader: _Reader, args: tuple) -> tuple[int, int, int, int]:
     if not sane or 10 * size > left or rows > left or bucket > MAX_BUCKETS or (word_ngrams > 1 and bucket == 0):
         raise reader.refuse("its header makes no sense or the file ends too early. Copy it again")
     return n_words, n_labels, n_tokens, n_pruned
+
+
+def read_labels(data: bytes, path: str) -> tuple[list[str], SubwordModel]:
+    """Read a quantised classifier with subwords, many labels and the hierarchical softmax, such as `lid.176.ftz`.
+
+    Args:
+      data: the whole file.
+      path: what to call it in an error.
+
+    Returns:
+      The labels without `__label__`, and what tells them.
+
+    Raises:
+      DetectorError: it is damaged or a model of another kind.
+    """
+    reader = _Reader(data, path)
+    if len(data) < 8 or struct.unpack_from("<2i", data) != (MAGIC, VERSION):
+        raise reader.refuse("not a fastText model of version 12. Copy it again")
+    reader.take(8)
+    args = reader.unpack(_ARGS)
+    dim, word_ngrams, loss, model, buckets, minn, maxn = (int(args[i]) for i in (0, 5, 6, 7, 8, 9, 10))
+    size, n_words, n_labels, _, n_pruned = reader.unpack(_DICTIONARY)
+    if (word_ngrams, loss, model) != (1, HIERARCHICAL, SUPERVISED) or n_pruned < 0:
+        raise reader.refuse("not a pruned classifier of single words with the hierarchical softmax")
+    left = len(data) - reader.at
+    sane = 0 < dim <= MAX_DIM and 1 <= minn <= maxn <= MAX_SUBWORD and 0 < buckets <= MAX_BUCKETS and n_labels > 1
+    if not sane or n_words < 0 or size != n_words + n_labels or 10 * size > left or n_words + n_pruned > left:
+        raise reader.refuse("its header makes no sense or the file ends too early. Copy it again")
+    entries = [(reader.string(), *reader.unpack(_ENTRY_TAIL)) for _ in range(size)]
+    if any(kind != (i >= n_words) for i, (_, _, kind) in enumerate(entries)):
+        raise reader.refuse("its vocabulary is out of order: damaged. Copy it again")
+    kept = kept_buckets(reader, n_pruned, buckets)
+    if not reader.take(1)[0]:
+        raise reader.refuse("it is pruned but not quantised: damaged. Copy it again")
+    vector = Quantised(reader, n_words + n_pruned, dim).rows(dim)
+    node = reader.matrix("output", n_labels, dim)
+    counts = [count for _, count, _ in entries[n_words:]]
+    if counts != sorted(counts, reverse=True) or not 0 <= min(counts) <= max(counts) < 10**12:
+        raise reader.refuse("its labels are out of order: damaged. Copy it again")
+    words = [word for word, _, _ in entries[:n_words]]
+    labels = [label.removeprefix(b"__label__").decode("utf-8", "replace") for label, _, _ in entries[n_words:]]
+    return labels, subword_model(words, vector, kept, buckets, minn, maxn, counts, node)
 
 
 def _check_labels(reader: _Reader, labels: list[bytes]) -> None:

@@ -61,6 +61,10 @@ class Quantised:
                 at, start = at + CENTROIDS * size, start + size
             return (total if self.norms is None else total * self.norms).astype(np.float32)
 
+    def rows(self, dim: int) -> npt.NDArray[np.float32]:
+        """The matrix, float32[rows, dim]."""
+        return np.stack([self.weights(axis) for axis in np.eye(dim, dtype=np.float32)], axis=1)
+
 
 def _centroids(reader: Reader, dim: int) -> tuple[npt.NDArray[np.float32], list[int]]:
     """The centroids of all parts, float32[256 * dim], and the size of each part."""

@@ -32,7 +32,8 @@ one or two human documents in a hundred are called synthetic, more in some group
 EXPERTS = (
     "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic "
     "regression\ntrained on the generators of one age. It holds n-grams whose use differs between human and machine text of the "
-    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length."
+    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length. "
+    "An expert that finds less than `least_found` of its own\nage gets more of the false alarms (docs/decisions/0039)."
 )
 FASTTEXT = (
     "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
@@ -49,8 +50,9 @@ LIMITS = """- Unseen generators, paraphrased and edited text are missed more oft
   bound of a share does not vouch for it.
 - A low score never says that a person wrote a text.
 - The generators listed as not covered are hardly ever found, and no upper bound of a corpus share holds for their like.
-- Texts in languages other than those of the calibration have no score. A language is known by its frequent words, so one that
-  is very like another (Galician, Catalan) may be taken for it.
+- Texts in languages other than those of the calibration have no score. A language is known by its frequent words, and by the
+  tag that the input or lid.176 gives it; one that is very like another (Galician, Portuguese) may still be taken for it.
+- Text that is no prose (code, markup, data, logs, lists of links) has no score, and none was trained or calibrated on.
 - Short documents have no score; they are of unknown origin, not human.
 - The map to p_synthetic holds where half of all text is a machine's.
 """
@@ -112,7 +114,7 @@ def of_model(files: Collection[str]) -> str:
 
 def _data(labelled: Labelled) -> str:
     lines = ["| file | rows | sha256 |", "|---|--:|---|"]
-    lines += [f"| {_cell(file.name)} | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
+    lines += [f"| {_file(file.name)} | {file.rows:,} | `{file.sha256}` |" for file in labelled.files]
     sources, licences = labelled.group("source_dataset"), labelled.group("licence")
     lines += ["", "| source | licence | human | machine |", "|---|---|--:|--:|"]
     for source in sorted(set(sources)):
@@ -217,6 +219,11 @@ def _table(evaluation: Evaluation) -> str:
 
 def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{np.float64(value):.3f}"
+
+
+def _file(name: str) -> str:
+    """The name of a file, as code in a table, where a bar ends the cell even there."""
+    return escaping.markdown_code(name[:80]).replace("|", r"\|")
 
 
 def _cell(text: str, longest: int = 80) -> str:

@@ -86,10 +86,14 @@ class Composition:
         generators = sorted({family.name for band in bands for family in band.families})
         if not generators:
             return None
-        starts, sides, found = [], ([], []), np.zeros((len(generators), len(own)))  # type: ignore[var-annotated]
+        starts: list[npt.NDArray[np.int64]] = []
+        sides: tuple[list[npt.NDArray[np.float64]], ...] = [], []
+        found = np.zeros((len(generators), len(own)))
         for place, band in enumerate(bands):
-            pools = [np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)
-                     for side in (band.humans, band.families)]  # fmt: skip
+            pools = [
+                np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)
+                for side in (band.humans, band.families)
+            ]
             starts.append(share.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
             for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
                 into.append(_chances(names, bands, place, side, starts[-1]))
@@ -104,8 +108,10 @@ class Composition:
         return _Known(own, tuple(starts), human, machine, alike, found)
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
-        parts = [np.add.reduceat(np.asarray(counts[band], np.float64), starts)
-                 for band, starts in zip(known.bands, known.starts, strict=True)]  # fmt: skip
+        parts = [
+            np.add.reduceat(np.asarray(counts[band], np.float64), starts)
+            for band, starts in zip(known.bands, known.starts, strict=True)
+        ]
         return np.concatenate(parts)
 
     def _human(self, known: _Known, own: Histograms | None) -> npt.NDArray[np.float64]:

@@ -45,10 +45,8 @@ CARD = (
 FIRST = 100  # words of a document that are looked at; one with fewer has no score
 RAREST = 20  # documents of each class that a word must occur in
 MOST = 5000  # words of a language, the most frequent
-SCHEMA = pa.schema(
-    [pa.field(name, kind, nullable=False) for name, kind in (
-        ("language", pa.int8()), ("word", pa.string()), ("human", pa.int32()), ("machine", pa.int32()))]
-)  # fmt: skip
+_COLUMNS = {"language": pa.int8(), "word": pa.string(), "human": pa.int32(), "machine": pa.int32()}
+SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 
 @dataclasses.dataclass(frozen=True)

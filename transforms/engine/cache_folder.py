@@ -12,11 +12,13 @@ import stat
 import sys
 import tempfile
 
+from expectations.errors import BrokenError
+
 VARIABLE = "NUMBA_CACHE_DIR"
 BESIDE = pathlib.Path(__file__).parents[1] / "kernels" / "text"  # stands for every folder of the package
 
 
-class CacheError(Exception):
+class CacheError(BrokenError):
     """Compiled code can be kept nowhere. The message is one line."""
 
 

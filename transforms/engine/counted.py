@@ -10,6 +10,7 @@ fails on one that is not. A side input of one element is not counted: Beam refus
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from transforms.engine.stage import Stage
 NAMESPACE = "lowbackground.counted"
 SENT, ARRIVED = "sent", "arrived"
 ELEMENTS, ROWS = "elements", "rows"
+FAN_OUT_FROM = 4096  # elements of a combine, some 32 GB of splits: under it, two more steps cost more than they save
 
 
 class LostRowsError(Exception):
@@ -203,11 +205,16 @@ class CombineGlobally(beam.PTransform):
       crossing: its name.
       fn: what to combine with. Its types are declared.
       without_defaults: nothing comes out of nothing.
+      most: elements that may come, or 0 for few. Of very many, groups are merged first, each by a worker of its own.
     """
 
-    def __init__(self, crossing: str, fn: beam.CombineFn, without_defaults: bool = False) -> None:
+    def __init__(self, crossing: str, fn: beam.CombineFn, without_defaults: bool = False, most: int = 0) -> None:
         super().__init__()
-        self.crossing, self.fn, self.bare = crossing, fn, without_defaults
+        self.crossing, self.fn, self.bare, self.most = crossing, fn, without_defaults, most
+
+    def display_data(self) -> dict[str, Any]:
+        """What crosses, and how."""
+        return {"crossing": self.crossing, "combine_fn": type(self.fn), "most": self.most}
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, combine, count."""
@@ -217,6 +224,9 @@ class CombineGlobally(beam.PTransform):
     def _combined(self, elements: beam.PCollection[Any], output: Any) -> beam.PCollection[Any]:
         fn = _CountedFn(self.fn).with_input_types(elements.element_type).with_output_types(tuple[output, int, int])
         combine = beam.CombineGlobally(fn)
+        if self.most >= FAN_OUT_FROM:
+            # As many groups as there are elements in each: then the longest line of merges is the shortest.
+            combine = combine.with_fanout(math.isqrt(self.most))
         sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
         merged = sent | "Combine" >> (combine.without_defaults() if self.bare else combine)
         return merged | "Arrive" >> beam.ParDo(_Unpacked(self.crossing)).with_output_types(output)

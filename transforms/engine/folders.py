@@ -21,6 +21,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from expectations.errors import UserError
 from transforms.engine import files
 from transforms.engine.files import is_local, sync_folder
 
@@ -36,7 +37,7 @@ PATIENCE = 0.5  # seconds: whoever only tidies up is gone by then
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-class FolderError(Exception):
+class FolderError(UserError):
     """A folder is not ours to write to or to delete. One line: which, why, what to do."""
 
 

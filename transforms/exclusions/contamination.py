@@ -20,9 +20,10 @@ from pydantic import Field, field_validator
 
 from expectations.loading import Strict
 from transforms.engine.staged import Staged
+from transforms.ingest.formats import COMPRESSIONS
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import ReadLimits, read_split
-from transforms.ingest.sources import COMPRESSIONS, Fields, Format, Found, InputError, Source, find_files, plan_splits
+from transforms.ingest.sources import Fields, FormatName, Found, InputError, Source, find_files, plan_splits
 from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.text import text
 from transforms.kernels.text.columns import halves, hash_texts
@@ -33,7 +34,7 @@ class EvaluationSet(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
-    format: Format = "auto"
+    format: FormatName = "auto"
     fields: Fields = Fields()
 
 

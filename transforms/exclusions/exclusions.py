@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.engine.staged import Staged
 from transforms.exclusions.licences import LicenceConfig
 from transforms.exclusions.removals import NEEDED, Removals
 from transforms.kernels.text.columns import EMPTY_HASH
 
 
 @dataclasses.dataclass(frozen=True)
-class Exclusions:
+class Exclusions(Staged):
     """What a recipe keeps out of a release.
 
     Attributes:

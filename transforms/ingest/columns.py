@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from transforms.ingest import as_text
+from expectations.language_tags import normal_tags
+from transforms.ingest import as_text, computed, turns
 from transforms.ingest.sources import Fields, Source
 from transforms.kernels.text import dates
 from transforms.kernels.text.columns import hash_texts
@@ -59,6 +60,9 @@ class Columns(Protocol):
     def where(self, mask: npt.NDArray[np.bool_]) -> "Columns":
         """The rows where `mask` (bool[n]) is true."""
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "Columns":
+        """Some rows, in any order, also several times."""
+
 
 class JsonColumns:
     """Parsed JSON objects by column, and the lines that they were parsed from. A key that a record lacks is None in it."""
@@ -69,6 +73,9 @@ class JsonColumns:
 
     def get(self, name: str) -> list[Any] | None:
         """The value of every record; a key that holds the dots itself goes first."""
+        if computed.is_computed(name):
+            found = computed.made(name, self.get, self.text)
+            return None if found is None else found.to_pylist()
         if name not in self.keys and name.split(".")[0] not in self.keys:
             return None
         values = [record.get(name) for record in self.records]
@@ -87,6 +94,10 @@ class JsonColumns:
         chosen = mask.tolist()
         return JsonColumns(list(itertools.compress(self.records, chosen)), list(itertools.compress(self.lines, chosen)))
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "JsonColumns":
+        """Some records."""
+        return JsonColumns([self.records[row] for row in rows], [self.lines[row] for row in rows])
+
 
 class ArrowColumns:
     """A record batch by column. An empty one (`NO_COLUMNS`) is an input that has none."""
@@ -97,6 +108,8 @@ class ArrowColumns:
 
     def get(self, name: str) -> pa.Array | None:
         """The column, or the child of a struct column."""
+        if computed.is_computed(name):
+            return computed.made(name, self.get, self.text)
         if column_type(self.batch.schema, name) is None:
             return None
         if name in self.batch.schema.names:
@@ -120,12 +133,19 @@ class ArrowColumns:
         """The rows where `mask` is true."""
         return ArrowColumns(self.batch, mask)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> "ArrowColumns":
+        """Some rows."""
+        chosen = rows if self.mask is None else np.flatnonzero(self.mask)[rows]
+        return ArrowColumns(self.batch.take(pa.array(chosen)))
+
 
 NO_COLUMNS = ArrowColumns(pa.record_batch({}))
 
 
 def column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
     """The type of a column or, by dots, of a child of struct columns; None if there is none, or two."""
+    if computed.is_computed(name):
+        return computed.type_of(name, lambda part: column_type(schema, part))
     if name in schema.names:
         return schema.field(name).type if schema.names.count(name) == 1 else None
     top, *rest = name.split(".")
@@ -142,7 +162,16 @@ def column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
 def names(fields: Fields, field: str) -> tuple[str, ...]:
     """The columns to try for a field, in order."""
     chosen = getattr(fields, field)
-    return WELL_KNOWN[field] if chosen is None else (chosen,)
+    if field != "text" or chosen is not None:
+        return WELL_KNOWN[field] if chosen is None else (chosen,)
+    if fields.turns is not None:
+        return (computed.TURNS + fields.turns,)
+    return (*WELL_KNOWN[field], *(computed.TURNS + name for name in turns.COLUMNS))
+
+
+def columns_for(fields: Fields, field: str) -> tuple[str, ...]:
+    """The columns of the input that those names are made of."""
+    return tuple(dict.fromkeys(part for name in names(fields, field) for part in computed.parts(name)))
 
 
 def tried(source: Source, field: str) -> tuple[str, ...]:
@@ -154,7 +183,7 @@ def tried(source: Source, field: str) -> tuple[str, ...]:
 def beside_text(source: Source, keep: tuple[str, ...] = ()) -> tuple[str, ...]:
     """All columns that are asked for beside the text."""
     known = [name for field in WELL_KNOWN if field != "text" for name in names(source.fields, field)]
-    return tuple(dict.fromkeys([*known, *keep]))
+    return tuple(dict.fromkeys(part for name in (*known, *keep) for part in computed.parts(name)))
 
 
 def schema(keep: tuple[str, ...] = ()) -> pa.Schema:
@@ -182,10 +211,14 @@ def build(
         return _first_text(columns, tried(source, field), n)
 
     ids = first("id")
+    if isinstance(columns, TurnColumns):
+        ids = columns.ids(ids)
     origin, strange_origin = _origins(source, columns, n)
     created, strange_date = _dates(names(source.fields, "created"), columns, n)
     generator, kind = first("generator"), pc.utf8_lower(pc.utf8_trim_whitespace(first("kind")))
     synthetic = pc.equal(origin, contracts.SYNTHETIC)
+    if isinstance(columns, TurnColumns):  # the model of a conversation wrote its own turns only
+        generator = pc.if_else(pc.equal(origin, contracts.HUMAN), None, generator)
     if source.generator is not None:
         generator = pc.coalesce(generator, pc.if_else(synthetic, pa.scalar(source.generator, pa.string()), None))
     if source.kind is not None:
@@ -202,7 +235,7 @@ def build(
         ids,
         text,
         created,
-        first("language"),
+        normal_tags(first("language")),
         first("url"),
         origin,
         generator,
@@ -272,8 +305,82 @@ def _origins(source: Source, columns: Columns, n: int) -> tuple[pa.Int8Array, pa
             strange = pc.coalesce(strange, _unread(said, more))
         found = pc.coalesce(found, more)
     strange = pc.if_else(found.is_valid(), None, strange)
+    if source.roles.said():
+        found = pc.coalesce(found, _by_roles(source, columns, n))
     declared = contracts.UNKNOWN if source.origin is None else contracts.ORIGINS.index(source.origin)
     return pc.coalesce(found, pa.scalar(declared, pa.int8())), strange
+
+
+def _by_roles(source: Source, columns: Columns, n: int) -> pa.Int8Array:
+    """Of each chat: synthetic if a turn of it is, human if all whose author is declared are; null where nobody's is."""
+    found = pa.nulls(n, pa.int8())
+    if isinstance(columns, TurnColumns):
+        said = columns.role
+        spoken = turns.Turns(np.arange(n + 1), said, said)
+        return _of_turns(source, spoken)
+    for name in names(source.fields, "text"):
+        values = columns.get(name.removeprefix(computed.TURNS)) if name.startswith(computed.TURNS) else None
+        if values is not None and (spoken_in := turns.turns_of(values)) is not None:
+            found = pc.coalesce(found, _of_turns(source, spoken_in))
+    return found
+
+
+def spoken_in(source: Source, columns: Columns, text: pa.LargeStringArray) -> turns.Turns:
+    """The turns of some documents: of each that is a chat, those in it; else its text as one turn of nobody's."""
+    lists: list[list[tuple[str | None, str]]] = [[(None, one)] for one in text.to_pylist()]
+    for name in reversed(names(source.fields, "text")):
+        values = columns.get(name.removeprefix(computed.TURNS)) if name.startswith(computed.TURNS) else None
+        found = None if values is None else turns.turns_of(values)
+        if found is None:
+            continue
+        own = [pc.equal(found.together(), text).to_pylist()]
+        pairs = list(zip(found.role.to_pylist(), found.content.to_pylist(), strict=True))
+        for i, is_chat in enumerate(own[0]):
+            if is_chat:
+                lists[i] = pairs[found.offsets[i] : found.offsets[i + 1]]
+    offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+    flat = list(itertools.chain.from_iterable(lists))
+    role, content = pa.array([r for r, _ in flat], pa.string()), pa.array([c for _, c in flat], pa.large_string())
+    return turns.Turns(offsets, role, content)
+
+
+def _of_turns(source: Source, spoken: turns.Turns) -> pa.Int8Array:
+    said = [None if role is None else getattr(source.roles, role) for role in spoken.known_role()]
+    conversation, n = spoken.conversation, len(spoken.offsets) - 1
+    synthetic = np.zeros(n, bool)
+    synthetic[conversation[[one == "synthetic" for one in said]]] = True
+    human = np.zeros(n, bool)
+    human[conversation[[one == "human" for one in said]]] = True
+    origin = np.where(synthetic, contracts.SYNTHETIC, contracts.HUMAN).astype(np.int8)
+    return pa.array(origin, pa.int8(), mask=~(synthetic | human))
+
+
+class TurnColumns:
+    """The turns of chats, a row each: the columns of their conversations, and `role` and `turn` of their own."""
+
+    def __init__(self, inner: Columns, role: pa.StringArray, number: npt.NDArray[np.int64]) -> None:
+        self.inner, self.role, self.number = inner, role, number
+
+    def get(self, name: str) -> Sequence[Any] | pa.Array | None:
+        """A column of the conversation, or `role`, or `turn`."""
+        return self.role if name == "role" else pa.array(self.number) if name == "turn" else self.inner.get(name)
+
+    def text(self, name: str) -> pa.StringArray | None:
+        """The same as text."""
+        own = self.get(name) if name in ("role", "turn") else None
+        return self.inner.text(name) if own is None else as_text.texts(own)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "TurnColumns":
+        """The turns where `mask` is true."""
+        return TurnColumns(self.inner.where(mask), self.role.filter(pa.array(mask)), self.number[mask])
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "TurnColumns":
+        """Some turns."""
+        return TurnColumns(self.inner.take(rows), self.role.take(pa.array(rows)), self.number[rows])
+
+    def ids(self, ids: pa.StringArray) -> pa.StringArray:
+        """Of each turn: the id of its conversation and its number."""
+        return pc.binary_join_element_wise(ids, pa.array(self.number).cast(pa.string()), "#")
 
 
 def _unread(said: pa.StringArray, understood: pa.Array) -> pa.StringArray:

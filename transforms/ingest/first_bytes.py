@@ -15,8 +15,8 @@ class Kind(NamedTuple):
     Attributes:
       what: it, with its article.
       advice: what to do where it is not read.
-      compression: how it is decompressed: gzip, zstd or bz2.
-      format: how it is read: parquet.
+      compression: how it is decompressed: gzip, zstd, bz2, xz or lz4.
+      format: how it is read.
     """
 
     what: str
@@ -29,7 +29,6 @@ def _convert(how: str) -> str:
     return f"write its documents as JSON Lines or Parquet ({how})"
 
 
-_ARROW_STREAM = "in Python: datasets.Dataset.from_file(...).to_parquet(...)"
 _SQLITE = "sqlite3 -json FILE 'select * from ...' | jq -c '.[]'"
 _PANDAS = "in Python: pandas.read_{0}(...).to_parquet(...)"
 LFS = Kind("a Git LFS pointer", "fetch the file itself: git lfs pull")
@@ -37,21 +36,21 @@ LFS = Kind("a Git LFS pointer", "fetch the file itself: git lfs pull")
 _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
     (0, b"\x1f\x8b", Kind("gzip", compression="gzip"), False),
     (0, b"\x28\xb5\x2f\xfd", Kind("zstd", compression="zstd"), False),
-    (0, b"\xfd7zXZ\0", Kind("an xz file", "unpack it: xz -d"), False),
-    (0, b"\x04\x22\x4d\x18", Kind("an lz4 file", "unpack it: lz4 -d"), False),
+    (0, b"\xfd7zXZ\0", Kind("xz", compression="xz"), False),
+    (0, b"\x04\x22\x4d\x18", Kind("lz4", compression="lz4"), False),
     (0, b"\xff\x06\0\0sNaPpY", Kind("a snappy file", "unpack it: snzip -d"), False),
     (0, b"\x1f\x9d", Kind("a file of `compress`", "unpack it: uncompress"), False),
-    (0, b"PK\3\4", Kind("a zip file", "unpack it: unzip"), False),
+    (0, b"PK\3\4", Kind("a zip file", "unpack it: unzip", format="zip"), False),
     (0, b"PK\5\6", Kind("an empty zip file", "remove it"), False),
     (0, b"7z\xbc\xaf\x27\x1c", Kind("a 7z file", "unpack it: 7z x"), False),
     (0, b"Rar!\x1a\x07", Kind("a rar file", "unpack it: unrar x"), False),
-    (257, b"ustar", Kind("a tar file", "unpack it: tar -xf"), True),
-    (0, b"PAR1", Kind("Parquet", format="parquet"), True),
+    (257, b"ustar", Kind("a tar file", "unpack it: tar -xf", format="tar"), True),
+    (0, b"PAR1", Kind("Parquet", "name it .parquet", format="parquet"), True),
     (0, b"PARE", Kind("an encrypted Parquet file", "decrypt it"), True),
-    (0, b"ARROW1\0\0", Kind("an Arrow or Feather file", _convert(_PANDAS.format("feather"))), False),
+    (0, b"ARROW1\0\0", Kind("an Arrow or Feather file", "name it .arrow", format="arrow"), False),
     (0, b"FEA1", Kind("a Feather file", _convert(_PANDAS.format("feather"))), True),
-    (0, b"\xff\xff\xff\xff", Kind("an Arrow stream", _convert(_ARROW_STREAM)), False),
-    (0, b"ORC", Kind("an ORC file", _convert(_PANDAS.format("orc"))), True),
+    (0, b"\xff\xff\xff\xff", Kind("an Arrow stream", "name it .arrow", format="arrow"), False),
+    (0, b"ORC", Kind("an ORC file", "name it .orc", format="orc"), True),
     (0, b"Obj\1", Kind("an Avro file", _convert("avro-tools tojson")), False),
     (0, b"\x89HDF\r\n\x1a\n", Kind("an HDF5 file", _convert(_PANDAS.format("hdf"))), False),
     (0, b"\x93NUMPY", Kind("a NumPy file", "it holds numbers, not documents; remove it"), False),
@@ -61,7 +60,7 @@ _TABLE: tuple[tuple[int, bytes, Kind, bool], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", Kind("a PNG image", "remove it"), False),
     (0, b"\xff\xd8\xff", Kind("a JPEG image", "remove it"), False),
     (0, b"\x7fELF", Kind("a program", "remove it"), False),
-    (0, b"WARC/1.", Kind("a WARC file", "take the text out of its pages first (trafilatura or resiliparse)"), False),
+    (0, b"WARC/1.", Kind("a WARC file", "name it .warc", format="warc"), False),
     (0, b"version https://git-lfs.github.com/spec/", LFS, False),
     (0, b"\xff\xfe\0\0", Kind("UTF-32 text", "write it as UTF-8: iconv -f UTF-32 -t UTF-8"), False),
     (0, b"\0\0\xfe\xff", Kind("UTF-32 text", "write it as UTF-8: iconv -f UTF-32 -t UTF-8"), False),
@@ -96,7 +95,9 @@ def kind_of(head: bytes, format: str) -> Kind | None:
         return Kind("bzip2", compression="bz2")
     if _SKIPPABLE.match(head):
         return Kind("zstd", compression="zstd")
-    if format in ("jsonl", "parquet"):
+    if format in ("jsonl", "json") and (found := _json(head)):
+        return found
+    if format not in ("text", "lines", "html"):
         if _WIDE.match(head):
             return UTF_16
         if _LINK.fullmatch(head):
@@ -106,6 +107,33 @@ def kind_of(head: bytes, format: str) -> Kind | None:
         if _XML.match(head):
             return XML
     return None
+
+
+_ARRAY = re.compile(rb"\s*\[\s*(\{|\]|$)")
+_OVER_LINES = re.compile(
+    rb"\s*\{[ \t]*\r?\n\s*[\"}]|\s*\{[^\n]*[,\[{][ \t]*\r?\n\s*[\"\[\]}]|\s*\{[^\n]*\[[ \t]*\r?\n\s*\{"
+)
+_LIST_OF_OBJECTS = re.compile(rb"\s*\{[^{\n]*?\"[^\"\n]*\"\s*:\s*\[\s*\{")
+JSON = Kind("JSON that is not one object a line", format="json")
+MAYBE_JSON = Kind(
+    "JSON that may be one object around its documents", format="json"
+)  # or JSON Lines, as its reader finds out
+
+
+def _json(head: bytes) -> Kind | None:
+    """Whether JSON begins like an array, an object over several lines, or one that may be around its documents."""
+    head = head.removeprefix(b"\xef\xbb\xbf")
+    if _ARRAY.match(head) or _OVER_LINES.match(head):
+        return JSON
+    return MAYBE_JSON if _LIST_OF_OBJECTS.match(head) else None
+
+
+def told_format(head: bytes) -> str:
+    """How a file is best read that begins so, and whose name says nothing; "": it cannot be."""
+    kind = kind_of(head, "jsonl")
+    if kind is not None:
+        return "html" if kind is HTML else kind.format
+    return "jsonl" if is_plain(head, "jsonl") else "text" if is_plain(head, "text") else ""
 
 
 def stood_for(kind: Kind, head: bytes) -> int | None:

@@ -20,7 +20,6 @@ from pyarrow import json as arrow_json
 from transforms.ingest.columns import ArrowColumns
 
 SHOWN_LINES = 8  # of a block that say which types it has
-MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
 FEWEST_LINES = 8  # for fewer it is not worth it
 DEEPEST = 1000  # brackets on a line that may all be open at once; `orjson` goes to 1024
 # Where Arrow takes for a number what is none in JSON or too large for a double, and `orjson` does not.
@@ -54,7 +53,7 @@ class Block:
 
 
 class ColumnReader:
-    """Reads blocks of one file by the columns that are wanted; after `MISSES` that could not be, no more are tried.
+    """Reads blocks of lines by the columns that are wanted.
 
     Args:
       texts: names of the columns that may hold the text, what is said first counts. Dots reach into nested objects.
@@ -67,19 +66,15 @@ class ColumnReader:
         self.paths = list(dict.fromkeys([(name,) for name in names] + [tuple(name.split(".")) for name in names]))
         self.tops = {path[0] for path in self.paths}
         self.found: set[str] = set()  # of these, what stands in some block, perhaps within what is not wanted
-        self.misses = 0
 
     def read(self, block: Block) -> tuple[pa.LargeStringArray, ArrowColumns] | None:
         """The text of every line of a block, null where it has none, and the other columns; None: read it line by line."""
-        if self.misses == MISSES or len(block) < FEWEST_LINES:
+        if len(block) < FEWEST_LINES:
             return None
         try:
-            found = self._read(block)
+            return self._read(block)
         except (orjson.JSONDecodeError, pa.ArrowException, _OddError):
-            self.misses += 1
             return None
-        self.misses = 0
-        return found
 
     def _read(self, block: Block) -> tuple[pa.LargeStringArray, ArrowColumns]:
         if not _one_object_a_line(block):

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from expectations.wording import message
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, open_stored
+from transforms.ingest.computed import parts
+from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, open_seekable
 from transforms.ingest.quarantine import Pair, Reading, bytes_as_text, finish, missing_text, no_documents
 
 _HELD_BYTES = 128 << 20  # row groups of up to so much text are decoded once, larger ones twice
@@ -26,7 +27,7 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
     Raises:
       DamageError: the file as a whole cannot be used.
     """
-    with open_stored(job.piece) as raw:
+    with open_seekable(job.piece) as raw:
         file = _parquet(raw)
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
@@ -62,12 +63,12 @@ def _row_group_documents(
 ) -> Iterator[Pair]:
     for batch in batches:
         columns = documents.ArrowColumns(batch)
-        text, explain = _first_given(columns, names)
+        text, explain = first_given(columns, names)
         yield finish(job, np.arange(row, row + len(text), dtype=np.int64), text, columns, [], explain)
         row += len(text)
 
 
-def _first_given(
+def first_given(
     columns: documents.ArrowColumns, names: tuple[str, ...]
 ) -> tuple[pa.LargeStringArray, Callable[[int], tuple[str, str, bytes]]]:
     """Row by row, the first column that says something, as in JSON: one that is no text then makes a bad record."""
@@ -113,15 +114,30 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
 
 def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
     """The columns of a file that may hold its text, those that do first tried first, and all columns to read."""
-    fields = job.source.fields
-    texts = [name for name in documents.names(fields, "text") if documents.column_type(schema, name)]
+    texts = text_columns(job, schema)
+    if job.sample is not None:
+        return texts, schema.names
+    names = [part for name in texts for part in parts(name)] + [*documents.beside_text(job.source, job.keep)]
+    return texts, [name for name in dict.fromkeys(names) if documents.column_type(schema, name)]
+
+
+def text_columns(job: Reading, schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that may hold the text, those that do first tried first.
+
+    Raises:
+      DamageError: there is none.
+    """
+    if job.sample is not None:
+        job.sample.schema = schema
+    texts = [name for name in documents.names(job.source.fields, "text") if documents.column_type(schema, name)]
+    if not texts and job.sample is not None and schema.names:
+        return (schema.names[0],)  # so that its rows are seen
     if not texts:
         raise DamageError("missing_text", missing_text(job.source, schema.names))
     dtypes = [documents.column_type(schema, name) for name in texts]
-    if not any(map(documents.is_text, dtypes)):
+    if not any(map(documents.is_text, dtypes)) and job.sample is None:
         raise DamageError("text_not_string", f"column {texts[0]} holds {dtypes[0]}, not text; set fields.text")
-    wanted = [name for name in documents.beside_text(job.source, job.keep) if documents.column_type(schema, name)]
-    return tuple(texts), list(dict.fromkeys([*texts, *wanted]))
+    return tuple(texts)
 
 
 def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -136,7 +152,7 @@ def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str
 
     def decoded() -> Iterator[pa.RecordBatch]:
         for batch in file.iter_batches(batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False):
-            yield _plain(batch)
+            yield plain(batch)
 
     held: list[pa.RecordBatch] = []
     n_bytes = total = 0
@@ -151,11 +167,11 @@ def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str
     if total != file.metadata.row_group(group).num_rows:
         raise ValueError(f"it has {total:,} rows")
     if held:
-        return _joined(job, iter(held))
-    return _joined(job, decoded())
+        return joined_batches(job, iter(held))
+    return joined_batches(job, decoded())
 
 
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """A batch without dictionaries at its top. A wrong index shows itself here."""
     if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
         return batch
@@ -163,7 +179,7 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
-def _joined(job: Reading, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def joined_batches(job: Reading, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Batches of about `batch_bytes`: small ones together, large ones in slices."""
     held: list[pa.RecordBatch] = []
     n_bytes = n_rows = 0

@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.wording import named
 from transforms.ingest import columns as documents
+from transforms.ingest import turns
+from transforms.ingest.computed import TURNS
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
+from transforms.ingest.path_columns import PathColumns, values_of
 from transforms.ingest.sources import Piece, Source, Split
 
 RAW_BYTES = 1024  # of a bad record that quarantine keeps
@@ -31,6 +34,8 @@ REASONS = (
     "no_documents",
     "unreadable_record",
     "misnamed_file",
+    "not_documents",
+    "bad_row",
 )
 FILE_REASONS = (
     "truncated_file",
@@ -70,6 +75,19 @@ class Bad(NamedTuple):
     n_bytes: int = 0  # in storage, about, of records that nobody can count
 
 
+@dataclasses.dataclass
+class SeenColumns:
+    """What was seen of a file's columns, as far as it was read.
+
+    Attributes:
+      schema: of a table, also of one without a text.
+      columns: the first rows.
+    """
+
+    schema: pa.Schema | None = None
+    columns: documents.Columns | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """What stays the same while a split is read; `file` is the piece at hand."""
@@ -80,6 +98,7 @@ class Reading:
     keep: tuple[str, ...]
     file: int = 0
     seen: Piece | None = None  # the piece at hand as its content says, where that is not what its name says
+    sample: "SeenColumns | None" = None  # what is to be told of the columns
 
     @property
     def piece(self) -> Piece:
@@ -171,6 +190,9 @@ def _finish(
 ) -> Pair:
     """Rows with their text -> documents; `explain` says of a row without one (null) the reason, the detail, the raw."""
     file = np.full(len(row), job.file, np.int32) if file is None else file
+    columns = _with_path(job, columns, file)
+    if job.sample is not None and job.sample.columns is None and len(row):
+        job.sample.columns = columns
     limit = job.limits.max_text_bytes
     good = pc.fill_null(pc.less_equal(pc.binary_length(text), limit), False).to_numpy(zero_copy_only=False)
     if not good.all():
@@ -182,7 +204,41 @@ def _finish(
             bad.append(one.bad(int(row[i]), reason, detail, raw))
         row, file, text, columns = row[good], file[good], text.filter(pa.array(good)), columns.where(good)
         bad.sort(key=lambda record: (record.path, record.row))  # the order of the split: its paths are sorted
+    if job.source.turns == "apart":
+        row, file, text, columns, more = _apart(job, row, file, text, columns)
+        bad += more
     return documents.build(job.source, job.keep, file, row, text, columns), bad
+
+
+def _with_path(job: Reading, columns: documents.Columns, file: npt.NDArray[np.int32]) -> documents.Columns:
+    """The columns, and what the paths of the files say."""
+    pieces = {int(one): job.piece if one == job.file else job.split.pieces[one] for one in np.unique(file)}
+    values = {one: values_of(job.source, piece) for one, piece in pieces.items()}
+    return PathColumns(columns, file, values) if any(values.values()) else columns
+
+
+def _apart(
+    job: Reading,
+    row: npt.NDArray[np.int64],
+    file: npt.NDArray[np.int32],
+    text: pa.LargeStringArray,
+    columns: documents.Columns,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], pa.LargeStringArray, documents.Columns, list[Bad]]:
+    """Each turn of a chat as a row of its own; a document that is no chat is one turn of nobody's."""
+    spoken = documents.spoken_in(job.source, columns, text)
+    few = np.diff(spoken.offsets) < turns.MOST_TURNS
+    bad = [
+        dataclasses.replace(job, file=int(file[i])).bad(
+            int(row[i]), "unreadable_record", f"the chat has {turns.MOST_TURNS:,} turns or more; set turns: together"
+        )
+        for i in np.flatnonzero(~few)
+    ]
+    of = spoken.conversation
+    kept = few[of]
+    of, number = of[kept], spoken.number[kept]
+    mask = pa.array(kept)
+    apart = documents.TurnColumns(columns.take(of), spoken.role.filter(mask), number)
+    return row[of] * turns.MOST_TURNS + number, file[of], spoken.content.filter(mask), apart, bad
 
 
 def bytes_as_text(values: pa.Array) -> tuple[pa.LargeStringArray, Callable[[int], tuple[str, str, bytes]]]:
@@ -260,6 +316,6 @@ def may_heal(quarantine: pa.RecordBatch) -> bool:
 
 def missing_text(source: Source, found: list[str]) -> str:
     """Which columns were looked for, which are there, and which key of the recipe to set."""
-    wanted = " or ".join(documents.names(source.fields, "text"))
+    wanted = " or ".join(name.removeprefix(TURNS) for name in documents.names(source.fields, "text"))
     shown = ", ".join(name[:40] for name in found[:12]) + (", ..." if len(found) > 12 else "")
     return f"no text in {wanted} (there is: {shown or 'nothing'}); set fields.text of source {source.name}"

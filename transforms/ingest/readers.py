@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,12 @@ import orjson
 import pyarrow as pa
 
 from expectations.wording import named
+from transforms.ingest import archives, html, tables, warc
 from transforms.ingest import columns as documents
-from transforms.ingest.decompress import DamageError, chunks, is_decoders, look
+from transforms.ingest import json_values as json_documents
+from transforms.ingest.computed import is_computed
+from transforms.ingest.decompress import DamageError, chunks, is_decoders, look, whole_content
+from transforms.ingest.formats import FORMATS
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.ingest.parquet import read_parquet
 from transforms.ingest.quarantine import (
@@ -32,6 +36,7 @@ from transforms.ingest.quarantine import (
     Pair,
     Reading,
     ReadLimits,
+    SeenColumns,
     bytes_as_text,
     finish,
     joined,
@@ -39,8 +44,11 @@ from transforms.ingest.quarantine import (
     no_documents,
     quarantine,
 )
-from transforms.ingest.sources import Source, Split
+from transforms.ingest.sources import Piece, Source, Split
+from transforms.ingest.turns import MOST_TURNS
 
+SMALL_BYTES = 1 << 16  # files up to this size are read together with those beside them
+MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
 HOPELESS = 100_000  # bad records from the start of a file, without one document, after which the rest is not read
 COUNTED = 1 << 20  # bytes of a line that are looked at, to say how many values are on it
 LINES = 16_384  # of a file at a time, so that many short ones do not become as many records at once
@@ -49,7 +57,7 @@ __all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "
 
 
 def read_split(
-    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = ()
+    split: Split, source: Source, limits: ReadLimits, keep: tuple[str, ...] = (), sample: SeenColumns | None = None
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield batches of documents and of quarantined records, in the order of the split.
 
@@ -58,6 +66,7 @@ def read_split(
       source: the source it was planned from.
       limits: what a record may cost. Memory stays at a few batches, the longest line, or one row group of 128 MB.
       keep: columns of the input to add behind DOCUMENT's, as text (transforms/ingest/as_text.py).
+      sample: is given the first rows.
 
     Yields:
       (DOCUMENT and `keep`, QUARANTINE); either may be empty, not both. `row` counts every line of a
@@ -69,9 +78,11 @@ def read_split(
     documents_held: list[pa.RecordBatch] = []
     bad_held: list[Bad] = []
     held, listing = 0, BadRows()
-    for batch, bad in _read_pieces(Reading(split, source, limits, keep)):
+    for batch, bad in _read_pieces(Reading(split, source, limits, keep, sample=sample)):
         if batch.num_rows:
             documents_held.append(batch)
+        if source.turns == "apart":  # the rows of turns, which are beside them
+            bad = [one._replace(row=one.row * MOST_TURNS) if one.row > 0 else one for one in bad]
         listed = listing.of(bad)
         bad_held += listed
         held += batch["text"].nbytes + sum(len(record.raw) for record in listed)
@@ -84,34 +95,54 @@ def read_split(
 
 
 def _read_pieces(job: Reading) -> Iterator[Pair]:
-    """Read piece after piece; files of one document each are read in groups."""
-    readers = {"jsonl": _read_jsonl, "lines": _read_lines, "parquet": read_parquet}
+    """Read piece after piece; small files are read in groups."""
     numbers = range(len(job.split.pieces))
-    for is_text, group in itertools.groupby(numbers, lambda number: job.split.pieces[number].format == "text"):
+    for form, group in itertools.groupby(numbers, lambda number: _in_group(job, job.split.pieces[number])):
         jobs = [dataclasses.replace(job, file=number) for number in group]
-        if is_text:
+        if form == "jsonl":
+            yield from _read_small_jsonl(jobs)
+        elif form:
             yield from _read_texts(jobs)
-            continue
-        for one in jobs:
-            try:
-                one, remarks = _looked_at(one)
-                yield no_documents(one), remarks
-                yield from _while_hopeful(readers[one.piece.format](one))
-            except DamageError as damage:
-                yield no_documents(one), [one.lost(damage)]
-            except Exception as error:
-                if not is_decoders(error):
-                    raise
-                detail = f"it cannot be read: {named(error)}"
-                yield no_documents(one), [one.lost(DamageError("corrupt_file", detail))]
+        else:
+            for one in jobs:
+                yield from _read_whole_piece(one)
+
+
+def _in_group(job: Reading, piece: Piece) -> str:
+    """The format of files that are read together with those beside them, for each is too small; "": this one is not."""
+    small = piece.format == "jsonl" and piece.size <= SMALL_BYTES and job.sample is None
+    return piece.format if small or FORMATS[piece.format].one_document else ""
+
+
+def _read_whole_piece(job: Reading) -> Iterator[Pair]:
+    """The documents of a piece, and what is wrong with it as a whole."""
+    try:
+        job, remarks = _looked_at(job)
+        yield no_documents(job), remarks
+        yield from _while_hopeful(read_piece(job))
+    except DamageError as damage:
+        yield no_documents(job), [job.lost(damage)]
+    except Exception as error:
+        if not is_decoders(error):
+            raise
+        detail = f"it cannot be read: {named(error)}"
+        yield no_documents(job), [job.lost(DamageError("corrupt_file", detail))]
+
+
+def read_piece(job: Reading) -> Iterator[Pair]:
+    """The documents of the piece at hand, as its format is read.
+
+    Raises:
+      DamageError: it cannot be read, or not as a whole.
+    """
+    return READERS[job.piece.format](job)
 
 
 def _looked_at(job: Reading) -> tuple[Reading, list[Bad]]:
     """The job with the piece as its first bytes say it is, and a remark if its name says something else."""
     seen, remark = look(job.piece)
-    if not remark:
-        return job, []
-    return dataclasses.replace(job, seen=seen), [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)]
+    job = job if seen == job.piece else dataclasses.replace(job, seen=seen)
+    return job, [Bad(seen.path, WHOLE_FILE, "misnamed_file", remark, records=0)] if remark else []
 
 
 def _while_hopeful(pairs: Iterator[Pair]) -> Iterator[Pair]:
@@ -158,6 +189,69 @@ def _blocks(job: Reading) -> Iterator[tuple[int, Block, list[Bad]]]:
         yield row, Block(bytes(tail)), []
 
 
+def _read_small_jsonl(jobs: list[Reading]) -> Iterator[Pair]:
+    """Files of a few lines as if their lines were in one; any that is odd is read by itself."""
+    reader = _column_reader(jobs[0])
+    held: list[tuple[Reading, bytes]] = []
+    size = 0
+    for job in jobs:
+        content = _small_content(job)
+        if content is None:
+            yield from _read_together(held, reader)
+            yield from _read_whole_piece(job)
+            held, size = [], 0
+            continue
+        held.append((job, content))
+        size += len(content)
+        if size >= job.chunk_bytes:
+            yield from _read_together(held, reader)
+            held, size = [], 0
+    yield from _read_together(held, reader)
+
+
+def _small_content(job: Reading) -> bytes | None:
+    """The lines of a small file; None: it is to be read by itself."""
+    found = whole_content(job.piece, SMALL_BYTES)
+    if found is None:
+        return None
+    content, is_json = found
+    return json_documents.lines_of(content, job) if is_json else content
+
+
+def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader | None) -> Iterator[Pair]:
+    """Files with their contents."""
+    if not files:
+        return
+    job = files[0][0]
+    contents = [content.removesuffix(b"\n") for _, content in files if content]
+    n_lines = np.array([content.count(b"\n") + 1 for content in contents], np.int64)
+    number = np.repeat(np.flatnonzero([bool(content) for _, content in files]), n_lines)  # which file a line is of
+    row = np.arange(len(number)) - np.repeat(np.cumsum(n_lines) - n_lines, n_lines)
+    only_line = np.repeat(n_lines == 1, n_lines)  # it may be an object around all documents of its file
+    file = np.array([one.file for one, _ in files], np.int32)
+    block = Block(b"\n".join(contents))
+    if not contents:
+        yield no_documents(job), []
+        return
+    if reader and (pair := _by_columns(job, row, block, reader, file[number], only_line)):
+        yield pair
+        return
+    at, lines, records, unparsed = _records(job, 0, block.content.split(b"\n"))
+    columns, values = _json_columns(job, records, lines)
+    single = np.bincount(number[at], minlength=len(files)) == 1
+    odd = {int(number[bad.row]) for bad in unparsed}
+    odd |= {int(i) for i, value in zip(number[at], values, strict=True) if value is None and single[i]}
+    for alone, run in itertools.groupby(range(len(files)), odd.__contains__):
+        chosen = list(run)
+        if alone:
+            for i in chosen:
+                yield from _read_whole_piece(files[i][0])
+            continue
+        mask = (number[at] >= chosen[0]) & (number[at] <= chosen[-1])
+        some = list(itertools.compress(values, mask.tolist()))
+        yield _of_records(job, row[at[mask]], columns.where(mask), some, [], file[number[at[mask]]])
+
+
 def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list[bytes], list[Bad]]]:
     """The lines of a block, some at a time, with the number of the first."""
     lines = [] if bad else block.content.split(b"\n")
@@ -167,29 +261,53 @@ def _lines(first: int, block: Block, bad: list[Bad]) -> Iterator[tuple[int, list
 
 def _json_lines(job: Reading) -> Iterator[tuple[int, list[bytes], list[Bad], Pair | None]]:
     """Documents of a block of lines, read by columns; or, where it cannot be, its lines with the number of the first."""
-    reader = ColumnReader(documents.names(job.source.fields, "text"), documents.beside_text(job.source, job.keep))
+    reader, misses = _column_reader(job), 0
     for first, block, bad in _blocks(job):
-        if not bad and (pair := _by_columns(job, first, block, reader)):
-            yield first, [], [], pair
-            continue
+        if not bad and reader and misses < MISSES:
+            if pair := _by_columns(job, np.arange(first, first + len(block), dtype=np.int64), block, reader):
+                misses = 0
+                yield first, [], [], pair
+                continue
+            misses += 1
         for begin, lines, behind in _lines(first, block, bad):
             yield begin, lines, behind, None
 
 
-def _by_columns(job: Reading, first: int, block: Block, reader: ColumnReader) -> Pair | None:
+def _column_reader(job: Reading) -> ColumnReader | None:
+    """A reader of blocks by columns; None: all of a line is asked for."""
+    source = job.source
+    texts = documents.names(source.fields, "text")
+    plain = tuple(name for name in texts if not is_computed(name))
+    if not plain or job.sample is not None or source.turns == "apart" or source.roles.said():
+        return None
+    return ColumnReader(plain, documents.beside_text(source, job.keep))
+
+
+def _by_columns(
+    job: Reading,
+    row: npt.NDArray[np.int64],
+    block: Block,
+    reader: ColumnReader,
+    file: npt.NDArray[np.int32] | None = None,
+    must_have_text: npt.NDArray[np.bool_] | None = None,
+) -> Pair | None:
+    """Documents of a block; None: it must be read line by line. `file` and `must_have_text`: of each line."""
     if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
         return None
     text, columns = found
+    if text.null_count and job.source.fields.text is None:
+        return None  # what has no text may be a chat
+    if must_have_text is not None and (must_have_text & text.is_null().to_numpy(zero_copy_only=False)).any():
+        return None
 
     def explain(i: int) -> tuple[str, str, bytes]:
         line = block.line(i)
         return "missing_text", missing_text(job.source, list(orjson.loads(line))), line
 
-    return finish(job, np.arange(first, first + len(block), dtype=np.int64), text, columns, [], explain)
+    return finish(job, row, text, columns, [], explain, file)
 
 
 def _read_jsonl(job: Reading) -> Iterator[Pair]:
-    names = documents.names(job.source.fields, "text")
     begun = False
     held: Bad | None = None  # an array that may be all there is
     around: tuple[Pair, str, int] | None = (
@@ -213,16 +331,8 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         if by_columns:
             yield by_columns
             continue
-        columns = documents.JsonColumns(records, lines)
-        values = _first_given(columns, names)
-        text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
-
-        def explain(i: int, values=values, records=records, lines=lines) -> tuple[str, str, bytes]:  # type: ignore[no-untyped-def]
-            if values[i] is None:
-                return "missing_text", missing_text(job.source, list(records[i])), lines[i]
-            return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", lines[i]
-
-        pair = finish(job, row, text, columns, unparsed + bad, explain)
+        columns, values = _json_columns(job, records, lines)
+        pair = _of_records(job, row, columns, values, unparsed + bad)
         if (
             first_of_all
             and len(records) == 1
@@ -235,12 +345,37 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         yield pair
     if around:
         (_, [bad_one]), name, n = around
-        detail = (
-            f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; write one object per line"
-        )
+        detail = f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; set format: json"
         raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)
+
+
+def _json_columns(
+    job: Reading, records: list[dict[str, Any]], lines: list[bytes]
+) -> tuple[documents.JsonColumns, list[Any]]:
+    """Objects by column, and what each has for its text, whatever its type."""
+    columns = documents.JsonColumns(records, lines)
+    return columns, _first_given(columns, documents.names(job.source.fields, "text"))
+
+
+def _of_records(
+    job: Reading,
+    row: npt.NDArray[np.int64],
+    columns: documents.JsonColumns,
+    values: list[Any],
+    bad: list[Bad],
+    file: npt.NDArray[np.int32] | None = None,
+) -> Pair:
+    text = pa.array([v if type(v) is str else None for v in values], pa.large_string())
+
+    def explain(i: int) -> tuple[str, str, bytes]:
+        line = columns.lines[i]
+        if values[i] is None:
+            return "missing_text", missing_text(job.source, list(columns.records[i])), line
+        return "text_not_string", f"the text is a {_KINDS.get(type(values[i]), 'number')}, not a string", line
+
+    return finish(job, row, text, columns, bad, explain, file)
 
 
 def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
@@ -250,7 +385,7 @@ def _objects(record: dict[str, Any]) -> tuple[str, int] | None:
     return None if longest is None else (longest, len(lists[longest]))
 
 
-_ONE_A_LINE = "write one object per line (jq -c '.[]' makes an array so)"
+_ONE_A_LINE = "set format: json, or write one object per line (jq -c '.[]' makes an array so)"
 _KINDS = {dict: "object", list: "list", bool: "boolean", str: "string", type(None): "null"}
 
 
@@ -347,9 +482,11 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
     size = 0
     for number, job in enumerate(jobs):
         try:
-            job, remarks = _looked_at(job)
-            bad += remarks
-            content = _content(job)
+            small = whole_content(job.piece, min(SMALL_BYTES, job.limits.max_text_bytes))
+            if small is None:
+                job, remarks = _looked_at(job)
+                bad += remarks
+            content = _content(job) if small is None else small[0]
         except DamageError as damage:
             damage.records = 1
             bad.append(job.lost(damage))
@@ -363,7 +500,8 @@ def _read_texts(jobs: list[Reading]) -> Iterator[Pair]:
             files.append(job.file)
             size += len(content)
         if size >= job.chunk_bytes or number == len(jobs) - 1:
-            text, explain = bytes_as_text(pa.array(contents, pa.large_binary()))
+            as_text = html.pages_as_text if job.split.pieces[job.file].format == "html" else bytes_as_text
+            text, explain = as_text(pa.array(contents, pa.large_binary()))
             row, file = np.zeros(len(files), np.int64), np.array(files, np.int32)
             yield finish(job, row, text, documents.NO_COLUMNS, bad, explain, file)
             contents, files, bad, size = [], [], [], 0
@@ -376,3 +514,18 @@ def _content(job: Reading) -> bytes:
         if len(content) > job.limits.max_text_bytes:
             break
     return bytes(content)
+
+
+# What reads a file that is not one document; the others are read in groups.
+READERS: dict[str, Callable[[Reading], Iterator[Pair]]] = {
+    "jsonl": _read_jsonl,
+    "json": lambda job: json_documents.read_json(job, _read_jsonl),
+    "lines": _read_lines,
+    "parquet": read_parquet,
+    "csv": tables.read_csv,
+    "arrow": tables.read_arrow,
+    "orc": tables.read_orc,
+    "warc": warc.read_warc,
+    "tar": lambda job: archives.read_tar(job, read_piece),
+    "zip": lambda job: archives.read_zip(job, read_piece),
+}

@@ -17,29 +17,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import message
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
+from transforms.ingest.computed import template
+from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
 
-Format = Literal["auto", "jsonl", "parquet", "text", "lines"]
-
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".txt": "text",
-    ".md": "text",
-    ".text": "text",
-}
-COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2"}
-# They describe a data set and are never part of it.
-DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "croissant.json"}
-NAMES_OF_DESCRIPTIONS = {"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "CITATION.CFF", "SHA256SUMS", "MD5SUMS"}
+FormatName = Literal[
+    "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
+]
 SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
 SPLITS = ("train", "validation", "test")
 _SPLIT_WORDS = {
@@ -49,14 +41,16 @@ _SPLIT_WORDS = {
 }
 
 
-class InputError(Exception):
+class InputError(UserError):
     """A source cannot be used. The message says what, where, and what to do."""
 
 
 class Fields(Strict):
-    """Names of the input's columns; null: the well-known names are tried (transforms/ingest/columns.py).
+    r"""Names of the input's columns; null: the well-known names are tried (transforms/ingest/columns.py).
 
-    A dot reaches into a nested object: `metadata.text`.
+    A dot reaches into a nested object: `metadata.text`. Braces make a template of several: `{instruction}\n\n{output}`; a value
+    that is null or empty leaves out itself and what stands before it. `turns` is a column of chats: lists of objects with
+    `role` and `content`, or `from` and `value`.
     """
 
     id: str | None = None
@@ -70,6 +64,47 @@ class Fields(Strict):
     stratum: str | None = None
     author: str | None = None
     licence: str | None = None
+    turns: str | None = None
+
+    @model_validator(mode="after")
+    def _templates_name_columns(self) -> "Fields":
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is not None and "{" in value:
+                template(value)
+        if self.turns is not None and self.text is not None:
+            raise ValueError("text and turns are both named; a document is the one or the other")
+        return self
+
+
+Origin = Literal["human", "synthetic"]
+
+
+class Roles(Strict):
+    """Who wrote the turns of a chat, by role; null: not declared."""
+
+    user: Origin | None = None
+    assistant: Origin | None = None
+    system: Origin | None = None
+    tool: Origin | None = None
+
+    def said(self) -> bool:
+        """Whether anything is declared."""
+        return any(getattr(self, role) for role in type(self).model_fields)
+
+
+class Dialect(Strict):
+    """How a file of CSV is written; null: found in its beginning.
+
+    Attributes:
+      delimiter: between values, one character.
+      quote: around values, one character; empty: none.
+      columns: their names, where the first line holds none.
+    """
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    columns: tuple[str, ...] = ()
 
 
 class Source(Strict):
@@ -80,8 +115,15 @@ class Source(Strict):
       path: files, folders (taken with all below them) or globs (`*` stays in a folder, `**` does not), on any of
         Beam's filesystems. Links are followed.
       splits: of a data set, those to read: train, validation, test, as file or folder names say; empty: every file.
-      format: `auto` goes by the extension; `text` takes a file as one document, `lines` a line.
+      format: `auto` goes by the ending, and each file is read as what its first bytes say; `text` and `html` take a file as one
+        document, `lines` a line. Of a folder, files with an ending of the format are read, and those that have none.
       fields: which column is which.
+      path_pattern: a regular expression that is looked for in a file's path below the source's; its named groups are columns, as
+        Hive's folders (`lang=de`) are anyway: `(?P<language>[a-z]{2})/(?P<year>[0-9]{4})`.
+      dialect: of files of CSV.
+      turns: of a chat: `together` is one document, synthetic as soon as one of its turns is declared so; `apart` makes a document
+        of each turn, with `role` and `turn` as columns and `#` and its number behind the id.
+      roles: who wrote the turns of chats: `{user: human, assistant: synthetic}`.
       origin: declared for every row; a row says otherwise only in a column that `fields.origin` names.
       generator: of the synthetic rows; one names another only in a column that `fields.generator` names.
       kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
@@ -97,9 +139,13 @@ class Source(Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
     path: str | Annotated[tuple[str, ...], Field(min_length=1)]
     splits: tuple[Literal["train", "validation", "test"], ...] = ()
-    format: Format = "auto"
+    format: FormatName = "auto"
     fields: Fields = Fields()
-    origin: Literal["human", "synthetic"] | None = None
+    path_pattern: str | None = None
+    dialect: Dialect = Dialect()
+    turns: Literal["together", "apart"] = "together"
+    roles: Roles = Roles()
+    origin: Origin | None = None
     generator: str | None = None
     kind: str | None = None
     licence: str | None = None
@@ -108,6 +154,16 @@ class Source(Strict):
     trust_dates: bool = False
     collected: datetime.date | None = None
 
+    @field_validator("path_pattern")
+    @classmethod
+    def _has_named_groups(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and not re.compile(pattern).groupindex:
+                raise ValueError(f"{pattern!r} names no group; write (?P<language>[a-z]+) for a column language")
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
+
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
@@ -115,8 +171,8 @@ class Piece:
 
     Attributes:
       path: of the file.
-      format: jsonl, parquet, text or lines.
-      compression: "", gzip, zstd or bz2.
+      format: one of `formats.FORMATS`.
+      compression: "", or one of `formats.COMPRESSIONS`.
       size: bytes in storage of this piece.
       fingerprint: changes when the file does: see `fingerprint_of`.
       row_groups: first and end of the range; None: the whole file.
@@ -188,6 +244,7 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
 def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
+    Sources are listed, and footers of Parquet files read, on a thread for each core.
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
     any other file is read as a whole.
 
@@ -195,9 +252,21 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPla
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = tuple(find_files(source) for source in sources)
+    found = tuple(spread(find_files, iter(sources)))
     for number, files in enumerate(found):
-        pieces = (part for piece in files.pieces for part in _cut(piece, target_bytes))
+        large = [
+            piece
+            for piece in files.pieces
+            if piece.format == "parquet" and not piece.compression and piece.size > target_bytes
+        ]
+        parts = dict(
+            zip(
+                (piece.path for piece in large),
+                spread(lambda piece: _cut(piece, target_bytes), iter(large)),
+                strict=True,
+            )
+        )
+        pieces = (part for piece in files.pieces for part in parts.get(piece.path, (piece,)))
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
     return InputPlan(Splits(splits), found)
@@ -258,11 +327,23 @@ def ending_of(path: str) -> str:
     return posixpath.splitext(stem)[1] + ending if ending in COMPRESSIONS else ending
 
 
+def below(path: str, source: Source) -> str:
+    """A path from the source's folder on, or from the first folder of its pattern that is one; else the file's name."""
+    tops = (source.path,) if isinstance(source.path, str) else source.path
+    for top in tops:
+        special = re.search(r"[*?\[]", top)
+        fixed = top[: special.start()].rpartition("/")[0] if special and not os.path.lexists(top) else top
+        for start in (fixed, os.path.normpath(fixed)):
+            if path.startswith(start.rstrip("/") + "/"):
+                return path[len(start.rstrip("/")) + 1 :]
+        if special and not fixed:
+            return path
+    return posixpath.basename(path)
+
+
 def split_of(path: str, source: Source) -> str:
     """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
-    tops = (source.path,) if isinstance(source.path, str) else source.path
-    below = next((path[len(top) :] for top in tops if path.startswith(top.rstrip("/") + "/")), posixpath.basename(path))
-    for part in reversed(below.lower().split("/")):
+    for part in reversed(below(path, source).lower().split("/")):
         for word in re.split(r"[^a-z]+", part):
             if word in _SPLIT_WORDS:
                 return _SPLIT_WORDS[word]
@@ -285,13 +366,18 @@ def _sorted_out(source: Source, listing: Listing) -> tuple[list[Piece], list[Unr
             pieces.append(piece)
         else:
             others.append(Unread(entry.path, reason))
-    if listing.kind != "file" and source.format == "auto" and any(p.format != "text" for p in pieces):
-        others += [Unread(p.path, "text_beside_data") for p in pieces if p.format == "text"]
-        pieces = [p for p in pieces if p.format != "text"]
+    if listing.kind != "file" and source.format == "auto" and not all(map(_is_remark, pieces)):
+        others += [Unread(p.path, "text_beside_data") for p in pieces if _is_remark(p)]
+        pieces = [p for p in pieces if not _is_remark(p)]
     if source.splits:
         others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source) not in source.splits]
         pieces = [p for p in pieces if split_of(p.path, source) in source.splits]
     return pieces, others
+
+
+def _is_remark(piece: Piece) -> bool:
+    """Whether a file beside data is taken for a README: text of its own. Nobody compresses a README."""
+    return FORMATS[piece.format].one_document and not piece.compression
 
 
 def _listed(source: Source, path: str) -> Listing:
@@ -305,33 +391,34 @@ def _listed(source: Source, path: str) -> Listing:
 
 def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
     """The file as a piece; or nothing, and why it is not data of the source's format."""
-    format, name = source.format, posixpath.basename(entry.path)
-    stem, extension = posixpath.splitext(entry.path.lower())
-    compression = COMPRESSIONS.get(extension, "")
-    known = FORMATS.get(posixpath.splitext(stem)[1] if compression else extension, "")
-    if known == "parquet" and compression:
-        known = ""
+    format = source.format
+    known, compression = named(entry.path)
     reason = "other_format"
-    if kind != "file" and (name in DESCRIPTIONS or name.upper() in NAMES_OF_DESCRIPTIONS):
+    if kind != "file" and is_description(entry.path):
         reason = "describes_data"
     elif entry.size is None:
         reason = "dangling_link"
     if format == "auto":
         if not known or reason == "describes_data":
             return None, reason
-    elif kind == "folder" and known != ("text" if format == "lines" else format):
+    elif kind == "folder" and not _is_meant(format, known, entry.path):
         return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
     # A link to nothing that is called like data is a lost file: it is the reader's to report.
     chosen = known if format == "auto" else format
-    if entry.size == 0 and not compression and chosen in ("jsonl", "lines"):
+    if entry.size == 0 and not compression and not FORMATS[chosen].one_document and not FORMATS[chosen].seeks:
         return (
             None,
             "empty_file",
         )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
     fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
     at = "" if not is_local(entry.path) or os.path.isabs(entry.path) else os.getcwd()
-    packed = "" if chosen == "parquet" else compression
-    return Piece(entry.path, chosen, packed, entry.size or 0, fingerprint, folder=at), ""
+    return Piece(entry.path, chosen, compression, entry.size or 0, fingerprint, folder=at), ""
+
+
+def _is_meant(format: str, known: str, path: str) -> bool:
+    """Whether a file of a folder is of the format that the recipe names: by its ending, or because it has none."""
+    alike = {"lines": "text", "json": "jsonl"}
+    return known == alike.get(format, format) or (not known and not has_ending(path))
 
 
 def fingerprint_of(path: str) -> str:
@@ -358,27 +445,22 @@ def unchanged(split: Split) -> None:
             raise InputError(f"{piece.path} changed while the run was going; run again")
 
 
-def _cut(piece: Piece, target_bytes: int) -> Iterator[Piece]:
+def _cut(piece: Piece, target_bytes: int) -> list[Piece]:
     """Cut a large Parquet file at row groups, by its footer. A footer that cannot be read is the reader's to report."""
-    if piece.format != "parquet" or piece.size <= target_bytes:
-        yield piece
-        return
     try:
-        if not is_regular(piece.path):
+        if not is_regular(piece.place):
             raise OSError
-        with FileSystems.open(piece.path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
+        with FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
             footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
             sizes = _row_group_sizes(footer, piece.size)
     except (pa.ArrowException, OSError, ValueError):
-        yield piece
-        return
-    start = 0
+        return [piece]
+    parts, start = [], 0
     for end in range(1, len(sizes) + 1):
         if end == len(sizes) or sum(sizes[start : end + 1]) > target_bytes:
-            yield dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end))
+            parts.append(dataclasses.replace(piece, size=sum(sizes[start:end]), row_groups=(start, end)))
             start = end
-    if not sizes:
-        yield piece
+    return parts or [piece]
 
 
 def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
@@ -420,5 +502,5 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     extensions = sorted({posixpath.splitext(other)[1] or "none" for other in others})
     return (
         f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
-        f"known are {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
+        f"known are {', '.join(ENDINGS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )

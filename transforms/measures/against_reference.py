@@ -84,8 +84,8 @@ def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[R
     note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}; yardstick {yardstick.bundled().name}"}
     known = len(reference.topic) > 0
-    why = "no document of one side is long enough" if known else (
-        f"{reference.name} was not read by this yardstick; make that release again, or take another reference")  # fmt: skip
+    unread = f"{reference.name} was not read by this yardstick; make that release again, or take another reference"
+    why = "no document of one side is long enough" if known else unread
     nothing = Interval(np.nan, np.nan, np.nan)
     return row, [] if n else [_row(metric, nothing, row | {"note": why}, CHANGE) for metric in metrics]
 
@@ -247,5 +247,6 @@ def _tail(
 def _row(metric: str, number: Interval, row: Row, change: float) -> Row:
     number = Interval(number.value, max(0.0, number.lower), number.upper)
     needed = max(LEAST_DOCUMENTS, cores.documents_to_tell(number, row["n"], change))
-    return row | {"metric": f"reference.{metric}", "value": number.value, "lower": number.lower, "upper": number.upper,
-                  "needed": needed}  # fmt: skip
+    return row | Row(
+        metric=f"reference.{metric}", value=number.value, lower=number.lower, upper=number.upper, needed=needed
+    )

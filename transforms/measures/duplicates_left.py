@@ -77,5 +77,11 @@ def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
         note += (
             f"; {rate.crowded:,} are in groups of more than {duplicate_rate.MEMBERS}, of which so many were compared"
         )
-    return row | {"metric": "duplicates.residual_rate", "n": rate.documents, "value": rate.value,
-                  "lower": rate.lower, "upper": rate.upper, "note": note}  # fmt: skip
+    return row | Row(
+        metric="duplicates.residual_rate",
+        n=rate.documents,
+        value=rate.value,
+        lower=rate.lower,
+        upper=rate.upper,
+        note=note,
+    )

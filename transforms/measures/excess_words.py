@@ -60,11 +60,7 @@ def excess_rows(parts: list[Vocabulary], heads: list[str]) -> Iterator[Row]:
         note = f"of {len(types):,} words, against {year - 2} and {year - 3}" + (f", 1 in {rate:g}" if rate > 1 else "")
         row: Row = {"slice_kind": "year", "slice": str(year), "n": whole.documents[str(year),]}
         named = f"; most: {', '.join(worst)}" if worst else ""
-        yield row | {
-            "metric": "excess.words",
-            "value": float(found.sum() * rate),
-            "note": note + named,
-        }
+        yield row | Row(metric="excess.words", value=float(found.sum() * rate), note=note + named)
         most = float((p - q)[found].max()) if found.any() else 0.0
         yield row | {"metric": "excess.delta_max", "value": most, "note": note}
 

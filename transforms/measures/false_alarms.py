@@ -32,8 +32,15 @@ def false_alarms(tally: Tally, detector: Detector) -> Iterator[Row]:
     overall = max(everyone.flagged, 0.5) / everyone.n if everyone else 0.0
     for s in strata:
         lower, upper = clopper_pearson_lower(s.flagged, s.n, level), clopper_pearson_upper(s.flagged, s.n, level)
-        yield row | {"metric": "detector.false_alarm_rate", "slice_kind": "kind_of_text", "slice": f"{s.kind}/{s.name}",
-                     "value": s.flagged / s.n, "lower": lower, "upper": upper, "n": s.n}  # fmt: skip
+        yield row | Row(
+            metric="detector.false_alarm_rate",
+            slice_kind="kind_of_text",
+            slice=f"{s.kind}/{s.name}",
+            value=s.flagged / s.n,
+            lower=lower,
+            upper=upper,
+            n=s.n,
+        )
         lowest, highest = max(lowest, lower / overall), max(highest, s.flagged / s.n / overall)
     used = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
     ratio: Row = row | {"metric": "detector.false_alarm_disparity", "n": everyone.n if everyone else 0}

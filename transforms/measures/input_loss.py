@@ -86,12 +86,14 @@ class Inputs:
       bad: by source, bad records that were counted.
       lost: by (source, path), files of which something is missing that is more than single records.
       misnamed: by (source, path), what a file is whose name says something else.
+      others: by (source, path), what a file holds beside documents: records of WARC that are no pages, images of an archive.
     """
 
     intact: dict[tuple[int, str], tuple[int, int, int]] = dataclasses.field(default_factory=dict)
     bad: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     lost: dict[tuple[int, str], LostFile] = dataclasses.field(default_factory=dict)
     misnamed: dict[tuple[int, str], str] = dataclasses.field(default_factory=dict)
+    others: dict[tuple[int, str], str] = dataclasses.field(default_factory=dict)
 
     def update(self, other: "Inputs") -> None:
         """Add the counts of another part."""
@@ -101,6 +103,7 @@ class Inputs:
         for place, lost in other.lost.items():
             self.lost[place] = self.lost[place] + lost if place in self.lost else lost
         self.misnamed.update(other.misnamed)
+        self.others.update(other.others)
 
 
 def _sum(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -136,7 +139,7 @@ def count_inputs(split: Split, file: pa.ChunkedArray, quarantine: pa.Table) -> I
         for row in rows:
             reason, detail, records, n_bytes = (row[k] for k in ("reason", "detail", "records", "n_bytes"))
             if records == 0:
-                found.misnamed[place] = str(detail)
+                (found.misnamed if reason == "misnamed_file" else found.others)[place] = str(detail)
                 continue
             n_bad += records or 0
             if row["row"] == WHOLE_FILE or reason in FILE_REASONS or records is None or not good:
@@ -178,18 +181,12 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
     for kind, name, members in _overall_and_each(sources):
         bad = sum(inputs.bad[number] + guessed[number] for number in members)
         records = bad + sum(documents.get(number, 0) for number in members)
-        part: Row = {
-            **before,
-            "slice_kind": kind,
-            "slice": name,
-            "n": records,
-            "note": note if any(guessed.values()) else None,
-        }
+        part: Row = before | Row(slice_kind=kind, slice=name, n=records, note=note if any(guessed.values()) else None)
         yield {**part, "metric": "input.bad_fraction", "value": bad / records if records else None}
         lost = [place for place in estimates if place[0] in members]
         yield {**part, "metric": "input.unreadable_files", "unit": "files", "value": len(lost), "note": None}
-        misnamed = [place for place in inputs.misnamed if place[0] in members]
-        yield {**part, "metric": "input.misnamed_files", "value": len(misnamed), "note": None}
+        for metric, files in _remarks(inputs):
+            yield {**part, "metric": metric, "value": sum(place[0] in members for place in files), "note": None}
     shown: set[str] = set()  # a file may be in two sources
     for place in sorted(estimates, key=lambda place: (-estimates[place], place))[:SHOWN_FILES]:
         if place[1] in shown:
@@ -198,11 +195,23 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         one = inputs.lost[place]
         about = "" if one.is_counted else "about "
         said = f"{about}{estimates[place]:,} records of {sources[place[0]]}: {one.reason}: {one.detail}"
-        yield {**before, "metric": "input.unreadable_files", "slice_kind": "file", "slice": printable(place[1]),
-               "unit": "records", "value": estimates[place], "n": estimates[place], "note": said}  # fmt: skip
-    for path, said in {place[1]: said for place, said in sorted(inputs.misnamed.items())[:SHOWN_FILES]}.items():
-        yield {**before, "metric": "input.misnamed_files", "slice_kind": "file", "slice": printable(path),
-               "value": 1, "n": 1, "note": said}  # fmt: skip
+        yield before | Row(
+            metric="input.unreadable_files",
+            slice_kind="file",
+            slice=printable(place[1]),
+            unit="records",
+            value=estimates[place],
+            n=estimates[place],
+            note=said,
+        )
+    for metric, files in _remarks(inputs):
+        for path, said in {place[1]: said for place, said in sorted(files.items())[:SHOWN_FILES]}.items():
+            yield before | Row(metric=metric, slice_kind="file", slice=printable(path), value=1, n=1, note=said)
+
+
+def _remarks(inputs: Inputs) -> tuple[tuple[str, dict[tuple[int, str], str]], ...]:
+    """The files of which something is said that is no loss, by metric."""
+    return ("input.misnamed_files", inputs.misnamed), ("input.not_documents", inputs.others)
 
 
 def _overall_and_each(sources: tuple[str, ...]) -> list[tuple[str, str, set[int]]]:
@@ -236,11 +245,7 @@ def _lost_records(inputs: Inputs, source: int, lost: LostFile) -> int:
 
 def unread_rows(unread: Sequence[NotRead], sources: tuple[str, ...]) -> Iterator[Row]:
     """`input.unread_files`: entries of the sources' folders and patterns that are not read."""
-    row: Row = {
-        "metric": "input.unread_files",
-        "stage": "before",
-        "n": sum(one.entries for one in unread),
-    }
+    row = Row(metric="input.unread_files", stage="before", n=sum(one.entries for one in unread))
     by_reason: collections.Counter[str] = collections.Counter()
     by_source: collections.Counter[str] = collections.Counter()
     by_both: collections.Counter[str] = collections.Counter()

@@ -47,7 +47,8 @@ class Measure(Stage):
         tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems, self.config.against))
-            | "Merge" >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True)
+            | "Merge"
+            >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
         metrics = _Metrics(self.config, self.corpus.without_splits())
         return Measured(

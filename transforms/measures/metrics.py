@@ -20,13 +20,14 @@ from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs, personal
+from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
-from transforms.measures.reference import NO_REFERENCE, Asked, Reference
+from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -56,7 +57,7 @@ class MeasureConfig(Staged):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     near: float = 0.8
-    reference: Asked = NO_REFERENCE
+    reference: AskedReference = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
 
@@ -154,10 +155,18 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                     kind = "source_origin" if first == "source" else "origin_basis"
                     yield row | {"slice_kind": kind, "slice": slice_, "value": n}
     for number, fingerprint in tally.fingerprints.items():
-        yield {"metric": "input.fingerprint", "stage": "before", "slice_kind": "source", "slice": sources[number],
-               "value": None, "unit": "hash", "n": total_of(tally.groups, source=number),
-               "note": f"{fingerprint:016x}"}  # fmt: skip
+        yield Row(
+            metric="input.fingerprint",
+            stage="before",
+            slice_kind="source",
+            slice=sources[number],
+            value=None,
+            unit="hash",
+            n=total_of(tally.groups, source=number),
+            note=f"{fingerprint:016x}",
+        )
     yield {"metric": "documents.with_address", "stage": "before", "n": total, "value": tally.addresses}
+    yield from _no_prose(tally)
     dropped: Row = {"metric": "documents.dropped", "n": total}
     yield dropped | {"value": total - total_of(tally.groups, reason=0)}
     for number, reason in enumerate(contracts.REASONS[1:], 1):
@@ -169,8 +178,23 @@ def _counts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 yield dropped | {"slice_kind": "source_reason", "slice": name, "value": n}
     scored = total_of(tally.groups, origin_basis=contracts.BASIS_DETECTOR)
     undeclared = scored + total_of(tally.groups, origin_basis=contracts.BASIS_NONE)
-    yield {"metric": "origin.scored_fraction", "stage": "before", "value": scored / undeclared if undeclared else None,
-           "n": undeclared, "note": "of the documents whose origin nothing else settles"}  # fmt: skip
+    yield Row(
+        metric="origin.scored_fraction",
+        stage="before",
+        value=scored / undeclared if undeclared else None,
+        n=undeclared,
+        note="of the documents whose origin nothing else settles",
+    )
+
+
+def _no_prose(tally: Tally) -> Iterator[Row]:
+    """Documents that are no prose, and so have no score, by kind."""
+    for stage, reasons in (("before", range(len(contracts.REASONS))), ("after", (0,))):
+        found = [sum(tally.text_kinds[kind, reason] for reason in reasons) for kind in range(1, len(KINDS))]
+        row: Row = {"metric": "documents.no_prose", "stage": stage, "n": sum(tally.groups.values())}
+        yield row | {"value": sum(found)}
+        for name, n in zip(KINDS[1:], found, strict=True):
+            yield row | {"slice_kind": "text_kind", "slice": name, "value": n}
 
 
 def _quarantine(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
@@ -230,8 +254,13 @@ def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) 
     for source in sorted({int(key[0]) for key in tally.groups}):
         own = total_of(tally.groups, source=source) - total_of(tally.groups, source=source, reason=number["empty_text"])
         found = total_of(tally.groups, source=source, reason=removed)
-        yield row | {"metric": "duplicates.removed_fraction", "slice_kind": "source", "slice": sources[source], "n": own,
-                     "value": found / own if own else 0.0}  # fmt: skip
+        yield row | Row(
+            metric="duplicates.removed_fraction",
+            slice_kind="source",
+            slice=sources[source],
+            n=own,
+            value=found / own if own else 0.0,
+        )
     yield from _likeness(tally, row, undecided_below)
     sizes = diversity.merge(tally.clusters)
     largest = int(sizes.types.max()) if len(sizes.types) else 1
@@ -249,23 +278,31 @@ def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
     q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
     note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
     for name, value in zip(("q01", "q05", "q50"), q, strict=True):
-        yield row | {"metric": f"duplicates.similarity_{name}", "n": near, "note": note,
-                     "value": None if value is None else float(value) / 100}  # fmt: skip
+        yield row | Row(
+            metric=f"duplicates.similarity_{name}",
+            n=near,
+            note=note,
+            value=None if value is None else float(value) / 100,
+        )
     below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
     undecided = int(tally.similarity[:below].sum())
     note = f"similarity under {below / 100:.2f}, within three standard errors of the limit"
-    yield row | {"metric": "duplicates.undecided", "n": near, "value": undecided,
-                 "note": note if below else "the texts decided"}  # fmt: skip
+    yield row | Row(metric="duplicates.undecided", n=near, value=undecided, note=note if below else "the texts decided")
     for low in range(0, 100, 5):
         count = int(tally.similarity[low : low + 5 + (low == 95)].sum())
         if count:
-            yield row | {"metric": "duplicates.by_similarity", "slice_kind": "similarity",
-                         "slice": f"{values[low]:.2f}-{values[low + 5]:.2f}", "value": count, "n": near}  # fmt: skip
+            yield row | Row(
+                metric="duplicates.by_similarity",
+                slice_kind="similarity",
+                slice=f"{values[low]:.2f}-{values[low + 5]:.2f}",
+                value=count,
+                n=near,
+            )
     crossed, lost = tally.crossed.tolist()
-    yield row | {"metric": "duplicates.cross_origin", "value": crossed,
-                 "note": "clusters with a human and a synthetic member"}  # fmt: skip
-    yield row | {"metric": "duplicates.cross_origin_lost", "value": lost,
-                 "note": "those of them whose survivor is not human"}  # fmt: skip
+    yield row | Row(
+        metric="duplicates.cross_origin", value=crossed, note="clusters with a human and a synthetic member"
+    )
+    yield row | Row(metric="duplicates.cross_origin_lost", value=lost, note="those of them whose survivor is not human")
 
 
 def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
@@ -279,8 +316,9 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             tokens = total_of(tally.group_tokens, source=members, **where)
             repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
             repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
-            part: Row = {"stage": stage, "slice_kind": kind, "slice": name, "note": what,
-                         "n": total_of(tally.groups, source=members, **where)}  # fmt: skip
+            part = Row(
+                stage=stage, slice_kind=kind, slice=name, note=what, n=total_of(tally.groups, source=members, **where)
+            )
             nothing: Row = {"value": None, "note": "no text is left to measure it on"}
             if tokens or kind == "overall":
                 value: Row = {"value": repeated / tokens} if tokens else nothing
@@ -366,26 +404,34 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
     row: Row = {"unit": found.unit, "n": 0}
     for name, (value, note) in values.items():
         yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
-    yield row | {"metric": "ratio.conflicts", "unit": "limits", "value": len(found.conflict),
-                 "note": found.refusal() or None}  # fmt: skip
+    yield row | Row(metric="ratio.conflicts", unit="limits", value=len(found.conflict), note=found.refusal() or None)
     for way in found.ways:
-        yield row | {"metric": "ratio.way_out", "slice_kind": "way_out", "slice": f"{way.knob}/{way.about}",
-                     "unit": UNITS_OF_WAYS.get(way.knob, found.unit), "value": way.value, "upper": way.limit,
-                     "note": way.words()}  # fmt: skip
+        yield row | Row(
+            metric="ratio.way_out",
+            slice_kind="way_out",
+            slice=f"{way.knob}/{way.about}",
+            unit=UNITS_OF_WAYS.get(way.knob, found.unit),
+            value=way.value,
+            upper=way.limit,
+            note=way.words(),
+        )
     for limit in found.rows:
         asked: Row = {"upper": limit.asked} if limit.sense == "max" else {"lower": limit.asked}
         said = OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None
-        yield row | asked | {"metric": "ratio.limit", "slice_kind": "limit", "slice": limit.name,
-                             "unit": found.unit if limit.is_weight else "fraction", "value": limit.attained,
-                             "note": said}  # fmt: skip
+        yield (
+            row
+            | asked
+            | Row(
+                metric="ratio.limit",
+                slice_kind="limit",
+                slice=limit.name,
+                unit=found.unit if limit.is_weight else "fraction",
+                value=limit.attained,
+                note=said,
+            )
+        )
     for stratum, lift in found.lifts.items():
-        yield row | {
-            "metric": "ratio.weight",
-            "unit": "ratio",
-            "slice_kind": "stratum",
-            "slice": stratum,
-            "value": lift,
-        }
+        yield row | Row(metric="ratio.weight", unit="ratio", slice_kind="stratum", slice=stratum, value=lift)
 
 
 def _text(tally: Tally) -> Iterator[Row]:
@@ -400,8 +446,12 @@ def _text(tally: Tally) -> Iterator[Row]:
     for fraction, value in zip(q, values, strict=True):
         name = f"length.q{round(100 * fraction):02d}"
         yield {"metric": name, "value": value, "n": kept}
-    yield {"metric": "length.effective_documents", "value": None if tally.more else _kish(lengths),
-           "n": kept, "note": "documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares"}  # fmt: skip
+    yield Row(
+        metric="length.effective_documents",
+        value=None if tally.more else _kish(lengths),
+        n=kept,
+        note="documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares",
+    )
 
 
 def _kish(lengths: diversity.TypeCounts) -> float | None:

@@ -30,6 +30,7 @@ HUMAN_SUBSET = "human_subset"
 MOST_WRITTEN = 1 << 17  # counts by order: about half a megabyte each
 MOST_POINTS = 4096  # 256 bytes each
 BITS_IN_ONE = 10_000  # bits per byte are written as whole numbers of so small a part
+Column = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Reference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class AskedReference:
     """What a recipe names as its reference: nothing, the human part, or a release, already read."""
 
     human_subset: bool = False
@@ -69,7 +70,7 @@ class Asked:
         return Reference(name, human, *sampled(tally, 1, (HUMAN,)), own=True)
 
 
-NO_REFERENCE = Asked()
+NO_REFERENCE = AskedReference()
 
 
 def folded(tally: Tally, sources: tuple[str, ...]) -> dict[int, Vocabulary]:
@@ -128,22 +129,32 @@ def _vectors(points: Points, fold: npt.NDArray[np.int8]) -> pa.RecordBatch:
     zeros = np.zeros(n, np.int64)
     return contracts.SKETCHES.batch(
         {
-            "sketch": pa.repeat("vector", n), "source": pa.repeat("", n), "language": pa.repeat("", n),
-            "whose": zeros.astype(np.int8), "fold": pa.array(fold[:n]), "type": np.arange(n, dtype=np.uint32),
-            "count": zeros + 1, "below": zeros, "vector": vectors,
+            "sketch": pa.repeat("vector", n),
+            "source": pa.repeat("", n),
+            "language": pa.repeat("", n),
+            "whose": zeros.astype(np.int8),
+            "fold": pa.array(fold[:n]),
+            "type": np.arange(n, dtype=np.uint32),
+            "count": zeros + 1,
+            "below": zeros,
+            "vector": vectors,
         }
-    )  # fmt: skip
+    )
 
 
 def _readings(chosen: Sampled) -> list[pa.RecordBatch]:
     """What the yardstick reads of the same documents: `below` says which yardstick it was."""
     n = min(MOST_POINTS, len(chosen.fold))
     zeros = np.zeros(n, np.int64)
-    # fmt: off
-    same = {"source": pa.repeat("", n), "language": pa.repeat("", n), "whose": zeros.astype(np.int8),
-            "fold": pa.array(chosen.fold[:n]), "type": np.arange(n, dtype=np.uint32),
-            "below": zeros + yardstick.bundled().number, "vector": pa.nulls(n, pa.binary())}
-    # fmt: on
+    same = {
+        "source": pa.repeat("", n),
+        "language": pa.repeat("", n),
+        "whose": zeros.astype(np.int8),
+        "fold": pa.array(chosen.fold[:n]),
+        "type": np.arange(n, dtype=np.uint32),
+        "below": zeros + yardstick.bundled().number,
+        "vector": pa.nulls(n, pa.binary()),
+    }
     bits = np.rint(np.nan_to_num(chosen.bits[:n], nan=-1 / BITS_IN_ONE) * BITS_IN_ONE).astype(np.int64)
     return [
         contracts.SKETCHES.batch(same | {"sketch": pa.repeat(name, n), "count": counts})
@@ -151,20 +162,25 @@ def _readings(chosen: Sampled) -> list[pa.RecordBatch]:
     ]
 
 
-def _rows(sketch: str, population: Population, below: int, types, counts) -> pa.RecordBatch:  # type: ignore[no-untyped-def]
+def _rows(sketch: str, population: Population, below: int, types: Column, counts: Column) -> pa.RecordBatch:
     n = len(types)
     _, who, source, language, fold = population
     return contracts.SKETCHES.batch(
         {
-            "sketch": pa.repeat(sketch, n), "source": pa.repeat(source, n), "language": pa.repeat(language, n),
-            "whose": pa.repeat(pa.scalar(who, pa.int8()), n), "fold": pa.repeat(pa.scalar(fold, pa.int8()), n),
-            "type": types, "count": counts, "below": pa.repeat(pa.scalar(below, pa.int64()), n),
+            "sketch": pa.repeat(sketch, n),
+            "source": pa.repeat(source, n),
+            "language": pa.repeat(language, n),
+            "whose": pa.repeat(pa.scalar(who, pa.int8()), n),
+            "fold": pa.repeat(pa.scalar(fold, pa.int8()), n),
+            "type": types,
+            "count": counts,
+            "below": pa.repeat(pa.scalar(below, pa.int64()), n),
             "vector": pa.nulls(n, pa.binary()),
         }
-    )  # fmt: skip
+    )
 
 
-def load_reference(asked: str | None, output: str) -> Asked:
+def load_reference(asked: str | None, output: str) -> AskedReference:
     """What a recipe's `reference:` names.
 
     Args:
@@ -175,7 +191,7 @@ def load_reference(asked: str | None, output: str) -> Asked:
       InputError: there is no such release, it has no sketches, or they are damaged or of another form.
     """
     if asked is None or asked == HUMAN_SUBSET:
-        return Asked(human_subset=asked is not None)
+        return AskedReference(human_subset=asked is not None)
     places = [asked, posixpath.join(output, posixpath.basename(asked))]
     folder = next((place for place in places if FileSystems.exists(posixpath.join(place, MANIFEST))), None)
     if folder is None:
@@ -199,7 +215,9 @@ def load_reference(asked: str | None, output: str) -> Asked:
         raise InputError(
             f"reference: {folder}/{FILE} is not the file that the release was published with (its SHA-256 differs); restore it"
         )
-    return Asked(release=from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/"))))
+    return AskedReference(
+        release=from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
+    )
 
 
 def from_table(table: pa.Table, name: str) -> Reference:
@@ -230,9 +248,13 @@ def from_table(table: pa.Table, name: str) -> Reference:
     points = np.frombuffer(b"".join(vectors["vector"].to_pylist()), np.int8).reshape(-1, DIMENSIONS)
     topic, bits = (_reading(table, sketch) for sketch in ("topic", "bits"))
     return Reference(
-        f"the release {name}", found, points, vectors["fold"].to_numpy(),
-        topic.astype(np.int16), np.where(bits < 0, np.nan, bits / BITS_IN_ONE),
-    )  # fmt: skip
+        f"the release {name}",
+        found,
+        points,
+        vectors["fold"].to_numpy(),
+        topic.astype(np.int16),
+        np.where(bits < 0, np.nan, bits / BITS_IN_ONE),
+    )
 
 
 def _reading(table: pa.Table, sketch: str) -> npt.NDArray[np.int64]:

@@ -183,8 +183,12 @@ def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     words = words_of(chosen)
     ratios = repetition.mattr(*words)
     ratios = ratios[~np.isnan(ratios)]
-    yield row | {"metric": "lexical.mattr", "value": ratios.mean() if len(ratios) else None,
-                 "n": len(ratios), "note": f"windows of {repetition.MATTR_WINDOW} words, {sampled}"}  # fmt: skip
+    yield row | Row(
+        metric="lexical.mattr",
+        value=ratios.mean() if len(ratios) else None,
+        n=len(ratios),
+        note=f"windows of {repetition.MATTR_WINDOW} words, {sampled}",
+    )
     grows = f"{sampled}; grows with their number"
     note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
     value = repetition.self_repetition(*words)
@@ -249,8 +253,14 @@ def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     )
     names = ("max_share", "effective_number", "effective_number_2")
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
-        yield row | {"metric": f"topic.{name}", "n": int(said.sum()), "note": note,
-                     "value": number.value, "lower": number.lower, "upper": number.upper}  # fmt: skip
+        yield row | Row(
+            metric=f"topic.{name}",
+            n=int(said.sum()),
+            note=note,
+            value=number.value,
+            lower=number.lower,
+            upper=number.upper,
+        )
 
 
 def _stick() -> str:

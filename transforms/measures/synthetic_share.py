@@ -52,21 +52,22 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     names = [known.name for known in calibration.languages] or ["any language"]
     spoken = list(zip(names, calibration.scales, strict=True))
     allowed = [f"{name} {scale.allowance.root:.2f}" for name, scale in spoken if not scale.allowance.why]
-    until = [f"{name} {scale.until}" for name, scale in spoken if scale.until]
+    hopeless = [(name, scale.allowance.why) for name, scale in spoken]
+    until = ", ".join(f"{name} {scale.until}" for name, scale in spoken if scale.until)
+    newer = f"no undeclared text is by a generator that came out after the newest one of the calibration ({until})"
+    like = f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"
     return (
         "declared origins, and others that are settled without the detector, are true",
         "of text that counts as human by its date, "
         + f"{PRIORS[0][1] / contracts.PRIOR_UNIT:.1%} to {PRIORS[-1][1] / contracts.PRIOR_UNIT:.1%} by year is a machine's",
         "writers and generators of undeclared text that the calibration does not know lie as far off as those left out of it"
         + (f" (allowance a, with which a bound u is u + a sqrt(u): {', '.join(allowed)})" if allowed else ""),
-        *([f"no undeclared text is by a generator that came out after the newest one of the calibration ({', '.join(until)})"]
-          if until else []),
-        *(f"in {name} all undeclared text may be synthetic: {s.allowance.why}" for name, s in spoken if s.allowance.why),
-        *([f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"]
-          if uncovered else []),
+        *([newer] if until else []),
+        *(f"in {name} all undeclared text may be synthetic: {why}" for name, why in hopeless if why),
+        *([like] if uncovered else []),
         "documents that could not be scored hold as much synthetic text as the others",
         "the rate by document also holds by token",
-    )  # fmt: skip
+    )
 
 
 def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, checker: Detector | None) -> Iterator[Row]:
@@ -93,14 +94,15 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
         if n < (1 if kind == "overall" else MIN_STRATUM) or not first.sum():
             continue
         theirs, low_high = compositions[1].estimate(second), compositions[1].interval(second)
-        row: Row = {"stage": "before", "slice_kind": kind, "slice": name, "unit": "fraction", "n": n,
-                    "note": f"of undeclared documents, by {checker.name!r}"}  # fmt: skip
-        yield row | {
-            "metric": "synthetic_share.cross_check",
-            "value": theirs,
-            "lower": low_high[0],
-            "upper": low_high[1],
-        }
+        row = Row(
+            stage="before",
+            slice_kind=kind,
+            slice=name,
+            unit="fraction",
+            n=n,
+            note=f"of undeclared documents, by {checker.name!r}",
+        )
+        yield row | Row(metric="synthetic_share.cross_check", value=theirs, lower=low_high[0], upper=low_high[1])
         apart = abs(theirs - compositions[0].estimate(first))
         yield row | {"metric": "synthetic_share.cross_check_difference", "value": apart}
 
@@ -135,8 +137,9 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
                 if np.isnan(ends).any():
                     continue  # everything is declared
                 low, high = (stratum.share(unit, stage, q) for q in ends)
-                yield row | {"metric": f"synthetic_share.interval.{unit}", "value": value, "lower": low, "upper": high,
-                             "note": INTERVAL}  # fmt: skip
+                yield row | Row(
+                    metric=f"synthetic_share.interval.{unit}", value=value, lower=low, upper=high, note=INTERVAL
+                )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

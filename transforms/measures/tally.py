@@ -42,6 +42,7 @@ NEEDED = [
     "detector_score",
     "check_score",
     "check_band",
+    "text_kind",
     *SKETCHES,
     "head",
     "first_words",
@@ -78,6 +79,7 @@ class Tally:
       similarity: near duplicates by their similarity to the survivor, in hundredths, rounded down.
       crossed: clusters with human and with synthetic members, and those of them whose survivor is not human.
       addresses: documents that have one.
+      text_kinds: documents that are no prose by (kind, reason); reason 0 is kept.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
@@ -117,6 +119,7 @@ class Tally:
     similarity: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(101, np.int64))
     crossed: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(2, np.int64))
     addresses: int = 0
+    text_kinds: collections.Counter[tuple[int, int]] = dataclasses.field(default_factory=collections.Counter)
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
@@ -182,6 +185,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.similarity = total.similarity + tally.similarity
         total.crossed = total.crossed + tally.crossed
         total.addresses += tally.addresses
+        total.text_kinds.update(tally.text_kinds)
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
@@ -253,6 +257,9 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     for number in np.unique(source).tolist():
         tally.fingerprints[number] = int(high[source == number].sum(dtype=np.uint64))
     tally.addresses = decisions.num_rows - columns["url_hash"].null_count
+    kinds = columns["text_kind"].to_numpy()
+    odd = np.flatnonzero(kinds)
+    tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
     _count_personal(tally, columns["personal"], kept, source)
@@ -391,8 +398,13 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack([*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-                     language.indices.to_numpy().astype(np.int64)], axis=1)  # fmt: skip
+    keys = np.stack(
+        [
+            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
+            language.indices.to_numpy().astype(np.int64),
+        ],
+        axis=1,
+    )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()

@@ -1,6 +1,6 @@
 """Vocabularies -> METRICS: how diverse words, pairs and triples are, of whom, and which stage takes the diversity."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from expectations.metrics import Row
 from transforms.kernels.statistics import diversity, hill, vocabulary
@@ -15,17 +15,20 @@ Chosen = Callable[[Population], bool]
 
 def slices(one: Vocabulary, sources: tuple[str, ...]) -> list[tuple[str, str, Chosen]]:
     """The slices that are measured, with what chooses their populations (how far, whose, source, language, ...)."""
-    found: list[tuple[str, str, Chosen]] = [("overall", "", lambda p: True)]
-    for name, who in OF_ORIGIN.items():
-        found.append(("origin", name, lambda p, who=who: p[1] in who))  # type: ignore[misc]
-    for number, name in enumerate(sources):
-        found.append(("source", name, lambda p, number=number: p[2] == number))  # type: ignore[misc]
     languages: dict[str, int] = {}
     for population, n in one.documents.items():
         languages[population[3]] = languages.get(population[3], 0) + n
     spoken = sorted(name for name, n in languages.items() if n >= MIN_LANGUAGE)
-    found.extend(("language", name, lambda p, name=name: p[3] == name) for name in spoken)  # type: ignore[misc]
-    return found
+    return [
+        ("overall", "", lambda _: True),
+        *(("origin", name, _among(1, who)) for name, who in OF_ORIGIN.items()),
+        *(("source", name, _among(2, (number,))) for number, name in enumerate(sources)),
+        *(("language", name, _among(3, (name,))) for name in spoken),
+    ]
+
+
+def _among(at: int, values: Container[object]) -> Chosen:
+    return lambda population: population[at] in values
 
 
 def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, TypeCounts]:
@@ -79,5 +82,4 @@ def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Ro
         ratios = hill.profile(after) / hill.profile(before, kept)
         note = f"against {STAGES[at - 1]}, at one number of occurrences; counted, not estimated"
         for q, value in list(zip(hill.ORDERS, ratios, strict=True))[:-1]:
-            yield row | {"metric": f"lexical.stage_hill_{q}_{order}", "stage": STAGES[at], "value": value, "n": given,
-                         "note": note}  # fmt: skip
+            yield row | Row(metric=f"lexical.stage_hill_{q}_{order}", stage=STAGES[at], value=value, n=given, note=note)

@@ -51,23 +51,26 @@ class Balance(Stage):
         thought = (
             decided
             | "CountScores" >> beam.ParDo(_CountScores(*at))
-            | "Scores" >> counted.CombineGlobally("scores", ScoresFn(self.rule), without_defaults=True)
+            | "Scores" >> self._combined("scores", ScoresFn(self.rule))
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
             decided
             | "Weigh" >> counted.ParDo("decisions to weigh", _Weigh(*at), single(thought))
-            | "Weighed" >> counted.CombineGlobally("weights", WeighedFn(), without_defaults=True)
+            | "Weighed" >> self._combined("weights", WeighedFn())
             | "Aim" >> counted.ParDo("the weights to their aim", _Aim(*at), single(thought))
         )
         mixture = (
             decided
             | "Edges" >> counted.ParDo("decisions at the edges", _FindEdges(*at), single(aimed))
-            | "Together" >> counted.CombineGlobally("edges of the mixture", EdgesFn(), without_defaults=True)
+            | "Together" >> self._combined("edges of the mixture", EdgesFn())
             | "Settle" >> counted.ParDo("the edges to their mixture", _Settle(*at), single(aimed))
         )
         taken = decided | "Take" >> counted.ParDo("decisions to take", _Take(*at), single(mixture))
         return Balanced(taken, mixture)
+
+    def _combined(self, crossing: str, fn: beam.CombineFn) -> counted.CombineGlobally:
+        return counted.CombineGlobally(crossing, fn, without_defaults=True, most=len(self.splits))
 
 
 class _Pass(beam.DoFn):

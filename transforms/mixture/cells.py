@@ -16,7 +16,7 @@ A cell is all documents that no floor or cap tells apart; where there is none, a
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +161,8 @@ class ScoreCounts:
     def merge(cls, parts: Iterable["ScoreCounts"]) -> "ScoreCounts":
         """Sums, of one part or more."""
         parts = list(parts)
-        return cls(*(sum(getattr(p, field.name) for p in parts) for field in dataclasses.fields(cls)))  # type: ignore[arg-type]
+        sums: dict[str, Any] = {one.name: sum(getattr(p, one.name) for p in parts) for one in dataclasses.fields(cls)}
+        return cls(**sums)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,6 +174,7 @@ class Opinion:
       unscored: likewise of documents without a score.
       posterior: the chance that a document in each band and bin is a machine's, at the estimated share. float64[bands, BINS].
       rate: the mean of it: the chance of a document without a score.
+      bins: the weight of what has a score, by its bin. int64[BINS].
       lifts: how much more documents weigh that have each favoured structure. float64[structures].
     """
 
@@ -180,6 +182,7 @@ class Opinion:
     unscored: float
     posterior: F64
     rate: float
+    bins: I64
     lifts: F64
 
     @functools.cached_property
@@ -195,16 +198,17 @@ def opinion(scores: ScoreCounts, rule: Rule) -> Opinion:
     """
     calibration, lifts = rule.calibration, _lifts(scores.structures, rule.config.favour)
     documents, weight = scores.bins
+    bins = weight.sum(axis=0)
     if calibration is None:
         middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
         posterior = np.tile(1 / (1 + np.exp(-middles)), (len(documents), 1))
-        return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5), lifts)
+        return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5), bins, lifts)
     composition = Composition(calibration)
     of_language = composition.by_language(documents.sum(axis=1))
     bound = composition.bound(composition.by_language(scores.flagged), documents, scores.own)
     residual = bound.residual[composition.language_of_band]
     posterior = composition.posterior(documents, scores.own)
-    return Opinion(residual, bound.of_mix(of_language), posterior, _mean(posterior, weight, 1.0), lifts)
+    return Opinion(residual, bound.of_mix(of_language), posterior, _mean(posterior, weight, 1.0), bins, lifts)
 
 
 def _lifts(weight: I64, favour: Favour | None) -> F64:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Share, Strict
 
 Dimension = Literal["source", "language", "generator", "kind", "stratum"]
@@ -32,6 +33,11 @@ class Limit(Strict):
     min: Share | None = Field(None, description="least share")
     max: Share | None = Field(None, description="largest share")
     max_copies: int = Field(1, ge=1, le=MOST_COPIES, description="real documents may count this often to reach a floor")
+
+    @field_validator("language")
+    @classmethod
+    def _one_tag(cls, language: str | None) -> str | None:
+        return None if language is None else normal_tag(language) or UNKNOWN
 
     @property
     def values(self) -> dict[Dimension, str]:

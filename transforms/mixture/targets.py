@@ -28,7 +28,7 @@ from transforms.mixture.cells import (
     Weighed,
 )
 from transforms.mixture.limits import Constraint, Held, copies_of, lifts_of, rows_of
-from transforms.mixture.ways_out import Way, labels_for, share, ways_out
+from transforms.mixture.ways_out import Way, asked_of, labels_for, share, ways_out
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -151,7 +151,7 @@ class _Programme:
         if found is not None:
             doubtful = [goal for cell, goal in zip(self.cells, found, strict=True) if cell.rank == DOUBTFUL]
             left_out = any(not goal.rounds for goal in doubtful)
-            ways = ways_out(self.rule, self.weighed, self.opinion.rate) if left_out else ()
+            ways = ways_out(self.rule, self.weighed, self.opinion) if left_out else ()
             return self.aim(found, ways=[way for way in ways if way.knob != "cap"])  # what is left is a cap already
         labelled = (DECLARED, FLAGGED)
         goals = [
@@ -161,7 +161,7 @@ class _Programme:
         return self._refused(goals)
 
     def _refused(self, goals: Sequence[Goal]) -> Aim:
-        ways = ways_out(self.rule, self.weighed, self.opinion.rate)
+        ways = ways_out(self.rule, self.weighed, self.opinion)
         change = [way.said for way in ways if way.knob == "limit"]
         return self.aim(goals, [self.rows[0].name], change or ["declare more human text"], ways)
 
@@ -438,7 +438,8 @@ class _Model:
             yield Way(
                 "declare", ", ".join(names), undeclared, f"{said} are counted as up to {share(most, 'max')} synthetic"
             )
-            if part * most > 0 and (way := labels_for(part * most, unit, self.parts.opinion.rate)) is not None:
+            asked = asked_of(self.parts.rule, self.parts.weighed, self.parts.opinion)
+            if part * most > 0 and (way := labels_for(part * most, unit, asked, self.parts.opinion.rate)) is not None:
                 yield way
         for number in conflict.rows:
             found, row = linear_programme.gives_way(self.programme, number), self.parts.rows[number]

@@ -8,19 +8,23 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import scipy  # its parts load where they are used
 
 from expectations.wording import number, one_line
 from transforms.kernels.choosing import order
+from transforms.kernels.statistics import two_strata
 from transforms.kernels.statistics.certify import labels_needed
-from transforms.mixture.cells import Rule, Weighed
+from transforms.mixture.cells import Opinion, Rule, Weighed
 
 Knob = Literal["cap", "declare", "audit", "limit"]
 HUNDREDTHS = 10_000  # shares are said in hundredths of a per cent
 ALPHA = 0.05  # the risk of a certificate
 LIKELY = 0.9  # an audit that would hardly pass is no way out
+BY_SCORE = "by score"  # what an audit is about that draws more where scores are high
 MOST_FOUND = 100  # an audit that may find more takes thousands of labels
 
 
@@ -30,7 +34,7 @@ class Way:
 
     Attributes:
       knob: which kind of change.
-      about: the source, or the limit that gives way; "": all undeclared text.
+      about: the source, or the limit that gives way; "": all undeclared text. Of an audit, how it is drawn: `BY_SCORE` or "".
       value: the new limit or cap, how many labels, or the tokens (or documents) whose origin is declared.
       said: in words.
       setting: what the recipe would say, as KEY=VALUE of `--set`; "": it is not one setting.
@@ -49,11 +53,25 @@ class Way:
         return one_line(self.said + (f" (--set '{self.setting}')" if self.setting else ""))
 
 
-def labels_for(most: float, unit: str, seen: float = 0.0) -> Way | None:
+class Asked(NamedTuple):
+    """Text whose origin an audit would settle, in the unit of the share.
+
+    Attributes:
+      bins: of what has a score, by its bin. int64[share.BINS].
+      weight: of all of it.
+      sources: their names.
+    """
+
+    bins: npt.NDArray[np.int64]
+    weight: int
+    sources: tuple[str, ...]
+
+
+def labels_for(most: float, unit: str, asked: Asked, seen: float = 0.0) -> Way | None:
     """The audit that would do if at most a share `most`, in (0, 1), of the undeclared text may be a machine's.
 
     It certifies that with a chance of `LIKELY` if a quarter of it is, or `seen`, the share that is called so by now, if that
-    is more. None: no audit of a size that people would do is likely to.
+    is more. Draws are by score where that takes fewer. None: no audit of a size that people would do is likely to.
     """
     most = _outward(most, "min")  # what is certified is what is said
     if seen >= most:
@@ -64,9 +82,18 @@ def labels_for(most: float, unit: str, seen: float = 0.0) -> Way | None:
         n = labels_needed(k, most, ALPHA)
     if k >= MOST_FOUND:
         return None
-    by = " --by tokens" if unit == "tokens" else ""
+    command = f"`audit sample{' --by tokens' if unit == 'tokens' else ''} --n "
+    whose = f"source {asked.sources[0]}" if len(asked.sources) == 1 else "undeclared origin"
+    cut = two_strata.cut_by_scores(asked.bins, max(0, asked.weight - int(asked.bins.sum())), rate)
+    fewer = two_strata.labels_needed(cut, most, ALPHA, LIKELY, n - 1) if cut is not None else None
+    if fewer is not None:
+        said = (
+            f"label {fewer:,} documents of {whose}, more of them where scores are high ({command}{fewer} --by-score`): "
+            f"if {share(rate, 'max')} of their {unit} are a machine's, nine times in ten that certifies at most "
+        )
+        return Way("audit", BY_SCORE, fewer, f"{said}{share(most, 'min')}", limit=most)
     found = "none is" if not k else f"at most {k} {'is' if k == 1 else 'are'}"
-    said = f"label {n:,} documents of undeclared origin (`audit sample{by} --n {n}`): if {found} a machine's, at most "
+    said = f"label {n:,} documents of {whose} ({command}{n}`): if {found} a machine's, at most "
     return Way("audit", "", n, f"{said}{share(most, 'min')} of their {unit} are", limit=most)
 
 
@@ -80,19 +107,25 @@ def _outward(value: float | Fraction, sense: str) -> float:
     return steps / HUNDREDTHS
 
 
-def ways_out(rule: Rule, weighed: Weighed, rate: float) -> tuple[Way, ...]:
+def asked_of(rule: Rule, weighed: Weighed, opinion: Opinion) -> Asked:
+    """What an audit of undeclared text is drawn from."""
+    names = tuple(name for name, one in zip(rule.sources, weighed.undeclared, strict=True) if one.audited)
+    return Asked(opinion.bins, sum(one.audited for one in weighed.undeclared), names)
+
+
+def ways_out(rule: Rule, weighed: Weighed, opinion: Opinion) -> tuple[Way, ...]:
     """With nothing but a limit of the synthetic share to keep to: what would leave all declared text in.
 
-    What the detector flags is taken to be left out in any case. `rate` is the estimated share of undeclared text.
+    What the detector flags is taken to be left out in any case.
     """
-    return tuple(_Room(rule, weighed, rate).ways()) if weighed.undeclared and rule.config.count != "labelled" else ()
+    return tuple(_Room(rule, weighed, opinion).ways()) if weighed.undeclared and rule.config.count != "labelled" else ()
 
 
 class _Room:
     """Weights in exact arithmetic: of everything but flagged text, declared synthetic, and hidden."""
 
-    def __init__(self, rule: Rule, weighed: Weighed, rate: float) -> None:
-        self.rate = rate
+    def __init__(self, rule: Rule, weighed: Weighed, opinion: Opinion) -> None:
+        self.rate, self.asked = opinion.rate, asked_of(rule, weighed, opinion)
         self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.config.unit
         flagged = sum(one.flagged for one in weighed.undeclared)
         self.total = weighed.weight - flagged
@@ -128,7 +161,10 @@ class _Room:
         found = sum(one.found for one in self.weighed.undeclared)
         declared = self.weighed.weight - self.weighed.real - found
         most = (self.limit * self.weighed.weight - declared) / audited
-        if 0 < most < 1 and (way := labels_for(float(most), self.unit, self._seen(audited, found))) is not None:
+        if not 0 < most < 1:
+            return
+        way = labels_for(float(most), self.unit, self.asked, self._seen(audited, found))
+        if way is not None:
             yield way
 
     def _seen(self, audited: int, found: int) -> float:
@@ -144,10 +180,16 @@ class _Room:
         yield from found
 
     def _cap(self, capped: list[int]) -> Way | None:
-        """At most how much of these sources' undeclared text leaves room for all else."""
+        """At most how much of these sources' undeclared text leaves room for all else; or where declared text alone is too
+        much, for all else but that, of which then goes what does not fit.
+        """
         weight, hidden = sum(self.weight[at] for at in capped), sum(self.hidden[at] for at in capped)
-        rest = self.total - weight
-        room = self.left(sum(self.hidden, Fraction(0)) - hidden, rest)
+        rest, others = self.total - weight, sum(self.hidden, Fraction(0)) - hidden
+        room = self.left(others, rest)
+        fits = room > 0
+        if not fits:
+            rest -= self.declared
+            room = self.limit * rest - self.dated - others
         if room <= 0 or hidden <= self.limit * weight:
             return None
         most = room / (hidden / weight - self.limit)
@@ -156,12 +198,14 @@ class _Room:
             return None
         name = self.rule.sources[capped[0]] if len(capped) == 1 else ""
         of = f"source {name}" if name else "all sources"
-        said = (
-            f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: about {math.floor(most):,} of its "
-        )
+        said = f"cap the undeclared text of {of} at {share(cap, 'min')} of the release: "
+        if fits:
+            said += f"about {math.floor(most):,} of its {weight:,} {self.unit} stay"
+        else:
+            said += f"of it and of the {self.declared:,} {self.unit} that are labelled synthetic stays what fits"
         member = f"source: {name}, " if name else ""
         setting = f"ratio.limits=[{{{member}kind: undeclared, max: {cap:g}}}]"
-        return Way("cap", name, cap, f"{said}{weight:,} {self.unit} stay", setting)
+        return Way("cap", name, cap, said, setting)
 
     def _declarations(self) -> Iterator[Way]:
         """Of one source, or where none would do of all."""

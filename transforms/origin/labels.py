@@ -21,6 +21,7 @@ import numpy.typing as npt
 import orjson
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
+from expectations.errors import UserError
 from expectations.loading import LoadError, parse_json
 from transforms.engine import files
 
@@ -30,7 +31,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069
 MAX_NOTE, MAX_SECONDS = 2000, 86_400
 
 
-class LabelError(Exception):
+class LabelError(UserError):
     """Labels cannot be used: which file, which line, what is wrong, what to do. One line."""
 
 

@@ -14,6 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, ValidationError
 
+from expectations.errors import UserError
 from expectations.loading import MAX_BYTES, LoadError, Strict, as_text, parse_yaml
 from transforms.kernels.text import phrases
 from transforms.kernels.text.literals import MIN_BYTES
@@ -22,7 +23,7 @@ from transforms.kernels.text.phrases import Phrase, Phrases
 SHIPPED = "phrases.yaml"
 
 
-class PhraseError(Exception):
+class PhraseError(UserError):
     """A file of phrases cannot be used. The message is one line: the file, the entry, what is wrong, what to do."""
 
 

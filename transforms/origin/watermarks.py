@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
+from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import named
 
 GROUP = "lowbackground.watermarks"
 
 
-class WatermarkError(Exception):
+class WatermarkError(UserError):
     """A watermark detector cannot be used. The message is one line: which, what is wrong, what to do."""
 
 

@@ -16,6 +16,7 @@ from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 
@@ -71,7 +72,8 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        places = self.corpus.signals(split, ["id", "file", "row", "removed_tokens", "contaminated_by", *ABOUT, *SHOWN])
+        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN]
+        places = self.corpus.signals(split, about)
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         items = self.against.names if self.against else pa.array([], pa.string())
         rows = ledger(decisions, places, split, self.corpus.names, items)
@@ -126,6 +128,7 @@ def ledger(
             **{name: pc.if_else(stays, places[name].combine_chunks(), None) for name in ABOUT},
             "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
+            "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
         }
     )
 

@@ -17,6 +17,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
 from transforms.dedup.earlier_releases import MANIFEST
@@ -48,7 +49,7 @@ RESTORE = "restore the release, or make it again"
 _UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
-class ReleaseError(Exception):
+class ReleaseError(UserError):
     """A release cannot be read: which file, what is wrong, what to do. One line."""
 
 

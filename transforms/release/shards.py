@@ -33,6 +33,7 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import read_parquet
 
 DATA = "data"
+FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
@@ -222,22 +223,22 @@ def released(
     """
     split = corpus.split(part.split)
     ledger = read_parquet(part.path).combine_chunks()
-    surveyed = corpus.signals(split, ["doc_id"])["doc_id"].combine_chunks()
+    surveyed = corpus.signals(split, ["doc_id", *FOUND]).combine_chunks()
     at = 0
     for documents, _ in ahead(corpus.read(split, keep)):
         n = documents.num_rows
-        if not documents["doc_id"].equals(surveyed.slice(at, n)):
+        if not documents["doc_id"].equals(surveyed["doc_id"].slice(at, n).combine_chunks()):
             raise corpus.changed(split)
-        rows = ledger.slice(at, n)
+        rows, found = ledger.slice(at, n), surveyed.slice(at, n)
         at += n
         kept = rows["kept"].combine_chunks()
         documents, _ = cut(documents.filter(kept), unwanted)
-        yield _release(documents, rows.filter(kept), keep)
+        yield _release(documents, rows.filter(kept), found.filter(kept), keep)
     if at != part.documents:
         raise corpus.changed(split)
 
 
-def _release(documents: pa.RecordBatch, ledger: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
+def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
     known = ("origin", "origin_basis", "evidence", "p_synthetic")
     same = (
         *known,
@@ -253,7 +254,8 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, keep: tuple[str, ...])
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("text", "created", "language", "generator", "kind")},
+            **{name: documents[name] for name in ("text", "created", "generator", "kind")},
+            **{name: signals[name].combine_chunks() for name in FOUND},
             **{name: documents[kept_as(name)] for name in keep},
             "id": hexadecimal(documents["doc_id"]),
             "input_id": documents["id"],

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.language_tags import normal_tag
 from expectations.structures import Classifier, Column, Lexicon, Regex, StructuresError, System
 from transforms.engine.staged import Staged
 from transforms.kernels.statistics.structures import IN_SLICE, Cores
@@ -85,6 +86,8 @@ def comply(documents: pa.RecordBatch, tokens: Tokens, source: str, systems: Syst
     def is_one_of(name: str, values: tuple[str, ...]) -> npt.NDArray[np.bool_]:
         if name == "source":
             return np.full(documents.num_rows, source in values)
+        if name == "language":
+            values = tuple(map(normal_tag, values))
         return pc.is_in(columns[name], value_set=pa.array(values, pa.string())).to_numpy(zero_copy_only=False)
 
     for at, system in enumerate(systems.systems):

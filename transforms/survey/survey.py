@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.detector import languages
 from transforms.detector.detector import Detector, load_detector
 from transforms.engine import counted
 from transforms.engine.progress import TALLY
@@ -29,7 +30,7 @@ from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
-from transforms.kernels.text import paragraphs, personal, text
+from transforms.kernels.text import paragraphs, personal, prose, text
 from transforms.kernels.text.columns import first_half, hash_texts
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -184,8 +185,12 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
-    score, band = detectors[0].score(documents["text"], tokens, n_tokens)
-    check = detectors[1].score(documents["text"], tokens, n_tokens) if detectors[1] else None
+    kinds = prose.kind_of(documents["text"])
+    language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
+    documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
+    scored = documents["text"], tokens, n_tokens, kinds, language
+    score, band = detectors[0].score(*scored)
+    check = detectors[1].score(*scored) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
@@ -194,6 +199,8 @@ def measure_documents(
         {
             **{name: documents[name] for name in AS_READ},
             **shown,
+            "language_confidence": confidence,
+            "text_kind": kinds,
             "content_hash": content_hash,
             **_addresses(documents["url"]),
             "licence": normalise(documents["licence"]),

@@ -1,11 +1,15 @@
 """The demo corpus is what it says, and the flow finds what was planted."""
 
+import ast
+import asyncio.tasks
 import collections
+import dataclasses
 import gzip
 import json
 import os
 import pathlib
 import shutil
+import typing
 
 import pyarrow.parquet as pq
 import pytest
@@ -58,6 +62,31 @@ def test_the_corpus_has_what_it_says(built: tuple[pathlib.Path, demo.DemoDocumen
     assert kinds["copy-of"] == planted.exact_duplicates
     assert kinds["near-copy"] + kinds["machine-copy"] == planted.near_duplicates
     assert kinds["blank"] == planted.empty
+
+
+def test_statements_are_all_that_can_hold_a_docstring_in_the_order_of_ast_walk() -> None:
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for module in (ast, asyncio.tasks, collections, dataclasses, typing):
+        tree = ast.parse(pathlib.Path(str(module.__file__)).read_bytes())
+        walked = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+        assert [node for node in demo._statements(tree) if isinstance(node, kinds)] == walked
+    odd = """
+if a:
+    try: pass
+    except B:
+        def one(): pass
+    else:
+        class Two: pass
+    finally:
+        with c:
+            async def three(): pass
+else:
+    match d:
+        case 1:
+            def four(): pass
+"""
+    found = [node.name for node in demo._statements(ast.parse(odd)) if hasattr(node, "name") and node.name]
+    assert found == ["Two", "one", "three", "four"]  # the deepest last
 
 
 def test_building_it_again_gives_the_same_bytes(

@@ -1,6 +1,8 @@
 """However a block of JSON Lines is read, by columns or line by line, the documents and the bad records are the same."""
 
+import gzip
 import json
+import pathlib
 import tempfile
 from unittest import mock
 
@@ -152,7 +154,7 @@ def test_a_file_of_odd_types_is_tried_three_times() -> None:
     lines = [json.dumps({"text": f"text {i}", "score": i / 7}) for i in range(9000)]
     with mock.patch.object(json_columns, "_one_object_a_line", wraps=json_columns._one_object_a_line) as tried:
         rows, bad = read("\n".join(lines).encode())
-    assert tried.call_count == json_columns.MISSES
+    assert tried.call_count == readers.MISSES
     assert (len(rows), bad) == (9000, [])
 
 
@@ -182,3 +184,46 @@ def test_names_of_any_characters() -> None:
     text, columns = ColumnReader(("text",), names).read(Block("\n".join(lines).encode()))
     assert [columns.get(name).to_pylist().count(name) for name in names] == [9] * len(names)
     assert text.type == pa.large_string()
+
+
+small_files = st.lists(
+    st.one_of(
+        st.lists(ordinary, min_size=1, max_size=4).map(record).map(lambda line: line + "\n"),
+        st.lists(odd_lines, max_size=3).map("\n".join),
+        st.sampled_from(["", "\n", "\n\n", "\ufeff", '\ufeff{"text": "a"}\n', '{\n"text": "a"\n}', '[{"text": "a"},\n{}]',
+                         '\n{"x": [{"text": 1}]}\n', '{"text": "a"}\n\n{"text": "b"}', "x" * 9_001, "\x1f\ufffd"]),
+    ),
+    min_size=2,
+    max_size=30,
+)  # fmt: skip
+
+
+def read_all(folder: pathlib.Path, contents: list[bytes], limits: ReadLimits) -> tuple[list[dict], list[dict]]:
+    paths = [folder / f"{i:03}.jsonl{'.gz' if i % 5 == 4 else ''}" for i in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" and content[:1] != b"x" else content)
+    pieces = [Piece(str(p), "jsonl", "gzip" if p.suffix == ".gz" else "", p.stat().st_size, "x") for p in paths]
+    source = Source(name="s", path=str(folder))
+    pairs = list(read_split(Split(0, 0, tuple(pieces), 1), source, limits, KEEP))
+    return [row for good, _ in pairs for row in good.to_pylist()], [row for _, bad in pairs for row in bad.to_pylist()]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(texts=small_files, batch=st.sampled_from([64, 1 << 16]))
+@example(texts=['{"text": "a"}\n'] * 20, batch=1 << 16)
+def test_small_files_are_read_together_as_each_by_itself(texts: list[str], batch: int) -> None:
+    contents = [text.encode("utf-8", "surrogateescape") for text in texts]
+    limits = ReadLimits(LIMITS.max_text_bytes, LIMITS.max_line_bytes, batch)
+    with tempfile.TemporaryDirectory() as folder:
+        together = read_all(pathlib.Path(folder), contents, limits)
+        with mock.patch.object(readers, "SMALL_BYTES", -1):
+            assert read_all(pathlib.Path(folder), contents, limits) == together
+
+
+def test_many_small_files_are_one_batch(tmp_path: pathlib.Path) -> None:
+    contents = [json.dumps({"text": f"text {i}", "score": i / 7 if i % 2 else None}).encode() for i in range(300)]
+    with mock.patch.object(readers, "finish", wraps=readers.finish) as finished:
+        rows, bad = read_all(tmp_path, [*contents, b"", b"no JSON"], ReadLimits())
+    assert ([row["file"] for row in rows], {row["row"] for row in rows}) == ([*range(300)], {0})
+    assert [row["reason"] for row in bad] == ["bad_json"]
+    assert finished.call_count <= 3

@@ -39,6 +39,7 @@ from transforms.mixture.cells import (
 )  # fmt: skip
 from transforms.mixture.config import RatioConfig
 from transforms.mixture.selection import Mixture, take
+from transforms.mixture.ways_out import BY_SCORE, Asked, labels_for
 from transforms.structures.find import pack
 
 CALIBRATION = load_detector().calibration
@@ -740,3 +741,35 @@ def test_what_is_weighed_adds_up_in_any_order(documents: list[Doc], at: int, to:
         assert merged.bins.tolist() == order.merge(profiles).bins.tolist()
         assert merged.sums.tolist() == order.merge(profiles).sums.tolist()
     assert dataclasses.replace(one, cells={}) == dataclasses.replace(many, cells={})
+
+
+def test_a_cap_is_named_where_only_declared_text_is_too_much_for_it() -> None:
+    """A tenth is known to be human, and as much is declared synthetic: under 10 % that fits only if most of it goes."""
+    documents = undeclared(900) + [Doc(2000 + i, 100, source=1) for i in range(100)]
+    documents += [Doc(9000 + i, 100, SYNTHETIC, source=2) for i in range(100)]
+    mixture, _ = chosen(documents, uncalibrated(max_synthetic_share=0.1))
+    assert mixture.conflict
+    (way,) = (way for way in mixture.ways if way.knob == "cap")
+    assert "of it and of the 10,000 tokens that are labelled synthetic stays what fits" in way.said
+    cap = {"source": "web", "kind": "undeclared", "max": way.value}
+    capped, copies = chosen(documents, uncalibrated(max_synthetic_share=0.1, limits=[cap]))
+    assert not capped.conflict
+    assert all(copies[d.name] for d in documents if d.source == 1)
+    assert sum(copies[d.name] for d in documents if d.source != 1) > 0
+
+
+def test_an_audit_is_drawn_by_score_where_that_takes_fewer_labels_and_names_the_one_source() -> None:
+    scores = np.zeros(200, np.int64)
+    scores[60:100], scores[150:190] = 2400, 100
+    one = labels_for(0.1, "tokens", Asked(scores, int(scores.sum()), ("web",)), seen=0.04)
+    other = labels_for(0.1, "tokens", Asked(0 * scores, int(scores.sum()), ("web", "books")), seen=0.04)
+    assert one is not None
+    assert other is not None
+    assert one.value < 0.8 * other.value
+    assert (one.about, other.about) == (BY_SCORE, "")
+    assert f"label {int(one.value)} documents of source web" in one.said
+    assert f"`audit sample --by tokens --n {int(one.value)} --by-score`" in one.said
+    assert (
+        f"label {int(other.value)} documents of undeclared origin (`audit sample --by tokens --n {int(other.value)}`)"
+        in other.said
+    )

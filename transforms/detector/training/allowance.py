@@ -28,10 +28,12 @@ def learned(calibration: Calibration, language: int) -> Allowance:
     generators = _names(bands, "families")
     if len(generators) < FEWEST_FAMILIES or len(kinds) < FEWEST_KINDS:
         return Allowance(
-            0.0, 0.0, 0,
+            0.0,
+            0.0,
+            0,
             f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
             f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
-        )  # fmt: skip
+        )
     roots: dict[float, list[float]] = {q: [] for q in SHARES}
     human = []
     for kind in kinds:

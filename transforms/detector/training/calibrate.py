@@ -1,6 +1,7 @@
 """Held-out scores -> what they mean: thresholds, the map to p_synthetic, and the references of a share, by band."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from transforms.kernels.text import language
 KNOTS = 12
 LENGTHS = (50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1000.0, 2000.0)  # words, where scales have knots
 SMOOTH = 0.4  # how far documents of other lengths count at a knot, in the logarithm of the length
+RAISES = tuple(step / 20 for step in range(1, 21))  # spreads that an expert may be raised by
 HIGH = 0.98  # the quantile of human text that is one spread above the middle
 STEEPNESS = 0.05  # least rise of log-odds with z, so that p_synthetic ranks as z does
 MOST_OF_A_KIND = 400  # human documents of a domain that count, so that a large set is not the whole measure
@@ -66,6 +68,8 @@ def calibrate(
     if not any(enough):
         raise TrainingError(f"no language has {FEWEST} documents of each class that are long enough to be scored")
     standards = [_standard(labelled, o & ~labelled.machine, scores) for o in own]
+    age = expert_of(labelled, experts)
+    standards = [_shared(labelled, o, scores, s, age, settings) for o, s in zip(own, standards, strict=True)]
     highest = np.full(len(scores), np.nan)
     for o, scale in zip(own, standards, strict=True):
         highest[o] = np.fmax.reduce(scale.standardised(scores[o], labelled.n_tokens[o]), axis=1)
@@ -82,7 +86,7 @@ def calibrate(
             bands += _bands(labelled, o, index, judged, scales[index].threshold, settings)
     calibration = Calibration(
         model_sha256, settings.target_fpr, experts, languages, scales, tuple(bands), (), (), basis
-    )  # fmt: skip
+    )
     calibration = dataclasses.replace(
         calibration,
         scales=tuple(dataclasses.replace(s, allowance=learned(calibration, index)) for index, s in enumerate(scales)),
@@ -118,9 +122,67 @@ def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDAr
             low, high = values[np.searchsorted(mass, np.array([0.5, HIGH]) * mass[-1])]
             middle[expert, at], spread[expert, at] = low, max(high - low, 1e-3)
     return Scale(
-        LENGTHS, tuple(map(tuple, middle.tolist())), tuple(map(tuple, spread.tolist())), (0.0,), (0.0,), np.inf, "", "",
+        LENGTHS,
+        tuple(map(tuple, middle.tolist())),
+        tuple(map(tuple, spread.tolist())),
+        (0.0,),
+        (0.0,),
+        np.inf,
+        "",
+        "",
         NOTHING_LEARNED,
-    )  # fmt: skip
+    )
+
+
+def expert_of(labelled: Labelled, experts: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Whose age each document is of: the number of the expert that is named as its file, else of the first. int64[documents]."""
+    stems = np.array([os.path.splitext(name)[0] for name in labelled.group("file")], object)
+    return np.array([experts.index(stem) if stem in experts[1:] else 0 for stem in stems], np.int64)
+
+
+def _shared(
+    labelled: Labelled,
+    own: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float32],
+    scale: Scale,
+    age: npt.NDArray[np.int64],
+    settings: TrainingSettings,
+) -> Scale:
+    """The scale with the false alarms shared between experts by what they find.
+
+    At equal standing the highest of the experts gives each as many false alarms. An expert that finds less than `least_found` of
+    its own age is raised, in the least steps that make it find so much, if all others still do.
+    """
+    human = own & ~labelled.machine & ~np.isnan(scores).all(axis=1)
+    ages = [own & labelled.machine & (age == number) for number in range(scores.shape[1])]
+    if not human.any() or scores.shape[1] < 2 or min(int(theirs.sum()) for theirs in ages) < FEWEST:
+        return scale
+    z = np.full(scores.shape, np.nan)
+    z[own] = scale.standardised(scores[own], labelled.n_tokens[own])
+
+    def found(raised: npt.NDArray[np.float64]) -> list[float]:
+        highest = np.fmax.reduce(z[own] + raised, axis=1)
+        at = np.quantile(highest[human[own]], 1 - settings.target_fpr, method="higher")
+        return [float((highest[theirs[own]] > at).mean()) for theirs in ages]
+
+    raised = np.zeros(scores.shape[1])
+    for number in range(1, scores.shape[1]):
+        before = found(raised)
+        for step in RAISES if before[number] < settings.least_found else ():
+            tried = raised.copy()
+            tried[number] = step
+            after = found(tried)
+            if any(
+                min(settings.least_found, a) > b
+                for k, (a, b) in enumerate(zip(before, after, strict=True))
+                if k != number
+            ):
+                break
+            if after[number] >= settings.least_found:
+                raised = tried
+                break
+    middle = np.array(scale.middle) - raised[:, None] * np.array(scale.spread)
+    return dataclasses.replace(scale, middle=tuple(map(tuple, middle.tolist())))
 
 
 def _in_order(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -249,9 +311,11 @@ def _bands(
     starts = [settings.min_tokens]
     for edge in EDGES:  # a band is closed when it and what follows have enough
         last = own & (labelled.n_tokens >= starts[-1])
-        if edge > starts[-1] and _enough(labelled, last & (labelled.n_tokens < edge)) and _enough(
-            labelled, last & (labelled.n_tokens >= edge)
-        ):  # fmt: skip
+        if (
+            edge > starts[-1]
+            and _enough(labelled, last & (labelled.n_tokens < edge))
+            and _enough(labelled, last & (labelled.n_tokens >= edge))
+        ):
             starts.append(edge)
     family, domain = _families(labelled, own), _domains(labelled, own)
     bands = []

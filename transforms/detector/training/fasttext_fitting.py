@@ -27,7 +27,8 @@ class TrainingSettings:
       ngrams: the longest n-gram, in tokens.
       ngram_min_documents: fewest documents that an n-gram is in.
       ngram_min_z: least significance of its difference between the classes (`kernels.ngrams.separation`).
-      pair_min_documents, pair_min_z: the same for experts that are trained on pairs, of which there are few.
+      pair_min_documents, pair_min_z, pair_epochs, pair_decay: the same for experts that are trained on pairs, of which there
+        are few.
       ngram_epochs, ngram_rate, ngram_decay: passes over the documents, learning rate and decay of its weights.
       most_in_cell: machine documents of a source, domain and language that are used; more only take time.
       fasttext_weight: what fastText's log-odds are multiplied by before they are added to the first expert's; 0: no fastText.
@@ -37,6 +38,8 @@ class TrainingSettings:
         `labelled.GROUPS`): text whose label is doubtful. They are still evaluated on.
       min_tokens: documents with fewer words and ideographs are not scored.
       target_fpr: fraction of held-out human documents to flag.
+      least_found: the part of its own age's held-out text that an expert is to find; one that finds less gets more of the false
+        alarms, at the cost of the others.
     """
 
     experts: tuple[str, ...] = ()
@@ -45,6 +48,8 @@ class TrainingSettings:
     ngram_min_z: float = 2.0
     pair_min_documents: int = 3
     pair_min_z: float = 1.0
+    pair_epochs: int = 40
+    pair_decay: float = 1e-4
     ngram_epochs: int = 12
     ngram_rate: float = 0.3
     ngram_decay: float = 3e-4
@@ -59,7 +64,8 @@ class TrainingSettings:
     crop_tokens: int = 0
     exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
-    target_fpr: float = 0.015
+    target_fpr: float = 0.011
+    least_found: float = 0.52
 
 
 def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:
@@ -73,10 +79,20 @@ def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSet
         try:
             # One thread and a seed: fastText's threads race for the same weights.
             trained = fasttext.train_supervised(
-                lines, loss="softmax", thread=1, seed=SEED, minn=0, maxn=0, verbose=0, dim=settings.dim,
-                epoch=settings.epochs, lr=settings.learning_rate, wordNgrams=settings.word_ngrams,
-                bucket=settings.buckets, minCount=settings.min_count,
-            )  # fmt: skip
+                lines,
+                loss="softmax",
+                thread=1,
+                seed=SEED,
+                minn=0,
+                maxn=0,
+                verbose=0,
+                dim=settings.dim,
+                epoch=settings.epochs,
+                lr=settings.learning_rate,
+                wordNgrams=settings.word_ngrams,
+                bucket=settings.buckets,
+                minCount=settings.min_count,
+            )
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"fastText: {str(error).splitlines()[0]}") from None
         trained.save_model(model)

@@ -1,6 +1,7 @@
 """Labelled text, human or machine: what a detector is trained, calibrated and evaluated on."""
 
 import dataclasses
+import functools
 import glob
 import hashlib
 import os
@@ -13,9 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import scipy  # its parts load where they are used
 
+from expectations.errors import UserError
+from expectations.language_tags import normal_tags
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
-from transforms.kernels.text import text
+from transforms.kernels.text import prose, text
 
 GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence", "date", "id", "pair_id")
 LINK_NGRAM, LINK_FRACTION = 10, 0.1
@@ -24,7 +27,7 @@ FEWEST_IN_CELL = 20  # documents of each class that make a comparison
 COMMON = 50  # documents
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """The labelled data cannot be used: which file, what is wrong with it, what to do. One line."""
 
 
@@ -68,6 +71,11 @@ class Labelled:
     def group(self, name: str) -> npt.NDArray[np.object_]:
         """A column of `GROUPS`, all "" if the data does not have it."""
         return self.groups.get(name, np.full(len(self.machine), "", object))
+
+    @functools.cached_property
+    def prose(self) -> npt.NDArray[np.bool_]:
+        """Which documents are prose: others have no score, and nothing is learned from them. bool[documents]."""
+        return np.asarray(prose.kind_of(self.texts) == 0)
 
     @property
     def origin_source(self) -> npt.NDArray[np.object_]:
@@ -144,6 +152,8 @@ def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
         for name in (*GROUPS, "file")
         if name in table.column_names
     }
+    if "language" in groups:
+        groups["language"] = normal_tags(_one(taken["language"])).fill_null("").to_numpy(zero_copy_only=False)
     machine = _one(taken["machine"]).to_numpy(zero_copy_only=False)
     return Labelled(
         texts=_one(pc.fill_null(taken["text"], "")),

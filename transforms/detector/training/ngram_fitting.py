@@ -88,17 +88,23 @@ class Training:
                 continue
             rows = rows[np.argsort(self._labelled.key[rows], kind="stable")]
             z, documents = ngrams.separation(data, rows, cell, self._labelled.machine)
-            least, fewest = (
-                (settings.pair_min_z, settings.pair_min_documents)
+            least, fewest, epochs, decay = (
+                (settings.pair_min_z, settings.pair_min_documents, settings.pair_epochs, settings.pair_decay)
                 if paired
-                else (settings.ngram_min_z, settings.ngram_min_documents)
+                else (settings.ngram_min_z, settings.ngram_min_documents, settings.ngram_epochs, settings.ngram_decay)
             )
             kept = (np.abs(z) >= least) & (documents >= fewest)
             importance = importance_of(cell, self._labelled.machine, rows)
             weights[kept, number], biases[number] = ngrams.fit(
-                data, kept, rows, self._labelled.machine, importance, settings.ngram_epochs, settings.ngram_rate,
-                settings.ngram_decay,
-            )  # fmt: skip
+                data,
+                kept,
+                rows,
+                self._labelled.machine,
+                importance,
+                epochs,
+                settings.ngram_rate,
+                decay,
+            )
         held = (weights != 0).any(axis=1)
         return NgramFile(
             self.experts, data.hash64[held], weights[held], settings.ngrams, biases, settings.fasttext_weight
@@ -113,8 +119,9 @@ class Training:
         pairs = np.flatnonzero(own & (labelled.pair >= 0))
         pairs = pairs[chosen[labelled.pair[pairs]]]
         if not number or not len(pairs):
-            # What is too short to be scored teaches nothing but that machines write more.
+            # What is too short to be scored teaches nothing but that machines write more; what is no prose, what code looks like.
             long = (own | (chosen & ~labelled.machine)) & (labelled.n_tokens >= self._settings.min_tokens)
+            long &= labelled.prose
             used, cell = compared(labelled, thinned(labelled, long, self._settings.most_in_cell))
             return used & (used & own).any(), cell, False
         used = np.zeros(len(chosen), bool)

@@ -71,9 +71,19 @@ def train(
     if fasttext is not None:
         model["model.bin"] = write_fasttext(collapse(fasttext))
     return _calibrated(
-        out_dir, model, training.experts, labelled, usable, scores, basis, settings, other, trained=True,
-        gained=lambda calibration: gains(calibration, labelled, scores, training, usable), progress=progress,
-    )  # fmt: skip
+        out_dir,
+        model,
+        training.experts,
+        labelled,
+        usable,
+        scores,
+        basis,
+        settings,
+        other,
+        trained=True,
+        gained=lambda calibration: gains(calibration, labelled, scores, training, usable),
+        progress=progress,
+    )
 
 
 def gains(
@@ -156,7 +166,7 @@ def recalibrate(
     other = read_labelled(evaluate_on) if evaluate_on else None
     usable = usable_documents(labelled, settings)
     scores = scorer.scores(labelled.texts, labelled.tokens).copy()
-    scores[labelled.n_tokens < settings.min_tokens] = np.nan
+    scores[~labelled.prose | (labelled.n_tokens < settings.min_tokens)] = np.nan
     basis = "scored by the model as it is, on text that whoever calibrated it says it was not trained on"
     return _calibrated(out_dir, files, scorer.experts, labelled, usable, scores, basis, settings, other, trained=False)
 
@@ -248,7 +258,7 @@ def held_out_scores(
     """Score each document by a model that saw neither its source nor text that it shares.
 
     Returns:
-      Scores, float32[documents, experts], NaN where too short; and how they came about, in a sentence.
+      Scores, float32[documents, experts], NaN where too short or no prose; and how they came about, in a sentence.
     """
     found: list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]] = []
     left_out, basis = folds(labelled, usable)
@@ -259,7 +269,7 @@ def held_out_scores(
     scores = np.full((len(labelled.machine), found[0][1].shape[1]), np.nan, np.float32)
     for out, theirs in found:
         scores[out] = theirs
-    scores[labelled.n_tokens < settings.min_tokens] = np.nan
+    scores[~labelled.prose | (labelled.n_tokens < settings.min_tokens)] = np.nan
     return scores, basis
 
 

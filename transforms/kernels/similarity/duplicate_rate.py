@@ -167,8 +167,8 @@ def rate(
     close = (seen > 0) & (similarity < least + error)
     return Rate(
         min(1.0, float((seen / np.maximum(similarity, least)).sum()) / n),
-        clopper_pearson_lower(k, effective, ALPHA),  # type: ignore[arg-type]  # effective counts need not be whole
-        min(1.0, clopper_pearson_upper(k, effective, ALPHA) / least),  # type: ignore[arg-type]
+        clopper_pearson_lower(k, effective, ALPHA),
+        min(1.0, clopper_pearson_upper(k, effective, ALPHA) / least),
         round(n),
         round(float(weight[(kin.documents > kept)[at]].sum())),
         int(close.sum()),

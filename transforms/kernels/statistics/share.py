@@ -151,11 +151,14 @@ def merged(mass: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.int64]:
     return starts.astype(np.int64)
 
 
-def clopper_pearson_lower(k: int, n: int, alpha: float) -> float:
-    """The exact lower confidence limit of a fraction, one-sided at level 1 - alpha: B(alpha; k, n - k + 1)."""
+def clopper_pearson_lower(k: float, n: float, alpha: float) -> float:
+    """The exact lower confidence limit of a fraction, one-sided at level 1 - alpha: B(alpha; k, n - k + 1).
+
+    Effective counts need not be whole.
+    """
     return float(scipy.special.betaincinv(k, n - k + 1, alpha)) if k > 0 else 0.0
 
 
-def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
+def clopper_pearson_upper(k: float, n: float, alpha: float) -> float:
     """The exact upper confidence limit of a fraction, one-sided at level 1 - alpha: B(1 - alpha; k + 1, n - k)."""
     return float(scipy.special.betaincinv(k + 1, n - k, 1 - alpha)) if k < n else 1.0

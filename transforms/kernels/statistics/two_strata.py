@@ -207,11 +207,15 @@ def passes(laid: Cut, n: int, limit: float, alpha: float) -> float:
 
 
 def labels_needed(laid: Cut, limit: float, alpha: float, likely: float, most: int) -> int | None:
-    """How many draws certify "at most `limit`" with a chance of `likely`, to about one in fifty; None: more than `most`."""
-    low, high = 0, most
-    if passes(laid, most, limit, alpha) < likely:
-        return None
-    while high - low > max(1, high // 50):
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(laid, middle, limit, alpha) >= likely else (middle, high)
-    return high
+    """How many draws certify "at most `limit`" with a chance of `likely`, to one in fifty; None: more than `most`.
+
+    The chance rises with the draws, but not at every step: counts are whole.
+    """
+    n = (
+        max(1, int(0.8 * np.log(alpha) / np.log1p(-limit))) if 0 < limit < 1 else 1
+    )  # fewer never do, even if none is marked
+    while n <= most:
+        if passes(laid, n, limit, alpha) >= likely:
+            return n
+        n += 1 + n // 50
+    return None

@@ -17,9 +17,6 @@ from transforms.kernels.text.text import PUNCTUATION, Tokens
 
 MOST = 32  # languages
 FIRST = 200  # words of a text that are looked at
-MOST_MARKS = (
-    0.45  # of the tokens of prose are marks; of English documents under 1 in 1,000 has more, markup has half and over
-)
 _ONE = np.uint64(1)
 _LANES = 4  # languages that are counted in one number, 16 bits each
 
@@ -112,10 +109,3 @@ def language_of(fractions: npt.NDArray[np.float32], least: npt.NDArray[np.float3
     best = fractions.argmax(axis=1)
     rows = np.arange(len(fractions))
     return np.where(fractions[rows, best] >= least[best], best, -1).astype(np.int8)
-
-
-def is_prose(tokens: Tokens) -> npt.NDArray[np.bool_]:
-    """Whether a text may be prose: not where marks are more than `MOST_MARKS` of its tokens, as in code, tables and markup."""
-    marks = np.r_[0, np.cumsum(tokens.kind == PUNCTUATION)]
-    sizes = np.diff(tokens.offsets)
-    return np.asarray(marks[tokens.offsets[1:]] - marks[tokens.offsets[:-1]] <= MOST_MARKS * sizes)

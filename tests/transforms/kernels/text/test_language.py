@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.detector.detector import load_detector
-from transforms.kernels.text.language import covered, is_prose, language_of, word_lists
+from transforms.kernels.text.language import covered, language_of, word_lists
 from transforms.kernels.text.text import canonicalise
 
 LISTS = [["the", "of", "and"], ["de", "la", "and"], ["的", "是"]]
@@ -61,14 +61,3 @@ def test_the_bundled_detector_knows_its_four_languages_and_leaves_the_others_alo
     fractions = covered(tokens_of([text])[1], word_lists([known.words for known in calibration.languages]))
     (number,) = language_of(fractions, np.float32([known.least for known in calibration.languages]))
     assert (calibration.languages[number].name if number >= 0 else None) == language
-
-
-def test_code_and_markup_are_no_prose_and_sentences_are():
-    texts = [
-        "for (i = 0; i < n; i++) { total += row[i] * w[i]; }",
-        '{"id": 1, "tags": ["a", "b"], "of": {"to": 2}}',
-        "\\frac{a}{b} + \\sqrt{x^2} = \\alpha_{i}",
-        "He said, as one does: \"Well, it rained again.\" So we stayed, all of us, until four.",
-        "",
-    ]  # fmt: skip
-    assert is_prose(tokens_of(texts)[1]).tolist() == [False, False, False, True, True]

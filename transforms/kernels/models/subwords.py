@@ -1,0 +1,250 @@
+"""A fastText classifier with subwords and many labels: which label fits each text best, and how surely.
+
+A text is the mean of the vectors of its features: of each word its n-grams of `shortest` to `longest` characters, with `<`
+before it and `>` behind, and the word itself where the model knows it (Bojanowski et al. 2017, arXiv:1607.04606). A pruned model
+has kept some n-grams only. The labels are the leaves of a Huffman tree; each inner node has a vector, and its sigmoid is the
+chance of the right child (hierarchical softmax, Joulin et al. 2016, arXiv:1607.01759). All as in fastText 0.9:
+`Dictionary::getLine`, `computeSubwords` and `HierarchicalSoftmaxLoss::dfs`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.models.linear import EOS, hash_words
+from transforms.kernels.text.columns import text_buffers
+from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME
+
+_LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
+_END_OF_TEXT = hash_words([EOS.encode()])[0]
+_NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
+_LOW32, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+class SubwordModel(NamedTuple):
+    """A model, ready to look at texts."""
+
+    word_hash64: npt.NDArray[np.uint64]  # [slots] a power of two; 0: empty
+    word_row: npt.NDArray[np.int32]  # [slots]
+    bucket_row: npt.NDArray[np.int32]  # [buckets] of an n-gram; -1: pruned
+    vector: npt.NDArray[np.float32]  # [rows, dim]
+    eos_row: int  # of the end of the text, which every text has; -1: it is not in the vocabulary
+    shortest: int  # n-gram, in characters
+    longest: int
+    node: npt.NDArray[np.float32]  # [labels - 1, dim] of the inner nodes
+    left: npt.NDArray[np.int32]  # [labels - 1] children of the inner nodes: a label, or labels + inner node
+    right: npt.NDArray[np.int32]
+
+
+def subword_model(
+    words: list[bytes],
+    vector: npt.NDArray[np.float32],
+    kept: npt.NDArray[np.int64] | None,
+    buckets: int,
+    shortest: int,
+    longest: int,
+    label_counts: list[int],
+    node: npt.NDArray[np.float32],
+) -> SubwordModel:
+    """Build a model.
+
+    Args:
+      words: the vocabulary, in UTF-8.
+      vector: float32[words + kept buckets, dim], of the words first.
+      kept: the bucket of each row after the words; None: each bucket has its row.
+      buckets: how many there are for n-grams.
+      shortest, longest: n-grams, in characters.
+      label_counts: how often each label was in the training data, falling.
+      node: float32[labels, dim], of the inner nodes of the tree; the last one is not used.
+    """
+    slots = 1 << (2 * len(words) + 1).bit_length()
+    hashes, rows = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
+    for row, hash64 in enumerate(hash_words(words).tolist()):
+        slot = hash64 & (slots - 1)
+        while hashes[slot]:
+            slot = (slot + 1) & (slots - 1)
+        hashes[slot], rows[slot] = hash64, row
+    bucket_row = np.full(buckets, -1, np.int32)
+    bucket_row[np.arange(buckets) if kept is None else kept] = np.arange(len(words), len(vector), dtype=np.int32)
+    eos_row = words.index(EOS.encode()) if EOS.encode() in words else -1
+    left, right = _tree(label_counts)
+    inner = np.ascontiguousarray(node[: len(left)])
+    return SubwordModel(
+        hashes, rows, bucket_row, np.ascontiguousarray(vector), eos_row, shortest, longest, inner, left, right
+    )
+
+
+def _tree(counts: list[int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The children of the inner nodes of fastText's Huffman tree over labels of falling counts; the root is the last."""
+    n = len(counts)
+    weight = [*counts, *[10**15] * (n - 1)]
+    left, right = [], []
+    leaf, node = n - 1, n
+    for inner in range(n, 2 * n - 1):
+        pair = []
+        for _ in range(2):
+            if leaf >= 0 and weight[leaf] < weight[node]:
+                pair.append(leaf)
+                leaf -= 1
+            else:
+                pair.append(node)
+                node += 1
+        weight[inner] = weight[pair[0]] + weight[pair[1]]
+        left.append(pair[0])
+        right.append(pair[1])
+    return np.array(left, np.int32), np.array(right, np.int32)
+
+
+@inlined
+def _space(byte):
+    return byte == 32 or 9 <= byte <= 13 or byte == 0
+
+
+@inlined
+def _hashed(h, byte):
+    """FNV-1a of 32 bits, one byte on, with fastText's extended sign."""
+    return np.uint32((h ^ np.uint32(np.int8(byte))) * FNV32_PRIME)
+
+
+@inlined
+def _bucket(h, buckets, inverse):
+    """Of h % buckets, without a division (Lemire et al. 2019, arXiv:1902.01961); `inverse` is 2^64 / buckets, rounded up."""
+    low = np.uint64(h) * inverse
+    return ((low >> _S32) * buckets + ((low & _LOW32) * buckets >> _S32)) >> _S32
+
+
+@inlined
+def _add(total, vector, row):
+    for k in range(len(total)):
+        total[k] += vector[row, k]
+
+
+@kernel("u8[] i64[] i64 u64[] i32[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 i64[]! f32[]!")
+def _best(  # noqa: C901 (one pass, one loop)
+    data,
+    offsets,
+    first,
+    word_hash64,
+    word_row,
+    bucket_row,
+    vector,
+    eos_row,
+    shortest,
+    longest,
+    node,
+    left,
+    right,
+    label_mark,
+    end_of_text,
+    out,
+    out_log,
+):
+    n_labels = len(left) + 1
+    mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
+    inverse = ~np.uint64(0) // buckets + np.uint64(1)
+    word = np.zeros(first + 2, np.uint8)
+    word[0] = 60  # <
+    total = np.zeros(vector.shape[1], np.float32)
+    waiting, chance = np.zeros(n_labels, np.int64), np.zeros(n_labels, np.float64)
+    for d in range(len(offsets) - 1):
+        total[:] = 0
+        count = 0
+        at, end = offsets[d], offsets[d + 1]
+        if end - at > first:  # to where a character ends
+            end = at + first
+            while end > at and (data[end] & 0xC0) == 0x80:
+                end -= 1
+        while at < end:
+            while at < end and _space(data[at]):
+                at += 1
+            size = 1
+            hash64 = _FNV64_OFFSET
+            while at < end and not _space(data[at]):
+                hash64 = (hash64 ^ np.uint64(data[at])) * _FNV64_PRIME
+                word[size] = data[at]
+                size += 1
+                at += 1
+            if size == 1 or hash64 == end_of_text:
+                break
+            slot = hash64 & mask
+            while word_hash64[slot] and word_hash64[slot] != hash64:
+                slot = (slot + np.uint64(1)) & mask
+            if word_hash64[slot]:
+                _add(total, vector, word_row[slot])
+                count += 1
+            elif size > len(label_mark):
+                same = True
+                for k in range(len(label_mark)):
+                    same = same and word[1 + k] == label_mark[k]
+                if same:
+                    continue
+            word[size] = 62  # >
+            size += 1
+            for i in range(size):
+                if (word[i] & 0xC0) == 0x80:
+                    continue
+                h = FNV32_OFFSET
+                j = i
+                for n in range(1, longest + 1):
+                    if j == size:
+                        break
+                    h = _hashed(h, word[j])
+                    j += 1
+                    while j < size and (word[j] & 0xC0) == 0x80:
+                        h = _hashed(h, word[j])
+                        j += 1
+                    if n >= shortest and not (n == 1 and (i == 0 or j == size)):
+                        row = bucket_row[_bucket(h, buckets, inverse)]
+                        if row >= 0:
+                            _add(total, vector, row)
+                            count += 1
+        if eos_row >= 0:
+            _add(total, vector, eos_row)
+            count += 1
+        out[d] = -1
+        out_log[d] = -np.inf
+        if count == 0:
+            continue
+        # The likelier child first; what is less likely than the best leaf so far is not looked at.
+        n_waiting = 1
+        waiting[0], chance[0] = 2 * n_labels - 2, 0.0
+        best = -np.inf
+        while n_waiting:
+            n_waiting -= 1
+            here, so_far = waiting[n_waiting], chance[n_waiting]
+            while so_far > best:
+                if here < n_labels:
+                    best = so_far
+                    out[d] = here
+                    out_log[d] = so_far
+                    break
+                inner = here - n_labels
+                product = np.float32(0.0)
+                for k in range(len(total)):
+                    product += total[k] * node[inner, k]
+                f = 1.0 / (1.0 + np.exp(-np.float64(product) / count))
+                here, other = (right[inner], left[inner]) if f >= 0.5 else (left[inner], right[inner])
+                waiting[n_waiting] = other
+                chance[n_waiting] = so_far + np.log(min(f, 1.0 - f) + _NOT_ZERO)
+                n_waiting += 1
+                so_far += np.log(max(f, 1.0 - f) + _NOT_ZERO)
+
+
+def best_label(
+    texts: pa.LargeStringArray, model: SubwordModel, first: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The label of each text, int64[texts], and its chance, float32[texts] in [0, 1]; -1 and 0 where a text has no feature.
+
+    Args:
+      texts: as they were read; white space of any kind ends a word.
+      model: of the labels.
+      first: bytes of a text that are looked at.
+    """
+    data, offsets = text_buffers(texts)
+    first = min(first, int(np.diff(offsets).max(initial=0)))
+    found, log_chance = np.empty(len(texts), np.int64), np.empty(len(texts), np.float32)
+    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, found, log_chance)
+    return found, np.minimum(np.exp(log_chance), 1).astype(np.float32)
