@@ -21,6 +21,7 @@ from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.exclusions.contamination import ContaminationConfig
+from transforms.exclusions.licences import LicenceConfig
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
@@ -128,6 +129,7 @@ class Recipe(Strict):
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
+    licences: LicenceConfig = LicenceConfig()
     removals: tuple[str, ...] = Field(
         (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
     )
