@@ -1,6 +1,6 @@
 """How fast each format is read: megabytes of text for a second of CPU, on documents of this machine's Python documentation.
 
-    python benchmarks/read_formats.py [MB]
+python benchmarks/read_formats.py [MB]
 """
 
 import csv
