@@ -108,6 +108,7 @@ DOCUMENT = _contract(
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
     pa.field("author", pa.string()),
+    pa.field("licence", pa.string()),  # as the row says it, or its source
     pa.field(
         "not_understood", pa.string()
     ),  # one line, `field: value`, for each declared value that says nothing to us
@@ -142,6 +143,7 @@ def signals(num_perm: int) -> Contract:
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
         pa.field("host", pa.string()),  # of its address, without port and `www.`
         pa.field("author", pa.string()),
+        _required("licence", pa.string()),  # in SPDX's words, or "unknown"
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
@@ -300,6 +302,7 @@ LEDGER = _contract(
     ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
     pa.field("host", pa.string()),  # of its address; null also where it was withdrawn, as is the author
     pa.field("author", pa.string()),
+    _required("licence", pa.string()),  # in SPDX's words, or "unknown"
     pa.field("boilerplate", pa.string()),  # id of the phrase that was found
     pa.field("watermark", pa.string()),  # plug-in and key of the hit
     pa.field("watermark_p", pa.float32()),
@@ -332,6 +335,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         pa.field("kind", pa.string()),
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
+        _required("licence", pa.string()),  # as in the ledger
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
         pa.field("contamination", pa.float32()),  # as in the ledger
         pa.field("contaminated_by", pa.list_(pa.string())),

@@ -11,6 +11,7 @@ SLICE_KINDS = {
     "source": "source",
     "language": "language",
     "generator": "generator",
+    "licence": "licence",
     "origin": "origin",
     "reason": "reason",
     "kind_of_text": "kind of text",  # "<column of the labelled data>/<its value>"

@@ -155,7 +155,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
-        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals),
+        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals, recipe.licences),
         boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=located.detector.model,
@@ -310,7 +310,9 @@ def _store(
 def _how_read(recipe: Recipe) -> dict[str, str]:
     """What the documents of a split depend on beside its files."""
     return {"limits": repr(recipe.ingest.limits)} | {
-        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator", "kind"})
+        f"source {number}": source.model_dump_json(
+            include={"name", "fields", "format", "origin", "generator", "kind", "licence"}
+        )
         for number, source in enumerate(recipe.sources)
     }
 

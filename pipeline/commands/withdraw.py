@@ -148,7 +148,8 @@ def withdraw(
     if not len(old.gone):
         raise RecipeError(f"{release}: the lists name none of its documents, so it stays as it is")
     new = name or f"{manifest['release']}-withdrawn"
-    output = posixpath.dirname(posixpath.abspath(release)) if "://" not in release else posixpath.dirname(release)
+    release = release.rstrip("/")
+    output = posixpath.dirname(release) or "."
     staging = posixpath.join(output, STAGING, f"{new}-{uuid.uuid4().hex}")
     publication = _publication(release, output, new, staging, manifest)
     with releasing(publication, replace=False):
@@ -286,7 +287,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
     queue = _read(posixpath.join(old.folder, QUEUE))
     queue = queue.filter(pc.invert(pc.is_in(queue["doc_id"], old.gone)))
     entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries) | {"quarantine": _quarantine(old.folder)}
+    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
     entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
     entries.sort(key=lambda entry: str(entry["path"]))
@@ -318,7 +319,9 @@ def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
 
 def _removed_rows(old: _Old) -> pa.Table:
     """What the measures count of the documents that go."""
-    parts = [_read(posixpath.join(old.folder, entry["path"]), COUNTED) for entry in _entries(old, DATA)]
+    paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
+    more = ["licence"] if paths and "licence" in pq.read_schema(paths[0]).names else []  # not in older releases
+    parts = [_read(path, COUNTED + more) for path in paths]
     return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
 
 
@@ -473,10 +476,15 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
-            ("overall", ""), ("source", row["source"]), ("language", language), ("origin", row["origin"]),
-            ("source_origin", f"{row['source']}/{row['origin']}"), ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
+            ("overall", ""),
+            ("source", row["source"]),
+            ("language", language),
+            ("origin", row["origin"]),
+            ("source_origin", f"{row['source']}/{row['origin']}"),
+            ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
             *([("generator", generator)] if generator else []),
-        ]  # fmt: skip
+            *([("licence", row["licence"])] if "licence" in row else []),
+        ]
         for at in slices:
             found["documents"][at] += 1
             found["tokens"][at] += row["n_tokens"] * row["copies"]
@@ -531,10 +539,11 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     """What was done, for a person."""
     said = receipt.said
     lines = [
-        f"{receipt.folder}: {old} without {said['documents']:,} documents ({said['tokens']:,} tokens)",
-        f"  {said['named']:,} that the lists name, {said['like_named']:,} that were kept in place of one that they name",
+        f"{receipt.folder} is {old} without",
+        f"  documents   {said['documents']:,}, of {said['tokens']:,} tokens",
+        f"  of these    {said['named']:,} are named, {said['like_named']:,} were kept in place of a duplicate that is named",
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
-        f"  the suite {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),
+        f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),
     ]
     also = receipt.still_there.items()
     lines += [f"  {folder} holds {n:,} of them as well: withdraw them there too" for folder, n in also]

@@ -245,4 +245,4 @@ def test_a_release_that_no_longer_passes_says_so(folder: pathlib.Path) -> None:
     receipt = withdraw(str(folder / "out" / "old"), [str(folder / "list.jsonl")], None, QUIET)
     assert not receipt.passed
     assert receipt.said["suite"] == "failed"
-    assert "the suite failed" in receipt_text(receipt, "old")
+    assert "the suite   failed" in receipt_text(receipt, "old")

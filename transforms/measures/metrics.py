@@ -27,7 +27,7 @@ from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
-from transforms.measures.reference import NO_REFERENCE, Asked, Reference
+from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
@@ -57,7 +57,7 @@ class MeasureConfig(Staged):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     near: float = 0.8
-    reference: Asked = NO_REFERENCE
+    reference: AskedReference = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
 
@@ -70,7 +70,6 @@ def metrics_table(
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
-    licences: tuple[str | None, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -82,7 +81,6 @@ def metrics_table(
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
-      licences: of the sources, by number, as they state them; none: unknown.
     """
     rows = [
         *_counts(tally, sources),
@@ -96,7 +94,8 @@ def metrics_table(
         *_duplicates(tally, sources, config.undecided_below),
         *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
-        *_concentration(tally, sources, licences or (None,) * len(sources)),
+        *_concentration(tally, sources),
+        *_licences(tally),
         *_ratio(mixture),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
@@ -340,18 +339,24 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.most_documents", "value": most}
 
 
-def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
+def _licences(tally: Tally) -> Iterator[Row]:
+    """Tokens of the release by licence."""
+    n = total_of(tally.groups, reason=0)
+    for licence, tokens in sorted(tally.licences.items()):
+        yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+
+
+def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     """How much of the release's text is of one source, language, licence, year or generator."""
     row: Row = {"n": total_of(tally.groups, reason=0)}
-    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator", "licence")}
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator")}
     for key, n in tally.counts("tokens", "after").items():
         if key[GROUP.index("reason")] != 0:
             continue
         for name in ("source", "language", "generator"):
             if key[GROUP.index(name)] != "":
                 found[name][_words(name, key[GROUP.index(name)], sources)] += n
-        found["licence"][licences[int(key[0])] or "unknown"] += n
-    for name, tokens in (found | {"year": tally.years}).items():
+    for name, tokens in (found | {"year": tally.years, "licence": tally.licences}).items():
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
         of = "of synthetic tokens" if name == "generator" else "of tokens"

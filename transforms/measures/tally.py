@@ -36,6 +36,7 @@ NEEDED = [
     "created",
     "language",
     "generator",
+    "licence",
     "not_understood",
     "detector_score",
     "check_score",
@@ -62,6 +63,7 @@ class Tally:
       more_dated: likewise what kept documents add by counting more than once.
       late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
       years: tokens of kept documents by year of `created`; "unknown" where there is none.
+      licences: tokens of kept documents by licence, with every copy.
       scores: by (source, language, reason, band): [documents, tokens] x score bins, of documents whose origin rests on the
         detector.
       more_scores: likewise what kept documents add by counting more than once.
@@ -101,6 +103,7 @@ class Tally:
     more: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     more_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     years: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    licences: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_scores: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     own: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -149,6 +152,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.more.update(tally.more)
         total.more_tokens.update(tally.more_tokens)
         total.years.update(tally.years)
+        total.licences.update(tally.licences)
         total.squares.update(tally.squares)
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
@@ -323,11 +327,11 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
             tally.more[key] += row["more_sum"]
             tally.more_tokens[key] += row["more_tokens_sum"]
     year = pc.fill_null(_year(columns), "unknown")
-    kept = pa.table({"year": year, "n_tokens": pc.add(table["n_tokens"], table["more_tokens"])}).filter(
-        decisions["kept"]
-    )
-    for row in kept.group_by("year").aggregate([("n_tokens", "sum")]).to_pylist():
-        tally.years[row["year"]] = row["n_tokens_sum"]
+    n_tokens = pc.add(table["n_tokens"], table["more_tokens"])
+    kept = pa.table({"year": year, "licence": columns["licence"], "n_tokens": n_tokens}).filter(decisions["kept"])
+    for name, counts in (("year", tally.years), ("licence", tally.licences)):
+        for row in kept.group_by(name).aggregate([("n_tokens", "sum")]).to_pylist():
+            counts[row[name]] = row["n_tokens_sum"]
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:

@@ -21,7 +21,7 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 
 WITHDRAWN = contracts.REASONS.index("withdrawn")
-SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination")
+SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination", "licence")
 ABOUT = ("host", "author")  # whose a document is: not told of what was withdrawn
 
 

@@ -24,6 +24,7 @@ from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
 from transforms.exclusions.contamination import Items
+from transforms.exclusions.licences import normalise
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
@@ -201,6 +202,7 @@ def measure_documents(
             "text_kind": kinds,
             "content_hash": content_hash,
             **_addresses(documents["url"]),
+            "licence": normalise(documents["licence"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
             "n_tokens": n_tokens,
