@@ -32,17 +32,17 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
-        try:
-            names, columns = _wanted(job, file.schema_arrow)
-        except DamageError as damage:
-            damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
-            raise
         if file.metadata.num_rows != sum(
             file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
         ):
             raise DamageError(
                 "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
             )
+        try:
+            names, columns = _wanted(job, file.schema_arrow)
+        except DamageError as damage:
+            damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
+            raise
         row = sum(file.metadata.row_group(group).num_rows for group in range(first))
         for group in range(first, end):
             n_rows = file.metadata.row_group(group).num_rows
