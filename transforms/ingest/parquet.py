@@ -32,15 +32,15 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
+        if file.metadata.num_rows != _rows(file.metadata, 0, file.num_row_groups):
+            raise DamageError(
+                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
+            )
         try:
             names, columns = _wanted(job, file.schema_arrow)
         except DamageError as damage:
             damage.records = _rows(file.metadata, first, end)
             raise
-        if file.metadata.num_rows != _rows(file.metadata, 0, file.num_row_groups):
-            raise DamageError(
-                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
-            )
         row = _rows(file.metadata, 0, first)
         for begin, stop in _runs(file.metadata, first, end):
             n_rows = _rows(file.metadata, begin, stop)
