@@ -19,7 +19,7 @@ from transforms.engine.staged import Staged
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
-from transforms.kernels.text import paragraphs
+from transforms.kernels.text import paragraphs, personal
 from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
@@ -98,6 +98,7 @@ def metrics_table(
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
         *_licences(tally),
+        *_personal(tally, sources),
         *_ratio(mixture),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
@@ -364,6 +365,23 @@ def _licences(tally: Tally) -> Iterator[Row]:
     n = total_of(tally.groups, reason=0)
     for licence, tokens in sorted(tally.licences.items()):
         yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+
+
+def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """What looks personal, by kind and source; nothing if it was not counted."""
+    note = f"found by pattern and checksum, at most {personal.MOST:,} of a kind in a document; names are not looked for"
+    whose = [("", set(range(len(sources)))), *((name, {number}) for number, name in enumerate(sources))]
+    for stage in ("before", "after") if tally.personal else ():
+        where = {} if stage == "before" else {"reason": 0}
+        for name, members in whose:
+            parts = [n for (source, kept), n in tally.personal.items() if source in members and (kept or not where)]
+            documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
+            n = total_of(tally.groups, source=members, **where)
+            for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
+                row: Row = {"stage": stage, "n": n, "note": note, "slice": f"{name}/{kind}" if name else kind,
+                            "slice_kind": "source_personal" if name else "personal"}  # fmt: skip
+                yield row | {"metric": "personal.found", "value": times}
+                yield row | {"metric": "personal.rate", "value": having / n if n else None}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -39,6 +39,7 @@ NEEDED = [
     "language",
     "generator",
     "licence",
+    "personal",
     "not_understood",
     "detector_score",
     "check_score",
@@ -94,6 +95,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
       contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
@@ -133,6 +135,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    personal: dict[tuple[int, bool], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
@@ -164,7 +167,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late"):
+        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late", "personal"):
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
@@ -265,6 +268,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
+    _count_personal(tally, columns["personal"], kept, source)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
@@ -461,6 +465,18 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
             of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
             tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
         tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
+
+
+def _count_personal(
+    tally: Tally, packed: pa.BinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+) -> None:
+    if not len(packed) or packed.null_count:
+        return
+    counts = np.frombuffer(b"".join(packed.to_pylist()), "<u2").reshape(len(packed), -1).astype(np.int64)
+    for number in np.unique(source).tolist():
+        for stays in (False, True):
+            own = counts[(source == number) & (kept == stays)]
+            tally.personal[number, stays] = np.stack([(own > 0).sum(axis=0), own.sum(axis=0)])
 
 
 def _count_paragraphs(

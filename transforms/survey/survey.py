@@ -30,7 +30,7 @@ from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
-from transforms.kernels.text import paragraphs, prose, text
+from transforms.kernels.text import paragraphs, personal, prose, text
 from transforms.kernels.text.columns import first_half, hash_texts
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -50,6 +50,7 @@ class SurveyConfig(Staged):
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
     against: Items | None = None  # evaluation sets that are looked for
+    personal_data: bool = False  # whether what looks personal is counted
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -229,11 +230,17 @@ def measure_documents(
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
             **_contamination(word_offsets, words, config.against),
+            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_tokens), pa.binary()),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
         }
     )
+
+
+def _personal(texts: pa.LargeStringArray) -> pa.BinaryArray:
+    found = personal.count(texts)
+    return _packed(np.arange(len(texts) + 1, dtype=np.int64) * found.shape[1], np.ascontiguousarray(found).reshape(-1))
 
 
 def _traces(
