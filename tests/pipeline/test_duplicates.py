@@ -69,7 +69,8 @@ def test_what_an_earlier_release_has_is_dropped(first: pathlib.Path) -> None:
     assert result.counts == {
         "documents_in": 8, "kept": 5, "quarantined": 0, "dropped.in_earlier_release": 2, "dropped.near_duplicate": 1,
         **dict.fromkeys(("dropped.empty_text", "dropped.exact_duplicate", "dropped.over_synthetic_share",
-                         "dropped.same_url", "dropped.over_limit"), 0),
+                         "dropped.same_url", "dropped.over_limit", "dropped.withdrawn", "dropped.licence",
+                         "dropped.contaminated"), 0),
     }  # fmt: skip
     assert rows["copy"]["similarity"] == 1
     assert 0.8 < rows["near"]["similarity"] < 1
