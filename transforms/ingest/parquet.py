@@ -32,15 +32,15 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
+        if file.metadata.num_rows != _rows(file.metadata, 0, file.num_row_groups):
+            raise DamageError(
+                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
+            )
         try:
             names, columns = _wanted(job, file.schema_arrow)
         except DamageError as damage:
             damage.records = _rows(file.metadata, first, end)
             raise
-        if file.metadata.num_rows != _rows(file.metadata, 0, file.num_row_groups):
-            raise DamageError(
-                "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
-            )
         row = _rows(file.metadata, 0, first)
         for begin, stop in _runs(file.metadata, first, end):
             n_rows = _rows(file.metadata, begin, stop)
@@ -155,6 +155,8 @@ def _parquet(raw: BinaryIO) -> pq.ParquetFile:
 def _wanted(job: Reading, schema: pa.Schema) -> tuple[tuple[str, ...], list[str]]:
     """The columns of a file that may hold its text, those that do first tried first, and all columns to read."""
     texts = text_columns(job, schema)
+    if job.sample is not None:
+        return texts, schema.names
     names = [part for name in texts for part in parts(name)] + [*documents.beside_text(job.source, job.keep)]
     return texts, [name for name in dict.fromkeys(names) if documents.column_type(schema, name)]
 
@@ -168,10 +170,12 @@ def text_columns(job: Reading, schema: pa.Schema) -> tuple[str, ...]:
     if job.sample is not None:
         job.sample.schema = schema
     texts = [name for name in documents.names(job.source.fields, "text") if documents.column_type(schema, name)]
+    if not texts and job.sample is not None and schema.names:
+        return (schema.names[0],)  # so that its rows are seen
     if not texts:
         raise DamageError("missing_text", missing_text(job.source, schema.names))
     dtypes = [documents.column_type(schema, name) for name in texts]
-    if not any(map(documents.is_text, dtypes)):
+    if not any(map(documents.is_text, dtypes)) and job.sample is None:
         raise DamageError("text_not_string", f"column {texts[0]} holds {dtypes[0]}, not text; set fields.text")
     return tuple(texts)
 

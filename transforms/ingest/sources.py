@@ -65,6 +65,7 @@ class Fields(Strict):
     kind: str | None = None
     stratum: str | None = None
     author: str | None = None
+    licence: str | None = None
     turns: str | None = None
 
     @model_validator(mode="after")
@@ -128,7 +129,7 @@ class Source(Strict):
       origin: declared for every row; a row says otherwise only in a column that `fields.origin` names.
       generator: of the synthetic rows; one names another only in a column that `fields.generator` names.
       kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
-      licence: as the source states it.
+      licence: as the source states it; of rows that say nothing of their own.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
       protected: never dropped to reach a ratio.
       trust_dates: whether `created` is when a document was written; then those older than `evidence.date_cutoff` are human,
