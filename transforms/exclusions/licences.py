@@ -26,12 +26,23 @@ _CC_ADDRESS = re.compile(
 )
 _CC_NAME = re.compile(r"^(?:creative commons |cc)[ -]?(by(?:[ -](?:nc|nd|sa))*|0)[ -]?v?([0-9]\.[0-9])?$")
 _NAMES = {
-    "apache": "Apache-2.0", "apache 2": "Apache-2.0", "apache 2.0": "Apache-2.0", "apache license 2.0": "Apache-2.0",
-    "apache license, version 2.0": "Apache-2.0", "apache license version 2.0": "Apache-2.0", "mit license": "MIT",
-    "the mit license": "MIT", "bsd": "BSD-3-Clause", "odc-by": "ODC-By-1.0", "odbl": "ODbL-1.0", "pddl": "PDDL-1.0",
-    "gfdl": "GFDL-1.3-or-later", "psf": "PSF-2.0", "open government licence v3.0": "OGL-UK-3.0",
+    "apache": "Apache-2.0",
+    "apache 2": "Apache-2.0",
+    "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "apache license version 2.0": "Apache-2.0",
+    "mit license": "MIT",
+    "the mit license": "MIT",
+    "bsd": "BSD-3-Clause",
+    "odc-by": "ODC-By-1.0",
+    "odbl": "ODbL-1.0",
+    "pddl": "PDDL-1.0",
+    "gfdl": "GFDL-1.3-or-later",
+    "psf": "PSF-2.0",
+    "open government licence v3.0": "OGL-UK-3.0",
     "creative commons zero": "CC0-1.0",
-}  # fmt: skip
+}
 
 
 _lock = threading.Lock()  # the package builds its tables when it first parses, and threads would see half of them
