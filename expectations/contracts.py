@@ -145,6 +145,9 @@ def signals(num_perm: int) -> Contract:
         pa.field("author", pa.string()),
         _required("licence", pa.string()),  # in SPDX's words, or "unknown"
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
+        _required(
+            "trace", pa.binary()
+        ),  # of drawn documents: transforms/kernels/similarity/duplicate_rate.py; empty: of others
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),

@@ -10,6 +10,7 @@ SLICE_KINDS = {
     "overall": "",
     "source": "source",
     "language": "language",
+    "site": "site",  # the host of an address
     "generator": "generator",
     "licence": "licence",
     "origin": "origin",
@@ -70,6 +71,12 @@ def number(value: float | None, form: str = "number", digits: int = 3) -> str:
     if form == "count" and value == int(value):
         return f"{int(value):,}"
     return plain(value, digits)
+
+
+def span(low: float | None, high: float | None, form: str = "number") -> str:
+    """Two ends in words: "4.1% to 4.9%"; one number where both read the same."""
+    ends = number(low, form), number(high, form)
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def plain(value: float, digits: int) -> str:

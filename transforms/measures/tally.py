@@ -21,8 +21,9 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample
+from transforms.measures import items_found, sample, sites
 from transforms.measures.input_loss import Inputs
+from transforms.measures.sites import Sites
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -33,6 +34,7 @@ PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
     "url_hash",
+    "host",
     "created",
     "language",
     "generator",
@@ -83,6 +85,7 @@ class Tally:
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
+      sites: hosts of documents by what is known of their origin, a list of parts: transforms/measures/sites.py.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
@@ -123,6 +126,7 @@ class Tally:
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
+    sites: list[Sites] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.ParagraphCounts]] = dataclasses.field(default_factory=dict)
@@ -189,6 +193,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
+        total.sites.extend(tally.sites)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
@@ -215,6 +220,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
     for counts in tally.paragraph_counts.values():
         counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
     tally.sampled = sample.compact(tally.sampled, tightly)
+    tally.sites = sites.compact(tally.sites, tightly)
     tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
@@ -274,6 +280,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.sample_below = int(below)
     sampled = np.flatnonzero(kept & (keys < below))
     smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    tally.sites = [sites.count_split(decisions, columns["host"], columns["detector_score"])]
     tally.sampled = [sample.take(decisions, columns, keys, keys < below)]
     heads = columns["head"].take(pa.array(smallest)).to_pylist()
     tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
