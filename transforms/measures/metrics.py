@@ -113,8 +113,17 @@ def metrics_table(
 
 NOTHING = "there is no document of the kind to measure it on"
 OF_DOCUMENTS = {
-    "duplicates", "length", "lexical", "lm", "origin", "paragraphs", "repetition", "semantic", "synthetic_share", "topic",
-}  # fmt: skip
+    "duplicates",
+    "length",
+    "lexical",
+    "lm",
+    "origin",
+    "paragraphs",
+    "repetition",
+    "semantic",
+    "synthetic_share",
+    "topic",
+}
 
 
 def in_table(rows: list[Row]) -> pa.RecordBatch:
