@@ -108,6 +108,7 @@ DOCUMENT = _contract(
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
     pa.field("author", pa.string()),
+    pa.field("licence", pa.string()),  # as the row says it, or its source
     pa.field(
         "not_understood", pa.string()
     ),  # one line, `field: value`, for each declared value that says nothing to us
@@ -142,7 +143,11 @@ def signals(num_perm: int) -> Contract:
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
         pa.field("host", pa.string()),  # of its address, without port and `www.`
         pa.field("author", pa.string()),
+        _required("licence", pa.string()),  # in SPDX's words, or "unknown"
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
+        _required(
+            "trace", pa.binary()
+        ),  # of drawn documents: transforms/kernels/similarity/duplicate_rate.py; empty: of others
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
@@ -178,6 +183,7 @@ def signals(num_perm: int) -> Contract:
         pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
         # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
         _required("contaminated_by", pa.binary()),
+        pa.field("personal", pa.binary()),  # uint16 a kind, little-endian: kernels/text/personal.py; null: not counted
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -300,6 +306,7 @@ LEDGER = _contract(
     ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
     pa.field("host", pa.string()),  # of its address; null also where it was withdrawn, as is the author
     pa.field("author", pa.string()),
+    _required("licence", pa.string()),  # in SPDX's words, or "unknown"
     pa.field("boilerplate", pa.string()),  # id of the phrase that was found
     pa.field("watermark", pa.string()),  # plug-in and key of the hit
     pa.field("watermark_p", pa.float32()),
@@ -332,6 +339,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         pa.field("kind", pa.string()),
         _required("cluster_size", pa.int32()),
         _required("copies", pa.int32()),
+        _required("licence", pa.string()),  # as in the ledger
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
         pa.field("contamination", pa.float32()),  # as in the ledger
         pa.field("contaminated_by", pa.list_(pa.string())),

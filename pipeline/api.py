@@ -8,7 +8,8 @@
     release.metrics().to_pandas()
 
 A recipe is the same file that the command line takes; nothing can be said here that a recipe cannot say. Errors are those of the
-command line: one sentence that says what, where and what to do.
+command line, one sentence that says what, where and what to do: an `expectations.errors.UserError` is yours to mend, a
+`BrokenError` is a run that broke.
 """
 
 import dataclasses

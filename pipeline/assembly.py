@@ -32,6 +32,7 @@ from transforms.engine import counted, files, folders
 from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
@@ -133,11 +134,12 @@ def publish(
     """Put everything together in a folder of its own in the attempt's; the manifest last. Returns the folder."""
     folder = posixpath.join(publication.staging, f"built-{uuid.uuid4().hex}")
     folders.mark(folder, folders.Mark("release" if verdict.passed else "rejection", publication.release))
+    shown: list[dict[str, object]] = []  # of the quarantine
     entries = [
         *_place_shards([shard for shard in shards if shard.folder == DATA], folder),
         *_place_signatures([shard for shard in shards if shard.folder == SIGNATURES], folder),
         *_place_ledger(recorded := list(recorded), folder),
-        *_write_quarantine(publication, folder),
+        *_write_quarantine(publication, folder, shown),
         write_file(folder, QUEUE, as_parquet(review)) | {"rows": review.num_rows},
         write_file(folder, "metrics.parquet", as_parquet(metrics)),
         write_file(folder, "verdict.json", verdict.to_json().encode()),
@@ -148,7 +150,7 @@ def publish(
     ]
     if publication.structures:
         entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
-    report = report_input(publication, verdict, metrics, entries)
+    report = report_input(publication, verdict, metrics, entries, shown)
     entries.append(write_file(folder, "report/index.html", render(report).encode()))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
@@ -192,23 +194,22 @@ def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
 
 
 def report_input(
-    publication: Publication, verdict: Verdict, metrics: pa.RecordBatch, entries: list[dict[str, object]]
+    publication: Publication,
+    verdict: Verdict,
+    metrics: pa.RecordBatch,
+    entries: list[dict[str, object]],
+    quarantine: list[dict[str, object]],
 ) -> dict[str, object]:
-    """What `expectations.report.report.render` shows."""
+    """What `expectations.report.report.render` shows; `quarantine` are the first of its rows."""
     about = orjson.loads(publication.about)
     rows = metrics.to_pylist()
     sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
     notes = {r["note"] for r in rows if r["metric"] == "synthetic_share.tokens" and r["note"]}
-    shown: list[dict[str, object]] = []
-    for split in publication.corpus.splits:
-        if len(shown) < SHOWN_QUARANTINE:
-            columns = ["path", "row", "reason", "detail"]
-            shown.extend(publication.corpus.store.read_quarantine(split, columns).to_pylist())
     return {
         "release": publication.release,
         "verdict": orjson.loads(verdict.to_json()),
         "metrics": rows,
-        "quarantine": shown[:SHOWN_QUARANTINE],
+        "quarantine": quarantine,
         "recipe": publication.recipe,
         "versions": about["versions"],
         "inputs": about["inputs"],
@@ -260,7 +261,7 @@ def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[st
 def _place_tombstones(recorded: list[Recorded], earlier: tuple[Piece, ...], folder: str) -> Iterator[dict[str, object]]:
     """What was withdrawn from this release, and from those that it was compared with: a later one must know both."""
     own = [part.tombstones for part in sorted(recorded, key=lambda part: part.split) if part.tombstones]
-    paths = [*own, *(piece.path for piece in earlier)]
+    paths = [*own, *(piece.place for piece in earlier)]
     for number, path in enumerate(paths):
         name = f"{TOMBSTONES}/part-{number:05d}-of-{len(paths):05d}.parquet"
         place(path, posixpath.join(folder, name))
@@ -269,10 +270,15 @@ def _place_tombstones(recorded: list[Recorded], earlier: tuple[Piece, ...], fold
         )
 
 
-def _write_quarantine(publication: Publication, folder: str) -> Iterator[dict[str, object]]:
-    for split in publication.corpus.splits:
-        table = publication.corpus.store.read_quarantine(split)
+def _write_quarantine(
+    publication: Publication, folder: str, shown: list[dict[str, object]]
+) -> Iterator[dict[str, object]]:
+    """Each split's, of which there may be a hundred thousand, on a thread for each core; the first rows are put in `shown`."""
+    splits = publication.corpus.splits
+    for split, table in zip(splits, spread(publication.corpus.store.read_quarantine, iter(splits)), strict=True):
         if table.num_rows:
+            first = table.slice(0, SHOWN_QUARANTINE - len(shown))
+            shown.extend(first.select(["path", "row", "reason", "detail"]).to_pylist())
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
             yield write_file(folder, name, as_parquet(table)) | {"rows": table.num_rows}
 

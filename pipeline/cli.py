@@ -218,7 +218,8 @@ def init(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="of the input, if endings do not say it: jsonl, parquet or text (a file a document)"
+            "--format",
+            help="of the input, if neither endings nor first bytes say it: text (a file a document), lines, csv, ...",
         ),
     ] = None,
     force: Force = False,

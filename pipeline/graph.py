@@ -75,7 +75,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
-    known = Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
+    known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
     tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
@@ -89,7 +89,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
-    decided    = by_split | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
+    decided    = (by_split, surveyed) | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
     # fmt: on
     candidates | "Attributed" >> counted.RowsOf("documents to their decisions", counted.SENT, attributed)
     decided | "Decided" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)

@@ -21,6 +21,7 @@ from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.exclusions.contamination import ContaminationConfig
+from transforms.exclusions.licences import LicenceConfig
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
@@ -128,6 +129,10 @@ class Recipe(Strict):
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
+    licences: LicenceConfig = LicenceConfig()
+    personal_data: bool = Field(
+        False, description="count addresses, numbers of phones, cards and accounts, and keys (docs/exclusions.md)"
+    )
     removals: tuple[str, ...] = Field(
         (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
     )
@@ -357,12 +362,12 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     def rebase(path: str) -> str:
         return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
 
-    def rebased(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
 
-    sources = tuple(source.model_copy(update={"path": rebased(source.path)}) for source in recipe.sources)
+    sources = tuple(source.model_copy(update={"path": each(source.path)}) for source in recipe.sources)
     against = tuple(
-        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": rebased(one.path)})
+        rebase(one) if isinstance(one, str) else one.model_copy(update={"path": each(one.path)})
         for one in recipe.contamination.against
     )
     model, check, reference = recipe.detector.model, recipe.detector.cross_check, recipe.reference

@@ -57,6 +57,7 @@ from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, r
 from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
+from transforms.kernels.text import personal
 from transforms.measures.input_loss import not_read
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
@@ -155,7 +156,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         corpus=corpus,
         earlier=earlier,
         reviewed=reviewed,
-        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals),
+        exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals, recipe.licences),
         boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=located.detector.model,
@@ -165,6 +166,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
             against=items,
+            personal_data=recipe.personal_data,
             few_splits=few_splits,
         ),
         offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
@@ -304,13 +306,17 @@ def _store(
         depends_on["structures"] = systems.key()
     if items:
         depends_on["contamination"] = items.sha256
+    if recipe.personal_data:
+        depends_on["personal"] = " ".join(personal.KINDS)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 
 def _how_read(recipe: Recipe) -> dict[str, str]:
     """What the documents of a split depend on beside its files."""
     return {"limits": repr(recipe.ingest.limits)} | {
-        f"source {number}": source.model_dump_json(include={"name", "fields", "format", "origin", "generator", "kind"})
+        f"source {number}": source.model_dump_json(
+            include={"name", "fields", "format", "origin", "generator", "kind", "licence"}
+        )
         for number, source in enumerate(recipe.sources)
     }
 

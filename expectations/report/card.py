@@ -39,6 +39,12 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
     point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
     upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
     yield f"Synthetic share of tokens: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
+    licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]
+    if licences:
+        yield "| licence | tokens |\n|---|--:|"
+        for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
+            yield f"| {markdown(name)} | {tokens:,.0f} |"
+        yield ""
     yield f"Judged by the suite {markdown_code(verdict.suite)}: {len(verdict.expectations)} expectations, {verdict.status}."
     if verdict.waived:
         yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."

@@ -3,7 +3,6 @@
 import glob
 import os
 import posixpath
-import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,13 +13,13 @@ from expectations.wording import one_line
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
+from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.input_loss import not_read
 
-FOLDERS = 20  # with more folders below it than these, a folder is one source
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
 release: {release}          # the folder of the release, under output.path
@@ -49,7 +48,7 @@ output:
 SOURCE = """\
   - name: {name}
     path: {path}
-{format}    # {files:,} files, {bytes:,} bytes. {seen}
+{settings}    # {files:,} files, {bytes:,} bytes. {seen}
 {parts}    # origin: human            # say it only if you know it: human or synthetic. Without it, it is unknown, and scored
     # trust_dates: true        # say it only if `created` is when a text was written: older than ChatGPT is then human
     # licence: CC-BY-4.0
@@ -84,18 +83,28 @@ def write_recipe(
     check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
     folder = os.path.dirname(output) or "."
     step("looking for folders")
-    sources = [_of_format(source, form) for path in data for source in _sources(path)]
-    names = [source.name for source in sources]
+    proposals = [_of_format(proposal, form) for path in data for proposal in sources_of(path)]
+    names = [proposal.source.name for proposal in proposals]
     sources = [
-        source.model_copy(update={"name": f"{source.name}-{number}"}) if names.count(source.name) > 1 else source
-        for number, source in enumerate(sources, 1)
+        one.source.model_copy(update={"name": f"{one.source.name}-{number}"})
+        if names.count(one.source.name) > 1
+        else one.source
+        for number, one in enumerate(proposals, 1)
     ]
     step("listing files")
     planned = plan(sources)
-    blocks = []
+    step("looking at columns")
+    proposals = [
+        mapped(Proposal(source, proposal.said), found.pieces)
+        for source, proposal, found in zip(sources, proposals, planned.found, strict=True)
+    ]
+    sources = [proposal.source for proposal in proposals]
+    blocks, failed = [], []
     for number, source in enumerate(sources):
         step(f"reading the first records of {source.name}, source {number + 1:,} of {len(sources):,}")
-        blocks.append(_block(source, number, planned.splits, folder))
+        block, reasons = _block(source, number, planned.splits, folder)
+        blocks.append(block)
+        failed += reasons
     release = sources[0].name if len(sources) == 1 else "corpus"
     text = RECIPE.format(
         name=os.path.basename(output),
@@ -105,7 +114,6 @@ def write_recipe(
         output=_releases(data, folder),
     )
     save(text, output)
-    step("looking at columns")
     found = ", ".join(f"{source.name}" for source in sources)
     skipped = [
         f"{source.name}: {words}"
@@ -115,7 +123,9 @@ def write_recipe(
             *unread(not_read([source], [planned.found[number]])),
         )
     ]
-    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *guessed(sources)]
+    said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
+    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *said]
+    lines += [*guessed(sources), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -131,51 +141,31 @@ def _releases(data: Sequence[str], folder: str) -> str:
     return f"../{os.path.basename(here)}-releases" if inside else "releases"
 
 
-def _sources(path: str) -> list[Source]:
-    """One source for a path; one for each subfolder of a folder that holds a few folders of data and no data itself."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", posixpath.basename(path.rstrip("/")) or "corpus").strip("-.*") or "corpus"
-    folders = _folders(path) or []
-    if 1 < len(folders) <= FOLDERS:
-        below = [source for folder in folders for source in _sources(folder)]
-        if len(below) <= FOLDERS:
-            return below
-    return [Source(name=name, path=path)]
-
-
-def _of_format(source: Source, form: str | None) -> Source:
+def _of_format(proposal: Proposal, form: str | None) -> Proposal:
     """The source read as the user says. Of a folder only files with an ending of that format are read, a pattern's all are:
     so one without any such file becomes a pattern.
     """
     if form is None:
-        return source
-    said = source.model_copy(update={"format": form})
+        return proposal
+    said = proposal.source.model_copy(update={"format": form})
     try:
         find_files(said)
     except InputError:
         if os.path.isdir(str(said.path)):
-            return said.model_copy(update={"path": posixpath.join(glob.escape(str(said.path)), "**")})
-    return said
+            said = said.model_copy(update={"path": posixpath.join(glob.escape(str(said.path)), "**")})
+    return Proposal(said)
 
 
 def _together(sources: Sequence[Source]) -> Iterator[str]:
     """Which sources are many folders in one: they are told apart only if somebody says so."""
     for source in sources:
-        n = len(_folders(str(source.path)) or ())
-        if n > FOLDERS:
+        n = len((isinstance(source.path, str) and folders_in(source.path)) or ())
+        if n > FOLDERS and source.path_pattern is None:
             yield f"{source.name}: {n:,} folders are one source; give a source of its own to each that is of another kind"
 
 
-def _folders(path: str) -> list[str] | None:
-    """The folders in a folder that holds nothing else; None if there is anything else, or no folder."""
-    if not os.path.isdir(path):
-        return None
-    with os.scandir(path) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith((".", "_"))]
-        folders = sorted(entry.path for entry in visible if entry.is_dir())
-    return folders if len(folders) == len(visible) else None
-
-
-def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> str:
+def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:
+    """The lines of a source in the recipe, and what of its first records could not be read."""
     pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
     found = try_source(source, splits, number, ReadLimits())
     first = next(iter(found.reasons.items()), ("", "no record"))
@@ -189,26 +179,45 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
-    path = source.path if isinstance(source.path, str) else source.path[0]
-    form = "" if source.format == "auto" else f"    format: {source.format}\n"
-    relative = path if "://" in path else os.path.relpath(path, folder)
-    return SOURCE.format(
+    paths = (source.path,) if isinstance(source.path, str) else source.path
+    relative = [path if "://" in path else os.path.relpath(path, folder) for path in paths]
+    block = SOURCE.format(
         name=_quoted(source.name),
-        path=_quoted(relative),
+        path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
         files=len(pieces),
         bytes=sum(pieces.values()),
         seen=seen,
-        format=form,
+        settings="".join(_settings(source)),
         text="body",
         id="key",
         parts=parts,
     )
+    failed = [
+        f"source {source.name}: could not read some of the first records of {path}: {reason}"
+        for path, reason in found.reasons.items()
+    ]
+    return block, failed
+
+
+def _settings(source: Source) -> Iterator[str]:
+    """What is guessed of a source, as lines of the recipe."""
+    if source.format != "auto":
+        yield f"    format: {source.format}\n"
+    if source.path_pattern:
+        yield f"    path_pattern: {_quoted(source.path_pattern)}\n"
+    if source.fields.text is not None:
+        yield f"    fields: {{text: {_in_quotes(source.fields.text)}}}   # guessed\n"
 
 
 def _quoted(value: str) -> str:
     """A string as YAML, in quotes where it needs them."""
-    style = None if value.isprintable() else '"'  # the one style that can escape
-    return str(yaml.safe_dump(value, default_style=style, width=1_000_000).splitlines()[0])
+    # The one style that can escape.
+    return _in_quotes(value) if not value.isprintable() else str(yaml.safe_dump(value, width=1_000_000).splitlines()[0])
+
+
+def _in_quotes(value: str) -> str:
+    """A string as YAML, that may stand in a list."""
+    return str(yaml.safe_dump(value, default_style='"', width=1_000_000).splitlines()[0])
 
 
 def _comment(text: str) -> str:

@@ -40,8 +40,9 @@ def try_source(source: Source, splits: Sequence[Split], number: int, limits: Rea
         for documents, quarantine in read_split(alone, source, short):
             found.documents += documents.num_rows
             found.with_id += documents.num_rows - documents["id"].null_count
-            found.bad += quarantine.num_rows
-            for row in quarantine.slice(0, 1).to_pylist():
+            wrong = [row for row in quarantine.to_pylist() if row["reason"] != "not_documents"]
+            found.bad += len(wrong)
+            for row in wrong[:1]:
                 found.reasons.setdefault(printable(piece.path), f"{row['reason']}: {row['detail']}")
             break
     return found

@@ -136,10 +136,10 @@ def _contaminated(result: "Result") -> Iterator[str]:
     for name in sorted({name for _, _, name in of_set}):
         found, left = of_set["items", "before", name], of_set["items", "after", name]
         short, documents = of_set["too_short", "before", name]["value"], of_set["documents", "before", name]["value"]
-        unseen = f"; {short:,.0f} items are too short to be looked for" if short else ""
+        unseen = f"; too short to be looked for: {short:,.0f}" if short else ""
         items = f"{round((found['value'] or 0) * found['n']):,} of {found['n']:,} items"
         after = f"{round((left['value'] or 0) * left['n']):,} left in the release"
-        yield f"{name:13} {items} in {documents:,.0f} documents, {after}{unseen}"
+        yield f"{name:13} {items} in {documents:,.0f} document{'s' if documents != 1 else ''}, {after}{unseen}"
 
 
 def _secrets(recipe: Recipe) -> Iterator[str]:

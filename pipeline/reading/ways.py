@@ -39,14 +39,15 @@ def audit(recipe: Recipe, path: str, way: Mapping[str, Any]) -> Iterator[str]:
     release = f"{recipe.output.path.rstrip('/')}/{name}"
     yield f"To settle it with {labels:,} labels: make a release of everything, label some of it, and judge that release by"
     yield "the certificate instead of the detector's bound:"
+    sample = ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels)]
+    by_score = ["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []
     commands = (
         ["run", path, "--set", f"release={name}", "--set", anything],
-        ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels),
-         *(["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []), "--active", "0"],
+        [*sample, *by_score, "--active", "0"],
         ["review", "serve", "sample.parquet", "--labels", "labels.jsonl"],
         ["audit", "certify", "sample.parquet", "labels.jsonl", "--limit", f"{limit:g}"],
         ["gate", release, "--audit", "certificate.json", "--set", share],
-    )  # fmt: skip
+    )
     for command in commands:
         yield f"  lowbackground {shlex.join(command)}"
 

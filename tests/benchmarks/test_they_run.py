@@ -236,6 +236,25 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     assert plain < odd
 
 
+def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    said = printed("engine_costs", corpus, tmp_path / "out")
+    sizes = {path.name: path.stat().st_size for path in corpus.glob("part-*")}
+    more = sum(sizes.values()) - sizes["part-000.jsonl.gz"]
+    documents = int(re.match(r"([\d,]+) documents more", said)[1].replace(",", ""))  # type: ignore[index]
+    found = {(row[0], row[1]): float(row[2].replace(",", "")) for row in (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")
+    ) if row[0] != "what"}  # fmt: skip
+    assert found["text read", "SurveySplit"] == pytest.approx(more / documents, abs=0.06)
+    assert found["text read", "WriteShards"] == pytest.approx(more / documents, abs=0.06)
+    assert found["signals read", "SeenBands"] > 4 * 112  # a signature and what is beside it
+    assert {kind for kind, step in found if step == "**all**"} == {
+        "text read", "signals read", "shuffled", "spooled", "written",
+    }  # fmt: skip
+    for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
+        parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
+        assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
+
+
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Each kind of odd file once, read by eight workers."""
     said = printed("accounted", data, tmp_path / "out", "--documents", 30, "--odd", 28)

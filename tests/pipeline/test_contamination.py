@@ -110,7 +110,7 @@ def test_what_holds_an_item_is_dropped_and_said(folder: pathlib.Path) -> None:
     sets = [{"set": "quiz", "items": 13, "looked_for": 12}, {"set": "tales", "items": 3, "looked_for": 3}]
     assert manifest["contamination"]["sets"] == sets
     said = summary.ran(result, load_recipe(str(folder / "test.yaml"))).splitlines()
-    short = "; 1 items are too short to be looked for"
+    short = "; too short to be looked for: 1"
     assert f"quiz          4 of 12 items in 3 documents, 0 left in the release{short}" in said
     assert "tales         0 of 3 items in 0 documents, 0 left in the release" in said
 

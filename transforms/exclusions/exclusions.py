@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from transforms.engine.staged import Staged
+from transforms.exclusions.licences import LicenceConfig
 from transforms.exclusions.removals import NEEDED, Removals
 from transforms.kernels.text.columns import EMPTY_HASH
 
@@ -24,16 +25,18 @@ class Exclusions(Staged):
     Attributes:
       contaminated: whether documents that hold an item of an evaluation set are dropped.
       removals: what was asked to be taken out.
+      licences: which may be in it.
     """
 
     contaminated: bool = False
     removals: Removals | None = None
+    licences: LicenceConfig | None = None
 
     @property
     def needed(self) -> list[str]:
         """The columns of SIGNALS that `of` looks at."""
         more = [*(NEEDED if self.removals else ()), *(["contaminated_by"] if self.contaminated else [])]
-        return sorted({"content_hash", *more})
+        return sorted({"content_hash", *more, *(["licence"] if self.licences and self.licences.asks else [])})
 
     def of(self, signals: dict[str, pa.Array], source: str) -> npt.NDArray[np.int8]:
         """Why each document may not be in the release, an index into `contracts.REASONS`; 0: it may. int8[n].
@@ -48,6 +51,8 @@ class Exclusions(Staged):
         found = {"empty_text": empty}
         if self.removals:
             found["withdrawn"] = self.removals.of(signals, source)
+        if self.licences and self.licences.asks:
+            found["licence"] = self.licences.of(signals["licence"])
         if self.contaminated:
             found["contaminated"] = pc.binary_length(signals["contaminated_by"]).to_numpy() > 0
         reasons = [contracts.REASONS.index(name) for name in found]

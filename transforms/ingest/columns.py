@@ -32,6 +32,7 @@ WELL_KNOWN = {
     "generator": ("generator", "model"),
     "kind": ("kind", "synthetic_kind"),
     "author": ("author", "metadata.author"),
+    "licence": ("licence", "license", "metadata.licence", "metadata.license"),
     "stratum": (),  # only where the recipe says so
 }
 ORIGIN_WORDS = {
@@ -223,6 +224,9 @@ def build(
     if source.kind is not None:
         kind = pc.coalesce(kind, pa.scalar(source.kind.strip().lower(), pa.string()))
     kind = pc.if_else(synthetic, kind, None)  # human text that happens to have such a column has none
+    licence = first("licence")
+    if source.licence is not None:
+        licence = pc.coalesce(licence, pa.scalar(source.licence, pa.string()))
     kept = [_first_text(columns, (name,), n) for name in keep]
     arrays = [
         document_ids(source.name, ids, text),
@@ -238,6 +242,7 @@ def build(
         kind,
         first("stratum"),
         first("author"),
+        licence,
         _not_understood({"created": strange_date, "origin": strange_origin}),
     ]
     return pa.RecordBatch.from_arrays([*arrays, *kept], schema=schema(keep))

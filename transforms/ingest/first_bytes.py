@@ -128,6 +128,14 @@ def _json(head: bytes) -> Kind | None:
     return MAYBE_JSON if _LIST_OF_OBJECTS.match(head) else None
 
 
+def told_format(head: bytes) -> str:
+    """How a file is best read that begins so, and whose name says nothing; "": it cannot be."""
+    kind = kind_of(head, "jsonl")
+    if kind is not None:
+        return "html" if kind is HTML else kind.format
+    return "jsonl" if is_plain(head, "jsonl") else "text" if is_plain(head, "text") else ""
+
+
 def stood_for(kind: Kind, head: bytes) -> int | None:
     """Bytes of the file that stood here, where this is but something in its place; 0: it does not say; None: this is it."""
     if kind is LFS:

@@ -13,6 +13,7 @@ from expectations import contracts
 from expectations.wording import named
 from transforms.ingest import columns as documents
 from transforms.ingest import turns
+from transforms.ingest.computed import TURNS
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
 from transforms.ingest.path_columns import PathColumns, values_of
 from transforms.ingest.sources import Piece, Source, Split
@@ -315,6 +316,6 @@ def may_heal(quarantine: pa.RecordBatch) -> bool:
 
 def missing_text(source: Source, found: list[str]) -> str:
     """Which columns were looked for, which are there, and which key of the recipe to set."""
-    wanted = " or ".join(documents.names(source.fields, "text"))
+    wanted = " or ".join(name.removeprefix(TURNS) for name in documents.names(source.fields, "text"))
     shown = ", ".join(name[:40] for name in found[:12]) + (", ..." if len(found) > 12 else "")
     return f"no text in {wanted} (there is: {shown or 'nothing'}); set fields.text of source {source.name}"

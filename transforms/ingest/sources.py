@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam import coders
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,7 @@ from pydantic import Field, field_validator, model_validator
 from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import message
+from transforms.engine.coders import CompressedCoder
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -63,6 +65,7 @@ class Fields(Strict):
     kind: str | None = None
     stratum: str | None = None
     author: str | None = None
+    licence: str | None = None
     turns: str | None = None
 
     @model_validator(mode="after")
@@ -126,7 +129,7 @@ class Source(Strict):
       origin: declared for every row; a row says otherwise only in a column that `fields.origin` names.
       generator: of the synthetic rows; one names another only in a column that `fields.generator` names.
       kind: likewise, the kind of synthetic text: rephrased, textbook, translation, or any other word.
-      licence: as the source states it.
+      licence: as the source states it; of rows that say nothing of their own.
       trust: 0 to 1, how far to believe this source about itself; between duplicates the more trusted survives.
       protected: never dropped to reach a ratio.
       trust_dates: whether `created` is when a document was written; then those older than `evidence.date_cutoff` are human,
@@ -208,6 +211,11 @@ class Split:
     source: int  # its number in the recipe
     pieces: tuple[Piece, ...]
     n_bytes: int  # in storage
+
+
+coders.registry.register_coder(
+    Split, CompressedCoder
+)  # one may have thousands of files, and Beam's own takes bzip2 for them
 
 
 class Splits(Staged, tuple[Split, ...]):

@@ -109,13 +109,27 @@ def found_rows(found: ItemsFound, items: Items | None, sources: tuple[str, ...])
     sets += [("evaluation_set", name, items.set_of == number) for number, name in enumerate(items.sets)]
     for kind, name, own in sets:
         n = int((own & looked_for).sum())
-        yield {"metric": "contamination.too_short", "stage": "before", "slice_kind": kind, "slice": name,
-               "value": int(own.sum()) - n, "n": int(own.sum()), "note": "items that are not looked for"}  # fmt: skip
+        yield Row(
+            metric="contamination.too_short",
+            stage="before",
+            slice_kind=kind,
+            slice=name,
+            value=int(own.sum()) - n,
+            n=int(own.sum()),
+            note="items that are not looked for",
+        )
         for stage in ("before", "after"):
             counts: ItemCounts = getattr(found, stage)
             share = int(own[counts.items].sum()) / n if n else None
-            yield {"metric": "contamination.items", "stage": stage, "slice_kind": kind, "slice": name, "value": share,
-                   "n": n, "note": words if n else "no item is long enough to be looked for"}  # fmt: skip
+            yield Row(
+                metric="contamination.items",
+                stage=stage,
+                slice_kind=kind,
+                slice=name,
+                value=share,
+                n=n,
+                note=words if n else "no item is long enough to be looked for",
+            )
     for stage in ("before", "after"):
         kept = (True, False) if stage == "before" else (True,)
         row: Row = {"metric": "contamination.documents", "stage": stage, "note": words}
@@ -135,6 +149,12 @@ def _most_found(counts: ItemCounts, items: Items) -> Iterator[Row]:
     of = items.set_of[counts.items[order]]
     for at in order[np.arange(len(order)) - np.searchsorted(of, of) < SHOWN].tolist():
         n = int(counts.documents[at])
-        yield {"metric": "contamination.overlap", "stage": "before", "slice_kind": "item", "n": n,
-               "slice": items.names[int(counts.items[at])].as_py(), "value": int(counts.parts[at]) / PARTS,
-               "note": f"of each set the {SHOWN} items that most documents hold"}  # fmt: skip
+        yield Row(
+            metric="contamination.overlap",
+            stage="before",
+            slice_kind="item",
+            n=n,
+            slice=items.names[int(counts.items[at])].as_py(),
+            value=int(counts.parts[at]) / PARTS,
+            note=f"of each set the {SHOWN} items that most documents hold",
+        )

@@ -131,7 +131,6 @@ class _Metrics(beam.DoFn):
             self.config,
             self.checker,
             reference=self.config.reference.found(tally, self.corpus.names),
-            licences=tuple(source.licence for source in self.corpus.sources),
         )
 
 

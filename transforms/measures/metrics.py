@@ -19,7 +19,7 @@ from transforms.engine.staged import Staged
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
-from transforms.kernels.text import paragraphs
+from transforms.kernels.text import paragraphs, personal
 from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
@@ -27,9 +27,10 @@ from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
-from transforms.measures.reference import NO_REFERENCE, Asked, Reference
+from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
-from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
+from transforms.measures.sites import site_rows
+from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.vocabulary import lexical_rows
 from transforms.mixture.selection import Mixture
@@ -57,7 +58,7 @@ class MeasureConfig(Staged):
     systems: Systems = NO_SYSTEMS
     undecided_below: float = 0.0
     near: float = 0.8
-    reference: Asked = NO_REFERENCE
+    reference: AskedReference = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
 
@@ -70,7 +71,6 @@ def metrics_table(
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
-    licences: tuple[str | None, ...] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -82,7 +82,6 @@ def metrics_table(
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
-      licences: of the sources, by number, as they state them; none: unknown.
     """
     rows = [
         *_counts(tally, sources),
@@ -90,13 +89,16 @@ def metrics_table(
         *_not_understood(tally, sources),
         *unread_rows(config.unread, sources),
         *shares(tally, sources, detector),
+        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
         *_duplicates(tally, sources, config.undecided_below),
         *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
-        *_concentration(tally, sources, licences or (None,) * len(sources)),
+        *_concentration(tally, sources),
+        *_licences(tally),
+        *_personal(tally, sources),
         *_ratio(mixture),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
@@ -109,6 +111,12 @@ def metrics_table(
     return in_table(rows)
 
 
+NOTHING = "there is no document of the kind to measure it on"
+OF_DOCUMENTS = {
+    "duplicates", "length", "lexical", "lm", "origin", "paragraphs", "repetition", "semantic", "synthetic_share", "topic",
+}  # fmt: skip
+
+
 def in_table(rows: list[Row]) -> pa.RecordBatch:
     """Rows as METRICS, sorted; what a row does not say is overall, of the release, without bounds, in its metric's unit."""
     template = dict.fromkeys(contracts.METRICS.schema.names) | {"stage": "after", "slice_kind": "overall", "slice": ""}
@@ -119,6 +127,10 @@ def in_table(rows: list[Row]) -> pa.RecordBatch:
     for row in whole:
         for name in ("value", "lower", "upper"):
             row[name] = None if row[name] is None or not np.isfinite(row[name]) else float(row[name])
+        said = row["note"] or ""
+        if row["value"] is None and row["n"] == 0 and (not said or row["metric"].split(".")[0] in OF_DOCUMENTS):
+            # Where there is a number a note says what it is; where there is none, why.
+            row["note"] = said if said.startswith(("no ", "nothing ")) else NOTHING
     return contracts.METRICS.batch({name: [row[name] for row in whole] for name in template})
 
 
@@ -276,12 +288,11 @@ def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
     near = int(tally.similarity.sum())
     values = np.arange(101) / 100
     q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
-    note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
     for name, value in zip(("q01", "q05", "q50"), q, strict=True):
         yield row | Row(
             metric=f"duplicates.similarity_{name}",
             n=near,
-            note=note,
+            note="of near duplicates, Jaccard to the survivor, rounded down to hundredths",
             value=None if value is None else float(value) / 100,
         )
     below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
@@ -340,18 +351,41 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.most_documents", "value": most}
 
 
-def _concentration(tally: Tally, sources: tuple[str, ...], licences: tuple[str | None, ...]) -> Iterator[Row]:
+def _licences(tally: Tally) -> Iterator[Row]:
+    """Tokens of the release by licence."""
+    n = total_of(tally.groups, reason=0)
+    for licence, tokens in sorted(tally.licences.items()):
+        yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+
+
+def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """What looks personal, by kind and source; nothing if it was not counted."""
+    note = f"found by pattern and checksum, at most {personal.MOST:,} of a kind in a document; names are not looked for"
+    whose = [("", set(range(len(sources)))), *((name, {number}) for number, name in enumerate(sources))]
+    for stage in ("before", "after") if tally.personal else ():
+        where = {} if stage == "before" else {"reason": 0}
+        for name, members in whose:
+            parts = [n for (source, kept), n in tally.personal.items() if source in members and (kept or not where)]
+            documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
+            n = total_of(tally.groups, source=members, **where)
+            for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
+                row: Row = {"stage": stage, "n": n, "note": note, "slice": f"{name}/{kind}" if name else kind,
+                            "slice_kind": "source_personal" if name else "personal"}  # fmt: skip
+                yield row | {"metric": "personal.found", "value": times}
+                yield row | {"metric": "personal.rate", "value": having / n if n else None}
+
+
+def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     """How much of the release's text is of one source, language, licence, year or generator."""
     row: Row = {"n": total_of(tally.groups, reason=0)}
-    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator", "licence")}
+    found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator")}
     for key, n in tally.counts("tokens", "after").items():
         if key[GROUP.index("reason")] != 0:
             continue
         for name in ("source", "language", "generator"):
             if key[GROUP.index(name)] != "":
                 found[name][_words(name, key[GROUP.index(name)], sources)] += n
-        found["licence"][licences[int(key[0])] or "unknown"] += n
-    for name, tokens in (found | {"year": tally.years}).items():
+    for name, tokens in (found | {"year": tally.years, "licence": tally.licences}).items():
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
         of = "of synthetic tokens" if name == "generator" else "of tokens"

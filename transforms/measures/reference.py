@@ -55,7 +55,7 @@ class Reference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class AskedReference:
     """What a recipe names as its reference: nothing, the human part, or a release, already read."""
 
     human_subset: bool = False
@@ -70,7 +70,7 @@ class Asked:
         return Reference(name, human, *sampled(tally, 1, (HUMAN,)), own=True)
 
 
-NO_REFERENCE = Asked()
+NO_REFERENCE = AskedReference()
 
 
 def folded(tally: Tally, sources: tuple[str, ...]) -> dict[int, Vocabulary]:
@@ -180,7 +180,7 @@ def _rows(sketch: str, population: Population, below: int, types: Column, counts
     )
 
 
-def load_reference(asked: str | None, output: str) -> Asked:
+def load_reference(asked: str | None, output: str) -> AskedReference:
     """What a recipe's `reference:` names.
 
     Args:
@@ -191,7 +191,7 @@ def load_reference(asked: str | None, output: str) -> Asked:
       InputError: there is no such release, it has no sketches, or they are damaged or of another form.
     """
     if asked is None or asked == HUMAN_SUBSET:
-        return Asked(human_subset=asked is not None)
+        return AskedReference(human_subset=asked is not None)
     places = [asked, posixpath.join(output, posixpath.basename(asked))]
     folder = next((place for place in places if FileSystems.exists(posixpath.join(place, MANIFEST))), None)
     if folder is None:
@@ -215,7 +215,9 @@ def load_reference(asked: str | None, output: str) -> Asked:
         raise InputError(
             f"reference: {folder}/{FILE} is not the file that the release was published with (its SHA-256 differs); restore it"
         )
-    return Asked(release=from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/"))))
+    return AskedReference(
+        release=from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
+    )
 
 
 def from_table(table: pa.Table, name: str) -> Reference:

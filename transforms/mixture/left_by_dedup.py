@@ -5,10 +5,10 @@ An offer is narrow, and named by everything that attribution and dedup depend on
 """
 
 import dataclasses
-import functools
 import hashlib
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -66,17 +66,38 @@ class OfferStore(Staged):
 
 @dataclasses.dataclass(eq=False)
 class Offer(Stage):
-    """(split, DECISION...) -> (split, DECISION), by ordinal, once its offer is in the store."""
+    """((split, DECISION...), splits) -> (split, DECISION), by ordinal, once its offer is in the store."""
 
     store: OfferStore
     corpus: Corpus
     systems: tuple[System, ...] = ()
 
     def expand(
-        self, decisions: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]
+        self, inputs: tuple[beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]], beam.PCollection[Split]]
     ) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
-        """One file per split."""
-        return decisions | "WriteOffer" >> beam.ParDo(_WriteOffer(self.store, self.corpus, self.systems))
+        """One file per split. It waits until all are surveyed: dedup decided on all splits together."""
+        decisions, surveyed = inputs
+        missed = (
+            surveyed
+            | "Missed" >> beam.ParDo(_Missed(self.corpus.without_splits()))
+            | "AllMissed" >> counted.ToList("splits of which a file could not be read")
+        )
+        return decisions | "WriteOffer" >> counted.ParDo(
+            "decisions to their offers",
+            _WriteOffer(self.store, self.corpus, self.systems),
+            beam.pvalue.AsSingleton(missed),
+        )
+
+
+class _Missed(beam.DoFn):
+    """The splits that a later run has to read again, by number."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def process(self, split: Split) -> Iterator[int]:
+        if not is_usable(self.corpus.store.quarantine_path(split)):
+            yield split.index
 
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
@@ -84,19 +105,15 @@ class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.Rec
     def __init__(self, store: OfferStore, corpus: Corpus, systems: tuple[System, ...]) -> None:
         self.store, self.corpus, self.systems = store, corpus, systems
 
-    @functools.cached_property
-    def all_read(self) -> bool:
-        """Whether every file was read: dedup decided on all splits together. Asked once all are surveyed."""
-        return all(is_usable(self.corpus.store.quarantine_path(split)) for split in self.corpus.splits)
-
-    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
+        (missed,) = sides
         split, decisions = self.corpus.split(number), in_order(batches)
         # Always: one that is there may be of a run in which a file could not be read, in this split or in another.
         signals = self.corpus.signals(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
         offered = offer(decisions, signals, self.systems, self.corpus.source(split).name)
         path, schema = self.store.path(split), contracts.OFFER.schema
-        write_parquet(path, [offered], schema, plain=("doc_id",), lasts=self.all_read, sync=False)
+        write_parquet(path, [offered], schema, plain=("doc_id",), lasts=not missed, sync=False)
         return [(number, decisions)]
 
 

@@ -240,7 +240,17 @@ def released(
 
 def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
     known = ("origin", "origin_basis", "evidence", "p_synthetic")
-    same = (*known, "n_tokens", "cluster_size", "copies", "earlier_id", "source", "contamination", "contaminated_by")
+    same = (
+        *known,
+        "n_tokens",
+        "cluster_size",
+        "copies",
+        "earlier_id",
+        "source",
+        "licence",
+        "contamination",
+        "contaminated_by",
+    )
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},

@@ -69,3 +69,39 @@ def test_it_is_compiled_once_for_a_machine_and_counted(tmp_path, monkeypatch) ->
     assert [counts(), counts()] == ["0 1", "0 0"]
     # One set of types, so one file of code, and no process can write another's over it.
     assert len(list(tmp_path.rglob("*_mix_all*.nbc"))) == 1
+
+
+FOUR = """
+import sys
+import numpy as np
+from transforms.kernels.similarity import minhash
+print("ready", flush=True)
+sys.stdin.read()  # until all are
+values = np.arange(64, dtype=np.uint64)
+values.flags.writeable = sys.argv[1] == "0"
+offsets = np.arange(0, 65, 8)
+offsets.flags.writeable = sys.argv[1] == "1"
+hashes = np.arange(64, dtype=np.uint32)
+hashes.flags.writeable = sys.argv[1] == "2"
+print(minhash.mixed(values).tobytes().hex(), minhash.sign(offsets, hashes, 8).tobytes().hex())
+"""
+
+
+def test_four_processes_that_compile_at_once_into_one_cache_say_the_same_and_a_fifth_loads_it(
+    tmp_path, monkeypatch
+) -> None:
+    """Each has arrays of another kind, for which Numba by itself compiles another function under the same file name."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    command, pipe = [sys.executable, "-c", FOUR], subprocess.PIPE
+    four = [subprocess.Popen([*command, str(kind)], stdin=pipe, stdout=pipe, text=True) for kind in range(4)]
+    assert [process.stdout.readline() for process in four] == ["ready\n"] * 4
+    for process in four:
+        process.stdin.close()
+    said = {process.stdout.read() for process in four}
+    assert [process.wait() for process in four] == [0] * 4
+    assert len(said) == 1
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")}
+    assert sum(path.suffix == ".nbi" for path in files) == sum(path.suffix == ".nbc" for path in files) >= 2
+    fifth = subprocess.check_output([*command, "0"], stdin=subprocess.DEVNULL, text=True)
+    assert {fifth.removeprefix("ready\n")} == said
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")} == files

@@ -124,8 +124,24 @@ def _add(total, vector, row):
 
 @kernel("u8[] i64[] i64 u64[] i32[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 i64[]! f32[]!")
 def _best(  # noqa: C901 (one pass, one loop)
-    data, offsets, first, word_hash64, word_row, bucket_row, vector, eos_row, shortest, longest, node, left, right,
-          label_mark, end_of_text, out, out_log):  # fmt: skip
+    data,
+    offsets,
+    first,
+    word_hash64,
+    word_row,
+    bucket_row,
+    vector,
+    eos_row,
+    shortest,
+    longest,
+    node,
+    left,
+    right,
+    label_mark,
+    end_of_text,
+    out,
+    out_log,
+):
     n_labels = len(left) + 1
     mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
     inverse = ~np.uint64(0) // buckets + np.uint64(1)

@@ -107,7 +107,7 @@ def _find(word_offsets, words, ngram, hashes, bits, slots, out):
 @kernel("i64[] i32[] i64[] u32[] i64[] i64[] i64[] i32[]! i64[]! u32[]! f32[]! i64[]! u32[]! u32[]!")
 def _score(
     word_offsets, grams, offsets, items, weight, total, least, seen, score, touched, largest, counts, found, parts
-):  # fmt: skip
+):
     """Returns how many (document, item) there are, and writes as many as there is room for."""
     n = 0
     for d in range(len(word_offsets) - 1):
@@ -186,9 +186,21 @@ def overlaps(
         )
         found, parts = np.empty(room, np.uint32), np.empty(room, np.uint32)
         needed = _score(
-            word_offsets, at, grams.offsets, grams.items, grams.weight, grams.total, enough,
-            seen, score, touched, largest, counts, found, parts,
-        )  # fmt: skip
+            word_offsets,
+            at,
+            grams.offsets,
+            grams.items,
+            grams.weight,
+            grams.total,
+            enough,
+            seen,
+            score,
+            touched,
+            largest,
+            counts,
+            found,
+            parts,
+        )
         if needed <= room:
             break
         room = needed

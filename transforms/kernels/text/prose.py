@@ -43,8 +43,15 @@ _LETTER, _DIGIT, _SPACE, _QUOTE, _STOP, _MARK, _WIDE, _MORE, _OPEN = range(9)
 def _classes() -> npt.NDArray[np.uint8]:
     """What each byte is; those of other scripts are letters, which is near enough."""
     found = np.full(256, _MARK, np.uint8)
-    for first, last, kind in ((0, 32, _SPACE), (48, 57, _DIGIT), (65, 90, _LETTER), (97, 122, _LETTER), (128, 191, _MORE),
-                              (192, 239, _LETTER), (240, 255, _WIDE)):  # fmt: skip
+    for first, last, kind in (
+        (0, 32, _SPACE),
+        (48, 57, _DIGIT),
+        (65, 90, _LETTER),
+        (97, 122, _LETTER),
+        (128, 191, _MORE),
+        (192, 239, _LETTER),
+        (240, 255, _WIDE),
+    ):
         found[first : last + 1] = kind
     for chars, kind in (("'\"-*", _QUOTE), (".,:;!?)", _STOP), ("(", _OPEN)):
         found[[ord(char) for char in chars]] = kind
