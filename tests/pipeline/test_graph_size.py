@@ -88,6 +88,14 @@ def test_a_run_that_reads_everything_from_its_files_gives_the_same(
     assert not list((tmp_path / "out").glob(".staging/*"))
 
 
+def test_a_split_of_many_files_is_small_on_its_way() -> None:
+    pieces = [Piece(f"folder-{i}/a.txt", "text", "", 2000 + i, f"{i * 7919}") for i in range(4000)]
+    split = Split(0, 0, tuple(pieces), 1)
+    coder = beam.coders.registry.get_coder(Split)
+    assert coder.decode(coder.encode(split)) == split
+    assert len(coder.encode(split)) < len(pickle.dumps(split)) / 3
+
+
 class Value(staged.Staged):
     def __init__(self, name: str, inside: object = None) -> None:
         self.name, self.inside = name, inside
@@ -108,6 +116,8 @@ def test_a_value_is_a_file_once_and_only_while_a_run_is_staging(tmp_path: pathli
     one, two, three = pickle.loads(data)  # as a worker does
     assert (one.name, two.name, one.inside is two, one is three) == ("outer", inner.name, True, True)
     assert one is not outer
+    assert len(pickle.dumps(one)) < 1000  # a worker of Beam's pickles each stage again
+    assert pickle.loads(pickle.dumps([one, two])) == [one, two]
 
 
 @pytest.mark.parametrize("how", ["gone", "changed"])
