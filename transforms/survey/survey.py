@@ -152,6 +152,7 @@ AS_READ = (
     "row",
     "created",
     "language",
+    "url",
     "declared_origin",
     "generator",
     "kind",

@@ -45,6 +45,8 @@ def emitted(
                 "n_shingles": np.ones(n, np.int32), "signature": pa.array([bytes(4 * NUM_PERM)] * n, pa.binary(4 * NUM_PERM)),
             }
         )  # fmt: skip
+        for name, dtype in (("language", pa.string()), ("language_confidence", pa.float32())):
+            signed = signed.append_column(name, pa.nulls(n, dtype))
         store.write(split, [signed], signed.schema)
         path = folder / "staging" / "ledger" / f"{split.index}.parquet"
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
@@ -73,7 +75,7 @@ def emitted(
 def ledger(documents: pa.RecordBatch, kept: list[bool]) -> pa.RecordBatch:
     """Of which only the ids and what is kept matters here."""
     n, ids = documents.num_rows, hexadecimal(documents["doc_id"])
-    known = {"kept": pa.array(kept), **dict.fromkeys(("doc_id", "survivor_id", "cluster_id"), ids)}
+    known = {"kept": pa.array(kept), **dict.fromkeys(("id", "survivor_id", "cluster_id"), ids)}
 
     def plain(field: pa.Field) -> pa.Array:
         if field.nullable:
