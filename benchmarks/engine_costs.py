@@ -68,7 +68,7 @@ def count(found: Costs, kind: str, where: str, size: int) -> None:
 @contextlib.contextmanager
 def counting(found: Costs) -> Iterator[None]:
     """Count what the run in the block reads, shuffles and writes."""
-    read, read_text, replace, place = SignalStore.read, Corpus.read, os.replace, assembly._place
+    read, read_text, replace, place = SignalStore.read, Corpus.read, os.replace, assembly.place
     read_whole, get_buffer = store.read_parquet, execution.BundleContextManager.get_buffer
     list_append, group_append = execution.ListBuffer.append, execution.GroupingBuffer.append
 
@@ -109,7 +109,7 @@ def counting(found: Costs) -> Iterator[None]:
 
     with contextlib.ExitStack() as patches:
         for owner, name, new in (
-            (SignalStore, "read", signals), (Corpus, "read", text), (os, "replace", rename), (assembly, "_place", copy),
+            (SignalStore, "read", signals), (Corpus, "read", text), (os, "replace", rename), (assembly, "place", copy),
             (execution.BundleContextManager, "get_buffer", buffer),
             (execution.ListBuffer, "append", append(list_append)),
             (execution.GroupingBuffer, "append", append(group_append)),

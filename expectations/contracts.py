@@ -146,6 +146,9 @@ def signals(num_perm: int) -> Contract:
         pa.field("author", pa.string()),
         _required("licence", pa.string()),  # in SPDX's words, or "unknown"
         _required("n_shingles", pa.int32()),  # 0: too short for a signature, exact duplicates only
+        _required(
+            "trace", pa.binary()
+        ),  # of drawn documents: transforms/kernels/similarity/duplicate_rate.py; empty: of others
         _required("n_tokens", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
@@ -181,6 +184,7 @@ def signals(num_perm: int) -> Contract:
         pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
         # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
         _required("contaminated_by", pa.binary()),
+        pa.field("personal", pa.binary()),  # uint16 a kind, little-endian: kernels/text/personal.py; null: not counted
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )

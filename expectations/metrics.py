@@ -97,18 +97,24 @@ _HILL = {
 }  # Hill numbers of order 0, 1, 2, infinity
 
 
+SAMPLED = (
+    "estimated from a sample of them"  # a frequent pair is in it or not: the higher the order, the more that decides
+)
+
+
 def _lexical() -> Iterator[Metric]:
     for n, words in _WORDS.items():
         for q, title in _HILL.items():
             called, sign = title.format(words), "tails" if q == "0" else "words"
+            called += f", {SAMPLED}" if n > 1 else ""
             noise: Noise = SPLITS if n == 1 and q != "inf" else ""
             yield Metric(f"lexical.hill_{q}_{n}", called, COUNT, "types", sign, DOWN, noise, grows=True)
             if q != "inf":
-                left = f"{called} that the stage left, as a fraction of what it was given"
+                left = f"{title.format(words)} that the stage left, as a fraction of what it was given"
                 yield Metric(f"lexical.stage_hill_{q}_{n}", left, SHARE, "fraction")
                 yield Metric(
                     f"reference.hill_{q}_{n}",
-                    f"{called} as a fraction of the reference's",
+                    f"{title.format(words)} as a fraction of the reference's",
                     SHARE,
                     "fraction",
                     sign,
@@ -145,6 +151,11 @@ _DECLARED = (
     Metric(
         "synthetic_share.documents", "Synthetic share of documents", SHARE, "fraction", sign="synthetic share", worse=UP
     ),
+    Metric("sites", "Number of sites", COUNT, "sites"),
+    Metric("site.mean_share.documents", "Mean synthetic share of sites, in documents", SHARE, "fraction"),
+    Metric("site.mean_share.tokens", "Mean synthetic share of sites, in tokens", SHARE, "fraction"),
+    Metric("site.synthetic_share.documents", "Synthetic share of the documents of a site", SHARE, "fraction"),
+    Metric("site.synthetic_share.tokens", "Synthetic share of the tokens of a site", SHARE, "fraction"),
     Metric("synthetic_share.interval.tokens", "Estimated synthetic share of tokens", SHARE, "fraction"),
     Metric("synthetic_share.interval.documents", "Estimated synthetic share of documents", SHARE, "fraction"),
     Metric(
@@ -607,6 +618,8 @@ _DECLARED = (
         "documents",
         sign="spread",
     ),
+    Metric("personal.found", "Number of addresses, numbers and keys that look personal", COUNT, "matches"),
+    Metric("personal.rate", "Share of documents with what looks personal", SHARE, "fraction"),
     Metric("contamination.documents", "Number of documents that hold items of evaluation sets", COUNT, "documents"),
     Metric("contamination.items", "Share of the items of evaluation sets that are found", SHARE, "fraction"),
     Metric("contamination.too_short", "Number of evaluation items that are too short to be looked for", COUNT, "items"),

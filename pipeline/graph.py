@@ -75,7 +75,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
-    known = Attribute(corpus, recipe.detector.model, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
+    known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
     tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)

@@ -130,6 +130,9 @@ class Recipe(Strict):
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
     licences: LicenceConfig = LicenceConfig()
+    personal_data: bool = Field(
+        False, description="count addresses, numbers of phones, cards and accounts, and keys (docs/exclusions.md)"
+    )
     removals: tuple[str, ...] = Field(
         (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
     )

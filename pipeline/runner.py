@@ -57,6 +57,7 @@ from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, r
 from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
+from transforms.kernels.text import personal
 from transforms.measures.input_loss import not_read
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
@@ -165,6 +166,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
             against=items,
+            personal_data=recipe.personal_data,
             few_splits=few_splits,
         ),
         offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
@@ -304,6 +306,8 @@ def _store(
         depends_on["structures"] = systems.key()
     if items:
         depends_on["contamination"] = items.sha256
+    if recipe.personal_data:
+        depends_on["personal"] = " ".join(personal.KINDS)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 

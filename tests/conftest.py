@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ from expectations.judge import gx_process
 # No deadline: the first call of a kernel compiles it. Derandomised: a failure in CI is a failure here.
 settings.register_profile("lowbackground", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("lowbackground")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> None:
+    """Of several workers, in a fresh clone, one compiles the kernels; or each would, and what they call as well."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        warm.load_kernels()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -107,35 +107,42 @@ def _reap(*_: object) -> None:
 
 def _import_all(path: str) -> None:
     import gc
-    import importlib
     import logging
-    import pkgutil
 
     import tqdm
+
+    from expectations.judge import gx_process
+
+    tqdm.tqdm.monitor_interval = 0  # no thread, which would be lost
+    logging.getLogger().setLevel(logging.ERROR)  # as the command line does before it imports Beam
+    load_kernels()
+    gx_process.rehearse()
+    # A command that this process becomes starts it warm, too.
+    gx_process.command = lambda: [*_call(path), "-m", gx_process.__name__]
+    gc.collect()
+    gc.freeze()  # pages of what is here by now stay shared
+
+
+def load_kernels() -> None:
+    """Import every module, and load every kernel. The first process of a machine compiles them, and the others wait for it."""
+    import fcntl
+    import importlib
+    import pkgutil
+    import tempfile
 
     import expectations
     import pipeline
     import transforms
+    from transforms.kernels.compiled import KERNELS
 
-    tqdm.tqdm.monitor_interval = 0  # no thread, which would be lost
-    logging.getLogger().setLevel(logging.ERROR)  # as the command line does before it imports Beam
     for package in (pipeline, transforms, expectations):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name != "pipeline.cli":  # its screen looks at the environment
                 importlib.import_module(module.name)
-    from expectations.judge import gx_process
-    from transforms.kernels.compiled import KERNELS
-
-    gx_process.rehearse()
-    gx_process.command = lambda: [
-        *_call(path),
-        "-m",
-        gx_process.__name__,
-    ]  # a command that it becomes starts it warm, too
-    for one in KERNELS:
-        one.ready()
-    gc.collect()
-    gc.freeze()  # pages of what is here by now stay shared
+    with open(os.path.join(tempfile.gettempdir(), f"lowbackground-tests-{os.getuid()}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for one in KERNELS:
+            one.ready()
 
 
 def _keep(connection: object) -> None:

@@ -110,7 +110,7 @@ def _said(found: Row, metric: str) -> dict[str, Any]:
     form = metrics.find(metric).form
     limits = None
     if found["lower"] is not None and found["upper"] is not None:
-        limits = f"{wording.number(found['lower'], form)} to {wording.number(found['upper'], form)}"
+        limits = wording.span(found["lower"], found["upper"], form)
     return {"value": found["value"], "text": wording.number(found["value"], form), "limits": limits}
 
 

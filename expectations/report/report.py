@@ -71,6 +71,7 @@ def render(report: dict[str, Any]) -> str:
         systems=systems_shown(report.get("systems") or [], table.row, table.rows, verdict),
         diversity=diversity_shown(table.row, table.rows),
         conflicts=_conflicts(table),
+        sites=_sites(table),
         ways=[row["note"] for row in table.rows if row["metric"] == "ratio.way_out"],
         refused=next((row["note"] for row in table.rows if row["metric"] == "ratio.conflicts" and row["note"]), None),
         quarantine={
@@ -100,6 +101,12 @@ def render(report: dict[str, Any]) -> str:
         files=report.get("files") or [],
         command=f"lowbackground explain {shlex.quote(release)} DOC_ID",
     )
+
+
+def _sites(table: "_Table") -> list[dict[str, Any]]:
+    """The sites with the largest estimated share, largest first."""
+    rows = [row for row in table.rows if row["metric"] == "site.synthetic_share.tokens"]
+    return sorted(rows, key=lambda row: (-(row["value"] or 0.0), row["slice"]))
 
 
 def page(template: str, **values: Any) -> str:
@@ -136,6 +143,7 @@ def _environment() -> jinja2.Environment:
         "clip": _clip,
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
+        "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
         "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
         "title_of": lambda metric: metrics.find(metric).title,
         "status": lambda status: _STATUS.get(status, status),

@@ -13,7 +13,7 @@ from expectations.wording import one_line
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
-from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, not_possible, sources_of
+from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.readers import ReadLimits
@@ -124,9 +124,8 @@ def write_recipe(
         )
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
-    not_done = [f"source {source.name}: {line}" for source in sources for line in not_possible(source)]
     lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *said]
-    lines += [*guessed(sources), *failed, *not_done]
+    lines += [*guessed(sources), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 

@@ -65,6 +65,7 @@ from transforms.release.read_release import (
     LEDGER,
     METRICS,
     VERDICT,
+    ReleaseError,
     by_id,
     is_there,
     ledger_batches,
@@ -99,6 +100,7 @@ class Receipt:
       passed: whether the suite lets the new release pass.
       still_there: releases beside it that hold documents that went, and how many.
       descend: releases beside it whose recipe names the old one.
+      unread: releases beside it that cannot be read.
     """
 
     folder: str
@@ -106,6 +108,7 @@ class Receipt:
     passed: bool
     still_there: dict[str, int]
     descend: tuple[str, ...]
+    unread: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -287,9 +290,10 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         write_file(folder, GX_VALIDATION, as_json(gx_json.validation(verdict))),
         write_file(folder, WITHDRAWAL, as_json({"format": "lowbackground.withdrawal/1", "withdrawals": receipts})),
     ]
-    queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
-    queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
-    entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
+    if is_there(old.folder, QUEUE):
+        queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
+        queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
+        entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
     report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
     entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
@@ -515,28 +519,28 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
-def _related(output: str, but: set[str], old: _Old) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Releases beside this one that hold documents that went, and those whose recipe names it."""
-    still, descend = {}, []
+def _related(output: str, but: set[str], old: _Old) -> tuple[dict[str, int], tuple[str, ...], tuple[str, ...]]:
+    """Releases beside this one that hold documents that went, those whose recipe names it, those that cannot be read."""
+    still: dict[str, int] = {}
+    descend, unread = [], []
     names = {posixpath.dirname(name) for name in files.below(output) if posixpath.basename(name) == MANIFEST}
     for name in sorted(names - but - {""}):
         if "/" in name or name.startswith("."):
             continue
         folder = posixpath.join(output, name)
-        n = 0
-        for path in ledger_files(folder):
-            for rows in ledger_batches(path, ["id", "kept"]):
-                n += int(pc.sum(pc.and_(pc.is_in(rows["id"], old.gone), rows["kept"])).as_py() or 0)
-        if n:
-            still[folder] = n
         try:
+            parts = [rows for path in ledger_files(folder) for rows in ledger_batches(path, ["id", "kept"])]
             recipe = released_recipe(folder)
-        except RecipeError:
+        except (ReleaseError, RecipeError):
+            unread.append(folder)
             continue
+        held = [pc.sum(pc.and_(pc.is_in(rows["id"], old.gone), rows["kept"])).as_py() or 0 for rows in parts]
+        if sum(held):
+            still[folder] = sum(held)
         parents = [*recipe.dedup.against, *([recipe.reference] if recipe.reference else [])]
         if old.manifest["release"] in {posixpath.basename(one.rstrip("/")) for one in parents}:
             descend.append(folder)
-    return still, tuple(descend)
+    return still, tuple(descend), tuple(unread)
 
 
 def receipt_text(receipt: Receipt, old: str) -> str:
@@ -552,6 +556,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     also = receipt.still_there.items()
     lines += [f"  {folder} holds {n:,} of them as well: withdraw them there too" for folder, n in also]
     lines += [f"  {folder} was made with {old} in its recipe" for folder in receipt.descend]
+    lines += [f"  {folder} cannot be read, so whether it holds any is not known" for folder in receipt.unread]
     lines.append(f"  {old} is as it was; delete it, and all copies of it, yourself")
     return "\n".join(lines)
 
@@ -565,5 +570,6 @@ def receipt_json(receipt: Receipt) -> str:
         "passed": receipt.passed,
         "still_there": receipt.still_there,
         "descend": list(receipt.descend),
+        "unread": list(receipt.unread),
     }
     return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"

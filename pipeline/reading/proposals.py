@@ -18,12 +18,13 @@ from transforms.ingest.first_rows import FirstRows, first_rows
 from transforms.ingest.formats import FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import Entry, list_path
 from transforms.ingest.path_columns import values_of
-from transforms.ingest.sources import Fields, InputError, Piece, Source, find_files
+from transforms.ingest.sources import Fields, Piece, Source
 from transforms.ingest.tables import SNIFFED_BYTES, shown_dialect
 from transforms.measures.input_loss import printable
 
 FOLDERS = 20  # with more folders below it than these, a folder is one source
 LOOKED_AT = 5  # files of an ending that nobody knows
+MOST_NAMED = 100  # files that a recipe names one by one
 FEW_TEXTS = 3  # so many texts beside data are taken for READMEs
 LEAST_CHARS = 40  # a column whose values are shorter on average is no text
 # Folders of such names are parts of one source, and not sources.
@@ -125,40 +126,53 @@ def _by_kind(source: Source) -> Iterator[Proposal]:
     for entry in entries:
         if not named(entry.path)[0]:
             strange[posixpath.splitext(entry.path)[1].lower() if has_ending(entry.path) else ""].append(entry)
-    others = [*_of_endings(source, listing.kind, strange, is_all=not any(by_format[form] for form in FORMATS))]
-    if any(by_format[form] for form in FORMATS) or not others:
-        yield Proposal(source)
+    known = any(by_format[form] for form in FORMATS)
+    told = {ending: form for ending, some in strange.items() if (form := _told(some))}
+    found = [Proposal(source)] if known or not told else []
     if data and listing.kind == "folder":
         for form in ("text", "html"):
             if by_format[form] > FEW_TEXTS:
                 said = (
                     f"{by_format[form]:,} files of {FORMATS[form].what} lie beside data: they are a source of their own"
                 )
-                yield Proposal(source.model_copy(update={"name": f"{source.name}-{form}", "format": form}), (said,))
-    yield from others
+                found.append(
+                    Proposal(source.model_copy(update={"name": f"{source.name}-{form}", "format": form}), (said,))
+                )
+    found += [*_of_endings(source, listing.kind, strange, told, is_all=not known)]
+    lost = tuple(_not_possible(ending, some) for ending, some in sorted(strange.items()) if ending not in told)
+    yield Proposal(found[0].source, (*found[0].said, *lost))
+    yield from found[1:]
 
 
-def _of_endings(source: Source, kind: str, strange: dict[str, list[Entry]], is_all: bool) -> Iterator[Proposal]:
+def _of_endings(
+    source: Source, kind: str, strange: dict[str, list[Entry]], told: dict[str, str], is_all: bool
+) -> Iterator[Proposal]:
     """Sources for files whose endings nobody knows, by what they begin with."""
-    alone = is_all and len(strange) == 1
-    for ending, entries in sorted(strange.items()):
-        form = _told(entries)
-        if not form:
-            continue
+    alone = is_all and len(told) == 1
+    for ending, form in sorted(told.items()):
+        entries = strange[ending]
         what = f"{len(entries):,} files {f'that end in {ending}' if ending else 'without an ending'}"
         said = (f"{what} look like {FORMATS[form].what}: read so (guessed by their first bytes)",)
-        if kind != "folder" or (alone and not ending):
-            if alone:
-                yield Proposal(source.model_copy(update={"format": form}), said)
-        elif ending:
+        if alone and (kind != "folder" or not ending):
+            yield Proposal(source.model_copy(update={"format": form}), said)
+        elif kind == "folder" and ending:
             path = posixpath.join(glob.escape(str(source.path)), f"**{glob.escape(ending)}")
             name = source.name if alone else f"{source.name}-{ending[1:]}"
             yield Proposal(source.model_copy(update={"name": _name(name), "path": path, "format": form}), said)
-        elif len(entries) <= FOLDERS:
-            paths = tuple(entry.path for entry in entries)
-            yield Proposal(
-                source.model_copy(update={"name": f"{source.name}-other", "path": paths, "format": form}), said
-            )
+        else:
+            paths = tuple(entry.path for entry in entries[:MOST_NAMED])
+            more = (f"only the first {MOST_NAMED:,} of them are named; name the others by a pattern",)
+            source_of = source.model_copy(update={"name": f"{source.name}-other", "path": paths, "format": form})
+            yield Proposal(source_of, (*said, *(more if len(entries) > MOST_NAMED else ())))
+
+
+def _not_possible(ending: str, entries: Sequence[Entry]) -> str:
+    """What cannot be read, with what helps."""
+    first = entries[0].path
+    head = _head(first)
+    kind = kind_of(head, "jsonl") if head else None
+    what = f"{kind.what}; {kind.advice}" if kind and kind.advice else "in a format that is not known"
+    return f"could not read {len(entries):,} files {ending or 'without an ending'}: {printable(first)} is {what}"
 
 
 def _name(name: str) -> str:
@@ -269,22 +283,3 @@ def _longest(rows: Sequence[FirstRows]) -> str | None:
 def _is_json(texts: object) -> bool:
     """Whether the text of values shows that they are lists or objects."""
     return bool(pc.all(pc.match_substring_regex(texts, r"^[\[{]")).as_py())
-
-
-# --- What cannot be read -----------------------------------------------------------------------------------------------
-
-
-def not_possible(source: Source) -> Iterator[str]:
-    """What lies in a source and cannot be read, by ending, with what helps."""
-    try:
-        unread = [one.path for one in find_files(source).unread if one.reason == "other_format"]
-    except InputError:
-        return
-    by_ending = collections.defaultdict(list)
-    for path in unread:
-        by_ending[posixpath.splitext(path)[1].lower()].append(path)
-    for ending, paths in sorted(by_ending.items()):
-        head = _head(paths[0])
-        kind = kind_of(head, "jsonl") if head else None
-        what = f"{kind.what}; {kind.advice}" if kind and kind.advice else "in a format that is not known"
-        yield f"could not read {len(paths):,} files {ending or 'without an ending'}: {printable(paths[0])} is {what}"

@@ -30,3 +30,9 @@ def test_what_an_iteration_leaves_of_nothing_is_nothing() -> None:
     assert wording.number(1.3e-15, "share") == "0%"
     assert wording.number(2e-8, "share") == "0.000002%"
     assert wording.told_apart(1.3e-15, 0.0, "share")[0] != wording.told_apart(1.3e-15, 0.0, "share")[1]
+
+
+def test_a_range_whose_ends_read_the_same_is_one_number():
+    assert wording.span(0.0448, 0.04481, "share") == "4.48%"
+    assert wording.span(0.0448, 0.0512, "share") == "4.48% to 5.12%"
+    assert wording.span(None, None, "share") == "–"

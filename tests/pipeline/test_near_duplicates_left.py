@@ -1,8 +1,10 @@
 """Near duplicates that dedup misses are counted in the release, through the whole flow; those that it finds are not."""
 
+import itertools
 import json
 import pathlib
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from small_sets import hashed
@@ -52,9 +54,22 @@ def test_bands_that_see_nothing_leave_what_the_sample_sees(tmp_path: pathlib.Pat
     assert (said.status, said.severity) == ("fail", "warning")
 
 
-def test_bands_that_see_leave_none(tmp_path: pathlib.Path) -> None:
+def having_one(folder: pathlib.Path, name: str) -> float:
+    """The share of a release's documents that have a near duplicate in it, from all pairs."""
+    texts = pq.read_table(folder / "out" / name / "data")["text"].to_pylist()
+    sets = [{tuple(words[at : at + 5]) for at in range(len(words) - 4)} for words in map(str.split, texts)]
+    found = set()
+    for (i, one), (j, other) in itertools.combinations(enumerate(sets), 2):
+        if len(one & other) >= 0.8 * len(one | other):
+            found |= {i, j}
+    return len(found) / len(sets)
+
+
+def test_bands_that_see_leave_what_signatures_are_wrong_about(tmp_path: pathlib.Path) -> None:
+    """A few pairs of 0.88 are under 0.8 by their signatures, which would say that none is left."""
     found, said = rates(tmp_path, "found", {})
     assert found["before"]["value"] > 0.2
-    assert found["after"]["value"] == 0
-    assert 0 < found["after"]["upper"] < 0.01
-    assert said.status == "pass"
+    truth = having_one(tmp_path, "found")
+    assert 0 < truth < 0.005
+    assert found["after"]["lower"] <= truth <= found["after"]["upper"] < 0.02
+    assert said.status != "pass"  # 1,000 documents do not say that it is under 1 %

@@ -181,6 +181,16 @@ def test_a_dot_is_the_folder(tmp_path, monkeypatch):
     assert load_recipe("recipe.yaml").sources[0].path == "."
 
 
+@pytest.mark.parametrize("name", ["000", "2024-01-01", "null", "1e3", "0x1F"])
+def test_a_folder_whose_name_is_a_number_to_yaml_gets_a_recipe_that_loads(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.txt").write_text("One text.")
+    monkeypatch.chdir(tmp_path)
+    write_recipe([name], "recipe.yaml")
+    recipe = load_recipe("recipe.yaml")
+    assert (recipe.sources[0].name, recipe.salt, recipe.release) == (name, name, f"{name}-v1")
+
+
 @pytest.mark.parametrize("name", ["no\xa0break", "a\u202eb", "new\nline", "tab\t", "\u200b"])
 def test_odd_file_names_are_read(tmp_path, name):
     (tmp_path / "in").mkdir()

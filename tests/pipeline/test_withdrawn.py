@@ -212,7 +212,10 @@ def test_other_releases_that_hold_it_are_named(folder: pathlib.Path) -> None:
     run(folder, "twin", salt="other")
     run(folder, "child", dedup={"against": ["out/old"], "on_match": "tag"})
     write(folder / "list.jsonl", [ASKED | {"id": "d3"}])
+    run(folder, "torn", salt="another")
+    next((folder / "out" / "torn" / "ledger").glob("*.parquet")).unlink()
     receipt = withdraw(str(folder / "out" / "old"), [str(folder / "list.jsonl")], None, QUIET)
+    assert receipt.unread == (str(folder / "out" / "torn"),)
     assert receipt.still_there == {str(folder / "out" / "twin"): 1, str(folder / "out" / "child"): 1}
     assert receipt.descend == (str(folder / "out" / "child"),)
     said = receipt_text(receipt, "out/old")

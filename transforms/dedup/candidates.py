@@ -140,6 +140,7 @@ class DedupConfig(Strict):
         return self.bands * self.rows
 
 
+VERIFIED = 8192  # pairs at a time
 BAND = pa.schema(
     [
         ("key", pa.uint64()),
@@ -274,10 +275,24 @@ class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, p
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         split, batches = group
-        pairs = _distinct(_concat(batches))
-        signature = _signature(self.corpus, split)
-        pairs = pairs.append_column("left_signature", signature.take(pairs["left_ordinal"]))
-        return split_by(pairs["right_split"].to_numpy().astype(np.int64), pairs)
+        return by_right_split(_distinct(_concat(batches)), _signature(self.corpus, split))
+
+
+def by_right_split(pairs: pa.RecordBatch, signature: pa.FixedSizeBinaryArray) -> list[tuple[int, pa.RecordBatch]]:
+    """Pairs of one left split by their right one, each left document with its signature once and a list of its pairs.
+
+    In a cluster a document has some fifteen pairs, and in a star one document has as many as there are others: a signature in
+    each pair was nearly all that crossed.
+    """
+    split, document = pairs["right_split"].to_numpy(), pairs["left_ordinal"].to_numpy()
+    order = np.lexsort((document, split))
+    split, document = split[order], document[order]
+    first = np.flatnonzero(np.r_[True, (np.diff(split) != 0) | (np.diff(document) != 0)])
+    offsets = pa.array(np.append(first, len(order)).astype(np.int32))
+    pairs = pairs.take(pa.array(order))
+    lists = {name: pa.ListArray.from_arrays(offsets, pairs[name]) for name in ("right", "right_ordinal", "sure")}
+    left = {"left": pairs["left"].take(pa.array(first)), "left_signature": signature.take(pa.array(document[first]))}
+    return split_by(split[first].astype(np.int64), pa.RecordBatch.from_pydict(left | lists))
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
@@ -287,12 +302,22 @@ class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
         split, batches = group
-        pairs = _concat(batches)
-        signature = _signature(self.corpus, split)
-        right = signatures(signature.take(pairs["right_ordinal"]))
-        similar = similarity(signatures(pairs["left_signature"]), right) >= self.least
-        edge = similar | pairs["sure"].to_numpy(zero_copy_only=False)
-        return (pairs.select(["left", "right"]).filter(pa.array(edge)),)
+        signature = signatures(_signature(self.corpus, split))
+        return (_concat(edges(batch, signature, self.least) for batch in batches),)
+
+
+def edges(by_left: pa.RecordBatch, signature: np.ndarray, least: float) -> pa.RecordBatch:
+    """EDGE of the pairs in `by_right_split` that are similar enough, or sure. `signature`: of the right split, by ordinal."""
+    lists = by_left["right"]
+    of = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
+    left, ordinal = signatures(by_left["left_signature"]), by_left["right_ordinal"].flatten().to_numpy()
+    edge = by_left["sure"].flatten().to_numpy(zero_copy_only=False).copy()
+    for begin in range(0, len(of), VERIFIED):
+        part = slice(begin, begin + VERIFIED)
+        edge[part] |= similarity(left[of[part]], signature[ordinal[part]]) >= least
+    mask = pa.array(edge)
+    sides = [by_left["left"].take(pa.array(of[edge])), lists.flatten().filter(mask)]
+    return pa.RecordBatch.from_arrays(sides, schema=EDGE)
 
 
 def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
@@ -301,10 +326,11 @@ def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
     """Each pair of contents once: it may have been found in several partitions. One that is sure in any is sure."""
-    pairs = pairs.take(pa.array(np.argsort(~pairs["sure"].to_numpy(zero_copy_only=False), kind="stable")))
-    both = np.stack([pairs["left"].to_numpy(), pairs["right"].to_numpy()])
-    _, first = np.unique(both, axis=1, return_index=True)
-    return pairs.take(pa.array(first))
+    left, right = pairs["left"].to_numpy(), pairs["right"].to_numpy()
+    order = np.lexsort((~pairs["sure"].to_numpy(zero_copy_only=False), right, left))
+    left, right = left[order], right[order]
+    first = np.r_[True, (left[1:] != left[:-1]) | (right[1:] != right[:-1])]
+    return pairs.take(pa.array(order[first]))
 
 
 def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
@@ -322,7 +348,7 @@ class ForestFn(beam.CombineFn):
 
     def add_input(self, accumulator: list[pa.RecordBatch], edges: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Put a batch of edges on the tail."""
-        accumulator.append(edges.rename_columns(EDGE.names))
+        accumulator.append(edges)
         if sum(e.num_rows for e in accumulator[1:]) > 2 * accumulator[0].num_rows + 100_000:
             return self.compact(accumulator)
         return accumulator

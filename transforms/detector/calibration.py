@@ -22,7 +22,8 @@ from transforms.kernels.statistics import share
 from transforms.kernels.text import language
 from transforms.kernels.text.text import Tokens
 
-FORMAT = 3
+FORMAT, READ = 4, (3, 4)  # format 3 has no `raised`
+RAISED = (0.5, 1.0)  # z from which an expert is raised, and from which by all that its scale says
 Histogram = npt.NDArray[np.int64]  # [share.BINS]
 
 
@@ -85,6 +86,7 @@ class Scale:
       threshold: log-odds at or above which a document is called synthetic.
       newest: the newest generator of the calibration, and `until` the day that it came out, as 2026-11-01; "" if not known.
       allowance: of shares in this language.
+      raised: for each expert, by how much its high z are raised, at least 0: it has more of the false alarms. (): none is.
     """
 
     lengths: tuple[float, ...]
@@ -96,6 +98,7 @@ class Scale:
     newest: str
     until: str
     allowance: Allowance
+    raised: tuple[float, ...] = ()
 
     def standardised(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         """Z of each document by each expert, float64[documents, experts]; NaN stays NaN."""
@@ -104,7 +107,11 @@ class Scale:
             (scores[:, k] - np.interp(at, knots, self.middle[k])) / np.interp(at, knots, self.spread[k])
             for k in range(scores.shape[1])
         ]
-        return np.stack(columns, axis=1).astype(np.float64)
+        z = np.stack(columns, axis=1).astype(np.float64)
+        # What most text has is left as it is, because shares are estimated from it.
+        return (
+            z + np.clip((z - RAISED[0]) / (RAISED[1] - RAISED[0]), 0, 1) * np.array(self.raised) if self.raised else z
+        )
 
     def judged(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """Log-odds of each document, float32[documents]; NaN where no expert has a score.
@@ -329,7 +336,7 @@ def parse_calibration(data: bytes, path: str) -> Calibration:
 
 
 def _parse(fields: dict[str, Any]) -> Calibration:
-    if fields["format"] != FORMAT:
+    if fields["format"] not in READ:
         raise ValueError(f"format {fields['format']}")
     if fields["histogram"] != {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}:
         raise ValueError("other histogram bins")
@@ -354,7 +361,9 @@ def _parse(fields: dict[str, Any]) -> Calibration:
         raise ValueError("a language has no scale")
     if not 0 <= min(places)[0] <= max(places)[0] < len(calibration.scales):
         raise ValueError("a band of no language")
-    if any(len(scale.middle) != len(calibration.experts) for scale in calibration.scales):
+    if any(len(scale.middle) != len(calibration.experts) for scale in calibration.scales) or any(
+        len(scale.raised) not in (0, len(calibration.experts)) for scale in calibration.scales
+    ):
         raise ValueError("an expert has no scale")
     if len(places) > 127 or len(calibration.languages) > language.MOST:
         raise ValueError("too many bands or languages")
@@ -377,6 +386,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
         newest=str(fields["newest"]),
         until=str(fields["until"]),
         allowance=allowance,
+        raised=tuple(map(_finite, fields.get("raised", ()))),
     )
     if scale.until:
         datetime.date.fromisoformat(scale.until)
@@ -387,6 +397,8 @@ def _scale(fields: dict[str, Any]) -> Scale:
         raise ValueError("a scale has knots that do not belong together")
     if any(len(row) != len(scale.lengths) for row in scale.middle + scale.spread):
         raise ValueError("a scale has knots that do not belong together")
+    if any(by < 0 for by in scale.raised):
+        raise ValueError("an expert is lowered")
     if any(width <= 0 for row in scale.spread for width in row) or allowance.root < 0 or allowance.corpora < 0:
         raise ValueError("a spread or an allowance is out of range")
     return scale

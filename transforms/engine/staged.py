@@ -33,6 +33,8 @@ class Staged:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """How it is pickled."""
         folder = _folder.get()
+        if folder is None and (path := _path_of(self)):
+            return load, (path,)  # a worker pickles its stages again
         if folder is None or folder.writing is self:
             return super().__reduce_ex__(protocol)
         return load, (folder.put(self),)
@@ -102,6 +104,12 @@ def load(path: str) -> Any:
         if path not in _held:
             _hold(path, _read(path))
         return _held[path]
+
+
+def _path_of(value: Any) -> str | None:
+    """The file that a value was read from, in this process."""
+    with _lock:
+        return next((path for path, held in _held.items() if held is value), None)
 
 
 def _hold(path: str, value: Any) -> None:

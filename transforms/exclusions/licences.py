@@ -9,6 +9,7 @@ which lists may name like any other licence. Of a choice (`MIT OR GPL-3.0-only`)
 import fnmatch
 import functools
 import re
+import threading
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,25 @@ _NAMES = {
 }
 
 
+_lock = threading.Lock()  # the package builds its tables when it first parses, and threads would see half of them
+
+
 @functools.cache
 def _spdx() -> Any:
     from license_expression import get_spdx_licensing  # late: most runs name no licence
 
     return get_spdx_licensing()
+
+
+def _parsed(text: str) -> Any:
+    """An expression of SPDX's licences; None if it is none."""
+    from license_expression import ExpressionError, ParseError
+
+    with _lock:
+        try:
+            return _spdx().parse(text, validate=True, strict=True)
+        except (ExpressionError, ParseError):
+            return None
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -58,16 +73,13 @@ def normalised(said: str) -> str:
     low = text.lower()
     if low in _NOTHING:
         return UNKNOWN
-    if found := _CC_ADDRESS.match(low):
-        zero = found[1] == "publicdomain" and found[2] == "zero"
-        text = f"CC0-{found[3]}" if zero else f"CC-{found[2]}-{found[3]}"
-    elif found := _CC_NAME.match(low):
-        text = f"CC{found[1]}-1.0" if found[1] == "0" else f"CC-{found[1].replace(' ', '-')}-{found[2] or '4.0'}"
-    text = _NAMES.get(low, text)
-    try:
-        return str(_spdx().parse(text, validate=True, strict=True)) or UNKNOWN
-    except Exception:  # of many kinds, and what is no licence is no error
-        return UNKNOWN
+    if page := _CC_ADDRESS.match(low):
+        zero = page[1] == "publicdomain" and page[2] == "zero"
+        text = f"CC0-{page[3]}" if zero else f"CC-{page[2]}-{page[3]}"
+    elif name := _CC_NAME.match(low):
+        text = f"CC{name[1]}-1.0" if name[1] == "0" else f"CC-{name[1].replace(' ', '-')}-{name[2] or '4.0'}"
+    found = _parsed(_NAMES.get(low, text))
+    return UNKNOWN if found is None else str(found)
 
 
 def normalise(said: pa.StringArray) -> pa.StringArray:
@@ -106,7 +118,7 @@ def _known(name: str) -> str:
     found = normalised(name)
     if found == UNKNOWN:
         raise ValueError(f"{name!r} is no SPDX licence; {nearest(name, [UNKNOWN, *_spdx().known_symbols])}")
-    if _spdx().parse(found).literals != {_spdx().parse(found)}:
+    if getattr(_parsed(found), "operator", None) is not None:
         raise ValueError(f"{name!r} is an expression; list its licences one by one")
     return found
 
@@ -116,7 +128,7 @@ def allowed(licence: str, config: LicenceConfig) -> bool:
     """Whether a licence, or a choice or sum of licences, may be in a release."""
     if licence == UNKNOWN:
         return _may(licence, config)
-    return _holds(_spdx().parse(licence), config)
+    return _holds(_parsed(licence), config)
 
 
 def _holds(expression: Any, config: LicenceConfig) -> bool:

@@ -11,6 +11,7 @@ from transforms.ingest.decompress import ChunkStream, DamageError, Inside, chunk
 from transforms.ingest.quarantine import Pair, Reading
 from transforms.kernels.text.json_values import JsonValues
 
+SHOWN_LINES = 3  # if one of so many is an object, the file is JSON Lines, whatever is wrong with the others
 PEEK_BYTES = 1 << 20  # of a file that are looked at, to tell an object around documents from a document
 
 
@@ -19,8 +20,8 @@ def read_json(job: Reading, read_jsonl: Callable[[Reading], Iterator[Pair]]) -> 
     beginning = b"".join(_beginning(job))
     around = _is_around(beginning, job)
     piece = job.piece
-    first, is_line, _ = beginning.lstrip().partition(b"\n")
-    if not around and is_line and _parsed(first) is not None:
+    first_lines = beginning.lstrip().split(b"\n", SHOWN_LINES)[:-1]
+    if not around and any(_parsed(line) is not None for line in first_lines):
         return read_jsonl(dataclasses.replace(job, seen=dataclasses.replace(piece, format="jsonl")))
 
     def opened() -> BinaryIO:
@@ -76,6 +77,8 @@ def _lines(job: Reading, around: bool) -> Iterator[bytes]:
 def _is_around(beginning: bytes, job: Reading) -> bool:
     """Whether the file is one object whose lists hold the documents, and not objects that are documents."""
     if beginning.lstrip()[:1] != b"{":
+        return False
+    if any(_parsed(line) is not None for line in beginning.lstrip().split(b"\n", SHOWN_LINES)[1:-1]):
         return False
     first = JsonValues(around=False).lines(beginning)
     line, ended, rest = first.partition(b"\n")

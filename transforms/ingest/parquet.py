@@ -32,30 +32,70 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:
             raise DamageError("corrupt_file", "the file has fewer row groups than it had; plan the run again")
-        try:
-            names, columns = _wanted(job, file.schema_arrow)
-        except DamageError as damage:
-            damage.records = sum(file.metadata.row_group(group).num_rows for group in range(first, end))
-            raise
-        if file.metadata.num_rows != sum(
-            file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
-        ):
+        if file.metadata.num_rows != _rows(file.metadata, 0, file.num_row_groups):
             raise DamageError(
                 "corrupt_file", "its footer contradicts itself: the row groups have other numbers of rows"
             )
-        row = sum(file.metadata.row_group(group).num_rows for group in range(first))
-        for group in range(first, end):
-            n_rows = file.metadata.row_group(group).num_rows
+        try:
+            names, columns = _wanted(job, file.schema_arrow)
+        except DamageError as damage:
+            damage.records = _rows(file.metadata, first, end)
+            raise
+        row = _rows(file.metadata, 0, first)
+        for begin, stop in _runs(file.metadata, first, end):
+            n_rows = _rows(file.metadata, begin, stop)
             try:
-                batches = _row_group(job, file, group, columns)
+                batches = _row_groups(job, file, range(begin, stop), columns)
             except Exception as error:
                 if not is_decoders(error):
                     raise
-                detail = f"row group {group} with its {n_rows:,} rows cannot be read: {message(error)}"
-                yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
+                yield from _each_row_group(job, file, range(begin, stop), columns, names, row, error)
             else:
                 yield from _row_group_documents(job, batches, names, row)
             row += n_rows
+
+
+def _rows(footer: pq.FileMetaData, begin: int, stop: int) -> int:
+    return sum(footer.row_group(group).num_rows for group in range(begin, stop))
+
+
+def _runs(footer: pq.FileMetaData, first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Row groups that are decoded at once: small ones together, up to `READ_BYTES` and `JOINED_ROWS`."""
+    begin, size, rows = first, 0, 0
+    for group in range(first, end):
+        one = footer.row_group(group)
+        if group > begin and (size + one.total_byte_size > READ_BYTES or rows + one.num_rows > JOINED_ROWS):
+            yield begin, group
+            begin, size, rows = group, 0, 0
+        size, rows = size + max(0, one.total_byte_size), rows + max(0, one.num_rows)
+    if begin < end:
+        yield begin, end
+
+
+def _each_row_group(
+    job: Reading,
+    file: pq.ParquetFile,
+    groups: range,
+    columns: list[str],
+    names: tuple[str, ...],
+    row: int,
+    error: Exception,
+) -> Iterator[Pair]:
+    """Row groups one by one, where they cannot be decoded together: each that is damaged is one bad record."""
+    for group in groups:
+        n_rows = file.metadata.row_group(group).num_rows
+        try:
+            if len(groups) == 1:
+                raise error
+            batches = _row_groups(job, file, range(group, group + 1), columns)
+        except Exception as why:
+            if not is_decoders(why):
+                raise
+            detail = f"row group {group} with its {n_rows:,} rows cannot be read: {message(why)}"
+            yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
+        else:
+            yield from _row_group_documents(job, batches, names, row)
+        row += n_rows
 
 
 def _row_group_documents(
@@ -140,18 +180,18 @@ def text_columns(job: Reading, schema: pa.Schema) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """All of a row group or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen.
+def _row_groups(job: Reading, file: pq.ParquetFile, groups: range, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """All of some row groups or, by its error, nothing: in a damaged one, rows before the damage may be wrong unseen.
 
     A value that a dictionary holds once may stand in every row, and the footer's sizes count it once: what is decoded is
     measured, and what is more than fits is decoded twice.
     """
-    size = max(file.metadata.row_group(group).total_byte_size, 1)
+    size = max(1, *(file.metadata.row_group(group).total_byte_size for group in groups))
     # One value is at most the size of the group; a footer may lie.
     n_rows = min(DECODED_ROWS, max(16, _DECODED_BYTES // size))
 
     def decoded() -> Iterator[pa.RecordBatch]:
-        for batch in file.iter_batches(batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False):
+        for batch in file.iter_batches(batch_size=n_rows, row_groups=list(groups), columns=columns, use_threads=False):
             yield plain(batch)
 
     held: list[pa.RecordBatch] = []
@@ -164,7 +204,7 @@ def _row_group(job: Reading, file: pq.ParquetFile, group: int, columns: list[str
             break
         held.append(batch)
     total += sum(batch.num_rows for batch in batches)
-    if total != file.metadata.row_group(group).num_rows:
+    if total != _rows(file.metadata, groups.start, groups.stop):
         raise ValueError(f"it has {total:,} rows")
     if held:
         return joined_batches(job, iter(held))

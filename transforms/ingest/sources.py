@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam import coders
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,7 @@ from pydantic import Field, field_validator, model_validator
 from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.wording import message
+from transforms.engine.coders import CompressedCoder
 from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -209,6 +211,11 @@ class Split:
     source: int  # its number in the recipe
     pieces: tuple[Piece, ...]
     n_bytes: int  # in storage
+
+
+coders.registry.register_coder(
+    Split, CompressedCoder
+)  # one may have thousands of files, and Beam's own takes bzip2 for them
 
 
 class Splits(Staged, tuple[Split, ...]):

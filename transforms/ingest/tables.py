@@ -1,9 +1,11 @@
 """Tables that are not Parquet -> documents: CSV and TSV, Arrow and Feather, ORC."""
 
+import codecs
 import csv
 import functools
 import io
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -128,7 +130,40 @@ def _stream(job: Reading) -> tuple[ChunkStream, bytes]:
             raise
         damage = found
     rest = source if damage is None else _raising(damage)
-    return ChunkStream(itertools.chain(held, rest)), b"".join(held)[:SNIFFED_BYTES]
+    return ChunkStream(_as_utf8(itertools.chain(held, rest))), b"".join(held)[:SNIFFED_BYTES]
+
+
+def _as_utf8(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes with each that is not UTF-8 as a character that stands for it: Arrow gives up a file at a bad row that is not."""
+    decoder = codecs.getincrementaldecoder("utf-8")(_MARKED)
+    for chunk in source:
+        if chunk.isascii() and not decoder.getstate()[0]:
+            yield chunk
+        else:
+            yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", True).encode()
+
+
+def _as_marks(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(chr(_FIRST_MARK + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+_MARKED = "lowbackground.marked"
+_FIRST_MARK = 0x10F700  # of the private use area at the end of Unicode; a byte that is not UTF-8 is 0x80 or more
+_MARK = re.compile(rb"\xf4\x8f[\x9e\x9f][\x80-\xbf]")
+codecs.register_error(_MARKED, _as_marks)
+
+
+def _unmarked(value: bytes) -> bytes:
+    """The bytes as they were in the file."""
+    return _MARK.sub(lambda match: bytes([ord(match[0].decode()) - _FIRST_MARK]), value)
+
+
+def _as_it_was(column: pa.Array) -> pa.Array:
+    if not pc.any(pc.match_substring(column, b"\xf4\x8f")).as_py():
+        return column
+    return pa.array([None if value is None else _unmarked(value) for value in column.to_pylist()], column.type)
 
 
 def _raising(damage: DamageError) -> Iterator[bytes]:
@@ -196,7 +231,7 @@ def shown_dialect(beginning: bytes, source: Source, path: str) -> str:
 
 
 def _invalid(job: Reading, bad: list[Bad], has_header: bool, row: pyarrow.csv.InvalidRow) -> str:
-    raw = row.text.encode("utf-8", "surrogateescape")
+    raw = _unmarked(row.text.encode())
     detail = f"the row has {row.actual_columns:,} values, and the header {row.expected_columns:,}"
     open_quote = row.text.count('"') % 2 == 1
     if open_quote:
@@ -220,7 +255,9 @@ def _numbers(first: int, n: int, bad: list[Bad]) -> tuple[np.ndarray, int]:  # t
 def _empty_is_null(batch: pa.RecordBatch, kept: list[str]) -> pa.RecordBatch:
     """A cell of CSV cannot say that it is null: an empty one says nothing, but for a text, which may be empty."""
     columns = [
-        column if name in kept else pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
+        _as_it_was(column)
+        if name in kept
+        else pc.if_else(pc.equal(pc.binary_length(column), 0), None, _as_it_was(column))
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -123,6 +123,8 @@ def _add(rows: _Rows, number: int, record: Any) -> str:
         if status != 200:
             return f"{name} with status {status}"
         content_type, charset = (record.http_content_type or "").lower(), record.http_charset
+    if name == "conversion" and not content_type:
+        content_type = TEXT[0]  # which a conversion is, whether it says so or not
     if content_type not in (*HTML, *TEXT):
         return f"{name} of {content_type[:60] or 'no type'}"
     limit = rows.job.limits.max_line_bytes

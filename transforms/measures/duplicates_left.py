@@ -5,15 +5,16 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.metrics import Row
 from transforms.kernels.similarity import duplicate_rate
-from transforms.kernels.similarity.duplicate_rate import Kin
-from transforms.kernels.text.columns import first_half, signatures
+from transforms.kernels.similarity.duplicate_rate import NONE, Kin
+from transforms.kernels.text.columns import first_half, numbers
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
 
-NEEDED = ["signature", "n_shingles"]
+NEEDED = ["trace"]
 
 
 def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[Kin]]:
@@ -23,14 +24,17 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED` of the split's signals, in the same order.
     """
-    values = signatures(signals["signature"].combine_chunks())
-    signed = (signals["n_shingles"].to_numpy() > 0) & ~textless(decisions)
+    column = signals["trace"].combine_chunks()
+    has = pc.binary_length(column).to_numpy(zero_copy_only=False) > 0
+    drawn = column.filter(pa.array(has))
+    seen = duplicate_rate.unpacked(*numbers(drawn)) if len(drawn) else NONE
+    number_of = np.cumsum(has) - 1
     at, names = how_far(decisions), first_half(decisions["doc_id"])
     mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
     found = {}
     for number, stage in enumerate(STAGES):
-        rows = np.flatnonzero(signed & (at >= number))
-        found[stage] = [duplicate_rate.gather(values[rows], names[rows], mark[rows])]
+        rows = np.flatnonzero(has & ~textless(decisions) & (at >= number))
+        found[stage] = [duplicate_rate.gather(seen.take(number_of[rows]), names[rows], mark[rows])]
     return found
 
 
@@ -67,12 +71,12 @@ def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, np
 
 def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
     note = (
-        f"Jaccard {least:g} or more with another document of the stage, by {whole.rest.shape[1]} components of the signature; "
-        f"of {rate.documents:,} documents long enough for one, drawn by the hash of another component, which both of a pair "
-        "share with chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
+        f"Jaccard {least:g} or more with another document of the stage, counted on their shingles and not on the signatures "
+        f"that decided; of {rate.documents:,} documents long enough for one, drawn by a hash that both of a pair share with "
+        "chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
     )
     if rate.undecided:
-        note += f"; {rate.undecided:,} of those compared are so near the limit that their texts may be less alike"
+        note += f"; {rate.undecided:,} of those seen are long, compared by a part of their shingles, and near the limit"
     if rate.crowded:
         note += (
             f"; {rate.crowded:,} are in groups of more than {duplicate_rate.MEMBERS}, of which so many were compared"

@@ -19,7 +19,7 @@ from transforms.engine.staged import Staged
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
-from transforms.kernels.text import paragraphs
+from transforms.kernels.text import paragraphs, personal
 from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
@@ -29,7 +29,8 @@ from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
-from transforms.measures.synthetic_share import REASONS_OF, cross_check, shares
+from transforms.measures.sites import site_rows
+from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.vocabulary import lexical_rows
 from transforms.mixture.selection import Mixture
@@ -88,6 +89,7 @@ def metrics_table(
         *_not_understood(tally, sources),
         *unread_rows(config.unread, sources),
         *shares(tally, sources, detector),
+        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
         *cross_check(tally, sources, detector, checker),
         *false_alarms(tally, detector),
         *_conflicts(tally, sources),
@@ -96,6 +98,7 @@ def metrics_table(
         *_paragraphs(tally, sources),
         *_concentration(tally, sources),
         *_licences(tally),
+        *_personal(tally, sources),
         *_ratio(mixture),
         *_text(tally),
         *lexical_rows(tally.ngrams, sources),
@@ -108,6 +111,12 @@ def metrics_table(
     return in_table(rows)
 
 
+NOTHING = "there is no document of the kind to measure it on"
+OF_DOCUMENTS = {
+    "duplicates", "length", "lexical", "lm", "origin", "paragraphs", "repetition", "semantic", "synthetic_share", "topic",
+}  # fmt: skip
+
+
 def in_table(rows: list[Row]) -> pa.RecordBatch:
     """Rows as METRICS, sorted; what a row does not say is overall, of the release, without bounds, in its metric's unit."""
     template = dict.fromkeys(contracts.METRICS.schema.names) | {"stage": "after", "slice_kind": "overall", "slice": ""}
@@ -118,6 +127,10 @@ def in_table(rows: list[Row]) -> pa.RecordBatch:
     for row in whole:
         for name in ("value", "lower", "upper"):
             row[name] = None if row[name] is None or not np.isfinite(row[name]) else float(row[name])
+        said = row["note"] or ""
+        if row["value"] is None and row["n"] == 0 and (not said or row["metric"].split(".")[0] in OF_DOCUMENTS):
+            # Where there is a number a note says what it is; where there is none, why.
+            row["note"] = said if said.startswith(("no ", "nothing ")) else NOTHING
     return contracts.METRICS.batch({name: [row[name] for row in whole] for name in template})
 
 
@@ -275,12 +288,11 @@ def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
     near = int(tally.similarity.sum())
     values = np.arange(101) / 100
     q = diversity.quantiles(np.arange(101), tally.similarity, [0.01, 0.05, 0.5]) if near else [None] * 3
-    note = "of near duplicates, Jaccard to the survivor, rounded down to hundredths"
     for name, value in zip(("q01", "q05", "q50"), q, strict=True):
         yield row | Row(
             metric=f"duplicates.similarity_{name}",
             n=near,
-            note=note,
+            note="of near duplicates, Jaccard to the survivor, rounded down to hundredths",
             value=None if value is None else float(value) / 100,
         )
     below = math.ceil(100 * undecided_below - 1e-9)  # in hundredths, as they are counted
@@ -344,6 +356,23 @@ def _licences(tally: Tally) -> Iterator[Row]:
     n = total_of(tally.groups, reason=0)
     for licence, tokens in sorted(tally.licences.items()):
         yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+
+
+def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """What looks personal, by kind and source; nothing if it was not counted."""
+    note = f"found by pattern and checksum, at most {personal.MOST:,} of a kind in a document; names are not looked for"
+    whose = [("", set(range(len(sources)))), *((name, {number}) for number, name in enumerate(sources))]
+    for stage in ("before", "after") if tally.personal else ():
+        where = {} if stage == "before" else {"reason": 0}
+        for name, members in whose:
+            parts = [n for (source, kept), n in tally.personal.items() if source in members and (kept or not where)]
+            documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
+            n = total_of(tally.groups, source=members, **where)
+            for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
+                row: Row = {"stage": stage, "n": n, "note": note, "slice": f"{name}/{kind}" if name else kind,
+                            "slice_kind": "source_personal" if name else "personal"}  # fmt: skip
+                yield row | {"metric": "personal.found", "value": times}
+                yield row | {"metric": "personal.rate", "value": having / n if n else None}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -21,6 +21,7 @@ from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector
 from transforms.detector.share_estimate import Bound, Composition
 from transforms.kernels.statistics import share
+from transforms.measures.sites import Known
 from transforms.measures.tally import Key, Tally, total_of
 from transforms.origin.witnesses import PRIORS
 
@@ -142,6 +143,15 @@ def shares(tally: Tally, sources: tuple[str, ...], detector: Detector) -> Iterat
                 )
 
 
+def known_of(tally: Tally, detector: Detector) -> Known | None:
+    """What the whole of a corpus says of a document by its score; None without a calibration."""
+    if detector.calibration is None:
+        return None
+    corpus = _Stratum(tally, {}, detector.calibration, None)
+    rate = corpus.q("read", "documents")
+    return Known(corpus.posterior, 1.0 if rate is None else rate, corpus.composition, corpus.known_human["read"])
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Stratum:
     """A part of a corpus, and what the scores of its undeclared documents say of their origin.
@@ -182,10 +192,10 @@ class _Stratum:
         return self.parent.composition if self.parent else Composition(self.calibration)
 
     @functools.cached_property
-    def _own(self) -> dict[str, npt.NDArray[np.int64]]:
+    def known_human(self) -> dict[str, npt.NDArray[np.int64]]:
         """Documents of the whole corpus that are known to be human, by score, int64[bands, BINS], by population."""
         if self.parent:
-            return self.parent._own
+            return self.parent.known_human
         found = {name: np.zeros((len(self.composition.language_of_band), share.BINS), np.int64) for name in REASONS_OF}
         for (reason, band), bins in self.tally.own.items():
             for name, reasons in REASONS_OF.items():
@@ -231,7 +241,7 @@ class _Stratum:
                 if self.calibration is None or (not counts.sum() and theirs is None):
                     found[population, unit] = None
                     continue
-                own = self.composition.estimate(counts, self._own[population])
+                own = self.composition.estimate(counts, self.known_human[population])
                 found[population, unit] = self._with_parent(own, theirs)
         return found
 
@@ -250,7 +260,7 @@ class _Stratum:
                 found[unit] = (float("nan"), float("nan"))
                 continue
             documents = float(counts.sum()) if unit == "documents" else self._effective(int(counts.sum()))
-            ends = self.composition.interval(counts, self._own["read"], documents)
+            ends = self.composition.interval(counts, self.known_human["read"], documents)
             parents = self.parent.interval(unit) if self.parent and self.borrows else (None, None)
             low, high = (self._with_parent(end, theirs) for end, theirs in zip(ends, parents, strict=True))
             found[unit] = (low, high)
@@ -290,7 +300,7 @@ class _Stratum:
             return (settled + (estimate if q is None else q) * (scored + unscored)) / total
         # What was dropped was dropped for its score: the posterior of each bin says what is left.
         counts = self.scores("kept")[0 if unit == "documents" else 1]
-        expected = float((counts * self._posterior).sum())
+        expected = float((counts * self.posterior).sum())
         rate = expected / scored if scored else self.q("unique", unit) or 0.0
         if q is not None and estimate:
             rate = min(1.0, rate * q / estimate)  # as many times more or less as in all that was read
@@ -299,11 +309,11 @@ class _Stratum:
         return (settled + rate * (scored + unscored)) / total
 
     @functools.cached_property
-    def _posterior(self) -> npt.NDArray[np.float64]:
+    def posterior(self) -> npt.NDArray[np.float64]:
         """The chance of machine origin by band and bin; of a part with few documents, that of the corpus."""
         if self.borrows and self.parent is not None:
-            return self.parent._posterior
-        return self.composition.posterior(self.scores("unique")[0], self._own["unique"])
+            return self.parent.posterior
+        return self.composition.posterior(self.scores("unique")[0], self.known_human["unique"])
 
     def upper(self, unit: str, stage: str) -> float | None:
         """The upper bound of the synthetic share, in [0, 1]; None where there is nothing."""
@@ -335,7 +345,7 @@ class _Stratum:
             self.composition.bound(
                 self._by_language("documents", population, origin=contracts.SYNTHETIC),
                 self.scores(population)[0],
-                self._own[population],
+                self.known_human[population],
             )
             for population in ("read", "unique")
         )

@@ -21,8 +21,9 @@ from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample
+from transforms.measures import items_found, sample, sites
 from transforms.measures.input_loss import Inputs
+from transforms.measures.sites import Sites
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -33,10 +34,12 @@ PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
 NEEDED = [
     "content_hash",
     "url_hash",
+    "host",
     "created",
     "language",
     "generator",
     "licence",
+    "personal",
     "not_understood",
     "detector_score",
     "check_score",
@@ -82,6 +85,7 @@ class Tally:
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
       kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
+      sites: hosts of documents by what is known of their origin, a list of parts: transforms/measures/sites.py.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
@@ -91,6 +95,7 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
       contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
@@ -121,6 +126,7 @@ class Tally:
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
+    sites: list[Sites] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.ParagraphCounts]] = dataclasses.field(default_factory=dict)
@@ -129,6 +135,7 @@ class Tally:
     not_understood: dict[tuple[int, str], tuple[int, str]] = dataclasses.field(default_factory=dict)
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
+    personal: dict[tuple[int, bool], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
@@ -160,7 +167,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
-        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late"):
+        for name in ("scores", "more_scores", "own", "dated", "more_dated", "late", "personal"):
             own, theirs = getattr(total, name), getattr(tally, name)
             for key, bins in theirs.items():
                 own[key] = own[key] + bins if key in own else bins
@@ -186,6 +193,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.clusters.extend(tally.clusters)
         total.heads.update(tally.heads)
         total.sampled.extend(tally.sampled)
+        total.sites.extend(tally.sites)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
     total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
@@ -212,6 +220,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
     for counts in tally.paragraph_counts.values():
         counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
     tally.sampled = sample.compact(tally.sampled, tightly)
+    tally.sites = sites.compact(tally.sites, tightly)
     tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
@@ -259,6 +268,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
     _count_ngrams(tally, decisions, columns)
+    _count_personal(tally, columns["personal"], kept, source)
     _count_paragraphs(tally, columns, kept, source)
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
@@ -270,6 +280,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     tally.sample_below = int(below)
     sampled = np.flatnonzero(kept & (keys < below))
     smallest = sampled[np.argsort(keys[sampled])][: diversity.SAMPLE_DOCUMENTS]
+    tally.sites = [sites.count_split(decisions, columns["host"], columns["detector_score"])]
     tally.sampled = [sample.take(decisions, columns, keys, keys < below)]
     heads = columns["head"].take(pa.array(smallest)).to_pylist()
     tally.heads = dict(zip(keys[smallest].tolist(), heads, strict=True))
@@ -454,6 +465,18 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
             of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
             tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
         tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
+
+
+def _count_personal(
+    tally: Tally, packed: pa.BinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+) -> None:
+    if not len(packed) or packed.null_count:
+        return
+    counts = np.frombuffer(b"".join(packed.to_pylist()), "<u2").reshape(len(packed), -1).astype(np.int64)
+    for number in np.unique(source).tolist():
+        for stays in (False, True):
+            own = counts[(source == number) & (kept == stays)]
+            tally.personal[number, stays] = np.stack([(own > 0).sum(axis=0), own.sum(axis=0)])
 
 
 def _count_paragraphs(

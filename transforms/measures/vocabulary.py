@@ -10,6 +10,12 @@ from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.signals.populations import OF_ORIGIN, STAGES
 
 MIN_LANGUAGE = 100  # documents: of fewer, nothing is said by language
+# A type is sampled by its hash, so the few most frequent ones of a language are always in the sample or never.
+OF_SAMPLED = {
+    "1": "the most frequent types are in the sample or not: several per cent off, the same way for corpora of one language",
+    "2": "the most frequent types are in the sample or not: ten per cent off and more, the same way for corpora of one language",
+    "inf": "of the most frequent type of the sample, which is rarer than that of the corpus",
+}
 Chosen = Callable[[Population], bool]
 
 
@@ -64,8 +70,8 @@ def _stage(counts: TypeCounts, found: Spectrum, order: int, row: Row) -> Iterato
     entropy = diversity.entropy(counts, found.one_in)
     yield row | {"metric": f"lexical.entropy_{order}", "value": entropy}
     for q, value in zip(hill.ORDERS, hill.profile(found), strict=True):
-        sampled = "; of the sampled types" if q == "inf" and found.one_in > 1 else ""
-        yield row | {"metric": f"lexical.hill_{q}_{order}", "value": value, "note": f"{row['note']}{sampled}"}
+        note = row["note"] if found.one_in == 1 or q == "0" else f"{row['note']}; {OF_SAMPLED[q]}"
+        yield row | {"metric": f"lexical.hill_{q}_{order}", "value": value, "note": note}
     yield row | {"metric": f"lexical.coverage_{order}", "value": hill.coverage(found)}
     if order == 1:
         note = f"maximum likelihood, ranks {hill.ZIPF_RANKS[0]:,} to {hill.ZIPF_RANKS[1]:,}"

@@ -35,7 +35,6 @@ class Recorded:
       path: the part's file in the staging folder.
       documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
       tombstones: the file of what a list of removals names; empty: it names nothing here.
-      withdrawn: how many documents that are.
     """
 
     split: int
@@ -44,7 +43,6 @@ class Recorded:
     kept: int
     kept_bytes: int
     tombstones: str = ""
-    withdrawn: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -81,19 +79,19 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        tombstones, withdrawn = self._bury(decisions, split)
-        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, tombstones, withdrawn),)
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, self._bury(decisions, split)),)
 
-    def _bury(self, decisions: pa.RecordBatch, split: Split) -> tuple[str, int]:
+    def _bury(self, decisions: pa.RecordBatch, split: Split) -> str:
         """Write what a later release needs to know of what was withdrawn: hashes and signatures, no text."""
         named = decisions["reason"].to_numpy() == WITHDRAWN
         named &= decisions["stage"].to_numpy() == contracts.STAGES.index("exclusions")
         if not named.any():
-            return "", 0
+            return ""
         signed = self.corpus.signals(split, list(contracts.SIGNED)).filter(pa.array(named))
         path = posixpath.join(self.staging, TOMBSTONES, f"part-{split.index:05d}.parquet")
         schema = contracts.signed(signed.schema.field("signature").type.byte_width // 4).schema
-        return path, write_parquet(path, signed.combine_chunks().to_batches(), schema, plain=contracts.SIGNED)
+        write_parquet(path, signed.combine_chunks().to_batches(), schema, plain=contracts.SIGNED)
+        return path
 
 
 def ledger(

@@ -28,9 +28,9 @@ from transforms.exclusions.licences import normalise
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
-from transforms.kernels.similarity import minhash, overlap
+from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
-from transforms.kernels.text import paragraphs, prose, text
+from transforms.kernels.text import paragraphs, personal, prose, text
 from transforms.kernels.text.columns import first_half, hash_texts
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -50,6 +50,7 @@ class SurveyConfig(Staged):
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
     against: Items | None = None  # evaluation sets that are looked for
+    personal_data: bool = False  # whether what looks personal is counted
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -134,10 +135,16 @@ def removed(unwanted: Unwanted = None) -> str:
 
 
 class HeadSample:
-    """Which documents keep their head: those that may be among the `SAMPLE_PER_SPLIT` of a split with the smallest keys."""
+    """Which documents keep their head, and which their trace: those whose keys may be among the smallest of a split."""
 
     def __init__(self) -> None:
         self.smallest = np.zeros(0, np.uint64)
+        self.traced = np.zeros(0, np.uint64)
+
+    def trace(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The rows of the next documents that keep their trace."""
+        self.traced = np.unique(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
+        return np.flatnonzero(keys < duplicate_rate.below(self.traced))
 
     def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
@@ -185,6 +192,7 @@ def measure_documents(
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
+    traced = sample.trace(duplicate_rate.keys(shingle_offsets, shingles))
     kinds = prose.kind_of(documents["text"])
     language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
     documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
@@ -206,6 +214,7 @@ def measure_documents(
             "licence": normalise(documents["licence"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
+            "trace": _traces(shingle_offsets, shingles, traced),
             "n_tokens": n_tokens,
             "n_chars": pc.utf8_length(documents["text"]),
             "n_bytes": pc.binary_length(documents["text"]),
@@ -222,11 +231,29 @@ def measure_documents(
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
             "removed_tokens": removed_tokens,
             **_contamination(word_offsets, words, config.against),
+            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_tokens), pa.binary()),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
         }
     )
+
+
+def _personal(texts: pa.LargeStringArray) -> pa.BinaryArray:
+    found = personal.count(texts)
+    return _packed(np.arange(len(texts) + 1, dtype=np.int64) * found.shape[1], np.ascontiguousarray(found).reshape(-1))
+
+
+def _traces(
+    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
+) -> pa.BinaryArray:
+    """Traces of some documents, packed; nothing for the others."""
+    size = np.diff(offsets)[rows]
+    at = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size) + np.repeat(offsets[rows], size)
+    bounds, values = duplicate_rate.packed(duplicate_rate.traces(np.r_[0, np.cumsum(size)], shingles[at]))
+    sizes = np.zeros(len(offsets) - 1, np.int64)
+    sizes[rows] = np.diff(bounds)
+    return _packed(np.r_[0, np.cumsum(sizes)], values)
 
 
 def _contamination(

@@ -1,9 +1,15 @@
 """Licences: what is said of them in SPDX's words, and which of them a recipe lets in."""
 
+import concurrent.futures
+import functools
+
 import pyarrow as pa
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from transforms.exclusions import licences
 from transforms.exclusions.licences import LicenceConfig, allowed, normalise, normalised
 
 
@@ -42,6 +48,26 @@ def test_what_is_said(said: str, spdx: str) -> None:
 def test_a_column() -> None:
     assert normalise(pa.array(["mit", None, "MIT", "?"])).to_pylist() == ["MIT", "unknown", "MIT", "unknown"]
     assert normalise(pa.array([], pa.string())).to_pylist() == []
+
+
+def test_threads_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package makes its tables when it first parses: whoever came meanwhile was told that there is no such licence."""
+    said = ["mit or gpl-3.0", "apache-2.0", "cc-by-4.0", "isc", "bsd-3-clause", "MIT AND ISC", "gpl-2.0+", "odbl-1.0"]
+    for _ in range(3):
+        monkeypatch.setattr(licences, "_spdx", functools.cache(licences._spdx.__wrapped__))
+        licences.normalised.cache_clear()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(normalised, said * 4))
+        assert "unknown" not in found
+    licences.normalised.cache_clear()
+
+
+@given(
+    st.text(max_size=40)
+    | st.lists(st.sampled_from(["MIT", "OR", "AND", "WITH", "(", ")", "x", "ISC", "+"])).map(" ".join)
+)
+def test_nothing_that_is_said_is_an_error(said: str) -> None:
+    assert normalised(normalised(said)) == normalised(said)
 
 
 @pytest.mark.parametrize(

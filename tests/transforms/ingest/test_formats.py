@@ -227,6 +227,21 @@ def test_rows_of_csv_keep_their_numbers_beside_bad_ones(tmp_path):
     assert [(one["row"], one["reason"]) for one in bad] == [(1, "bad_row"), (3, "bad_row"), (4, "invalid_utf8")]
 
 
+def test_bytes_that_are_not_utf_8_cost_their_row_only(tmp_path):
+    good_mark = "\U0010f700 is a character like others and so is ä"
+    (tmp_path / "a.csv").write_bytes(b"id,text\n1,a\n2,\xe8\xff,c\n3,\xe4\n\xfc,d\n5," + good_mark.encode() + b"\n")
+    good, bad = read(tmp_path, limits=ReadLimits(batch_bytes=64))
+    assert [(row["row"], row["id"], row["text"]) for row in good] == [
+        (0, "1", "a"),
+        (3, "fc", "d"),
+        (4, "5", good_mark),
+    ]
+    assert [(one["row"], one["reason"], one["raw"]) for one in bad] == [
+        (1, "bad_row", b"2,\xe8\xff,c"),
+        (2, "invalid_utf8", b"\xe4"),
+    ]
+
+
 def test_a_quote_that_is_not_closed_takes_no_rows_with_it_unseen(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'id,text\n1,"a"\n2,"b\n3,c\n4,d\n')
     good, [bad] = read(tmp_path)

@@ -3,22 +3,29 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from small_sets import planted, signed
+from small_sets import planted
 
 from expectations import contracts
+from transforms.kernels.similarity import duplicate_rate
 from transforms.measures import duplicates_left as residual
 from transforms.measures.duplicates_left import count_split, residual_rows
 from transforms.measures.tally import Tally, compact, merge
+from transforms.survey import survey
 
 SOURCES = ("one", "two")
+
+
+def flat(sets: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
+    offsets = np.cumsum([0, *map(len, sets)]).astype(np.int64)
+    return offsets, np.array([h for one in sets for h in sorted(one)], np.uint32)
 
 
 def counted(kept: list[bool], deduplicated: list[bool], source: list[int], n_shingles: list[int] | None = None) -> dict:
     """By (stage, slice), the rows of 300 documents, each with a duplicate: the one behind it."""
     n = len(kept)
-    values = np.repeat(signed(planted(1, n // 2, 0)), 2, axis=0)
-    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(4 * values.shape[1]), n, [None, pa.py_buffer(values)])
-    signals = pa.table({"signature": column, "n_shingles": pa.array(n_shingles or [120] * n, pa.int32())})
+    sets = [one for one in planted(1, n // 2, 0) for _ in range(2)]
+    sets = sets if n_shingles is None else [set() for _ in n_shingles]
+    signals = pa.table({"trace": survey._traces(*flat(sets), np.flatnonzero([bool(one) for one in sets]))})
     stage = [contracts.STAGES.index("balance" if one else "dedup") for one in deduplicated]
     decisions = pa.record_batch(
         {
@@ -60,30 +67,29 @@ def test_one_source_may_repeat_another() -> None:
 
 
 def test_documents_without_shingles_are_not_alike() -> None:
-    """They all have the same signature, of nothing."""
+    """They have no trace."""
     found = counted([True] * 4, [True] * 4, [0] * 4, [0] * 4)
     assert found["after", ""]["n"] == 0
     assert np.isnan(found["after", ""]["value"])
 
 
 def test_parts_are_brought_together_before_there_are_many() -> None:
-    one = residual.duplicate_rate.gather(
-        signed(planted(1, 500, 0)), np.arange(500, dtype=np.uint64), np.zeros(500, np.int32)
-    )
+    seen = duplicate_rate.traces(*flat(planted(1, 200, 0)))
+    one = duplicate_rate.gather(seen, np.arange(200, dtype=np.uint64), np.zeros(200, np.int32))
     parts = [one]
     for _ in range(60):
         parts = residual.compact([*parts, one])
-    assert sum(len(part.of) for part in parts) <= 4 * residual.duplicate_rate.GROUPS + 500
-    assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 500
+    assert sum(len(part.of) for part in parts) <= 4 * duplicate_rate.GROUPS + 200
+    assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 200
 
 
 def test_a_tally_of_parts_has_the_groups_of_the_whole() -> None:
     """Through the merging of tallies, in parts and the other way round."""
-    signatures = np.repeat(signed(planted(1, 100, 0)), 2, axis=0)
+    seen = duplicate_rate.traces(*flat([one for one in planted(1, 100, 0) for _ in range(2)]))
     names, mark = np.arange(200, dtype=np.uint64), np.zeros(200, np.int32)
-    halves = [slice(0, 120), slice(120, 121), slice(121, 200)]
-    parts = [Tally(kin={"after": [residual.duplicate_rate.gather(signatures[h], names[h], mark[h])]}) for h in halves]
-    whole = residual.duplicate_rate.gather(signatures, names, mark)
+    halves = [np.arange(120), np.arange(120, 121), np.arange(121, 200)]
+    parts = [Tally(kin={"after": [duplicate_rate.gather(seen.take(h), names[h], mark[h])]}) for h in halves]
+    whole = duplicate_rate.gather(seen, names, mark)
     for order in (parts, parts[::-1]):
         (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin["after"]
         assert all((mine == theirs).all() for mine, theirs in zip(found, whole, strict=True))

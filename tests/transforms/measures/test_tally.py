@@ -1,6 +1,7 @@
 """The tally of the whole is that of its parts, in whatever order and splits they come: what it says of paragraphs."""
 
 import random
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -8,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import contracts
+from expectations import contracts, wording
+from transforms.detector.detector import load_detector
 from transforms.kernels.text import paragraphs
 from transforms.measures import metrics
+from transforms.measures.metrics import metrics_table
 from transforms.measures.tally import NEEDED, Tally, compact, merge, tally_split
+from transforms.mixture.balance import mix
+from transforms.mixture.cells import Rule
+from transforms.mixture.config import RatioConfig
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
 from transforms.survey import survey
 
@@ -104,3 +110,19 @@ def test_the_numbers_by_hand() -> None:
 def test_nothing_is_unmeasured() -> None:
     for row in said(Tally()):
         assert row["value"] is None or np.isnan(row["value"])
+
+
+def test_where_there_is_no_number_the_note_says_why() -> None:
+    """And not what it would be a number of: "could not be measured: of the sampled documents" says nothing."""
+    detector = load_detector(None)
+    by = Rule.of(RatioConfig(max_synthetic_share=0.5), (), "", detector.calibration)
+    rows = metrics_table(Tally(), (), detector, mix([contracts.OFFER.empty()], by)).to_pylist()
+    unmeasured = [row for row in rows if row["value"] is None]
+    assert len(unmeasured) > 50
+    for row in unmeasured:
+        sentence = wording.unmeasured("It", row["note"])
+        assert re.match(r"It could not be measured: (no|nothing|there is no|no reason) ", sentence), (
+            row["metric"],
+            sentence,
+        )
+        assert "no reason was recorded" not in sentence, row["metric"]

@@ -45,9 +45,9 @@ def emitted(
                 "n_shingles": np.ones(n, np.int32), "signature": pa.array([bytes(4 * NUM_PERM)] * n, pa.binary(4 * NUM_PERM)),
             }
         )  # fmt: skip
-        for name, dtype in (("language", pa.string()), ("language_confidence", pa.float32())):
-            signed = signed.append_column(name, pa.nulls(n, dtype))
-        store.write(split, [signed], signed.schema)
+        left = signed.append_column("language", documents["language"])
+        left = left.append_column("language_confidence", pa.nulls(n, pa.float32()))
+        store.write(split, [left], left.schema)
         path = folder / "staging" / "ledger" / f"{split.index}.parquet"
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
         size = sum(len(row["text"]) for row, k in zip(documents.to_pylist(), chosen, strict=True) if k)
@@ -104,7 +104,7 @@ def test_every_kept_document_is_in_a_shard(tmp_path: pathlib.Path, row_group_byt
 
 def test_a_last_batch_that_fills_a_row_group(tmp_path: pathlib.Path) -> None:
     """Case 61: the number is chosen so that nothing is left to write at the end."""
-    [table] = emitted(tmp_path, [["a" * 100, "b" * 100]], [[True, True]], 1, row_group_bytes=100)
+    [table] = emitted(tmp_path, [["a" * 100], ["b" * 100]], [[True], [True]], row_group_bytes=100)
     assert table["text"].to_pylist() == ["a" * 100, "b" * 100]
     assert pq.ParquetFile(next((tmp_path / "staging" / "data").iterdir())).num_row_groups == 2
 

@@ -21,6 +21,7 @@ KNOTS = 12
 LENGTHS = (50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0, 1000.0, 2000.0)  # words, where scales have knots
 SMOOTH = 0.4  # how far documents of other lengths count at a knot, in the logarithm of the length
 RAISES = tuple(step / 20 for step in range(1, 21))  # spreads that an expert may be raised by
+WORTH = 0.1  # of what is found by another expert
 HIGH = 0.98  # the quantile of human text that is one spread above the middle
 STEEPNESS = 0.05  # least rise of log-odds with z, so that p_synthetic ranks as z does
 MOST_OF_A_KIND = 400  # human documents of a domain that count, so that a large set is not the whole measure
@@ -151,38 +152,33 @@ def _shared(
     """The scale with the false alarms shared between experts by what they find.
 
     At equal standing the highest of the experts gives each as many false alarms. An expert that finds less than `least_found` of
-    its own age is raised, in the least steps that make it find so much, if all others still do.
+    its own age is raised until it does, as long as all others still do and it gains `WORTH` of what any of them loses.
     """
     human = own & ~labelled.machine & ~np.isnan(scores).all(axis=1)
     ages = [own & labelled.machine & (age == number) for number in range(scores.shape[1])]
     if not human.any() or scores.shape[1] < 2 or min(int(theirs.sum()) for theirs in ages) < FEWEST:
         return scale
-    z = np.full(scores.shape, np.nan)
-    z[own] = scale.standardised(scores[own], labelled.n_tokens[own])
 
-    def found(raised: npt.NDArray[np.float64]) -> list[float]:
-        highest = np.fmax.reduce(z[own] + raised, axis=1)
+    def found(raised: tuple[float, ...]) -> list[float]:
+        z = dataclasses.replace(scale, raised=raised).standardised(scores[own], labelled.n_tokens[own])
+        highest = np.fmax.reduce(z, axis=1)
         at = np.quantile(highest[human[own]], 1 - settings.target_fpr, method="higher")
         return [float((highest[theirs[own]] > at).mean()) for theirs in ages]
 
-    raised = np.zeros(scores.shape[1])
+    raised = [0.0] * scores.shape[1]
     for number in range(1, scores.shape[1]):
-        before = found(raised)
-        for step in RAISES if before[number] < settings.least_found else ():
-            tried = raised.copy()
-            tried[number] = step
-            after = found(tried)
-            if any(
-                min(settings.least_found, a) > b
-                for k, (a, b) in enumerate(zip(before, after, strict=True))
-                if k != number
-            ):
+        now = np.array(found(tuple(raised)))
+        floors = np.minimum(settings.least_found, now)
+        others = np.arange(len(now)) != number
+        for step in RAISES:
+            if now[number] >= settings.least_found:
                 break
-            if after[number] >= settings.least_found:
-                raised = tried
+            after = np.array(found((*raised[:number], step, *raised[number + 1 :])))
+            if (after < floors)[others].any():
                 break
-    middle = np.array(scale.middle) - raised[:, None] * np.array(scale.spread)
-    return dataclasses.replace(scale, middle=tuple(map(tuple, middle.tolist())))
+            if after[number] - now[number] > WORTH * max(0.0, float((now - after)[others].max())):
+                raised[number], now = step, after
+    return dataclasses.replace(scale, raised=tuple(raised))
 
 
 def _in_order(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -64,8 +64,8 @@ class TrainingSettings:
     crop_tokens: int = 0
     exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
-    target_fpr: float = 0.011
-    least_found: float = 0.52
+    target_fpr: float = 0.0118
+    least_found: float = 0.5
 
 
 def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:

@@ -1,14 +1,15 @@
-"""How many documents still have a near duplicate, from a sample that keeps both of a pair.
+"""How many documents still have a near duplicate, from a sample that keeps both of a pair and knows nothing of what decided.
 
-Two documents of Jaccard J share a component of their signatures with chance J. So documents are drawn by the hash of their first
-component: all that have one of the `GROUPS` smallest, in groups that share it. Of a pair, both are drawn or none with chance
-J, where drawing documents alone would keep both as seldom as the rate squared. In a group J is estimated from the other
-components, which say nothing of the first.
+A *trace* of a document is made by hashes of its shingles that no signature uses: its key, the smallest of them, and its
+shingles by another hash. Two documents of Jaccard J share their key with chance J. So documents are drawn by their keys: all
+that have one of the `GROUPS` smallest, in groups that share it. Of a pair, both are drawn or none with chance J, where drawing
+documents alone would keep both as seldom as the rate squared. In a group J is counted on the shingles: exactly, for documents
+of at most `MOST`; longer ones keep those of a part of hash space, and are compared in the smaller part of the two.
 
-The groups with the smallest hashes of the whole are among those of every part that has them, so parts merge exactly. A group
-may be as large as boilerplate makes it: it is counted whole, and `MEMBERS` of its documents are compared. Of a component
-two bytes are kept: two that differ agree in them once in 65,536 times (b-bit minwise hashing, Li and Koenig 2010; with one
-byte, pairs just below the limit would pass it by chance).
+What dedup missed is what its signatures are wrong about, so they cannot say how much that is.
+
+The groups with the smallest keys of the whole are among those of every part that has them, so parts merge exactly. A group
+may be as large as boilerplate makes it: it is counted whole, and `MEMBERS` of its documents are compared.
 """
 
 from typing import NamedTuple
@@ -20,22 +21,110 @@ from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mixed
 from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
 
-GROUPS = 4096
+GROUPS = 2048
 MEMBERS = 32
+MOST = 512  # shingles of a document that are kept
 ALPHA = 0.05  # of each limit
-_SALT = np.uint64(0x6B696E6472656421)
+_SALT, _OTHER = np.uint64(0x6B696E6472656421), np.uint64(0x7472616365732121)
+_HEAD = (
+    3  # numbers of a packed trace before its shingles: the halves of its key, and how often its hash space was halved
+)
+
+
+class Traces(NamedTuple):
+    """What documents look like to who was not there when it was decided which are duplicates.
+
+    Attributes:
+      key: uint64[documents].
+      halved: how often the part of hash space was halved that its shingles are kept of, int64[documents].
+      size: how many are kept, int64[documents].
+      shingles: of all documents, one after the other, rising in each, uint32[sum of sizes].
+    """
+
+    key: npt.NDArray[np.uint64]
+    halved: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    shingles: npt.NDArray[np.uint32]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Traces":
+        """Some of them."""
+        start = np.cumsum(self.size) - self.size
+        size = self.size[rows]
+        at = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size) + np.repeat(start[rows], size)
+        return Traces(self.key[rows], self.halved[rows], size, self.shingles[at])
+
+
+NONE = Traces(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
+
+
+def keys(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """The key of each document, uint64[documents]; the largest number of one without shingles.
+
+    Args:
+      offsets: where the shingles of each document begin, and the last one's end.
+      shingles: of all documents, one after the other.
+    """
+    found = np.full(len(offsets) - 1, np.uint64(2**64 - 1))
+    some = np.diff(offsets) > 0
+    if some.any():
+        found[some] = np.minimum.reduceat(_hashes(shingles), offsets[:-1][some])
+    return found
+
+
+def _hashes(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    return mixed(shingles.astype(np.uint64) ^ _SALT)
+
+
+def below(known: npt.NDArray[np.uint64]) -> np.uint64:
+    """The bound that the keys of the `GROUPS` smallest groups are below."""
+    smallest = np.unique(known)
+    return smallest[GROUPS] if len(smallest) > GROUPS else np.uint64(2**64 - 1)
+
+
+def traces(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> Traces:
+    """The trace of each document; arguments as of `keys`."""
+    n = np.diff(offsets)
+    halved = np.ceil(np.log2(np.maximum(n, 1) / MOST)).clip(0).astype(np.int64)
+    hashes = mixed(shingles.astype(np.uint64) ^ _OTHER) >> np.uint64(32)
+    document = np.repeat(np.arange(len(n)), n)
+    kept = hashes < np.uint64(1 << 32) >> halved[document].astype(np.uint64)
+    sets = np.unique(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
+    size = np.bincount((sets >> np.uint64(32)).astype(np.int64), minlength=len(n))
+    return Traces(keys(offsets, shingles), halved, size, sets.astype(np.uint32))
+
+
+def packed(some: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """`(offsets, numbers)`: of each document its key and halvings, and then its shingles."""
+    offsets = np.r_[0, np.cumsum(_HEAD + some.size)]
+    numbers = np.empty(int(offsets[-1]), np.uint32)
+    inside = np.ones(len(numbers), bool)
+    for place, column in enumerate((some.key & np.uint64(0xFFFFFFFF), some.key >> np.uint64(32), some.halved)):
+        numbers[offsets[:-1] + place] = column
+        inside[offsets[:-1] + place] = False
+    numbers[inside] = some.shingles
+    return offsets, numbers
+
+
+def unpacked(offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> Traces:
+    """What `packed` made; every document has some numbers."""
+    start = offsets[:-1]
+    key = numbers[start].astype(np.uint64) | numbers[start + 1].astype(np.uint64) << np.uint64(32)
+    inside = np.ones(len(numbers), bool)
+    for place in range(_HEAD):
+        inside[start + place] = False
+    return Traces(key, numbers[start + 2].astype(np.int64), np.diff(offsets) - _HEAD, numbers[inside])
 
 
 class Kin(NamedTuple):
-    """Documents by groups that share the first component.
+    """Documents by groups that share a key.
 
     Attributes:
-      group: hashes of first components, uint64[groups], rising.
+      group: keys, uint64[groups], rising.
       documents: in each group, int64[groups].
       of: the group of each member that is kept, uint64[members], rising.
       member: their names, uint64[members], rising in a group.
       mark: what the caller wants to know of them, int32[members].
-      rest: the lower half of their other components, uint16[members, components].
+      halved, size, shingles: of their traces.
     """
 
     group: npt.NDArray[np.uint64]
@@ -43,7 +132,9 @@ class Kin(NamedTuple):
     of: npt.NDArray[np.uint64]
     member: npt.NDArray[np.uint64]
     mark: npt.NDArray[np.int32]
-    rest: npt.NDArray[np.uint16]
+    halved: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    shingles: npt.NDArray[np.uint32]
 
 
 class Rate(NamedTuple):
@@ -54,31 +145,24 @@ class Rate(NamedTuple):
     upper: float
     documents: int  # that were drawn
     crowded: int  # of them, in groups of which not all were compared
-    undecided: int  # compared documents whose similarity is less than two standard errors above the least
+    undecided: (
+        int  # of those that were seen, long ones whose similarity is less than two standard errors above the least
+    )
 
 
-def _hashes(first: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    return mixed(first.astype(np.uint64) ^ _SALT)
-
-
-def gather(signatures: npt.NDArray[np.uint32], member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
+def gather(some: Traces, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
     """The groups of some documents.
 
     Args:
-      signatures: of documents that have shingles, uint32[documents, num_perm].
+      some: of documents that have shingles.
       member: names of the documents, by which those that are compared are chosen, uint64[documents].
       mark: what to remember of each, int32[documents].
     """
-    of = _hashes(signatures[:, 0])
-    if len(of) > GROUPS:  # so many documents have at most so many groups, or the bound below is above all of theirs
-        below = np.unique(of)
-        if len(below) > GROUPS:
-            rows = np.flatnonzero(of < below[GROUPS])
-            of, member, mark, signatures = of[rows], member[rows], mark[rows], signatures[rows]
-    group, documents = np.unique(of, return_counts=True)
-    rows = _few(of, member)
-    rest = signatures[rows, 1:].astype(np.uint16)
-    return Kin(group, documents.astype(np.int64), of[rows], member[rows], mark[rows], rest)
+    rows = np.flatnonzero(some.key < below(some.key)) if len(some.key) > GROUPS else np.arange(len(some.key))
+    group, documents = np.unique(some.key[rows], return_counts=True)
+    rows = rows[_few(some.key[rows], member[rows])]
+    few = some.take(rows)
+    return Kin(group, documents.astype(np.int64), few.key, member[rows], mark[rows], *few[1:])
 
 
 def _few(of: npt.NDArray[np.uint64], member: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -93,40 +177,48 @@ def merge(parts: list[Kin]) -> Kin:
     """The groups of all documents of the parts. Commutative and associative; `merge([])` has none."""
     parts = [part for part in parts if len(part.group)]
     if not parts:
-        none = np.zeros(0, np.uint64)
-        return Kin(none, np.zeros(0, np.int64), none, none, np.zeros(0, np.int32), np.zeros((0, 0), np.uint16))
+        return gather(NONE, np.zeros(0, np.uint64), np.zeros(0, np.int32))
     if len(parts) == 1:
         return parts[0]
     group, index = np.unique(np.concatenate([part.group for part in parts]), return_inverse=True)
     documents = np.zeros(len(group), np.int64)
     np.add.at(documents, index, np.concatenate([part.documents for part in parts]))
     group, documents = group[:GROUPS], documents[:GROUPS]
-    of, member, mark, rest = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
+    of, member, mark, *rest = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
     rows = _few(of, member)
     rows = rows[of[rows] <= group[-1]]
-    return Kin(group, documents, of[rows], member[rows], mark[rows], rest[rows])
+    few = Traces(of, *rest).take(rows)
+    return Kin(group, documents, few.key, member[rows], mark[rows], *few[1:])
 
 
-@kernel("i64[] u16[,] i64[]!")
-def _nearest(start, rest, best):
-    width = rest.shape[1]
+@kernel("i64[] i64[] i64[] u32[] f64[]!")
+def _nearest(start, begin, halved, shingles, best):
     for g in range(len(start) - 1):
         for i in range(start[g], start[g + 1]):
             for j in range(i + 1, start[g + 1]):
-                same = 0
-                for k in range(width):
-                    same += rest[i, k] == rest[j, k]
-                best[i] = max(best[i], same)
-                best[j] = max(best[j], same)
+                end = np.int64(1 << 32) >> max(halved[i], halved[j])
+                a, b = begin[i], begin[j]
+                both = either = 0
+                while True:
+                    one = np.int64(shingles[a]) if a < begin[i + 1] else end
+                    other = np.int64(shingles[b]) if b < begin[j + 1] else end
+                    if min(one, other) >= end:
+                        break
+                    either += 1
+                    both += one == other
+                    a += one <= other
+                    b += other <= one
+                if either > 0:
+                    best[i] = max(best[i], both / either)
+                    best[j] = max(best[j], both / either)
 
 
 def nearest(kin: Kin) -> npt.NDArray[np.float64]:
-    """Estimated similarity of each kept member to the likest other one of its group, 0 if it is alone. float64[members]."""
+    """Similarity of each kept member to the likest other one of its group, 0 if it is alone. float64[members]."""
     start = np.r_[np.searchsorted(kin.of, kin.group), len(kin.of)]
-    best = np.zeros(len(kin.rest), np.int64)
-    _nearest(start, kin.rest, best)
-    found: npt.NDArray[np.float64] = best / max(1, kin.rest.shape[1])
-    return found
+    best = np.zeros(len(kin.of))
+    _nearest(start, np.r_[0, np.cumsum(kin.size)], kin.halved, kin.shingles, best)
+    return best
 
 
 def rate(
@@ -163,8 +255,8 @@ def rate(
     apart = n / max(2.0, float(residual @ residual) / spread if spread > 0 else 2.0)
     effective = max(1, int(apart))
     k = share * effective
-    error = 2 * np.sqrt(least * (1 - least) / max(1, kin.rest.shape[1]))
-    close = (seen > 0) & (similarity < least + error)
+    error = 2 * np.sqrt(least * (1 - least) / (MOST / 2))
+    close = (seen > 0) & (similarity < least + error) & (kin.halved > 0)
     return Rate(
         min(1.0, float((seen / np.maximum(similarity, least)).sum()) / n),
         clopper_pearson_lower(k, effective, ALPHA),

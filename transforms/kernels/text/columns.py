@@ -41,6 +41,13 @@ def first_half(hashes: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
     return halves(hashes)[0]
 
 
+def numbers(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """`(offsets, numbers)` of a packed column: of each row its uint32s, one row after the other."""
+    bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    found = np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]].view("<u4")
+    return (bounds - bounds[0]).astype(np.int64) // 4, found
+
+
 def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
     """A signature column as uint32[documents, num_perm]."""
     width = column.type.byte_width

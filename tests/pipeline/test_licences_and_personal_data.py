@@ -1,4 +1,4 @@
-"""Whole runs with licences: by row and by source, what a recipe does not allow goes, and the release says what it is under."""
+"""Whole runs: licences by row and by source, and what goes for them; what looks personal, counted."""
 
 import json
 import pathlib
@@ -77,3 +77,41 @@ def test_licences_of_rows_and_sources(tmp_path: pathlib.Path) -> None:
     assert "a1" in released(lenient) or "afree" in released(lenient)
     with pytest.raises(RecipeError, match=r"licences.allow: 'MTI' is no SPDX licence"):
         run(tmp_path, allow=["MTI"])
+
+
+def test_what_looks_personal_is_counted_by_source(tmp_path: pathlib.Path) -> None:
+    """Where it is asked for; and a suite may ask that there is none."""
+    texts = ["Write to ada@example.org or bob@example.org about the lake.", "Her card is 4111 1111 1111 1111, she said.",
+             "Nothing at all is in this one, but for the words."]  # fmt: skip
+    for name in "ab":
+        rows = [
+            {"id": f"{name}{i}", "text": f"{one} {' '.join(f'{name}{i}x{n}' for n in range(20))}", "origin": "human"}
+            for i, one in enumerate(texts)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows[: 3 if name == "a" else 1])
+        )
+
+    def measured(kind: str, limit: int, asked: bool = True) -> tuple[int, dict[tuple[str, str, str], float]]:
+        rule = {"expect": "metric_to_be_between", "metric": "personal.found", "slice_kind": "personal", "slice": kind}
+        data = {
+            "release": "test", "sources": [{"name": name, "path": f"{name}.jsonl"} for name in "ab"],
+            "personal_data": asked, "output": {"path": "out"}, "expectations": {"expectations": [
+                rule | {"max": limit} if asked else {"expect": "size_to_be_at_least", "min": 1}]},
+        }  # fmt: skip
+        (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+        recipe = load_recipe(str(tmp_path / "recipe.yaml"))
+        result = runner.run(recipe, runner.prepare(recipe, str(tmp_path)), QUIET, replace=True)
+        rows = pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist()
+        found = {(r["metric"], r["stage"], r["slice"]): r["value"] for r in rows if r["metric"].startswith("personal.")}
+        return result.exit_code, found
+
+    code, found = measured("card", 0)
+    assert code == 1
+    assert found["personal.found", "after", "email"] == 4
+    assert found["personal.found", "before", "a/email"] == found["personal.found", "before", "b/email"] == 2
+    assert (found["personal.found", "after", "card"], found["personal.found", "after", "b/card"]) == (1, 0)
+    assert found["personal.rate", "after", "a/card"] == pytest.approx(1 / 3)
+    assert found["personal.rate", "after", "b/email"] == 1
+    assert measured("card", 1)[0] == 0
+    assert measured("card", 0, asked=False) == (0, {})

@@ -1,0 +1,87 @@
+"""Pairs cross with each left document's signature once, and give the edges that every pair by itself would give."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+
+from transforms.dedup.candidates import EDGE, VERIFIED, _distinct, by_right_split, edges
+from transforms.engine.coders import RecordBatchCoder
+
+PERMUTATIONS = 16
+SPLITS, DOCUMENTS = 3, 12
+
+
+def signature_column(numbers: np.ndarray) -> pa.FixedSizeBinaryArray:
+    rows = [row.astype("<u4").tobytes() for row in numbers]
+    return pa.array(rows, pa.binary(4 * PERMUTATIONS))
+
+
+def pairs_of(rows: list[tuple[int, int, int, bool]]) -> pa.RecordBatch:
+    """Pairs whose left document is in split 0: (left ordinal, right split, right ordinal, sure). A content is its place."""
+    left, split, right, sure = (np.array(column) for column in zip(*rows, strict=True))
+    return pa.RecordBatch.from_pydict(
+        {
+            "left": left.astype(np.uint64),
+            "right": (split * 1000 + right + 500).astype(np.uint64),
+            "left_ordinal": left.astype(np.int32),
+            "right_split": split.astype(np.int32),
+            "right_ordinal": right.astype(np.int32),
+            "sure": pa.array(sure.astype(bool)),
+        }
+    )
+
+
+def found_of(pairs: pa.RecordBatch, signatures: np.ndarray, least: float) -> set[tuple[int, int]]:
+    coder, found = RecordBatchCoder(), set()
+    for split, batch in by_right_split(pairs, signature_column(signatures[0])):
+        crossed = coder.decode(coder.encode(batch))
+        assert len(set(crossed["left"].to_pylist())) == crossed.num_rows  # each signature once
+        edge = edges(crossed, signatures[split], least)
+        assert edge.schema == EDGE
+        found |= set(zip(*edge.to_pydict().values(), strict=True))
+    return found
+
+
+one_pair = st.tuples(
+    st.integers(0, DOCUMENTS - 1), st.integers(0, SPLITS - 1), st.integers(0, DOCUMENTS - 1), st.booleans()
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(one_pair, min_size=1, max_size=80), salt=st.integers(0, 50), least=st.sampled_from([0.0, 0.5, 1.0])
+)
+def test_edges_are_those_of_every_pair_by_itself(
+    rows: list[tuple[int, int, int, bool]], salt: int, least: float
+) -> None:
+    at = np.arange(SPLITS * DOCUMENTS * PERMUTATIONS, dtype=np.uint64) + np.uint64(salt * 10_007)
+    signatures = (at * np.uint64(2654435761) >> np.uint64(7)) % np.uint64(2)
+    signatures = signatures.reshape(SPLITS, DOCUMENTS, PERMUTATIONS).astype(np.uint32)
+    expected = {
+        (left, split * 1000 + right + 500)
+        for left, split, right, sure in rows
+        if sure or (signatures[0][left] == signatures[split][right]).mean() >= least
+    }
+    assert found_of(_distinct(pairs_of(rows)), signatures, least) == expected
+
+
+@given(rows=st.lists(one_pair, min_size=1, max_size=80))
+def test_a_pair_that_was_found_often_is_one_and_sure_if_any_is(rows: list[tuple[int, int, int, bool]]) -> None:
+    found = _distinct(pairs_of([*rows, *rows])).to_pydict()
+    sure: dict[tuple[int, int], bool] = {}
+    for left, split, right, is_sure in rows:
+        place = (left, split * 1000 + right + 500)
+        sure[place] = sure.get(place, False) or is_sure
+    assert dict(zip(zip(found["left"], found["right"], strict=True), found["sure"], strict=True)) == sure
+    assert len(found["left"]) == len(sure)
+
+
+def test_a_star_of_many_pairs_carries_one_signature_and_is_verified_to_its_end() -> None:
+    n = 2 * VERIFIED + 3
+    signatures = np.zeros((2, n, PERMUTATIONS), np.uint32)
+    signatures[1, ::2] = 1
+    pairs = pairs_of([(0, 1, i, False) for i in range(n)])
+    ((_, batch),) = by_right_split(pairs, signature_column(signatures[0]))
+    assert len(RecordBatchCoder().encode(batch)) < 15 * n
+    assert found_of(pairs, signatures, 1.0) == {(0, 1500 + i) for i in range(1, n, 2)}
