@@ -234,12 +234,12 @@ def _earlier_human(recipe: Recipe) -> int:
     parts = []
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
         for path in ledger_files(release):
-            for rows in ledger_batches(path, ["doc_id", "kept", "origin", "n_tokens"]):
+            for rows in ledger_batches(path, ["id", "kept", "origin", "n_tokens"]):
                 held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
-                parts.append(held.select(["doc_id", "n_tokens"]))
+                parts.append(held.select(["id", "n_tokens"]))
     if not parts:
         return 0
-    once = pa.Table.from_batches(parts).group_by("doc_id").aggregate([("n_tokens", "max")])
+    once = pa.Table.from_batches(parts).group_by("id").aggregate([("n_tokens", "max")])
     return once.num_rows if recipe.ratio.unit == "documents" else pc.sum(once["n_tokens_max"]).as_py() or 0
 
 

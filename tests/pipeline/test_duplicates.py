@@ -199,7 +199,7 @@ def test_the_same_address_is_a_duplicate_on_request(tmp_path: pathlib.Path) -> N
     assert run(tmp_path, "texts", "a").counts["kept"] == 5
     rows = ledger(run(tmp_path, "addresses", "a", dedup={"url": True}))
     assert {name for name, row in rows.items() if row["reason"] == "same_url"} == {"new", "short"}
-    assert rows["new"]["survivor_id"] == rows["short"]["survivor_id"] == rows["old"]["doc_id"]
+    assert rows["new"]["survivor_id"] == rows["short"]["survivor_id"] == rows["old"]["id"]
     assert rows["short"]["similarity"] is None  # too short to be like anything
 
 
@@ -230,9 +230,7 @@ def test_exact_mode_reads_the_text_and_keeps_the_same_whatever_the_files(tmp_pat
     assert {name: row["similarity"] for name, row in other.items()} == {
         name: row["similarity"] for name, row in rows.items()
     }
-    assert {row["doc_id"] for row in other.values() if row["kept"]} == {
-        row["doc_id"] for row in rows.values() if row["kept"]
-    }
+    assert {row["id"] for row in other.values() if row["kept"]} == {row["id"] for row in rows.values() if row["kept"]}
 
 
 def test_the_distribution_of_likeness_and_mixed_clusters_are_in_the_metrics(tmp_path: pathlib.Path) -> None:
