@@ -93,7 +93,7 @@ def truth(folder: pathlib.Path) -> dict[str, str]:
     """Item -> who wrote it."""
     documents = released(folder)
     return {
-        row["item"]: row["gold_label"] or ("human" if documents[row["doc_id"]]["input_id"][0] == "h" else "synthetic")
+        row["item"]: row["gold_label"] or ("human" if documents[row["id"]]["input_id"][0] == "h" else "synthetic")
         for row in sample(folder)
     }
 
@@ -179,7 +179,7 @@ def test_labels_override_the_detector_in_the_next_run(folder):
     )
     assert ran.returncode == 0, ran.stdout + ran.error
     before, after, known = released(folder), released(folder, "two"), truth(folder)
-    asked = {row["doc_id"]: known[row["item"]] for row in sample(folder) if row["doc_id"]}
+    asked = {row["id"]: known[row["item"]] for row in sample(folder) if row["id"]}
     assert len(asked) == 125
     for doc_id, row in after.items():
         if doc_id in asked:
@@ -204,7 +204,7 @@ def test_a_declaration_is_believed_before_a_label(folder):
     declared = next(row for row in released(folder).values() if row["origin_basis"] == "declared")
     everything = lowbackground("audit", "sample", "out/one", "-o", "all.parquet", "--all", "--n", 1000, cwd=folder)
     assert everything.returncode == 0
-    (row,) = (row for row in pq.read_table(folder / "all.parquet").to_pylist() if row["doc_id"] == declared["id"])
+    (row,) = (row for row in pq.read_table(folder / "all.parquet").to_pylist() if row["id"] == declared["id"])
     line = {"content_hash": row["content_hash"], "item": row["item"], "label": "synthetic", "reviewer": "ada"}
     (folder / "one.jsonl").write_text(json.dumps(line) + "\n")
     ran = lowbackground(
@@ -246,7 +246,7 @@ def test_what_a_run_proposes_settles_it(folder):
     rows = pq.read_table(folder / "sample.parquet").to_pylist()
     assert {row["stream"] for row in rows} == {"audit"}
     said = [{"content_hash": row["content_hash"], "item": row["item"], "reviewer": "ada",
-             "label": "human" if documents[row["doc_id"]]["input_id"][0] == "h" else "synthetic"} for row in rows]  # fmt: skip
+             "label": "human" if documents[row["id"]]["input_id"][0] == "h" else "synthetic"} for row in rows]  # fmt: skip
     (folder / "labels_of_five.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
     commands[3][commands[3].index("labels.jsonl")] = "labels_of_five.jsonl"
     commands[3] += ["-o", "five.json"]
