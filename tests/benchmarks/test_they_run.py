@@ -168,6 +168,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 4
 
 
+def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("reading_speed", corpus, "--megabytes", 0.2, "--repeats", 1)
+    shapes = [line for line in said.splitlines() if line.endswith(" MB")]
+    assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
+    speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
+    assert len(speeds) == 3 * 10
+    assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
 def test_contamination(printed: Printed, data: pathlib.Path) -> None:
     """What stands there as it is, is found whatever its lines, its case and its punctuation."""
     table = cells(printed("contamination", data, "--items", 60, "--documents", 300))
