@@ -478,7 +478,7 @@ def explain(
     release: AnyFolder,
     doc_id: Annotated[
         str | None,
-        typer.Argument(help="the ledger's doc_id, the beginning of one, or the input's own id", metavar="DOC_ID"),
+        typer.Argument(help="the ledger's id, the beginning of one, or the input's own id", metavar="ID"),
     ] = None,
     width: Annotated[
         int | None, typer.Option("--width", min=20, help="of the texts side by side; default: the terminal's, else 100")
@@ -499,7 +499,7 @@ def explain(
     from pipeline.reading.side_by_side import MIN_WIDTH
 
     if doc_id is None and reason is None:
-        raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="DOC_ID")
+        raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
     if doc_id is None or as_json:
         rows = find_documents(release, reason, n, doc_id)
         deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n", None, "")

@@ -157,7 +157,7 @@ def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.DemoDoc
             assert not row["kept"]
         if name.startswith("machine-copy-of-"):  # where it is found, the human original survives
             assert row["cluster_id"] == by_id[name.removeprefix("machine-copy-of-")]["cluster_id"]
-            survivor = next(r for r in ledger if r["doc_id"] == row["survivor_id"] and r["stage"] != "dedup")
+            survivor = next(r for r in ledger if r["id"] == row["survivor_id"] and r["stage"] != "dedup")
             assert (row["kept"], survivor["kept"], survivor["origin"]) == (False, True, "human")
     for row in pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist():
         if row["metric"] != "input.fingerprint":  # which has no number
