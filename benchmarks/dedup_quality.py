@@ -185,8 +185,8 @@ def ledger_of(documents: Sequence[str], **dedup: object) -> dict[int, dict[str, 
         rows = pa.concat_tables(
             [pq.read_table(path) for path in sorted(pathlib.Path(result.folder, "ledger").iterdir())]
         )
-    by_id = {row["doc_id"]: int(row["input_id"]) for row in rows.to_pylist()}
-    return {by_id[row["doc_id"]]: row | {"survivor": by_id[row["survivor_id"]]} for row in rows.to_pylist()}
+    by_id = {row["id"]: int(row["input_id"]) for row in rows.to_pylist()}
+    return {by_id[row["id"]]: row | {"survivor": by_id[row["survivor_id"]]} for row in rows.to_pylist()}
 
 
 def judged(ledger: dict[int, dict[str, Any]], matrix: scipy.sparse.csr_matrix, limit: float) -> dict[str, float]:

@@ -111,7 +111,7 @@ def label(folder: pathlib.Path, release: pathlib.Path, labels: str) -> int:
     rows = pq.read_table(folder / "sample.parquet").to_pylist()
     with open(folder / labels, "w", encoding="utf-8") as file:
         for row in rows:
-            said = "synthetic" if wrote[row["doc_id"]].startswith("machine") else "human"
+            said = "synthetic" if wrote[row["id"]].startswith("machine") else "human"
             answer = {"content_hash": row["content_hash"], "item": row["item"], "label": said, "reviewer": "truth"}
             file.write(json.dumps(answer) + "\n")
     return len(rows)

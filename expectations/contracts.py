@@ -141,6 +141,7 @@ def signals(num_perm: int) -> Contract:
         pa.field(
             "url_hash", pa.uint64()
         ),  # of its address in comparable form (kernels/text/urls.py); null: it has none
+        pa.field("url", pa.string()),
         pa.field("host", pa.string()),  # of its address, without port and `www.`
         pa.field("author", pa.string()),
         _required("licence", pa.string()),  # in SPDX's words, or "unknown"
@@ -283,7 +284,7 @@ OFFER = _contract(
 # One row per input document: kept or not, where, why, and which document stands for it.
 LEDGER = _contract(
     "LEDGER",
-    _required("doc_id", pa.string()),  # hexadecimal, as is `id` in the release
+    _required("id", pa.string()),  # hexadecimal; the same in the release
     pa.field("input_id", pa.string()),  # the input's own id
     _required("source", pa.string()),
     _required("path", pa.string()),
@@ -304,7 +305,12 @@ LEDGER = _contract(
     _required(
         "evidence", pa.string()
     ),  # all that spoke, the highest authority first: "declared:human detector:synthetic"
-    pa.field("host", pa.string()),  # of its address; null also where it was withdrawn, as is the author
+    pa.field("language", pa.string()),  # as the input says, else as it was found
+    pa.field("created", WHEN),
+    pa.field("generator", pa.string()),
+    pa.field("stratum", pa.string()),
+    pa.field("url", pa.string()),  # its address; null also where it was withdrawn, as are its host and author
+    pa.field("host", pa.string()),
     pa.field("author", pa.string()),
     _required("licence", pa.string()),  # in SPDX's words, or "unknown"
     pa.field("boilerplate", pa.string()),  # id of the phrase that was found
@@ -323,7 +329,7 @@ def release(keep: tuple[str, ...]) -> Contract:
     """What a user gets in a shard. `keep` are the input's own columns, as strings."""
     return _contract(
         "RELEASE",
-        _required("id", pa.string()),  # doc_id in hexadecimal
+        _required("id", pa.string()),  # as in the ledger
         pa.field("input_id", pa.string()),  # the input's own id
         _required("text", pa.large_string()),
         _required("source", pa.string()),
@@ -350,7 +356,7 @@ def release(keep: tuple[str, ...]) -> Contract:
 # Documents whose evidence disagrees and that a person should look at; by reason, then in salted hash order.
 REVIEW = _contract(
     "REVIEW",
-    _required("doc_id", pa.string()),
+    _required("id", pa.string()),
     _required("content_hash", pa.string()),  # of the canonical text, hexadecimal: what a label is keyed by
     _required("source", pa.string()),
     _required("reason", pa.string()),  # "<basis that says human>/<basis that says synthetic>"
@@ -368,7 +374,7 @@ AUDIT = _contract(
     _required("draws", pa.list_(pa.int32())),  # of the audit stream: which draws hit this document, ascending, from 0
     pa.field("inclusion", pa.float64()),  # chance of being in the audit stream; null in the others
     _required("content_hash", pa.string()),  # hexadecimal, of the canonical text
-    pa.field("doc_id", pa.string()),  # null: not of the release
+    pa.field("id", pa.string()),  # null: not of the release
     _required("text", pa.large_string()),
     pa.field("source", pa.string()),
     pa.field("language", pa.string()),

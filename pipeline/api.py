@@ -29,7 +29,7 @@ from rich.console import Console
 from expectations.judge.verdict import Verdict
 from pipeline import runner
 from pipeline.recipe import Recipe, load_recipe
-from transforms.release.read_release import ReleaseError, read_verdict, reading
+from transforms.release.read_release import ReleaseError, by_id, read_verdict, reading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +63,11 @@ class Release:
         return self._dataset("data", "was it rejected? Its verdict says why")
 
     def ledger(self) -> ds.Dataset:
-        """One row for each input document: kept or not, stage, reason, survivor."""
-        return self._dataset("ledger", "it is no release")
+        """One row for each input document: kept or not, stage, reason, survivor. Its `id` is that of `documents()`."""
+        ledger = self._dataset("ledger", "it is no release")
+        if "id" in ledger.schema.names:
+            return ledger
+        return ds.dataset(by_id(ledger.to_table()))  # of an earlier version: it is renamed in memory
 
     def quarantine(self) -> pa.Table:
         """Records that could not be read: where, why, and their first bytes."""

@@ -18,6 +18,7 @@ from transforms.audit.gold import read_gold
 from transforms.kernels.statistics.certify import NO_VOTE, labels_needed, most_votes
 from transforms.kernels.statistics.two_strata import draws_of
 from transforms.origin.labels import read_labels
+from transforms.release.read_release import by_id
 
 CERTIFICATE = b'"format": "lowbackground.certificate/'
 WHAT = {"undeclared": "kept documents of undeclared origin", "all": "kept documents"}
@@ -77,7 +78,7 @@ def read_sample(path: str) -> pa.Table:
       AuditError: it is missing, or no sample.
     """
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = by_id(pq.read_table(path, partitioning=None))
         design_of(table)
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None

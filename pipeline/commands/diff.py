@@ -28,7 +28,7 @@ from transforms.release.read_release import (
     reading,
 )
 
-COLUMNS = ("doc_id", "source", "origin", "n_tokens")
+COLUMNS = ("id", "source", "origin", "n_tokens")
 PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
 MOST_PARTS = 256
 
@@ -67,7 +67,7 @@ def moved_between(first: ComparedRelease, second: ComparedRelease) -> list[Movem
 def documents_between(first: str, second: str) -> dict[str, Any]:
     """Which documents stayed, came and went, by the ledgers: counts and tokens, by source and origin.
 
-    A document is the same if its `doc_id` is: the same source, own id and text. One part of the ledgers is held at a time,
+    A document is the same if its `id` is: the same source, own id and text. One part of the ledgers is held at a time,
     cut by the first digits of the id.
 
     Returns:
@@ -105,7 +105,7 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
 def _cut(paths: Sequence[str], target: str, parts: int) -> None:
     """Write what was kept to one file for each part, by the first two digits of the id."""
     schema = pa.schema(
-        [("doc_id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
+        [("id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
     )
     writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
     for batch, first in _kept(paths, schema):
@@ -123,7 +123,7 @@ def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[tuple[pa.RecordBa
             with reading(path):
                 batch = batch.filter(batch["kept"])
                 batch = pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
-                digits = pc.utf8_slice_codeunits(batch["doc_id"], 0, 2).dictionary_encode()
+                digits = pc.utf8_slice_codeunits(batch["id"], 0, 2).dictionary_encode()
                 known = np.array([int(two, 16) for two in digits.dictionary.to_pylist()], np.int64)
                 first = known[digits.indices.to_numpy()]
             if batch.num_rows:
@@ -136,12 +136,12 @@ def _read(path: str) -> pa.Table:
 
 
 def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> Iterator[tuple[str, pa.Table]]:
-    at = pc.index_in(b["doc_id"], value_set=a["doc_id"])
+    at = pc.index_in(b["id"], value_set=a["id"])
     stayed = pc.is_valid(at)
     both = b.filter(stayed)
     yield "stayed", both
     yield "came", b.filter(pc.invert(stayed))
-    yield "went", a.filter(pc.invert(pc.is_in(a["doc_id"], value_set=b["doc_id"])))
+    yield "went", a.filter(pc.invert(pc.is_in(a["id"], value_set=b["id"])))
     was = a["origin"].take(at.filter(stayed))
     changed = pc.not_equal(was, both["origin"])
     for pair in zip(was.filter(changed).to_pylist(), both["origin"].filter(changed).to_pylist(), strict=True):

@@ -70,7 +70,7 @@ def find_documents(release: str, reason: str | None, n: int, asked: str | None =
       release: folder of a release or a rejection.
       reason: of the ledger, as near_duplicate; None: whatever the reason.
       n: rows at most.
-      asked: a `doc_id`, the input's own id, or the first `PREFIX` digits or more of a `doc_id`.
+      asked: an `id` of the ledger, the input's own id, or the first `PREFIX` digits or more of an `id`.
 
     Raises:
       ReleaseError: there is no ledger, or a part of it is gone or damaged.
@@ -108,8 +108,8 @@ def _found(ledger: _LedgerReader, asked: str) -> list[dict[str, Any]]:
             return rows
     where = f"{ledger.release}: its ledger has no document {asked!r}"
     if len(asked) >= PREFIX and _HEXADECIMAL.fullmatch(asked):
-        begin = [t.filter(pc.starts_with(t["doc_id"], asked.lower())) for t in ledger.tables]
-        ids = list(dict.fromkeys(name for table in begin for name in table["doc_id"].to_pylist()))
+        begin = [t.filter(pc.starts_with(t["id"], asked.lower())) for t in ledger.tables]
+        ids = list(dict.fromkeys(name for table in begin for name in table["id"].to_pylist()))
         if len(ids) == 1:
             return [row for table in begin for row in table.to_pylist()]
         if ids:
@@ -117,9 +117,7 @@ def _found(ledger: _LedgerReader, asked: str) -> list[dict[str, Any]]:
             several = f"{len(ids):,} documents begin with {asked}: {', '.join(ids[:3])}{more}"
             raise RecipeError(f"{ledger.release}: {several}; give more digits")
     near = _near(ledger, asked)
-    hint = (
-        f"did you mean {near!r}?" if near is not None else "give a doc_id, the beginning of one, or the input's own id"
-    )
+    hint = f"did you mean {near!r}?" if near is not None else "give its id, the beginning of one, or the input's own id"
     raise RecipeError(f"{where}; {hint}")
 
 
@@ -143,7 +141,7 @@ def documents_json(release: str, rows: list[dict[str, Any]]) -> str:
 def list_documents(rows: list[dict[str, Any]]) -> str:
     """A line for each row: its id, where it came from, and what became of it."""
     return "\n".join(
-        f"{row['doc_id']}  {row['source']}  {row['path']}, row {row['row']}: {_fate(row, None)}{_where(row)}"
+        f"{row['id']}  {row['source']}  {row['path']}, row {row['row']}: {_fate(row, None)}{_where(row)}"
         for row in rows
     )
 
@@ -153,7 +151,7 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
 
     Args:
       release: folder of a release or a rejection.
-      doc_id: the ledger's `doc_id`, the beginning of one, or the input's own id.
+      doc_id: the ledger's `id`, the beginning of one, or the input's own id.
       width: of the two texts side by side, in cells of a terminal; at least `side_by_side.MIN_WIDTH`.
       texts: whether to show them.
 
@@ -171,11 +169,11 @@ def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = 
 
 def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
     """Columns and values to look for: the id as it was given, and a UUID or hash with its letters and hyphens as ours are."""
-    yield "doc_id", doc_id
+    yield "id", doc_id
     yield "input_id", doc_id
     bare = doc_id.strip().lower().replace("-", "")
     if re.fullmatch("[0-9a-f]{32}", bare):
-        yield "doc_id", bare
+        yield "id", bare
         yield "input_id", str(uuid.UUID(bare))
         yield "input_id", bare
     yield "input_id", doc_id.strip()
@@ -197,7 +195,7 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     if survivor is not None and not survivor["kept"]:
         yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
     if row["reason"] == "withdrawn":
-        if row["survivor_id"] != row["doc_id"]:
+        if row["survivor_id"] != row["id"]:
             yield f"  like        {row['survivor_id']}, which was withdrawn; similarity {row['similarity']:.3f} seen by the run"
         return
     if row.get("earlier_id"):
@@ -213,7 +211,7 @@ def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] 
     if row["stage"] != "dedup":
         return None
     # The same record once more has the same id, and one of the two is the survivor.
-    return next((r for r in ledger.rows("doc_id", row["survivor_id"]) if r["stage"] != "dedup"), None)
+    return next((r for r in ledger.rows("id", row["survivor_id"]) if r["stage"] != "dedup"), None)
 
 
 def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
@@ -230,7 +228,7 @@ def _where(row: dict[str, Any]) -> str:
 
 
 def _named(row: dict[str, Any]) -> str:
-    return row["doc_id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
+    return row["id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
 
 
 def _title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
@@ -260,8 +258,8 @@ def _earlier(doc_id: str, ledger: _LedgerReader) -> Iterator[str]:
 def _kept_there(release: str, doc_id: str) -> dict[str, Any] | None:
     try:
         for path in ledger_files(release):
-            for batch in ledger_batches(path, ["doc_id", "input_id", "source", "path", "row", "kept"]):
-                found = batch.filter(pc.and_(batch["kept"], pc.equal(batch["doc_id"], doc_id)))
+            for batch in ledger_batches(path, ["id", "input_id", "source", "path", "row", "kept"]):
+                found = batch.filter(pc.and_(batch["kept"], pc.equal(batch["id"], doc_id)))
                 if found.num_rows:
                     return dict(found.slice(0, 1).to_pylist()[0])
     except ReleaseError:
@@ -317,9 +315,9 @@ def _items(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
 def _cluster(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"  cluster     {row['cluster_id']}, {row['cluster_size']} documents"
     members = [m for m in ledger.rows("cluster_id", row["cluster_id"]) if m["reason"] not in contracts.EXCLUDED]
-    for member in sorted(members, key=lambda m: (m["doc_id"] != row["survivor_id"], m["doc_id"]))[:SHOWN]:
-        mark = "survivor" if member["doc_id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
-        yield f"    {mark}  {member['doc_id']}  {member['source']}  {member['path']}, row {member['row']}"
+    for member in sorted(members, key=lambda m: (m["id"] != row["survivor_id"], m["id"]))[:SHOWN]:
+        mark = "survivor" if member["id"] == row["survivor_id"] and member["stage"] != "dedup" else "        "
+        yield f"    {mark}  {member['id']}  {member['source']}  {member['path']}, row {member['row']}"
     if len(members) > SHOWN:
         yield f"    ... and {len(members) - SHOWN} more"
 
@@ -328,7 +326,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _LedgerReader, title: str) -> 
     """How alike a duplicate and its survivor are, and their texts."""
     if row.get("similarity") is not None:
         yield f"  similarity  {row['similarity']:.3f} seen by the run"
-    if row["survivor_id"] == row["doc_id"]:  # the id is a hash of source, input id and text
+    if row["survivor_id"] == row["id"]:  # the id is a hash of source, input id and text
         yield "  texts       the survivor is the same record once more: same source, same input id, same text"
         return
     try:
@@ -360,7 +358,7 @@ def _survivor(doc_id: str, ledger: _LedgerReader, recipe: Recipe) -> tuple[str, 
         for folder in places(earlier, ledger.release, recipe):
             if (text := released_text(folder, doc_id)) is not None:
                 return text, f"the earlier release {folder}"
-    rows = ledger.rows("doc_id", doc_id)
+    rows = ledger.rows("id", doc_id)
     if not rows and recipe.dedup.against:
         raise NoTextError(
             f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"

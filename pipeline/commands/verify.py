@@ -37,7 +37,7 @@ from transforms.release.shards import DATA
 from transforms.signals.store import open_for_reading
 
 QUARANTINE = "quarantine"
-OF_LEDGER = ("doc_id", "source", "path", "row", "kept", "reason")
+OF_LEDGER = ("id", "source", "path", "row", "kept", "reason")
 ROWS_AT_ONCE = 1 << 16
 PLACES_IN_A_FILE = 1 << 40
 
@@ -212,7 +212,7 @@ def _ledger(folder: str) -> _LedgerFacts:
         for batch in ledger_batches(path, OF_LEDGER, ROWS_AT_ONCE):
             rows += batch.num_rows
             with reading(path):
-                kept.append(_as_ids(batch["doc_id"].filter(batch["kept"])))
+                kept.append(_as_ids(batch["id"].filter(batch["kept"])))
                 places.append(_places(batch, files))
                 reasons = pc.value_counts(batch["reason"].filter(pc.invert(batch["kept"]))).to_pylist()
                 dropped.update({row["values"] or "no reason": row["counts"] for row in reasons})

@@ -60,12 +60,15 @@ from transforms.ingest.sources import Splits
 from transforms.kernels.text.columns import from_hexadecimal, hexadecimal
 from transforms.measures.metrics import in_table
 from transforms.release.gate import with_rules
+from transforms.release.ledger import ABOUT
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
     VERDICT,
     ReleaseError,
+    by_id,
     is_there,
+    ledger_batches,
     ledger_files,
     parquet_files,
     read_ledger,
@@ -189,8 +192,8 @@ def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removal
         for source in sources.unique().to_pylist():
             mask |= removals.of(columns, source) & pc.equal(sources, source).to_numpy(zero_copy_only=False)
         is_kept = rows["kept"].to_numpy()
-        kept.append(rows["doc_id"].filter(pa.array(is_kept)))
-        named.append(rows["doc_id"].filter(pa.array(mask & is_kept)))
+        kept.append(rows["id"].filter(pa.array(is_kept)))
+        named.append(rows["id"].filter(pa.array(mask & is_kept)))
         duplicate = pc.is_in(rows["reason"], pa.array(STAND_IN)).to_numpy()
         stand_in.append(rows["survivor_id"].filter(pa.array(mask & duplicate)))
     direct = _joined(named).unique()
@@ -222,7 +225,7 @@ def _as_signals(rows: pa.Table, signed: pa.Table | None) -> dict[str, pa.Array]:
     """The columns of SIGNALS that requests look at; null where a release does not know them."""
     n = rows.num_rows
     found = {
-        "doc_id": from_hexadecimal(rows["doc_id"].combine_chunks()),
+        "doc_id": from_hexadecimal(rows["id"].combine_chunks()),
         "id": rows["input_id"].combine_chunks(),
         **{
             name: rows[name].combine_chunks() if name in rows.column_names else pa.nulls(n, pa.string())
@@ -232,7 +235,7 @@ def _as_signals(rows: pa.Table, signed: pa.Table | None) -> dict[str, pa.Array]:
         "content_hash": pa.nulls(n, contracts.HASH),
     }
     if signed is not None:
-        at = pc.index_in(rows["doc_id"].combine_chunks(), hexadecimal(signed["doc_id"].combine_chunks()))
+        at = pc.index_in(rows["id"].combine_chunks(), hexadecimal(signed["doc_id"].combine_chunks()))
         found |= {name: signed[name].combine_chunks().take(at) for name in ("url_hash", "content_hash")}
     return found
 
@@ -288,8 +291,8 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         write_file(folder, WITHDRAWAL, as_json({"format": "lowbackground.withdrawal/1", "withdrawals": receipts})),
     ]
     if is_there(old.folder, QUEUE):
-        queue = _read(posixpath.join(old.folder, QUEUE))
-        queue = queue.filter(pc.invert(pc.is_in(queue["doc_id"], old.gone)))
+        queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
+        queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
     report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
@@ -387,13 +390,14 @@ def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
     """The ledger: what goes was withdrawn, and nothing more is said of whose it was."""
     for entry in _entries(old, LEDGER):
         source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"])
-        table = _read(source)
-        goes = pc.and_(pc.is_in(table["doc_id"], old.gone), table["kept"])
-        if not pc.any(goes).as_py():
+        stored = _read(source)
+        table = by_id(stored)
+        goes = pc.and_(pc.is_in(table["id"], old.gone), table["kept"])
+        if table is stored and not pc.any(goes).as_py():
             place(source, target)
             yield entry
             continue
-        now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, "host": None, "author": None}
+        now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, **dict.fromkeys(ABOUT)}
         for name, value in now.items():
             if name in table.column_names:
                 at = table.column_names.index(name)
@@ -525,12 +529,12 @@ def _related(output: str, but: set[str], old: _Old) -> tuple[dict[str, int], tup
             continue
         folder = posixpath.join(output, name)
         try:
-            parts = [_read(path, ["doc_id", "kept"]) for path in ledger_files(folder)]
+            parts = [rows for path in ledger_files(folder) for rows in ledger_batches(path, ["id", "kept"])]
             recipe = released_recipe(folder)
         except (ReleaseError, RecipeError):
             unread.append(folder)
             continue
-        held = [pc.sum(pc.and_(pc.is_in(rows["doc_id"], old.gone), rows["kept"])).as_py() or 0 for rows in parts]
+        held = [pc.sum(pc.and_(pc.is_in(rows["id"], old.gone), rows["kept"])).as_py() or 0 for rows in parts]
         if sum(held):
             still[folder] = sum(held)
         parents = [*recipe.dedup.against, *([recipe.reference] if recipe.reference else [])]

@@ -81,7 +81,7 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     changed = None
     for path in paths:
         try:
-            found = _in_file(path, _where_it_is(source, path, row["path"]), row["doc_id"], recipe)
+            found = _in_file(path, _where_it_is(source, path, row["path"]), row["id"], recipe)
         except InputError:
             continue
         except (OSError, pa.ArrowException) as error:

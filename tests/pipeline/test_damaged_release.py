@@ -60,7 +60,7 @@ def whole(tmp_path_factory):
     pq.write_table(metrics, folder / "metrics.parquet")
     (folder / "verdict.json").write_text(judge(metrics, load_suite("suite.yaml", str(folder))).to_json())
     ledger = [
-        {"doc_id": d["id"], "input_id": None, "source": d["source"], "path": "in/a", "row": n, "kept": True, "n_tokens": 6,
+        {"id": d["id"], "input_id": None, "source": d["source"], "path": "in/a", "row": n, "kept": True, "n_tokens": 6,
          "origin": "unknown", "cluster_size": 1}
         for n, d in enumerate(documents(40))
     ]  # fmt: skip

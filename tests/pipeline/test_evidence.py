@@ -170,7 +170,7 @@ def test_every_basis_but_that_of_reviewers_occurs(released: runner.Result) -> No
 
 def test_a_release_says_what_its_rows_rest_on_and_leaves_the_text_alone(released: runner.Result) -> None:
     records = {name: record for source in corpus().values() for name, record in source.items()}
-    ledger = {row["doc_id"]: row for row in read(released, "ledger")}
+    ledger = {row["id"]: row for row in read(released, "ledger")}
     for row in read(released, "data"):
         assert row["text"] == records[row["input_id"]]["text"]  # with its credential, whole or broken
         assert (row["evidence"], row["origin_basis"]) == tuple(
@@ -199,11 +199,11 @@ def test_conflicts_are_counted_asked_about_and_shown(released: runner.Result) ->
     table = pq.read_table(f"{released.folder}/review/queue.parquet")
     assert table.schema.equals(contracts.REVIEW.schema)
     queue = table.to_pylist()
-    assert {row["doc_id"] for row in queue} == {row["doc_id"] for row in disputed.values() if row["stage"] != "dedup"}
-    by_id = {row["doc_id"]: row for row in disputed.values()}
+    assert {row["id"] for row in queue} == {row["id"] for row in disputed.values() if row["stage"] != "dedup"}
+    by_id = {row["id"]: row for row in disputed.values()}
     records = {name: record for source in corpus().values() for name, record in source.items()}
     for row in queue:
-        ledger = by_id[row["doc_id"]]
+        ledger = by_id[row["id"]]
         assert row["text"] == records[ledger["input_id"]]["text"][:TEXT_CHARS]
         same = ("source", "evidence", "p_synthetic", "n_tokens")
         assert [row[name] for name in same] == [ledger[name] for name in same]

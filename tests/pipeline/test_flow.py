@@ -6,6 +6,7 @@ import hashlib
 import json
 import pathlib
 import pydoc_data.topics
+import shutil
 
 import apache_beam as beam
 import duckdb
@@ -16,10 +17,14 @@ import pytest
 from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
-from pipeline import runner
-from pipeline.commands.explain import explain_document
+from pipeline import api, runner
+from pipeline.commands.diff import documents_between
+from pipeline.commands.explain import explain_document, find_documents
+from pipeline.commands.verify import verify_release
+from pipeline.commands.withdraw import withdraw
 from pipeline.graph import build
 from pipeline.recipe import Recipe, RecipeError, load_recipe
+from transforms.dedup.earlier_releases import MANIFEST
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 
@@ -99,6 +104,50 @@ def test_it_passes_and_every_record_is_accounted_for(released: runner.Result) ->
     assert read(released.folder, "data").num_rows == counts["kept"]
 
 
+def test_what_was_dropped_by_language_is_one_query(released: runner.Result) -> None:
+    ledger, data = read(released.folder, "ledger"), read(released.folder, "data")
+    found = duckdb.sql(
+        "select language, generator, reason, count(*) from ledger anti join data using (id) group by all"
+    ).fetchall()
+    written = {record["id"]: record for record in corpus()}
+    expected = collections.Counter(
+        (written[row["input_id"]].get("language"), written[row["input_id"]].get("generator"), row["reason"])
+        for row in ledger.to_pylist() if not row["kept"]
+    )  # fmt: skip
+    assert {(language, generator, reason): n for language, generator, reason, n in found} == expected
+    assert data.num_rows == duckdb.sql("select count(*) from ledger semi join data using (id)").fetchall()[0][0]
+
+
+def test_a_release_whose_ledger_says_doc_id_is_read_all_the_same(
+    released: runner.Result, tmp_path: pathlib.Path
+) -> None:
+    new = {"language", "created", "generator", "stratum", "url"}
+    old = pathlib.Path(shutil.copytree(released.folder, tmp_path / "old"))
+    manifest = json.loads((old / MANIFEST).read_text())
+    for entry in manifest["files"]:
+        if entry["path"].startswith(("ledger/", "review/")):
+            path = old / entry["path"]
+            table = pq.read_table(path)
+            table = table.select([name for name in table.column_names if name not in new])
+            pq.write_table(table.rename_columns(["doc_id" if n == "id" else n for n in table.column_names]), path)
+            entry |= {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    (old / MANIFEST).write_text(json.dumps(manifest))
+    row = next(row for row in read(released.folder, "ledger").to_pylist() if row["reason"] == "near_duplicate")
+    for asked in (row["id"], row["id"][:8], row["input_id"]):
+        assert explain_document(str(old), asked, texts=False) == explain_document(released.folder, asked, texts=False)
+    assert find_documents(str(old), None, 3)[0]["id"] == find_documents(released.folder, None, 3)[0]["id"]
+    assert {fate for fate, _, _ in documents_between(str(old), released.folder)["fates"]} == {"stayed"}
+    ids = api.open_release(str(old)).ledger().to_table(columns=["id"])
+    assert ids.equals(api.open_release(released.folder).ledger().to_table(columns=["id"]))
+    assert verify_release(str(old), QUIET)[1]
+    removal = tmp_path / "removals.jsonl"
+    kept = read(released.folder, "data").to_pylist()[0]
+    removal.write_text(json.dumps({"id": kept["id"], "requested_by": "its author", "requested_on": "2026-11-01"}))
+    withdrawn = withdraw(str(old), [str(removal)], "withdrawn", QUIET).folder
+    assert verify_release(withdrawn, QUIET)[1]
+    assert {row["reason"] for row in find_documents(withdrawn, None, 9, kept["id"])} == {"withdrawn"}
+
+
 def test_planted_duplicates_are_found_and_one_of_each_cluster_is_kept(released: runner.Result) -> None:
     ledger = {row["input_id"]: row for row in read(released.folder, "ledger").to_pylist()}
     for number in range(0, 60, 6):
@@ -107,7 +156,7 @@ def test_planted_duplicates_are_found_and_one_of_each_cluster_is_kept(released: 
         assert len({row["cluster_id"] for row in trio}) == 1
         survivors = [row for row in trio if row["stage"] != "dedup"]
         assert len(survivors) == 1
-        assert {row["survivor_id"] for row in trio} == {survivors[0]["doc_id"]}
+        assert {row["survivor_id"] for row in trio} == {survivors[0]["id"]}
     assert ledger["blank"]["reason"] == "empty_text"
 
 
@@ -172,7 +221,7 @@ def test_explain_finds_a_document_by_either_id(released: runner.Result) -> None:
     row = next(r for r in read(released.folder, "ledger").to_pylist() if r["input_id"] == original + "-copy")
     assert "exact_duplicate" in said or "near_duplicate" in said or "kept" in said
     assert row["survivor_id"] in said
-    assert row["doc_id"] in explain_document(released.folder, row["doc_id"])
+    assert row["id"] in explain_document(released.folder, row["id"])
     with pytest.raises(RecipeError, match="has no document 'nobody'"):
         explain_document(released.folder, "nobody")
 

@@ -118,7 +118,7 @@ def test_explain_of_a_ledger_from_elsewhere(tmp_path):
     folder = pathlib.Path(write_release(tmp_path / "rel", documents(4)))
     row = {f.name: HOSTILE if f.type == pa.string() else None for f in contracts.LEDGER.schema}
     row |= {
-        "doc_id": "0a" * 16,
+        "id": "0a" * 16,
         "row": 0,
         "kept": True,
         "n_tokens": 3,

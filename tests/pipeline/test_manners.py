@@ -256,8 +256,8 @@ def test_json_is_short_for_a_format_and_contradicts_others(released: pathlib.Pat
 
 def test_explain_finds_a_document_by_the_beginning_of_its_id(released: pathlib.Path) -> None:
     (row,) = ids(released, "page-3")
-    assert [one["input_id"] for one in ids(released, row["doc_id"][:12])] == ["page-3"]
-    assert [one["input_id"] for one in ids(released, row["doc_id"][:12].upper())] == ["page-3"]
+    assert [one["input_id"] for one in ids(released, row["id"][:12])] == ["page-3"]
+    assert [one["input_id"] for one in ids(released, row["id"][:12].upper())] == ["page-3"]
 
 
 def test_explain_says_what_was_meant(released: pathlib.Path) -> None:
@@ -274,7 +274,7 @@ def test_explain_lists_documents_that_were_dropped_for_a_reason(released: pathli
     assert [row["reason"] for row in found] == ["exact_duplicate"] * 3
     assert len(ids(released, "--reason", "exact_duplicate")) == 8
     listed = lowbackground("explain", "out/small", "--reason", "exact_duplicate", "--n", 3, cwd=released).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == [row["doc_id"] for row in found]
+    assert [line.split()[0] for line in listed.splitlines()] == [row["id"] for row in found]
 
 
 # init

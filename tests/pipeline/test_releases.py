@@ -89,7 +89,7 @@ def test_a_run_with_a_waiver_says_so_in_everything_it_leaves(folder: pathlib.Pat
 
 def kept(folder: pathlib.Path) -> dict[str, dict]:
     rows = pq.read_table(sorted((folder / "ledger").glob("*.parquet"))).to_pylist()
-    return {row["doc_id"]: row for row in rows if row["kept"]}
+    return {row["id"]: row for row in rows if row["kept"]}
 
 
 def test_documents_that_came_went_and_stayed_are_those_of_the_ledgers(folder: pathlib.Path) -> None:
@@ -327,7 +327,7 @@ def ledger(path: pathlib.Path, rows: dict[int, tuple]) -> None:
     found = []
     for n, (keep, source, origin) in rows.items():
         doc_id = f"{n * 2654435761 % 2**32:08x}" * 4
-        found.append(template | {"doc_id": doc_id, "kept": keep, "source": source, "origin": origin, "n_tokens": n})
+        found.append(template | {"id": doc_id, "kept": keep, "source": source, "origin": origin, "n_tokens": n})
     half = len(found) // 2
     for number, part in enumerate((found[:half], found[half:])):
         pq.write_table(

@@ -178,8 +178,8 @@ def test_off_is_what_it_was_and_ids_are_the_same(released: runner.Result, tmp_pa
     assert all(row["text"] == records[row["input_id"]]["text"] for row in rows(off, "data"))
     ledger = rows(off, "ledger")
     assert {row["removed_tokens"] for row in ledger} == {0}
-    assert {row["input_id"]: row["doc_id"] for row in ledger} == {
-        row["input_id"]: row["doc_id"] for row in rows(released, "ledger")
+    assert {row["input_id"]: row["id"] for row in ledger} == {
+        row["input_id"]: row["id"] for row in rows(released, "ledger")
     }
     default = run(tmp_path, release="default", dedup={"paragraphs": {}})
     for what in ("data", "ledger"):

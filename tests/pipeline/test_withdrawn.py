@@ -83,8 +83,8 @@ def test_a_document_goes_with_all_that_is_like_it(folder: pathlib.Path) -> None:
         withdrawn = {"d1", "near1", "same1", "d4", "d9", "d14", "d19", "d24", "d29"}
         assert reasons(result) == dict.fromkeys(withdrawn, "withdrawn")
         rows = ledger(result)
-        assert {rows[one]["survivor_id"] for one in ("d1", "near1", "same1")} == {rows[name]["doc_id"]}
-        assert [(row["host"], row["author"]) for row in rows.values() if row["reason"]] == [(None, None)] * 9
+        assert {rows[one]["survivor_id"] for one in ("d1", "near1", "same1")} == {rows[name]["id"]}
+        assert [(row["url"], row["host"], row["author"]) for row in rows.values() if row["reason"]] == [(None,) * 3] * 9
         assert (rows["d2"]["host"], rows["d2"]["author"]) == ("site2.org", "Author 2")
         assert result.counts["dropped.withdrawn"] == 9
         manifest, _ = read_manifest(result.folder)

@@ -83,7 +83,7 @@ def first(_: pathlib.Path) -> Case:
 
 
 def queue(_: pathlib.Path) -> Case:
-    return Case(QueueFn(), [rows(QUEUED, 3, doc_id=[f"{k}"] * 3, place=[k, k + 10, k + 20]) for k in range(PARTS)])
+    return Case(QueueFn(), [rows(QUEUED, 3, id=[f"{k}"] * 3, place=[k, k + 10, k + 20]) for k in range(PARTS)])
 
 
 def mixture(step: str) -> Callable[[pathlib.Path], Case]:

@@ -112,7 +112,7 @@ def draw(folder: str, design: Design, gold: GoldItems | None) -> pa.Table:
     documents = release.take(np.r_[audit, active], [*SHOWN, "copies"])
     canonical, _ = canonicalise(documents["text"].combine_chunks())
     hits = [np.flatnonzero(survey.chosen == position).tolist() for position in audit]
-    rows = documents.drop_columns(["copies"]).rename_columns({"id": "doc_id"}).to_pydict()
+    rows = documents.drop_columns(["copies"]).to_pydict()
     rows |= {
         "stream": ["audit"] * len(audit) + ["active"] * len(active),
         "draws": [*hits, *([[]] * len(active))],
@@ -367,7 +367,7 @@ def _with_gold(rows: dict[str, list[Any]], gold: GoldItems, design: Design, salt
 
 def _mixed(rows: dict[str, list[Any]], salt: str) -> pa.Table:
     """The items in the order they are shown: each stream in its own order, all of them spread evenly, by hash."""
-    names = [hash_ or content for hash_, content in zip(rows["doc_id"], rows["content_hash"], strict=True)]
+    names = [hash_ or content for hash_, content in zip(rows["id"], rows["content_hash"], strict=True)]
     items = sampling.places(halves(from_hexadecimal(pa.array(names, pa.string()))), salt, "item").u
     assert len(np.unique(items)) == len(items), "two items of one name"
     stream = np.array(rows["stream"])

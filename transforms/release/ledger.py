@@ -22,7 +22,8 @@ from transforms.signals.store import write_parquet
 
 WITHDRAWN = contracts.REASONS.index("withdrawn")
 SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination", "licence")
-ABOUT = ("host", "author")  # whose a document is: not told of what was withdrawn
+AS_SURVEYED = ("language", "created", "generator", "stratum")  # so that what was dropped can be counted by them
+ABOUT = ("url", "host", "author")  # whose a document is: not told of what was withdrawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +71,12 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN]
+        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN, *AS_SURVEYED]
         places = self.corpus.signals(split, about)
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         items = self.against.names if self.against else pa.array([], pa.string())
         rows = ledger(decisions, places, split, self.corpus.names, items)
-        write_parquet(path, [rows], contracts.LEDGER.schema, plain=("doc_id",))
+        write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
         return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, self._bury(decisions, split)),)
@@ -114,7 +115,7 @@ def ledger(
         {
             **words,
             **{name: decisions[name] for name in same},
-            "doc_id": hexadecimal(decisions["doc_id"]),
+            "id": hexadecimal(decisions["doc_id"]),
             "input_id": places["id"].combine_chunks(),
             "survivor_id": hexadecimal(decisions["survivor_id"]),
             "earlier_id": _hexadecimal_or_null(decisions["earlier_id"]),
@@ -122,7 +123,7 @@ def ledger(
             "path": paths.take(places["file"].combine_chunks()),
             "row": places["row"].combine_chunks(),
             "removed_tokens": places["removed_tokens"].combine_chunks(),
-            **{name: places[name].combine_chunks() for name in SHOWN},
+            **{name: places[name].combine_chunks() for name in (*SHOWN, *AS_SURVEYED)},
             **{name: pc.if_else(stays, places[name].combine_chunks(), None) for name in ABOUT},
             "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),

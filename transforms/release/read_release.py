@@ -28,7 +28,7 @@ METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 _IN_EVERY_LEDGER = (
-    "doc_id",
+    "id",
     "input_id",
     "source",
     "path",
@@ -44,6 +44,7 @@ _IN_EVERY_LEDGER = (
     "p_synthetic",
     "n_tokens",
 )
+_BEFORE = "doc_id"  # what ledgers, queues and samples of earlier versions call `id`
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
 _UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
@@ -72,7 +73,18 @@ class Released:
         """The position of the first document of each shard, and the number of all. int64[shards + 1]."""
         return np.cumsum([0, *(rows for _, rows in self.shards)])
 
-    def batches(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def columns(self) -> list[str]:
+        """What the shards hold of each document; nothing where there are none.
+
+        Raises:
+          ReleaseError: the first of them is damaged.
+        """
+        for path, rows in self.shards[:1]:
+            with reading(path):
+                return list(_opened(path, rows, ()).schema_arrow.names)
+        return []
+
+    def batches(self, columns: list[str], rows_at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Some columns of all documents, each batch with the position of its first document.
 
         Raises:
@@ -81,7 +93,7 @@ class Released:
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             at = start
             with reading(path):
-                for batch in _opened(path, rows, columns).iter_batches(ROWS_AT_ONCE, columns=columns):
+                for batch in _opened(path, rows, columns).iter_batches(rows_at_once, columns=columns):
                     yield at, batch
                     at += batch.num_rows
 
@@ -233,6 +245,15 @@ def ledger_files(folder: str) -> list[str]:
     return paths
 
 
+def by_id(table: pa.Table) -> pa.Table:
+    """A table of an earlier version with its documents' ids under `id`, as shards have them; one of today as it is."""
+    names = table.column_names
+    if "id" in names or _BEFORE not in names:
+        return table
+    renamed = table.rename_columns(["id" if name == _BEFORE else name for name in names])
+    return renamed.replace_schema_metadata(table.schema.metadata)
+
+
 def parquet_files(folder: str) -> list[str]:
     """The names of the Parquet files right in a folder, in order."""
     return [name for name in below(folder) if name.endswith(".parquet") and "/" not in name]
@@ -256,10 +277,13 @@ def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 
     """
     with reading(path), open_for_reading(path) as file:
         part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
-        _has(part, columns or ("doc_id", "kept"))
-        for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else list(columns)):
+        names = part.schema_arrow.names
+        old = "id" not in names and _BEFORE in names
+        stored = [_BEFORE if old and name == "id" else name for name in columns or ("id", "kept")]
+        _has(part, stored)
+        for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else stored):
             batch.validate(full=True)  # also that its texts are UTF-8
-            yield batch
+            yield batch.rename_columns(["id" if n == _BEFORE else n for n in batch.schema.names]) if old else batch
 
 
 def read_ledger(path: str) -> pa.Table:
@@ -269,15 +293,15 @@ def read_ledger(path: str) -> pa.Table:
       ReleaseError: it is damaged.
     """
     with reading(path), open_for_reading(path) as file:
-        table = pq.read_table(pa.PythonFile(file, mode="r"))
+        table = by_id(pq.read_table(pa.PythonFile(file, mode="r")))
         table.validate(full=True)  # also that its texts are UTF-8
         for name in _IN_EVERY_LEDGER:
             table.schema.field(name)
         for field in contracts.LEDGER.schema:
             if field.name in table.column_names and not field.nullable and table[field.name].null_count:
                 raise ValueError(f"{field.name} has no value in some rows")
-        if not pc.all(pc.match_substring_regex(table["doc_id"], "^[0-9a-f]{2,}$")).as_py() and table.num_rows:
-            raise ValueError("doc_id is not hexadecimal in some rows")
+        if not pc.all(pc.match_substring_regex(table["id"], "^[0-9a-f]{2,}$")).as_py() and table.num_rows:
+            raise ValueError("id is not hexadecimal in some rows")
     return table
 
 

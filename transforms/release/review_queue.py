@@ -171,7 +171,7 @@ def queued(
     """DISPUTED and what is known beside -> QUEUED."""
     review = contracts.REVIEW.batch(
         {
-            "doc_id": hexadecimal(rows["doc_id"]),
+            "id": hexadecimal(rows["doc_id"]),
             "content_hash": hexadecimal(content_hash),
             "source": [source] * len(rows),
             "reason": pa.array(evidence.CONFLICT_WORDS).take(pc.cast(rows["conflict"], pa.int32())),

@@ -159,6 +159,7 @@ AS_READ = (
     "row",
     "created",
     "language",
+    "url",
     "declared_origin",
     "generator",
     "kind",

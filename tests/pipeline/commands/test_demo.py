@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import typing
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,8 @@ from expectations import metrics
 from pipeline import runner
 from pipeline.commands import demo
 from pipeline.recipe import RecipeError, load_recipe
+from transforms.ingest import readers
+from transforms.ingest.json_columns import ColumnReader
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,25 @@ def test_building_it_again_gives_the_same_bytes(
         assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
 
 
+def test_the_documents_and_bad_records_are_the_same_read_by_columns_and_line_by_line(
+    built: tuple[pathlib.Path, demo.DemoDocuments],
+) -> None:
+    corpus = runner.prepare(load_recipe(str(built[0] / "recipe.yaml")), str(built[0])).corpus
+
+    def read() -> list[list[dict]]:
+        pairs = [pair for split in corpus.splits for pair in corpus.read(split, ("id", "url"))]
+        return [[row for pair in pairs for row in pair[side].to_pylist()] for side in (0, 1)]
+
+    by_columns = read()
+    assert len(by_columns[0]) > 1000
+    with (
+        mock.patch.object(ColumnReader, "read", return_value=None) as asked,
+        mock.patch.object(readers, "SMALL_BYTES", -1),
+    ):
+        assert read() == by_columns
+    assert asked.called
+
+
 @pytest.mark.parametrize("name", ["machine/machine.jsonl", "web-undeclared/broken.jsonl"])
 def test_what_people_changed_in_a_demo_is_not_built_over(
     built: tuple[pathlib.Path, demo.DemoDocuments], tmp_path: pathlib.Path, name: str
@@ -135,7 +157,7 @@ def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.DemoDoc
             assert not row["kept"]
         if name.startswith("machine-copy-of-"):  # where it is found, the human original survives
             assert row["cluster_id"] == by_id[name.removeprefix("machine-copy-of-")]["cluster_id"]
-            survivor = next(r for r in ledger if r["doc_id"] == row["survivor_id"] and r["stage"] != "dedup")
+            survivor = next(r for r in ledger if r["id"] == row["survivor_id"] and r["stage"] != "dedup")
             assert (row["kept"], survivor["kept"], survivor["origin"]) == (False, True, "human")
     for row in pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist():
         if row["metric"] != "input.fingerprint":  # which has no number

@@ -138,12 +138,12 @@ def test_a_survivor_that_a_limit_dropped_is_not_said_to_be_kept(tmp_path: pathli
     twins = [{"id": f"twin{n}", "text": " ".join(text(f"topic{n}x")).title()} for n in range(12)]
     folder = build(tmp_path, twins, ratio={"size": 6, "unit": "documents"}).folder
     rows = [row for path in sorted(pathlib.Path(folder, "ledger").iterdir()) for row in pq.read_table(path).to_pylist()]
-    by_id = {row["doc_id"]: row for row in rows if row["stage"] != "dedup"}
-    duplicates = [row for row in rows if row["reason"] == "exact_duplicate" and row["survivor_id"] != row["doc_id"]]
+    by_id = {row["id"]: row for row in rows if row["stage"] != "dedup"}
+    duplicates = [row for row in rows if row["reason"] == "exact_duplicate" and row["survivor_id"] != row["id"]]
     fates = {by_id[row["survivor_id"]]["kept"] for row in duplicates}
     assert fates == {True, False}
     for row in duplicates:
-        said, survivor = explain_document(folder, row["doc_id"]), by_id[row["survivor_id"]]
+        said, survivor = explain_document(folder, row["id"]), by_id[row["survivor_id"]]
         sentence = said.splitlines()[1]
         if survivor["kept"]:
             assert "is kept instead" in sentence

@@ -121,7 +121,7 @@ def test_copies_count_wherever_text_is_counted(released: runner.Result) -> None:
     assert metric(released, "synthetic_share.tokens")["value"] == pytest.approx(synthetic / tokens)
     assert metric(released, "tokens", slice_="safety")["value"] == sum(r["n_tokens"] * r["copies"] for r in safety)
     for row in read(released.folder, "ledger").to_pylist():
-        assert row["copies"] == copies.get(row["doc_id"], 0)
+        assert row["copies"] == copies.get(row["id"], 0)
         assert row["kept"] == (row["copies"] > 0)
 
 

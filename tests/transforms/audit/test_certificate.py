@@ -112,7 +112,7 @@ def test_draws_by_score_certify_with_fewer_where_scores_tell(tmp_path, panel):
     scores = [(0.998 if i % 150 else 0.02) if machine else 0.1 - (i % 50) / 600 for i, machine in enumerate(synthetic)]
     sample = sample_of(tmp_path, Design(n=200, active=0, by_score=True), p_synthetic=scores)
     machines = {row["id"] for row, machine in zip(documents(4000), synthetic, strict=True) if machine}
-    panel.say(sample.to_pylist(), lambda row: "synthetic" if row["doc_id"] in machines else "human")
+    panel.say(sample.to_pylist(), lambda row: "synthetic" if row["id"] in machines else "human")
     one = certified(sample, panel)
     top = sum(score > 0.5 for score in scores) / 4000
     assert one.top == pytest.approx(top)
@@ -120,7 +120,7 @@ def test_draws_by_score_certify_with_fewer_where_scores_tell(tmp_path, panel):
     assert one.synthetic > 30  # all of the draws of the top
     assert one.certified  # a uniform draw takes 311
     assert one.share.lower < 0.02 < one.share.upper
-    drawn = {row["doc_id"]: row["draws"] for row in audit_order(sample)}
+    drawn = {row["id"]: row["draws"] for row in audit_order(sample)}
     scored = dict(zip([row["id"] for row in documents(4000)], scores, strict=True))
     turn = two_strata.of_top(200)
     assert all((scored[name] > 0.5) == turn[draw] for name, hits in drawn.items() for draw in hits)

@@ -35,7 +35,7 @@ def test_the_audit_stream_is_the_first_of_the_undeclared_in_hash_order(release):
     place = sampling.places(halves(from_hexadecimal(pa.array(undeclared))), "pepper", "audit").u
     expected = [undeclared[i] for i in np.argsort(place)[:40]]
     rows = sorted(stream(sample, "audit"), key=lambda row: row["draws"])
-    assert [row["doc_id"] for row in rows] == expected
+    assert [row["id"] for row in rows] == expected
     assert [row["draws"] for row in rows] == [[i] for i in range(40)]
     about = design_of(sample)
     assert (about["documents"], about["n"], about["population"]) == (len(undeclared), 40, "undeclared")
@@ -46,7 +46,7 @@ def test_everything_of_a_document_is_as_it_was_released(release):
     sample = draw(release, Design(n=30, active=10), None)
     released = {row["id"]: row for row in documents(400)}
     for row in sample.to_pylist():
-        one = released[row["doc_id"]]
+        one = released[row["id"]]
         assert all(row[name] == one[name] for name in ("text", "source", "language", "n_tokens"))
         assert row["p_synthetic"] == pytest.approx(one["p_synthetic"])
         canonical, _ = canonicalise(pa.array([one["text"]], pa.large_string()))
@@ -65,7 +65,7 @@ def test_it_does_not_depend_on_shards_or_their_order(tmp_path, by):
 def test_the_salt_is_the_manifests_unless_one_is_given(release):
     about = design_of(draw(release, Design(n=10, active=0), None))
     assert about["salt"] == about["manifest_sha256"] == open_release(release).manifest_sha256
-    one, other = (draw(release, Design(n=10, active=0, salt=salt), None)["doc_id"] for salt in ("x", "y"))
+    one, other = (draw(release, Design(n=10, active=0, salt=salt), None)["id"] for salt in ("x", "y"))
     assert one != other
 
 
@@ -86,8 +86,8 @@ def test_the_active_stream_is_the_best_with_no_source_over_its_part(tmp_path):
     active = stream(sample, "active")
     assert len(active) == 50
     assert max(collections.Counter(row["source"] for row in active).values()) == 10  # a fifth
-    audited = {row["doc_id"] for row in stream(sample, "audit")}
-    assert not audited & {row["doc_id"] for row in active}
+    audited = {row["id"] for row in stream(sample, "audit")}
+    assert not audited & {row["id"] for row in active}
     of_j = sorted((row["informative"] for row in active if row["source"] == "j"), reverse=True)
     mean = np.mean([row["p_synthetic"] for row in rows if row["source"] == "j"])
     scores = [
@@ -251,16 +251,14 @@ def test_by_score_three_of_twenty_draws_are_of_the_top(tmp_path, by):
     )
     hits = [(draw_, row) for row in stream(sample, "audit") for draw_ in row["draws"]]
     assert len(hits) == 200
-    assert sum(row["doc_id"] in top for _, row in hits) == 30
-    copied = sum(weight[row["doc_id"]] > row["n_tokens"] * (by == "tokens") + (by != "tokens") for _, row in hits)
+    assert sum(row["id"] in top for _, row in hits) == 30
+    copied = sum(weight[row["id"]] > row["n_tokens"] * (by == "tokens") + (by != "tokens") for _, row in hits)
     assert 40 < copied < 95  # a third of the weight
     for _, row in hits:
         n, whole = (
-            (30, one["top"]["weight"])
-            if row["doc_id"] in top
-            else (170, one["whole"]["audited"] - one["top"]["weight"])
+            (30, one["top"]["weight"]) if row["id"] in top else (170, one["whole"]["audited"] - one["top"]["weight"])
         )
-        assert row["inclusion"] == pytest.approx(1 - (1 - weight[row["doc_id"]] / whole) ** n)
+        assert row["inclusion"] == pytest.approx(1 - (1 - weight[row["id"]] / whole) ** n)
 
 
 def test_scores_that_tell_nothing_leave_the_draw_uniform(tmp_path):

@@ -75,7 +75,7 @@ def emitted(
 def ledger(documents: pa.RecordBatch, kept: list[bool]) -> pa.RecordBatch:
     """Of which only the ids and what is kept matters here."""
     n, ids = documents.num_rows, hexadecimal(documents["doc_id"])
-    known = {"kept": pa.array(kept), **dict.fromkeys(("doc_id", "survivor_id", "cluster_id"), ids)}
+    known = {"kept": pa.array(kept), **dict.fromkeys(("id", "survivor_id", "cluster_id"), ids)}
 
     def plain(field: pa.Field) -> pa.Array:
         if field.nullable:
