@@ -33,6 +33,7 @@ logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns
 SECTIONS = {
     "Make a release": ("demo", "init", "check", "plan", "run"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
+    "Give it to others": ("export", "push"),
     "Look at documents": ("explain", "score", "detector"),
     "Ask people": ("review", "audit"),
     "Care": ("schema", "clean"),
@@ -400,6 +401,59 @@ def withdraw(
     receipt = make(release, lists, name, progress, today)
     deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n", None, "")
     raise typer.Exit(0 if receipt.passed else 1)
+
+
+@app.command()
+def export(
+    release: ReleaseFolder,
+    folder: Annotated[str, typer.Argument(help="folder to make", metavar="OUT")],
+    format_: Annotated[
+        str, typer.Option("--format", help="jsonl.zst, webdataset, megatron, mds or delta")
+    ] = "jsonl.zst",
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", help="a tokenizer.json, or tiktoken:NAME; of megatron and mds")
+    ] = None,
+    eod: Annotated[str | None, typer.Option("--eod", help="token behind each document, of megatron")] = None,
+    text: Annotated[str, typer.Option("--text", help="what the text is called")] = "text",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="that goes along; again for more; default: all, of mds the source"),
+    ] = None,
+    repeat: Annotated[bool, typer.Option("--repeat", help="write a document as often as it counts (copies)")] = False,
+    shard_bytes: Annotated[
+        int, typer.Option("--shard-bytes", min=1, help="about how much text a file holds, of jsonl.zst and webdataset")
+    ] = 500_000_000,
+    as_json: Json = False,
+) -> None:
+    """Write a release in a format that trainers read, or its ledger and metrics as Delta tables; counted when it is written.
+
+    Example: lowbackground export releases/demo exported --format webdataset
+    """
+    import orjson
+
+    from pipeline.commands.export import Asked, export_release, export_text
+    from pipeline.reading.answer import deliver
+
+    asked = Asked(format_, tokenizer, eod, text, tuple(column or ()), repeat, shard_bytes)
+    about = export_release(release, folder, asked, progress)
+    deliver((orjson.dumps(about).decode() if as_json else export_text(about, folder)) + "\n", None, "")
+
+
+@app.command()
+def push(
+    release: ReleaseFolder,
+    target: Annotated[str, typer.Argument(help="hf://datasets/org/name", metavar="TARGET")],
+    public: Annotated[
+        bool, typer.Option("--public", help="a repository that is made may be read by everybody")
+    ] = False,
+) -> None:
+    """Put a release onto the Hugging Face hub as a new revision; the token is HF_TOKEN of the environment.
+
+    Example: lowbackground push releases/v2 hf://datasets/org/name
+    """
+    from pipeline.commands.push import push_release, pushed_text
+
+    out.print(pushed_text(push_release(release, target, progress, not public), release), markup=False)
 
 
 Html = Annotated[str | None, typer.Option("--html", help="write the same to this file too, as a page", metavar="FILE")]

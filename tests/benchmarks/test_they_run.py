@@ -28,6 +28,7 @@ ELSEWHERE = {  # whose command line is run by another test
     "minhash_vs_peers": "test_minhash_vs_peers.py",
     "rensa_peer": "test_minhash_vs_peers.py",
     "phrases": "test_phrases.py",
+    "way_out": "test_way_out.py",
     "fuzz_readers": "../transforms/ingest/test_fuzz.py",
 }
 VERBS = ("sees", "carries", "mends", "paints", "counts", "loses", "finds", "sells")

@@ -73,7 +73,18 @@ class Released:
         """The position of the first document of each shard, and the number of all. int64[shards + 1]."""
         return np.cumsum([0, *(rows for _, rows in self.shards)])
 
-    def batches(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def columns(self) -> list[str]:
+        """What the shards hold of each document; nothing where there are none.
+
+        Raises:
+          ReleaseError: the first of them is damaged.
+        """
+        for path, rows in self.shards[:1]:
+            with reading(path):
+                return list(_opened(path, rows, ()).schema_arrow.names)
+        return []
+
+    def batches(self, columns: list[str], rows_at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Some columns of all documents, each batch with the position of its first document.
 
         Raises:
@@ -82,7 +93,7 @@ class Released:
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             at = start
             with reading(path):
-                for batch in _opened(path, rows, columns).iter_batches(ROWS_AT_ONCE, columns=columns):
+                for batch in _opened(path, rows, columns).iter_batches(rows_at_once, columns=columns):
                     yield at, batch
                     at += batch.num_rows
 
