@@ -1,4 +1,4 @@
-"""How quickly the bundled detector scores, all experts in one pass.
+"""How quickly the bundled detector scores, all experts in one pass, and how quickly languages and kinds of text are told.
 
     python -m benchmarks.detector_speed DATA_DIR [--language en]
 
@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.detector.detector import load_detector
+from transforms.detector.languages import find_languages
+from transforms.kernels.text.prose import kind_of
 from transforms.kernels.text.text import canonicalise, count_words
 
 BATCH = 4096  # documents
@@ -69,6 +71,8 @@ def main() -> None:
     seconds = {
         "canonical form, tokens and score": best(args.repeats, whole),
         "score of tokens": best(args.repeats, lambda: [detector.score(*batch) for batch in scored]),
+        "whether it is prose, which is in both": best(args.repeats, lambda: [kind_of(batch) for batch in batches]),
+        "language, where the input does not say": best(args.repeats, lambda: [find_languages(b) for b in batches]),
         f"the {len(detector.model.experts)} experts in it": best(args.repeats, models),
     }
     print(f"{len(texts):,} documents, {size / 1e6:.1f} MB\n\n| | MB/s |\n|---|--:|")

@@ -12,6 +12,7 @@ import logging
 import os
 import posixpath
 import sys
+import threading
 import unicodedata
 import uuid
 import warnings
@@ -28,6 +29,7 @@ import yaml
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
 from expectations import contracts
@@ -535,6 +537,7 @@ def _cause(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     own = [line for line in lines if line.startswith(("transforms.", "expectations.", "pipeline."))]
     line = (own or lines or [type(error).__name__])[-1]
+    line = (own and line.partition(": ")[2]) or line  # without its class
     return line.split(" [while running")[0]
 
 
@@ -561,8 +564,20 @@ def _quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in JOB_SERVERS:  # Beam sets their level when it starts them
         logging.getLogger(name).disabled = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    sdk_worker.print = lambda *_, **__: None  # of traces, which are in the error as well
+    excepthook = threading.excepthook
+    threading.excepthook = lambda said: None if _is_beams(said.thread) else excepthook(said)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        del sdk_worker.print
+        threading.excepthook = excepthook
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _is_beams(thread: threading.Thread | None) -> bool:
+    """Whether a thread is one of Beam's workers that reads from an engine, which may end first."""
+    return thread is not None and thread.name.startswith(("read_grpc", "read_state", "run_worker"))

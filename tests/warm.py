@@ -30,7 +30,6 @@ _started: list[str] = []
 def _socket() -> str:
     if not _started:
         import atexit
-        import shutil
         import subprocess
         import tempfile
 
@@ -43,7 +42,6 @@ def _socket() -> str:
             assert server.stdin is not None
             server.stdin.close()
             server.wait()
-            shutil.rmtree(folder)
 
         atexit.register(stop)
     return _started[0]
@@ -79,6 +77,7 @@ def call(path: str, words: list[str]) -> int:
 def serve(path: str) -> None:
     """Import, and fork for each call until standard input ends."""
     import select
+    import shutil
     import signal
     import socket
 
@@ -95,6 +94,7 @@ def serve(path: str) -> None:
                 listener.close()
                 _keep(connection)
             connection.close()
+    shutil.rmtree(os.path.dirname(path))  # here, since whoever started this may have been killed
 
 
 def _reap(*_: object) -> None:

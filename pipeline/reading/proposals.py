@@ -155,7 +155,7 @@ def _of_endings(
         said = (f"{what} look like {FORMATS[form].what}: read so (guessed by their first bytes)",)
         if alone and (kind != "folder" or not ending):
             yield Proposal(source.model_copy(update={"format": form}), said)
-        elif kind == "folder" and ending:
+        elif kind == "folder" and ending[1:].isalnum():  # else a pattern would mean another thing
             path = posixpath.join(glob.escape(str(source.path)), f"**{glob.escape(ending)}")
             name = source.name if alone else f"{source.name}-{ending[1:]}"
             yield Proposal(source.model_copy(update={"name": _name(name), "path": path, "format": form}), said)

@@ -28,6 +28,7 @@ ELSEWHERE = {  # whose command line is run by another test
     "minhash_vs_peers": "test_minhash_vs_peers.py",
     "rensa_peer": "test_minhash_vs_peers.py",
     "phrases": "test_phrases.py",
+    "way_out": "test_way_out.py",
     "fuzz_readers": "../transforms/ingest/test_fuzz.py",
 }
 VERBS = ("sees", "carries", "mends", "paints", "counts", "loses", "finds", "sells")
@@ -166,6 +167,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     table = cells(said)
     assert {name for name, row in table.items() if name and not float(row[0]) > 0} == set()
     assert len(table) == 4
+
+
+def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("reading_speed", corpus, "--megabytes", 0.2, "--repeats", 1)
+    shapes = [line for line in said.splitlines() if line.endswith(" MB")]
+    assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
+    speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
+    assert len(speeds) == 3 * 10
+    assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
 def test_contamination(printed: Printed, data: pathlib.Path) -> None:

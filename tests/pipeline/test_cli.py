@@ -75,12 +75,14 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
 
 
 def test_files_that_are_not_read_are_said(corpus: pathlib.Path) -> None:
-    for name in ("one.txt", "two.txt", "three.md", "four.csv", "[red]five.[red]"):
+    for name in ("one.txt", "two.txt", "three.md"):
         (corpus / "data" / name).write_text("A text that somebody wrote.")
+    for name in ("four.xyz", "[red]five.[red]"):
+        (corpus / "data" / name).write_bytes(b"\0\1\2\3")
     made = lowbackground("init", "data", "-o", "mine.yaml", cwd=corpus)
     checked = lowbackground("check", "mine.yaml", cwd=corpus)
     for said in (
-        "not read: 1 .[red], 1 .csv: in another format, by its ending (data/[red]five.[red])",
+        "not read: 1 .[red], 1 .xyz: in another format, by its ending (data/[red]five.[red])",
         "not read: 1 .md, 2 .txt: text beside data, taken for a README (data/three.md; to read it, give it a source",
     ):
         assert f"data: {said}" in made.stdout

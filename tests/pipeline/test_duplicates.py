@@ -51,15 +51,22 @@ def documents(start: int, stop: int, **more: object) -> list[dict]:
     return [{"id": f"t{n}", "text": TOPICS[n], **more} for n in range(start, stop)]
 
 
-@pytest.fixture
-def first(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a first release of ten documents."""
-    write(tmp_path, "old", *documents(0, 10))
-    assert run(tmp_path, "one", "old").exit_code == runner.PASSED
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder with a first release of ten documents, and some of a second. Nobody writes to it."""
+    folder = tmp_path_factory.mktemp("released")
+    write(folder, "old", *documents(0, 10))
+    assert run(folder, "one", "old").exit_code == runner.PASSED
     changed = {"id": "near", "text": TOPICS[3] + " and a few words more"}
     copied = {"id": "copy", "text": TOPICS[4].upper()}
-    write(tmp_path, "new", *documents(10, 15), changed, copied, {"id": "twin", "text": TOPICS[11] + " with a twin"})
-    return tmp_path
+    write(folder, "new", *documents(10, 15), changed, copied, {"id": "twin", "text": TOPICS[11] + " with a twin"})
+    return folder
+
+
+@pytest.fixture
+def first(released: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy of it."""
+    return shutil.copytree(released, tmp_path / "first")
 
 
 def test_what_an_earlier_release_has_is_dropped(first: pathlib.Path) -> None:
@@ -69,7 +76,8 @@ def test_what_an_earlier_release_has_is_dropped(first: pathlib.Path) -> None:
     assert result.counts == {
         "documents_in": 8, "kept": 5, "quarantined": 0, "dropped.in_earlier_release": 2, "dropped.near_duplicate": 1,
         **dict.fromkeys(("dropped.empty_text", "dropped.exact_duplicate", "dropped.over_synthetic_share",
-                         "dropped.same_url", "dropped.over_limit"), 0),
+                         "dropped.same_url", "dropped.over_limit", "dropped.withdrawn", "dropped.licence",
+                         "dropped.contaminated"), 0),
     }  # fmt: skip
     assert rows["copy"]["similarity"] == 1
     assert 0.8 < rows["near"]["similarity"] < 1

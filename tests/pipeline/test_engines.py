@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -24,8 +25,9 @@ from pipeline.commands.demo import build_demo
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
 from tests.pipeline.test_flow import corpus, recipe_in, run, write
-from tests.pipeline.test_graph_size import MOST_BYTES, of_splits
+from tests.pipeline.test_graph_size import MOST_BYTES, Forgetful, of_splits
 from tests.pipeline.test_retries import checksums
+from transforms.engine import staged
 from transforms.engine.staged import staging
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -115,6 +117,30 @@ def test_the_demo_is_the_same_bytes_on_prism(workers: str, demo: pathlib.Path, t
         found = on_prism(demo, "external", "--environment_type=EXTERNAL", f"--environment_config={address}")
     assert found == local
     assert [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+@needs_prism
+def test_a_worker_that_cannot_see_what_the_launcher_wrote_says_so_in_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "corpus", corpus()[:20], files=2)
+    start = beam.Pipeline.run
+
+    def unseen(path: str) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    def elsewhere(*args: object) -> object:
+        monkeypatch.setattr(staged, "_held", Forgetful())
+        monkeypatch.setattr(staged.files, "read", unseen)
+        return start(*args)
+
+    monkeypatch.setattr(beam.Pipeline, "run", elsewhere)
+    with pytest.raises(runner.RunError) as error:
+        run(tmp_path, runner={"name": "prism", "options": [f"--prism_location={prism()}"]})
+    assert re.fullmatch(
+        r"a worker cannot read /\S+ \(No such file or directory\), which the launcher .*", str(error.value)
+    )
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @needs_prism
@@ -232,9 +258,8 @@ def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
     assert len(sent.SerializeToString()) < 2 * MOST_BYTES
     assert {one.urn for one in sent.components.environments.values()} == {"beam:env:docker:v1"}
     done = {one.spec.urn for one in sent.components.transforms.values() if not one.subtransforms}
-    assert done == {f"beam:transform:{what}:v1" for what in ("pardo", "group_by_key", "flatten", "impulse")} | {
-        urn for urn in done if "combine" in urn
-    }
+    known = {f"beam:transform:{what}:v1" for what in ("pardo", "group_by_key", "flatten", "impulse", "window_into")}
+    assert {urn for urn in done if "combine" not in urn} <= known
     assert json.loads(str(dataflow.job))["type"] == "JOB_TYPE_BATCH"
 
 

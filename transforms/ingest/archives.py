@@ -5,6 +5,7 @@ its name; beside it, under the same name up to the first dot, a member of JSON g
 counts the records of the whole archive.
 """
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -16,7 +17,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import numpy as np
 import orjson
@@ -59,12 +60,14 @@ class Member(NamedTuple):
     Attributes:
       name: with its folders.
       n_bytes: in storage, about.
-      open: gives its bytes, once.
+      open: gives its bytes.
+      is_once: it can be opened only once, before the next member.
     """
 
     name: str
     n_bytes: int
     open: Callable[[], BinaryIO]
+    is_once: bool = False
 
 
 def read_tar(job: Reading, read: Read) -> Iterator[Pair]:
@@ -114,7 +117,7 @@ def _of_tar(file: tarfile.TarFile, archive: "_Archive") -> Iterator[Member]:
             assert found is not None
             return found  # type: ignore[return-value]
 
-        yield Member(name, info.size, opened)
+        yield Member(name, info.size, opened, is_once=True)
 
 
 def read_zip(job: Reading, read: Read) -> Iterator[Pair]:
@@ -145,7 +148,27 @@ def read_zip(job: Reading, read: Read) -> Iterator[Pair]:
 
 
 def _open_in(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    return file.open(info)  # type: ignore[return-value]
+    return _ZipMember(file.open(info))  # type: ignore[return-value]
+
+
+class _ZipMember(io.RawIOBase):
+    """A member of a zip file, whose damage is an error of reading like that of any compressed file."""
+
+    def __init__(self, inner: IO[bytes]) -> None:
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return self._inner.read(-1 if size is None else size)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise OSError(message(error)) from error
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
 
 
 def _entries(raw: BinaryIO) -> int | None:
@@ -273,17 +296,17 @@ class _Archive:
     def _file(self, member: Member, form: str, compression: str) -> Iterator[Pair]:
         """A member that is data, as a file of its own; its rows are behind those before it."""
         first = self.row
-        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES) as spool:
+        with contextlib.ExitStack() as stack:
             broken: Exception | None = None
-            try:
-                with member.open() as raw:
-                    shutil.copyfileobj(raw, spool, 1 << 20)
-            except _BROKEN as error:
-                broken = error
-
-            def opened() -> BinaryIO:
-                spool.seek(0)
-                return _Shared(spool)  # type: ignore[return-value]
+            opened = member.open
+            if member.is_once:
+                spool = stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED_BYTES))
+                try:
+                    with member.open() as raw:
+                        shutil.copyfileobj(raw, spool, 1 << 20)
+                except _BROKEN as error:
+                    broken = error
+                opened = functools.partial(_from_start, spool)
 
             inside = self._inside(member, form, compression, opened)
             last = first - 1
@@ -385,6 +408,11 @@ class _Archive:
             return sample.text.decode(errors="ignore" if len(sample.text) > limit else "strict")
         except UnicodeDecodeError:
             return None
+
+
+def _from_start(spool: Any) -> BinaryIO:
+    spool.seek(0)
+    return _Shared(spool)  # type: ignore[return-value]
 
 
 class _Shared(io.RawIOBase):

@@ -159,13 +159,13 @@ def whole_content(piece: Piece, most: int) -> tuple[bytes, bool] | None:
     """
     try:
         with open_stored(piece) as raw:
-            stored = raw.read(most + 1)
+            stored = _up_to(raw, most)
         kind = kind_of(stored[:LOOK_BYTES], piece.format)
         content = stored
         if piece.compression:
             if kind is None or kind.compression != piece.compression:
                 return None
-            content = _fast(io.BytesIO(stored), piece.compression).read(most + 1)
+            content = _up_to(_fast(io.BytesIO(stored), piece.compression), most)
             kind = kind_of(content[:LOOK_BYTES], piece.format)
         if max(len(stored), len(content)) > most:
             return None
@@ -179,6 +179,14 @@ def whole_content(piece: Piece, most: int) -> tuple[bytes, bool] | None:
             raise
         return None
     return (content.removeprefix(BOM), False) if kind is None else None
+
+
+def _up_to(stream: Any, most: int) -> bytes:
+    """All of a stream or, where it has more than `most` bytes, some more than that. A read may give less than was asked for."""
+    found = bytearray()
+    while len(found) <= most and (chunk := stream.read(READ_BYTES)):
+        found += chunk
+    return bytes(found)
 
 
 def chunks(piece: Piece, size: int) -> Iterator[bytes]:

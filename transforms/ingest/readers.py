@@ -45,7 +45,7 @@ from transforms.ingest.quarantine import (
     quarantine,
 )
 from transforms.ingest.sources import Piece, Source, Split
-from transforms.ingest.turns import MOST_TURNS
+from transforms.ingest.turns import COLUMNS, MOST_TURNS
 
 SMALL_BYTES = 1 << 16  # files up to this size are read together with those beside them
 MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
@@ -283,6 +283,9 @@ def _column_reader(job: Reading) -> ColumnReader | None:
     return ColumnReader(plain, documents.beside_text(source, job.keep))
 
 
+_CHATS = tuple(f'"{name}"'.encode() for name in COLUMNS)
+
+
 def _by_columns(
     job: Reading,
     row: npt.NDArray[np.int64],
@@ -295,7 +298,7 @@ def _by_columns(
     if block.longest > job.limits.max_line_bytes or (found := reader.read(block)) is None:
         return None
     text, columns = found
-    if text.null_count and job.source.fields.text is None:
+    if text.null_count and job.source.fields.text is None and any(name in block.content for name in _CHATS):
         return None  # what has no text may be a chat
     if must_have_text is not None and (must_have_text & text.is_null().to_numpy(zero_copy_only=False)).any():
         return None

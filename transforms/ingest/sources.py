@@ -259,7 +259,7 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPla
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = tuple(spread(find_files, iter(sources)))
+    found = _read_by_none(tuple(spread(find_files, iter(sources))))
     for number, files in enumerate(found):
         large = [
             piece
@@ -277,6 +277,12 @@ def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPla
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
     return InputPlan(Splits(splits), found)
+
+
+def _read_by_none(found: tuple[Found, ...]) -> tuple[Found, ...]:
+    """What was found, without calling unread what another source reads."""
+    read = {piece.path for files in found for piece in files.pieces}
+    return tuple(Found(files.pieces, tuple(one for one in files.unread if one.path not in read)) for files in found)
 
 
 def find_files(source: Source) -> Found:

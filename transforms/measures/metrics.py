@@ -113,8 +113,17 @@ def metrics_table(
 
 NOTHING = "there is no document of the kind to measure it on"
 OF_DOCUMENTS = {
-    "duplicates", "length", "lexical", "lm", "origin", "paragraphs", "repetition", "semantic", "synthetic_share", "topic",
-}  # fmt: skip
+    "duplicates",
+    "length",
+    "lexical",
+    "lm",
+    "origin",
+    "paragraphs",
+    "repetition",
+    "semantic",
+    "synthetic_share",
+    "topic",
+}
 
 
 def in_table(rows: list[Row]) -> pa.RecordBatch:
@@ -369,8 +378,13 @@ def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
             n = total_of(tally.groups, source=members, **where)
             for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
-                row: Row = {"stage": stage, "n": n, "note": note, "slice": f"{name}/{kind}" if name else kind,
-                            "slice_kind": "source_personal" if name else "personal"}  # fmt: skip
+                row: Row = {
+                    "stage": stage,
+                    "n": n,
+                    "note": note,
+                    "slice": f"{name}/{kind}" if name else kind,
+                    "slice_kind": "source_personal" if name else "personal",
+                }
                 yield row | {"metric": "personal.found", "value": times}
                 yield row | {"metric": "personal.rate", "value": having / n if n else None}
 

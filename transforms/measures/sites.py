@@ -173,10 +173,17 @@ def site_rows(parts: list[Sites], known: Known | None) -> Iterator[Row]:
         mine = {name: column[site == number] for name, column in columns.items()}
         n = int(totals["documents"][number])
         for unit, upper in zip(UNITS, _bounds(mine, known), strict=True):
-            yield {"metric": f"site.synthetic_share.{unit}", "stage": "before", "slice_kind": "site", "slice": names[number],
-                   "n": n, "value": float(shares[unit][number]), "upper": upper,
-                   "note": f"of the {SHOWN} sites with the largest estimate, of those with {LEAST} documents or more"
-                   f"{sampled}; the bound is of its own scores, one at a time: of ten, some may be too low"}  # fmt: skip
+            yield {
+                "metric": f"site.synthetic_share.{unit}",
+                "stage": "before",
+                "slice_kind": "site",
+                "slice": names[number],
+                "n": n,
+                "value": float(shares[unit][number]),
+                "upper": upper,
+                "note": f"of the {SHOWN} sites with the largest estimate, of those with {LEAST} documents or more"
+                f"{sampled}; the bound is of its own scores, one at a time: of ten, some may be too low",
+            }
 
 
 def _bounds(site: dict[str, npt.NDArray[np.generic]], known: Known) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from transforms.mixture.cells import (
     Weighed,
 )
 from transforms.mixture.limits import Constraint, Held, copies_of, lifts_of, rows_of
-from transforms.mixture.ways_out import Way, asked_of, labels_for, share, ways_out
+from transforms.mixture.ways_out import Way, auditable_of, labels_for, share, ways_out
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -438,7 +438,7 @@ class _Model:
             yield Way(
                 "declare", ", ".join(names), undeclared, f"{said} are counted as up to {share(most, 'max')} synthetic"
             )
-            asked = asked_of(self.parts.rule, self.parts.weighed, self.parts.opinion)
+            asked = auditable_of(self.parts.rule, self.parts.weighed, self.parts.opinion)
             if part * most > 0 and (way := labels_for(part * most, unit, asked, self.parts.opinion.rate)) is not None:
                 yield way
         for number in conflict.rows:

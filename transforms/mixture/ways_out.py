@@ -53,7 +53,7 @@ class Way:
         return one_line(self.said + (f" (--set '{self.setting}')" if self.setting else ""))
 
 
-class Asked(NamedTuple):
+class Auditable(NamedTuple):
     """Text whose origin an audit would settle, in the unit of the share.
 
     Attributes:
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
     sources: tuple[str, ...]
 
 
-def labels_for(most: float, unit: str, asked: Asked, seen: float = 0.0) -> Way | None:
+def labels_for(most: float, unit: str, asked: Auditable, seen: float = 0.0) -> Way | None:
     """The audit that would do if at most a share `most`, in (0, 1), of the undeclared text may be a machine's.
 
     It certifies that with a chance of `LIKELY` if a quarter of it is, or `seen`, the share that is called so by now, if that
@@ -107,10 +107,10 @@ def _outward(value: float | Fraction, sense: str) -> float:
     return steps / HUNDREDTHS
 
 
-def asked_of(rule: Rule, weighed: Weighed, opinion: Opinion) -> Asked:
+def auditable_of(rule: Rule, weighed: Weighed, opinion: Opinion) -> Auditable:
     """What an audit of undeclared text is drawn from."""
     names = tuple(name for name, one in zip(rule.sources, weighed.undeclared, strict=True) if one.audited)
-    return Asked(opinion.bins, sum(one.audited for one in weighed.undeclared), names)
+    return Auditable(opinion.bins, sum(one.audited for one in weighed.undeclared), names)
 
 
 def ways_out(rule: Rule, weighed: Weighed, opinion: Opinion) -> tuple[Way, ...]:
@@ -125,7 +125,7 @@ class _Room:
     """Weights in exact arithmetic: of everything but flagged text, declared synthetic, and hidden."""
 
     def __init__(self, rule: Rule, weighed: Weighed, opinion: Opinion) -> None:
-        self.rate, self.asked = opinion.rate, asked_of(rule, weighed, opinion)
+        self.rate, self.asked = opinion.rate, auditable_of(rule, weighed, opinion)
         self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.config.unit
         flagged = sum(one.flagged for one in weighed.undeclared)
         self.total = weighed.weight - flagged

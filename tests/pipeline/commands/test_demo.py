@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import typing
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,8 @@ from expectations import metrics
 from pipeline import runner
 from pipeline.commands import demo
 from pipeline.recipe import RecipeError, load_recipe
+from transforms.ingest import readers
+from transforms.ingest.json_columns import ColumnReader
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,25 @@ def test_building_it_again_gives_the_same_bytes(
     assert demo.build_demo(str(tmp_path)) == planted
     for path in (p for p in (folder / "corpus").rglob("*") if p.is_file()):
         assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
+
+
+def test_the_documents_and_bad_records_are_the_same_read_by_columns_and_line_by_line(
+    built: tuple[pathlib.Path, demo.DemoDocuments],
+) -> None:
+    corpus = runner.prepare(load_recipe(str(built[0] / "recipe.yaml")), str(built[0])).corpus
+
+    def read() -> list[list[dict]]:
+        pairs = [pair for split in corpus.splits for pair in corpus.read(split, ("id", "url"))]
+        return [[row for pair in pairs for row in pair[side].to_pylist()] for side in (0, 1)]
+
+    by_columns = read()
+    assert len(by_columns[0]) > 1000
+    with (
+        mock.patch.object(ColumnReader, "read", return_value=None) as asked,
+        mock.patch.object(readers, "SMALL_BYTES", -1),
+    ):
+        assert read() == by_columns
+    assert asked.called
 
 
 @pytest.mark.parametrize("name", ["machine/machine.jsonl", "web-undeclared/broken.jsonl"])

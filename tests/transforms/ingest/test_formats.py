@@ -298,6 +298,20 @@ def test_a_tar_file_without_its_end_mark_is_truncated(tmp_path):
     assert (len(good), bad["reason"], bad["records"]) == (1, "truncated_file", None)
 
 
+def test_a_zip_file_that_would_be_large_is_read_as_a_stream(tmp_path):
+    """200 kB in storage, 200 MB unpacked: nothing is written for it, and the line is as long as is looked at."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        with file.open("a.jsonl", "w", force_zip64=True) as member:
+            member.write(b'{"text": "good"}\n{"text": "')
+            for _ in range(200):
+                member.write(b"x" * (1 << 20))
+            member.write(b'"}\n')
+        file.writestr("b.jsonl", b'{"text": "also good"}\n')
+    good, [bad] = read(tmp_path, limits=ReadLimits(max_line_bytes=1 << 20))
+    assert [row["text"] for row in good] == ["good", "also good"]
+    assert (bad["row"], bad["reason"], bad["detail"].split(":")[0]) == (1, "line_too_long", "member a.jsonl")
+
+
 def test_an_archive_in_an_archive_is_named_and_not_read(tmp_path):
     (tmp_path / "a.zip").write_bytes(as_zip({"b.tar": as_tar({"c.txt": b"c"}), "d.txt": b"d"}))
     good, [remark] = read(tmp_path)

@@ -1,7 +1,10 @@
 """However a block of JSON Lines is read, by columns or line by line, the documents and the bad records are the same."""
 
+import bz2
 import gzip
+import io
 import json
+import lzma
 import pathlib
 import tempfile
 from unittest import mock
@@ -9,9 +12,10 @@ from unittest import mock
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import HealthCheck, example, given, settings
 
-from transforms.ingest import json_columns, readers
+from transforms.ingest import decompress, json_columns, readers
 from transforms.ingest.json_columns import DEEPEST, FEWEST_LINES, Block, ColumnReader
 from transforms.ingest.readers import ReadLimits, read_split
 from transforms.ingest.sources import Piece, Source, Split
@@ -227,3 +231,25 @@ def test_many_small_files_are_one_batch(tmp_path: pathlib.Path) -> None:
     assert ([row["file"] for row in rows], {row["row"] for row in rows}) == ([*range(300)], {0})
     assert [row["reason"] for row in bad] == ["bad_json"]
     assert finished.call_count <= 3
+
+
+class Dribble(io.BytesIO):
+    """A file that gives three bytes at a time, as a file over a network may."""
+
+    def read(self, n: int | None = -1) -> bytes:
+        return super().read(min(3, 3 if n is None or n < 0 else n))
+
+
+@pytest.mark.parametrize("compression", ["", "gzip", "zstd", "bz2", "xz", "lz4"])
+def test_a_small_file_is_whole_however_little_a_read_gives(tmp_path: pathlib.Path, compression: str) -> None:
+    pack = {"": bytes, "gzip": gzip.compress, "zstd": zstandard.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    content = b'{"text": "a"}\n' * 900
+    stored = pack[compression](content) if compression in pack else pa.compress(content, "lz4", asbytes=True)
+    piece = Piece("a.jsonl", "jsonl", compression, len(stored), "x")
+    with mock.patch.object(decompress, "open_stored", side_effect=lambda _: Dribble(stored)):
+        found = decompress.whole_content(piece, 1 << 16)
+        assert decompress.whole_content(piece, len(content) - 1) is None
+    assert found == (content, False)
+    if compression:
+        with mock.patch.object(decompress, "open_stored", side_effect=lambda _: Dribble(stored[:-9])):
+            assert decompress.whole_content(piece, 1 << 16) is None

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.ingest.sources import Fields, InputError, Piece, Source, find_files, find_pieces, plan_splits
+from transforms.ingest.sources import Fields, InputError, Piece, Source, find_files, find_pieces, plan, plan_splits
 
 
 def write(folder, **files):
@@ -228,3 +228,9 @@ def test_a_file_of_0_bytes_is_named_and_only_such_files_are_no_source(tmp_path: 
     found = find_files(Source(name="web", path=str(tmp_path)))
     assert [piece.path for piece in found.pieces] == [str(tmp_path / "b.jsonl")]
     assert [(one.path, one.reason) for one in found.unread] == [(str(tmp_path / "a.jsonl"), "empty_file")]
+
+
+def test_a_file_that_another_source_reads_is_not_called_unread(tmp_path):
+    write(tmp_path, a__jsonl=b"{}", b__sgm=b"x", c__pdf=b"x")
+    sources = [Source(name="s", path=str(tmp_path)), Source(name="t", path=f"{tmp_path}/*.sgm", format="text")]
+    assert [[os.path.basename(one.path) for one in files.unread] for files in plan(sources).found] == [["c.pdf"], []]

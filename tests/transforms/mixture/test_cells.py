@@ -39,7 +39,7 @@ from transforms.mixture.cells import (
 )  # fmt: skip
 from transforms.mixture.config import RatioConfig
 from transforms.mixture.selection import Mixture, take
-from transforms.mixture.ways_out import BY_SCORE, Asked, labels_for
+from transforms.mixture.ways_out import BY_SCORE, Auditable, labels_for
 from transforms.structures.find import pack
 
 CALIBRATION = load_detector().calibration
@@ -761,8 +761,8 @@ def test_a_cap_is_named_where_only_declared_text_is_too_much_for_it() -> None:
 def test_an_audit_is_drawn_by_score_where_that_takes_fewer_labels_and_names_the_one_source() -> None:
     scores = np.zeros(200, np.int64)
     scores[60:100], scores[150:190] = 2400, 100
-    one = labels_for(0.1, "tokens", Asked(scores, int(scores.sum()), ("web",)), seen=0.04)
-    other = labels_for(0.1, "tokens", Asked(0 * scores, int(scores.sum()), ("web", "books")), seen=0.04)
+    one = labels_for(0.1, "tokens", Auditable(scores, int(scores.sum()), ("web",)), seen=0.04)
+    other = labels_for(0.1, "tokens", Auditable(0 * scores, int(scores.sum()), ("web", "books")), seen=0.04)
     assert one is not None
     assert other is not None
     assert one.value < 0.8 * other.value

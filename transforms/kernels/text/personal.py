@@ -32,7 +32,7 @@ _PATTERNS = {
     "key": r"\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{60,}|\bsk-[A-Za-z0-9_\-]{20,}"
     r"|\bxox[abprs]-[A-Za-z0-9\-]{15,}|\bAIza[0-9A-Za-z_\-]{35}|\bhf_[A-Za-z0-9]{30,}"
     r"|\beyJ[A-Za-z0-9_\-]{17,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,}|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----",
-}  # fmt: skip
+}
 _IPV4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
 # Two characters of a country and the length of its account numbers (SWIFT's registry).
 _LENGTHS = """
@@ -44,7 +44,7 @@ QA:29 RO:24 RS:22 SA:24 SC:31 SE:24 SI:19 SK:24 SM:27 ST:25 SV:28 TL:23 TN:24 TR
 _IBAN = {pair[:2]: int(pair[3:]) for pair in _LENGTHS.split()}
 
 
-class Found(NamedTuple):
+class Matches(NamedTuple):
     """Matches of a pattern: of which document, and what. int64[matches], string[matches]."""
 
     document: npt.NDArray[np.int64]
@@ -132,7 +132,7 @@ def _matches(text: pa.LargeStringArray, kind: str) -> npt.NDArray[np.int64]:
     return has[found.document[good]]
 
 
-def find_all(text: pa.LargeStringArray, pattern: str) -> Found:
+def find_all(text: pa.LargeStringArray, pattern: str) -> Matches:
     """Every match of a pattern that has no group of its own, one after the other in each text."""
     clean = pc.replace_substring(text, _MARK, " ")
     parts = pc.split_pattern(pc.replace_substring_regex(clean, f"({pattern})", f"{_MARK}\\1{_MARK}"), _MARK)
@@ -140,7 +140,7 @@ def find_all(text: pa.LargeStringArray, pattern: str) -> Found:
     place = np.arange(offsets[-1] - offsets[0]) - np.repeat(offsets[:-1] - offsets[0], np.diff(offsets))
     odd = pa.array(place % 2 == 1)
     document = np.repeat(np.arange(len(text)), np.diff(offsets))
-    return Found(document[place % 2 == 1], parts.flatten().filter(odd).cast(pa.string()))
+    return Matches(document[place % 2 == 1], parts.flatten().filter(odd).cast(pa.string()))
 
 
 def _phones(found: pa.StringArray) -> npt.NDArray[np.bool_]:

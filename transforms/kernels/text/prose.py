@@ -22,6 +22,7 @@ from transforms.kernels.text.columns import text_buffers
 KINDS = ("", "code", "markup", "data", "log", "links")  # "": prose, or nothing that speaks against it
 CODE, MARKUP, DATA, LOG, LINKS = range(1, len(KINDS))
 FIRST = 4000  # bytes of a text that are looked at
+PLAIN = 0.06  # the mean weight of a text's bytes under which nothing speaks against prose
 FEWEST_LINES = 4  # that say anything
 ODD, FIGURES, SYMBOLS, QUOTES, ENDS, INDENTED, LINKED, TAGS, NUMBERED, WHOLE = range(10)
 _WEIGHTS = np.array([5.5, 3.5, 4.0, 1.0], np.float32)  # of the first four
@@ -175,12 +176,43 @@ def against_prose(found: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray((found[:, : len(_WEIGHTS)] * _WEIGHTS).sum(axis=1) + np.minimum(lines, most))
 
 
+def _weight_of_bytes() -> npt.NDArray[np.uint8]:
+    """How much each byte asks for a closer look: marks of code most of all."""
+    weight = np.zeros(256, np.uint8)
+    for kind, worth in ((_MARK, 8), (_WIDE, 6), (_OPEN, 4), (_DIGIT, 2)):
+        weight[kind == _CLASSES] = worth
+    weight[list(b"\"'")] = 2
+    return weight
+
+
+_WEIGHT_OF_BYTES = _weight_of_bytes()
+
+
+@kernel("u8[] i64[] i64 u8[] f64 bool[]!")
+def _find_plain(data, offsets, first, weight, most, out):
+    for d in range(len(out)):
+        start, end = np.uint64(offsets[d]), np.uint64(min(offsets[d + 1], offsets[d] + first))
+        total = np.uint64(0)
+        for at in range(start, end):
+            total += np.uint64(weight[data[at]])
+        out[d] = total < most * (end - start)
+
+
 def kind_of(texts: pa.LargeStringArray) -> npt.NDArray[np.int8]:
-    """What each text is, index into `KINDS`, int8[texts]; 0: prose."""
-    found = shares(texts)
+    """What each text is, index into `KINDS`, int8[texts]; 0: prose.
+
+    Nine texts of prose in ten have so few marks and digits that they are not looked at more closely.
+    """
+    plain = np.zeros(len(texts), np.bool_)
+    _find_plain(*text_buffers(texts), FIRST, _WEIGHT_OF_BYTES, PLAIN, plain)
     kind = np.zeros(len(texts), np.int8)
+    looked_at = np.flatnonzero(~plain)
+    if not len(looked_at):
+        return kind
+    found = shares(texts.take(pa.array(looked_at)))
     none = np.flatnonzero(against_prose(found) >= 1)
-    kind[none] = CODE
+    called = np.full(len(none), CODE, np.int8)
     for share, least, name in reversed(_CALLED):
-        kind[none[found[none, share] >= least]] = name
+        called[found[none, share] >= least] = name
+    kind[looked_at[none]] = called
     return kind
