@@ -138,12 +138,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.shutdown()
 
 
-def release_of(folder: pathlib.Path, name: str, texts: list[str], shard_bytes: int) -> str:
+def release_of(folder: pathlib.Path, name: str, texts: list[str], signatures: bool) -> str:
     (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     recipe = {
         "release": name,
         "sources": [{"name": "topics", "path": f"{name}.jsonl", "origin": "human"}],
-        "output": {"path": "out", "shard_bytes": shard_bytes},
+        "output": {"path": "out", "signatures": signatures},
     }
     (folder / f"{name}.yaml").write_text(json.dumps(recipe))
     loaded = load_recipe(str(folder / f"{name}.yaml"))
@@ -154,7 +154,7 @@ def release_of(folder: pathlib.Path, name: str, texts: list[str], shard_bytes: i
 def releases(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("push")
     texts = [text[:1500] for _, text in sorted(pydoc_data.topics.topics.items())][:20]
-    return release_of(folder, "v1", texts, 5_000), release_of(folder, "v2", texts[5:], 50_000)
+    return release_of(folder, "v1", texts, True), release_of(folder, "v2", texts[5:], False)
 
 
 def published(release: str) -> dict[str, bytes]:
