@@ -12,7 +12,7 @@ from pipeline import runner
 from pipeline.commands.plan import plan_mixture
 from pipeline.recipe import Recipe, load_recipe
 from transforms.ingest import decompress, readers
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the tests)
 TEXT = "It is asked to lose nothing. {}."
@@ -55,13 +55,13 @@ def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
 def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which files were surveyed, and not found in the store."""
     found: list[str] = []
-    below = survey.survey_split
+    below = text_to_signals.survey_split
 
     def noted(split, *rest):  # type: ignore[no-untyped-def]
         found.extend(os.path.basename(piece.path) for piece in split.pieces)
         return below(split, *rest)
 
-    monkeypatch.setattr(survey, "survey_split", noted)
+    monkeypatch.setattr(text_to_signals, "survey_split", noted)
     return found
 
 
