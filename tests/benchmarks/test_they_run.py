@@ -178,6 +178,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
+def test_export_speed(printed: Printed) -> None:
+    said = printed("export_speed", "--documents", 30)
+    found = re.findall(r"^(\S+) .* MB a CPU s .*\((\d+), (\d+)\)$", said, re.MULTILINE)
+    assert [(name, n) for name, n, _ in found] == [
+        (name, "30") for name in ("jsonl.zst", "webdataset", "megatron", "mds")
+    ]
+    assert [int(tokens) > 0 for _, _, tokens in found] == [False, False, True, True]
+
+
 def test_contamination(printed: Printed, data: pathlib.Path) -> None:
     """What stands there as it is, is found whatever its lines, its case and its punctuation."""
     table = cells(printed("contamination", data, "--items", 60, "--documents", 300))
