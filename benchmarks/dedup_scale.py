@@ -38,7 +38,7 @@ from transforms.mixture.left_by_dedup import in_order
 from transforms.origin.attribute import Attribute
 from transforms.release.ledger import Record
 from transforms.signals.corpus import BySplit, Corpus
-from transforms.survey.survey import SurveyConfig, _fixed
+from transforms.survey.text_to_signals import SurveyConfig, _fixed
 
 
 def signed(documents: pa.RecordBatch, config: SurveyConfig) -> pa.RecordBatch:

@@ -60,9 +60,9 @@ from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.kernels.text import personal
-from transforms.measures.input_loss import not_read
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
+from transforms.measures.unread_input import not_read
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
 from transforms.origin.review_labels import Reviewed, read_reviewed
@@ -76,7 +76,7 @@ from transforms.signals.store import SignalStore
 from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
-from transforms.survey.survey import SurveyConfig
+from transforms.survey.text_to_signals import SurveyConfig
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 

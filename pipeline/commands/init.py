@@ -16,9 +16,9 @@ from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
-from transforms.ingest.readers import ReadLimits
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
-from transforms.measures.input_loss import not_read
+from transforms.measures.unread_input import not_read
 
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.

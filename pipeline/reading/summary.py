@@ -17,8 +17,8 @@ from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
-from transforms.measures.input_loss import NotRead, printable
 from transforms.measures.metrics import OF_NOTHING
+from transforms.measures.unread_input import NotRead, printable
 from transforms.release.read_release import read_metrics
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from transforms.audit.certificate import Certificate, Terms, Weights, make_certi
 from transforms.audit.draw import AuditError, Design, draw
 from transforms.audit.gold import read_gold
 from transforms.kernels.statistics import certify, two_strata
-from transforms.origin.labels import read_labels
+from transforms.origin.label_file import read_labels
 
 
 def audit_order(sample):

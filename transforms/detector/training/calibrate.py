@@ -14,7 +14,7 @@ from transforms.detector.training.allowance import learned
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.generators import released
 from transforms.detector.training.labelled import Labelled, TrainingError
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.kernels.text import language
 
 KNOTS = 12
@@ -330,7 +330,7 @@ def _bands(
 
 
 def _counted(name: str, judged: npt.NDArray[np.float32], threshold: float) -> Family:
-    return Family(name, int((judged >= threshold).sum()), len(judged), share.histogram(judged))
+    return Family(name, int((judged >= threshold).sum()), len(judged), share_bound.histogram(judged))
 
 
 def _enough(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bool:
