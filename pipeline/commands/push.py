@@ -70,11 +70,14 @@ def push_release(release: str, target: str, console: Console, private: bool = Tr
         raise RecipeError(f"push {target}: set the environment variable {TOKEN} to a token that may write there")
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise RecipeError(f"push {target}: needs the package huggingface_hub; {EXTRA}") from None
     verified, good = verify_release(release, console)
     if not good:
         raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
+    if console.quiet or not console.is_terminal:
+        disable_progress_bars()
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         return _push(api, release, name[1], manifest, private)

@@ -178,6 +178,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
+def test_export_speed(printed: Printed) -> None:
+    said = printed("export_speed", "--documents", 30)
+    found = re.findall(r"^(\S+) .* MB a CPU s .*\((\d+), (\d+)\)$", said, re.MULTILINE)
+    assert [(name, n) for name, n, _ in found] == [
+        (name, "30") for name in ("jsonl.zst", "webdataset", "megatron", "mds")
+    ]
+    assert [int(tokens) > 0 for _, _, tokens in found] == [False, False, True, True]
+
+
 def test_read_formats(printed: Printed) -> None:
     said = printed("read_formats", 0.1)
     rates = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()}
