@@ -12,7 +12,7 @@ import pytest
 from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
-from pipeline import runner
+from pipeline import engines, runner
 from pipeline.commands.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
@@ -281,7 +281,7 @@ def stages(folder: pathlib.Path, remove: bool) -> tuple[list[str], list[str]]:
             if isinstance(value, beam.PCollection) and "Any" in str(value.element_type):
                 untyped.append(f"{producer_node.full_label}: {value.element_type}")
 
-    root = beam.Pipeline(options=runner.options(recipe, 1))
+    root = beam.Pipeline(options=engines.options(recipe, 1))
     build(root, runner.prepare(recipe, str(folder)))
     root.visit(Visitor())
     return labels, untyped
