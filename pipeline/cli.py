@@ -33,7 +33,7 @@ logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns
 SECTIONS = {
     "Make a release": ("demo", "init", "check", "plan", "run"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
-    "Give it to others": ("export", "push"),
+    "Give it to others": ("export", "push", "papers"),
     "Look at documents": ("explain", "score", "detector"),
     "Ask people": ("review", "audit"),
     "Care": ("schema", "clean"),
@@ -510,6 +510,25 @@ def history(
     answer, worse = history_of(releases, chosen(_form(form, as_json), TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
+
+
+@app.command()
+def papers(
+    releases: Annotated[list[str], typer.Argument(help="folders of releases", metavar="RELEASE...")],
+    output: Annotated[str, typer.Option("--output", "-o", help="folder for the papers")] = "papers",
+    form: Annotated[
+        list[str] | None, typer.Option("--form", help="write this one only; may be repeated", metavar="NAME")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write what laws and other tools ask of a corpus, from what its releases hold; what they do not say is "not known".
+
+    Example: lowbackground papers releases/v1 releases/v2 --output papers --form eu-summary
+    """
+    from pipeline.commands.papers import write_papers
+
+    for path in write_papers(releases, output, form or [], force):
+        out.print(f"written to {path}", markup=False)
 
 
 @app.command()

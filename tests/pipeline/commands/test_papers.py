@@ -1,0 +1,219 @@
+"""Papers of a release: every number in a form is one of the release, and what the release does not say is "not known"."""
+
+import datetime
+import html.parser
+import json
+import pathlib
+import re
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from expectations.papers import form as forms
+from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, first_of_each
+from expectations.papers.law import FORMS, LARGEST_RANGE, text_range
+from pipeline import runner
+from pipeline.cli import app
+from pipeline.commands import papers
+from pipeline.recipe import RecipeError, load_recipe
+from transforms.release.read_release import ReleaseError
+
+QUIET = Console(quiet=True)
+HOSTILE = "<script>alert(1)</script>|`x`"
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> pathlib.Path:
+    """A real run: a site's pages of people, a machine's book, a blank document and a line that is no JSON."""
+    top = tmp_path_factory.mktemp("papers")
+    pages = [
+        {
+            "id": f"w{i}",
+            "text": f"Page {i} speaks of gardens, rivers and {'old ' * (i % 9)}stories of {1900 + i}. Ask a{i}@example.org.",
+            "url": f"https://site{i % 12}.org/p/{i}",
+            "created": f"2019-04-{1 + i % 9:02d}",
+        }
+        for i in range(36)
+    ]
+    book = [{"id": f"b{i}", "text": f"Chapter {i} of item {i * 7} has {'many ' * (i % 5)}words."} for i in range(20)]
+    book += [{"id": f"{HOSTILE}{i}", "text": f"Chapter 3 of item 21 has many many many words{'.' * i}"} for i in (1, 2)]
+    book.append({"id": "blank", "text": " "})
+    for name, rows, end in (("web", pages, "not json\n"), ("books", book, "")):
+        (top / "in" / name).mkdir(parents=True)
+        (top / "in" / name / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + end)
+    data = {
+        "release": "v1",
+        "personal_data": True,
+        "sources": [
+            {"name": "web", "path": "in/web", "origin": "human", "licence": "CC-BY-4.0", "collected": "2020-01-01"},
+            {"name": "books", "path": "in/books", "origin": "synthetic", "generator": HOSTILE, "kind": "textbook"},
+        ],
+        "ratio": {"max_synthetic_share": 0.9},
+        "ingest": {"max_bad_fraction": 0.2},
+        "expectations": {"expectations": [{"expect": "size_to_be_at_least", "min": 1}]},
+    }
+    (top / "recipe.yaml").write_text(json.dumps(data))
+    recipe = load_recipe(str(top / "recipe.yaml"))
+    return pathlib.Path(runner.run(recipe, runner.prepare(recipe, str(top)), QUIET).folder)
+
+
+@pytest.fixture(scope="module")
+def kept(release):
+    """What the ledger says was kept, read by nothing of ours."""
+    rows = pa.concat_tables(pq.read_table(path) for path in sorted((release / "ledger").glob("*.parquet"))).to_pylist()
+    return [row for row in rows if row["kept"]]
+
+
+def written(release: pathlib.Path, tmp_path: pathlib.Path, *more: pathlib.Path) -> dict[str, dict]:
+    """The JSON of all forms, by their names."""
+    folder = str(tmp_path / "out")
+    files = papers.write_papers([str(release), *map(str, more)], folder, list(FORMS))
+    return {pathlib.Path(f).stem: json.loads(pathlib.Path(f).read_text()) for f in files if f.endswith(".json")}
+
+
+def field(answer: dict, number: str, question: str = "") -> dict:
+    return next(one for one in answer["fields"] if one["number"] == number and question in one["question"])
+
+
+def test_the_forms_say_what_the_ledger_says(release, kept, tmp_path) -> None:
+    made = written(release, tmp_path)
+    eu, california = made["eu-summary"], made["ab-2013"]
+    tokens = sum(row["n_tokens"] for row in kept)
+    assert field(california, "3")["answer"] == f"{len(kept)} documents, {tokens} tokens".replace(
+        str(tokens), f"{tokens:,}"
+    )
+    assert field(eu, "1.3", "Text")["answer"].startswith("Less than 1 billion tokens (")
+    by_source = {row["source"]: (row["licence"], row["documents"]) for row in field(eu, "2")["table"]}
+    assert by_source == {
+        "web": ("CC-BY-4.0", 36),
+        "books": (None, sum(row["source"] == "books" for row in kept)),
+    }
+    hosts: dict[str, int] = {}
+    for row in kept:
+        if row["host"]:
+            hosts[row["host"]] = hosts.get(row["host"], 0) + row["n_tokens"]
+    largest = sorted(hosts, key=lambda host: (-hosts[host], host))[:2]  # a tenth of twelve, rounded up
+    assert [row["domain"] for row in field(eu, "2.3", "Top 10")["table"]] == largest
+    machine = [row for row in field(eu, "2.5")["table"] if row["basis"] == "declared"]
+    assert [(row["model"], row["documents"]) for row in machine] == [(HOSTILE, by_source["books"][1])]
+    assert {row["kind"]: row["found"] for row in field(california, "7")["table"]}["email"] == 36
+    assert field(california, "10")["answer"].startswith("Declared: 2020-01-01")
+
+
+def test_what_is_not_known_says_so_in_every_form(release, tmp_path) -> None:
+    for name, answer in written(release, tmp_path).items():
+        left = [one for one in answer["fields"] if not one["known"]]
+        assert left
+        assert all(one["answer"] is None for one in left)
+        text = (tmp_path / "out" / f"{name}.md").read_text()
+        assert text.count(f"**{forms.UNKNOWN}**") == len(left)
+        assert (tmp_path / "out" / f"{name}.html").read_text().count(f"<strong>{forms.UNKNOWN}</strong>") == len(left)
+    assert len(written_fields("ab-2013", tmp_path)) == 12  # the law's twelve
+
+
+def written_fields(name: str, tmp_path: pathlib.Path) -> list[dict]:
+    return json.loads((tmp_path / "out" / f"{name}.json").read_text())["fields"]
+
+
+class _Tags(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.found.add(tag)
+
+
+def test_text_of_a_release_is_words_in_a_form_and_nothing_else(release, tmp_path) -> None:
+    written(release, tmp_path)
+    page, text = ((tmp_path / "out" / f"eu-summary.{form}").read_text() for form in ("html", "md"))
+    tags = _Tags()
+    tags.feed(page)
+    assert "script" not in tags.found
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(?<!\\)<script", text)
+    row = next(line for line in text.splitlines() if "alert" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 6  # five cells, whatever stands in them
+
+
+def test_a_document_of_several_releases_counts_once(release, kept, tmp_path) -> None:
+    """The same release again is one; a copy of it under another name is a second, with no new document."""
+    other = tmp_path / "v2"
+    shutil.copytree(release, other)
+    manifest = json.loads((other / "MANIFEST.json").read_text()) | {"release": "v2"}
+    (other / "MANIFEST.json").write_text(json.dumps(manifest))
+    assert [one.name for one in papers.read_papers([str(release), str(release), str(other)])] == ["v1", "v2"]
+    once, both = papers.count_documents([str(release)]), papers.count_documents([str(release), str(other)])
+    assert both == once
+    assert once.documents == len(kept)
+
+
+def test_parts_come_to_the_same(release, monkeypatch) -> None:
+    whole = papers.count_documents([str(release)])
+    monkeypatch.setattr(papers, "PART_ROWS", 7)
+    assert papers.count_documents([str(release)]) == whole
+
+
+def test_two_recipes_that_differ_are_both_told() -> None:
+    sources = (
+        ({"name": "web", "licence": "MIT"}, {"name": "web", "licence": None}),
+        ({"name": "web", "licence": "CC0-1.0"},),
+    )
+    releases = [ReleasedPaper(f"v{n}", "0", {"files": []}, {"sources": list(of)}, ()) for n, of in enumerate(sources)]
+    form = FORMS["ab-2013"](releases, PaperCounts())
+    assert form.fields[0].rows[0][1] == "MIT; not known; CC0-1.0"
+
+
+def test_the_first_of_each_id_is_taken() -> None:
+    table = pa.table({"id": ["b", "a", "b", "c", "a"], "n": [0, 1, 2, 3, 4]})
+    assert first_of_each(table)["n"].to_pylist() == [0, 1, 3]
+
+
+def test_hosts_without_a_name_are_no_domain() -> None:
+    day = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    rows = [dict.fromkeys(COLUMNS) | {"id": str(i), "source": "s", "n_tokens": 10, "created": day} for i in range(3)]
+    rows[0]["host"] = "a.org"
+    counts = PaperCounts()
+    counts.add(pa.Table.from_pylist(rows))
+    assert counts.largest_hosts(0.1) == ([("a.org", 1, 10)], 1)
+    assert counts.span == {"s": (day, day)}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (0, "Less than 1 billion tokens"),
+        (10**9 - 1, "Less than 1 billion tokens"),
+        (10**9, "1 billion to 10 trillion tokens"),
+        (10**13, LARGEST_RANGE),
+    ],
+)
+def test_ranges_are_the_template_s(tokens: int, said: str) -> None:
+    assert text_range(tokens) == said
+
+
+def test_what_cannot_be_written_is_said(release, tmp_path) -> None:
+    with pytest.raises(RecipeError, match=r"--form eu: .*eu-summary"):
+        papers.write_papers([str(release)], str(tmp_path / "p"), ["eu"])
+    with pytest.raises(RecipeError, match="which this command reads"):
+        papers.write_papers([str(release)], str(release / "papers"), [])
+    with pytest.raises(ReleaseError, match="is not a release"):
+        papers.write_papers([str(tmp_path)], str(tmp_path / "p"), [])
+    papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"])
+    with pytest.raises(RecipeError, match="is there already"):
+        papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"])
+    (tmp_path / "lame").mkdir()
+    shutil.copy(release / "MANIFEST.json", tmp_path / "lame")
+    with pytest.raises(ReleaseError, match=r"recipe\.yaml is gone"):
+        papers.read_papers([str(tmp_path / "lame")])
+
+
+def test_the_command_names_what_it_wrote(release, tmp_path) -> None:
+    out = str(tmp_path / "p")
+    done = CliRunner().invoke(app, ["papers", str(release), "-o", out, "--form", "ab-2013"])
+    assert done.exit_code == 0
+    assert done.output.split("written to ")[1:] == [f"{out}/ab-2013.{form}\n" for form in ("md", "html", "json")]
