@@ -519,6 +519,9 @@ def papers(
     form: Annotated[
         list[str] | None, typer.Option("--form", help="write this one only; may be repeated", metavar="NAME")
     ] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", help="of the papers; default: today", metavar="YYYY-MM-DD")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Write what laws and other tools ask of a corpus, from what its releases hold; what they do not say is "not known".
@@ -527,7 +530,7 @@ def papers(
     """
     from pipeline.commands.papers import write_papers
 
-    for path in write_papers(releases, output, form or [], force):
+    for path in write_papers(releases, output, form or [], date, force):
         out.print(f"written to {path}", markup=False)
 
 

@@ -1,11 +1,16 @@
 """Papers of a release: every number in a form is one of the release, and what the release does not say is "not known"."""
 
 import datetime
+import gzip
+import hashlib
 import html.parser
+import http.server
+import io
 import json
 import pathlib
 import re
 import shutil
+import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +21,7 @@ from typer.testing import CliRunner
 from expectations.papers import form as forms
 from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, first_of_each
 from expectations.papers.law import FORMS, LARGEST_RANGE, text_range
+from expectations.papers.standards import StandardInput, croissant, spdx
 from pipeline import runner
 from pipeline.cli import app
 from pipeline.commands import papers
@@ -53,6 +59,7 @@ def release(tmp_path_factory) -> pathlib.Path:
             {"name": "books", "path": "in/books", "origin": "synthetic", "generator": HOSTILE, "kind": "textbook"},
         ],
         "ratio": {"max_synthetic_share": 0.9},
+        "output": {"path": "releases", "shard_bytes": 1500},  # several of them
         "ingest": {"max_bad_fraction": 0.2},
         "expectations": {"expectations": [{"expect": "size_to_be_at_least", "min": 1}]},
     }
@@ -71,7 +78,7 @@ def kept(release):
 def written(release: pathlib.Path, tmp_path: pathlib.Path, *more: pathlib.Path) -> dict[str, dict]:
     """The JSON of all forms, by their names."""
     folder = str(tmp_path / "out")
-    files = papers.write_papers([str(release), *map(str, more)], folder, list(FORMS))
+    files = papers.write_papers([str(release), *map(str, more)], folder, list(FORMS), "2026-11-27")
     return {pathlib.Path(f).stem: json.loads(pathlib.Path(f).read_text()) for f in files if f.endswith(".json")}
 
 
@@ -146,7 +153,7 @@ def test_a_document_of_several_releases_counts_once(release, kept, tmp_path) -> 
     shutil.copytree(release, other)
     manifest = json.loads((other / "MANIFEST.json").read_text()) | {"release": "v2"}
     (other / "MANIFEST.json").write_text(json.dumps(manifest))
-    assert [one.name for one in papers.read_papers([str(release), str(release), str(other)])] == ["v1", "v2"]
+    assert [one.name for one in papers.read_papers([str(release), str(release), str(other)]).values()] == ["v1", "v2"]
     once, both = papers.count_documents([str(release)]), papers.count_documents([str(release), str(other)])
     assert both == once
     assert once.documents == len(kept)
@@ -198,14 +205,14 @@ def test_ranges_are_the_template_s(tokens: int, said: str) -> None:
 
 def test_what_cannot_be_written_is_said(release, tmp_path) -> None:
     with pytest.raises(RecipeError, match=r"--form eu: .*eu-summary"):
-        papers.write_papers([str(release)], str(tmp_path / "p"), ["eu"])
+        papers.write_papers([str(release)], str(tmp_path / "p"), ["eu"], "2026-11-27")
     with pytest.raises(RecipeError, match="which this command reads"):
-        papers.write_papers([str(release)], str(release / "papers"), [])
+        papers.write_papers([str(release)], str(release / "papers"), [], "2026-11-27")
     with pytest.raises(ReleaseError, match="is not a release"):
-        papers.write_papers([str(tmp_path)], str(tmp_path / "p"), [])
-    papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"])
+        papers.write_papers([str(tmp_path)], str(tmp_path / "p"), [], "2026-11-27")
+    papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"], "2026-11-27")
     with pytest.raises(RecipeError, match="is there already"):
-        papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"])
+        papers.write_papers([str(release)], str(tmp_path / "p"), ["ab-2013"], "2026-11-27")
     (tmp_path / "lame").mkdir()
     shutil.copy(release / "MANIFEST.json", tmp_path / "lame")
     with pytest.raises(ReleaseError, match=r"recipe\.yaml is gone"):
@@ -217,3 +224,177 @@ def test_the_command_names_what_it_wrote(release, tmp_path) -> None:
     done = CliRunner().invoke(app, ["papers", str(release), "-o", out, "--form", "ab-2013"])
     assert done.exit_code == 0
     assert done.output.split("written to ")[1:] == [f"{out}/ab-2013.{form}\n" for form in ("md", "html", "json")]
+
+
+def standard(release: pathlib.Path, tmp_path: pathlib.Path, name: str) -> pathlib.Path:
+    (path,) = papers.write_papers([str(release)], str(tmp_path / "out"), [name], "2026-11-27")
+    return pathlib.Path(path)
+
+
+def test_croissant_loads_the_records(release, kept, tmp_path) -> None:
+    import mlcroissant
+
+    dataset = mlcroissant.Dataset(jsonld=str(standard(release, tmp_path, "croissant")))
+    assert not dataset.metadata.issues.errors
+    assert dataset.metadata.ctx.is_v1_1()
+    read = {}
+    for records in dataset.metadata.record_sets:
+        for row in dataset.records(records.uuid):
+            read[row[f"{records.uuid}/id"].decode()] = row[f"{records.uuid}/text"].decode()
+    assert read.keys() == {row["id"] for row in kept}
+    paths = list((release / "data").glob("*.parquet"))
+    assert len(paths) > 1
+    shards = pa.concat_tables(map(pq.read_table, paths)).to_pylist()
+    assert {row["id"]: row["text"] for row in shards} == read
+
+
+def test_croissant_finds_a_damaged_shard(release, tmp_path) -> None:
+    """By the checksum that it was given."""
+    import mlcroissant
+
+    copy = tmp_path / "v1"
+    shutil.copytree(release, copy)
+    path = standard(copy, tmp_path, "croissant")
+    shard = min((copy / "data").glob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-8] + b"12345678")
+    with pytest.raises(mlcroissant.GenerationError, match=r"Download\(data/train-00000") as error:
+        list(mlcroissant.Dataset(jsonld=str(path)).records("documents-00000"))
+    assert "hash" in str(error.value.__cause__).lower()
+
+
+def test_prov_is_read_by_the_prov_package(release, kept, tmp_path) -> None:
+    from prov.model import ProvDerivation, ProvDocument, ProvEntity
+
+    with open(standard(release, tmp_path, "prov")) as file:
+        document = ProvDocument.deserialize(file, format="json")
+    labels = {str(entity.label) for entity in document.get_records(ProvEntity)}
+    assert labels == {"v1", "recipe.yaml", "web", "books"}
+    assert len(list(document.get_records(ProvDerivation))) == 2
+    (made,) = (entity for entity in document.get_records(ProvEntity) if str(entity.label) == "v1")
+    assert len(kept) in {value for _, value in made.attributes}
+    assert ProvDocument.deserialize(content=document.serialize(format="json"), format="json") == document
+
+
+def test_openlineage_events_reach_a_receiver(release, kept, tmp_path) -> None:
+    """Sent by the standard's own client to a server that is there; the assertions are the verdict's."""
+    from openlineage.client import OpenLineageClient
+    from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+    from openlineage.client.generated.data_quality_assertions_dataset import (
+        Assertion,
+        DataQualityAssertionsDatasetFacet,
+    )
+    from openlineage.client.transport.http import HttpConfig, HttpTransport
+
+    received = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            received.append(json.loads(body))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *said) -> None:
+            pass
+
+    events = json.loads(standard(release, tmp_path, "openlineage").read_text())
+    server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        client = OpenLineageClient(
+            transport=HttpTransport(HttpConfig(url=f"http://127.0.0.1:{server.server_port}", timeout=20))
+        )
+        for event in events:
+            facets = [one.get("inputFacets", {}).get("dataQualityAssertions") for one in event["inputs"]]
+            quality = [
+                DataQualityAssertionsDatasetFacet(assertions=[Assertion(**one) for one in facet["assertions"]])
+                for facet in facets
+                if facet
+            ]
+            client.emit(
+                RunEvent(
+                    eventType=RunState[event["eventType"]],
+                    eventTime=event["eventTime"],
+                    run=Run(runId=event["run"]["runId"]),
+                    job=Job(namespace=event["job"]["namespace"], name=event["job"]["name"]),
+                    producer=event["producer"],
+                    inputs=[
+                        InputDataset(
+                            namespace=one["namespace"],
+                            name=one["name"],
+                            inputFacets={"dataQualityAssertions": quality[0]} if quality else {},
+                        )
+                        for one in event["inputs"]
+                    ],
+                    outputs=[OutputDataset(namespace=one["namespace"], name=one["name"]) for one in event["outputs"]],
+                )
+            )
+        client.close(10)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [one["job"]["name"] for one in received] == ["v1.run", "v1.gate"]
+    assert {one["name"] for one in received[0]["inputs"]} == {"web", "books"}
+    sent = received[1]["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"]
+    verdict = json.loads((release / "verdict.json").read_text())["expectations"]
+    assert [one["success"] for one in sent] == [one["status"] == "pass" for one in verdict]
+    assert events[0]["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == len(kept)
+
+
+def test_spdx_is_valid_by_its_own_model(release, tmp_path) -> None:
+    from spdx_python_model import v3_0_1 as model
+
+    objects = model.SHACLObjectSet()
+    with open(standard(release, tmp_path, "spdx"), "rb") as file:
+        model.JSONLDDeserializer().read(file, objects)
+    model.JSONLDSerializer().write(objects, io.BytesIO())  # which refuses what lacks a mandatory property
+    (dataset,) = objects.foreach_type(model.dataset_DatasetPackage)
+    assert dataset.name == "v1"
+    files = list(objects.foreach_type(model.software_File))
+    shards = {
+        f"data/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in (release / "data").iterdir()
+    }
+    assert {file.name: file.verifiedUsing[0].hashValue for file in files} == shards
+    assert objects.missing_ids == set()
+    # Books have no licence that is known, so nothing is asserted of the whole.
+    (declared,) = (one for one in objects.foreach_type(model.Relationship) if "License" in one.relationshipType)
+    assert "NoAssertionLicense" in str(declared.to[0])
+    assert list(objects.foreach_type(model.simplelicensing_LicenseExpression)) == []
+
+
+def test_a_licence_is_said_of_the_whole_only_if_all_of_it_has_one() -> None:
+    def given(*licences: str | None) -> StandardInput:
+        rows = [
+            dict.fromkeys(COLUMNS) | {"source": "s", "n_tokens": 9 - i, "licence": of} for i, of in enumerate(licences)
+        ]
+        schema = pa.schema([("source", pa.string()), ("n_tokens", pa.int64()), ("licence", pa.string())])
+        for name in COLUMNS:
+            schema = schema if name in schema.names else schema.append(pa.field(name, pa.string()))
+        counts = PaperCounts()
+        counts.add(pa.Table.from_pylist(rows, schema=schema))
+        release = ReleasedPaper("v1", "0" * 64, {"files": []}, {"sources": []}, ())
+        return StandardInput(release, counts, {}, (), "v1", "2026-11-27")
+
+    assert croissant(given("MIT", "CC0-1.0"))["license"] == ["MIT", "CC0-1.0"]
+    expressions = [one.get("simplelicensing_licenseExpression") for one in spdx(given("MIT", "A OR B"))["@graph"]]
+    assert "(MIT) AND (A OR B)" in expressions
+    for lacking in (None, "unknown"):
+        assert "license" not in croissant(given("MIT", lacking))
+        assert "not known (1 documents)" in given("MIT", lacking).about
+
+
+def test_each_release_gets_its_own_standards(release, tmp_path) -> None:
+    other = tmp_path / "v2"
+    shutil.copytree(release, other)
+    manifest = json.loads((other / "MANIFEST.json").read_text())
+    (other / "MANIFEST.json").write_text(json.dumps(manifest | {"release": "v2"}))
+    both = [str(release), str(other)]
+    made = papers.write_papers(both, str(tmp_path / "p"), ["prov", "ab-2013"], "2026-11-27")
+    names = ["ab-2013.md", "ab-2013.html", "ab-2013.json", "prov-v1.json", "prov-v2.json"]
+    assert [pathlib.Path(path).name for path in made] == names
+    (other / "MANIFEST.json").write_text(json.dumps(manifest | {"salt": "other"}))
+    with pytest.raises(RecipeError, match="one name"):
+        papers.write_papers(both, str(tmp_path / "q"), ["prov"], "2026-11-27")
