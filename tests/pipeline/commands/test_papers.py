@@ -1,5 +1,6 @@
 """Papers of a release: every number in a form is one of the release, and what the release does not say is "not known"."""
 
+import dataclasses
 import datetime
 import gzip
 import hashlib
@@ -22,9 +23,11 @@ from expectations.papers import form as forms
 from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, first_of_each
 from expectations.papers.law import FORMS, LARGEST_RANGE, text_range
 from expectations.papers.standards import StandardInput, croissant, spdx
+from expectations.papers.upstream import FAULTS, as_issue, as_machine_report
 from pipeline import runner
 from pipeline.cli import app
 from pipeline.commands import papers
+from pipeline.commands.report_upstream import _cut, upstream_report
 from pipeline.recipe import RecipeError, load_recipe
 from transforms.release.read_release import ReleaseError
 
@@ -398,3 +401,45 @@ def test_each_release_gets_its_own_standards(release, tmp_path) -> None:
     (other / "MANIFEST.json").write_text(json.dumps(manifest | {"salt": "other"}))
     with pytest.raises(RecipeError, match="one name"):
         papers.write_papers(both, str(tmp_path / "q"), ["prov"], "2026-11-27")
+
+
+def test_a_report_upstream_counts_what_is_wrong_with_a_source(release) -> None:
+    ledger = pa.concat_tables(
+        pq.read_table(path) for path in sorted((release / "ledger").glob("*.parquet"))
+    ).to_pylist()
+    owner = {row["id"]: row["source"] for row in ledger}
+    wrong: dict[str, int] = {}
+    for row in ledger:
+        if row["source"] == "books" and row["reason"] in FAULTS:
+            own = owner.get(row["survivor_id"]) == "books" or not row["reason"].endswith("_duplicate")
+            wrong[row["reason"]] = wrong.get(row["reason"], 0) + own
+    books = upstream_report(str(release), "books")
+    assert books.faults == wrong
+    assert {"empty_text", "near_duplicate"} <= set(wrong)
+    assert books.documents == sum(row["source"] == "books" for row in ledger)
+    web = upstream_report(str(release), "web")
+    assert web.unreadable == {"bad_json": 1}
+    (example,) = web.examples
+    assert (example.path, example.row, example.text) == ("a.jsonl", 36, "not json")
+
+
+def test_a_report_upstream_shows_text_cut_and_escaped(release, tmp_path) -> None:
+    text = as_issue(upstream_report(str(release), "books"))
+    assert HOSTILE in text.replace("\\u0060", "`").replace("`` ", "").replace(" ``", "")  # it is there, as code
+    assert "<script" not in re.sub(r"(`+).*?\1", "", text.split("```json")[0])
+    machine = json.loads(text.split("```json\n")[1].split("\n```")[0])
+    assert machine == json.loads(as_machine_report(upstream_report(str(release), "books")))
+    assert str(tmp_path.parent) not in text  # no path of this machine
+    hidden = upstream_report(str(release), "books", with_text=False)
+    assert {one.text for one in hidden.examples} == {None}
+    long = dataclasses.replace(hidden.examples[0], text=_cut("x" * 1000))
+    assert "x" * 201 not in as_issue(dataclasses.replace(hidden, examples=(long,)))
+
+
+def test_the_command_reports_upstream_or_says_what_is_there(release, tmp_path) -> None:
+    out = tmp_path / "issue.md"
+    done = CliRunner().invoke(app, ["report-upstream", str(release), "web", "-o", str(out)])
+    assert done.exit_code == 0
+    assert "| bad\\_json | 1 | cannot be read |" in out.read_text()
+    with pytest.raises(RecipeError, match=r"has no source 'wep'.*web"):
+        upstream_report(str(release), "wep")
