@@ -24,6 +24,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import yaml
@@ -88,6 +89,11 @@ KINDS: dict[str, Make] = {
     "{}-really-plain.jsonl.gz": lambda p, n, t: p.write_bytes(lines(n, t)) and None,
     "{}.parquet": lambda p, n, t: pq.write_table(table(n, t), p),
     "{} with\u00a0space.jsonl": lambda p, n, t: p.write_bytes(lines(n, t)) and None,
+    "{}.csv": lambda p, n, t: csv.write_csv(table(n, t), p),
+    "{}.jsonl.xz": lambda p, n, t: p.write_bytes(lzma.compress(lines(n, t))) and None,
+    "{}.tar": lambda p, n, t: tarred(p, lines(n, t)),
+    "{}.zip": lambda p, n, t: zipped(p, lines(n, t)),
+    "{}.feather": lambda p, n, t: feather.write_feather(table(n, t), p),
     # lost, or a part of it
     "{}-cut.jsonl.gz": lambda p, n, t: p.write_bytes(gzip.compress(lines(n, t))[:-200]) and None,
     "{}-cut.parquet": lambda p, n, t: cut(p, table(n, t)),
@@ -101,11 +107,6 @@ KINDS: dict[str, Make] = {
     "{}-empty.jsonl": lambda p, n, t: p.write_bytes(b"") and None,
     "{}-garbage.jsonl.gz": lambda p, n, t: p.write_bytes(bytes(range(256)) * 8) and None,
     # not read, and said
-    "{}.csv": lambda p, n, t: p.write_text("id,text\n1,one\n") and None,
-    "{}.jsonl.xz": lambda p, n, t: p.write_bytes(lzma.compress(lines(n, t))) and None,
-    "{}.tar": lambda p, n, t: tarred(p, lines(n, t)),
-    "{}.zip": lambda p, n, t: zipped(p, lines(n, t)),
-    "{}.feather": lambda p, n, t: feather.write_feather(table(n, t), p),
     ".{}-hidden.jsonl": lambda p, n, t: p.write_bytes(lines(n, t)) and None,
     "{}-fifo.jsonl": lambda p, n, t: os.mkfifo(p),
     "{}-dangling.jsonl": lambda p, n, t: p.symlink_to(p.parent / "gone"),

@@ -21,7 +21,7 @@ import scipy
 from transforms.detector.detector import load_detector
 from transforms.kernels.statistics import two_strata
 from transforms.kernels.statistics.certify import labels_needed
-from transforms.kernels.statistics.share import clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_upper
 from transforms.kernels.statistics.two_strata import Cut
 
 F64 = npt.NDArray[np.float64]

@@ -25,7 +25,7 @@ import pyarrow.dataset as ds
 
 from benchmarks.run_vs_datatrove import measured
 from expectations import contracts
-from pipeline import runner
+from pipeline import engines, runner
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.survivors import ChooseSurvivors
@@ -38,7 +38,7 @@ from transforms.mixture.left_by_dedup import in_order
 from transforms.origin.attribute import Attribute
 from transforms.release.ledger import Record
 from transforms.signals.corpus import BySplit, Corpus
-from transforms.survey.survey import SurveyConfig, _fixed
+from transforms.survey.text_to_signals import SurveyConfig, _fixed
 
 
 def signed(documents: pa.RecordBatch, config: SurveyConfig) -> pa.RecordBatch:
@@ -99,7 +99,7 @@ def alone(files: list[str], out: str) -> None:
     job = runner.prepare(recipe, ".")
     corpus, dedup = job.corpus, recipe.dedup
     runner._give_memory_back()
-    root = beam.Pipeline(options=runner.options(recipe, len(job.splits)))
+    root = beam.Pipeline(options=engines.options(recipe, len(job.splits)))
     signed = (
         root
         | beam.Create(job.splits).with_output_types(Split)

@@ -19,7 +19,7 @@ from transforms.detector.calibration import Calibration
 from transforms.detector.detector import BUNDLED, load_detector
 from transforms.detector.languages import FILE
 from transforms.detector.training.generators import released
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
 FIGURES, PAGE = DOCS / "detector_figures.json", DOCS / "detector.md"
@@ -88,7 +88,7 @@ def _histograms(calibration: Calibration, language: str) -> tuple[Any, Any]:
     """Log-odds of human and of machine documents, in bins of all lengths."""
     bands = _bands(calibration, language)
     human = np.sum([band.human_histogram for band in bands], axis=0)
-    machine = np.sum([f.histogram for band in bands for f in band.families] or [np.zeros(share.BINS)], axis=0)
+    machine = np.sum([f.histogram for band in bands for f in band.families] or [np.zeros(share_bound.BINS)], axis=0)
     return human / human.sum(), machine / max(1, machine.sum())
 
 

@@ -41,7 +41,7 @@ from transforms.origin.witnesses import EvidenceConfig, load_witnesses
 from transforms.release.gate import REFERENCE_RULES
 from transforms.structures import shares as cores
 from transforms.structures.find import Systems
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 EVIDENCE = EvidenceConfig()
 WORD = re.compile(r"\w+")
@@ -172,15 +172,15 @@ def rare_word(texts: list[str]) -> str:
 
 def measured(texts: list[str], source: np.ndarray, systems: Systems) -> pa.Table:
     """SIGNALS, with the words of every document; and the number of its source."""
-    config = survey.SurveyConfig("words", None, EVIDENCE, ngram=5, num_perm=8, systems=systems)
-    loaded, every = (survey.load_detectors(config), load_witnesses(EVIDENCE)), _Everything()
+    config = text_to_signals.SurveyConfig("words", None, EVIDENCE, ngram=5, num_perm=8, systems=systems)
+    loaded, every = (text_to_signals.load_detectors(config), load_witnesses(EVIDENCE)), _Everything()
     parts = [_documents(texts[at : at + 500]) for at in range(0, len(texts), 500)]
-    batches = [survey.measure_documents(part, config, *loaded, every) for part in parts]
+    batches = [text_to_signals.measure_documents(part, config, *loaded, every) for part in parts]
     signals = pa.Table.from_batches(batches).select([*NEEDED, "compliance"]).combine_chunks()
     return signals.append_column("source", pa.array(source).dictionary_encode().indices.cast(pa.int16()))
 
 
-class _Everything(survey.HeadSample):
+class _Everything(text_to_signals.HeadSample):
     def mask(self, keys: np.ndarray) -> np.ndarray:
         return np.ones(len(keys), bool)
 

@@ -37,7 +37,8 @@ import zstandard
 
 from transforms.ingest.first_bytes import JSON, LOOK_BYTES, MAYBE_JSON, kind_of
 from transforms.ingest.quarantine import WHOLE_FILE
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 BLOCK = 2_000

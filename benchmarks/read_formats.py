@@ -19,7 +19,8 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
 
 

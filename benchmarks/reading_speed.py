@@ -27,7 +27,8 @@ from isal import igzip
 from pipeline import runner
 from transforms.ingest import columns
 from transforms.ingest.json_columns import FEWEST_LINES, Block, ColumnReader
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 BLOCK = 1 << 20

@@ -1,16 +1,25 @@
-"""The engine that a recipe names: loaded, and ended with the run."""
+"""The engine that a recipe names: its options and workers, loaded, and ended with the run."""
 
+import contextlib
+import io
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from pipeline.recipe import RecipeError, RunnerConfig
+from pipeline.recipe import Recipe, RecipeError, RunnerConfig
+from pipeline.redaction import from_environment
+from transforms.engine import introspection
+from transforms.engine.flush_timer import stop_timed_flush
+
+LOCAL = "FnApiRunner"
+TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
 def load_engine(config: RunnerConfig) -> PipelineRunner:
@@ -62,3 +71,53 @@ def engine(config: RunnerConfig) -> Iterator[PipelineRunner]:
             server.stop()
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def refuse_unsafe(config: RunnerConfig) -> None:
+    """Refuse options that undo what keeps rows safe.
+
+    Raises:
+      RecipeError: there is one.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
+            said = PipelineOptions(list(config.options))
+            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
+            said.get_all_options(retain_unknown_options=True)
+    except SystemExit:
+        why = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
+    if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
+        raise RecipeError(
+            "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
+            "time with runner.workers"
+        )
+    if any(TIMER in experiment for experiment in said.view_as(DebugOptions).experiments or ()):
+        raise RecipeError(f"runner.options: the experiment {TIMER} makes Beam's workers lose rows; leave it out")
+    if standard.runner is not None:
+        raise RecipeError(f"runner.options: --runner is said as runner.name; write runner: {{name: {standard.runner}}}")
+
+
+def default_workers() -> int:
+    """Tasks at a time if a recipe does not say: half the cores, because a task works ahead on threads of its own."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def options(recipe: Recipe, tasks: int) -> PipelineOptions:
+    """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
+    refuse_unsafe(recipe.runner)
+    stop_timed_flush()
+    introspection.remember()
+    try:
+        flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
+    except KeyError as error:
+        raise RecipeError(
+            f"runner.options: the environment has no {error.args[0]}; set it, or write the value"
+        ) from None
+    if recipe.runner.name == LOCAL:
+        workers = min(recipe.runner.workers or default_workers(), max(1, tasks))
+        # Threads, not processes: the kernels release the GIL, and processes cost memory and hang when one dies.
+        if workers > 1:
+            flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
+    return PipelineOptions(flags)

@@ -18,9 +18,9 @@ from transforms.engine import counted
 from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split, Splits
-from transforms.measures.input_loss import NotRead
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
+from transforms.measures.unread_input import NotRead
 from transforms.mixture.balance import Balance, Decided, Rule
 from transforms.mixture.left_by_dedup import Offer, OfferStore
 from transforms.origin.attribute import Attribute, attributed
@@ -30,7 +30,7 @@ from transforms.release.ledger import Record
 from transforms.release.review_queue import Review
 from transforms.release.shards import Emit, EmitConfig
 from transforms.signals.corpus import BySplit, Corpus
-from transforms.survey.survey import Survey, SurveyConfig
+from transforms.survey.text_to_signals import Survey, SurveyConfig
 
 
 @dataclasses.dataclass(frozen=True)

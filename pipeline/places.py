@@ -119,13 +119,15 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
                     f"output.path: {output} lies in what source {source.name} reads ({path}), so a later run would read this "
                     "release; put it elsewhere, or name the source's files more closely"
                 )
-    for what, path in _read(recipe, base_dir, splits):
-        for folder in written if is_local(path) else ():
-            if _is_inside(path, folder):
-                raise RecipeError(
-                    f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or "
-                    "another output.path"
-                )
+    there = {(found.st_dev, found.st_ino): folder for folder in written if (found := _status(folder))}
+    known: dict[str, str | None] = {}
+    for what, path in _read(recipe, base_dir, splits) if there else ():
+        folder = _lies_in(os.path.realpath(path), there, known) if is_local(path) else None
+        if folder:
+            raise RecipeError(
+                f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or "
+                "another output.path"
+            )
 
 
 def _read(recipe: Recipe, base_dir: str, splits: tuple[Split, ...]) -> Iterator[tuple[str, str]]:
@@ -211,6 +213,22 @@ def _cut(pattern: str) -> tuple[str, str, str]:
 def _escaped(path: str) -> str:
     """A path as a pattern that matches it: a special character stands for any one."""
     return re.sub(r"[*?\[]", "?", path).rstrip("/")
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def _lies_in(at: str, folders: dict[tuple[int, int], str], known: dict[str, str | None]) -> str | None:
+    """The folder, of those named by device and inode, that a real path is or lies in. Each folder above it is asked once."""
+    if at not in known:
+        status, above = _status(at), os.path.dirname(at)  # one that is not there (yet): what it would lie in counts
+        found = folders.get((status.st_dev, status.st_ino)) if status else None
+        known[at] = found or (_lies_in(above, folders, known) if above != at else None)
+    return known[at]
 
 
 def _is_inside(path: str, folder: str) -> bool:

@@ -22,7 +22,7 @@ from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.exclusions.contamination import ContaminationConfig
 from transforms.exclusions.licences import LicenceConfig
-from transforms.ingest.readers import ReadLimits
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
 from transforms.mixture.config import RatioConfig

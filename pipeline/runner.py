@@ -1,13 +1,11 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
-import contextlib
 import ctypes
 import dataclasses
 import datetime
 import gc
 import hashlib
 import importlib.metadata
-import io
 import logging
 import os
 import posixpath
@@ -27,7 +25,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
@@ -39,18 +36,17 @@ from expectations.structures import Classifier, StructuresError, System, load_sy
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
 from pipeline.assembly import Publication, counts
-from pipeline.engines import engine, load_engine
+from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
 from pipeline.progress import shown
-from pipeline.recipe import Recipe, RecipeError, RunnerConfig, rebased
-from pipeline.redaction import from_environment, redact_options, without_passwords
+from pipeline.recipe import Recipe, RecipeError, rebased
+from pipeline.redaction import redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files, introspection
-from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine import counted, files
 from transforms.engine.staged import staging
 from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Items, load_items
@@ -60,9 +56,9 @@ from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.kernels.text import personal
-from transforms.measures.input_loss import not_read
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
+from transforms.measures.unread_input import not_read
 from transforms.mixture.balance import Rule
 from transforms.mixture.left_by_dedup import OfferStore
 from transforms.origin.review_labels import Reviewed, read_reviewed
@@ -76,16 +72,14 @@ from transforms.signals.store import SignalStore
 from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
-from transforms.survey.survey import SurveyConfig
+from transforms.survey.text_to_signals import SurveyConfig
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
-LOCAL = "FnApiRunner"
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 GRAPH = "graph"  # below an attempt's folder: what the stages need to know
-TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
 
 
 class RunError(BrokenError):
@@ -461,56 +455,6 @@ def check_counts(result: PipelineResult, job: Job) -> None:
         raise RunError(
             f"{what}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
         ) from error
-
-
-def refuse_unsafe(config: RunnerConfig) -> None:
-    """Refuse options that undo what keeps rows safe.
-
-    Raises:
-      RecipeError: there is one.
-    """
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):  # Beam prints how it is used, and ends the process
-            said = PipelineOptions(list(config.options))
-            direct, standard = said.view_as(DirectOptions), said.view_as(StandardOptions)
-            said.get_all_options(retain_unknown_options=True)
-    except SystemExit:
-        why = complaint.getvalue().strip().rpartition("error: ")[2]
-        raise RecipeError(f"runner.options: {why}; write each as --name=value") from None
-    if direct.direct_running_mode != "in_memory" or direct.direct_num_workers != 1:
-        raise RecipeError(
-            "runner.options: --direct_running_mode and --direct_num_workers are not for recipes; say how many tasks run at a "
-            "time with runner.workers"
-        )
-    if any(TIMER in experiment for experiment in said.view_as(DebugOptions).experiments or ()):
-        raise RecipeError(f"runner.options: the experiment {TIMER} makes Beam's workers lose rows; leave it out")
-    if standard.runner is not None:
-        raise RecipeError(f"runner.options: --runner is said as runner.name; write runner: {{name: {standard.runner}}}")
-
-
-def default_workers() -> int:
-    """Tasks at a time if a recipe does not say: half the cores, because a task works ahead on threads of its own."""
-    return max(1, (os.cpu_count() or 1) // 2)
-
-
-def options(recipe: Recipe, tasks: int) -> PipelineOptions:
-    """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
-    refuse_unsafe(recipe.runner)
-    stop_timed_flush()
-    introspection.remember()
-    try:
-        flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
-    except KeyError as error:
-        raise RecipeError(
-            f"runner.options: the environment has no {error.args[0]}; set it, or write the value"
-        ) from None
-    if recipe.runner.name == LOCAL:
-        workers = min(recipe.runner.workers or default_workers(), max(1, tasks))
-        # Threads, not processes: the kernels release the GIL, and processes cost memory and hang when one dies.
-        if workers > 1:
-            flags += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]
-    return PipelineOptions(flags)
 
 
 def read_result(folder: str) -> Result:

@@ -17,7 +17,7 @@ from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
 from transforms.audit.gold import read_gold
 from transforms.kernels.statistics.certify import NO_VOTE, labels_needed, most_votes
 from transforms.kernels.statistics.two_strata import draws_of
-from transforms.origin.labels import read_labels
+from transforms.origin.label_file import read_labels
 from transforms.release.read_release import by_id
 
 CERTIFICATE = b'"format": "lowbackground.certificate/'

@@ -16,9 +16,9 @@ from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
 from pipeline.reading.summary import splits_found, unread
 from pipeline.recipe import RecipeError
-from transforms.ingest.readers import ReadLimits
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
-from transforms.measures.input_loss import not_read
+from transforms.measures.unread_input import not_read
 
 RECIPE = """\
 # A recipe for `lowbackground run`. Paths are relative to this file. `lowbackground check {name}` prints every setting.
@@ -125,7 +125,7 @@ def write_recipe(
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
     lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *said]
-    lines += [*guessed(sources), *failed]
+    lines += [*guessed(sources, planned.splits), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 

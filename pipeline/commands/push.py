@@ -10,7 +10,7 @@ from rich.console import Console
 
 from expectations.errors import BrokenError
 from expectations.wording import message
-from pipeline.commands.verify import verify_release
+from pipeline.commands.verify import ATTRIBUTES, verify_release
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import is_local
@@ -19,7 +19,6 @@ from transforms.release.read_release import read_manifest
 
 SCHEME = "hf://datasets/"
 TOKEN = "HF_TOKEN"  # noqa: S105 (the name of it)
-THE_HUBS = (".gitattributes",)
 
 
 class PushError(BrokenError):
@@ -71,45 +70,50 @@ def push_release(release: str, target: str, console: Console, private: bool = Tr
         raise RecipeError(f"push {target}: set the environment variable {TOKEN} to a token that may write there")
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise RecipeError(f"push {target}: needs the package huggingface_hub; {EXTRA}") from None
     verified, good = verify_release(release, console)
     if not good:
         raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
-    sizes = {entry["path"]: int(entry["bytes"]) for entry in manifest["files"]}
-    sizes[MANIFEST] = os.path.getsize(posixpath.join(release, MANIFEST))
+    if console.quiet or not console.is_terminal:
+        disable_progress_bars()
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
-        return _push(api, release, name[1], manifest["release"], sizes, private)
+        return _push(api, release, name[1], manifest, private)
     except PushError:
         raise
     except Exception as error:  # of the hub's client, of its HTTP library, of the network
         raise PushError(f"push {target}: {message(error).replace(token, '...')}") from None
 
 
-def _push(api: Any, release: str, name: str, called: str, sizes: dict[str, int], private: bool) -> Pushed:
+def _push(api: Any, release: str, name: str, manifest: dict[str, Any], private: bool) -> Pushed:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
+    sha256 = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
+    sizes = {path: os.path.getsize(posixpath.join(release, path)) for path in (MANIFEST, *sha256)}
     api.create_repo(name, repo_type="dataset", private=private, exist_ok=True)
-    there = [path for path in api.list_repo_files(name, repo_type="dataset") if path not in THE_HUBS]
+    there = [path for path in api.list_repo_files(name, repo_type="dataset") if path != ATTRIBUTES]
     gone = sorted(set(there) - set(sizes))
     adds = [CommitOperationAdd(path, posixpath.join(release, path)) for path in sorted(sizes)]
     commit = api.create_commit(
         name,
         [*adds, *(CommitOperationDelete(path) for path in gone)],
-        commit_message=f"Release {called}",
+        commit_message=f"Release {manifest['release']}",
         repo_type="dataset",
     )
     revision = str(commit.oid)
     tree = api.list_repo_tree(name, repo_type="dataset", revision=revision, recursive=True)
-    found = {one.path: one.size for one in tree if hasattr(one, "size") and one.path not in THE_HUBS}
+    found = {one.path: one for one in tree if hasattr(one, "size") and one.path != ATTRIBUTES}
     for path in sorted(sizes.keys() | found.keys()):
-        if found.get(path) != sizes.get(path):
+        there_bytes = found[path].size if path in found else None
+        same = not (path in found and path in sha256 and found[path].lfs) or found[path].lfs.sha256 == sha256[path]
+        if there_bytes != sizes.get(path) or not same:
+            what = "other bytes" if there_bytes == sizes.get(path) else f"{there_bytes} bytes"
             raise PushError(
-                f"push {name}: revision {revision} has {path} with {found.get(path)} bytes, and the release with "
-                f"{sizes.get(path)}; push again"
+                f"push {name}: revision {revision} has {path} with {what}, and the release with {sizes.get(path)}; push again"
             )
-    return Pushed(name, revision, len(found), sum(found.values()), len(gone))
+    return Pushed(name, revision, len(found), sum(sizes.values()), len(gone))
 
 
 def pushed_text(pushed: Pushed, release: str) -> str:

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pipeline.commands.audit import read_sample
 from pipeline.reading.outputs import check_output
-from transforms.origin.labels import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
+from transforms.origin.label_file import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
 
 HOST = "127.0.0.1"
 MAX_BODY = 16_384

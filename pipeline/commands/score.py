@@ -24,7 +24,8 @@ from transforms.detector.training.labelled import read_labelled
 from transforms.detector.training.selftest import selftest, table
 from transforms.detector.training.train import TrainingError, TrainingSettings, count, evaluate, recalibrate, train
 from transforms.ingest.columns import kept_as
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Fields, InputError, Source, Split, plan_splits
 from transforms.kernels.text import prose
 from transforms.kernels.text.columns import hexadecimal

@@ -36,6 +36,7 @@ from transforms.release.read_release import (
 from transforms.release.shards import DATA
 from transforms.signals.store import open_for_reading
 
+ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of a release
 QUARANTINE = "quarantine"
 OF_LEDGER = ("id", "source", "path", "row", "kept", "reason")
 ROWS_AT_ONCE = 1 << 16
@@ -107,7 +108,7 @@ def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
     entries = listed(folder)
     there = set(below(folder))
     yield from (f"{file.path} is gone" for file in entries if file.name not in there)
-    known = {MANIFEST, MARK, *(file.name for file in entries)}
+    known = {MANIFEST, MARK, ATTRIBUTES, *(file.name for file in entries)}
     yield from (f"{posixpath.join(folder, name)} is not in the manifest" for name in sorted(there - known))
     found = [file for file in entries if file.name in there]
     edited, wrong = "", 0

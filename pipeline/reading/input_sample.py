@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from transforms.ingest import columns
 from transforms.ingest.first_rows import first_rows
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import InputError, Source, Split
-from transforms.measures.input_loss import printable
+from transforms.measures.unread_input import printable
 
 FILES = 8  # of a source that are tried, the first, the last, and some between
 SHOWN_COLUMNS = 20

@@ -20,7 +20,7 @@ from transforms.ingest.listing import Entry, list_path
 from transforms.ingest.path_columns import values_of
 from transforms.ingest.sources import Fields, Piece, Source
 from transforms.ingest.tables import SNIFFED_BYTES, shown_dialect
-from transforms.measures.input_loss import printable
+from transforms.measures.unread_input import printable
 
 FOLDERS = 20  # with more folders below it than these, a folder is one source
 LOOKED_AT = 5  # files of an ending that nobody knows

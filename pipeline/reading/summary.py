@@ -17,8 +17,8 @@ from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
-from transforms.measures.input_loss import NotRead, printable
 from transforms.measures.metrics import OF_NOTHING
+from transforms.measures.unread_input import NotRead, printable
 from transforms.release.read_release import read_metrics
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: st
         *_lost(result),
         *_not_read(result),
         *_contaminated(result),
-        *guessed(recipe, only_origin=True),
+        *guessed(recipe, splits, only_origin=True),
         *_undecided(result),
         *_shares(result),
         *_idle_after(result, recipe),
@@ -228,7 +228,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
-    lines += guessed(recipe)
+    lines += guessed(recipe, job.splits)
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
@@ -284,7 +284,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         "format": "lowbackground.check/1",
         "release": recipe.release,
         "sources": sources,
-        "guessed": [*guessed(recipe)],
+        "guessed": [*guessed(recipe, job.splits)],
         "warnings": [*idle(recipe), *_secrets(recipe)],
         "suite": job.suite.suite,
         "expectations": len(job.suite.expectations),

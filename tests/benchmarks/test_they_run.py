@@ -178,6 +178,22 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
+def test_export_speed(printed: Printed) -> None:
+    said = printed("export_speed", "--documents", 30)
+    found = re.findall(r"^(\S+) .* MB a CPU s .*\((\d+), (\d+)\)$", said, re.MULTILINE)
+    assert [(name, n) for name, n, _ in found] == [
+        (name, "30") for name in ("jsonl.zst", "webdataset", "megatron", "mds")
+    ]
+    assert [int(tokens) > 0 for _, _, tokens in found] == [False, False, True, True]
+
+
+def test_read_formats(printed: Printed) -> None:
+    said = printed("read_formats", 0.1)
+    rates = {line.split()[0]: float(line.split()[1]) for line in said.splitlines()}
+    assert {"a.jsonl", "a.csv", "a.tar", "a.zip", "a.wet", "a.warc"} < set(rates)
+    assert min(rates.values()) > 0
+
+
 def test_contamination(printed: Printed, data: pathlib.Path) -> None:
     """What stands there as it is, is found whatever its lines, its case and its punctuation."""
     table = cells(printed("contamination", data, "--items", 60, "--documents", 300))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline import runner
+from pipeline import engines
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,5 +14,5 @@ def workers() -> Iterator[None]:
     asked = os.environ.get("TEST_WORKERS")
     with pytest.MonkeyPatch.context() as patch:
         if asked:
-            patch.setattr(runner, "default_workers", lambda: int(asked))
+            patch.setattr(engines, "default_workers", lambda: int(asked))
         yield

@@ -136,7 +136,7 @@ def test_nothing_is_read_again_for_another_answer(folder: pathlib.Path, monkeypa
     """What is found is in the signals: dropping, marking and failing need no text. Another limit or another item does."""
     run(folder, "tag")
     surveyed = []
-    monkeypatch.setattr("transforms.survey.survey.survey_split", lambda *_: surveyed.append(1))
+    monkeypatch.setattr("transforms.survey.text_to_signals.survey_split", lambda *_: surveyed.append(1))
     run(folder, "drop", release="again")
     assert surveyed == []
     for change in ({"min_overlap": 0.6}, {"ngram": 12}, {"against": ["benchmarks/tales.jsonl"]}):

@@ -30,7 +30,7 @@ from transforms.audit.certificate import Certificate, Terms
 from transforms.audit.draw import AuditError, Design
 from transforms.ingest.sources import InputError
 from transforms.measures.reference import load_reference
-from transforms.origin.labels import LabelError
+from transforms.origin.label_file import LabelError
 from transforms.release.read_release import ReleaseError
 
 SAID = (RecipeError, SuiteError, VerdictError, AuditError, ReleaseError, InputError, LabelError, StructuresError)

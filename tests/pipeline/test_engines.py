@@ -20,7 +20,7 @@ import apache_beam as beam
 import psutil
 import pytest
 
-from pipeline import places, runner
+from pipeline import engines, places, runner
 from pipeline.commands.demo import build_demo
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
@@ -251,7 +251,7 @@ def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
     job = of_splits(runner.prepare(recipe, str(tmp_path)), splits)
     dataflow = DataflowRunner()
     with staging(str(tmp_path / "graph")):
-        root = beam.Pipeline(dataflow, runner.options(recipe, splits))
+        root = beam.Pipeline(dataflow, engines.options(recipe, splits))
         build(root, job)
         root.run()
     sent = dataflow.proto_pipeline

@@ -17,7 +17,7 @@ import pytest
 from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
-from pipeline import api, runner
+from pipeline import api, engines, runner
 from pipeline.commands.diff import documents_between
 from pipeline.commands.explain import explain_document, find_documents
 from pipeline.commands.verify import verify_release
@@ -324,7 +324,7 @@ def test_no_edge_of_the_graph_is_untyped(tmp_path: pathlib.Path, caplog: pytest.
             if isinstance(value, beam.PCollection) and "Any" in str(value.element_type):
                 untyped.append(f"{producer_node.full_label}: {value.element_type}")  # type: ignore[attr-defined]
 
-    root = beam.Pipeline(options=runner.options(recipe, 1))
+    root = beam.Pipeline(options=engines.options(recipe, 1))
     build(root, runner.prepare(recipe, str(tmp_path)))
     root.visit(Visitor())
     assert untyped == []
@@ -336,7 +336,7 @@ def test_memory_that_is_asked_for_is_asked_for_every_step_alike(tmp_path: pathli
     """Steps with hints of their own are in an environment of their own, and Beam does not fuse across two."""
     write(tmp_path / "corpus", corpus(), files=2)
     recipe = recipe_in(tmp_path, runner={"options": ["--resource_hint=min_ram=16GB"]})
-    root = beam.Pipeline(options=runner.options(recipe, 1))
+    root = beam.Pipeline(options=engines.options(recipe, 1))
     build(root, runner.prepare(recipe, str(tmp_path)))
     components = root.to_runner_api().components
     used = {step.environment_id for step in components.transforms.values() if step.environment_id}

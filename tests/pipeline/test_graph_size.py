@@ -11,7 +11,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import runner
+from pipeline import engines, runner
 from pipeline.graph import Job, build
 from tests.pipeline.test_flow import corpus, read, recipe_in, run, write
 from tests.pipeline.test_lost_rows import EVERYTHING
@@ -33,7 +33,7 @@ def size_of_graph(folder: pathlib.Path, n: int, **changes: object) -> int:
     recipe = recipe_in(folder, **changes)
     job = of_splits(runner.prepare(recipe, str(folder)), n)
     with staged.staging(str(folder / f"graph{n}")):
-        root = beam.Pipeline(options=runner.options(recipe, 1))
+        root = beam.Pipeline(options=engines.options(recipe, 1))
         build(root, job)
         return len(root.to_runner_api().SerializeToString())
 

@@ -12,7 +12,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import bundle_processor
 
-from pipeline import runner
+from pipeline import engines, runner
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
 from tests.pipeline.test_flow import corpus, kept_texts, recipe_in, run, write
@@ -60,7 +60,7 @@ def crossings(root: beam.Pipeline) -> list[str]:
 def graph(folder: pathlib.Path, **changes: object) -> beam.Pipeline:
     write(folder / "corpus", corpus()[:30], files=2)
     recipe = recipe_in(folder, **changes)
-    root = beam.Pipeline(options=runner.options(recipe, 1))
+    root = beam.Pipeline(options=engines.options(recipe, 1))
     build(root, runner.prepare(recipe, str(folder)))
     return root
 
@@ -166,7 +166,7 @@ class Sums(beam.DoFn):
 def test_four_workers_lose_nothing_under_load(tmp_path: pathlib.Path) -> None:
     """With Beam's timer the like of this loses a row in a hundred (docs/decisions/0025): it runs for longer than one tick."""
     write(tmp_path / "corpus", corpus()[:1], files=1)
-    options = runner.options(recipe_in(tmp_path, runner={"workers": 4}), 4)
+    options = engines.options(recipe_in(tmp_path, runner={"workers": 4}), 4)
     root = beam.Pipeline(options=options)
     (
         root | beam.Create(range(8)) | beam.Reshuffle() | beam.ParDo(Numbers()).with_output_types(tuple[int, int])

@@ -16,7 +16,8 @@ import warm
 from pipeline.commands.init import write_recipe
 from pipeline.recipe import IngestConfig, load_recipe
 from transforms.engine import cache_folder
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, find_pieces, plan_splits
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 from apache_beam.pipeline import PipelineVisitor
 from rich.console import Console
 
-from pipeline import runner
+from pipeline import engines, runner
 from pipeline.commands.explain import explain_document
 from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
@@ -20,7 +20,7 @@ from transforms.dedup import repeated_paragraphs as boilerplate
 from transforms.kernels.text import paragraphs
 from transforms.release import shards as emit
 from transforms.signals.corpus import Corpus
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 LIMIT = 6
@@ -194,7 +194,8 @@ def test_a_second_run_reads_text_to_write_and_for_new_files_only(
     reads: dict[str, int] = {"boilerplate": 0, "survey": 0, "emit": 0}
 
     stages = {
-        module.__file__: name for name, module in (("boilerplate", boilerplate), ("survey", survey), ("emit", emit))
+        module.__file__: name
+        for name, module in (("boilerplate", boilerplate), ("survey", text_to_signals), ("emit", emit))
     }
     original = Corpus.read
 
@@ -280,7 +281,7 @@ def stages(folder: pathlib.Path, remove: bool) -> tuple[list[str], list[str]]:
             if isinstance(value, beam.PCollection) and "Any" in str(value.element_type):
                 untyped.append(f"{producer_node.full_label}: {value.element_type}")
 
-    root = beam.Pipeline(options=runner.options(recipe, 1))
+    root = beam.Pipeline(options=engines.options(recipe, 1))
     build(root, runner.prepare(recipe, str(folder)))
     root.visit(Visitor())
     return labels, untyped

@@ -6,14 +6,13 @@ import pathlib
 
 import pyarrow.parquet as pq
 import pytest
-from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
 from pipeline import runner
 from pipeline.commands.plan import plan_mixture
 from pipeline.recipe import Recipe, load_recipe
-from transforms.ingest import readers
-from transforms.survey import survey
+from transforms.ingest import decompress, readers
+from transforms.survey import text_to_signals
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the tests)
 TEXT = "It is asked to lose nothing. {}."
@@ -56,13 +55,13 @@ def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
 def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which files were surveyed, and not found in the store."""
     found: list[str] = []
-    below = survey.survey_split
+    below = text_to_signals.survey_split
 
     def noted(split, *rest):  # type: ignore[no-untyped-def]
         found.extend(os.path.basename(piece.path) for piece in split.pieces)
         return below(split, *rest)
 
-    monkeypatch.setattr(survey, "survey_split", noted)
+    monkeypatch.setattr(text_to_signals, "survey_split", noted)
     return found
 
 
@@ -97,7 +96,7 @@ def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
     corpus: pathlib.Path, surveyed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = shards(run(corpus, "whole", output={"path": "elsewhere"}))
-    opened = FileSystems.open
+    opened = open
 
     def broken(path, *rest, **more):  # type: ignore[no-untyped-def]
         if path.endswith("1.jsonl"):
@@ -108,7 +107,7 @@ def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
     removed = shards(run(corpus, "removed", output={"path": "elsewhere"}, **remove))
     for release, changes, expected in (("a", {}, whole), ("b", remove, removed)):
         with monkeypatch.context() as patch:
-            patch.setattr(FileSystems, "open", staticmethod(broken))
+            patch.setattr(decompress, "open", broken, raising=False)
             first = run(corpus, release, **changes)
         assert first.counts["quarantined"] == 1
         recipe = recipe_in(corpus, release + "2", **changes)
@@ -150,14 +149,15 @@ def test_signals_of_another_text_are_found_out_and_running_again_helps(
 def test_a_file_that_changes_while_it_is_read_is_not_kept(
     corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    below = readers._read_jsonl
+    below = readers._read_together
 
-    def grown(job):  # type: ignore[no-untyped-def]
-        yield from below(job)
-        with open(job.piece.path, "a") as file:
-            file.write("\n")
+    def grown(files, reader):  # type: ignore[no-untyped-def]
+        yield from below(files, reader)
+        for job, _ in files:
+            with open(job.piece.place, "a") as file:
+                file.write("\n")
 
-    monkeypatch.setattr(readers, "_read_jsonl", grown)
+    monkeypatch.setattr(readers, "_read_together", grown)
     with pytest.raises(runner.RunError, match=r"jsonl changed while the run was going; run again"):
         run(corpus, "a")
     assert not [path for path in stored(corpus) if "quarantine" not in path.name]

@@ -123,7 +123,9 @@ def test_it_does_not_come_back(folder: pathlib.Path) -> None:
 
 def test_nothing_is_surveyed_again_for_another_list(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(folder, "one")
-    monkeypatch.setattr("transforms.survey.survey.survey_split", lambda *_: pytest.fail("the text was read again"))
+    monkeypatch.setattr(
+        "transforms.survey.text_to_signals.survey_split", lambda *_: pytest.fail("the text was read again")
+    )
     assert reasons(run(folder, "two", {"id": "d7"}))["d7"] == "withdrawn"
     assert reasons(run(folder, "three", {"id": "d8"}))["d8"] == "withdrawn"
 

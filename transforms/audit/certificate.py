@@ -21,9 +21,9 @@ from expectations.loading import LoadError, parse_json
 from expectations.wording import stable
 from transforms.audit.draw import AuditError, design_of
 from transforms.kernels.statistics import certify, two_strata
-from transforms.kernels.statistics.share import clopper_pearson_lower
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower
 from transforms.kernels.text.columns import from_hexadecimal
-from transforms.origin.labels import Labels
+from transforms.origin.label_file import Labels
 from transforms.origin.review_labels import as_bytes
 
 MIN_AGREEMENT = 0.6  # Krippendorff's alpha under which reviewers do not mean the same thing by their labels

@@ -22,7 +22,7 @@ from expectations import contracts
 from expectations.errors import UserError
 from expectations.loading import LoadError, nearest, parse_json
 from transforms.audit.gold import GoldItems
-from transforms.kernels.statistics import draws, sampling, share, two_strata
+from transforms.kernels.statistics import draws, sampling, share_bound, two_strata
 from transforms.kernels.text.columns import from_hexadecimal, halves, hash_texts, hexadecimal
 from transforms.kernels.text.text import canonicalise, count_words
 from transforms.release.read_release import Released, ReleaseError, open_release
@@ -73,7 +73,7 @@ class _Survey:
       documents, tokens: of the population, each document once.
       weights: by source, what there is in the unit of the share, every copy of a document counted: in all, declared, declared
         synthetic, and audited. int64[4].
-      bins: the audited weight by score. int64[share.BINS].
+      bins: the audited weight by score. int64[share_bound.BINS].
       copied: whether some document of the population counts more than once.
       sources: sum of p, and scored documents, of the population.
       top: where the top begins, a bin of the score; None: the draw is uniform.
@@ -84,7 +84,7 @@ class _Survey:
     documents: int = 0
     tokens: int = 0
     weights: dict[str, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
-    bins: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(share.BINS, np.int64))
+    bins: npt.NDArray[np.int64] = dataclasses.field(default_factory=lambda: np.zeros(share_bound.BINS, np.int64))
     copied: bool = False
     sources: dict[str, npt.NDArray[np.float64]] = dataclasses.field(default_factory=dict)
     top: int | None = None
@@ -172,7 +172,10 @@ def _about(release: Released, design: Design, salt: str, survey: _Survey) -> byt
 
 
 def _least_p(top: int) -> float:
-    return round(1 / (1 + math.exp(-(share.LOWEST + top * (share.HIGHEST - share.LOWEST) / share.BINS))), 9)
+    return round(
+        1 / (1 + math.exp(-(share_bound.LOWEST + top * (share_bound.HIGHEST - share_bound.LOWEST) / share_bound.BINS))),
+        9,
+    )
 
 
 def _survey(release: Released, design: Design, salt: str) -> _Survey:
@@ -191,7 +194,10 @@ def _survey(release: Released, design: Design, salt: str) -> _Survey:
         batch, position = batch.take(pa.array(rows)), first + rows
         ids = _ids(batch)
         if with_replacement or survey.top is not None:
-            weight, top = _weight(batch, design), _bins(batch) >= (share.BINS if survey.top is None else survey.top)
+            weight, top = (
+                _weight(batch, design),
+                _bins(batch) >= (share_bound.BINS if survey.top is None else survey.top),
+            )
             for stratum in (True, False):
                 mine, turn = top == stratum, of_top == stratum
                 part = draws.Best(*(column[turn] for column in best))
@@ -219,7 +225,7 @@ def _bins(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """The bin of each document's score; -1: it has none."""
     p = batch["p_synthetic"].to_numpy(zero_copy_only=False).astype(np.float64)
     with np.errstate(divide="ignore"):
-        return share.bin_of(np.log(p / (1 - p)).astype(np.float32))
+        return share_bound.bin_of(np.log(p / (1 - p)).astype(np.float32))
 
 
 def _weigh(survey: _Survey, batch: pa.RecordBatch, design: Design) -> None:
@@ -342,7 +348,7 @@ def _inclusion(documents: pa.Table, audited: int, survey: _Survey, design: Desig
     batch = documents.slice(0, audited).combine_chunks().to_batches()
     if not batch:
         return []
-    top = _bins(batch[0]) >= (share.BINS if survey.top is None else survey.top)
+    top = _bins(batch[0]) >= (share_bound.BINS if survey.top is None else survey.top)
     of_top, of_rest = (0, n) if survey.top is None else two_strata.draws_of(n)
     whole = np.where(top, survey.top_weight, survey.weight - survey.top_weight)
     part = np.minimum(_weight(batch[0], design) / whole, 1 - 1e-16)

@@ -18,13 +18,13 @@ import pyarrow as pa
 
 from expectations.language_tags import is_known
 from transforms.detector.fasttext_file import DetectorError
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.kernels.text import language
 from transforms.kernels.text.text import Tokens
 
 FORMAT, READ = 4, (3, 4)  # format 3 has no `raised`
 RAISED = (0.5, 1.0)  # z from which an expert is raised, and from which by all that its scale says
-Histogram = npt.NDArray[np.int64]  # [share.BINS]
+Histogram = npt.NDArray[np.int64]  # [share_bound.BINS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Family:
     Attributes:
       name: of the generator, or the domain.
       flagged, n: how many are called synthetic, of how many.
-      histogram: their log-odds in the bins of `kernels.statistics.share`.
+      histogram: their log-odds in the bins of `kernels.statistics.share_bound`.
     """
 
     name: str
@@ -314,7 +314,7 @@ def calibration_json(calibration: Calibration) -> bytes:
         for holder in (*band["humans"], *band["families"]):
             bins = holder["histogram"]
             holder["histogram"] = [[int(at), int(bins[at])] for at in np.flatnonzero(bins)]
-    bins = {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}
+    bins = {"bins": share_bound.BINS, "lowest": share_bound.LOWEST, "highest": share_bound.HIGHEST}
     document = json.dumps({"format": FORMAT, **fields, "histogram": bins}, ensure_ascii=False, separators=(",", ":"))
     return (document.replace('{"language":', '\n{"language":').replace('{"name":', '\n{"name":') + "\n").encode()
 
@@ -338,7 +338,7 @@ def parse_calibration(data: bytes, path: str) -> Calibration:
 def _parse(fields: dict[str, Any]) -> Calibration:
     if fields["format"] not in READ:
         raise ValueError(f"format {fields['format']}")
-    if fields["histogram"] != {"bins": share.BINS, "lowest": share.LOWEST, "highest": share.HIGHEST}:
+    if fields["histogram"] != {"bins": share_bound.BINS, "lowest": share_bound.LOWEST, "highest": share_bound.HIGHEST}:
         raise ValueError("other histogram bins")
     calibration = Calibration(
         model_sha256=str(fields["model_sha256"]),
@@ -435,7 +435,7 @@ def _fraction(value: Any) -> float:
 
 
 def _histogram(pairs: list[list[int]]) -> Histogram:
-    histogram = np.zeros(share.BINS, np.int64)
+    histogram = np.zeros(share_bound.BINS, np.int64)
     for at, count in pairs:
         if at < 0 or count < 0:
             raise ValueError("a histogram has a negative number")

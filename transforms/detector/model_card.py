@@ -14,7 +14,7 @@ from transforms.detector.training.evaluation import Evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled
 from transforms.detector.training.selftest import Planted, table
-from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 
 KINDS = {
     "all": "",

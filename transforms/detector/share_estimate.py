@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.detector.calibration import Band, Calibration
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 MOST_BINS = 31  # of a band
 BORROWED = (
@@ -20,7 +20,7 @@ BORROWED = (
 ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 ALPHA = 0.05
-Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share.BINS]
+Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Composition:
         found = np.zeros((len(generators), len(own)))
         for place, band in enumerate(bands):
             pools = [
-                np.sum([f.histogram / f.n for f in side] or [np.zeros(share.BINS)], axis=0)
+                np.sum([f.histogram / f.n for f in side] or [np.zeros(share_bound.BINS)], axis=0)
                 for side in (band.humans, band.families)
             ]
-            starts.append(share.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
+            starts.append(share_bound.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
             for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
                 into.append(_chances(names, bands, place, side, starts[-1]))
             for row, name in enumerate(generators):
@@ -132,18 +132,18 @@ class Composition:
         own: Histograms | None = None,
         documents: float | None = None,
         bounding: bool = False,
-    ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None]:
+    ) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share_bound.Fit] | None]:
         """For each language: its cells, its human and machine components, and how they fit; None where there is nothing.
 
         Args:
-          scores: documents, or tokens, by band and bin of score, [bands, share.BINS].
+          scores: documents, or tokens, by band and bin of score, [bands, share_bound.BINS].
           own: known human documents of the corpus, likewise.
           documents: how many documents of equal weight the scores are worth, (sum w)^2 / sum w^2; their sum by default.
           bounding: let every generator stand for itself, so that a limit leaves nothing out.
         """
         worth = 1.0 if documents is None else documents / max(float(scores.sum()), 1e-300)
         found: list[
-            tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share.Fit] | None
+            tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], share_bound.Fit] | None
         ] = []
         for known in self._known:
             cells = self._cells(known, scores) * worth if known else np.zeros(0)
@@ -152,7 +152,7 @@ class Composition:
                 continue
             human = self._human(known, own)
             machine = known.machine if bounding else known.alike
-            found.append((cells, human, machine, share.fit(cells, human, machine)))
+            found.append((cells, human, machine, share_bound.fit(cells, human, machine)))
         return found
 
     def fit(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
@@ -180,7 +180,7 @@ class Composition:
         best = self.fit(scores, own)
         for number, fitted in enumerate(self.fits(scores, own, documents, bounding=True)):
             if fitted is not None:
-                low, high = share.limits(*fitted, alpha=ALPHA / 2, sides=(-1, 1))
+                low, high = share_bound.limits(*fitted, alpha=ALPHA / 2, sides=(-1, 1))
                 allowed = self._allowed(number, low.q, high.q, own)
                 ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
         low_end, high_end = (self._overall(end, scores) for end in ends)
@@ -199,7 +199,7 @@ class Composition:
 
         Args:
           flagged: documents called synthetic, int64[languages].
-          scores: all that have a score, by band and bin, [bands, share.BINS].
+          scores: all that have a score, by band and bin, [bands, share_bound.BINS].
           own: known human documents of the corpus, likewise.
         """
         fits = self.fits(scores, own, bounding=True)
@@ -210,7 +210,7 @@ class Composition:
                 continue
             known = self._known[number]
             assert known is not None
-            (high,) = share.limits(*fitted, alpha=level)
+            (high,) = share_bound.limits(*fitted, alpha=level)
             upper[number] = self.calibration.scales[number].allowance.of(high.q)
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
@@ -221,7 +221,7 @@ class Composition:
 
     def posterior(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
         """The chance of machine origin in each band and bin, float64[bands, BINS], in a corpus with such scores."""
-        chance = np.zeros((len(self.language_of_band), share.BINS))
+        chance = np.zeros((len(self.language_of_band), share_bound.BINS))
         for known, fitted in zip(self._known, self.fits(scores, own), strict=True):
             if known is None or fitted is None:
                 continue
@@ -229,7 +229,7 @@ class Composition:
             p, q = (1 - best.q) * (best.human @ human), best.q * (best.machine @ machine)
             cells = np.split(q / (p + q), np.cumsum([len(starts) for starts in known.starts])[:-1])
             for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
-                chance[band] = np.repeat(values, np.diff(np.r_[starts, share.BINS]))
+                chance[band] = np.repeat(values, np.diff(np.r_[starts, share_bound.BINS]))
         return chance
 
 
@@ -237,8 +237,8 @@ def _chances(
     names: list[str], bands: list[Band], place: int, side: str, starts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """The chance of each merged bin of a band for each component of a side, [names, bins]."""
-    everywhere = np.zeros((len(names), share.BINS))
-    here = np.zeros((len(names), share.BINS))
+    everywhere = np.zeros((len(names), share_bound.BINS))
+    here = np.zeros((len(names), share_bound.BINS))
     for number, band in enumerate(bands):
         for family in getattr(band, side):
             everywhere[names.index(family.name)] += family.histogram

@@ -22,7 +22,8 @@ from expectations.loading import Strict
 from transforms.engine.staged import Staged
 from transforms.ingest.formats import COMPRESSIONS
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Fields, FormatName, Found, InputError, Source, find_files, plan_splits
 from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.text import text

@@ -9,7 +9,8 @@ import pyarrow as pa
 from transforms.ingest import columns as documents
 from transforms.ingest.path_columns import PathColumns, values_of
 from transforms.ingest.quarantine import SeenColumns
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 ROWS = 1000  # whose keys are looked at

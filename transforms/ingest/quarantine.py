@@ -16,6 +16,7 @@ from transforms.ingest import turns
 from transforms.ingest.computed import TURNS
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
 from transforms.ingest.path_columns import PathColumns, values_of
+from transforms.ingest.size_limits import LINE_TOO_LONG, TEXT_TOO_LONG, ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 RAW_BYTES = 1024  # of a bad record that quarantine keeps
@@ -25,8 +26,8 @@ REASONS = (
     "missing_text",
     "text_not_string",
     "invalid_utf8",
-    "text_too_long",
-    "line_too_long",
+    TEXT_TOO_LONG,
+    LINE_TOO_LONG,
     "truncated_file",
     "corrupt_file",
     "unreadable_file",
@@ -46,21 +47,6 @@ FILE_REASONS = (
 )  # more than one record may be lost
 LISTED = 10_000  # bad records of a split that have a row of their own; more are counted, by file and reason
 WHOLE_FILE = -1  # as a row: the file, not one record of it
-
-
-@dataclasses.dataclass(frozen=True)
-class ReadLimits:
-    """What a record may cost.
-
-    Attributes:
-      max_text_bytes: of a document's text in UTF-8; a longer one is quarantined.
-      max_line_bytes: of a line of JSON or text.
-      batch_bytes: of text in a batch, about.
-    """
-
-    max_text_bytes: int = 10_000_000
-    max_line_bytes: int = 64_000_000
-    batch_bytes: int = 1 << 20
 
 
 class Bad(NamedTuple):
@@ -193,13 +179,12 @@ def _finish(
     columns = _with_path(job, columns, file)
     if job.sample is not None and job.sample.columns is None and len(row):
         job.sample.columns = columns
-    limit = job.limits.max_text_bytes
-    good = pc.fill_null(pc.less_equal(pc.binary_length(text), limit), False).to_numpy(zero_copy_only=False)
+    good = job.limits.fits(text)
     if not good.all():
         for i in np.flatnonzero(~good).tolist():
             reason, detail, raw = explain(i)
             if text[i].is_valid:
-                reason, detail = "text_too_long", f"the text is longer than {limit:,} bytes"
+                reason, detail = job.limits.text_too_long()
             one = dataclasses.replace(job, file=int(file[i]))
             bad.append(one.bad(int(row[i]), reason, detail, raw))
         row, file, text, columns = row[good], file[good], text.filter(pa.array(good)), columns.where(good)

@@ -35,7 +35,6 @@ from transforms.ingest.quarantine import (
     BadRows,
     Pair,
     Reading,
-    ReadLimits,
     SeenColumns,
     bytes_as_text,
     finish,
@@ -44,6 +43,7 @@ from transforms.ingest.quarantine import (
     no_documents,
     quarantine,
 )
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 from transforms.ingest.turns import COLUMNS, MOST_TURNS
 
@@ -53,7 +53,7 @@ HOPELESS = 100_000  # bad records from the start of a file, without one document
 COUNTED = 1 << 20  # bytes of a line that are looked at, to say how many values are on it
 LINES = 16_384  # of a file at a time, so that many short ones do not become as many records at once
 
-__all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "ReadLimits", "read_split"]
+__all__ = ["FILE_REASONS", "RAW_BYTES", "REASONS", "WHOLE_FILE", "read_split"]
 
 
 def read_split(
@@ -411,7 +411,7 @@ def _records(
 
 def _record(job: Reading, row: int, line: bytes) -> dict[str, Any] | Bad | None:
     if len(line) > job.limits.max_line_bytes:
-        bad = job.bad(row, "line_too_long", f"the line is longer than {job.limits.max_line_bytes:,} bytes", line)
+        bad = job.bad(row, *job.limits.line_too_long(), line)
         return bad._replace(records=_values(line))
     try:
         record = orjson.loads(line)
@@ -471,7 +471,7 @@ def _read_lines(job: Reading) -> Iterator[Pair]:
         row = np.arange(first, first + len(lines), dtype=np.int64)
         fits = np.array([len(line) <= limit for line in lines], bool)
         for i in np.flatnonzero(~fits).tolist():
-            bad.append(job.bad(first + i, "line_too_long", f"the line is longer than {limit:,} bytes", lines[i]))
+            bad.append(job.bad(first + i, *job.limits.line_too_long(), lines[i]))
         values = pa.array([line.removesuffix(b"\r") for line in itertools.compress(lines, fits)], pa.large_binary())
         text, explain = bytes_as_text(values)
         yield finish(job, row[fits], text, documents.NO_COLUMNS, bad, explain)

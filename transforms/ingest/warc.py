@@ -135,7 +135,7 @@ def _add(rows: _Rows, number: int, record: Any) -> str:
         rows.bad.append(rows.job.bad(number, "truncated_file", detail, payload))
         return ""
     if len(payload) > limit:
-        rows.bad.append(rows.job.bad(number, "line_too_long", f"the record is longer than {limit:,} bytes", payload))
+        rows.bad.append(rows.job.bad(number, *rows.job.limits.line_too_long("record"), payload))
         return ""
     try:
         text = page_text(payload, charset) if content_type in HTML else payload.decode(charset or "utf-8")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from expectations import contracts
 from expectations.metrics import Row
 from transforms.detector.detector import Detector
-from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 from transforms.measures.tally import Tally, total_of
 
 ALPHA = 0.05

@@ -16,10 +16,10 @@ from transforms.engine.threads import Beside
 from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, sample
-from transforms.measures.input_loss import count_inputs
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
+from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus

@@ -25,13 +25,13 @@ from transforms.measures.against_reference import reference_rows
 from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
-from transforms.measures.input_loss import NotRead, loss_rows, unread_rows
 from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.sites import site_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
+from transforms.measures.unread_input import NotRead, loss_rows, unread_rows
 from transforms.measures.vocabulary import lexical_rows
 from transforms.mixture.selection import Mixture
 from transforms.structures.find import NO_SYSTEMS, Systems

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.metrics import Row
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.kernels.text.columns import halves, hash_texts
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def count_split(decisions: pa.RecordBatch, hosts: pa.Array, scores: pa.Array) ->
         return NONE
     basis = decisions["origin_basis"].to_numpy()
     scored = basis == contracts.BASIS_DETECTOR
-    bins = share.bin_of(scores.to_numpy(zero_copy_only=False).astype(np.float32))
+    bins = share_bound.bin_of(scores.to_numpy(zero_copy_only=False).astype(np.float32))
     table = pa.table(
         {
             "site": hosts.cast(pa.large_string()),
@@ -124,10 +124,10 @@ class Known(NamedTuple):
     """What the corpus says of a document by its score.
 
     Attributes:
-      posterior: the chance of machine origin by band and bin, float64[bands, share.BINS].
+      posterior: the chance of machine origin by band and bin, float64[bands, share_bound.BINS].
       rate: of a document without a score.
       composition: that bounds a share.
-      own: known human documents of the corpus by band and bin, int64[bands, share.BINS].
+      own: known human documents of the corpus by band and bin, int64[bands, share_bound.BINS].
     """
 
     posterior: npt.NDArray[np.float64]

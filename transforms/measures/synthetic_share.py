@@ -20,7 +20,7 @@ from expectations.metrics import Row
 from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector
 from transforms.detector.share_estimate import Bound, Composition
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.measures.sites import Known
 from transforms.measures.tally import Key, Tally, total_of
 from transforms.origin.witnesses import PRIORS
@@ -83,8 +83,8 @@ def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, chec
         ("overall", "", set(range(len(sources)))),
         *(("source", s, {i}) for i, s in enumerate(sources)),
     ):
-        first = np.zeros((len(detector.calibration.bands), share.BINS), np.int64)
-        second = np.zeros((len(checker.calibration.bands), share.BINS), np.int64)
+        first = np.zeros((len(detector.calibration.bands), share_bound.BINS), np.int64)
+        second = np.zeros((len(checker.calibration.bands), share_bound.BINS), np.int64)
         for (source, _, reason, band), counts in tally.scores.items():
             if source in members and reason in REASONS_OF["read"]:
                 first[int(band)] += counts[0]
@@ -196,7 +196,9 @@ class _Stratum:
         """Documents of the whole corpus that are known to be human, by score, int64[bands, BINS], by population."""
         if self.parent:
             return self.parent.known_human
-        found = {name: np.zeros((len(self.composition.language_of_band), share.BINS), np.int64) for name in REASONS_OF}
+        found = {
+            name: np.zeros((len(self.composition.language_of_band), share_bound.BINS), np.int64) for name in REASONS_OF
+        }
         for (reason, band), bins in self.tally.own.items():
             for name, reasons in REASONS_OF.items():
                 if reason in reasons:
@@ -206,7 +208,7 @@ class _Stratum:
     def scores(self, population: str) -> npt.NDArray[np.int64]:
         """Documents and tokens by score, int64[2, bands, BINS]."""
         bands = len(self.calibration.bands) if self.calibration else 1
-        found = np.zeros((2, bands, share.BINS), np.int64)
+        found = np.zeros((2, bands, share_bound.BINS), np.int64)
         reasons = REASONS_OF[population]
         more = self.tally.more_scores if population == "kept" else {}
         for (source, language, reason, band), counts in (*self.tally.scores.items(), *more.items()):

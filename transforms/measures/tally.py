@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.kernels.choosing import evidence
 from transforms.kernels.similarity.duplicate_rate import Kin
-from transforms.kernels.statistics import diversity, share, vocabulary
+from transforms.kernels.statistics import diversity, share_bound, vocabulary
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, sample, sites
-from transforms.measures.input_loss import Inputs
 from transforms.measures.sites import Sites
+from transforms.measures.unread_input import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
@@ -94,7 +94,7 @@ class Tally:
       patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
-      inputs: what of the files could not be read: transforms/measures/input_loss.py.
+      inputs: what of the files could not be read: transforms/measures/unread_input.py.
       personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
       contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
@@ -390,12 +390,12 @@ def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.String
 
 
 def _count_known_humans(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
-    bins = share.bin_of(columns["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32))
+    bins = share_bound.bin_of(columns["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32))
     human = (decisions["origin"].to_numpy() == contracts.HUMAN) & (bins >= 0)
     human &= decisions["origin_basis"].to_numpy() != contracts.BASIS_DETECTOR
     reason, band = (decisions[name].to_numpy()[human].astype(np.int64) for name in ("reason", "detector_band"))
     groups, inverse = np.unique(np.stack([reason, band], axis=1), axis=0, return_inverse=True)
-    counts = np.zeros((len(groups), share.BINS), np.int64)
+    counts = np.zeros((len(groups), share_bound.BINS), np.int64)
     np.add.at(counts, (inverse.ravel(), bins[human]), 1)
     for number, (why, at) in enumerate(groups.tolist()):
         tally.own[why, at] = counts[number]
@@ -413,11 +413,11 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
         axis=1,
     )
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
-    bins = share.bin_of(score)  # all of these have a score, so a bin
+    bins = share_bound.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()
     groups, inverse = np.unique(keys, axis=0, return_inverse=True)
     copies = decisions["copies"].to_numpy()[rests].astype(np.int64)
-    counts, more = np.zeros((2, 2, len(groups), share.BINS), np.int64)
+    counts, more = np.zeros((2, 2, len(groups), share_bound.BINS), np.int64)
     for into, times in ((counts, np.ones_like(copies)), (more, np.maximum(copies - 1, 0))):
         np.add.at(into[0], (inverse.ravel(), bins), times)
         np.add.at(into[1], (inverse.ravel(), bins), times * tokens)
@@ -431,14 +431,14 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     band = columns["check_band"].to_numpy()
     rests = rests & (band >= 0)
     checked = columns["check_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False)
-    bins = share.bin_of(checked.astype(np.float32))
+    bins = share_bound.bin_of(checked.astype(np.float32))
     parts = np.stack(
         [*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason")), band[rests]], 1
     )
     found, inverse = np.unique(parts, axis=0, return_inverse=True)
     for number, (source, reason, at) in enumerate(found.tolist()):
         own = bins[inverse.ravel() == number]
-        tally.checked[source, reason, at] = np.bincount(own, minlength=share.BINS).astype(np.int64)
+        tally.checked[source, reason, at] = np.bincount(own, minlength=share_bound.BINS).astype(np.int64)
 
 
 def _year(columns: dict[str, pa.Array]) -> pa.StringArray:

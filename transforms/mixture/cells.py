@@ -31,7 +31,7 @@ from transforms.detector.share_estimate import Composition
 from transforms.engine.staged import Staged
 from transforms.ingest.sources import Source
 from transforms.kernels.choosing import order
-from transforms.kernels.statistics import sampling, share
+from transforms.kernels.statistics import sampling, share_bound
 from transforms.kernels.statistics.structures import IN_SLICE
 from transforms.kernels.text.columns import halves
 from transforms.mixture.config import DIMENSIONS, Favour, RatioConfig
@@ -152,8 +152,8 @@ class ScoreCounts:
         structures = 1 + len(rule.favoured.names) if rule.favoured else 0
         return cls(
             np.zeros(rule.bands, np.int64),
-            np.zeros((2, rule.bands, share.BINS), np.int64),
-            np.zeros((rule.bands, share.BINS), np.int64),
+            np.zeros((2, rule.bands, share_bound.BINS), np.int64),
+            np.zeros((rule.bands, share_bound.BINS), np.int64),
             np.zeros(structures, np.int64),
         )
 
@@ -200,7 +200,10 @@ def opinion(scores: ScoreCounts, rule: Rule) -> Opinion:
     documents, weight = scores.bins
     bins = weight.sum(axis=0)
     if calibration is None:
-        middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
+        middles = (
+            share_bound.LOWEST
+            + (np.arange(share_bound.BINS) + 0.5) * (share_bound.HIGHEST - share_bound.LOWEST) / share_bound.BINS
+        )
         posterior = np.tile(1 / (1 + np.exp(-middles)), (len(documents), 1))
         return Opinion(np.ones(len(documents)), 1.0, posterior, _mean(posterior, weight, 0.5), bins, lifts)
     composition = Composition(calibration)
@@ -241,7 +244,7 @@ class View:
         self.known_human: Mask = self.human & (basis != contracts.BASIS_DETECTOR)
         self.prior: F64 = offer["machine_prior"].to_numpy() / contracts.PRIOR_UNIT  # of what is human by its date
         score = offer["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)
-        bins = share.bin_of(score)
+        bins = share_bound.bin_of(score)
         self.scored &= bins >= 0
         self.known_human &= bins >= 0
         self.bin: I64 = np.maximum(bins, 0)

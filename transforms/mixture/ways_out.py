@@ -57,7 +57,7 @@ class Auditable(NamedTuple):
     """Text whose origin an audit would settle, in the unit of the share.
 
     Attributes:
-      bins: of what has a score, by its bin. int64[share.BINS].
+      bins: of what has a score, by its bin. int64[share_bound.BINS].
       weight: of all of it.
       sources: their names.
     """

@@ -14,7 +14,7 @@ from expectations.contracts import UNKNOWN
 from expectations.loading import Strict
 from transforms.engine.staged import Staged
 from transforms.kernels.statistics.certify import most_votes
-from transforms.origin.labels import Labels, look_up, read_labels
+from transforms.origin.label_file import Labels, look_up, read_labels
 
 
 class ReviewConfig(Strict):

@@ -12,7 +12,8 @@ import apache_beam as beam
 import pyarrow as pa
 
 from transforms.engine.staged import Staged
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import InputError, Source, Split, Splits
 from transforms.kernels.text.columns import split_by
 from transforms.signals.store import SignalStore, changed

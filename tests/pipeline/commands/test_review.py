@@ -15,7 +15,7 @@ from small_release import documents, write_release
 from pipeline.commands.review import MAX_BODY, Server, Session, load_page
 from transforms.audit.draw import Design, draw
 from transforms.audit.gold import read_gold
-from transforms.origin.labels import LabelError, read_labels
+from transforms.origin.label_file import LabelError, read_labels
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.commands.init import write_recipe
 from pipeline.recipe import load_recipe
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import plan_splits
 
 LONG = "A sentence that is long enough to look like a text to everybody, number {}."

@@ -32,7 +32,7 @@ from transforms.detector.detector import Scores, load_detector
 from transforms.detector.fasttext_file import DetectorError, collapse, read_fasttext, write_fasttext
 from transforms.detector.fasttext_model import linear_of
 from transforms.kernels.models import linear
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.kernels.text.text import canonicalise, count_words
 
 LINES = [
@@ -71,7 +71,7 @@ def tokens_of(texts: list[str]):
 
 
 def band(**changes) -> Band:
-    human, machine = np.zeros(share.BINS, np.int64), np.zeros(share.BINS, np.int64)
+    human, machine = np.zeros(share_bound.BINS, np.int64), np.zeros(share_bound.BINS, np.int64)
     human[90], machine[110] = 200, 100
     fields = {
         "language": 0,
@@ -320,7 +320,7 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
         {"bands.humans": []},
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[1, 2], [3, 4]]}]},  # not as many
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[-1, 200]]}]},
-        {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[share.BINS, 200]]}]},
+        {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[share_bound.BINS, 200]]}]},
         {"bands.families": [{"name": "gpt-4", "flagged": 5, "n": 4, "histogram": [[1, 4]]}]},
         {"bands.families": [{"name": "gpt-4", "flagged": 0, "n": 0, "histogram": []}]},
         {"bands.shortest": 0},

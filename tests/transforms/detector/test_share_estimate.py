@@ -7,7 +7,7 @@ import pytest
 
 from transforms.detector.calibration import Allowance, Band, Calibration, Family, Language, Scale
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 FREE = Allowance(0.0, 0.0, 40, "")
 SCALE = Scale((50.0,), ((0.0,),), ((1.0,),), (0.0, 1.0), (0.0, 1.0), 1.5, "", "", FREE)
@@ -17,7 +17,7 @@ def normal(n: int, mean: float, sd: float = 1.5) -> np.ndarray:
     """n scores at the quantiles of a normal distribution, in bins."""
     from scipy.stats import norm
 
-    return share.histogram(norm.ppf((np.arange(n) + 0.5) / n, mean, sd).astype(np.float32))
+    return share_bound.histogram(norm.ppf((np.arange(n) + 0.5) / n, mean, sd).astype(np.float32))
 
 
 def family(name: str, mean: float, n: int = 2000) -> Family:

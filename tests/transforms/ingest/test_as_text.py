@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.ingest.as_text import json_texts, number_text, texts
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
 
 D = decimal.Decimal

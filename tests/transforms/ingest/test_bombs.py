@@ -12,7 +12,8 @@ import pytest
 
 from transforms.ingest import parquet as reader
 from transforms.ingest.quarantine import LISTED
-from transforms.ingest.readers import HOPELESS, ReadLimits, read_split
+from transforms.ingest.readers import HOPELESS, read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
 
 READ = textwrap.dedent("""

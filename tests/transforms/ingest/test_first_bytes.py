@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 TABLE = pa.table({"text": ["one", "two"]})

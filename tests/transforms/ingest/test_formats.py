@@ -19,7 +19,8 @@ import zstandard
 
 from expectations import contracts
 from transforms.ingest.formats import FORMATS
-from transforms.ingest.readers import READERS, ReadLimits, read_split
+from transforms.ingest.readers import READERS, read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Fields, Source, plan_splits
 
 RECORDS = [{"id": f"r{i}", "text": f'Text {i}, with ünïcode, a "quote"\nand a line.', "lang": "en"} for i in range(40)]

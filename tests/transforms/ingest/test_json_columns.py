@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 
 from transforms.ingest import decompress, json_columns, readers
 from transforms.ingest.json_columns import DEEPEST, FEWEST_LINES, Block, ColumnReader
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 KEEP = ("score", "meta", "a.b", "meta.n", "text")

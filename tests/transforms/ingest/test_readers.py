@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from expectations import contracts
 from transforms.ingest import columns as documents
-from transforms.ingest.readers import RAW_BYTES, REASONS, ReadLimits, read_split
+from transforms.ingest.readers import RAW_BYTES, REASONS, read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Fields, Source, plan_splits
 
 COMPRESS = {"gz": gzip.compress, "zst": zstandard.compress, "bz2": bz2.compress}

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.ingest import parquet
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
 
 TEXTS = [f"The text of row {i}, all of it. " * (1 + i % 5) for i in range(500)]

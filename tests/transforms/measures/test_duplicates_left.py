@@ -10,7 +10,7 @@ from transforms.kernels.similarity import duplicate_rate
 from transforms.measures import duplicates_left as residual
 from transforms.measures.duplicates_left import count_split, residual_rows
 from transforms.measures.tally import Tally, compact, merge
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 SOURCES = ("one", "two")
 
@@ -25,7 +25,7 @@ def counted(kept: list[bool], deduplicated: list[bool], source: list[int], n_shi
     n = len(kept)
     sets = [one for one in planted(1, n // 2, 0) for _ in range(2)]
     sets = sets if n_shingles is None else [set() for _ in n_shingles]
-    signals = pa.table({"trace": survey._traces(*flat(sets), np.flatnonzero([bool(one) for one in sets]))})
+    signals = pa.table({"trace": text_to_signals._traces(*flat(sets), np.flatnonzero([bool(one) for one in sets]))})
     stage = [contracts.STAGES.index("balance" if one else "dedup") for one in deduplicated]
     decisions = pa.record_batch(
         {

@@ -26,7 +26,7 @@ from transforms.mixture.balance import mix
 from transforms.mixture.cells import Rule
 from transforms.mixture.config import RatioConfig
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 PARTS, DOCUMENTS = 7, 24
 SOURCES = ("books", "code", "forum", "news", "web")
@@ -37,7 +37,7 @@ GENERATORS = ("a", "b", "c", "d", "e")
 def part(number: int, texts: list[str]) -> Tally:
     """One split's tally: real texts, and every slice that metrics are said by, in sizes that divide to no round number."""
     n, config = len(texts), EvidenceConfig()
-    settled = survey.SurveyConfig(None, None, config, ngram=5, num_perm=64)
+    settled = text_to_signals.SurveyConfig(None, None, config, ngram=5, num_perm=64)
     i = number * DOCUMENTS + np.arange(n)
     documents = filled(
         contracts.DOCUMENT,
@@ -48,8 +48,8 @@ def part(number: int, texts: list[str]) -> Tally:
         generator=[GENERATORS[k % 5] for k in i],
         created=[datetime.datetime(2015 + int(k) % 9, 1, 1, tzinfo=datetime.UTC) for k in i],
     )
-    loaded = survey.load_detectors(settled), load_witnesses(config)
-    signals = pa.table(survey.measure_documents(documents, settled, *loaded, survey.HeadSample()))
+    loaded = text_to_signals.load_detectors(settled), load_witnesses(config)
+    signals = pa.table(text_to_signals.measure_documents(documents, settled, *loaded, text_to_signals.HeadSample()))
     kept = i % 6 != 0
     decisions = filled(
         contracts.DECISION,

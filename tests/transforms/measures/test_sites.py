@@ -11,7 +11,7 @@ from expectations import contracts
 from tests.transforms.measures.test_tally import filled
 from transforms.detector.detector import load_detector
 from transforms.detector.share_estimate import Composition
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.measures import sites
 from transforms.measures.sites import Known, Sites, count_split, merge, site_rows
 
@@ -37,16 +37,18 @@ def known() -> tuple[Known, np.ndarray, np.ndarray]:
     composition = Composition(calibration)
     bands = calibration.bands
     human = np.array([sum(f.histogram for f in band.humans) for band in bands])
-    machine = np.array([sum((f.histogram for f in band.families), np.zeros(share.BINS, np.int64)) for band in bands])
+    machine = np.array(
+        [sum((f.histogram for f in band.families), np.zeros(share_bound.BINS, np.int64)) for band in bands]
+    )
     posterior = composition.posterior(0.9 * human / human.sum() * 20_000 + 0.1 * machine / machine.sum() * 20_000)
-    return Known(posterior, 0.1, composition, np.zeros((len(bands), share.BINS), np.int64)), human[0], machine[0]
+    return Known(posterior, 0.1, composition, np.zeros((len(bands), share_bound.BINS), np.int64)), human[0], machine[0]
 
 
 def drawn(name: str, counts: np.ndarray, n: int, first: int) -> list[Row]:
     """Undeclared documents of a site, whose scores are spread as `counts`."""
     edge = np.cumsum(counts) / counts.sum()
     bins = [int(np.searchsorted(edge, (hashed(first, i) % 10_000 + 0.5) / 10_000)) for i in range(n)]
-    return [(name, contracts.UNKNOWN, contracts.BASIS_DETECTOR, share.LOWEST + 0.2 * bin_ + 0.1, 100 + i % 7)
+    return [(name, contracts.UNKNOWN, contracts.BASIS_DETECTOR, share_bound.LOWEST + 0.2 * bin_ + 0.1, 100 + i % 7)
             for i, bin_ in enumerate(bins)]  # fmt: skip
 
 

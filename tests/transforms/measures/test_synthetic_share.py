@@ -46,7 +46,8 @@ def tally(rows: list[Row], conflict: int = 0) -> Tally:
     columns = {}
     for name in SIGNALS_NEEDED:
         field = schema.field(name)
-        plain = b"\0" * 16 if field.type == contracts.HASH else b"" if field.type == pa.binary() else 0
+        blank = {contracts.HASH: b"\0" * 16, pa.binary(): b"", pa.string(): ""}
+        plain = blank.get(field.type, 0)
         columns[name] = pa.nulls(n, field.type) if field.nullable else pa.array([plain] * n, field.type)
     return tally_split(decisions(rows, conflict), pa.table(columns))
 

@@ -19,10 +19,10 @@ from transforms.mixture.balance import mix
 from transforms.mixture.cells import Rule
 from transforms.mixture.config import RatioConfig
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
-from transforms.survey import survey
+from transforms.survey import text_to_signals
 
 EVIDENCE = EvidenceConfig()
-CONFIG = survey.SurveyConfig(None, "words", EVIDENCE, ngram=5, num_perm=8)
+CONFIG = text_to_signals.SurveyConfig(None, "words", EVIDENCE, ngram=5, num_perm=8)
 SOURCES = ("one", "two")
 
 
@@ -41,8 +41,8 @@ def tally(rows: list[tuple[str, bool, int]]) -> Tally:
     """Of documents (text, kept, source), as the survey and the decisions would have it."""
     values = [row[0] for row in rows]
     documents = filled(contracts.DOCUMENT, len(rows), text=values)
-    loaded = survey.load_detectors(CONFIG), load_witnesses(EVIDENCE)
-    signals = survey.measure_documents(documents, CONFIG, *loaded, survey.HeadSample())
+    loaded = text_to_signals.load_detectors(CONFIG), load_witnesses(EVIDENCE)
+    signals = text_to_signals.measure_documents(documents, CONFIG, *loaded, text_to_signals.HeadSample())
     decisions = filled(
         contracts.DECISION,
         len(rows),

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations import contracts
-from transforms.ingest.readers import ReadLimits, read_split
+from transforms.ingest.readers import read_split
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
 from transforms.kernels.text.columns import hexadecimal
 from transforms.release.ledger import Recorded

@@ -11,7 +11,7 @@ import numpy as np
 
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 SHARES = (0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
@@ -53,7 +53,7 @@ def learned(calibration: Calibration, language: int) -> Allowance:
         for q in SHARES:
             fitted = rest.fits(_corpus(calibration, language, kind, generator, q), bounding=True)[language]
             if fitted is not None:
-                (high,) = share.limits(*fitted, alpha=ALPHA)
+                (high,) = share_bound.limits(*fitted, alpha=ALPHA)
                 roots[q].append((q - high.q) / max(high.q, 1e-3) ** 0.5)
     worst = max(float(np.quantile(found, HELD)) for found in roots.values() if found)
     human_off = float(np.clip(np.nanquantile(human, HELD), 0, 1))
@@ -85,7 +85,7 @@ def _corpus(
     calibration: Calibration, language: int, kind: str, generator: str, q: float
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has any."""
-    found = np.zeros((len(calibration.bands), share.BINS))
+    found = np.zeros((len(calibration.bands), share_bound.BINS))
     for number, band in enumerate(calibration.bands):
         if band.language != language:
             continue

@@ -14,7 +14,7 @@ from transforms.detector.training.allowance import learned
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.generators import released
 from transforms.detector.training.labelled import Labelled, TrainingError
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 from transforms.kernels.text import language
 
 KNOTS = 12
@@ -25,7 +25,10 @@ WORTH = 0.1  # of what is found by another expert
 HIGH = 0.98  # the quantile of human text that is one spread above the middle
 STEEPNESS = 0.05  # least rise of log-odds with z, so that p_synthetic ranks as z does
 MOST_OF_A_KIND = 400  # human documents of a domain that count, so that a large set is not the whole measure
-POOLED = 2000.0  # documents of all languages that count in a language's threshold
+POOLED, ENOUGH = (
+    2000.0,
+    5,
+)  # documents of all languages that count in a language's threshold, until it has five times as many
 FREQUENT = 50  # words that a language is known by
 LEAST = 0.75  # of the fraction of them that 95% of its texts have
 EDGES = (100, 200, 400, 1000)  # words and ideographs, where bands may begin
@@ -212,7 +215,8 @@ def _thresholds(
     found = []
     for theirs, scale in zip(human, scales, strict=True):
         n = float(theirs.sum())
-        z = (n * quantile(theirs) + POOLED * pooled) / (n + POOLED) if n else pooled
+        drawn = max(0.0, POOLED - n / ENOUGH)
+        z = (n * quantile(theirs) + drawn * pooled) / (n + drawn) if n else pooled
         if len(own) == 1:
             z = pooled
         found.append(dataclasses.replace(scale, threshold=z))
@@ -326,7 +330,7 @@ def _bands(
 
 
 def _counted(name: str, judged: npt.NDArray[np.float32], threshold: float) -> Family:
-    return Family(name, int((judged >= threshold).sum()), len(judged), share.histogram(judged))
+    return Family(name, int((judged >= threshold).sum()), len(judged), share_bound.histogram(judged))
 
 
 def _enough(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bool:

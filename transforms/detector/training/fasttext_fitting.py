@@ -65,7 +65,7 @@ class TrainingSettings:
     exclude: tuple[str, ...] = ("attack=polish",)
     min_tokens: int = 50
     target_fpr: float = 0.0118
-    least_found: float = 0.5
+    least_found: float = 0.51
 
 
 def fit(labelled: Labelled, chosen: npt.NDArray[np.bool_], settings: TrainingSettings) -> FastTextFile:

@@ -74,8 +74,8 @@ class Labelled:
 
     @functools.cached_property
     def prose(self) -> npt.NDArray[np.bool_]:
-        """Which documents nothing speaks against being prose of: from others nothing is learned. bool[documents]."""
-        return np.asarray(prose.against_prose(prose.shares(self.texts)) < 1)
+        """Which documents are prose without doubt: from others nothing is learned. bool[documents]."""
+        return np.asarray(prose.against_prose(prose.shares(self.texts)) < prose.DOUBTFUL)
 
     @property
     def origin_source(self) -> npt.NDArray[np.object_]:

@@ -20,7 +20,7 @@ from transforms.detector.training.allowance import learned, without
 from transforms.detector.training.calibrate import calibrate, flag
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled, Links, TrainingError
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.10, 0.25, 0.50)
 REPEATS = 10
@@ -82,11 +82,11 @@ class _Estimator:
         bands = np.where(np.isnan(judged), -1, bands).astype(np.int8)
         languages = np.append(calibration.language_of_band, -1)[bands]
         flagged = flag(judged, bands, calibration)
-        return cls(Composition(calibration), bands, share.bin_of(judged), flagged, languages)
+        return cls(Composition(calibration), bands, share_bound.bin_of(judged), flagged, languages)
 
     def counts(self, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Some documents by band and bin of score."""
-        counts = np.zeros((len(self.composition.language_of_band), share.BINS), np.int64)
+        counts = np.zeros((len(self.composition.language_of_band), share_bound.BINS), np.int64)
         np.add.at(counts, (self.bands[drawn], self.bins[drawn]), 1)
         return counts
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mixed
-from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 
 GROUPS = 2048
 MEMBERS = 32

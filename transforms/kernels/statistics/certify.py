@@ -15,7 +15,7 @@ import scipy  # its parts load where they are used
 
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from transforms.kernels.statistics import two_strata
-from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 
 NO_VOTE = -1
 Found = tuple[int, ...]  # draws with a mark, of each stratum

@@ -17,7 +17,7 @@ the two samples share documents). Where c_2 may be no more than false alarms, no
 from collections.abc import Callable
 
 from transforms.kernels.statistics.certify import Gold, Uniform, share_limits, share_point
-from transforms.kernels.statistics.share import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 from transforms.kernels.statistics.structures import UNKNOWN, Interval
 
 RISK = 0.05

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load where they are used
 
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -161,14 +161,17 @@ def cut(weight: F64, odds: F64, unscored: float, marked: float) -> Cut | None:
 
 
 def cut_by_scores(bins: I64, unscored: int, marked: float | None = None) -> Cut | None:
-    """The cut of a population whose scores are log-odds of a mark, in the bins of `share.histogram`.
+    """The cut of a population whose scores are log-odds of a mark, in the bins of `share_bound.histogram`.
 
     Args:
       bins: weight by bin of the score.
       unscored: weight without one.
       marked: the share of the population that is; None: what its scores make of it.
     """
-    middles = share.LOWEST + (np.arange(share.BINS) + 0.5) * (share.HIGHEST - share.LOWEST) / share.BINS
+    middles = (
+        share_bound.LOWEST
+        + (np.arange(share_bound.BINS) + 0.5) * (share_bound.HIGHEST - share_bound.LOWEST) / share_bound.BINS
+    )
     odds, weight = np.exp(middles), bins.astype(np.float64)
     if marked is None:
         total, marked = weight.sum(), 0.1

@@ -8,8 +8,9 @@ first bytes; together they weigh so much against prose:
 *odd*: bytes of words that hold marks of code (`a.b`, `f(x)`, `<p>`, `x_1`, `\alpha`), and commas without a space behind them,
 of all bytes but spaces and digits. *figures*: digits, *symbols*: characters beyond the Basic Multilingual Plane, such as emoji,
 *quotes*: quotation marks, of all characters but spaces. *ends*: lines that end in a mark that lines of prose do not end in, and
-*indented* lines, where there are four lines and more; verse has such lines, too, but none of the rest. From 1 on a text is no
-prose. The weights are those of a logistic regression, rounded; docs/decisions/0039 says what they reach.
+*indented* lines, where there are four lines and more; verse has such lines, too, but none of the rest. From 1.3 on a text is no
+prose; from 1 on it is doubtful, as manuals with much code in them are: it has a score, and nothing is learned from it.
+The weights are those of a logistic regression, rounded; docs/decisions/0039 says what they reach.
 """
 
 import numpy as np
@@ -22,6 +23,7 @@ from transforms.kernels.text.columns import text_buffers
 KINDS = ("", "code", "markup", "data", "log", "links")  # "": prose, or nothing that speaks against it
 CODE, MARKUP, DATA, LOG, LINKS = range(1, len(KINDS))
 FIRST = 4000  # bytes of a text that are looked at
+DOUBTFUL, NO_PROSE = 1.0, 1.3  # that speaks against prose
 PLAIN = 0.06  # the mean weight of a text's bytes under which nothing speaks against prose
 FEWEST_LINES = 4  # that say anything
 ODD, FIGURES, SYMBOLS, QUOTES, ENDS, INDENTED, LINKED, TAGS, NUMBERED, WHOLE = range(10)
@@ -50,7 +52,8 @@ def _classes() -> npt.NDArray[np.uint8]:
         (97, 122, _LETTER),
         (128, 191, _MORE),
         (192, 239, _LETTER),
-        (240, 255, _WIDE),
+        (240, 242, _WIDE),
+        (243, 255, _MORE),  # tags and variation selectors, which nobody sees: credentials are written in them
     ):
         found[first : last + 1] = kind
     for chars, kind in (("'\"-*", _QUOTE), (".,:;!?)", _STOP), ("(", _OPEN)):
@@ -170,7 +173,7 @@ def shares(texts: pa.LargeStringArray) -> npt.NDArray[np.float32]:
 
 
 def against_prose(found: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How much speaks against prose, from `shares`; 1 and more: it is none. float32[texts]."""
+    """How much speaks against prose, from `shares`: see `DOUBTFUL` and `NO_PROSE`. float32[texts]."""
     lines = _ENDS * found[:, ENDS] + _INDENTED * found[:, INDENTED]
     most = _LINES * (found[:, ODD] + found[:, QUOTES])
     return np.asarray((found[:, : len(_WEIGHTS)] * _WEIGHTS).sum(axis=1) + np.minimum(lines, most))
@@ -210,7 +213,7 @@ def kind_of(texts: pa.LargeStringArray) -> npt.NDArray[np.int8]:
     if not len(looked_at):
         return kind
     found = shares(texts.take(pa.array(looked_at)))
-    none = np.flatnonzero(against_prose(found) >= 1)
+    none = np.flatnonzero(against_prose(found) >= NO_PROSE)
     called = np.full(len(none), CODE, np.int8)
     for share, least, name in reversed(_CALLED):
         called[found[none, share] >= least] = name

@@ -11,7 +11,7 @@ from scipy import stats
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from transforms.kernels.statistics import certify
 from transforms.kernels.statistics.certify import TwoStrata, Uniform
-from transforms.kernels.statistics.share import clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_upper
 
 # Labels that certify "at most L", with 0, 1, 2, ... synthetic ones among them.
 TABLE = {

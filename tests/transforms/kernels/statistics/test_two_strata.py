@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from transforms.kernels.statistics import two_strata
-from transforms.kernels.statistics.share import clopper_pearson_upper
+from transforms.kernels.statistics.share_bound import clopper_pearson_upper
 from transforms.kernels.statistics.two_strata import Cut
 
 SHARES = (0, 0.01, 0.05, 0.1, 0.25)

@@ -48,6 +48,11 @@ def test_prose_is_prose(name):
     assert kinds([PROSE[name], PROSE[name] * 9]) == ["", ""]
 
 
+def test_what_nobody_sees_says_nothing():
+    hidden = "".join(chr(0xE0100 + byte) for byte in b"a manifest of some length" * 9)
+    assert kinds([PROSE["story"] + hidden, PROSE["law"] * 3 + hidden]) == ["", ""]
+
+
 @pytest.mark.parametrize("name", NO_PROSE)
 def test_what_is_none_is_called_by_its_kind(name):
     assert kinds([NO_PROSE[name]]) == [name]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.contracts import HASH, HUMAN, SYNTHETIC, UNKNOWN
-from transforms.origin.labels import LabelError, LabelFile, read_labels
+from transforms.origin.label_file import LabelError, LabelFile, read_labels
 from transforms.origin.review_labels import ReviewConfig, as_bytes, read_reviewed, reviewed
 
 A, B, C = "0a" * 16, "ff" * 15 + "00", "00" * 16  # also hashes that end or are zeros, which NumPy's bytes would cut

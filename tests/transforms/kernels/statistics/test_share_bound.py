@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.kernels.statistics import share
+from transforms.kernels.statistics import share_bound
 
 
 def scores(mean: float, n: int = 20_000) -> np.ndarray:
@@ -18,7 +18,7 @@ def scores(mean: float, n: int = 20_000) -> np.ndarray:
 
 
 def labels_needed(k: int, limit: float) -> int:
-    return next(n for n in range(k + 1, 2000) if share.clopper_pearson_upper(k, n, 0.05) <= limit)
+    return next(n for n in range(k + 1, 2000) if share_bound.clopper_pearson_upper(k, n, 0.05) <= limit)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_clopper_pearson_gives_the_published_sample_sizes(limit, needed):
 @given(st.integers(0, 200), st.integers(1, 200), st.sampled_from([0.001, 0.05, 0.3]))
 def test_the_limits_mirror_each_other_and_hold_the_fraction(k, n, alpha):
     k = min(k, n)
-    lower, upper = share.clopper_pearson_lower(k, n, alpha), share.clopper_pearson_upper(k, n, alpha)
+    lower, upper = share_bound.clopper_pearson_lower(k, n, alpha), share_bound.clopper_pearson_upper(k, n, alpha)
     assert 0 <= lower <= k / n <= upper <= 1
-    assert math.isclose(lower, 1 - share.clopper_pearson_upper(n - k, n, alpha), abs_tol=1e-12)
+    assert math.isclose(lower, 1 - share_bound.clopper_pearson_upper(n - k, n, alpha), abs_tol=1e-12)
 
 
 def chances(mean: float) -> np.ndarray:
     """The chance of each of ten cells for scores around a mean."""
-    counts = np.add.reduceat(share.histogram(scores(mean)).astype(float), np.r_[0, 85:121:4]) + 1
+    counts = np.add.reduceat(share_bound.histogram(scores(mean)).astype(float), np.r_[0, 85:121:4]) + 1
     return counts / counts.sum()
 
 
@@ -55,7 +55,7 @@ MACHINE = np.stack([chances(1.5), chances(3.0)])
 @pytest.mark.parametrize("v", [0.0, 0.4])
 def test_a_planted_share_is_found_in_whatever_proportions(planted, v):
     human, machine = np.array([1 - v, v]) @ HUMAN, np.array([0.3, 0.7]) @ MACHINE
-    found = share.fit(10_000 * ((1 - planted) * human + planted * machine), HUMAN, MACHINE)
+    found = share_bound.fit(10_000 * ((1 - planted) * human + planted * machine), HUMAN, MACHINE)
     assert found.q == pytest.approx(planted, abs=0.006)
     assert found.human.sum() == pytest.approx(1)
     assert found.machine.sum() == pytest.approx(1)
@@ -73,15 +73,15 @@ def test_no_other_weights_explain_the_corpus_better(counts):
         return -float(target @ np.log(weight / weight.sum() @ parts))
 
     other = min((minimize(loss, start) for start in np.eye(4) * 4), key=lambda found: found.fun)
-    assert share.fit(target, HUMAN, MACHINE).log_likelihood >= -other.fun - 0.05
+    assert share_bound.fit(target, HUMAN, MACHINE).log_likelihood >= -other.fun - 0.05
 
 
 @given(st.lists(st.integers(0, 50), min_size=10, max_size=10).filter(any), st.floats(0, 1))
 @settings(max_examples=30, deadline=None)
 def test_a_share_that_is_held_explains_it_no_better(counts, q):
     target = np.array(counts, float)
-    best = share.fit(target, HUMAN, MACHINE)
-    held = share.fit(target, HUMAN, MACHINE, q)
+    best = share_bound.fit(target, HUMAN, MACHINE)
+    held = share_bound.fit(target, HUMAN, MACHINE, q)
     assert held.q == q
     assert held.log_likelihood <= best.log_likelihood + 0.05
 
@@ -92,8 +92,8 @@ def test_limits_hold_the_truth_as_often_as_they_say():
     above = below = 0
     for _ in range(100):
         target = draw.multinomial(800, (1 - q) * human + q * machine).astype(float)
-        best = share.fit(target, HUMAN, MACHINE)
-        low, high = share.limits(target, HUMAN, MACHINE, best, 0.05, (-1, 1))
+        best = share_bound.fit(target, HUMAN, MACHINE)
+        low, high = share_bound.limits(target, HUMAN, MACHINE, best, 0.05, (-1, 1))
         assert low.q <= best.q + 1e-3
         assert best.q <= high.q + 1e-3
         above += high.q >= q
@@ -103,20 +103,20 @@ def test_limits_hold_the_truth_as_often_as_they_say():
 
 def test_more_documents_give_closer_limits_and_nothing_to_tell_gives_none():
     few, many = (n * (0.9 * HUMAN[0] + 0.1 * MACHINE[0]) for n in (300, 30_000))
-    upper = [share.limits(t, HUMAN, MACHINE, share.fit(t, HUMAN, MACHINE), 0.05)[0].q for t in (few, many)]
+    upper = [share_bound.limits(t, HUMAN, MACHINE, share_bound.fit(t, HUMAN, MACHINE), 0.05)[0].q for t in (few, many)]
     assert 0.1 <= upper[1] < upper[0] < 0.3
     same = 1000 * HUMAN[0]
-    assert share.limits(same, HUMAN, HUMAN, share.fit(same, HUMAN, HUMAN), 0.05)[0].q == 1
+    assert share_bound.limits(same, HUMAN, HUMAN, share_bound.fit(same, HUMAN, HUMAN), 0.05)[0].q == 1
 
 
 @given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True)), st.integers(0, 20))
 def test_histograms_of_parts_add_up_and_count_every_score_once(values, cut):
     values = np.array(values, np.float32)
-    whole = share.histogram(values)
-    np.testing.assert_array_equal(share.histogram(values[:cut]) + share.histogram(values[cut:]), whole)
+    whole = share_bound.histogram(values)
+    np.testing.assert_array_equal(share_bound.histogram(values[:cut]) + share_bound.histogram(values[cut:]), whole)
     assert whole.sum() == (~np.isnan(values)).sum()
 
 
 def test_bins_are_a_fifth_wide_and_the_outermost_take_what_is_outside():
-    counts = share.histogram(np.array([-99, -20, -19.9, 0.1, 19.9, 20, 99, np.nan], np.float32))
+    counts = share_bound.histogram(np.array([-99, -20, -19.9, 0.1, 19.9, 20, 99, np.nan], np.float32))
     assert {int(b): int(counts[b]) for b in np.flatnonzero(counts)} == {0: 3, 100: 1, 199: 3}

@@ -1,0 +1,38 @@
+"""How large a record may be: what is longer is quarantined, with its length said, and never cut."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT_TOO_LONG, LINE_TOO_LONG = "text_too_long", "line_too_long"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadLimits:
+    """What a record may cost.
+
+    Attributes:
+      max_text_bytes: of a document's text in UTF-8; a longer one is quarantined.
+      max_line_bytes: of a line of JSON or text.
+      batch_bytes: of text in a batch, about.
+    """
+
+    max_text_bytes: int = 10_000_000
+    max_line_bytes: int = 64_000_000
+    batch_bytes: int = 1 << 20
+
+    def fits(self, text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
+        """Which texts are there and not longer than a document may be. bool[n]."""
+        found = pc.fill_null(pc.less_equal(pc.binary_length(text), self.max_text_bytes), False)
+        return np.asarray(found.to_numpy(zero_copy_only=False))
+
+    def text_too_long(self) -> tuple[str, str]:
+        """Reason and detail of a text that does not fit."""
+        return TEXT_TOO_LONG, f"the text is longer than {self.max_text_bytes:,} bytes"
+
+    def line_too_long(self, what: str = "line") -> tuple[str, str]:
+        """Reason and detail of a line, or a record of an archive, that does not fit."""
+        return LINE_TOO_LONG, f"the {what} is longer than {self.max_line_bytes:,} bytes"
