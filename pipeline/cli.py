@@ -33,7 +33,7 @@ logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns
 SECTIONS = {
     "Make a release": ("demo", "init", "check", "plan", "run"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
-    "Give it to others": ("export", "push"),
+    "Give it to others": ("export", "push", "papers", "report-upstream"),
     "Look at documents": ("explain", "score", "detector"),
     "Ask people": ("review", "audit"),
     "Care": ("schema", "clean"),
@@ -510,6 +510,53 @@ def history(
     answer, worse = history_of(releases, chosen(_form(form, as_json), TEXT_OR_JSON), html, force)
     deliver(answer, None, "")
     raise typer.Exit(int(worse and fail_on_worse))
+
+
+@app.command()
+def papers(
+    releases: Annotated[list[str], typer.Argument(help="folders of releases", metavar="RELEASE...")],
+    output: Annotated[str, typer.Option("--output", "-o", help="folder for the papers")] = "papers",
+    form: Annotated[
+        list[str] | None, typer.Option("--form", help="write this one only; may be repeated", metavar="NAME")
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", help="of the papers; default: today", metavar="YYYY-MM-DD")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write what laws and other tools ask of a corpus, from what its releases hold; what they do not say is "not known".
+
+    Example: lowbackground papers releases/v1 releases/v2 --output papers --form eu-summary
+    """
+    from pipeline.commands.papers import write_papers
+
+    for path in write_papers(releases, output, form or [], date, force):
+        out.print(f"written to {path}", markup=False)
+
+
+@app.command()
+def report_upstream(
+    release: AnyFolder,
+    source: Annotated[str, typer.Argument(help="name of a source of its recipe", metavar="SOURCE")],
+    output: Annotated[str | None, typer.Option("--output", "-o", help="write it to this file", metavar="FILE")] = None,
+    examples: Annotated[int, typer.Option("--examples", min=0, help="at most so many of each reason")] = 3,
+    no_text: Annotated[bool, typer.Option("--no-text", help="leave out the texts")] = False,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Write to the maintainer of a source what is wrong with it: counts, examples, how to see it.
+
+    Example: lowbackground report-upstream releases/v1 web --output issue.md
+    """
+    from expectations.papers.upstream import as_issue, as_machine_report
+    from pipeline.commands.report_upstream import upstream_report
+    from pipeline.reading.answer import deliver
+    from pipeline.reading.outputs import check_output
+
+    if output is not None:
+        check_output(output, [release], force)
+    report = upstream_report(release, source, examples, not no_text)
+    deliver((as_machine_report if as_json else as_issue)(report), output, "")
 
 
 @app.command()

@@ -1,0 +1,159 @@
+"""`papers`: what finished releases say of themselves, in the forms of laws and of other tools."""
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from expectations import contracts
+from expectations.loading import MAX_BYTES, as_text, nearest, parse_yaml
+from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
+from expectations.papers.form import WRITERS
+from expectations.papers.law import FORMS
+from expectations.papers.standards import STANDARDS, StandardInput
+from pipeline.reading.outputs import check_output, save
+from pipeline.recipe import RecipeError
+from pipeline.runner import day
+from transforms.engine.files import is_local
+from transforms.release.read_release import (
+    by_id,
+    ledger_batches,
+    ledger_files,
+    ledger_rows,
+    read_manifest,
+    read_metrics,
+    read_verdict,
+    reading,
+)
+from transforms.signals.store import open_for_reading
+
+PAPERS = (*FORMS, *STANDARDS)
+PART_ROWS = 1 << 21  # documents that are held at a time, some 200 bytes each
+MOST_PARTS = 256
+_FIELDS = {field.name: field.type for field in contracts.LEDGER.schema}
+
+
+def write_papers(
+    folders: Sequence[str], output: str, names: Sequence[str], date: str | None, force: bool = False
+) -> list[str]:
+    """Write papers of releases into a folder: of each law's form one of all together, of each standard one of each release.
+
+    Args:
+      folders: of releases.
+      output: folder for the papers.
+      names: of papers; none: all.
+      date: of the papers, as 2026-11-27, where a standard asks for one; None: today's in UTC.
+      force: whether papers that are there may be replaced.
+
+    Returns:
+      The files written.
+
+    Raises:
+      ReleaseError: one of the folders is no release, or damaged.
+      RecipeError: there is no paper of such a name, or it cannot be written.
+    """
+    chosen = list(dict.fromkeys(names or PAPERS))
+    for name in chosen:
+        if name not in PAPERS:
+            raise RecipeError(f"--form {name}: {nearest(name, list(PAPERS))}")
+    releases = read_papers(folders)
+    forms = [name for name in chosen if name in FORMS]
+    standards = [name for name in chosen if name in STANDARDS]
+    ending = {folder: f"-{one.name}" if len(releases) > 1 else "" for folder, one in releases.items()}
+    paths = [posixpath.join(output, f"{name}.{form}") for name in forms for form in WRITERS]
+    paths += [posixpath.join(output, f"{name}{end}.json") for end in ending.values() for name in standards]
+    if len(set(paths)) < len(paths):
+        raise RecipeError("two of the releases have one name; write the papers of each into a folder of its own")
+    for path in paths:
+        check_output(path, folders, force)
+    answers: list[str] = []
+    if forms:
+        counts = count_documents(list(releases))
+        made = [FORMS[name](list(releases.values()), counts) for name in forms]
+        answers += [writer(form) for form in made for writer in WRITERS.values()]
+    for folder, release in releases.items() if standards else ():
+        given = _standard_input(folder, release, output, str(day(date)))
+        answers += [json.dumps(STANDARDS[name](given), indent=2, ensure_ascii=False) + "\n" for name in standards]
+    for answer, path in zip(answers, paths, strict=True):
+        save(answer, path)
+    return paths
+
+
+def _standard_input(folder: str, release: ReleasedPaper, output: str, date: str) -> StandardInput:
+    columns: tuple[tuple[str, str], ...] = ()
+    for file in release.files("data/")[:1]:
+        path = posixpath.join(folder, file["path"])
+        with reading(path), open_for_reading(path) as shard:
+            schema = pq.ParquetFile(pa.PythonFile(shard, mode="r")).schema_arrow
+            columns = tuple((field.name, str(field.type)) for field in schema)
+    local = is_local(folder) and is_local(output)
+    place = os.path.relpath(os.path.realpath(folder), os.path.realpath(output)) if local else folder.rstrip("/")
+    verdict = json.loads(read_verdict(folder).to_json())
+    return StandardInput(release, count_documents([folder]), verdict, columns, place, date)
+
+
+def read_papers(folders: Sequence[str]) -> dict[str, ReleasedPaper]:
+    """What papers say of each release, by its folder; the same release given twice is one.
+
+    Raises:
+      ReleaseError: one of them is no release, or damaged.
+    """
+    found: dict[str, ReleasedPaper] = {}
+    digests = set()
+    for folder in folders:
+        manifest, digest = read_manifest(folder)
+        if digest in digests:
+            continue
+        digests.add(digest)
+        path = posixpath.join(folder, "recipe.yaml")
+        with reading(path), open_for_reading(path) as file:
+            recipe: Any = parse_yaml(as_text(file.read(MAX_BYTES + 1), path), path).value
+            if not isinstance(recipe, dict):
+                raise ValueError("it is no mapping")
+        metrics = tuple(read_metrics(folder).to_pylist())
+        found[folder] = ReleasedPaper(manifest["release"], digest, manifest, recipe, metrics)
+    return found
+
+
+def count_documents(folders: Sequence[str]) -> PaperCounts:
+    """What the ledgers say of the documents that the releases hold. One that several hold counts once, as the first says.
+
+    A part of all documents is held at a time, cut by the first digits of the id; the ledgers are read once for each.
+
+    Raises:
+      ReleaseError: a ledger is gone or damaged.
+    """
+    paths = [path for folder in folders for path in ledger_files(folder)]
+    parts = min(MOST_PARTS, max(1, -(-sum(map(ledger_rows, paths)) // PART_ROWS)))
+    counts = PaperCounts()
+    for part in range(parts):
+        batches = [batch for path in paths for batch in _kept(path, part, parts, counts.not_kept)]
+        if batches:
+            counts.add(first_of_each(pa.Table.from_batches(batches)))
+    return counts
+
+
+def _kept(path: str, part: int, parts: int, missing: set[str]) -> Iterator[pa.RecordBatch]:
+    """The documents of a part that are in the release."""
+    with reading(path), open_for_reading(path) as file:
+        names = by_id(pq.ParquetFile(pa.PythonFile(file, mode="r")).schema_arrow.empty_table()).column_names
+    asked = [name for name in COLUMNS if name in names or name in NEEDED]
+    missing.update(set(COLUMNS) - set(asked))
+    for batch in ledger_batches(path, asked):
+        with reading(path):
+            batch = batch.filter(batch["kept"])
+            if parts > 1:
+                digits = pc.utf8_slice_codeunits(batch["id"], 0, 2)
+                mine = pa.array([f"{number:02x}" for number in range(256) if number % parts == part])
+                batch = batch.filter(pc.is_in(digits, value_set=mine))
+            columns = [
+                batch[name].cast(_FIELDS[name]) if name in asked else pa.nulls(batch.num_rows, _FIELDS[name])
+                for name in COLUMNS
+            ]
+        if batch.num_rows:
+            yield pa.RecordBatch.from_arrays(columns, names=list(COLUMNS))
