@@ -177,8 +177,8 @@ def _croissant_field(records: str, file: str, column: str, kind: str) -> dict[st
 def prov(given: StandardInput) -> dict[str, Any]:
     """W3C PROV-JSON: the release, the recipe and each source as entities, the run as an activity."""
     release = given.release
-    name, run, recipe = f"lb:{_token(release.name)}", "lb:run", "lb:recipe"
-    sources = {f"lb:source-{_token(str(source['name']))}": source for source in release.sources}
+    name, run, recipe = f"lb:{token(release.name)}", "lb:run", "lb:recipe"
+    sources = {f"lb:source-{token(str(source['name']))}": source for source in release.sources}
     inputs = {str(one.get("source")): one for one in release.manifest.get("inputs") or []}
     version = (release.manifest.get("versions") or {}).get("lowbackground")
     entities: dict[str, Any] = {
@@ -403,6 +403,6 @@ def _known(key: str, value: Any) -> dict[str, Any]:
     return {} if value is None else {key: value}
 
 
-def _token(name: str) -> str:
-    """A name as the local part of a qualified name."""
+def token(name: str) -> str:
+    """A name as the local part of a qualified name, or as part of the name of a file."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)

@@ -443,3 +443,14 @@ def test_the_command_reports_upstream_or_says_what_is_there(release, tmp_path) -
     assert "| bad\\_json | 1 | cannot be read |" in out.read_text()
     with pytest.raises(RecipeError, match=r"has no source 'wep'.*web"):
         upstream_report(str(release), "wep")
+
+
+def test_a_release_s_name_leads_nowhere(release, tmp_path) -> None:
+    """Whatever its manifest says that it is called."""
+    other = tmp_path / "v2"
+    shutil.copytree(release, other)
+    manifest = json.loads((other / "MANIFEST.json").read_text())
+    (other / "MANIFEST.json").write_text(json.dumps(manifest | {"release": "../../x"}))
+    made = papers.write_papers([str(release), str(other)], str(tmp_path / "p"), ["prov"], "2026-11-27")
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["prov-..-..-x.json", "prov-v1.json"]
+    assert len(made) == 2
