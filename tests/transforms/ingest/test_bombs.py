@@ -5,12 +5,14 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from transforms.ingest import parquet as reader
+from transforms.ingest.html import DEEPEST, page_text
 from transforms.ingest.quarantine import LISTED
 from transforms.ingest.readers import HOPELESS, read_split
 from transforms.ingest.size_limits import ReadLimits
@@ -120,3 +122,17 @@ def test_a_wrong_index_of_a_dictionary_is_one_lost_row_group(tmp_path):
         assert documents + bad == 8
         lost += bad > 0
     assert lost
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_page_of_elements_within_each_other_is_read_in_time_by_its_length(closed: bool) -> None:
+    times = 100_000  # the main content of it would take minutes
+    began = time.process_time()
+    assert page_text(b"<div>" * times + b"deep text" + b"</div>" * times * closed) == "deep text"
+    assert time.process_time() - began < 10
+
+
+def test_the_main_content_of_a_page_of_many_elements_is_still_found() -> None:
+    menu = b"<nav>" + b"<a href=x>menu</a>" * DEEPEST + b"</nav>"
+    story = b"<main><article><p>" + b"It rained for a week, and the river rose. " * 20 + b"</p></article></main>"
+    assert (page_text(b"<html><body>" + menu + story + b"</body></html>") or "").count("menu") == 0
