@@ -156,10 +156,7 @@ def croissant(given: StandardInput) -> dict[str, Any]:
     days = sorted(str(source["collected"]) for source in release.sources if source.get("collected"))
     if days:
         made["rai:dataCollectionTimeframe"] = sorted({days[0], days[-1]})
-    found = release.rows("personal.found", "after", "personal")
-    if found:
-        told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
-        said = f"found by pattern, names not looked for: {', '.join(told) or 'nothing'}"
+    if (said := _personal(release)) is not None:
         made["rai:personalSensitiveInformation"] = [said]
     return made
 
@@ -262,8 +259,6 @@ def spdx(given: StandardInput) -> dict[str, Any]:
     """An SPDX 3.0.1 document (JSON-LD) with the release as a dataset package, and its shards with their checksums."""
     release = given.release
     base, info = given.urn, "_:creation"
-    found = release.rows("personal.found", "after", "personal")
-    sensitive = "yes" if any(row["value"] for row in found.values()) else "noAssertion"
     package = {
         "type": "dataset_DatasetPackage",
         "spdxId": f"{base}/dataset",
@@ -274,11 +269,12 @@ def spdx(given: StandardInput) -> dict[str, Any]:
         "software_primaryPurpose": "data",
         "dataset_datasetType": ["text"],
         "dataset_datasetSize": sum(file["bytes"] for file in release.files("data/")),
-        "dataset_hasSensitivePersonalInformation": sensitive,
+        "dataset_hasSensitivePersonalInformation": "noAssertion",  # an address is personal; whether it is sensitive is not known
         "dataset_dataPreprocessing": [f"{n} documents dropped: {why}" for why, n in _dropped(release)],
         "dataset_dataCollectionProcess": "; ".join(f"{s['name']}: {_declared(s)}" for s in release.sources),
         "verifiedUsing": [{"type": "Hash", "algorithm": "sha256", "hashValue": release.sha256}],
     }
+    package |= _known("comment", _personal(release))
     files = [
         {
             "type": "software_File",
@@ -373,6 +369,13 @@ def _facet(schema: str, **values: Any) -> dict[str, Any]:
 def _dropped(release: ReleasedPaper) -> list[tuple[str, int]]:
     rows = release.rows("documents.dropped", "after", "reason")
     return sorted((reason, int(row["value"])) for reason, row in rows.items() if row["value"])
+
+
+def _personal(release: ReleasedPaper) -> str | None:
+    """What looks personal, in one line; None where it was not counted."""
+    found = release.rows("personal.found", "after", "personal")
+    told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
+    return f"Personal data found by pattern, names not looked for: {', '.join(told) or 'none'}." if found else None
 
 
 def _declared(source: dict[str, Any]) -> str:

@@ -240,6 +240,7 @@ def test_croissant_loads_the_records(release, kept, tmp_path) -> None:
     dataset = mlcroissant.Dataset(jsonld=str(standard(release, tmp_path, "croissant")))
     assert not dataset.metadata.issues.errors
     assert dataset.metadata.ctx.is_v1_1()
+    assert "36 email" in str(dataset.metadata.to_json())
     read = {}
     for records in dataset.metadata.record_sets:
         for row in dataset.records(records.uuid):
@@ -356,6 +357,7 @@ def test_spdx_is_valid_by_its_own_model(release, tmp_path) -> None:
     model.JSONLDSerializer().write(objects, io.BytesIO())  # which refuses what lacks a mandatory property
     (dataset,) = objects.foreach_type(model.dataset_DatasetPackage)
     assert dataset.name == "v1"
+    assert "36 email" in dataset.comment
     files = list(objects.foreach_type(model.software_File))
     shards = {
         f"data/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in (release / "data").iterdir()
