@@ -519,9 +519,7 @@ def papers(
     form: Annotated[
         list[str] | None, typer.Option("--form", help="write this one only; may be repeated", metavar="NAME")
     ] = None,
-    date: Annotated[
-        str | None, typer.Option("--date", help="of the papers; default: today", metavar="YYYY-MM-DD")
-    ] = None,
+    today: Annotated[str | None, typer.Option("--today", help="the day of the papers", metavar="YYYY-MM-DD")] = None,
     force: Force = False,
 ) -> None:
     """Write what laws and other tools ask of a corpus, from what its releases hold; what they do not say is "not known".
@@ -530,11 +528,11 @@ def papers(
     """
     from pipeline.commands.papers import write_papers
 
-    for path in write_papers(releases, output, form or [], date, force):
+    for path in write_papers(releases, output, form or [], today, force):
         out.print(f"written to {path}", markup=False)
 
 
-@app.command()
+@app.command("report-upstream")
 def report_upstream(
     release: AnyFolder,
     source: Annotated[str, typer.Argument(help="name of a source of its recipe", metavar="SOURCE")],

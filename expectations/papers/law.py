@@ -249,7 +249,7 @@ def _personal(section: str, releases: Sequence[ReleasedPaper]) -> FormField:
     if silent:
         note += f" Not counted in: {', '.join(silent)} (`personal_data: true` in the recipe counts)."
     found_any = any(row[2] for row in rows)
-    answer = "Yes: text that looks like it was found." if found_any else None
+    answer = "Text that looks like personal information was found, by pattern." if found_any else None
     return FormField(section, "7", question, answer, ("release", "kind", "found"), tuple(rows), note)
 
 

@@ -156,10 +156,7 @@ def croissant(given: StandardInput) -> dict[str, Any]:
     days = sorted(str(source["collected"]) for source in release.sources if source.get("collected"))
     if days:
         made["rai:dataCollectionTimeframe"] = sorted({days[0], days[-1]})
-    found = release.rows("personal.found", "after", "personal")
-    if found:
-        told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
-        said = f"found by pattern, names not looked for: {', '.join(told) or 'nothing'}"
+    if (said := _personal(release)) is not None:
         made["rai:personalSensitiveInformation"] = [said]
     return made
 
@@ -177,8 +174,8 @@ def _croissant_field(records: str, file: str, column: str, kind: str) -> dict[st
 def prov(given: StandardInput) -> dict[str, Any]:
     """W3C PROV-JSON: the release, the recipe and each source as entities, the run as an activity."""
     release = given.release
-    name, run, recipe = f"lb:{_token(release.name)}", "lb:run", "lb:recipe"
-    sources = {f"lb:source-{_token(str(source['name']))}": source for source in release.sources}
+    name, run, recipe = f"lb:{token(release.name)}", "lb:run", "lb:recipe"
+    sources = {f"lb:source-{token(str(source['name']))}": source for source in release.sources}
     inputs = {str(one.get("source")): one for one in release.manifest.get("inputs") or []}
     version = (release.manifest.get("versions") or {}).get("lowbackground")
     entities: dict[str, Any] = {
@@ -262,8 +259,6 @@ def spdx(given: StandardInput) -> dict[str, Any]:
     """An SPDX 3.0.1 document (JSON-LD) with the release as a dataset package, and its shards with their checksums."""
     release = given.release
     base, info = given.urn, "_:creation"
-    found = release.rows("personal.found", "after", "personal")
-    sensitive = "yes" if any(row["value"] for row in found.values()) else "noAssertion"
     package = {
         "type": "dataset_DatasetPackage",
         "spdxId": f"{base}/dataset",
@@ -274,11 +269,12 @@ def spdx(given: StandardInput) -> dict[str, Any]:
         "software_primaryPurpose": "data",
         "dataset_datasetType": ["text"],
         "dataset_datasetSize": sum(file["bytes"] for file in release.files("data/")),
-        "dataset_hasSensitivePersonalInformation": sensitive,
+        "dataset_hasSensitivePersonalInformation": "noAssertion",  # an address is personal; whether it is sensitive is not known
         "dataset_dataPreprocessing": [f"{n} documents dropped: {why}" for why, n in _dropped(release)],
         "dataset_dataCollectionProcess": "; ".join(f"{s['name']}: {_declared(s)}" for s in release.sources),
         "verifiedUsing": [{"type": "Hash", "algorithm": "sha256", "hashValue": release.sha256}],
     }
+    package |= _known("comment", _personal(release))
     files = [
         {
             "type": "software_File",
@@ -375,6 +371,13 @@ def _dropped(release: ReleasedPaper) -> list[tuple[str, int]]:
     return sorted((reason, int(row["value"])) for reason, row in rows.items() if row["value"])
 
 
+def _personal(release: ReleasedPaper) -> str | None:
+    """What looks personal, in one line; None where it was not counted."""
+    found = release.rows("personal.found", "after", "personal")
+    told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
+    return f"Personal data found by pattern, names not looked for: {', '.join(told) or 'none'}." if found else None
+
+
 def _declared(source: dict[str, Any]) -> str:
     """What the recipe declares of a source, in one line; what it does not is not known."""
     return ", ".join(
@@ -403,6 +406,6 @@ def _known(key: str, value: Any) -> dict[str, Any]:
     return {} if value is None else {key: value}
 
 
-def _token(name: str) -> str:
-    """A name as the local part of a qualified name."""
+def token(name: str) -> str:
+    """A name as the local part of a qualified name, or as part of the name of a file."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)

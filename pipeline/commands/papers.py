@@ -15,7 +15,7 @@ from expectations.loading import MAX_BYTES, as_text, nearest, parse_yaml
 from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
 from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
-from expectations.papers.standards import STANDARDS, StandardInput
+from expectations.papers.standards import STANDARDS, StandardInput, token
 from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import RecipeError
 from pipeline.runner import day
@@ -39,7 +39,7 @@ _FIELDS = {field.name: field.type for field in contracts.LEDGER.schema}
 
 
 def write_papers(
-    folders: Sequence[str], output: str, names: Sequence[str], date: str | None, force: bool = False
+    folders: Sequence[str], output: str, names: Sequence[str], today: str | None, force: bool = False
 ) -> list[str]:
     """Write papers of releases into a folder: of each law's form one of all together, of each standard one of each release.
 
@@ -47,7 +47,7 @@ def write_papers(
       folders: of releases.
       output: folder for the papers.
       names: of papers; none: all.
-      date: of the papers, as 2026-11-27, where a standard asks for one; None: today's in UTC.
+      today: the day of the papers, as 2026-11-27, where a standard asks for one; None: today's in UTC.
       force: whether papers that are there may be replaced.
 
     Returns:
@@ -61,10 +61,11 @@ def write_papers(
     for name in chosen:
         if name not in PAPERS:
             raise RecipeError(f"--form {name}: {nearest(name, list(PAPERS))}")
+    date = str(day(today))
     releases = read_papers(folders)
     forms = [name for name in chosen if name in FORMS]
     standards = [name for name in chosen if name in STANDARDS]
-    ending = {folder: f"-{one.name}" if len(releases) > 1 else "" for folder, one in releases.items()}
+    ending = {folder: f"-{token(one.name)}" if len(releases) > 1 else "" for folder, one in releases.items()}
     paths = [posixpath.join(output, f"{name}.{form}") for name in forms for form in WRITERS]
     paths += [posixpath.join(output, f"{name}{end}.json") for end in ending.values() for name in standards]
     if len(set(paths)) < len(paths):
@@ -77,7 +78,7 @@ def write_papers(
         made = [FORMS[name](list(releases.values()), counts) for name in forms]
         answers += [writer(form) for form in made for writer in WRITERS.values()]
     for folder, release in releases.items() if standards else ():
-        given = _standard_input(folder, release, output, str(day(date)))
+        given = _standard_input(folder, release, output, date)
         answers += [json.dumps(STANDARDS[name](given), indent=2, ensure_ascii=False) + "\n" for name in standards]
     for answer, path in zip(answers, paths, strict=True):
         save(answer, path)

@@ -240,6 +240,7 @@ def test_croissant_loads_the_records(release, kept, tmp_path) -> None:
     dataset = mlcroissant.Dataset(jsonld=str(standard(release, tmp_path, "croissant")))
     assert not dataset.metadata.issues.errors
     assert dataset.metadata.ctx.is_v1_1()
+    assert "36 email" in str(dataset.metadata.to_json())
     read = {}
     for records in dataset.metadata.record_sets:
         for row in dataset.records(records.uuid):
@@ -356,6 +357,7 @@ def test_spdx_is_valid_by_its_own_model(release, tmp_path) -> None:
     model.JSONLDSerializer().write(objects, io.BytesIO())  # which refuses what lacks a mandatory property
     (dataset,) = objects.foreach_type(model.dataset_DatasetPackage)
     assert dataset.name == "v1"
+    assert "36 email" in dataset.comment
     files = list(objects.foreach_type(model.software_File))
     shards = {
         f"data/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in (release / "data").iterdir()
@@ -443,3 +445,14 @@ def test_the_command_reports_upstream_or_says_what_is_there(release, tmp_path) -
     assert "| bad\\_json | 1 | cannot be read |" in out.read_text()
     with pytest.raises(RecipeError, match=r"has no source 'wep'.*web"):
         upstream_report(str(release), "wep")
+
+
+def test_a_release_s_name_leads_nowhere(release, tmp_path) -> None:
+    """Whatever its manifest says that it is called."""
+    other = tmp_path / "v2"
+    shutil.copytree(release, other)
+    manifest = json.loads((other / "MANIFEST.json").read_text())
+    (other / "MANIFEST.json").write_text(json.dumps(manifest | {"release": "../../x"}))
+    made = papers.write_papers([str(release), str(other)], str(tmp_path / "p"), ["prov"], "2026-11-27")
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["prov-..-..-x.json", "prov-v1.json"]
+    assert len(made) == 2
