@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
+from pipeline.commands.diff import difference
 from pipeline.commands.explain import explain_document
 from pipeline.commands.verify import verify_release
 from pipeline.commands.withdraw import receipt_text, withdraw
@@ -163,6 +164,12 @@ def test_a_release_without_what_was_withdrawn_needs_no_corpus(folder: pathlib.Pa
     gone = {stays, "d2", "d7", "d12", "d17", "d22", "d27", "d8", "d14", "d5"}
     new = str(folder / "out" / "new")
     assert receipt.folder == new
+    said, _ = difference(old.folder, new, "text")
+    assert said.splitlines()[-1].startswith(
+        "new: documents were withdrawn from it; its numbers but counts are of before"
+    )
+    assert json.loads(difference(old.folder, new, "json")[0])["numbers_of_before_a_withdrawal"] == ["new"]
+    assert "withdrawn" not in difference(old.folder, old.folder, "text")[0]
     assert set(released(old.folder)) - set(released(new)) == gone
     assert (receipt.said["documents"], receipt.said["named"], receipt.said["like_named"]) == (10, 9, 1)
     assert receipt.said["from"]["release"] == "old"
