@@ -243,6 +243,9 @@ def test_what_cannot_be_withdrawn_is_said(folder: pathlib.Path) -> None:
             withdraw(result.folder, [str(path)], None, QUIET)
     assert sorted(one.name for one in (folder / "out").iterdir() if not one.name.startswith(".")) == ["bare"]
     write(path, [ASKED | {"id": "d3"}])
+    for outside in ("../x", "/x", ".x", "a/b"):
+        with pytest.raises(RecipeError, match=r"--name .*must be letters"):
+            withdraw(result.folder, [str(path)], outside, QUIET)
     shard = next(pathlib.Path(result.folder, "data").glob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
     with pytest.raises(RecipeError, match="restore the release first"):
