@@ -30,6 +30,7 @@ from transforms.origin.review_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 
+RELEASE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it is a folder, so no path
 MAX_NAME = 128  # of a release: an attempt's folder is called after it, and names of files end somewhere
 ESCAPED = 6  # bytes of JSON that one byte of text may take, as \u001b
 BESIDE_TEXT = 4_000_000  # bytes of a line for everything else in it
@@ -153,7 +154,7 @@ class Recipe(Strict):
     @field_validator("release")
     @classmethod
     def _is_a_folder_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        if not re.fullmatch(RELEASE_NAME, name):
             raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
         if len(name) > MAX_NAME:
             raise ValueError(f"{name[:20]!r}... is longer than {MAX_NAME} characters; choose a shorter name")

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from expectations import release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import FATES, render_difference
+from pipeline.assembly import WITHDRAWAL
 from pipeline.reading.outputs import an_answer, check_output, save
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
@@ -42,6 +43,7 @@ class ComparedRelease:
     metrics: list[dict[str, Any]]
     detector: str | None
     shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
+    withdrawn: bool = False  # whether documents were withdrawn from it: most of its numbers are of before
 
 
 def read_release(folder: str) -> ComparedRelease:
@@ -56,7 +58,9 @@ def read_release(folder: str) -> ComparedRelease:
     name = str(manifest.get("release") or posixpath.basename(folder))
     shards = [file for file in manifest.get("files", []) if file["path"].startswith("data/")]
     digests = tuple(sorted(str(file.get("sha256")) for file in shards))
-    return ComparedRelease(folder, name, metrics, manifest.get("detector_sha256"), digests)
+    return ComparedRelease(
+        folder, name, metrics, manifest.get("detector_sha256"), digests, is_there(folder, WITHDRAWAL)
+    )
 
 
 def moved_between(first: ComparedRelease, second: ComparedRelease) -> list[Movement]:
@@ -173,9 +177,12 @@ def difference(first: str, second: str, form: str, html: str | None = None, forc
         return _json(releases, found, documents, verdict), verdict.status == "worse"
     lines = [f"{releases[0].name} -> {releases[1].name}", "", *_documents(documents), ""]
     lines += ["numbers, early signs of collapse first (limits of 3 standard errors)", *release_diff.as_lines(found), ""]
-    return "\n".join(
-        [*map(wording.one_line, lines), wording.one_line(f"verdict: {verdict.line}")]
-    ) + "\n", verdict.status == "worse"
+    lines += [f"verdict: {verdict.line}", *map(_of_before, (one.name for one in releases if one.withdrawn))]
+    return "\n".join(map(wording.one_line, lines)) + "\n", verdict.status == "worse"
+
+
+def _of_before(name: str) -> str:
+    return f"{name}: documents were withdrawn from it; its numbers but counts are of before, and cannot have moved"
 
 
 def _json(
@@ -187,6 +194,7 @@ def _json(
     answer = {
         "format": "lowbackground.diff/1",
         "releases": [one.name for one in releases],
+        "numbers_of_before_a_withdrawal": [one.name for one in releases if one.withdrawn],
         "verdict": dataclasses.asdict(verdict),
         "documents": [
             {"fate": fate, "source": source, "origin": origin, "documents": n, "tokens": tokens}

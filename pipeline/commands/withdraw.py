@@ -11,6 +11,7 @@ was that went; all other numbers of the release are as they were before, and say
 import collections
 import dataclasses
 import posixpath
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ from pipeline.assembly import (
 from pipeline.commands.verify import QUARANTINE, verify_release
 from pipeline.places import STAGING
 from pipeline.reading.document_text import released_recipe
-from pipeline.recipe import RecipeError
+from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -154,6 +155,8 @@ def withdraw(
     if not len(old.gone):
         raise RecipeError(f"{release}: the lists name none of its documents, so it stays as it is")
     new = name or f"{manifest['release']}-withdrawn"
+    if not re.fullmatch(RELEASE_NAME, new):
+        raise RecipeError(f"--name {new!r}: must be letters, digits, '.', '_' or '-', and start with a letter or digit")
     release = release.rstrip("/")
     output = posixpath.dirname(release) or "."
     staging = posixpath.join(output, STAGING, f"{new}-{uuid.uuid4().hex}")

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
+from pipeline.commands.diff import difference
 from pipeline.commands.explain import explain_document
 from pipeline.commands.verify import verify_release
 from pipeline.commands.withdraw import receipt_text, withdraw
@@ -165,6 +166,12 @@ def test_a_release_without_what_was_withdrawn_needs_no_corpus(folder: pathlib.Pa
     gone = {stays, "d2", "d7", "d12", "d17", "d22", "d27", "d8", "d14", "d5"}
     new = str(folder / "out" / "new")
     assert receipt.folder == new
+    said, _ = difference(old.folder, new, "text")
+    assert said.splitlines()[-1].startswith(
+        "new: documents were withdrawn from it; its numbers but counts are of before"
+    )
+    assert json.loads(difference(old.folder, new, "json")[0])["numbers_of_before_a_withdrawal"] == ["new"]
+    assert "withdrawn" not in difference(old.folder, old.folder, "text")[0]
     assert set(released(old.folder)) - set(released(new)) == gone
     assert (receipt.said["documents"], receipt.said["named"], receipt.said["like_named"]) == (10, 9, 1)
     assert receipt.said["from"]["release"] == "old"
@@ -238,6 +245,9 @@ def test_what_cannot_be_withdrawn_is_said(folder: pathlib.Path) -> None:
             withdraw(result.folder, [str(path)], None, QUIET)
     assert sorted(one.name for one in (folder / "out").iterdir() if not one.name.startswith(".")) == ["bare"]
     write(path, [ASKED | {"id": "d3"}])
+    for outside in ("../x", "/x", ".x", "a/b"):
+        with pytest.raises(RecipeError, match=r"--name .*must be letters"):
+            withdraw(result.folder, [str(path)], outside, QUIET)
     shard = next(pathlib.Path(result.folder, "data").glob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
     with pytest.raises(RecipeError, match="restore the release first"):
