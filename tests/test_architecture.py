@@ -27,7 +27,10 @@ def test_every_column_is_in_the_glossary() -> None:
 
 def test_every_command_is_in_the_readme_and_has_help() -> None:
     readme = (ROOT / "README.md").read_text()
-    names = {(command.name or command.callback.__name__.replace("_", "-")): command.callback for command in app.registered_commands}
+    names = {
+        (command.name or command.callback.__name__.replace("_", "-")): command.callback
+        for command in app.registered_commands
+    }
     for group, sub in (("detector", detector_app), ("audit", audit_app), ("review", review_app)):
         names |= {f"{group} {command.name}": command.callback for command in sub.registered_commands}
     for name, callback in names.items():
