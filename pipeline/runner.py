@@ -6,6 +6,7 @@ import datetime
 import gc
 import hashlib
 import importlib.metadata
+import itertools
 import logging
 import os
 import posixpath
@@ -464,15 +465,13 @@ def read_result(folder: str) -> Result:
 
 
 def exit_code(verdict: Verdict) -> int:
-    """What a verdict means to a shell."""
-    for outcome in verdict.expectations:
-        if (
-            (outcome.metric == "input.bad_fraction" or (outcome.metric, outcome.stage) == ("documents", "before"))
-            and outcome.severity == "critical"
-            and outcome.status != "pass"
-            and not outcome.waived
-        ):
-            return UNUSABLE
+    """What a verdict means to a shell. The rules of every run come first in it, those of the input before all others."""
+    of_input = itertools.takewhile(
+        lambda one: one.metric == "input.bad_fraction" or (one.metric, one.stage) == ("documents", "before"),
+        verdict.expectations,
+    )
+    if any(one.severity == "critical" and one.status != "pass" and not one.waived for one in of_input):
+        return UNUSABLE
     return PASSED if verdict.passed else FAILED
 
 

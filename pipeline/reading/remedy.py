@@ -13,7 +13,7 @@ from expectations.suite.suite import Suite, load_suite, presets
 from expectations.wording import one_line
 from pipeline.assembly import SUITE, counts
 from pipeline.recipe import Recipe, load_recipe
-from transforms.release.gate import rules
+from transforms.release.gate import NO_ITEMS, rules
 from transforms.release.read_release import read_metrics
 
 # The numbers that a suite may name, and the keys of the recipe that they come from: `runner.suite_params`.
@@ -67,9 +67,10 @@ def _place(index: int, recipe: Recipe, own: Suite) -> tuple[str, bool]:
 
 def rules_of(recipe: Recipe) -> Sequence[object]:
     """The rules that stand before the expectations of a suite."""
-    return rules(
+    found = rules(
         recipe.ratio.on_shortage == "fail", recipe.dedup.on_source_loss == "fail", not recipe.ratio.is_budget_only
     )
+    return [*found, NO_ITEMS] if recipe.contamination.on_match == "fail" and recipe.contamination.against else found
 
 
 def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Iterator[str]:

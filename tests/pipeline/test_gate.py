@@ -56,6 +56,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     shutil.rmtree(folder / "out" / ".signals")
     shutil.move(folder / "out" / "one", folder / "release")
     suites = {"good": [LIMIT], "bad": [LIMIT | {"min": 1000}], "wary": [LIMIT | {"min": 1000, "severity": "warning"}]}
+    suites["choosy"] = [
+        LIMIT,
+        LIMIT | {"metric": "input.bad_fraction", "stage": "before", "min": 0.5},
+    ]  # its own, no rule
     for name, expectations in suites.items():
         (folder / f"{name}.yaml").write_text(json.dumps({"expectations": expectations}))
     return folder
@@ -63,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.mark.parametrize(
     ("suite", "form", "code"),
-    [("bad", "json", 1), ("wary", "github", 0), ("nowhere", "text", 2)],
+    [("bad", "json", 1), ("wary", "github", 0), ("nowhere", "text", 2), ("choosy", "text", 1)],
 )
 def test_the_exit_code_is_of_the_verdict_and_not_of_the_format(folder, suite, form, code):
     result = lowbackground("gate", "release", "--suite", f"{suite}.yaml", "--format", form, cwd=folder)
