@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
 SECTIONS = {
-    "Make a release": ("demo", "init", "check", "plan", "run"),
+    "Make a release": ("demo", "init", "check", "plan", "run", "withdraw"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
     "Give it to others": ("export", "push", "papers", "report-upstream"),
     "Look at documents": ("explain", "score", "detector"),

@@ -29,6 +29,7 @@ ELSEWHERE = {  # whose command line is run by another test
     "rensa_peer": "test_minhash_vs_peers.py",
     "phrases": "test_phrases.py",
     "way_out": "test_way_out.py",
+    "detector_figures": "test_detector_figures.py",
     "fuzz_readers": "../transforms/ingest/test_fuzz.py",
 }
 VERBS = ("sees", "carries", "mends", "paints", "counts", "loses", "finds", "sells")
@@ -166,7 +167,7 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert said.startswith("360 documents, ")
     table = cells(said)
     assert {name for name, row in table.items() if name and not float(row[0]) > 0} == set()
-    assert len(table) == 4
+    assert len(table) == 6
 
 
 def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
