@@ -12,7 +12,7 @@ import posixpath
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -221,11 +221,17 @@ def report_input(
     }
 
 
+def _placed(paths: Sequence[str], folder: str, stem: str) -> Iterator[str]:
+    """Put files into a release under numbered names; yields each name once the file has it."""
+    for number, path in enumerate(paths):
+        name = f"{stem}-{number:05d}-of-{len(paths):05d}.parquet"
+        place(path, posixpath.join(folder, name))
+        yield name
+
+
 def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
     ordered = sorted(shards, key=lambda shard: (shard.task, shard.number))
-    for number, shard in enumerate(ordered):
-        name = f"data/train-{number:05d}-of-{len(ordered):05d}.parquet"
-        place(shard.path, posixpath.join(folder, name))
+    for shard, name in zip(ordered, _placed([one.path for one in ordered], folder, "data/train"), strict=True):
         yield {
             "path": name,
             "what": "documents of the release",
@@ -238,9 +244,7 @@ def _place_shards(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, ob
 
 def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str, object]]:
     ordered = sorted(shards, key=lambda shard: shard.task)
-    for number, shard in enumerate(ordered):
-        name = f"{SIGNATURES}/part-{number:05d}-of-{len(ordered):05d}.parquet"
-        place(shard.path, posixpath.join(folder, name))
+    for shard, name in zip(ordered, _placed([one.path for one in ordered], folder, f"{SIGNATURES}/part"), strict=True):
         yield {
             "path": name,
             "what": "MinHash signatures of the release, for later releases to be compared with",
@@ -252,9 +256,7 @@ def _place_signatures(shards: Iterable[Shard], folder: str) -> Iterator[dict[str
 
 def _place_ledger(recorded: Iterable[Recorded], folder: str) -> Iterator[dict[str, object]]:
     parts = sorted(recorded, key=lambda part: part.split)
-    for number, part in enumerate(parts):
-        name = f"ledger/ledger-{number:05d}-of-{len(parts):05d}.parquet"
-        place(part.path, posixpath.join(folder, name))
+    for part, name in zip(parts, _placed([one.path for one in parts], folder, "ledger/ledger"), strict=True):
         yield entry_of(folder, name, "what was decided about each input document") | {"rows": part.documents}
 
 
@@ -262,9 +264,7 @@ def _place_tombstones(recorded: list[Recorded], earlier: tuple[Piece, ...], fold
     """What was withdrawn from this release, and from those that it was compared with: a later one must know both."""
     own = [part.tombstones for part in sorted(recorded, key=lambda part: part.split) if part.tombstones]
     paths = [*own, *(piece.place for piece in earlier)]
-    for number, path in enumerate(paths):
-        name = f"{TOMBSTONES}/part-{number:05d}-of-{len(paths):05d}.parquet"
-        place(path, posixpath.join(folder, name))
+    for name in _placed(paths, folder, f"{TOMBSTONES}/part"):
         yield entry_of(
             folder, name, "hashes and signatures of what was withdrawn, so that it does not come back; no text"
         )

@@ -21,6 +21,7 @@ from transforms.engine import files, folders
 from transforms.exports.delta import write_delta
 from transforms.exports.tokenizers import TokenizerModel, load_tokenizer
 from transforms.exports.writers import WRITERS, ExportError, ExportOptions
+from transforms.kernels.text.columns import ranges
 from transforms.release.read_release import Released, is_there, open_release, read_manifest, reading
 from transforms.release.shards import DATA
 from transforms.signals.store import open_for_reading
@@ -178,7 +179,7 @@ def _documents(
         times = copies if asked.repeat else np.ones_like(copies)
         expected += int(times.sum())
         chosen = batch if (times == 1).all() else batch.take(pa.array(np.repeat(np.arange(len(times)), times)))
-        copy = np.arange(len(chosen)) - np.repeat(np.cumsum(times) - times, times)
+        copy = ranges(times)
         if len(chosen):
             writer.add(chosen, copy.tolist())
     writer.close()

@@ -80,11 +80,6 @@ class Detector:
         """Documents with fewer words and ideographs have no score."""
         return self.calibration.min_tokens if self.calibration else MIN_TOKENS
 
-    @property
-    def n_bands(self) -> int:
-        """How many bands scores are told apart by."""
-        return len(self.calibration.bands) if self.calibration else 1
-
     def score(
         self,
         texts: pa.LargeStringArray,

@@ -33,6 +33,7 @@ from transforms.detector.training.labelled import Labelled, TrainingError
 from transforms.kernels.compiled import kernel
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text import language
+from transforms.kernels.text.columns import ranges
 from transforms.kernels.text.text import PUNCTUATION, Tokens, canonicalise
 
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "words")
@@ -181,7 +182,7 @@ def _occurrences(labelled: Labelled, documents: npt.NDArray[np.int64], name: str
     offsets = labelled.tokens.offsets
     sizes = offsets[documents + 1] - offsets[documents]
     owner = np.repeat(np.arange(len(documents)), sizes)
-    places = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + offsets[documents][owner]
+    places = ranges(sizes, offsets[documents])
     is_word = labelled.tokens.kind[places] != PUNCTUATION
     before = np.cumsum(is_word) - is_word
     first = is_word & (before - before[np.cumsum(sizes) - sizes][owner] < FIRST)

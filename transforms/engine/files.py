@@ -5,6 +5,7 @@ product writes and later reads back goes through here.
 """
 
 import contextlib
+import hashlib
 import os
 import posixpath
 import re
@@ -54,6 +55,41 @@ def whole(path: str, sync: bool = True) -> Iterator[IO[bytes]]:
         raise
     if sync:
         sync_folder(folder or ".")
+
+
+class HashedFile:
+    """A whole file that knows the checksum of what was written to it, so that nobody need read it again.
+
+    It has its name once it is closed: a worker that was thought dead and writes it again never tears what was published.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path, self.whole = path, whole(path)
+        self.file, self.size, self.sha256 = self.whole.__enter__(), 0, hashlib.sha256()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write bytes behind those that are there."""
+        self.sha256.update(data)
+        self.size += len(data)
+        self.file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing: it is flushed when it is closed."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is ended."""
+        return bool(self.file.closed)
+
+    def tell(self) -> int:
+        """How much there is."""
+        return self.size
+
+    def close(self) -> None:
+        """End it, and give it its name."""
+        if not self.file.closed:
+            self.whole.__exit__(None, None, None)
 
 
 def write(path: str, data: bytes) -> None:

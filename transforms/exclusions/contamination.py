@@ -27,7 +27,7 @@ from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Fields, FormatName, Found, InputError, Source, find_files, plan_splits
 from transforms.kernels.similarity import minhash, overlap
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import halves, hash_texts
+from transforms.kernels.text.columns import halves, hash_texts, numbers
 
 
 class EvaluationSet(Strict):
@@ -205,6 +205,5 @@ def unpack_items(packed: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDA
       `(offsets, pairs)`: document d holds the items `pairs[offsets[d] : offsets[d + 1], 0]`, with the overlaps beside them, in
       parts of `overlap.PARTS`. int64[documents + 1], uint32[pairs, 2].
     """
-    offsets = np.r_[0, np.cumsum(pc.binary_length(packed).to_numpy().astype(np.int64))] // 8
-    data = b"".join(packed.filter(pc.greater(pc.binary_length(packed), 0)).to_pylist())
-    return offsets, np.frombuffer(data, "<u4").reshape(-1, 2)
+    offsets, found = numbers(packed)
+    return offsets // 2, found.reshape(-1, 2)

@@ -6,7 +6,6 @@ members of one stem are one sample); Megatron Core, `IndexedDataset`; MosaicML S
 
 import abc
 import dataclasses
-import hashlib
 import io
 import json
 import os
@@ -24,11 +23,11 @@ import pyarrow.compute as pc
 import zstandard
 
 from expectations.errors import UserError
+from transforms.engine.files import HashedFile
 from transforms.exports.tokenizers import TokenizerModel
 
 MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 MEGATRON_CODES = {"uint16": 8, "int32": 4}
-MDS_CODES = {"uint16": 16, "int32": 33}
 MDS_SHARD_BYTES = 1 << 26  # as its own writer has it
 _NO_MORE = 1 << 32  # offsets in an MDS shard are 32 bits
 
@@ -54,29 +53,10 @@ class ExportOptions:
     eod: int | None = None
 
 
-class HashedFile:
-    """A new file that knows its checksum. It is on the disk once it is closed."""
-
-    def __init__(self, folder: str, name: str) -> None:
-        self.name, self.size, self._sha256 = name, 0, hashlib.sha256()
-        self._file = open(posixpath.join(folder, name), "xb")  # noqa: SIM115 (closed by `close`)
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Write bytes behind those that are there."""
-        self._sha256.update(data)
-        self.size += len(data)
-        self._file.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing: it is flushed when it is closed."""
-
-    def close(self) -> dict[str, Any]:
-        """End it, and say what it is, for the list of files."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        return {"path": self.name, "bytes": self.size, "sha256": self._sha256.hexdigest()}
+def _ended(file: HashedFile) -> dict[str, Any]:
+    """End a file, and say what it is, for the list of files."""
+    file.close()
+    return {"path": posixpath.basename(file.path), "bytes": file.size, "sha256": file.sha256.hexdigest()}
 
 
 class ExportWriter(abc.ABC):
@@ -91,6 +71,9 @@ class ExportWriter(abc.ABC):
         self.folder, self.options, self.tokenizer = folder, options, tokenizer
         self.files: list[dict[str, Any]] = []
         self.tokens = 0
+
+    def _at(self, name: str) -> str:
+        return posixpath.join(self.folder, name)
 
     @abc.abstractmethod
     def add(self, batch: pa.RecordBatch, copy: list[int]) -> None:
@@ -141,7 +124,7 @@ class _Sharded(ExportWriter):
         """End the file."""
         if self._file is not None:
             self._end(self._file)
-            self.files.append(self._file.close())
+            self.files.append(_ended(self._file))
             self._file, self._text = None, 0
 
     @abc.abstractmethod
@@ -158,7 +141,7 @@ class JsonLines(_Sharded):
     """JSON lines in zstd, `part-00000.jsonl.zst` and so on: a line is a document with its columns. Times are RFC 3339."""
 
     def _open(self) -> HashedFile:
-        file = HashedFile(self.folder, f"part-{len(self.files):05d}.jsonl.zst")
+        file = HashedFile(self._at(f"part-{len(self.files):05d}.jsonl.zst"))
         self._stream = zstandard.ZstdCompressor(level=3).stream_writer(cast(IO[bytes], file), closefd=False)
         return file
 
@@ -183,7 +166,7 @@ class WebDataset(_Sharded):
     """Tar files, `000000.tar` and so on: a document is `<id>.txt` and `<id>.json` with its other columns."""
 
     def _open(self) -> HashedFile:
-        return HashedFile(self.folder, f"{len(self.files):06d}.tar")
+        return HashedFile(self._at(f"{len(self.files):06d}.tar"))
 
     def _add(self, batch: pa.RecordBatch, copy: list[int]) -> None:
         others = tuple(name for name in self.options.columns if name != "text")
@@ -228,7 +211,7 @@ class Megatron(ExportWriter):
         assert tokenizer is not None
         self._tail = np.array([] if options.eod is None else [options.eod], tokenizer.dtype)
         self._lengths: list[npt.NDArray[np.int32]] = []
-        self._file = HashedFile(folder, "text_document.bin")
+        self._file = HashedFile(self._at("text_document.bin"))
 
     def add(self, batch: pa.RecordBatch, copy: list[int]) -> None:
         """One sequence for each."""
@@ -240,18 +223,18 @@ class Megatron(ExportWriter):
 
     def close(self) -> None:
         """End the tokens, and write the index."""
-        self.files.append(self._file.close())
+        self.files.append(_ended(self._file))
         assert self.tokenizer is not None
         dtype = np.dtype(self.tokenizer.dtype)
         lengths = np.concatenate([np.zeros(0, np.int32), *self._lengths])
         n = len(lengths)
         begins = np.zeros(n, np.int64)
         np.cumsum(lengths[:-1].astype(np.int64) * dtype.itemsize, out=begins[1:])
-        index = HashedFile(self.folder, "text_document.idx")
+        index = HashedFile(self._at("text_document.idx"))
         index.write(MEGATRON_MAGIC + struct.pack("<QBQQ", 1, MEGATRON_CODES[dtype.name], n, n + 1))
         for column in (lengths.astype("<i4"), begins.astype("<i8"), np.arange(n + 1, dtype="<i8")):
             index.write(column.tobytes())
-        self.files.append(index.close())
+        self.files.append(_ended(index))
 
     def count(self) -> tuple[int, int]:
         """What the index says, if the tokens' file is as long as it says."""
@@ -333,10 +316,10 @@ class Mds(ExportWriter):
         n = len(self._samples)
         sizes = np.array([0, *map(len, self._samples)], np.int64)
         offsets = np.cumsum(sizes) + 4 + 4 * (n + 1) + len(data)
-        file = HashedFile(self.folder, f"shard.{len(self._shards):05d}.mds")
+        file = HashedFile(self._at(f"shard.{len(self._shards):05d}.mds"))
         file.write(struct.pack("<I", n) + offsets.astype("<u4").tobytes() + data)
         file.write(b"".join(self._samples))
-        entry = file.close()
+        entry = _ended(file)
         self.files.append(entry)
         raw = {"basename": entry["path"], "bytes": entry["bytes"], "hashes": {}}
         self._shards.append(config | {"raw_data": raw, "zip_data": None, "samples": n})
@@ -346,9 +329,9 @@ class Mds(ExportWriter):
         """End the shard, and write the index."""
         if self._samples:
             self._flush()
-        file = HashedFile(self.folder, "index.json")
+        file = HashedFile(self._at("index.json"))
         file.write(json.dumps({"version": 2, "shards": self._shards}, sort_keys=True).encode())
-        self.files.append(file.close())
+        self.files.append(_ended(file))
 
     def count(self) -> tuple[int, int]:
         """What the shards say, by their offsets and the sizes in their samples."""

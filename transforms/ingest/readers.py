@@ -46,6 +46,7 @@ from transforms.ingest.quarantine import (
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 from transforms.ingest.turns import COLUMNS, MOST_TURNS
+from transforms.kernels.text.columns import ranges
 
 SMALL_BYTES = 1 << 16  # files up to this size are read together with those beside them
 MISSES = 3  # blocks of a file one after the other that could not be read by columns, after which no more are tried
@@ -226,7 +227,7 @@ def _read_together(files: list[tuple[Reading, bytes]], reader: ColumnReader | No
     contents = [content.removesuffix(b"\n") for _, content in files if content]
     n_lines = np.array([content.count(b"\n") + 1 for content in contents], np.int64)
     number = np.repeat(np.flatnonzero([bool(content) for _, content in files]), n_lines)  # which file a line is of
-    row = np.arange(len(number)) - np.repeat(np.cumsum(n_lines) - n_lines, n_lines)
+    row = ranges(n_lines)
     only_line = np.repeat(n_lines == 1, n_lines)  # it may be an object around all documents of its file
     file = np.array([one.file for one, _ in files], np.int32)
     block = Block(b"\n".join(contents))

@@ -19,7 +19,7 @@ from transforms.kernels.statistics import diversity, share_bound, vocabulary
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
-from transforms.kernels.text.columns import first_half, halves
+from transforms.kernels.text.columns import first_half, halves, numbers
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, sample, sites
 from transforms.measures.sites import Sites
@@ -454,9 +454,7 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
     by_fold = [(*name, number) for name in names for number in range(FOLDS)]
     for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
-        column = columns[sketch]
-        bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1] // 4
-        offsets, types = (bounds - bounds[0]).astype(np.int64), unpack(column)
+        offsets, types = numbers(columns[sketch])
         tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
         if order == 1 and columns["created"].null_count < len(fold):
             dates = _year(columns).filter(decisions["kept"]).dictionary_encode()
@@ -484,15 +482,7 @@ def _count_paragraphs(
 ) -> None:
     sums = np.stack([columns[name].to_numpy().astype(np.int64) for name in PARAGRAPHS[1:]])
     for stage, members in (("before", np.ones_like(kept)), ("after", kept)):
-        hashes = unpack(columns["paragraphs"].filter(pa.array(members))).view(np.uint64)
+        hashes = numbers(columns["paragraphs"].filter(pa.array(members)))[1].view(np.uint64)
         tally.paragraph_counts[stage] = [paragraphs.count(hashes)]
         for number in np.unique(source).tolist():
             tally.repeats[stage, number] = sums[:, members & (source == number)].sum(axis=1)
-
-
-def unpack(column: pa.BinaryArray) -> npt.NDArray[np.uint32]:
-    """The numbers of all rows of a packed column, one after the other."""
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-    if not len(column) or offsets[-1] == offsets[0]:
-        return np.zeros(0, np.uint32)
-    return np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]].view("<u4")

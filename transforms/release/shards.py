@@ -5,7 +5,6 @@ depend on the splits and the decisions only, so they come out the same whoever d
 """
 
 import dataclasses
-import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ from expectations.judge.verdict import Verdict
 from expectations.loading import Strict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
-from transforms.engine.files import whole
+from transforms.engine.files import HashedFile
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.threads import ahead, spread
@@ -194,7 +193,7 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
 def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
     """The signatures of a task's documents, in their order, as one file."""
     path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
-    file = _Hashing(path)
+    file = HashedFile(path)
     schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
@@ -272,7 +271,7 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
-        self.file = _Hashing(self.path)
+        self.file = HashedFile(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
             schema,
@@ -307,34 +306,3 @@ class _ShardWriter:
         return Shard(
             self.task, self.number, self.path, self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()
         )
-
-
-class _Hashing:
-    """A whole file that knows the checksum of what was written to it, so that nobody need read it again.
-
-    It has its name once it is closed: a worker that was thought dead and writes it again never tears what was published.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.whole = whole(path)
-        self.file, self.size, self.sha256 = self.whole.__enter__(), 0, hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        self.size += len(data)
-        self.file.write(data)
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    @property
-    def closed(self) -> bool:
-        return bool(self.file.closed)
-
-    def tell(self) -> int:
-        return self.size
-
-    def close(self) -> None:
-        if not self.file.closed:
-            self.whole.__exit__(None, None, None)

@@ -31,7 +31,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, personal, prose, text
-from transforms.kernels.text.columns import first_half, hash_texts
+from transforms.kernels.text.columns import first_half, hash_texts, ranges
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
@@ -249,8 +249,8 @@ def _traces(
 ) -> pa.BinaryArray:
     """Traces of some documents, packed; nothing for the others."""
     size = np.diff(offsets)[rows]
-    at = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size) + np.repeat(offsets[rows], size)
-    bounds, values = duplicate_rate.packed(duplicate_rate.traces(np.r_[0, np.cumsum(size)], shingles[at]))
+    own = duplicate_rate.traces(np.r_[0, np.cumsum(size)], shingles[ranges(size, offsets[rows])])
+    bounds, values = duplicate_rate.packed(own)
     sizes = np.zeros(len(offsets) - 1, np.int64)
     sizes[rows] = np.diff(bounds)
     return _packed(np.r_[0, np.cumsum(sizes)], values)

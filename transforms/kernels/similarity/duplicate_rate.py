@@ -20,6 +20,7 @@ import numpy.typing as npt
 from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mixed
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
+from transforms.kernels.text.columns import ranges
 
 GROUPS = 2048
 MEMBERS = 32
@@ -50,8 +51,7 @@ class Traces(NamedTuple):
         """Some of them."""
         start = np.cumsum(self.size) - self.size
         size = self.size[rows]
-        at = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size) + np.repeat(start[rows], size)
-        return Traces(self.key[rows], self.halved[rows], size, self.shingles[at])
+        return Traces(self.key[rows], self.halved[rows], size, self.shingles[ranges(size, start[rows])])
 
 
 NONE = Traces(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))

@@ -43,9 +43,18 @@ def first_half(hashes: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
 
 def numbers(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """`(offsets, numbers)` of a packed column: of each row its uint32s, one row after the other."""
+    if not len(column):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint32)
     bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-    found = np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]].view("<u4")
-    return (bounds - bounds[0]).astype(np.int64) // 4, found
+    offsets = (bounds - bounds[0]).astype(np.int64) // 4
+    if not offsets[-1]:  # the buffer may be missing
+        return offsets, np.zeros(0, np.uint32)
+    return offsets, np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]].view("<u4")
+
+
+def ranges(size: npt.NDArray[np.int64], start: npt.NDArray[np.int64] | int = 0) -> npt.NDArray[np.int64]:
+    """`start, start + 1, ...`, so many as `size` says, one range after the other. int64[sum of sizes]."""
+    return np.arange(int(size.sum())) + np.repeat(start - (np.cumsum(size) - size), size)
 
 
 def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
