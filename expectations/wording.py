@@ -56,6 +56,11 @@ REASONS = {
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 
 
+def counted(n: float, one: str, many: str = "") -> str:
+    """So many of a thing: "1 file", "2 files", "1,234 queries"; `many` where it is not `one` with an s."""
+    return f"{n:,.0f} {one if n == 1 else many or f'{one}s'}"
+
+
 def stable(value: float | None) -> float | None:
     """`value` to 12 significant digits, so that the last bits of a sum never decide; None if it is not finite."""
     return float(f"{value:.12g}") if value is not None and math.isfinite(value) else None

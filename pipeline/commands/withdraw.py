@@ -518,7 +518,7 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     """The verdict of the release's own suite on what is left."""
     recipe = released_recipe(release)
     systems = load_systems([STRUCTURES], release) if publication.structures else ()
-    rules = with_rules(load_suite(SUITE, release), **rules_of(recipe), systems=systems)
+    rules = with_rules(load_suite(SUITE, release, kept=True), **rules_of(recipe), systems=systems)
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
