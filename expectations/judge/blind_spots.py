@@ -6,7 +6,7 @@ A suite speaks of the release as a whole, or of slices that have a number of the
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from expectations.wording import counted, number, one_line
+from expectations.wording import number, one_line, plural
 
 Row = Mapping[str, Any]  # a row of contracts.METRICS
 SHOWN = 3  # names in a sentence
@@ -35,7 +35,7 @@ def blind_spots(asked: Sequence[Asked], rows: Sequence[Row]) -> tuple[str, ...]:
       rows: its metrics.
     """
     of_share = [one for one in asked if one.metric in SHARES and one.stage == "after"]
-    return tuple([*_by_slice(of_share, rows), *_without_score(rows), *_later(asked, rows)])
+    return (*_by_slice(of_share, rows), *_without_score(rows), *_later(asked, rows))
 
 
 def _by_slice(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
@@ -43,7 +43,11 @@ def _by_slice(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
         yield "No rule looks at the synthetic share of what is released."
     for kind, word in KINDS.items():
         documents = _released("documents", kind, rows)
-        told = {row["slice"] for row in rows if row["metric"] in SHARES and row["slice_kind"] == kind and row["value"] is not None}
+        told = {
+            row["slice"]
+            for row in rows
+            if row["metric"] in SHARES and row["slice_kind"] == kind and row["value"] is not None
+        }
         ours = [one.slice for one in asked if one.slice_kind == kind]
         left = {name: n for name, n in documents.items() if name not in told or not _covers(ours, name)}
         if left:
@@ -52,8 +56,8 @@ def _by_slice(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
             part = number(sum(left.values()) / sum(documents.values()), "share", 2)
             why = "has no number of its own" if ours and not told & left.keys() else "is in no rule"
             yield (
-                f"The synthetic share of {counted(len(left), word)} {why}, but only in that of the whole: {such} "
-                f"({counted(sum(left.values()), 'document')}, {part} of the release)."
+                f"The synthetic share of {plural(len(left), word)} {why}, but only in that of the whole: {such} "
+                f"({plural(sum(left.values()), 'document')}, {part} of the release)."
             )
 
 
@@ -75,7 +79,7 @@ def _without_score(rows: Sequence[Row]) -> Iterator[str]:
     unknown = sum(n for name, n in _released("documents", "origin_basis", rows).items() if name.endswith("/none"))
     if unknown:
         yield (
-            f"{counted(unknown, 'document')} of the release {'has' if unknown == 1 else 'have'} neither a declared origin nor "
+            f"{plural(unknown, 'document')} of the release {'has' if unknown == 1 else 'have'} neither a declared origin nor "
             "a score; the share takes them to be like the scored ones."
         )
 
@@ -83,6 +87,9 @@ def _without_score(rows: Sequence[Row]) -> Iterator[str]:
 def _later(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
     """Text that the detector's bound does not vouch for, if no rule asks how much of it there is."""
     metric = "synthetic_share.out_of_time.documents"
-    late = next((r["value"] for r in rows if (r["metric"], r["stage"], r["slice_kind"]) == (metric, "after", "overall")), 0)
+    late = next(
+        (r["value"] for r in rows if (r["metric"], r["stage"], r["slice_kind"]) == (metric, "after", "overall")), 0
+    )
     if late and not any(one.metric.startswith("synthetic_share.out_of_time") for one in asked):
-        yield f"{number(late, 'share')} of the documents are later than the machines that the detector knows; no rule asks for them."
+        part = number(late, "share")
+        yield f"{part} of the documents are later than the machines that the detector knows; no rule asks for them."

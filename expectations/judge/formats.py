@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET  # only to write: nothing is parsed
 from collections.abc import Callable
 
 from expectations.judge.verdict import Outcome, Verdict
-from expectations.wording import counted, one_line
+from expectations.wording import one_line, plural
 
 WAIVED = "WAIV"
 MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
@@ -25,7 +25,7 @@ def summary(verdict: Verdict) -> str:
     """The verdict in one line: `verdict: passed (1 waived, 2 warnings)`."""
     said = [f"{len(verdict.waived)} waived"] if verdict.waived else []
     if verdict.warnings:
-        said.append(counted(len(verdict.warnings), "warning"))
+        said.append(plural(len(verdict.warnings), "warning"))
     return f"verdict: {verdict.status}" + (f" ({', '.join(said)})" if said else "")
 
 

@@ -50,7 +50,9 @@ def test_nothing_about_the_share_is_said_first():
     assert said({"expect": "metric_to_be_between", "metric": "documents", "min": 1}).startswith("No rule looks at")
 
 
-@pytest.mark.parametrize(("n", "words"), [(1, "1 document of the release has"), (40, "40 documents of the release have")])
+@pytest.mark.parametrize(
+    ("n", "words"), [(1, "1 document of the release has"), (40, "40 documents of the release have")]
+)
 def test_documents_without_a_score_are_counted(n, words):
     assert words in said(SHARE, rows=[*ROWS, row("documents", "origin_basis", "unknown/none", float(n))])
 

@@ -81,13 +81,19 @@ SHARE = {"metric": "synthetic_share.tokens", "min": None}
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (SHARE | {"max": 10}, "expectations[0].max: a share is never above 1, so 10 could never fail; for 10 % write 0.1"),
+        (
+            SHARE | {"max": 10},
+            "expectations[0].max: a share is never above 1, so 10 could never fail; for 10 % write 0.1",
+        ),
         (SHARE | {"max": 1}, "1 could never fail; write a fraction, such as 0.99 for 99 %"),
         (SHARE | {"max": -0.1}, "-0.1 is below all that a share can be, so it could never hold"),
         ({"metric": "origin.scored_fraction", "min": 80}, "it could never hold; for 80 % write 0.8"),
         ({"metric": "origin.scored_fraction", "min": 0}, "a share is never below 0, so 0 could never fail"),
         ({"min": 0}, "this number is never below 0, so 0 could never fail; the nearest that could is 1"),
-        ({"metric": "source.effective_number", "min": 1}, "never below 1, so 1 could never fail; the nearest that could is 1.1"),
+        (
+            {"metric": "source.effective_number", "min": 1},
+            "never below 1, so 1 could never fail; the nearest that could is 1.1",
+        ),
         (SHARE | {"min": -1, "max": 0.1}, "expectations[0].min: a share is never below 0"),
     ],
 )
@@ -97,7 +103,7 @@ def test_a_limit_that_cannot_fail_is_refused_with_the_nearest_that_can(tmp_path,
     assert message in str(raised.value)
     assert load_suite(one(**limits), kept=True), "what a release keeps was good when it was made"
     (tmp_path / "mine.yaml").write_text(json.dumps(one(**limits)))
-    with pytest.raises(SuiteError, match="mine.yaml, line 1: expectations"):
+    with pytest.raises(SuiteError, match=r"mine\.yaml, line 1: expectations"):
         load_suite("mine.yaml", str(tmp_path))
 
 
