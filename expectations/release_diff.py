@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from expectations import intervals, metrics, wording
 from expectations.wording import plural
-from expectations.wording import plural
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
@@ -346,7 +345,9 @@ def verdict(found: Sequence[Movement]) -> Comparison:
         if moved:
             first = min(moved, key=lambda one: one.sign != LEADS)
             early = ", an early sign of collapse" if first.sign in metrics.EARLY and status == "worse" else ""
-            more = [f"{plural(len(moved) - 1, 'other number')} moved the {way} way beyond noise"] if len(moved) > 1 else []
+            more = (
+                [f"{plural(len(moved) - 1, 'other number')} moved the {way} way beyond noise"] if len(moved) > 1 else []
+            )
             more += ["none moved the wrong way"] if status == "better" else []
             return Comparison(status, "; ".join([f"{status}: {in_words(first)}{early}", *more, alarms]))
     return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")

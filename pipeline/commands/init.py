@@ -14,7 +14,8 @@ from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
-from pipeline.reading.summary import splits_found, unread
+from pipeline.reading.remarks import splits_found
+from pipeline.reading.summary import unread
 from pipeline.recipe import RecipeError
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from expectations.wording import plural
-from pipeline.assembly import counts
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
@@ -26,6 +25,7 @@ from transforms.release.read_release import (
     LEDGER,
     VERDICT,
     ReleaseError,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,

@@ -16,13 +16,14 @@ from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
 from expectations.wording import plural
-from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.progress import read_so_far
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
     RESTORE,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     is_there,

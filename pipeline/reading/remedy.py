@@ -4,17 +4,17 @@ import decimal
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from expectations import metrics
 from expectations.judge.verdict import Outcome, Verdict
 from expectations.suite.suite import Suite, load_suite, presets
 from expectations.wording import one_line
-from pipeline.assembly import SUITE, counts
 from pipeline.recipe import Recipe, load_recipe
 from transforms.release.gate import NO_ITEMS, rules
-from transforms.release.read_release import read_metrics
+from transforms.release.read_release import SUITE, read_metrics
 
 # The numbers that a suite may name, and the keys of the recipe that they come from: `runner.suite_params`.
 KEYS = {
@@ -23,6 +23,8 @@ KEYS = {
     "max_source_loss": "dedup.max_source_loss",
 }
 _PARAMETER = re.compile(r"\((?:.*, )?\$(\w+)(?: \* ([0-9.]+))?\)$")
+# Shares that a limit of the mixture can hold down, and what the limit is for each of.
+CAPPED = {"source.max_share": "source", "language.max_share": "language", "generator.max_share": "generator"}
 STEP = Decimal("0.001")  # that limits are proposed in
 
 
@@ -50,7 +52,8 @@ def _line(verdict: Verdict, folder: str, recipe: Recipe, own: Suite, command: st
     first = failed[0]
     place, is_own = _place(verdict.expectations.index(first), recipe, own)
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    ways = [*_knobs(first, folder, recipe, command), *([_waiver(folder, own)] if is_own else [])]
+    dropped = dropped_by(read_metrics(folder).to_pylist())
+    ways = [*_knobs(first, folder, recipe, dropped, command), *([_waiver(folder, own)] if is_own else [])]
     mend = f"To mend it, {'; or '.join(ways[:2])}." if ways else f"{folder}/report/index.html says more."
     return one_line(f"failed: {place}{more}: {first.message} {mend}")
 
@@ -73,7 +76,23 @@ def rules_of(recipe: Recipe) -> Sequence[object]:
     return [*found, NO_ITEMS] if recipe.contamination.on_match == "fail" and recipe.contamination.against else found
 
 
-def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Iterator[str]:
+def mends(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, float]) -> Iterator[str]:
+    """What would mend an expectation that does not hold, the nearest first: keys of the recipe, and the suite's own limit.
+
+    Args:
+      outcome: what became of it.
+      folder: of the release or of its rejection, as commands name it.
+      recipe: that it was made by.
+      dropped: documents by reason.
+    """
+    yield from _knobs(outcome, folder, recipe, dropped, "run")
+    limit = limit_that_holds(outcome)
+    if limit is not None and outcome.status == "fail" and not _PARAMETER.search(outcome.threshold):
+        side = "min" if outcome.max is None else "max"
+        yield f"or ask for less: `{side}: {limit:g}` is what it would hold at"
+
+
+def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, float], command: str) -> Iterator[str]:
     """What to turn, the nearest first."""
     where = shlex.quote(folder)
     limit = limit_that_holds(outcome)
@@ -96,10 +115,24 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Itera
         yield f"read {where}/quarantine/, which has the reason of each record"
     if (outcome.metric, outcome.stage) == ("documents", "before"):
         yield "see with `lowbackground check` whether its path and its fields are right"
-    if outcome.metric in ("documents", "tokens") and outcome.stage == "after" and (reason := _main_reason(folder)):
+    if outcome.metric in ("documents", "tokens") and outcome.stage == "after" and dropped:
+        reason = max(dropped, key=lambda one: (dropped[one], one))
         yield f"see with `lowbackground explain {where} --reason {reason}` what was dropped"
-    if outcome.metric.startswith("duplicates."):
+    if outcome.metric == "duplicates.residual_rate" and recipe.dedup.num_perm <= 1024:
+        yield f"run again with --set dedup.bands={2 * recipe.dedup.bands}, which compares more pairs"
+    elif outcome.metric.startswith("duplicates."):
         yield f"see with `lowbackground explain {where} --reason near_duplicate` what was dropped"
+    if outcome.metric in CAPPED and outcome.max is not None:
+        cap = f"ratio.limits=[{{each: {CAPPED[outcome.metric]}, max: {outcome.max:g}}}]"
+        yield f"run again with --set {shlex.quote(cap)}, which drops what is over it"
+    if outcome.metric == "origin.scored_fraction":
+        yield "declare `origin` of the sources that you know: what is declared needs no score"
+    if outcome.metric.startswith("origin.conflict"):
+        yield f"look at {where}/review/queue.parquet; if the declaration is wrong, correct `origin` of the source"
+    if outcome.metric == "contamination.items":
+        yield "run again with --set contamination.on_match=drop"
+    if outcome.metric.startswith("paragraphs.") and not recipe.dedup.paragraphs.remove:
+        yield "run again with --set dedup.paragraphs.remove=true"
 
 
 def _waiver(folder: str, own: Suite) -> str:
@@ -126,7 +159,10 @@ def _towards(up: bool) -> str:
     return decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
 
 
-def _main_reason(folder: str) -> str:
-    """What most documents of a release were dropped for; empty if none was."""
-    dropped = {n: name for name, n in counts(read_metrics(folder)).items() if name.startswith("dropped.") and n}
-    return dropped[max(dropped)].removeprefix("dropped.") if dropped else ""
+def dropped_by(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Documents by the reason that they were dropped for, by the rows of METRICS; reasons without any are left out."""
+    return {
+        row["slice"]: row["value"]
+        for row in rows
+        if row["metric"] == "documents.dropped" and row["slice_kind"] == "reason" and row["value"]
+    }

@@ -141,16 +141,21 @@ def test_the_verdict_names_the_earliest_sign_and_counts_what_it_does_not_know():
     assert found.line.endswith("1 cannot be told from noise")
     better = verdict(movements(after, before))
     assert better.status == "better"
-    assert "rose from 70% to 100% (+30 points); 1 other number moved the right way beyond noise; none moved" in better.line
+    assert (
+        "rose from 70% to 100% (+30 points); 1 other number moved the right way beyond noise; none moved" in better.line
+    )
     assert verdict(movements(before, before)).status == "steady"
     assert verdict([]).status == "unknown"
 
 
 def test_the_synthetic_share_leads_and_is_said_as_a_manager_says_it():
     def rows(share, words):
-        return [row("synthetic_share.tokens", share, share - 0.001, share + 0.001), row("reference.tail_mass", words, words, words),
-                row("synthetic_share.interval.tokens", share, share - 0.001, share + 0.001)] + [
-                row("documents", 1e6), row("reference.vendi_1", words, words - 0.01, words + 0.01)]  # fmt: skip
+        return [
+            row("synthetic_share.tokens", share, share - 0.001, share + 0.001),
+            row("synthetic_share.interval.tokens", share, share - 0.001, share + 0.001),
+            row("documents", 1e6),
+            row("reference.vendi_1", words, words - 0.01, words + 0.01),
+        ]
 
     found = verdict(movements(rows(0.062, 1.0), rows(0.115, 0.7)))
     said = "worse: Synthetic share of tokens nearly doubled, from 6.2% to 11.5% (+5.3 points); "

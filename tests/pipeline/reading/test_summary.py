@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
-from pipeline.reading.summary import checked, idle, ran
+from pipeline.reading.remarks import idle
+from pipeline.reading.summary import checked, ran
 from pipeline.recipe import Recipe, load_recipe
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
