@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import closest, nearest
-from expectations.wording import number, one_line
+from expectations.wording import number, one_line, plural
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
 from pipeline.reading.side_by_side import side_by_side
@@ -114,7 +114,7 @@ def _found(ledger: _LedgerReader, asked: str) -> list[dict[str, Any]]:
             return [row for table in begin for row in table.to_pylist()]
         if ids:
             more = ", ..." if len(ids) > 3 else ""
-            several = f"{len(ids):,} documents begin with {asked}: {', '.join(ids[:3])}{more}"
+            several = f"{plural(len(ids), 'document')} begin with {asked}: {', '.join(ids[:3])}{more}"
             raise RecipeError(f"{ledger.release}: {several}; give more digits")
     near = _near(ledger, asked)
     hint = f"did you mean {near!r}?" if near is not None else "give its id, the beginning of one, or the input's own id"
@@ -184,9 +184,9 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield from _evidence(row)
-    yield f"  length      {row['n_tokens']:,} tokens"
+    yield f"  length      {plural(row['n_tokens'], 'token')}"
     if row.get("removed_tokens"):
-        yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
+        yield f"  removed     {plural(row['removed_tokens'], 'token')} more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
@@ -380,4 +380,4 @@ def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
     yield f"  similarity  {found.estimated:.3f} estimated: {agree} of {recipe.dedup.num_perm} signature values agree"
     one, other = found.distinct
     counts = f"of {one:,} here and {other:,} in the survivor"
-    yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"
+    yield f"              {found.exact:.3f} exact: {plural(found.shared, 'shingle')} shared, {counts}"

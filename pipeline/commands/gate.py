@@ -39,7 +39,7 @@ def judge_again(
       RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
     """
     recipe = load_recipe(posixpath.join(release, "recipe.yaml"), overrides)
-    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
+    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release, kept=True)
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations.wording import message
+from expectations.wording import message, plural
 from pipeline.assembly import counts
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
 from pipeline.reading.signature import is_signed_by, read_envelopes, signature_path
@@ -128,7 +128,7 @@ def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
             yield said
     size = sum(file.size for file in entries)
     lines.append(
-        f"files         {len(found) - wrong:,} of {len(entries):,}, {size:,} bytes, as the manifest says{edited}"
+        f"files         {len(found) - wrong:,} of {len(entries):,}, {plural(size, 'byte')}, as the manifest says{edited}"
     )
 
 
@@ -181,10 +181,10 @@ def _tables(folder: str, lines: list[str]) -> Iterator[str]:
         n_rows += rows
         entry = says.get(name, {})
         if entry.get("rows", rows) != rows:
-            yield f"{path} has {rows:,} rows, and the manifest says {entry['rows']:,}"
+            yield f"{path} has {plural(rows, 'row')}, and the manifest says {entry['rows']:,}"
         if name.startswith(f"{DATA}/") and entry.get("tokens", tokens) != tokens:
-            yield f"{path} has {tokens:,} tokens, and the manifest says {entry['tokens']:,}"
-    lines.append(f"tables        {len(names):,} Parquet files, {n_rows:,} rows, read to the end")
+            yield f"{path} has {plural(tokens, 'token')}, and the manifest says {entry['tokens']:,}"
+    lines.append(f"tables        {len(names):,} Parquet files, {plural(n_rows, 'row')}, read to the end")
 
 
 def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator[str]:
@@ -198,24 +198,25 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
     into = said.get("documents_in", 0)
     width = len(f"{into:,}")
     lines += [
-        f"documents in  {into:>{width},}  the ledger has {found.rows:,}, read from {found.places:,} places",
+        f"documents in  {into:>{width},}  the ledger has {found.rows:,}, read from {plural(found.places, 'place')}",
         f"  kept        {len(found.kept):>{width},}  the metrics say {said.get('kept', 0):,}",
         f"  dropped     {dropped:>{width},}  for a reason that the ledger names",
         f"quarantined   {quarantined:>{width},}  the metrics say {said.get('quarantined', 0):,}",
     ]
     ledger = posixpath.join(folder, LEDGER)
     if not into == found.rows == len(found.kept) + dropped:
-        yield f"{ledger} has {found.rows:,} documents, and {into:,} came in"
+        yield f"{ledger} has {plural(found.rows, 'document')}, and {into:,} came in"
     if found.places != found.rows:
-        yield f"{ledger} has {found.rows - found.places:,} documents that were read from the place of another one"
+        yield f"{ledger} has {plural(found.rows - found.places, 'document')} that were read from the place of another one"
     if len(found.kept) != said.get("kept", 0):
-        yield f"{ledger} keeps {len(found.kept):,} documents, and the metrics say {said.get('kept', 0):,}"
+        yield f"{ledger} keeps {plural(len(found.kept), 'document')}, and the metrics say {said.get('kept', 0):,}"
     for reason in sorted({*found.dropped, *(name.removeprefix("dropped.") for name in said if name[:8] == "dropped.")}):
         ours, theirs = found.dropped.get(reason, 0), said.get(f"dropped.{reason}", 0)
         if ours != theirs:
-            yield f"{ledger} drops {ours:,} documents as {reason}, and the metrics say {theirs:,}"
+            yield f"{ledger} drops {plural(ours, 'document')} as {reason}, and the metrics say {theirs:,}"
     if quarantined != said.get("quarantined", 0):
-        yield f"{posixpath.join(folder, QUARANTINE)} has {quarantined:,} records, and the metrics say {said['quarantined']:,}"
+        place = posixpath.join(folder, QUARANTINE)
+        yield f"{place} has {plural(quarantined, 'record')}, and the metrics say {said['quarantined']:,}"
     if (found.kept[1:] == found.kept[:-1]).any():
         yield f"{ledger} keeps a document twice"
     if has_manifest:
@@ -225,7 +226,7 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
 def _released(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[str]:
     shards = _ids(folder, DATA, "id")
     lines.append(
-        f"released      {len(shards):,} documents in {len(parquet_files(posixpath.join(folder, DATA))):,} shards"
+        f"released      {plural(len(shards), 'document')} in {plural(len(parquet_files(posixpath.join(folder, DATA))), 'shard')}"
     )
     if not np.array_equal(np.sort(shards), found.kept):
         yield f"{posixpath.join(folder, DATA)} does not hold exactly the documents that the ledger keeps"

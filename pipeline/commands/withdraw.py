@@ -30,6 +30,7 @@ from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
+from expectations.wording import plural
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
@@ -456,7 +457,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     lost = _lost(removed)
     rows: list[dict[str, Any]] = metrics.to_pylist()
     before = {(row["metric"], row["slice_kind"], row["slice"]): row["value"] for row in rows if row["stage"] == "after"}
-    note = f"of {old.manifest['release']}, before {removed.num_rows:,} documents were withdrawn"
+    note = f"of {old.manifest['release']}, before the withdrawal of {plural(removed.num_rows, 'document')}"
     dropped: dict[tuple[str, str], float] = {("overall", ""): removed.num_rows, ("reason", WITHDRAWN): removed.num_rows}
     for source, n in collections.Counter(removed["source"].to_pylist()).items():
         dropped["source_reason", f"{source}/{WITHDRAWN}"] = n
@@ -518,7 +519,7 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     """The verdict of the release's own suite on what is left."""
     recipe = released_recipe(release)
     systems = load_systems([STRUCTURES], release) if publication.structures else ()
-    rules = with_rules(load_suite(SUITE, release), **rules_of(recipe), systems=systems)
+    rules = with_rules(load_suite(SUITE, release, kept=True), **rules_of(recipe), systems=systems)
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
@@ -551,7 +552,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     said = receipt.said
     lines = [
         f"{receipt.folder} is {old} without",
-        f"  documents   {said['documents']:,}, of {said['tokens']:,} tokens",
+        f"  documents   {said['documents']:,}, of {plural(said['tokens'], 'token')}",
         f"  of these    {said['named']:,} are named, {said['like_named']:,} were kept in place of a duplicate that is named",
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
         f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),

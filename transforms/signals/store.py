@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
 
@@ -125,7 +126,7 @@ class SignalStore:
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
     """The error of a split that is not what the survey read, once its signals are gone: else no later run would help."""
     store.forget(split)
-    more = f" or one of {len(split.pieces) - 1:,} files beside it" if len(split.pieces) > 1 else ""
+    more = f" or one of {plural(len(split.pieces) - 1, 'file')} beside it" if len(split.pieces) > 1 else ""
     return InputError(
         f"source {source!r}: {split.pieces[0].path}{more} is not what the survey read; run again, and it is surveyed anew"
     )
