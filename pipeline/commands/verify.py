@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from expectations.paths import open_for_reading
 from expectations.wording import message, plural
 from pipeline.assembly import counts
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
@@ -36,7 +37,6 @@ from transforms.release.read_release import (
     reading,
 )
 from transforms.release.shards import DATA
-from transforms.signals.store import open_for_reading
 
 ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of a release
 QUARANTINE = "quarantine"
