@@ -18,6 +18,7 @@ import orjson
 import pydantic
 import yaml
 
+from expectations.paths import open_for_reading
 from expectations.wording import plural
 
 MAX_BYTES = 16 << 20
@@ -116,10 +117,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
     Raises:
       FileNotFoundError: there is none, and the caller knows what to do about it.
+      StorageError: its store cannot be asked.
       LoadError: it cannot be read, is too large to be what it should be, or is not UTF-8.
     """
     try:
-        with open(path, "rb") as file:
+        with open_for_reading(os.fspath(path)) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise

@@ -7,7 +7,8 @@ suites are in `expectations/suites/`; `suite_schema()` is the schema for editors
 import hashlib
 import importlib.resources
 import json
-import pathlib
+import os
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from expectations.errors import UserError
 from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
+from expectations.paths import is_local, joined
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
 from expectations.wording import SLICE_KINDS
@@ -166,16 +168,17 @@ def load_suite(value: str | Mapping[str, Any], base_dir: str = ".", kept: bool =
     if value in presets():
         text = (importlib.resources.files("expectations") / "suites" / f"{value}.yaml").read_text("utf-8")
         return _validated(parsed(text, f"suite {value}").value, f"suite {value}")
-    path = pathlib.Path(base_dir, value)
-    if not path.suffix and not path.exists():
+    path = joined(base_dir, value)
+    name, ending = posixpath.splitext(posixpath.basename(path))
+    if not ending and is_local(path) and not os.path.exists(path):
         raise SuiteError(f"expectations: no suite {value!r}; {nearest(value, presets())}, or the path of a YAML file")
     try:
-        loaded = parsed(read_text(path), str(path))
+        loaded = parsed(read_text(path), path)
     except (LoadError, FileNotFoundError) as error:
         why = str(error).removeprefix(f"{path}: ") if isinstance(error, LoadError) else error.strerror
         raise SuiteError(f"expectations: cannot read {path}: {why}") from error
-    suite = _validated({"suite": path.stem, **loaded.value}, str(path), loaded)
-    return _can_fail(suite, str(path), kept, loaded)
+    suite = _validated({"suite": name, **loaded.value}, path, loaded)
+    return _can_fail(suite, path, kept, loaded)
 
 
 def _can_fail(suite: Suite, where: str, kept: bool, loaded: Loaded | None = None) -> Suite:

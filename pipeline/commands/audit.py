@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations import contracts
+from expectations.paths import open_for_reading
 from expectations.wording import number, plural
 from pipeline.reading.outputs import check_output
 from pipeline.reading.outputs import output as written
@@ -81,7 +82,8 @@ def read_sample(path: str) -> pa.Table:
       AuditError: it is missing, or no sample.
     """
     try:
-        table = by_id(pq.read_table(path, partitioning=None))
+        with open_for_reading(path) as file:
+            table = by_id(pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None))
         design_of(table)
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None
@@ -102,8 +104,8 @@ def certify_sample(
       AuditError, LabelError: the sample or the labels cannot be used.
     """
     table, known = read_sample(sample), read_labels(labels)
-    with open(sample, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with open_for_reading(sample) as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
     # Labels go on, and the certificate of the same sample is made again; one of another sample is not replaced.
     mine = f'"sample_sha256": "{digest}"'.encode()
     check_output(output, [sample, *labels], force, lambda found: CERTIFICATE in found and mine in found)

@@ -15,9 +15,9 @@ from expectations.loading import closest, nearest
 from expectations.wording import number, one_line, plural
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
-from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
+from pipeline.told.side_by_side import side_by_side
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
 from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
@@ -140,10 +140,7 @@ def documents_json(release: str, rows: list[dict[str, Any]]) -> str:
 
 def list_documents(rows: list[dict[str, Any]]) -> str:
     """A line for each row: its id, where it came from, and what became of it."""
-    return "\n".join(
-        f"{row['id']}  {row['source']}  {row['path']}, row {row['row']}: {_fate(row, None)}{_where(row)}"
-        for row in rows
-    )
+    return "\n".join(f"{row['id']}  {row['source']}  {row['path']}, row {row['row']}: {fate(row)}" for row in rows)
 
 
 def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = True) -> str:
@@ -180,7 +177,7 @@ def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
 
 
 def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
-    yield f"document {_named(row)}"
+    yield f"document {named(row)}"
     survivor = _survivor_row(row, ledger)
     yield f"  {_fate(row, survivor)}{_where(row)}"
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
@@ -193,7 +190,7 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
-        yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+        yield f"  survivor    {named(survivor)}: {fate(survivor)}"
     if row["reason"] == "withdrawn":
         if row["survivor_id"] != row["id"]:
             yield f"  like        {row['survivor_id']}, which was withdrawn; similarity {row['similarity']:.3f} seen by the run"
@@ -223,11 +220,17 @@ def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
     return SENTENCES.get(row["reason"], "dropped")
 
 
+def fate(row: dict[str, Any]) -> str:
+    """What became of a document, and where."""
+    return f"{_fate(row, None)}{_where(row)}"
+
+
 def _where(row: dict[str, Any]) -> str:
     return f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
 
 
-def _named(row: dict[str, Any]) -> str:
+def named(row: dict[str, Any]) -> str:
+    """Its id, and the input's own."""
     return row["id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
 
 
@@ -248,7 +251,7 @@ def _earlier(doc_id: str, ledger: _LedgerReader) -> Iterator[str]:
     for earlier in recipe.dedup.against:
         for folder in places(earlier, ledger.release, recipe):
             if (row := _kept_there(folder, doc_id)) is not None:
-                yield f"  earlier     {folder} has it as {_named(row)}"
+                yield f"  earlier     {folder} has it as {named(row)}"
                 yield f"              source {row['source']!r}, {row['path']}, row {row['row']}"
                 return
     where = ", ".join(recipe.dedup.against)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from expectations.loading import nearest
+from expectations.paths import open_for_reading
 from expectations.wording import plural
 from pipeline.commands.verify import verify_release
 from pipeline.reading.outputs import check_folder
@@ -25,7 +26,6 @@ from transforms.exports.writers import WRITERS, ExportError, ExportOptions
 from transforms.kernels.text.columns import ranges
 from transforms.release.read_release import Released, is_there, open_release, read_manifest, reading
 from transforms.release.shards import DATA
-from transforms.signals.store import open_for_reading
 
 DELTA = "delta"
 FORMATS = (*WRITERS, DELTA)

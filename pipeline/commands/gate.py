@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
+from expectations.paths import open_for_reading
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
 from pipeline.reading.outputs import an_answer, check_output, save
@@ -52,7 +53,7 @@ def judge_again(
 
 def _certificate(path: str, release: str) -> Certificate:
     try:
-        with open(path, "rb") as file:
+        with open_for_reading(path) as file:
             certificate = Certificate.from_json(file.read(), path)
     except OSError as error:
         raise AuditError(f"{path}: {error.strerror}; `lowbackground audit certify` writes certificates") from None

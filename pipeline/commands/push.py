@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from expectations.errors import BrokenError
+from expectations.paths import is_local
 from expectations.wording import message, plural
 from pipeline.commands.verify import ATTRIBUTES, verify_release
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.engine.files import is_local
 from transforms.exports.tokenizers import EXTRA
 from transforms.release.read_release import read_manifest
 

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations.wording import plural
+from expectations.paths import open_for_reading
+from expectations.wording import message, plural
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
+from pipeline.reading.signature import is_signed_by, read_envelopes, signature_path
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -35,7 +37,6 @@ from transforms.release.read_release import (
     reading,
 )
 from transforms.release.shards import DATA
-from transforms.signals.store import open_for_reading
 
 ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of a release
 QUARANTINE = "quarantine"
@@ -54,27 +55,33 @@ class _LedgerFacts:
     dropped: dict[str, int]  # by reason
 
 
-def verify_release(folder: str, console: Console) -> tuple[str, bool]:
-    """Hold a release or a rejection against what it says of itself.
+def verify_release(folder: str, console: Console, key: str | None = None) -> tuple[str, bool]:
+    """Hold a release or a rejection against what it says of itself, and against who signed it.
 
     Args:
       folder: of a release or a rejection.
       console: where progress goes.
+      key: PEM file of a public key that must have signed the release.
 
     Returns:
       A short table, and whether all of it holds.
 
     Raises:
-      RecipeError: there is neither a release nor a rejection.
+      RecipeError: there is neither a release nor a rejection, or the key is none.
     """
-    lines, wrong = _examined(folder, console)
+    lines, wrong = _all_of(folder, console, key)
     more = [f"and {len(wrong) - 1:,} more like it"] if len(wrong) > 1 else []
     verdict = ["not good: " + wrong[0], *more] if wrong else ["good: every byte and every document is accounted for"]
     return "\n".join([*lines, *verdict]), not wrong
 
 
-def _examined(folder: str, console: Console) -> tuple[list[str], list[str]]:
-    """What was looked at, a line each, and what is not as it says.
+def _all_of(folder: str, console: Console, key: str | None) -> tuple[list[str], list[str]]:
+    lines, wrong = examine(folder, console)
+    return lines, wrong or [*_signed(folder, key, lines)]
+
+
+def examine(folder: str, console: Console) -> tuple[list[str], list[str]]:
+    """What was looked at of a release itself, a line each, and what is not as it says.
 
     Raises:
       RecipeError: there is neither a release nor a rejection.
@@ -91,9 +98,9 @@ def _examined(folder: str, console: Console) -> tuple[list[str], list[str]]:
     return lines, wrong
 
 
-def verified_json(folder: str, console: Console) -> tuple[str, bool]:
+def verified_json(folder: str, console: Console, key: str | None = None) -> tuple[str, bool]:
     """The same as JSON for programs, with all that is wrong. Arguments and errors as for `verify_release`."""
-    lines, wrong = _examined(folder, console)
+    lines, wrong = _all_of(folder, console, key)
     answer = {
         "format": "lowbackground.verify/1",
         "folder": folder,
@@ -123,6 +130,26 @@ def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
     lines.append(
         f"files         {len(found) - wrong:,} of {len(entries):,}, {plural(size, 'byte')}, as the manifest says{edited}"
     )
+
+
+def _signed(folder: str, key: str | None, lines: list[str]) -> Iterator[str]:
+    """Whether what is signed is this release, and the key is one that signed it."""
+    path = signature_path(folder)
+    try:
+        signed = read_envelopes(folder)
+        sha256 = read_manifest(folder)[1] if signed else ""
+        if any(not one.speaks_of(sha256) for one in signed):
+            yield f"{path} speaks of another release"
+            return
+    except (ValueError, OSError) as error:
+        yield f"{path}: {message(error)}"
+        return
+    if key is not None and not (signed := [one for one in signed if is_signed_by(one, key)]):
+        yield f"{path} has no statement that the key {key} signed"
+    elif signed:
+        by = sorted({name[:16] for one in signed for name in one.signatures}) if key is None else [f"the key {key}"]
+        unsure = "; --key PUBLIC.pem proves it" if key is None else ""
+        lines.append(f"signed        {len(signed)} statements about this release, by {', '.join(by)}{unsure}")
 
 
 def _rejection(folder: str, lines: list[str]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from rich.console import Console
 from expectations import contracts
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
+from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
@@ -41,16 +42,15 @@ from pipeline.assembly import (
     as_parquet,
     done_path,
     entry_of,
-    place,
     write_file,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
 from pipeline.places import STAGING
 from pipeline.reading.document_text import released_recipe
-from pipeline.reading.page import Told, report_input
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
@@ -80,7 +80,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
@@ -355,7 +355,7 @@ def _shards(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         name = f"{DATA}/train-{number:05d}-of-{len(kept):05d}.parquet"
         source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name)
         if not hit:
-            place(source, target)
+            files.second_name(source, target)
             yield entry | {"path": name}
             continue
         rows, tokens = _without(source, target, old.gone)
@@ -405,7 +405,7 @@ def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         table = by_id(stored)
         goes = pc.and_(pc.is_in(table["id"], old.gone), table["kept"])
         if table is stored and not pc.any(goes).as_py():
-            place(source, target)
+            files.second_name(source, target)
             yield entry
             continue
         now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, **dict.fromkeys(ABOUT)}
@@ -435,7 +435,7 @@ def _tombstones(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         )
     for number, entry in enumerate(earlier, n - len(earlier)):
         name = f"{TOMBSTONES}/part-{number:05d}-of-{n:05d}.parquet"
-        place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
+        files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
         yield entry | {"path": name}
 
 
@@ -447,7 +447,7 @@ def _same(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
     """All files that say nothing of single documents: recipe, suite, sketches, what could not be read."""
     for entry in old.manifest["files"]:
         if entry["path"] not in MADE_ANEW and posixpath.dirname(entry["path"]) not in MADE_BY_ROWS:
-            place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
+            files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
             yield entry
 
 

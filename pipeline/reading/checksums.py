@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
+from expectations.paths import open_for_reading
 from expectations.wording import plural
 from pipeline.progress import read_so_far
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine.files import exists, size_of
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
@@ -32,7 +33,6 @@ from transforms.release.read_release import (
     read_verdict,
     reading,
 )
-from transforms.signals.store import open_for_reading
 
 RESTS_ON = (METRICS, VERDICT, "recipe.yaml", SUITE)
 CARD = "README.md"  # people go on writing it
@@ -126,10 +126,10 @@ def _unlisted(folder: str, files: list[File]) -> Iterator[str]:
 
 
 def _size_differs(file: File) -> str | None:
-    if not FileSystems.exists(file.path):
+    if not exists(file.path):
         return f"{file.path} is gone"
     with reading(file.path):
-        size = FileSystems.get_filesystem(file.path).metadata(file.path).size_in_bytes
+        size = size_of(file.path)
     if size == file.size:
         return None
     if pointer := _pointer(file.path, size):

@@ -79,7 +79,7 @@ def sources_of(path: str) -> list[Proposal]:
 
 def folders_in(path: str) -> list[str] | None:
     """The folders in a folder that holds nothing else; None if there is anything else, or no folder."""
-    if not os.path.isdir(path):
+    if not os.path.isdir(path):  # nor of one in a store
         return None
     with os.scandir(path) as entries:
         visible = [

@@ -14,6 +14,7 @@ from transforms.kernels.statistics.hill import Floats
 from transforms.kernels.statistics.structures import Interval
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.kernels.statistics.vocabulary_distance import Side
+from transforms.kernels.text.columns import distinct_numbers
 from transforms.measures import sample, yardstick
 from transforms.measures.reference import Reference, Sampled, folded, sampled
 from transforms.measures.tally import Tally
@@ -200,7 +201,7 @@ def _documents(side: Vocabulary, chosen: Chosen, at: int) -> int:
 
 def _side(one: Vocabulary, chosen: Chosen, at: int, order: int) -> Side:
     counts = [(p[4], c) for p, c in one.counts.items() if p[0] >= at and chosen(p)]
-    types = np.unique(np.concatenate([np.zeros(0, np.uint32), *(c.types for _, c in counts)]))
+    types = distinct_numbers(np.concatenate([np.zeros(0, np.uint32), *(c.types for _, c in counts)]))
     matrix = np.zeros((len(types), FOLDS), np.int64)
     for fold, c in counts:
         matrix[np.searchsorted(types, c.types), fold] += c.documents

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from expectations.metrics import Row
 from expectations.wording import plural
 from transforms.kernels.similarity import duplicate_rate
-from transforms.kernels.similarity.duplicate_rate import NONE, Kin
+from transforms.kernels.similarity.duplicate_rate import Kin, Packed
 from transforms.kernels.text.columns import first_half, numbers
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
@@ -26,16 +25,14 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[
       signals: the columns `NEEDED` of the split's signals, in the same order.
     """
     column = signals["trace"].combine_chunks()
-    has = pc.binary_length(column).to_numpy(zero_copy_only=False) > 0
-    drawn = column.filter(pa.array(has))
-    seen = duplicate_rate.unpacked(*numbers(drawn)) if len(drawn) else NONE
-    number_of = np.cumsum(has) - 1
+    seen = Packed.of(*numbers(column))
+    has = seen.size > 0
     at, names = how_far(decisions), first_half(decisions["doc_id"])
     mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
     found = {}
     for number, stage in enumerate(STAGES):
         rows = np.flatnonzero(has & ~textless(decisions) & (at >= number))
-        found[stage] = [duplicate_rate.gather(seen.take(number_of[rows]), names[rows], mark[rows])]
+        found[stage] = [duplicate_rate.gather(seen.among(rows), names[rows], mark[rows])]
     return found
 
 

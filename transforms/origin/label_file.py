@@ -23,6 +23,7 @@ import orjson
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from expectations.errors import UserError
 from expectations.loading import LoadError, parse_json
+from expectations.paths import open_for_reading
 from expectations.wording import plural
 from transforms.engine import files
 
@@ -84,7 +85,7 @@ def read_labels(paths: Sequence[str]) -> Labels:
     warnings: list[str] = []
     for path in paths:
         try:
-            with open(path, "rb") as file:
+            with open_for_reading(path) as file:
                 data = file.read()
         except OSError as error:
             raise LabelError(f"{path}: {error.strerror}; `lowbackground review serve` writes labels") from None

@@ -11,9 +11,9 @@ import pyarrow as pa
 import yaml
 
 from expectations.judge.verdict import Verdict
-from pipeline.reading.remarks import hint, remarks
-from pipeline.reading.remedy import dropped_by, mends
 from pipeline.recipe import Recipe, parse_recipe
+from pipeline.told.remarks import hint, remarks
+from pipeline.told.remedy import dropped_by, mends
 from transforms.ingest.sources import InputError, Split
 
 RECIPE = "recipe.yaml"  # in a release, and the copy of it that commands on the page are about

@@ -1,6 +1,7 @@
 """The last line of a release that was rejected: which expectation failed first, by how much, and what would mend it."""
 
 import decimal
+import itertools
 import os
 import re
 import shlex
@@ -25,6 +26,19 @@ KEYS = {
 _PARAMETER = re.compile(r"\((?:.*, )?\$(\w+)(?: \* ([0-9.]+))?\)$")
 # Shares that a limit of the mixture can hold down, and what the limit is for each of.
 CAPPED = {"source.max_share": "source", "language.max_share": "language", "generator.max_share": "generator"}
+# What to do about a metric, by how its name and stage begin.
+WAYS = {
+    "ratio.dropped": "run again with --set ratio.on_shortage=shrink",
+    "ratio.conflicts": "change one of the limits that are in conflict; `lowbackground plan` shows what each would give",
+    "contamination.items": "run again with --set contamination.on_match=drop",
+    "input.unread_files": "name what should be read as a source of its own (`sources`), or move it out of the folder",
+    "input.": "read {where}/quarantine/, which has the reason of each record",
+    "documents before": "see with `lowbackground check` whether its path and its fields are right",
+    "origin.scored_fraction": "declare `origin` of the sources that you know: what is declared needs no score",
+    "origin.conflict": "look at {where}/review/queue.parquet; where the declaration is wrong, correct `origin` of the source",
+    "duplicates.": "see with `lowbackground explain {where} --reason near_duplicate` what was dropped",
+}
+LONGEST_SIGNATURE = 2048  # of `dedup.bands` x `dedup.rows`
 STEP = Decimal("0.001")  # that limits are proposed in
 
 
@@ -107,32 +121,25 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, 
         # A bound above the limit with an estimate within it comes of what undeclared text may hide, and nothing else.
         hides = outcome.worst is not None and outcome.worst.value is not None and outcome.worst.value <= outcome.max
         yield from (*declare, *cuts) if hides else (*cuts, *declare)
-    if outcome.metric == "ratio.dropped":
-        yield "run again with --set ratio.on_shortage=shrink"
-    if outcome.metric == "ratio.conflicts":
-        yield "change one of the limits that are in conflict; `lowbackground plan` shows what each would give"
-    if outcome.metric.startswith("input."):
-        yield f"read {where}/quarantine/, which has the reason of each record"
-    if (outcome.metric, outcome.stage) == ("documents", "before"):
-        yield "see with `lowbackground check` whether its path and its fields are right"
-    if outcome.metric in ("documents", "tokens") and outcome.stage == "after" and dropped:
-        reason = max(dropped, key=lambda one: (dropped[one], one))
-        yield f"see with `lowbackground explain {where} --reason {reason}` what was dropped"
-    if outcome.metric == "duplicates.residual_rate" and recipe.dedup.num_perm <= 1024:
-        yield f"run again with --set dedup.bands={2 * recipe.dedup.bands}, which compares more pairs"
-    elif outcome.metric.startswith("duplicates."):
-        yield f"see with `lowbackground explain {where} --reason near_duplicate` what was dropped"
-    if outcome.metric in CAPPED and outcome.max is not None:
-        cap = f"ratio.limits=[{{each: {CAPPED[outcome.metric]}, max: {outcome.max:g}}}]"
+    yield from _of_metric(outcome, recipe, where, max(dropped, key=lambda one: (dropped[one], one)) if dropped else "")
+
+
+def _of_metric(outcome: Outcome, recipe: Recipe, where: str, reason: str) -> Iterator[str]:
+    """What to turn because of what was measured, whatever the limit. `reason`: what most were dropped for; or empty."""
+    metric = outcome.metric
+    dedup = recipe.dedup
+    if metric in CAPPED and outcome.max is not None:
+        cap = f"ratio.limits=[{{each: {CAPPED[metric]}, max: {outcome.max:g}}}]"
         yield f"run again with --set {shlex.quote(cap)}, which drops what is over it"
-    if outcome.metric == "origin.scored_fraction":
-        yield "declare `origin` of the sources that you know: what is declared needs no score"
-    if outcome.metric.startswith("origin.conflict"):
-        yield f"look at {where}/review/queue.parquet; if the declaration is wrong, correct `origin` of the source"
-    if outcome.metric == "contamination.items":
-        yield "run again with --set contamination.on_match=drop"
-    if outcome.metric.startswith("paragraphs.") and not recipe.dedup.paragraphs.remove:
+    elif metric == "duplicates.residual_rate" and 2 * dedup.num_perm <= LONGEST_SIGNATURE:
+        yield f"run again with --set dedup.bands={2 * dedup.bands}, which compares more pairs"
+    elif metric.startswith("paragraphs.") and not dedup.paragraphs.remove:
         yield "run again with --set dedup.paragraphs.remove=true"
+    elif metric in ("documents", "tokens") and outcome.stage == "after" and reason:
+        yield f"see with `lowbackground explain {where} --reason {reason}` what was dropped"
+    else:
+        known = (words for start, words in WAYS.items() if f"{metric} {outcome.stage}".startswith(start))
+        yield from (words.format(where=where) for words in itertools.islice(known, 1))
 
 
 def _waiver(folder: str, own: Suite) -> str:

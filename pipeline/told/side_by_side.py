@@ -74,11 +74,11 @@ def side_by_side(one: str, other: str, width: int, titles: tuple[str, str]) -> l
     if width < MIN_WIDTH:
         raise ValueError(f"two columns need at least {MIN_WIDTH} cells, got {width}")
     column = (width - len(BETWEEN)) // 2
-    stretches, cut = stretches(one, other)
+    both, cut = stretches(one, other)
     lines = [*_beside(_plain(titles[0]), _plain(titles[1]), column), "─" * (column + 1) + "┼" + "─" * (column + 1)]
-    for left, right in _rows(stretches):
+    for left, right in _rows(both):
         lines += _beside(left, right, column)
-    for note in _notes(one, other, stretches, cut):
+    for note in _notes(one, other, both, cut):
         lines += _wrapped(_plain(note), width)
     return lines
 
