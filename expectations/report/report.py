@@ -1,5 +1,6 @@
 """The report on a release: one HTML page that a person understands. Its parts are what a reader sees, from the verdict down."""
 
+import functools
 from typing import Any
 
 from expectations.report import documents, judgement, origins
@@ -28,10 +29,14 @@ def render(report: dict[str, Any]) -> str:
     """
     text = ""
     for part in (1.0, 0.5, 0.25, 0.1, 0.04):
-        text = _rendered(report, lambda n, part=part: max(1, int(part * n)))
+        text = _rendered(report, functools.partial(_part_of, part))
         if len(text.encode()) < MOST_BYTES:
             break
     return text
+
+
+def _part_of(part: float, n: int) -> int:
+    return max(1, int(part * n))
 
 
 def _rendered(report: dict[str, Any], few: Few) -> str:

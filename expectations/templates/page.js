@@ -36,7 +36,7 @@
   if (box) {
     box.hidden = false;
     const said = box.querySelector("[role=status]");
-    const parts = all("main section").map((section) => [section, all("tbody tr, li, article.example, dl > div", section)]);
+    const parts = all("main section:not(.verdict)").map((section) => [section, all("tbody tr, li, article.example, dl > div", section)]);
     const folded = all("main details");
     const wasOpen = folded.map((one) => one.open);
     box.querySelector("input").addEventListener("input", (event) => {
