@@ -27,7 +27,6 @@ from expectations import contracts
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
@@ -46,6 +45,7 @@ from pipeline.assembly import (
     done_path,
     entry_of,
     report_input,
+    write_card,
     write_file,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
@@ -300,7 +300,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
     report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
     entries.append(write_file(folder, REPORT, render(report).encode()))
-    entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+    entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {
         "release": publication.release,
