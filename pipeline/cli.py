@@ -281,6 +281,10 @@ def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, a
         with compiling(err):
             job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace)
+        if recipe.papers:
+            from pipeline.commands.papers import write_asked
+
+            write_asked(recipe, result, today)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None

@@ -9,6 +9,7 @@ import yaml
 
 from expectations.judge.formats import as_text
 from expectations.wording import estimate, one_line, plural
+from pipeline.places import PAPERS
 from pipeline.reading import ways
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
@@ -62,7 +63,7 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: st
             "",
             as_text(result.verdict),
             *_hint(result, recipe, path),
-            *_where(result),
+            *_where(result, recipe),
             *([last] if last else []),
         ]
     )
@@ -210,11 +211,13 @@ def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
         yield ""
 
 
-def _where(result: "Result") -> Iterator[str]:
+def _where(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield f"report   {result.folder}/report/index.html"
     yield f"ledger   {result.folder}/ledger/   (why a document was dropped: lowbackground explain {result.folder} DOC_ID)"
     if result.verdict.passed:
         yield f"release  {result.folder}/data/"
+        if recipe.papers:
+            yield f"papers   {result.folder}{PAPERS}/"
 
 
 def checked(recipe: Recipe, job: "Job") -> str:
