@@ -351,7 +351,7 @@ def gate(
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
-    from pipeline.reading.remedy import of_release
+    from pipeline.told.remedy import of_release
 
     form = _form(form, as_json)
     written = chosen(form, FORMATS)
@@ -636,7 +636,7 @@ def explain(
     """
     from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
     from pipeline.reading.answer import deliver
-    from pipeline.reading.side_by_side import MIN_WIDTH
+    from pipeline.told.side_by_side import MIN_WIDTH
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")

@@ -36,7 +36,7 @@ from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
-from pipeline.assembly import Publication, counts
+from pipeline.assembly import Publication
 from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
@@ -66,7 +66,7 @@ from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
-from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
+from transforms.release.read_release import counts, ledger_batches, ledger_files, read_metrics, read_verdict
 from transforms.release.shards import EmitConfig
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore

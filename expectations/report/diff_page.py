@@ -124,8 +124,7 @@ def _row(one: Movement, values: Sequence[float | None] | None) -> dict[str, Any]
         "words": WORDS.get(one.status, one.status),
         "metric": one.metric,
         "slice": "" if one.slice_kind == "overall" else f"{kind} “{one.slice}”",
-        "before": wording.number(one.before, form),
-        "after": wording.number(one.after, form),
+        **dict(zip(("before", "after"), release_diff.both(one), strict=True)),
         "change": None if one.change is None else release_diff.signed(one.change, form),
         "limits": None
         if one.low is None or one.high is None

@@ -35,16 +35,12 @@ from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
-    STRUCTURES,
-    SUITE,
     WITHDRAWAL,
     Publication,
     as_json,
     as_parquet,
-    counts,
     done_path,
     entry_of,
-    report_input,
     write_card,
     write_file,
 )
@@ -54,6 +50,7 @@ from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
@@ -66,9 +63,12 @@ from transforms.release.ledger import ABOUT
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     by_id,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,
@@ -298,8 +298,15 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
         queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
-    entries.append(write_file(folder, REPORT, render(report).encode()))
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(_quarantine(old.folder)),
+    )
+    entries.append(write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode()))
     entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {
