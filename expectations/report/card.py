@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from expectations import wording
 from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
 
@@ -33,15 +34,15 @@ def _header(metrics: pa.RecordBatch) -> Iterator[str]:
 def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:
     overall = {(row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"}
     kept, read = overall["documents", "after"], overall["documents", "before"]
-    share = overall["synthetic_share.tokens", "after"]
+    share, unit = overall["synthetic_share.tokens", "after"], wording.unit_of(overall.values())
     yield f"\n# {markdown(release)}\n"
-    yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} tokens.\n"
+    yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} {unit}.\n"
     point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
     upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
-    yield f"Synthetic share of tokens: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
+    yield f"Synthetic share of {unit}: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
     licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]
     if licences:
-        yield "| licence | tokens |\n|---|--:|"
+        yield f"| licence | {unit} |\n|---|--:|"
         for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
             yield f"| {markdown(name)} | {tokens:,.0f} |"
         yield ""

@@ -20,7 +20,7 @@ from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
-from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
+from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_unit
 
 SHOWN = 10
 PREFIX = 4  # digits of an id that name a document, if no other begins so
@@ -187,9 +187,9 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield from _evidence(row)
-    yield f"  length      {row['n_tokens']:,} tokens"
+    yield f"  length      {row['n_tokens']:,} {read_unit(ledger.release)}"
     if row.get("removed_tokens"):
-        yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
+        yield f"  removed     {row['removed_tokens']:,} words more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:

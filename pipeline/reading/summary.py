@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import one_line
 from pipeline.reading import ways
@@ -175,11 +176,12 @@ def _flow(result: "Result") -> Iterator[str]:
 
 def _shares(result: "Result") -> Iterator[str]:
     rows = read_metrics(result.folder).to_pylist()
+    title = wording.title("synthetic_share.tokens", wording.unit_of(rows)).lower()
     for stage in ("before", "after"):
         for row in rows:
             if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
                 point, upper = (f"{row[k]:.1%}" if row[k] is not None else "not measured" for k in ("value", "upper"))
-                yield f"synthetic share of tokens, {stage}: {point}, at most {upper} (95 % bound)"
+                yield f"{title}, {stage}: {point}, at most {upper} (95 % bound)"
 
 
 def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
@@ -203,7 +205,8 @@ def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
     tokens = {r["slice"]: r["value"] for r in rows if r["metric"] == "tokens" and r["stage"] == "after"}
     undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
     if undeclared and tokens[""]:
-        yield f"{undeclared / tokens['']:.0%} of the release's tokens are of undeclared origin, and the bound counts what they"
+        unit = wording.unit_of(rows)
+        yield f"{undeclared / tokens['']:.0%} of the release's {unit} are of undeclared origin, and the bound counts what they"
         yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in your own suite."
         yield ""
 
