@@ -5,6 +5,7 @@ Whoever needs a fact about a metric looks it up here: suites and their JSON Sche
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypedDict
 
@@ -92,6 +93,20 @@ class Metric:
     def rank(self) -> int:
         """Its sign's place in SIGNS."""
         return SIGNS.index(self.sign)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it is held against something else's, so that it may be above 1 though it is written as a share."""
+        kept = self.name.startswith("structure.") and ("retention" in self.name or self.name.endswith("_ratio"))
+        return kept or self.name.startswith(("reference.", "lexical.stage_"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the most that it can be; a share is a part of a whole, and of one thing there is one at least."""
+        if self.is_relative or self.sign == "distance" or self.unit == "exponent":
+            return -math.inf, math.inf  # limits of what is estimated against something may lie below 0
+        lowest = 1.0 if ".effective_number" in self.name else 0.0
+        return lowest, 1.0 if self.form == SHARE else math.inf
 
 
 _WORDS = {1: "words", 2: "word pairs", 3: "word triples"}

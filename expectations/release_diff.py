@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from expectations import intervals, metrics, wording
+from expectations.wording import plural
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
@@ -338,7 +339,9 @@ def verdict(found: Sequence[Movement]) -> Comparison:
     known = [one for one in asked if one.low is not None]
     untold = sum(one.status == "unknown" for one in asked)
     unknown = f"; {untold} cannot be told from noise" if untold else ""
-    alarms = f"{len(known)} comparisons, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
+    alarms = (
+        f"{plural(len(known), 'comparison')}, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
+    )
     if not known and not any(one.status == "same" for one in asked):
         return Comparison(
             "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
@@ -382,7 +385,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
             + (f"  [{one.basis}]" if one.basis else "")
         )
     if len(slices) > most:
-        lines.append(f"  and {len(slices) - most} more slices that moved, in --format json")
+        lines.append(f"  and {plural(len(slices) - most, 'more slice')} that moved, in --format json")
     return lines
 
 

@@ -7,9 +7,7 @@ place (pipeline/swap.py).
 
 import dataclasses
 import hashlib
-import os
 import posixpath
-import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,16 +18,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from apache_beam.io.filesystems import FileSystems
 
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict
+from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
-from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -39,7 +36,6 @@ from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import open_for_reading
 
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
@@ -225,7 +221,7 @@ def _placed(paths: Sequence[str], folder: str, stem: str) -> Iterator[str]:
     """Put files into a release under numbered names; yields each name once the file has it."""
     for number, path in enumerate(paths):
         name = f"{stem}-{number:05d}-of-{len(paths):05d}.parquet"
-        place(path, posixpath.join(folder, name))
+        files.second_name(path, posixpath.join(folder, name))  # the first is still there for whoever does this again
         yield name
 
 
@@ -328,16 +324,3 @@ def entry_of(folder: str, name: str, what: str) -> dict[str, object]:
             digest.update(block)
             size += len(block)
     return {"path": name, "what": what, "bytes": size, "sha256": digest.hexdigest()}
-
-
-def place(source: str, destination: str) -> None:
-    """The same file under a second name, so that the first is still there for whoever does this again."""
-    if not is_local(destination):
-        FileSystems.copy([source], [destination])
-        return
-    os.makedirs(posixpath.dirname(destination), exist_ok=True)
-    try:
-        os.link(source, destination)
-    except OSError:  # a file system without second names
-        with open(source, "rb") as original, files.whole(destination) as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 
 from expectations.errors import UserError
 from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
+from expectations.paths import joined
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
@@ -371,7 +372,7 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
     def rebase(path: str) -> str:
-        return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
+        return joined(folder, path)
 
     def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))

@@ -25,7 +25,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
@@ -33,6 +32,7 @@ from rich.console import Console
 from expectations import contracts, wording
 from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
+from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
@@ -273,7 +273,7 @@ def _looked_for(systems: tuple[System, ...]) -> Systems:
         folder = system.reference.release
         if folder is None:
             return None
-        if not FileSystems.exists(posixpath.join(folder, "metrics.parquet")):
+        if not files.exists(posixpath.join(folder, "metrics.parquet")):
             raise StructuresError(
                 f"structures: system {system.id!r}: {folder} is not a release (it has no metrics.parquet)"
             )
@@ -429,6 +429,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
             execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
+    except StorageError as error:
+        raise RunError(
+            f"{error}. The next run, or `lowbackground clean {recipe.output.path}`, ends what was begun"
+        ) from error
     except OSError as error:
         raise RunError(
             f"{error.filename or recipe.output.path}: {error.strerror or error}; nothing was released. The next run, or "

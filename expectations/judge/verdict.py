@@ -17,6 +17,7 @@ import pydantic
 from expectations import contracts, metrics, wording
 from expectations.errors import UserError
 from expectations.judge import gx_process
+from expectations.judge.blind_spots import blind_spots
 from expectations.loading import LoadError, parse_json
 from expectations.suite.suite import Expectation, Suite, SuiteError
 from expectations.suite.waivers import State
@@ -109,6 +110,7 @@ class Verdict:
     expectations: tuple[Outcome, ...]  # in the order of the suite
     waived: tuple[str, ...] = ()  # the message of every expectation that does not hold and is waived
     judged_on: str | None = None  # the day that waivers were held against; None: the suite has none
+    blind_spots: tuple[str, ...] = ()  # which documents nothing in the suite looks at
     format: Literal["lowbackground.verdict/1"] = "lowbackground.verdict/1"
 
     @property
@@ -187,6 +189,7 @@ def judge(
         expectations=outcomes,
         waived=tuple(item.message for item in outcomes if item.waived),
         judged_on=str(today) if dated else None,
+        blind_spots=blind_spots(resolved.expectations, metrics.to_pylist()),
     )
 
 

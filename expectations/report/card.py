@@ -7,6 +7,7 @@ import pyarrow as pa
 from expectations import wording
 from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
+from expectations.wording import estimate, plural
 
 
 def card(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> str:
@@ -36,17 +37,18 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
     kept, read = overall["documents", "after"], overall["documents", "before"]
     share, unit = overall["synthetic_share.tokens", "after"], wording.unit_of(overall.values())
     yield f"\n# {markdown(release)}\n"
-    yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} {unit}.\n"
-    point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
-    upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
-    yield f"Synthetic share of {unit}: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
+    amount = wording.amount(overall["tokens", "after"]["value"], unit)
+    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {amount}.\n"
+    note = f" ({markdown(share['note'])})" if share["note"] else ""
+    yield f"Synthetic share of {unit}: {estimate(share['value'], share['upper'])}{note}.\n"
     licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]
     if licences:
         yield f"| licence | {unit} |\n|---|--:|"
         for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
             yield f"| {markdown(name)} | {tokens:,.0f} |"
         yield ""
-    yield f"Judged by the suite {markdown_code(verdict.suite)}: {len(verdict.expectations)} expectations, {verdict.status}."
+    asked = plural(len(verdict.expectations), "expectation")
+    yield f"Judged by the suite {markdown_code(verdict.suite)}: {asked}, {verdict.status}."
     if verdict.waived:
         yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."
     yield "`report/index.html` shows them, `ledger/` says what became of every input document, `MANIFEST.json` has checksums.\n"

@@ -20,6 +20,7 @@ from expectations import metrics, wording
 from expectations.report import figures
 from expectations.report.diversity_report import diversity_shown
 from expectations.report.structures_report import systems_shown
+from expectations.wording import plural
 
 RANGES = (("interval", "95% interval of the estimate"),)
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
@@ -142,6 +143,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "clip": _clip,
+        "plural": wording.plural,
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
         "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
@@ -162,7 +164,7 @@ def _printable(value: Any) -> Any:
 
 def _clip(value: Any, longest: int = 300) -> str:
     text = str(value)
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text) - longest:,} more characters)"
+    return text if len(text) <= longest else f"{text[:longest]}… ({plural(len(text) - longest, 'more character')})"
 
 
 def _bytes(value: float | None) -> str:
@@ -227,7 +229,7 @@ def _headline(verdict: dict[str, Any]) -> dict[str, Any]:
     asked = sum(item["severity"] == "critical" for item in verdict.get("expectations") or [])
     waived = list(verdict.get("waived") or [])
     if status == "passed" and waived:
-        words = f"Passed, with waivers: {len(waived)} of {len(verdict['expectations'])} expectations "
+        words = f"Passed, with waivers: {len(waived)} of {plural(len(verdict['expectations']), 'expectation')} "
         words += "does not hold and is waived." if len(waived) == 1 else "do not hold and are waived."
     elif status == "passed":
         words = f"Passed: {_critical(asked)} {'holds' if asked == 1 else 'hold'}."

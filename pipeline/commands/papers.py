@@ -16,10 +16,10 @@ from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPape
 from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
 from expectations.papers.standards import STANDARDS, StandardInput, token
+from expectations.paths import is_local, open_for_reading
 from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import RecipeError
 from pipeline.runner import day
-from transforms.engine.files import is_local
 from transforms.release.read_release import (
     by_id,
     ledger_batches,
@@ -30,7 +30,6 @@ from transforms.release.read_release import (
     read_verdict,
     reading,
 )
-from transforms.signals.store import open_for_reading
 
 PAPERS = (*FORMS, *STANDARDS)
 PART_ROWS = 1 << 21  # documents that are held at a time, some 200 bytes each

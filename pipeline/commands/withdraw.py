@@ -26,10 +26,12 @@ from rich.console import Console
 from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
+from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
+from expectations.wording import plural
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
@@ -43,7 +45,6 @@ from pipeline.assembly import (
     counts,
     done_path,
     entry_of,
-    place,
     report_input,
     write_file,
 )
@@ -79,7 +80,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
@@ -348,7 +349,7 @@ def _shards(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         name = f"{DATA}/train-{number:05d}-of-{len(kept):05d}.parquet"
         source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name)
         if not hit:
-            place(source, target)
+            files.second_name(source, target)
             yield entry | {"path": name}
             continue
         rows, tokens = _without(source, target, old.gone)
@@ -398,7 +399,7 @@ def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         table = by_id(stored)
         goes = pc.and_(pc.is_in(table["id"], old.gone), table["kept"])
         if table is stored and not pc.any(goes).as_py():
-            place(source, target)
+            files.second_name(source, target)
             yield entry
             continue
         now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, **dict.fromkeys(ABOUT)}
@@ -428,7 +429,7 @@ def _tombstones(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         )
     for number, entry in enumerate(earlier, n - len(earlier)):
         name = f"{TOMBSTONES}/part-{number:05d}-of-{n:05d}.parquet"
-        place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
+        files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
         yield entry | {"path": name}
 
 
@@ -440,7 +441,7 @@ def _same(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
     """All files that say nothing of single documents: recipe, suite, sketches, what could not be read."""
     for entry in old.manifest["files"]:
         if entry["path"] not in MADE_ANEW and posixpath.dirname(entry["path"]) not in MADE_BY_ROWS:
-            place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
+            files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
             yield entry
 
 
@@ -457,7 +458,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     lost = _lost(removed)
     rows: list[dict[str, Any]] = metrics.to_pylist()
     before = {(row["metric"], row["slice_kind"], row["slice"]): row["value"] for row in rows if row["stage"] == "after"}
-    note = f"of {old.manifest['release']}, before {removed.num_rows:,} documents were withdrawn"
+    note = f"of {old.manifest['release']}, before the withdrawal of {plural(removed.num_rows, 'document')}"
     dropped: dict[tuple[str, str], float] = {("overall", ""): removed.num_rows, ("reason", WITHDRAWN): removed.num_rows}
     for source, n in collections.Counter(removed["source"].to_pylist()).items():
         dropped["source_reason", f"{source}/{WITHDRAWN}"] = n
@@ -519,7 +520,7 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     """The verdict of the release's own suite on what is left."""
     recipe = released_recipe(release)
     systems = load_systems([STRUCTURES], release) if publication.structures else ()
-    rules = with_rules(load_suite(SUITE, release), **rules_of(recipe), systems=systems)
+    rules = with_rules(load_suite(SUITE, release, kept=True), **rules_of(recipe), systems=systems)
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
@@ -552,7 +553,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     said = receipt.said
     lines = [
         f"{receipt.folder} is {old} without",
-        f"  documents   {said['documents']:,}, of {said['tokens']:,} {said['unit']}",
+        f"  documents   {said['documents']:,}, of {wording.amount(said['tokens'], said['unit'])}",
         f"  of these    {said['named']:,} are named, {said['like_named']:,} were kept in place of a duplicate that is named",
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
         f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),

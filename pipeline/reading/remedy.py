@@ -30,7 +30,7 @@ def of_release(verdict: Verdict, release: str, suite: str | None, overrides: Seq
     """The same for a release that was judged again, by another suite perhaps; arguments as for `gate.judge_again`."""
     if verdict.passed:
         return ""
-    own = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
+    own = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release, kept=True)
     return _line(verdict, release, load_recipe(os.path.join(release, "recipe.yaml"), overrides), own, "gate")
 
 
@@ -42,7 +42,7 @@ def remedy(verdict: Verdict, folder: str, recipe: Recipe) -> str:
       folder: of the release, or of its rejection.
       recipe: that it was made by.
     """
-    return "" if verdict.passed else _line(verdict, folder, recipe, load_suite(SUITE, folder), "run")
+    return "" if verdict.passed else _line(verdict, folder, recipe, load_suite(SUITE, folder, kept=True), "run")
 
 
 def _line(verdict: Verdict, folder: str, recipe: Recipe, own: Suite, command: str) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from expectations import wording
 from expectations.judge.formats import as_text
-from expectations.wording import one_line
+from expectations.wording import estimate, one_line, plural
 from pipeline.reading import ways
 from pipeline.reading.guesses import guessed
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
@@ -88,7 +88,7 @@ def _not_understood(result: "Result") -> Iterator[str]:
     for row in read_metrics(result.folder).to_pylist():
         if row["metric"] == "input.not_understood" and row["slice_kind"] == "source_field":
             source, _, field = row["slice"].rpartition("/")
-            yield f"source {source}: {row['value']:,.0f} values of {field} were not understood, {row['note']}; they count as"
+            yield f"source {source}: {plural(row['value'], 'value')} of {field} not understood, {row['note']}; they count as"
             yield f"  not declared. Set fields.{field} of the source to another column, or correct them."
 
 
@@ -138,9 +138,9 @@ def _contaminated(result: "Result") -> Iterator[str]:
         found, left = of_set["items", "before", name], of_set["items", "after", name]
         short, documents = of_set["too_short", "before", name]["value"], of_set["documents", "before", name]["value"]
         unseen = f"; too short to be looked for: {short:,.0f}" if short else ""
-        items = f"{round((found['value'] or 0) * found['n']):,} of {found['n']:,} items"
+        items = f"{round((found['value'] or 0) * found['n']):,} of {plural(found['n'], 'item')}"
         after = f"{round((left['value'] or 0) * left['n']):,} left in the release"
-        yield f"{name:13} {items} in {documents:,.0f} document{'s' if documents != 1 else ''}, {after}{unseen}"
+        yield f"{name:13} {items} in {plural(documents, 'document')}, {after}{unseen}"
 
 
 def _secrets(recipe: Recipe) -> Iterator[str]:
@@ -180,8 +180,8 @@ def _shares(result: "Result") -> Iterator[str]:
     for stage in ("before", "after"):
         for row in rows:
             if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
-                point, upper = (f"{row[k]:.1%}" if row[k] is not None else "not measured" for k in ("value", "upper"))
-                yield f"{title}, {stage}: {point}, at most {upper} (95 % bound)"
+                said = estimate(row["value"], row["upper"])
+                yield f"{title}, {stage}: {said}" + (" (95 % bound)" if row["upper"] is not None else "")
 
 
 def _hint(result: "Result", recipe: Recipe, path: str) -> Iterator[str]:
@@ -227,7 +227,9 @@ def checked(recipe: Recipe, job: "Job") -> str:
     for number, source in enumerate(recipe.sources):
         pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
         declared = source.origin or "not declared"
-        lines.append(f"  {source.name}: {len(pieces):,} files, {sum(pieces.values()):,} bytes, origin {declared}")
+        lines.append(
+            f"  {source.name}: {plural(len(pieces), 'file')}, {plural(sum(pieces.values()), 'byte')}, origin {declared}"
+        )
         lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
@@ -244,9 +246,9 @@ def checked(recipe: Recipe, job: "Job") -> str:
         )
     lines += [
         "",
-        f"suite {job.suite.suite}: {len(job.suite.expectations)} expectations",
+        f"suite {job.suite.suite}: {plural(len(job.suite.expectations), 'expectation')}",
         *(
-            f"  system {s.id}: {len(s.structures)} structures, {len(s.expectations)} rules"
+            f"  system {s.id}: {plural(len(s.structures), 'structure')}, {plural(len(s.expectations), 'rule')}"
             for s in job.survey.systems.systems
         ),
         "",
@@ -309,22 +311,26 @@ def unread(rows: Iterable[NotRead]) -> Iterator[str]:
 def splits_found(source: Source, splits: Mapping[str, int]) -> Iterator[str]:
     """That a source holds several splits of a data set and all are read, in a line; or nothing."""
     if not source.splits and len([split for split in splits if split]) > 1:
-        there = ", ".join(f"{split or 'no split'} ({n:,} files)" for split, n in splits.items())
+        there = ", ".join(f"{split or 'no split'} ({plural(n, 'file')})" for split, n in splits.items())
         yield f"splits of a data set, all of them read: {there}; to read one only, set `splits: [train]`"
 
 
 def _lost(result: "Result") -> Iterator[str]:
     """Which files are missing from what was read, and why; which are not what their names say; what was not looked at."""
     rows = read_metrics(result.folder).to_pylist()
-    for metric, words in (
-        ("input.unreadable_files", "files that could not be read, or not to their end"),
-        ("input.misnamed_files", "files that are not what their names say"),
-        ("input.not_documents", "files that hold other things beside documents"),
+    for metric, one, many in (
+        (
+            "input.unreadable_files",
+            "that could not be read, or not to its end",
+            "that could not be read, or not to their end",
+        ),
+        ("input.misnamed_files", "that is not what its name says", "that are not what their names say"),
+        ("input.not_documents", "that holds other things beside documents", "that hold other things beside documents"),
     ):
         total = next((row["value"] for row in rows if row["metric"] == metric and row["slice_kind"] == "overall"), 0)
         files = [row for row in rows if row["metric"] == metric and row["slice_kind"] == "file"]
         if total:
-            yield f"{total:,.0f} {words}:"
+            yield f"{plural(total, 'file')} {one if total == 1 else many}:"
             for row in sorted(files, key=lambda row: (-row["value"], row["slice"]))[:SHOWN_FILES]:
                 yield f"  {row['slice']}: {printable(row['note'])}"
             if total > SHOWN_FILES:

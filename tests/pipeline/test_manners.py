@@ -165,7 +165,7 @@ def test_a_quiet_run_writes_its_progress_to_the_log_with_times(released: pathlib
     lines = (released / "logs" / "run.log").read_text().splitlines()
     assert lines[0] + "\n" == log.MARK
     assert all(line[:2] == "20" and line[10] == "T" and line[19] == "." for line in lines[1:]), lines
-    assert any(" INFO    lowbackground: " in line and "of 1 files" in line for line in lines)  # what -q left out
+    assert any(" INFO    lowbackground: " in line and "of 1 file" in line for line in lines)  # what -q left out
     assert any(" apache_beam." in line for line in lines)  # what the engine says
     assert lines[-1].endswith("exit code 0")
 

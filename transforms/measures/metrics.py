@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from expectations import contracts
 from expectations.metrics import Row, find
-from expectations.wording import TOKENS, WORDS
+from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
 from transforms.exclusions.contamination import Items
@@ -470,7 +470,7 @@ def _text(tally: Tally, unit: str) -> Iterator[Row]:
     kept = total_of(tally.groups, reason=0)
     keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
     ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
-    note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"
+    note = f"zlib, first {diversity.HEAD_CHARS} characters of {plural(len(keys), 'sampled document')}"
     yield {"metric": "repetition.compression_ratio", "value": ratio, "n": len(keys), "note": note}
     lengths = diversity.merge(tally.lengths)
     q = (0.05, 0.25, 0.5, 0.75, 0.95)

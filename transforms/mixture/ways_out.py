@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load where they are used
 
-from expectations.wording import number, one_line
+from expectations.wording import number, one_line, plural
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics import two_strata
 from transforms.kernels.statistics.certify import labels_needed
@@ -88,12 +88,12 @@ def labels_for(most: float, unit: str, asked: Auditable, seen: float = 0.0) -> W
     fewer = two_strata.labels_needed(cut, most, ALPHA, LIKELY, n - 1) if cut is not None else None
     if fewer is not None:
         said = (
-            f"label {fewer:,} documents of {whose}, more of them where scores are high ({command}{fewer} --by-score`): "
+            f"label {plural(fewer, 'document')} of {whose}, more of them where scores are high ({command}{fewer} --by-score`): "
             f"if {share(rate, 'max')} of their {unit} are a machine's, nine times in ten that certifies at most "
         )
         return Way("audit", BY_SCORE, fewer, f"{said}{share(most, 'min')}", limit=most)
     found = "none is" if not k else f"at most {k} {'is' if k == 1 else 'are'}"
-    said = f"label {n:,} documents of {whose} ({command}{n}`): if {found} a machine's, at most "
+    said = f"label {plural(n, 'document')} of {whose} ({command}{n}`): if {found} a machine's, at most "
     return Way("audit", "", n, f"{said}{share(most, 'min')} of their {unit} are", limit=most)
 
 

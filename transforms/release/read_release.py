@@ -13,17 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
+from expectations.paths import open_for_reading
 from expectations.wording import EITHER, unit_of
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.engine.files import below
-from transforms.signals.store import open_for_reading
+from transforms.engine.files import below, exists
 
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
 ROWS_AT_ONCE = 1 << 16
@@ -48,7 +46,7 @@ _IN_EVERY_LEDGER = (
 _BEFORE = "doc_id"  # what ledgers, queues and samples of earlier versions call `id`
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
-_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
+_UNREADABLE = (OSError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
 class ReleaseError(UserError):
@@ -160,7 +158,7 @@ def _why(error: Exception) -> str:
 
 def is_there(folder: str, name: str) -> bool:
     """Whether a folder has a file."""
-    return bool(FileSystems.exists(posixpath.join(folder, name)))
+    return exists(posixpath.join(folder, name))
 
 
 def read_manifest(folder: str) -> tuple[dict[str, Any], str]:

@@ -31,7 +31,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, personal, prose, text
-from transforms.kernels.text.columns import first_half, hash_texts, ranges
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, ranges
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
@@ -145,12 +145,12 @@ class HeadSample:
 
     def trace(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The rows of the next documents that keep their trace."""
-        self.traced = np.unique(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
+        self.traced = distinct_numbers(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
         return np.flatnonzero(keys < duplicate_rate.below(self.traced))
 
     def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
-        self.smallest = np.unique(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
+        self.smallest = distinct_numbers(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
         return keys < diversity.sample_below(self.smallest)
 
 

@@ -369,7 +369,9 @@ def test_systems_say_what_they_speak_of_and_what_they_are_held_against():
     ):
         page = report.render({"systems": [system | {"reference": reference}]})
         assert words in page
-        assert "source web, language en or de, &lt;genre&gt; novel, 1,500 words or tokens or more, from 2020-01-01" in page
+        assert (
+            "source web, language en or de, &lt;genre&gt; novel, 1,500 words or tokens or more, from 2020-01-01" in page
+        )
         assert "by words or tokens" in page
         assert "Nothing is expected of it; it is only counted." in page
         assert "No document that was read is of this kind" in page

@@ -388,7 +388,7 @@ def test_a_licence_is_said_of_the_whole_only_if_all_of_it_has_one() -> None:
     assert "(MIT) AND (A OR B)" in expressions
     for lacking in (None, "unknown"):
         assert "license" not in croissant(given("MIT", lacking))
-        assert "not known (1 documents)" in given("MIT", lacking).about
+        assert "not known (1 document)" in given("MIT", lacking).about
 
 
 def test_each_release_gets_its_own_standards(release, tmp_path) -> None:
