@@ -84,6 +84,12 @@ class Metric:
     grows: bool = False
 
     @property
+    def of_tokens(self) -> bool:
+        """Whether it counts tokens (words, without a tokenizer), or is a share of them."""
+        weighed = self.noise == TOKENS and not self.name.startswith("paragraphs.")  # which are words in any case
+        return weighed or self.unit == "tokens" or self.name.endswith((".tokens", ".effective_documents"))
+
+    @property
     def rank(self) -> int:
         """Its sign's place in SIGNS."""
         return SIGNS.index(self.sign)
@@ -303,7 +309,7 @@ _DECLARED = (
     Metric("duplicates.largest_cluster", "Size of the largest duplicate cluster", COUNT, "documents"),
     Metric(
         "paragraphs.repeated_within",
-        "Share of tokens in paragraphs that their document already had",
+        "Share of words in paragraphs that their document already had",
         SHARE,
         "fraction",
         sign="templates",
@@ -322,7 +328,7 @@ _DECLARED = (
     Metric("paragraphs.most_documents", "Documents that have the most frequent sampled paragraph", COUNT, "documents"),
     Metric(
         "paragraphs.removed_tokens",
-        "Share of tokens that went with removed paragraphs",
+        "Share of words that went with removed paragraphs",
         SHARE,
         "fraction",
         noise=TOKENS,

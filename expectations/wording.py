@@ -1,9 +1,13 @@
 """How numbers of a release are said: stages, slices, reasons, and plain sentences. What a person reads is worded here."""
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from expectations import contracts, metrics
 
+WORDS, TOKENS = "words", "tokens"  # what `n_tokens` counts: words and ideographs, or a model's tokens by `tokenizer:`
+EITHER = f"{WORDS} or {TOKENS}"  # where no release is at hand that says which
 NOTHING = 1e-9  # a share under it is said to be 0%
 STAGES = {"before": "what was read", "deduplicated": "what dedup kept", "after": "the release"}
 SLICE_KINDS = {
@@ -59,6 +63,11 @@ assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
 def plural(n: float, one: str, many: str = "") -> str:
     """So many of a thing: "1 file", "2 files", "1,234 queries"; `many` where it is not `one` with an s."""
     return f"{n:,.0f} {one if n == 1 else many or f'{one}s'}"
+
+
+def amount(n: float, unit: str) -> str:
+    """So much of what `n_tokens` counts: "1 word", "2 tokens"."""
+    return plural(n, unit if unit == EITHER else unit.removesuffix("s"), unit)
 
 
 def estimate(value: float | None, upper: float | None) -> str:
@@ -153,10 +162,23 @@ def named(error: BaseException) -> str:
     return f"{type(error).__name__}: {message(error)}"
 
 
-def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:
-    """What was measured, to start a sentence with: `The synthetic share of tokens in the release (source "wiki")`."""
-    title = metrics.find(metric).title
-    words = f"The {title[0].lower()}{title[1:]} in {STAGES.get(stage, stage)}"
+def unit_of(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What `n_tokens` counts in a release, "words" or "tokens", by its rows of METRICS."""
+    return next(
+        (row["unit"] for row in rows if row["metric"] == "tokens" and row.get("unit") in (WORDS, TOKENS)), EITHER
+    )
+
+
+def title(metric: str, unit: str = EITHER) -> str:
+    """A metric's name in a sentence, where `n_tokens` counts `unit`: "Synthetic share of words"."""
+    known = metrics.METRICS.get(metric)
+    return known.title.replace(TOKENS, unit) if known else metrics.find(metric).title
+
+
+def subject(metric: str, stage: str, slice_kind: str, slice_: str | None, unit: str = EITHER) -> str:
+    """What was measured, to start a sentence with: `The synthetic share of words in the release (source "wiki")`."""
+    called = title(metric, unit)
+    words = f"The {called[0].lower()}{called[1:]} in {STAGES.get(stage, stage)}"
     if slice_kind == "overall":
         return words
     kind = SLICE_KINDS.get(slice_kind, slice_kind)

@@ -30,6 +30,7 @@ from transforms.mixture.config import RatioConfig
 from transforms.origin.review_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
+from transforms.survey.tokenizers import TIKTOKEN
 
 PaperName = typing.Literal["eu-summary", "ab-2013", "croissant", "openlineage", "prov", "spdx"]
 RELEASE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it is a folder, so no path
@@ -129,6 +130,10 @@ class Recipe(Strict):
     sources: tuple[Source, ...] = Field(min_length=1, description="what to read")
     ingest: IngestConfig = IngestConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    tokenizer: str | None = Field(
+        None,
+        description="what counts `n_tokens`: a tokenizer.json, or tiktoken:NAME; empty: words and ideographs are counted",
+    )
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
@@ -361,6 +366,11 @@ def _detector(path: str | None, rebase: Callable[[str], str]) -> str | None:
     return path if not path or path == "words" or path.startswith(PREFIX) else rebase(path)
 
 
+def _tokenizer(name: str | None, rebase: Callable[[str], str]) -> str | None:
+    """Where a tokenizer is: a file, unless it is a vocabulary of tiktoken."""
+    return name if not name or name.startswith(TIKTOKEN) else rebase(name)
+
+
 def rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
@@ -380,6 +390,7 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     return recipe.model_copy(
         update={
             "sources": sources,
+            "tokenizer": _tokenizer(recipe.tokenizer, rebase),
             "evidence": recipe.evidence.model_copy(update={"phrases": phrases and rebase(phrases)}),
             "detector": recipe.detector.model_copy(
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}

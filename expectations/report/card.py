@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from expectations import wording
 from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
 from expectations.report.hub_header import hub_header
@@ -27,15 +28,15 @@ def card(release: str, metrics: pa.RecordBatch, verdict: Verdict, schema: pa.Sch
 def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:
     overall = {(row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"}
     kept, read = overall["documents", "after"], overall["documents", "before"]
-    share = overall["synthetic_share.tokens", "after"]
+    share, unit = overall["synthetic_share.tokens", "after"], wording.unit_of(overall.values())
     yield f"\n# {markdown(release)}\n"
-    tokens = plural(overall["tokens", "after"]["value"], "token")
-    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {tokens}.\n"
+    amount = wording.amount(overall["tokens", "after"]["value"], unit)
+    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {amount}.\n"
     note = f" ({markdown(share['note'])})" if share["note"] else ""
-    yield f"Synthetic share of tokens: {estimate(share['value'], share['upper'])}{note}.\n"
+    yield f"Synthetic share of {unit}: {estimate(share['value'], share['upper'])}{note}.\n"
     licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]
     if licences:
-        yield "| licence | tokens |\n|---|--:|"
+        yield f"| licence | {unit} |\n|---|--:|"
         for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
             yield f"| {markdown(name)} | {tokens:,.0f} |"
         yield ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import estimate, plural
 from pipeline.places import PAPERS
@@ -94,13 +95,12 @@ def _flow(result: "Result") -> Iterator[str]:
 
 
 def _shares(rows: Rows) -> Iterator[str]:
+    title = wording.title("synthetic_share.tokens", wording.unit_of(rows)).lower()
     for stage in ("before", "after"):
         for row in rows:
             if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
                 said = estimate(row["value"], row["upper"])
-                yield f"synthetic share of tokens, {stage}: {said}" + (
-                    " (95 % bound)" if row["upper"] is not None else ""
-                )
+                yield f"{title}, {stage}: {said}" + (" (95 % bound)" if row["upper"] is not None else "")
 
 
 def _where(result: "Result", recipe: Recipe) -> Iterator[str]:
