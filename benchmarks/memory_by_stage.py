@@ -11,7 +11,6 @@ behind it. Great Expectations' process and what both start with are printed befo
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import re
 import sys

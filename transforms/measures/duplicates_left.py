@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.similarity import duplicate_rate
 from transforms.kernels.similarity.duplicate_rate import Kin, Packed
 from transforms.kernels.text.columns import first_half, numbers
@@ -69,8 +70,8 @@ def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, np
 def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
     note = (
         f"Jaccard {least:g} or more with another document of the stage, counted on their shingles and not on the signatures "
-        f"that decided; of {rate.documents:,} documents long enough for one, drawn by a hash that both of a pair share with "
-        "chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
+        f"that decided; of {plural(rate.documents, 'document')} long enough for one, drawn by a hash that both of a pair share "
+        "with chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
     )
     if rate.undecided:
         note += f"; {rate.undecided:,} of those seen are long, compared by a part of their shingles, and near the limit"

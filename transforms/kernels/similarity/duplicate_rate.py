@@ -20,7 +20,7 @@ import numpy.typing as npt
 from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mixed
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
-from transforms.kernels.text.columns import ranges
+from transforms.kernels.text.columns import distinct_numbers, ranges
 
 GROUPS = 2048
 MEMBERS = 32
@@ -77,7 +77,7 @@ def _hashes(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
 
 def below(known: npt.NDArray[np.uint64]) -> np.uint64:
     """The bound that the keys of the `GROUPS` smallest groups are below."""
-    smallest = np.unique(known)
+    smallest = distinct_numbers(known)
     return smallest[GROUPS] if len(smallest) > GROUPS else np.uint64(2**64 - 1)
 
 
@@ -88,7 +88,7 @@ def traces(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> 
     hashes = mixed(shingles.astype(np.uint64) ^ _OTHER) >> np.uint64(32)
     document = np.repeat(np.arange(len(n)), n)
     kept = hashes < np.uint64(1 << 32) >> halved[document].astype(np.uint64)
-    sets = np.unique(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
+    sets = distinct_numbers(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
     size = np.bincount((sets >> np.uint64(32)).astype(np.int64), minlength=len(n))
     return Traces(keys(offsets, shingles), halved, size, sets.astype(np.uint32))
 
