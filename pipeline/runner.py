@@ -25,18 +25,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
-from expectations import contracts
+from expectations import contracts, wording
 from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
+from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline import log
-from pipeline.assembly import Publication, counts
+from pipeline.assembly import Publication
 from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
@@ -66,7 +66,14 @@ from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
-from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
+from transforms.release.read_release import (
+    counts,
+    ledger_batches,
+    ledger_files,
+    read_manifest,
+    read_metrics,
+    read_verdict,
+)
 from transforms.release.shards import EmitConfig
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
@@ -74,6 +81,7 @@ from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
 from transforms.survey.text_to_signals import SurveyConfig
+from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
@@ -137,7 +145,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(_located(systems))
     items = load_items(recipe.contamination) if recipe.contamination.against else None
-    store = _store(located, detectors, witnesses, splits, looked_for, items)
+    tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    unit = wording.TOKENS if tokenizer else wording.WORDS
+    store = _store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
@@ -145,7 +155,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
-    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
+    earlier_human = _earlier_human(recipe, tokenizer)
+    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, earlier_human, systems, unit)
     return Job(
         recipe=recipe,
         suite=suite,
@@ -163,6 +174,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
             against=items,
+            tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
             personal_data=recipe.personal_data,
             few_splits=few_splits,
         ),
@@ -177,6 +189,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
             against=items,
+            unit=unit,
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -187,7 +200,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
+            about=_about(
+                recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals, tokenizer
+            ),
             corpus=corpus,
             tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
@@ -222,12 +237,22 @@ def _decided_by(
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def _earlier_human(recipe: Recipe) -> int:
+def _earlier_human(recipe: Recipe, tokenizer: TokenizerModel | None) -> int:
     """The human text of the earlier releases, in the unit of the ratio, as their ledgers say. A document counts once, in however
     many releases it is.
+
+    Raises:
+      RecipeError: they were counted in another unit.
     """
-    parts = []
+    parts, sha256 = [], tokenizer.sha256 if tokenizer else None
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
+        theirs = read_manifest(release)[0].get("tokenizer") or {}
+        if recipe.ratio.unit == "tokens" and theirs.get("sha256") != sha256:
+            counted_by = f"the tokenizer {theirs['name']}" if theirs else "words"
+            raise RecipeError(
+                f"ratio.retain_human: {release} was counted by {counted_by}, which this recipe's `tokenizer` is not; use the "
+                "same, or `ratio.unit: documents`"
+            )
         for path in ledger_files(release):
             for rows in ledger_batches(path, ["id", "kept", "origin", "n_tokens"]):
                 held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
@@ -255,7 +280,7 @@ def _looked_for(systems: tuple[System, ...]) -> Systems:
         folder = system.reference.release
         if folder is None:
             return None
-        if not FileSystems.exists(posixpath.join(folder, "metrics.parquet")):
+        if not files.exists(posixpath.join(folder, "metrics.parquet")):
             raise StructuresError(
                 f"structures: system {system.id!r}: {folder} is not a release (it has no metrics.parquet)"
             )
@@ -290,6 +315,7 @@ def _store(
     splits: tuple[Split, ...],
     systems: Systems,
     items: Items | None,
+    tokenizer: TokenizerModel | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -303,6 +329,8 @@ def _store(
         depends_on["structures"] = systems.key()
     if items:
         depends_on["contamination"] = items.sha256
+    if tokenizer:
+        depends_on["tokenizer"] = tokenizer.sha256
     if recipe.personal_data:
         depends_on["personal"] = " ".join(personal.KINDS)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
@@ -354,6 +382,7 @@ def _about(
     reviewed: Reviewed | None,
     items: Items | None,
     removals: Removals | None,
+    tokenizer: TokenizerModel | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -381,6 +410,8 @@ def _about(
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
         "removals": for_manifest(removals),
+        "unit": wording.TOKENS if tokenizer else wording.WORDS,
+        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256} if tokenizer else None,
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,
@@ -405,6 +436,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
             execute(recipe, job, console, build, job.publication.staging)
             folder = swap(job.publication, replace)
+    except StorageError as error:
+        raise RunError(
+            f"{error}. The next run, or `lowbackground clean {recipe.output.path}`, ends what was begun"
+        ) from error
     except OSError as error:
         raise RunError(
             f"{error.filename or recipe.output.path}: {error.strerror or error}; nothing was released. The next run, or "

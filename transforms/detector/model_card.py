@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from expectations import escaping
+from expectations.wording import plural
 from transforms.detector.calibration import Calibration, Counts
 from transforms.detector.training.evaluation import Evaluation
 from transforms.detector.training.fasttext_fitting import TrainingSettings
@@ -122,7 +123,7 @@ def _data(labelled: Labelled) -> str:
         licence = ", ".join(sorted(set(licences[here]) - {""})) or "not stated"
         machine = int((here & labelled.machine).sum())
         lines.append(f"| {_cell(source) or '-'} | {_cell(licence)} | {int(here.sum()) - machine:,} | {machine:,} |")
-    lines.append(f"\n{labelled.dropped:,} rows were dropped: empty, or the same as another in canonical form.")
+    lines.append(f"\nDropped: {plural(labelled.dropped, 'row')}, empty, or the same as another in canonical form.")
     return "\n".join(lines) + "\n"
 
 

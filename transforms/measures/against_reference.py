@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, vocabulary, vocabulary_distance
 from transforms.kernels.statistics import structures as cores
@@ -74,7 +75,7 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
         values = embedding.vendi(whole)
         without = np.array([embedding.vendi(embedding.less(whole, part)) for part in side if part.n])
         limits.append([cores.jackknife(v, left) for v, left in zip(values, without.reshape(-1, 2).T, strict=True)])
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
+    note = f"against {reference.name}, of {plural(n, 'document')} each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
     for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
         yield _row(name, cores.ratio(one, other), row, CHANGE)
@@ -82,7 +83,7 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
 
 def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[Row, list[Row]]:
     """What rows of a yardstick share; and where there is nothing to compare, these rows, which say why."""
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
+    note = f"against {reference.name}, of {plural(n, 'document')} each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}; yardstick {yardstick.bundled().name}"}
     known = len(reference.topic) > 0
     unread = f"{reference.name} was not read by this yardstick; make that release again, or take another reference"
@@ -239,7 +240,8 @@ def _tail(
     if low:
         row = row | {"slice_kind": "band", "slice": f"{low:.0e} to {high:.0e}"}
     row = row | {
-        "note": f"{row['note']}; {found:,} types rarer than {high:.0e}" + (f", at least {low:.0e}" if low else "")
+        "note": f"{row['note']}; {plural(found, 'type')} rarer than {high:.0e}"
+        + (f", at least {low:.0e}" if low else "")
     }
     yield _row("tail_mass", mass, row, CHANGE)
     yield _row("tail_types", types, row, CHANGE)

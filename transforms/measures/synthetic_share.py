@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from expectations import contracts
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector
 from transforms.detector.share_estimate import Bound, Composition
@@ -56,7 +57,7 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     hopeless = [(name, scale.allowance.why) for name, scale in spoken]
     until = ", ".join(f"{name} {scale.until}" for name, scale in spoken if scale.until)
     newer = f"no undeclared text is by a generator that came out after the newest one of the calibration ({until})"
-    like = f"none of it is by the like of the {len(uncovered)} generators that the model card lists as not covered"
+    like = f"none of it is by the like of the {plural(len(uncovered), 'generator')} that the model card lists as not covered"
     return (
         "declared origins, and others that are settled without the detector, are true",
         "of text that counts as human by its date, "

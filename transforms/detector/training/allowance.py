@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from expectations.wording import plural
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
@@ -31,8 +32,9 @@ def learned(calibration: Calibration, language: int) -> Allowance:
             0.0,
             0.0,
             0,
-            f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
-            f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
+            f"{plural(len(generators), 'generator')} and {plural(len(kinds), 'kind')} of human text have {FEWEST} "
+            f"held-out documents in it; a bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or "
+            "an audit",
         )
     roots: dict[float, list[float]] = {q: [] for q in SHARES}
     human = []

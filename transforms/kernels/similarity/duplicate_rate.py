@@ -105,14 +105,39 @@ def packed(some: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]
     return offsets, numbers
 
 
-def unpacked(offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> Traces:
-    """What `packed` made; every document has some numbers."""
-    start = offsets[:-1]
-    key = numbers[start].astype(np.uint64) | numbers[start + 1].astype(np.uint64) << np.uint64(32)
-    inside = np.ones(len(numbers), bool)
-    for place in range(_HEAD):
-        inside[start + place] = False
-    return Traces(key, numbers[start + 2].astype(np.int64), np.diff(offsets) - _HEAD, numbers[inside])
+class Packed(NamedTuple):
+    """Traces as `packed` made them, of which only those that are asked for are unpacked.
+
+    Attributes:
+      start, size: where the numbers of each begin, and how many they are, int64[documents].
+      numbers: of all, uint32.
+    """
+
+    start: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> "Packed":
+        """What `packed` gave."""
+        return cls(offsets[:-1], np.diff(offsets), numbers)
+
+    @property
+    def key(self) -> npt.NDArray[np.uint64]:
+        """As of `Traces`."""
+        low, high = (self.numbers[self.start + place].astype(np.uint64) for place in (0, 1))
+        return low | high << np.uint64(32)
+
+    def among(self, rows: npt.NDArray[np.int64]) -> "Packed":
+        """Some of them, still packed."""
+        return Packed(self.start[rows], self.size[rows], self.numbers)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Traces:
+        """Some of them."""
+        some = self.among(rows)
+        size = some.size - _HEAD
+        shingles = self.numbers[ranges(size, some.start + _HEAD)]
+        return Traces(some.key, self.numbers[some.start + 2].astype(np.int64), size, shingles)
 
 
 class Kin(NamedTuple):
@@ -150,7 +175,7 @@ class Rate(NamedTuple):
     )
 
 
-def gather(some: Traces, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
+def gather(some: Traces | Packed, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
     """The groups of some documents.
 
     Args:

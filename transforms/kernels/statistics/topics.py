@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
+from transforms.kernels.text.columns import distinct_numbers
 
 BUCKETS = 4096  # a power of two
 
