@@ -157,9 +157,10 @@ def _undecided(result: "Result") -> Iterator[str]:
         yield "  these are estimates, and by their texts some may be less alike. `dedup.verify: exact` compares texts."
 
 
-def _overall(result: "Result", metric: str) -> dict[str, Any]:
+def _overall(result: "Result", metric: str, stage: str = "") -> dict[str, Any]:
     rows = read_metrics(result.folder).to_pylist()
-    return next(row for row in rows if row["metric"] == metric and row["slice_kind"] == "overall")
+    overall = (row for row in rows if row["metric"] == metric and row["slice_kind"] == "overall")
+    return next(row for row in overall if stage in ("", row["stage"]))
 
 
 def _flow(result: "Result") -> Iterator[str]:
@@ -169,7 +170,10 @@ def _flow(result: "Result") -> Iterator[str]:
     for key, words in WORDS.items():
         if counts.get(key):
             yield f"  dropped     {counts[key]:>{width},}  {words}"
-    yield f"  kept        {counts['kept']:>{width},}"
+    rows = read_metrics(result.folder).to_pylist()
+    kept = wording.amount(_overall(result, "tokens", "after")["value"], wording.unit_of(rows))
+    model = wording.of_a_model(rows)
+    yield f"  kept        {counts['kept']:>{width},}  of {kept}" + (f", {model}" if model else "")
     if counts.get("quarantined"):
         yield f"quarantined   {counts['quarantined']:>{width},}  records that could not be read"
 
