@@ -169,6 +169,15 @@ def unit_of(rows: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
+def of_a_model(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What a model's tokenizer would count of a release in words: "1,200 to 1,400 tokens of a model"; empty: it is not known."""
+    row = next((r for r in rows if (r["metric"], r["stage"]) == ("tokens.of_a_model", "after")), None)
+    if row is None or row["lower"] is None or row["upper"] is None:
+        return ""
+    low, high = (float(f"{row[end]:.3g}") for end in ("lower", "upper"))
+    return f"about {span(low, high, 'count')} {TOKENS} of a model"
+
+
 def title(metric: str, unit: str = EITHER) -> str:
     """A metric's name in a sentence, where `n_tokens` counts `unit`: "Synthetic share of words"."""
     known = metrics.METRICS.get(metric)

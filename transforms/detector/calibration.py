@@ -439,7 +439,7 @@ def _allowance(fields: dict[str, Any]) -> Allowance:
         root = _finite(fields["root"])
         if root < 0:
             raise ValueError("an allowance is out of range")
-        shares = ROOT_SHARES
+        shares: tuple[float, ...] = ROOT_SHARES
         limits = own = tuple((((root**2 + 4 * q) ** 0.5 - root) / 2) ** 2 for q in shares)
     else:
         shares, limits, own = (tuple(map(_fraction, fields[name])) for name in ("shares", "limits", "own_limits"))

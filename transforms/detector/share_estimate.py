@@ -19,7 +19,9 @@ BORROWED = (
 )
 ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
-MOSTLY = 0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
+MOSTLY = (
+    0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
+)
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
 

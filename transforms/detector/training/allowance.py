@@ -11,7 +11,6 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from expectations.wording import plural
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
