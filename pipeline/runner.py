@@ -1,6 +1,5 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
-import ctypes
 import dataclasses
 import datetime
 import gc
@@ -10,7 +9,6 @@ import itertools
 import logging
 import os
 import posixpath
-import sys
 import threading
 import unicodedata
 import uuid
@@ -35,7 +33,7 @@ from expectations.judge.verdict import Verdict
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
-from pipeline import log
+from pipeline import heap, log
 from pipeline.assembly import Publication
 from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
@@ -84,8 +82,6 @@ from transforms.survey.text_to_signals import SurveyConfig
 from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
-
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
@@ -521,15 +517,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
-
-    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
-    """
+    """Make freed memory leave this process, which on this runner holds every worker, also where no command line began it."""
+    heap.keep_one()
     pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 4 << 20)
 
 
 @contextmanager
