@@ -155,7 +155,8 @@ class Composition:
                 continue
             human = self._human(known, own)
             machine = known.machine if bounding else known.alike
-            found.append((cells, human, machine, share_bound.fit(cells, human, machine)))
+            start = _mostly_own(len(human), len(machine)) if len(human) > len(known.human) else None
+            found.append((cells, human, machine, share_bound.fit(cells, human, machine, start=start)))
         return found
 
     def fit(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
@@ -241,6 +242,13 @@ class Composition:
             for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
                 chance[band] = np.repeat(values, np.diff(np.r_[starts, share_bound.BINS]))
         return chance
+
+
+def _mostly_own(humans: int, machines: int) -> share_bound.Fit:
+    """Where a fit with own human text starts: a known kind that is just like the own text takes nothing away from it."""
+    human = np.full(humans, 0.1 / humans)
+    human[0] += 0.9
+    return share_bound.Fit(0.1, human, np.full(machines, 1 / machines), 0.0)
 
 
 def _chances(
