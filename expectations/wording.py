@@ -89,9 +89,14 @@ def part_of(part: float, whole: float) -> str:
 
 
 # How a growing number is said to grow, by its ratio; the inverse of each is how a shrinking one shrinks.
-_GROWTH = ((3.2, "more than tripled", "fell to less than a third"), (2.8, "about tripled", "fell to about a third"),
-           (2.1, "more than doubled", "more than halved"), (1.95, "doubled", "halved"),
-           (1.75, "nearly doubled", "nearly halved"), (1.0, "rose", "fell"))  # fmt: skip
+_GROWTH = (
+    (3.2, "more than tripled", "fell to less than a third"),
+    (2.8, "about tripled", "fell to about a third"),
+    (2.1, "more than doubled", "more than halved"),
+    (1.95, "doubled", "halved"),
+    (1.75, "nearly doubled", "nearly halved"),
+    (1.0, "rose", "fell"),
+)
 
 
 def moved(before: float, after: float, form: str) -> str:
