@@ -56,7 +56,11 @@ class Comparison:
 
 
 def movements(
-    first: Sequence[Row], second: Sequence[Row], name: str = "", same_detector: bool = True
+    first: Sequence[Row],
+    second: Sequence[Row],
+    name: str = "",
+    same_detector: bool = True,
+    same_unit: bool = True,
 ) -> list[Movement]:
     """What moved from one release to another.
 
@@ -64,6 +68,7 @@ def movements(
       first, second: rows of `contracts.METRICS`.
       name: of the first release: numbers that the second one gives against it are changes themselves.
       same_detector: whether both were scored alike; else shares of synthetic text cannot be compared.
+      same_unit: whether both were counted by the same tokenizer, or both in words; else nothing in that unit can be.
 
     Returns:
       One for every row of either that has a value, early signs first. Of a metric that is told of several stages only
@@ -72,7 +77,7 @@ def movements(
     tables = [{_key(row): row for row in rows} for rows in (first, second)]
     released = {key[0] for table in tables for key in table if key[1] == "after"}
     keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
-    found = [_moved(key, tables, name, same_detector) for key in keys]
+    found = [_moved(key, tables, name, same_detector, same_unit) for key in keys]
     chosen = [one for one in found if one.before is not None or one.after is not None]
     return sorted(chosen, key=lambda one: (metrics.SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
 
@@ -85,7 +90,7 @@ def _place(one: Movement) -> Key:
     return one.metric, one.stage, one.slice_kind, one.slice
 
 
-def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool) -> Movement:
+def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool, same_unit: bool) -> Movement:
     about = metrics.find(key[0])
     sign, worse = about.sign, about.worse
     first, second = (table.get(key) for table in tables)
@@ -98,7 +103,7 @@ def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detect
         return Movement(sign, *key, before, after, None, None, None, "only one of them has it", status)
     else:
         assert first is not None and second is not None, key  # noqa: PT018
-        limits, basis = noise_of(key, first, second, tables, same_detector)
+        limits, basis = noise_of(key, first, second, tables, same_detector, same_unit)
     change = after - before
     if limits is None and change == 0:
         return Movement(sign, *key, before, after, 0.0, None, None, "equal", "same")
@@ -119,7 +124,7 @@ def _is_against(row: Row, name: str) -> bool:
 
 
 def noise_of(
-    key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool
+    key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool, same_unit: bool = True
 ) -> tuple[tuple[float, float] | None, str]:
     """How far below and above the change of a number its limits lie, and on what that rests.
 
@@ -128,6 +133,7 @@ def noise_of(
       first, second: the rows; both have a value.
       tables: all rows of both releases, by key.
       same_detector: whether both were scored alike.
+      same_unit: whether both were counted by the same tokenizer, or both in words.
 
     Returns:
       None where nothing is known; then the basis says why, and is empty for a plain count.
@@ -135,6 +141,8 @@ def noise_of(
     metric, about = key[0], metrics.find(key[0])
     if metric.startswith("synthetic_share.") and not same_detector:
         return None, "not scored by the same detector"
+    if about.of_tokens and not same_unit:
+        return None, "not counted by the same tokenizer"
     if metric.startswith("synthetic_share.") and "cross_check" not in metric:
         return _of_share(key, (first, second), tables)
     of_reference = metric.startswith("reference.") or (

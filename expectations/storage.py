@@ -27,6 +27,7 @@ from pyarrow import fs
 
 from expectations.errors import UserError
 from expectations.paths import is_local
+from expectations.wording import plural
 
 T = TypeVar("T")
 PATIENCE = 14.0  # seconds that a store may fail every request before it counts as gone
@@ -71,7 +72,7 @@ class StorageError(UserError):
 _gone: dict[tuple[str, ...], tuple[float, StorageError]] = {}
 
 
-class Found(NamedTuple):
+class StoredObject(NamedTuple):
     """An object, or what it is called that lies above some.
 
     Attributes:
@@ -87,7 +88,7 @@ class Found(NamedTuple):
     is_folder: bool
 
 
-def find(path: str) -> Found | None:
+def find(path: str) -> StoredObject | None:
     """What has this name; None: nothing.
 
     Raises:
@@ -98,7 +99,7 @@ def find(path: str) -> Found | None:
     return None if info.type == fs.FileType.NotFound else _found(path, info)
 
 
-def below(folder: str) -> list[Found]:
+def below(folder: str) -> list[StoredObject]:
     """Every object whose name begins with a folder's, in order of names.
 
     Raises:
@@ -185,7 +186,7 @@ def put(path: str, file: IO[bytes]) -> None:
             shutil.copyfileobj(file, out, READ_BYTES)
         [info] = system.get_file_info([key])
         if info.type != fs.FileType.File or info.size != size:
-            raise OSError(f"{info.size or 0:,} bytes of {size:,} arrived")
+            raise OSError(f"{plural(info.size or 0, 'byte')} of {size:,} arrived")
 
     patiently(path, upload, is_put=True)
 
@@ -296,7 +297,7 @@ class _Object(io.RawIOBase):
         def read() -> bytes:
             data: bytes = self.file.read_at(wanted, self.at)
             if len(data) < wanted:
-                raise OSError(f"{len(data):,} bytes of {wanted:,} arrived")
+                raise OSError(f"{plural(len(data), 'byte')} of {wanted:,} arrived")
             return data
 
         if wanted:
@@ -310,9 +311,9 @@ class _Object(io.RawIOBase):
         super().close()
 
 
-def _found(path: str, info: fs.FileInfo) -> Found:
+def _found(path: str, info: fs.FileInfo) -> StoredObject:
     changed = info.mtime_ns / 1e9 if info.mtime_ns is not None else 0.0
-    return Found(path, info.size or 0, changed, info.type == fs.FileType.Directory)
+    return StoredObject(path, info.size or 0, changed, info.type == fs.FileType.Directory)
 
 
 def _at(path: str, writes: bool = False) -> tuple[fs.FileSystem, str]:

@@ -160,7 +160,7 @@ def publish(
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
         entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
-        entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+        entries.append(write_card(folder, publication.release, metrics, verdict, entries))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
             "format": "lowbackground.release/1",
@@ -173,6 +173,19 @@ def publish(
         write_file(folder, MANIFEST, as_json(manifest))
     files.write(done_path(publication), folder.encode())
     return folder
+
+
+def write_card(
+    folder: str, release: str, metrics: pa.RecordBatch, verdict: Verdict, entries: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """README.md of a release whose shards are there. Returns its entry of the manifest."""
+    shards = [entry for entry in entries if str(entry["path"]).startswith(f"{DATA}/")]
+    schema = None
+    if shards:
+        with open_for_reading(posixpath.join(folder, str(shards[0]["path"]))) as file:
+            schema = pq.read_schema(pa.PythonFile(file, mode="r"))
+    n_bytes = sum(int(str(entry["bytes"])) for entry in shards)
+    return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
 
 
 def done_path(publication: Publication) -> str:

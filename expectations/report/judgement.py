@@ -50,7 +50,7 @@ def summary(numbers: Numbers, passed: bool) -> str:
     )
     if share["value"] is None and share["upper"] is None:
         return f"{said} Its synthetic share was not measured."
-    return f"{said} Its synthetic share of tokens {'is' if passed else 'would be'} {found}."
+    return f"{said} Its synthetic share of {numbers.unit} {'is' if passed else 'would be'} {found}."
 
 
 def to_do(verdict: Mapping[str, Any], mends: Mapping[str, Sequence[str]], few: Few) -> dict[str, list[dict[str, Any]]]:
@@ -67,8 +67,11 @@ def to_do(verdict: Mapping[str, Any], mends: Mapping[str, Sequence[str]], few: F
         for one in sorted(items, key=lambda one: _RANK.get(one["severity"], 3))
     ]
     then = [one for one in said if not one["decides"] and one["severity"] != "info"]
-    return {"first": [one for one in said if one["decides"]][: few(SHOWN_EXPECTATIONS)], "then": then[: few(SHOWN_WARNINGS)],
-            "more": then[few(SHOWN_WARNINGS) :]}  # fmt: skip
+    return {
+        "first": [one for one in said if one["decides"]][: few(SHOWN_EXPECTATIONS)],
+        "then": then[: few(SHOWN_WARNINGS)],
+        "more": then[few(SHOWN_WARNINGS) :],
+    }
 
 
 def expectations(verdict: Mapping[str, Any], few: Few) -> dict[str, Any]:
@@ -107,8 +110,12 @@ def facts(numbers: Numbers) -> list[tuple[str, str, str]]:
             wording.number(kept, "count"),
             f"{part} of {wording.number(read, 'count')} read" if part else "",
         ),
-        ("Tokens kept", wording.number(tokens, "count"), ""),
-        ("Synthetic share of tokens", wording.number(share["value"], "share"), "estimate, in the release"),
+        (f"{numbers.unit.capitalize()} kept", wording.number(tokens, "count"), wording.of_a_model(numbers.rows)),
+        (
+            wording.title("synthetic_share.tokens", numbers.unit),
+            wording.number(share["value"], "share"),
+            "estimate, in the release",
+        ),
         ("It is at most", wording.number(share["upper"], "share"), "upper bound, under the assumptions below"),
     ]
 
@@ -122,9 +129,11 @@ def unmeasured(numbers: Numbers, verdict: Mapping[str, Any], few: Few) -> dict[s
     lines = []
     for (metric, note), rows in groups.items():
         first = rows[0]
-        about = wording.subject(metric, first["stage"], first["slice_kind"], first["slice"])
+        about = wording.subject(metric, first["stage"], first["slice_kind"], first["slice"], numbers.unit)
         if len(rows) > 1:
-            about = f"{metrics.find(metric).title}, in {plural(len(rows), 'stage or slice', 'stages and slices')},"
+            about = (
+                f"{wording.title(metric, numbers.unit)}, in {plural(len(rows), 'stage or slice', 'stages and slices')},"
+            )
         lines.append(wording.unmeasured(about, note))
     lines += [item["message"] for item in verdict.get("expectations") or [] if item["status"] == "error"]
     lines = list(dict.fromkeys(lines))

@@ -16,6 +16,7 @@ class Numbers:
         self.rows = [
             row | {name: wording.stable(row.get(name)) for name in ("value", "lower", "upper")} for row in rows
         ]
+        self.unit = wording.unit_of(self.rows)
         self._at = {(row["metric"], row["stage"], row["slice_kind"], row["slice"]): row for row in self.rows}
 
     def row(self, metric: str, stage: str, kind: str = "overall", slice_: str = "") -> dict[str, Any]:

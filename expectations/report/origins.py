@@ -27,7 +27,8 @@ def shares(numbers: Numbers, limit: float | None) -> list[dict[str, Any]]:
         if drawings:
             ranges = [(words, numbers.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
             ranges = [(words, row) for words, row in ranges if _says_something(row)]
-            found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
+            said = numbers.unit if unit == "tokens" else unit
+            found.append({"unit": said, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 
 
@@ -84,8 +85,14 @@ def scores(numbers: Numbers) -> dict[str, Any]:
     for name, stage, words in CURVES:
         found = numbers.slices("detector.scores", stage, "score")
         steps = {int(at.partition("/")[2]): part for at, part in found.items() if at.startswith(f"{name}/")}
-        n = max((row["n"] for row in numbers.rows if row["metric"] == "detector.scores" and row["stage"] == stage
-                 and row["slice"].startswith(f"{name}/")), default=0)  # fmt: skip
+        n = max(
+            (
+                row["n"]
+                for row in numbers.rows
+                if row["metric"] == "detector.scores" and row["stage"] == stage and row["slice"].startswith(f"{name}/")
+            ),
+            default=0,
+        )
         if steps:
             above = sum(part for step, part in steps.items() if step >= 0)
             curves.append({"kind": f"{name}-{stage}", "words": words, "steps": steps, "above": above, "n": n})

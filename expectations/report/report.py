@@ -65,8 +65,10 @@ def _rendered(report: dict[str, Any], few: Few) -> str:
         assumptions=report.get("assumptions") or [],
         limit=report.get("limit"),
         sources=documents.sources(numbers, few),
-        slices=[(word, title, documents.by_slice(numbers, kind, few)) for kind, word, title in
-                (("language", "Language", "By language"), ("year", "Year", "By date"))],
+        slices=[
+            (word, title, documents.by_slice(numbers, kind, few))
+            for kind, word, title in (("language", "Language", "By language"), ("year", "Year", "By date"))
+        ],
         lengths=documents.lengths(numbers),
         duplicates=documents.duplicates(numbers, (report.get("clusters") or {}).get("size_counts") or {}),
         examples=documents.examples(report.get("examples") or [], numbers, few),
@@ -86,4 +88,5 @@ def _rendered(report: dict[str, Any], few: Few) -> str:
         ],
         files=(report.get("files") or [])[: few(60)],
         few=few,
-    )  # fmt: skip
+        unit=numbers.unit,
+    )

@@ -125,7 +125,7 @@ def _spread(
         )
     limits, basis = release_diff.noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
     if limits is None:
-        alike = f"the same in {plural(len(rows), 'reference')}, and "
+        alike = f"the same in all {plural(len(rows), 'reference')}, and " if len(rows) > 1 else "one reference, and "
         raise NoLimitError(alike + (basis or "a count has no noise"))
     return *limits, f"one number's own noise, {release_diff.SIGMAS:g} standard errors of a difference ({basis})"
 
@@ -165,7 +165,7 @@ def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Se
     for one in found:
         form = metrics.find(one.metric).form
         seen = ", ".join(wording.number(value, form, 4) for value in one.seen)
-        lines += ["", f"  # {one.sign}: {metrics.find(one.metric).title}. Seen: {seen}.", f"  # {one.basis}."]
+        lines += ["", f"  # {one.sign}: {wording.title(one.metric)}. Seen: {seen}.", f"  # {one.basis}."]
         for at, (key, value) in enumerate(one.expectation().items()):
             # Without an exponent, which YAML would read as a word.
             said = np.format_float_positional(value, trim="0") if isinstance(value, float) else str(value)

@@ -23,11 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations import contracts
+from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
@@ -42,6 +41,7 @@ from pipeline.assembly import (
     as_parquet,
     done_path,
     entry_of,
+    write_card,
     write_file,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
@@ -277,6 +277,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         "lists": for_manifest(removals),
         "documents": removed.num_rows,
         "tokens": int(pc.sum(pc.multiply(removed["n_tokens"], removed["copies"])).as_py() or 0),
+        "unit": wording.unit_of(metrics.to_pylist()),
         "named": old.named,
         "like_named": len(old.gone) - old.named,
         "suite": "passed" if verdict.passed else "failed",
@@ -307,7 +308,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         quarantine=tuple(_quarantine(old.folder)),
     )
     entries.append(write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode()))
-    entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+    entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {
         "release": publication.release,
@@ -482,7 +483,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     sources = {tuple(at): n for at, n in dropped.items()}
     template = next(row for row in rows if row["metric"] == "documents.dropped")
     rows += [template | {"slice_kind": kind, "slice": name, "value": n} for (kind, name), n in sources.items()]
-    return in_table(rows)  # type: ignore[arg-type]
+    return in_table(rows, wording.unit_of(rows))  # type: ignore[arg-type]
 
 
 def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
@@ -561,7 +562,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     said = receipt.said
     lines = [
         f"{receipt.folder} is {old} without",
-        f"  documents   {said['documents']:,}, of {plural(said['tokens'], 'token')}",
+        f"  documents   {said['documents']:,}, of {wording.amount(said['tokens'], said['unit'])}",
         f"  of these    {said['named']:,} are named, {said['like_named']:,} were kept in place of a duplicate that is named",
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
         f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),

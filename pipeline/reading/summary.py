@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import estimate, plural
+from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
@@ -52,7 +54,7 @@ def ran(result: "Result", recipe: Recipe, splits: Sequence[Split] = (), path: st
             "",
             as_text(result.verdict),
             *([*helps, ""] if helps else []),
-            *_where(result),
+            *_where(result, recipe),
             *([last] if last else []),
         ]
     )
@@ -87,26 +89,31 @@ def _flow(result: "Result") -> Iterator[str]:
     for key, words in WORDS.items():
         if counts.get(key):
             yield f"  dropped     {counts[key]:>{width},}  {words}"
-    yield f"  kept        {counts['kept']:>{width},}"
+    rows = read_metrics(result.folder).to_pylist()
+    found = (row for row in rows if (row["metric"], row["stage"], row["slice_kind"]) == ("tokens", "after", "overall"))
+    kept = wording.amount(next(found)["value"], wording.unit_of(rows))
+    model = wording.of_a_model(rows)
+    yield f"  kept        {counts['kept']:>{width},}  of {kept}" + (f", {model}" if model else "")
     if counts.get("quarantined"):
         yield f"quarantined   {counts['quarantined']:>{width},}  records that could not be read"
 
 
 def _shares(rows: Rows) -> Iterator[str]:
+    title = wording.title("synthetic_share.tokens", wording.unit_of(rows)).lower()
     for stage in ("before", "after"):
         for row in rows:
             if (row["metric"], row["stage"], row["slice_kind"]) == ("synthetic_share.tokens", stage, "overall"):
                 said = estimate(row["value"], row["upper"])
-                yield f"synthetic share of tokens, {stage}: {said}" + (
-                    " (95 % bound)" if row["upper"] is not None else ""
-                )
+                yield f"{title}, {stage}: {said}" + (" (95 % bound)" if row["upper"] is not None else "")
 
 
-def _where(result: "Result") -> Iterator[str]:
+def _where(result: "Result", recipe: Recipe) -> Iterator[str]:
     yield f"report   {result.folder}/report/index.html"
     yield f"ledger   {result.folder}/ledger/   (why a document was dropped: lowbackground explain {result.folder} DOC_ID)"
     if result.verdict.passed:
         yield f"release  {result.folder}/data/"
+        if recipe.papers:
+            yield f"papers   {result.folder}{PAPERS}/"
 
 
 def checked(recipe: Recipe, job: "Job") -> str:

@@ -20,6 +20,7 @@ from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
 from expectations.paths import open_for_reading
+from expectations.wording import EITHER, unit_of
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below, exists
 
@@ -62,11 +63,13 @@ class Released:
       name: of the release.
       manifest_sha256: what names exactly this release: the manifest has the checksums of all its files.
       shards: path and rows of each.
+      unit: what it calls its tokens.
     """
 
     name: str
     manifest_sha256: str
     shards: tuple[tuple[str, int], ...]
+    unit: str = EITHER
 
     @property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -197,7 +200,7 @@ def open_release(folder: str) -> Released:
             for entry in manifest["files"]
             if entry["path"].startswith("data/")
         )
-    return Released(manifest["release"], digest, shards)
+    return Released(manifest["release"], digest, shards, manifest.get("unit", EITHER))
 
 
 def read_verdict(folder: str) -> Verdict:
@@ -209,6 +212,15 @@ def read_verdict(folder: str) -> Verdict:
     path = _of_release(folder, VERDICT)
     with reading(path):
         return Verdict.from_json(_bytes(path))
+
+
+def read_unit(folder: str) -> str:
+    """What `n_tokens` counts in a release or a rejection: "words" or "tokens".
+
+    Raises:
+      ReleaseError: it has no metrics, or they are damaged.
+    """
+    return unit_of(read_metrics(folder).to_pylist())
 
 
 def read_metrics(folder: str) -> pa.RecordBatch:

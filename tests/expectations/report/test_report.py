@@ -63,7 +63,7 @@ def full(text="plain", judged=None):
         row("documents.dropped", "after", 10.0, "reason", text),
         row("documents.quarantined", "before", 5.0),
         row("documents.quarantined", "before", 5.0, "reason", text),
-        row("tokens", "after", 6000.0),
+        row("tokens", "after", 6000.0) | {"unit": "words"},
         row("synthetic_share.tokens", "before", 0.4, upper=0.5, note=text),
         row("synthetic_share.tokens", "after", 0.2, upper=0.25, note=text),
         row("documents", "before", 100.0, "source", text),
@@ -167,7 +167,7 @@ def test_what_does_not_hold_is_on_top_with_the_key_that_would_mend_it():
     assert "What to do first Too much. plain run again with --set a.b=1 , code" in top
     assert "1 warning does not decide, but should be read The share is fine." in top
     assert (
-        "would have 60 of the 100 documents that came in. Its synthetic share of tokens would be 20%, at most 25%."
+        "would have 60 of the 100 documents that came in. Its synthetic share of words would be 20%, at most 25%."
         in top
     )
     assert "Commands to copy" in rest
@@ -206,7 +206,7 @@ def test_languages_and_years_have_tables_and_an_undated_corpus_has_none():
         row("documents", "after", 5.0, "language", "en"),
     ]
     text = Page(report.render(given_)).text
-    assert "By date Tokens of the release by the year of their documents" in text
+    assert "By date Words of the release by the year of their documents" in text
     assert "2019 10 25% 2024 30 75%" in text
     assert "en 5 25 100%" in text
     assert "By date" not in Page(report.render({"metrics": [row("tokens", "after", 9.0, "year", "unknown")]})).text
@@ -250,7 +250,7 @@ def test_the_picture_of_the_share_says_estimate_bound_and_limit():
         attributes.get("aria-label", "") for tag, attributes in Page(report.render(full())).elements if tag == "svg"
     ]
     expected = (
-        "Synthetic share of tokens. As read: 40% estimated, at most 50%. "
+        "Synthetic share of words. As read: 40% estimated, at most 50%. "
         "In the release: 20% estimated, at most 25%. The limit 30%."
     )
     assert expected in labels
@@ -491,8 +491,10 @@ def test_systems_say_what_they_speak_of_and_what_they_are_held_against():
     ):
         page = report.render({"systems": [system | {"reference": reference}]})
         assert words in page
-        assert "source web, language en or de, &lt;genre&gt; novel, 1,500 tokens or more, from 2020-01-01" in page
-        assert "by tokens" in page
+        assert (
+            "source web, language en or de, &lt;genre&gt; novel, 1,500 words or tokens or more, from 2020-01-01" in page
+        )
+        assert "by words or tokens" in page
         assert "Nothing is expected of it; it is only counted." in page
         assert "No document that was read is of this kind" in page
 
