@@ -11,6 +11,7 @@ from transforms.detector.calibration import Allowance, Band, Calibration, Family
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
 from transforms.kernels.statistics import share_bound
 
+
 def added(by: float, human: float = 0.0, own: float | None = None) -> Allowance:
     """An allowance that adds about as much to every limit from a tenth of a per cent on; another one with own human text."""
     shares = (0.001, 0.05, 0.1, 0.25, 0.5, 0.9)

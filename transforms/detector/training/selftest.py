@@ -180,7 +180,8 @@ def _left_out(
         (f"{source}/", sources == source, [generators[(first + step) % len(generators)] for step in range(SEVERAL)])
         for source in large(sources, own & ~labelled.machine)
         for first in range(0, len(generators), SEVERAL)
-        if len(generators) > SEVERAL + FEWEST_FAMILIES and len(set(kinds[own & ~labelled.machine & (sources == source)])) > 1
+        if len(generators) > SEVERAL + FEWEST_FAMILIES
+        and len(set(kinds[own & ~labelled.machine & (sources == source)])) > 1
     ]
     of_source: dict[str, Judged] = {}
     for kind, of_kind, unseen in corpora:
