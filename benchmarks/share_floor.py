@@ -90,9 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", help="folder; default: the bundled one")
     parser.add_argument("--language", default="en")
-    parser.add_argument(
-        "--partners", type=int, default=3, help="generators for each kind of text, and the other way round"
-    )
+    parser.add_argument("--pairs", type=int, help="how many corpora; default: all")
     args = parser.parse_args()
     calibration = load_detector(args.detector).calibration
     assert calibration, "it has a calibration"

@@ -84,6 +84,12 @@ class Metric:
     grows: bool = False
 
     @property
+    def of_tokens(self) -> bool:
+        """Whether it counts tokens (words, without a tokenizer), or is a share of them."""
+        weighed = self.noise == TOKENS and not self.name.startswith("paragraphs.")  # which are words in any case
+        return weighed or self.unit == "tokens" or self.name.endswith((".tokens", ".effective_documents"))
+
+    @property
     def rank(self) -> int:
         """Its sign's place in SIGNS."""
         return SIGNS.index(self.sign)
@@ -154,6 +160,7 @@ _DECLARED = (
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
     Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
+    Metric("tokens.of_a_model", "Number that a model's tokenizer would count, about", COUNT, "subwords"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
     ),
@@ -303,7 +310,7 @@ _DECLARED = (
     Metric("duplicates.largest_cluster", "Size of the largest duplicate cluster", COUNT, "documents"),
     Metric(
         "paragraphs.repeated_within",
-        "Share of tokens in paragraphs that their document already had",
+        "Share of words in paragraphs that their document already had",
         SHARE,
         "fraction",
         sign="templates",
@@ -322,7 +329,7 @@ _DECLARED = (
     Metric("paragraphs.most_documents", "Documents that have the most frequent sampled paragraph", COUNT, "documents"),
     Metric(
         "paragraphs.removed_tokens",
-        "Share of tokens that went with removed paragraphs",
+        "Share of words that went with removed paragraphs",
         SHARE,
         "fraction",
         noise=TOKENS,

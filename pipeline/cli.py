@@ -21,8 +21,9 @@ from rich.console import Console
 
 from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
+from expectations.imports import lean
 from expectations.judge import gx_process
-from pipeline import log
+from pipeline import heap, log
 from pipeline.redaction import redact_message
 
 if TYPE_CHECKING:
@@ -281,6 +282,10 @@ def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, a
         with compiling(err):
             job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace)
+        if recipe.papers:
+            from pipeline.commands.papers import write_asked
+
+            write_asked(recipe, result, today)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
@@ -347,7 +352,7 @@ def gate(
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
-    from pipeline.reading.remedy import of_release
+    from pipeline.told.remedy import of_release
 
     form = _form(form, as_json)
     written = chosen(form, FORMATS)
@@ -632,7 +637,7 @@ def explain(
     """
     from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
     from pipeline.reading.answer import deliver
-    from pipeline.reading.side_by_side import MIN_WIDTH
+    from pipeline.told.side_by_side import MIN_WIDTH
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
@@ -909,9 +914,11 @@ def review_serve(
 
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
+    heap.keep_one()
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
     # among them. A run sets it back (`runner.execute`).
     gc.set_threshold(1_000_000, 50, 100)
+    lean()
     code = BROKE
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows less than UTF-8 sees escapes, and not a trace
         if hasattr(stream, "reconfigure"):

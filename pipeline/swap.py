@@ -259,9 +259,9 @@ def _publish_objects(output: str, attempt: str) -> None:
     refuse_place(output, what.release, replace=True)
     folders.ensure_held(lease_of(output, what.release))
     folders.mark(place, what)
-    for name in sorted(folders.names_in(place), key=lambda name: (name != last, name)):
-        if name != MARK:
-            folders.delete(posixpath.join(place, name), place)
+    folders.delete(posixpath.join(place, last), place)
+    folders.delete(place, place)
+    folders.mark(place, what)
     built_there = {one.path.removeprefix(built): one.size for one in storage.below(built)}
     names = [name for name in built_there if name not in (f"/{MARK}", f"/{last}")]
     list(spread(lambda name: storage.copy(built + name, place + name), iter(names)))

@@ -93,6 +93,7 @@ def render(report: dict[str, Any]) -> str:
         ],
         unmeasured=_unmeasured(table, verdict),
         overall=_overall(table),
+        unit=table.unit,
         recipe=report.get("recipe") or "",
         versions=sorted((report.get("versions") or {}).items()),
         inputs=[
@@ -147,7 +148,7 @@ def _environment() -> jinja2.Environment:
         "share": lambda value: wording.number(value, "share"),
         "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
         "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
-        "title_of": lambda metric: metrics.find(metric).title,
+        "title_of": wording.title,
         "status": lambda status: _STATUS.get(status, status),
         "bytes": _bytes,
     }
@@ -180,6 +181,7 @@ class _Table:
         self.rows = [
             row | {name: wording.stable(row.get(name)) for name in ("value", "lower", "upper")} for row in rows
         ]
+        self.unit = wording.unit_of(self.rows)
         self._at = {(row["metric"], row["stage"], row["slice_kind"], row["slice"]): row for row in self.rows}
 
     def row(self, metric: str, stage: str, kind: str = "overall", slice_: str = "") -> dict[str, Any]:
@@ -264,8 +266,12 @@ def _facts(table: _Table) -> list[tuple[str, str, str]]:
             wording.number(kept, "count"),
             f"{part} of {wording.number(read, 'count')} read" if part else "",
         ),
-        ("Tokens kept", wording.number(tokens, "count"), ""),
-        ("Synthetic share of tokens", wording.number(share["value"], "share"), "estimate, in the release"),
+        (f"{table.unit.capitalize()} kept", wording.number(tokens, "count"), wording.of_a_model(table.rows)),
+        (
+            wording.title("synthetic_share.tokens", table.unit),
+            wording.number(share["value"], "share"),
+            "estimate, in the release",
+        ),
         ("It is at most", wording.number(share["upper"], "share"), "upper bound, under the assumptions below"),
     ]
 
@@ -297,7 +303,8 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
             ranges = [(words, row) for words, row in ranges if _says_something(row)]
-            found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
+            said = table.unit if unit == "tokens" else unit
+            found.append({"unit": said, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 
 
@@ -432,7 +439,7 @@ def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:
     """Numbers without a value, and expectations that found nothing to look at: each sentence once."""
     lines = [
         wording.unmeasured(
-            wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"]), row.get("note")
+            wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"], table.unit), row.get("note")
         )
         for row in table.rows
         if row["metric"] in metrics.METRICS and row["value"] is row["lower"] is row["upper"] is None

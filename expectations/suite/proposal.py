@@ -165,7 +165,7 @@ def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Se
     for one in found:
         form = metrics.find(one.metric).form
         seen = ", ".join(wording.number(value, form, 4) for value in one.seen)
-        lines += ["", f"  # {one.sign}: {metrics.find(one.metric).title}. Seen: {seen}.", f"  # {one.basis}."]
+        lines += ["", f"  # {one.sign}: {wording.title(one.metric)}. Seen: {seen}.", f"  # {one.basis}."]
         for at, (key, value) in enumerate(one.expectation().items()):
             # Without an exponent, which YAML would read as a word.
             said = np.format_float_positional(value, trim="0") if isinstance(value, float) else str(value)

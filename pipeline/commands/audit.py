@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from expectations import contracts
 from expectations.paths import open_for_reading
-from expectations.wording import number, plural
+from expectations.wording import amount, number, plural
 from pipeline.reading.outputs import check_output
 from pipeline.reading.outputs import output as written
 from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
@@ -40,11 +40,11 @@ def sample_release(release: str, output: str, design: Design, gold: str | None, 
     streams = table["stream"].to_pylist()
     count = {name: streams.count(name) for name in contracts.STREAMS}
     of = f"{about['documents']:,} {WHAT[about['population']]}{_of_source(about['source'])}"
-    lines = [f"population   {of}, {plural(about['tokens'], 'token')}"]
-    how = "by tokens" if about["by"] == "tokens" else "uniformly" if about["top"] is None else "by documents"
+    lines = [f"population   {of}, {amount(about['tokens'], about['unit'])}"]
+    by = about["unit"] if about["by"] == "tokens" else about["by"]
+    how = f"by {by}" if about["by"] == "tokens" else "uniformly" if about["top"] is None else "by documents"
     lines.append(
-        f"audit        {plural(count['audit'], 'document')}, {plural(about['n'], 'draw')} {how}: "
-        f"certifies a share of {about['by']}"
+        f"audit        {plural(count['audit'], 'document')}, {plural(about['n'], 'draw')} {how}: certifies a share of {by}"
     )
     if about["top"] is not None:
         part = about["top"]["weight"] / about["whole"]["audited"]
@@ -118,7 +118,7 @@ def certify_sample(
 
 def _said(one: Certificate) -> Iterator[str]:
     yield f"release      {one.release}, manifest {one.manifest_sha256[:12]}"
-    yield f"population   {one.documents:,} {WHAT[one.population]}{_of_source(one.source)}; share of {one.by}"
+    yield f"population   {one.documents:,} {WHAT[one.population]}{_of_source(one.source)}; share of {one.of}"
     if one.top is not None:
         yield f"strata       {draws_of(one.n)[0]:,} of the draws are from the {one.top:.1%} with the highest scores"
     look = f", look {one.look} of 2" if one.look else ""
@@ -153,9 +153,9 @@ def _said(one: Certificate) -> Iterator[str]:
         yield f"VOID         {reason}"
     limit = number(one.limit, "share")
     if one.certified:
-        yield f"certified: at most {limit} of these {one.by} are synthetic"
+        yield f"certified: at most {limit} of these {one.of} are synthetic"
         return
-    yield f"not certified: at most {limit} of these {one.by} are synthetic"
+    yield f"not certified: at most {limit} of these {one.of} are synthetic"
     found = one.synthetic + one.undetermined
     if one.top is None and not one.void and one.look is None and one.gold is None and one.limit > 0:
         needed = labels_needed(found, one.limit, one.level)

@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import closest, nearest
-from expectations.wording import number, one_line, plural
+from expectations.wording import amount, number, one_line, plural
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
-from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
+from pipeline.told.side_by_side import side_by_side
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
-from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
+from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_unit
 
 SHOWN = 10
 PREFIX = 4  # digits of an id that name a document, if no other begins so
@@ -184,9 +184,9 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield from _evidence(row)
-    yield f"  length      {plural(row['n_tokens'], 'token')}"
+    yield f"  length      {amount(row['n_tokens'], read_unit(ledger.release))}"
     if row.get("removed_tokens"):
-        yield f"  removed     {plural(row['removed_tokens'], 'token')} more, in repeated paragraphs, before all else"
+        yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:

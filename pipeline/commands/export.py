@@ -21,11 +21,11 @@ from pipeline.reading.outputs import check_folder
 from pipeline.recipe import RecipeError
 from transforms.engine import files, folders
 from transforms.exports.delta import write_delta
-from transforms.exports.tokenizers import TokenizerModel, load_tokenizer
 from transforms.exports.writers import WRITERS, ExportError, ExportOptions
 from transforms.kernels.text.columns import ranges
 from transforms.release.read_release import Released, is_there, open_release, read_manifest, reading
 from transforms.release.shards import DATA
+from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 DELTA = "delta"
 FORMATS = (*WRITERS, DELTA)

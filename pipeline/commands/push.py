@@ -14,8 +14,8 @@ from expectations.wording import message, plural
 from pipeline.commands.verify import ATTRIBUTES, verify_release
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.exports.tokenizers import EXTRA
 from transforms.release.read_release import read_manifest
+from transforms.survey.tokenizers import EXTRA
 
 SCHEME = "hf://datasets/"
 TOKEN = "HF_TOKEN"  # noqa: S105 (the name of it)

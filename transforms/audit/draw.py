@@ -161,6 +161,7 @@ def _about(release: Released, design: Design, salt: str, survey: _Survey) -> byt
         "source": design.source,
         "documents": survey.documents,
         "tokens": survey.tokens,
+        "unit": release.unit,
         "whole": dict(zip(names, mine.tolist(), strict=True)),
         "others": dict(zip(names, others.tolist(), strict=True)),
         "copied": survey.copied,

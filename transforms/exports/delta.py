@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from expectations.wording import plural
-from transforms.exports.tokenizers import EXTRA
 from transforms.exports.writers import ExportError
 from transforms.release.read_release import LEDGER, ledger_batches, ledger_files, read_metrics
+from transforms.survey.tokenizers import EXTRA
 
 METRICS_TABLE = "metrics"
 

@@ -82,7 +82,7 @@ def labels_for(most: float, unit: str, asked: Auditable, seen: float = 0.0) -> W
         n = labels_needed(k, most, ALPHA)
     if k >= MOST_FOUND:
         return None
-    command = f"`audit sample{' --by tokens' if unit == 'tokens' else ''} --n "
+    command = f"`audit sample{'' if unit == 'documents' else ' --by tokens'} --n "
     whose = f"source {asked.sources[0]}" if len(asked.sources) == 1 else "undeclared origin"
     cut = two_strata.cut_by_scores(asked.bins, max(0, asked.weight - int(asked.bins.sum())), rate)
     fewer = two_strata.labels_needed(cut, most, ALPHA, LIKELY, n - 1) if cut is not None else None
@@ -126,7 +126,7 @@ class _Room:
 
     def __init__(self, rule: Rule, weighed: Weighed, opinion: Opinion) -> None:
         self.rate, self.asked = opinion.rate, auditable_of(rule, weighed, opinion)
-        self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.config.unit
+        self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.unit
         flagged = sum(one.flagged for one in weighed.undeclared)
         self.total = weighed.weight - flagged
         self.declared = weighed.weight - weighed.real - flagged

@@ -37,6 +37,7 @@ from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesse
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 from transforms.structures.find import NO_SYSTEMS, Systems, comply
+from transforms.survey.tokenizers import shared_tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,7 @@ class SurveyConfig(Staged):
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
     against: Items | None = None  # evaluation sets that are looked for
+    tokenizer: tuple[str, str] | None = None  # name and digest of what counts tokens; None: words are counted
     personal_data: bool = False  # whether what looks personal is counted
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
@@ -188,7 +190,8 @@ def measure_documents(
     shown = look(documents["text"], witnesses)
     documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
-    n_tokens = text.count_words(tokens)
+    n_words = text.count_words(tokens)
+    n_tokens = shared_tokenizer(*config.tokenizer).count(documents["text"]) if config.tokenizer else n_words
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
@@ -196,7 +199,7 @@ def measure_documents(
     kinds = prose.kind_of(documents["text"])
     language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
     documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
-    scored = documents["text"], tokens, n_tokens, kinds, language
+    scored = documents["text"], tokens, n_words, kinds, language
     score, band = detectors[0].score(*scored)
     check = detectors[1].score(*scored) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
@@ -216,6 +219,7 @@ def measure_documents(
             "n_shingles": np.diff(shingle_offsets),
             "trace": _traces(shingle_offsets, shingles, traced),
             "n_tokens": n_tokens,
+            "n_words": n_words,
             "n_chars": pc.utf8_length(documents["text"]),
             "n_bytes": pc.binary_length(documents["text"]),
             "detector_score": pa.array(score, mask=np.isnan(score)),
@@ -228,10 +232,10 @@ def measure_documents(
             "paragraphs": _packed(repeats.offsets, repeats.hashes),
             "n_paragraphs": repeats.n_paragraphs,
             # The two are counted on either side of NFKC, and a part is never more than the whole.
-            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
+            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_words),
             "removed_tokens": removed_tokens,
             **_contamination(word_offsets, words, config.against),
-            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_tokens), pa.binary()),
+            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_words), pa.binary()),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
