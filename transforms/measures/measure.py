@@ -23,15 +23,16 @@ from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
 from transforms.structures.find import Systems
 
 
 class Measured(NamedTuple):
-    """What was measured: one METRICS batch, and one SKETCHES batch for later releases."""
+    """What was measured: one METRICS batch, and a file of SKETCHES for later releases."""
 
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
 
 
 @dataclasses.dataclass(eq=False)
@@ -138,5 +139,7 @@ class _Sketches(beam.DoFn):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
-        yield sketches(tally, self.sources)
+    def process(self, tally: Tally) -> Iterator[bytes]:
+        yield as_parquet(
+            sketches(tally, self.sources)
+        )  # a tenth of the table, and several copies of it wait for the rest

@@ -17,6 +17,7 @@ from expectations.metrics import Row, find
 from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
@@ -87,32 +88,33 @@ def metrics_table(
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
     """
-    rows = [
-        *_counts(tally, sources),
-        *_quarantine(tally, sources),
-        *_not_understood(tally, sources),
-        *unread_rows(config.unread, sources),
-        *shares(tally, sources, detector),
-        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
-        *cross_check(tally, sources, detector, checker),
-        *false_alarms(tally, detector),
-        *_conflicts(tally, sources),
-        *_duplicates(tally, sources, config.undecided_below),
-        *residual_rows(tally.kin, sources, config.near),
-        *_paragraphs(tally, sources),
-        *_concentration(tally, sources, config.unit),
-        *(_subwords(tally) if config.unit == WORDS else ()),
-        *_licences(tally),
-        *_personal(tally, sources),
-        *_ratio(mixture),
-        *_text(tally, config.unit),
-        *lexical_rows(tally.ngrams, sources),
-        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
-        *sample_rows(tally.sampled, tally.sample_below, sources),
-        *reference_rows(tally, sources, reference),
-        *structure_rows(tally.patterns, config.systems),
-        *found_rows(tally.contaminated, config.against, sources),
-    ]
+    parts: tuple[Iterable[Row], ...] = (
+        _counts(tally, sources),
+        _quarantine(tally, sources),
+        _not_understood(tally, sources),
+        unread_rows(config.unread, sources),
+        shares(tally, sources, detector),
+        (site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
+        cross_check(tally, sources, detector, checker),
+        false_alarms(tally, detector),
+        _conflicts(tally, sources),
+        _duplicates(tally, sources, config.undecided_below),
+        residual_rows(tally.kin, sources, config.near),
+        _paragraphs(tally, sources),
+        _concentration(tally, sources, config.unit),
+        (_subwords(tally) if config.unit == WORDS else ()),
+        _licences(tally),
+        _personal(tally, sources),
+        _ratio(mixture),
+        _text(tally, config.unit),
+        lexical_rows(tally.ngrams, sources),
+        excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
+        sample_rows(tally.sampled, tally.sample_below, sources),
+        reference_rows(tally, sources, reference),
+        structure_rows(tally.patterns, config.systems),
+        found_rows(tally.contaminated, config.against, sources),
+    )
+    rows = [row for part in spread(list, iter(parts)) for row in part]  # those that take long, beside each other
     return in_table(rows, config.unit)
 
 

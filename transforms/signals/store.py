@@ -152,6 +152,14 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
 
+def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+    """A small file of Parquet."""
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
 def write_parquet(
     path: str,
     batches: Iterable[pa.RecordBatch],
