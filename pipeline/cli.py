@@ -21,8 +21,9 @@ from rich.console import Console
 
 from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
+from expectations.imports import lean
 from expectations.judge import gx_process
-from pipeline import log
+from pipeline import heap, log
 from pipeline.redaction import redact_message
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns
 SECTIONS = {
     "Make a release": ("demo", "init", "check", "plan", "run", "withdraw"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
-    "Give it to others": ("export", "push", "papers", "report-upstream"),
-    "Look at documents": ("explain", "score", "detector"),
+    "Give it to others": ("sign", "export", "push", "papers", "report-upstream"),
+    "Look at documents": ("explain", "provenance", "score", "detector"),
     "Ask people": ("review", "audit"),
     "Care": ("schema", "clean"),
 }
@@ -281,6 +282,10 @@ def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, a
         with compiling(err):
             job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace)
+        if recipe.papers:
+            from pipeline.commands.papers import write_asked
+
+            write_asked(recipe, result, today)
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
@@ -347,7 +352,7 @@ def gate(
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
-    from pipeline.reading.remedy import of_release
+    from pipeline.told.remedy import of_release
 
     form = _form(form, as_json)
     written = chosen(form, FORMATS)
@@ -365,21 +370,58 @@ def gate(
 @app.command()
 def verify(
     release: AnyFolder,
+    key: Annotated[
+        str | None, typer.Option("--key", help="a public key, PEM, that must have signed it", metavar="FILE")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read every byte of a release, and prove that no document is lost; exit code 1 if something is not as it says.
 
-    Example: lowbackground verify releases/v2
+    Example: lowbackground verify releases/v2 --key public.pem
     """
     from pipeline.commands.verify import verified_json, verify_release
     from pipeline.reading.answer import deliver
 
     if as_json:
-        said, good = verified_json(release, progress)
+        said, good = verified_json(release, progress, key)
     else:
-        said, good = verify_release(release, progress)
+        said, good = verify_release(release, progress, key)
     deliver(said if as_json else said + "\n", None, "")
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def sign(
+    release: ReleaseFolder,
+    key: Annotated[str, typer.Option("--key", help="a private key, PEM: Ed25519 or ECDSA P-256", metavar="FILE")],
+    force: Force = False,
+) -> None:
+    """Sign what a release is, how it was made and what its gate said; the statements go beside it.
+
+    Example: lowbackground sign releases/v2 --key key.pem
+    """
+    from pipeline.commands.sign import sign_release
+
+    out.print(sign_release(release, key, progress, force), markup=False)
+
+
+@app.command()
+def provenance(
+    document: Annotated[
+        str, typer.Argument(help="its id, or the first digits of it, or the input's own id", metavar="ID")
+    ],
+    releases: Annotated[list[str], typer.Argument(help="folders of releases, the oldest first", metavar="RELEASE...")],
+    as_json: Json = False,
+) -> None:
+    """Tell one document's life through releases: where it came from, what was known of it, when it came and went.
+
+    Example: lowbackground provenance 3f2a91 releases/v1 releases/v2
+    """
+    from pipeline.commands.provenance import life_json, life_of, life_text
+    from pipeline.reading.answer import deliver
+
+    life = life_of(document, releases)
+    deliver(life_json(life) if as_json else life_text(life) + "\n", None, "")
 
 
 @app.command()
@@ -595,7 +637,7 @@ def explain(
     """
     from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
     from pipeline.reading.answer import deliver
-    from pipeline.reading.side_by_side import MIN_WIDTH
+    from pipeline.told.side_by_side import MIN_WIDTH
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
@@ -872,9 +914,11 @@ def review_serve(
 
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
+    heap.keep_one()
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
     # among them. A run sets it back (`runner.execute`).
     gc.set_threshold(1_000_000, 50, 100)
+    lean()
     code = BROKE
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows less than UTF-8 sees escapes, and not a trace
         if hasattr(stream, "reconfigure"):

@@ -1,6 +1,5 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
-import ctypes
 import dataclasses
 import datetime
 import gc
@@ -10,7 +9,6 @@ import itertools
 import logging
 import os
 import posixpath
-import sys
 import threading
 import unicodedata
 import uuid
@@ -25,18 +23,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
-from expectations import contracts
+from expectations import contracts, wording
 from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
-from pipeline import log
-from pipeline.assembly import Publication, counts
+from pipeline import heap, log
+from pipeline.assembly import Publication
 from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
@@ -66,7 +64,14 @@ from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
-from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
+from transforms.release.read_release import (
+    counts,
+    ledger_batches,
+    ledger_files,
+    read_manifest,
+    read_metrics,
+    read_verdict,
+)
 from transforms.release.shards import EmitConfig
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
@@ -74,13 +79,12 @@ from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
 from transforms.survey.text_to_signals import SurveyConfig
+from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
-
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
-GRAPH = "graph"  # below an attempt's folder: what the stages need to know
+GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
 
 
 class RunError(BrokenError):
@@ -137,7 +141,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(_located(systems))
     items = load_items(recipe.contamination) if recipe.contamination.against else None
-    store = _store(located, detectors, witnesses, splits, looked_for, items)
+    tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    unit = wording.TOKENS if tokenizer else wording.WORDS
+    store = _store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
@@ -145,7 +151,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
-    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
+    earlier_human = _earlier_human(recipe, tokenizer)
+    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, earlier_human, systems, unit)
     return Job(
         recipe=recipe,
         suite=suite,
@@ -163,6 +170,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
             against=items,
+            tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
             personal_data=recipe.personal_data,
             few_splits=few_splits,
         ),
@@ -177,6 +185,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
             against=items,
+            unit=unit,
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -187,7 +196,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
+            about=_about(
+                recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals, tokenizer
+            ),
             corpus=corpus,
             tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
@@ -222,12 +233,22 @@ def _decided_by(
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def _earlier_human(recipe: Recipe) -> int:
+def _earlier_human(recipe: Recipe, tokenizer: TokenizerModel | None) -> int:
     """The human text of the earlier releases, in the unit of the ratio, as their ledgers say. A document counts once, in however
     many releases it is.
+
+    Raises:
+      RecipeError: they were counted in another unit.
     """
-    parts = []
+    parts, sha256 = [], tokenizer.sha256 if tokenizer else None
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
+        theirs = read_manifest(release)[0].get("tokenizer") or {}
+        if recipe.ratio.unit == "tokens" and theirs.get("sha256") != sha256:
+            counted_by = f"the tokenizer {theirs['name']}" if theirs else "words"
+            raise RecipeError(
+                f"ratio.retain_human: {release} was counted by {counted_by}, which this recipe's `tokenizer` is not; use the "
+                "same, or `ratio.unit: documents`"
+            )
         for path in ledger_files(release):
             for rows in ledger_batches(path, ["id", "kept", "origin", "n_tokens"]):
                 held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
@@ -290,6 +311,7 @@ def _store(
     splits: tuple[Split, ...],
     systems: Systems,
     items: Items | None,
+    tokenizer: TokenizerModel | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -303,6 +325,8 @@ def _store(
         depends_on["structures"] = systems.key()
     if items:
         depends_on["contamination"] = items.sha256
+    if tokenizer:
+        depends_on["tokenizer"] = tokenizer.sha256
     if recipe.personal_data:
         depends_on["personal"] = " ".join(personal.KINDS)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
@@ -354,6 +378,7 @@ def _about(
     reviewed: Reviewed | None,
     items: Items | None,
     removals: Removals | None,
+    tokenizer: TokenizerModel | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -381,6 +406,8 @@ def _about(
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
         "removals": for_manifest(removals),
+        "unit": wording.TOKENS if tokenizer else wording.WORDS,
+        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256} if tokenizer else None,
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,
@@ -426,39 +453,40 @@ def execute(
       RunError: a worker failed.
     """
     n_files = len({piece.path for split in job.splits for piece in split.pieces})
+    attempt = files.absolute(attempt)
     try:
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with engine(recipe.runner) as its, staging(posixpath.join(files.absolute(attempt), GRAPH)):
+            with engine(recipe.runner) as its, staging(posixpath.join(attempt, GRAPH)):
                 pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
                 graph(pipeline, job)
+                pipeline | "Counts" >> counted.Total(posixpath.join(attempt, COUNTS))
                 gc.freeze()  # what is here by now stays
                 gc.set_threshold(2_000, 10, 10)
                 result = pipeline.run()
                 state = result.wait_until_finish() or result.state
                 if state != PipelineState.DONE:
                     raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-                check_counts(result, job)
+                check_counts(attempt, job)
     except grpc.FutureTimeoutError:
         raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
     except Exception as error:
         raise RunError(_cause(error)) from error
 
 
-def check_counts(result: PipelineResult, job: Job) -> None:
+def check_counts(attempt: str, job: Job) -> None:
     """Hold what came out of every shuffle of a run that has finished against what went in.
 
     Raises:
-      RunError: rows were lost or doubled on the way, or this runner does not say how many there were.
+      RunError: rows were lost or doubled on the way.
     """
     try:
-        found = counted.counts(result.metrics())
+        found = counted.counts(posixpath.join(attempt, COUNTS))
         counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
-    except (counted.LostRowsError, NotImplementedError) as error:
-        what = str(error) or "this runner does not count what went through it"
+    except counted.LostRowsError as error:
         raise RunError(
-            f"{what}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
+            f"{error}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
         ) from error
 
 
@@ -489,15 +517,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
-
-    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
-    """
+    """Make freed memory leave this process, which on this runner holds every worker, also where no command line began it."""
+    heap.keep_one()
     pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 4 << 20)
 
 
 @contextmanager

@@ -150,18 +150,19 @@ def presets() -> list[str]:
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
+def load_suite(value: str | Mapping[str, Any], base_dir: str = ".", kept: bool = False) -> Suite:
     """Load the suite that a recipe's `expectations:` key names.
 
     Args:
       value: the name of a preset, the path of a YAML file (relative to `base_dir`), or the suite itself as a mapping.
       base_dir: the folder of the recipe.
+      kept: whether it is the copy that a release keeps of its suite, which was good when the release was made.
 
     Raises:
-      SuiteError: there is no such suite, or it says something we do not understand.
+      SuiteError: there is no such suite, it says something we do not understand, or it has a limit that cannot fail.
     """
     if isinstance(value, Mapping):
-        return _validated({"suite": "recipe", **value}, "inline suite")
+        return _can_fail(_validated({"suite": "recipe", **value}, "inline suite"), "inline suite", kept)
     if not isinstance(value, str):
         raise SuiteError(f"expectations: got {value!r}; write a preset ({', '.join(presets())}), a path or a mapping")
     if value in presets():
@@ -176,7 +177,49 @@ def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
     except (LoadError, FileNotFoundError) as error:
         why = str(error).removeprefix(f"{path}: ") if isinstance(error, LoadError) else error.strerror
         raise SuiteError(f"expectations: cannot read {path}: {why}") from error
-    return _validated({"suite": name, **loaded.value}, path, loaded)
+    suite = _validated({"suite": name, **loaded.value}, path, loaded)
+    return _can_fail(suite, path, kept, loaded)
+
+
+def _can_fail(suite: Suite, where: str, kept: bool, loaded: Loaded | None = None) -> Suite:
+    """The suite, if each of its limits that is a number can be broken by some release, and kept by some other."""
+    for place, item in enumerate(suite.expectations if not kept else ()):
+        for side, other in (("min", item.max), ("max", item.min)):
+            limit = getattr(item, side)
+            if isinstance(limit, float) and (wrong := idle_limit(item.metric, side, limit, other is not None)):
+                at = loaded.at(("expectations", place, side)) if loaded else where
+                raise SuiteError(f"{at}: expectations[{place}].{side}: {wrong}")
+    return suite
+
+
+def idle_limit(metric: str, side: str, limit: float, is_pair: bool) -> str:
+    """What is wrong with a limit that every release keeps, or none can, and the nearest that would do; empty: nothing.
+
+    Args:
+      metric: that it is a limit of.
+      side: "min" or "max".
+      limit: a number.
+      is_pair: whether the expectation has the other limit too: then the end of what there is, `min: 0`, may be said.
+    """
+    about = METRICS[metric]
+    lowest, highest = about.range
+    is_max = side == "max"
+    end = highest if is_max else lowest
+    beyond = limit > end if is_max else limit < end
+    never_holds = limit < lowest if is_max else limit > highest
+    if not never_holds and not beyond and (limit != end or is_pair):
+        return ""
+    kind = "a share" if about.form == "share" else "this number"
+    said = f"{limit:g} is {'below' if is_max else 'above'} all that {kind} can be, so it could never hold"
+    if not never_holds:
+        said = f"{kind} is never {'above' if is_max else 'below'} {end:g}, so {limit:g} could never fail"
+    if about.form == "share" and 1 < limit <= 100:
+        return f"{said}; for {limit:g} % write {limit / 100:g}"
+    if about.form == "share":
+        return f"{said}; write a fraction, such as {0.99 if is_max else 0.01:g} for {99 if is_max else 1} %"
+    if never_holds:
+        return f"{said}; write {lowest:g} or more"
+    return f"{said}; the nearest that could is {lowest + (1 if about.form == 'count' else 0.1):g}"
 
 
 def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> Loaded:

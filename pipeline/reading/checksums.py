@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from expectations.paths import open_for_reading
-from pipeline.assembly import STRUCTURES, SUITE
+from expectations.wording import plural
 from pipeline.progress import read_so_far
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import exists, size_of
@@ -23,6 +23,8 @@ from transforms.release.read_release import (
     LEDGER,
     METRICS,
     RESTORE,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     is_there,
@@ -75,7 +77,7 @@ def check_release(folder: str, every_checksum: bool, console: Console) -> None:
     if every_checksum:
         with read_so_far(console, sum(file.size for file in files)) as read:
             _refuse([said for file in files if (said := _differs(file, read))])
-        console.print(f"checksums   {len(files):,} files are as the manifest says", markup=False)
+        console.print(f"checksums   {plural(len(files), 'file')} as the manifest says", markup=False)
 
 
 def check_rejection(folder: str) -> None:
@@ -132,7 +134,7 @@ def _size_differs(file: File) -> str | None:
         return None
     if pointer := _pointer(file.path, size):
         return None if pointer == (file.sha256, file.size) else f"{file.path} is a Git LFS pointer to another file"
-    return f"{file.path} has a size of {size:,} bytes, and the manifest says {file.size:,}"
+    return f"{file.path} has a size of {plural(size, 'byte')}, and the manifest says {file.size:,}"
 
 
 def differs(files: list[File], console: Console) -> Iterator[tuple[File, str]]:

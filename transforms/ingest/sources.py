@@ -22,7 +22,7 @@ from expectations.errors import UserError
 from expectations.loading import Strict
 from expectations.paths import is_local, open_for_reading
 from expectations.storage import StorageError
-from expectations.wording import message
+from expectations.wording import message, plural
 from transforms.engine.coders import CompressedCoder
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -510,11 +510,11 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):
-        return f"{start} matches {len(others)} files, all of them of 0 bytes; fetch them again"
+        return f"{start} matches {plural(len(others), 'file')}, all of them of 0 bytes; fetch them again"
     if len(others) == 1 and unread[0].reason == "not_a_file":
         return f"{start} is {UNREAD['not_a_file']}; name a file or folder"
     extensions = sorted({posixpath.splitext(other)[1] or "none" for other in others})
     return (
-        f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
+        f"{start} matches {plural(len(others), 'file')}, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(ENDINGS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )

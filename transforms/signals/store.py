@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from expectations.paths import open_for_reading
+from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
 
@@ -37,7 +38,7 @@ HASHES = (
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 15  # raise it when a kernel changes what it computes
+VERSION = 16  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ class SignalStore:
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
     """The error of a split that is not what the survey read, once its signals are gone: else no later run would help."""
     store.forget(split)
-    more = f" or one of {len(split.pieces) - 1:,} files beside it" if len(split.pieces) > 1 else ""
+    more = f" or one of {plural(len(split.pieces) - 1, 'file')} beside it" if len(split.pieces) > 1 else ""
     return InputError(
         f"source {source!r}: {split.pieces[0].path}{more} is not what the survey read; run again, and it is surveyed anew"
     )

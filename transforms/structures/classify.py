@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from expectations.paths import open_for_reading
 from expectations.structures import Classifier, Sample, Structure, StructuresError, System
+from expectations.wording import plural
 from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of
 from transforms.ingest.as_text import texts
@@ -129,7 +130,7 @@ def _count(structure: Classifier) -> Sample:
     sides = positive & judged, ~positive & judged
     if not all(side.any() for side in sides):
         raise StructuresError(
-            f"of {int(judged.sum())} labelled documents that can be judged {int(sides[0].sum())} are labelled "
+            f"of {plural(int(judged.sum()), 'labelled document')} that can be judged {int(sides[0].sum())} are labelled "
             f"{' or '.join(labelled.positive)}; it takes some that have the structure and some that have not"
         )
     return Sample(
