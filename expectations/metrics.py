@@ -160,6 +160,7 @@ _DECLARED = (
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
     Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
+    Metric("tokens.of_a_model", "Number that a model's tokenizer would count, about", COUNT, "subwords"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
     ),

@@ -71,7 +71,7 @@ class StorageError(UserError):
 _gone: dict[tuple[str, ...], tuple[float, StorageError]] = {}
 
 
-class Found(NamedTuple):
+class StoredObject(NamedTuple):
     """An object, or what it is called that lies above some.
 
     Attributes:
@@ -87,7 +87,7 @@ class Found(NamedTuple):
     is_folder: bool
 
 
-def find(path: str) -> Found | None:
+def find(path: str) -> StoredObject | None:
     """What has this name; None: nothing.
 
     Raises:
@@ -98,7 +98,7 @@ def find(path: str) -> Found | None:
     return None if info.type == fs.FileType.NotFound else _found(path, info)
 
 
-def below(folder: str) -> list[Found]:
+def below(folder: str) -> list[StoredObject]:
     """Every object whose name begins with a folder's, in order of names.
 
     Raises:
@@ -310,9 +310,9 @@ class _Object(io.RawIOBase):
         super().close()
 
 
-def _found(path: str, info: fs.FileInfo) -> Found:
+def _found(path: str, info: fs.FileInfo) -> StoredObject:
     changed = info.mtime_ns / 1e9 if info.mtime_ns is not None else 0.0
-    return Found(path, info.size or 0, changed, info.type == fs.FileType.Directory)
+    return StoredObject(path, info.size or 0, changed, info.type == fs.FileType.Directory)
 
 
 def _at(path: str, writes: bool = False) -> tuple[fs.FileSystem, str]:

@@ -17,6 +17,7 @@ from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment
 from transforms.engine import introspection
 from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine.memory import free_outputs
 
 LOCAL = "FnApiRunner"
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
@@ -109,6 +110,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
     introspection.remember()
+    free_outputs()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:

@@ -1,6 +1,5 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
-import ctypes
 import dataclasses
 import datetime
 import gc
@@ -10,7 +9,6 @@ import itertools
 import logging
 import os
 import posixpath
-import sys
 import threading
 import unicodedata
 import uuid
@@ -25,7 +23,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
@@ -35,7 +33,7 @@ from expectations.judge.verdict import Verdict
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
-from pipeline import log
+from pipeline import heap, log
 from pipeline.assembly import Publication
 from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
 from pipeline.graph import Job, build
@@ -85,10 +83,8 @@ from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
 
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
-
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
-GRAPH = "graph"  # below an attempt's folder: what the stages need to know
+GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
 
 
 class RunError(BrokenError):
@@ -457,39 +453,40 @@ def execute(
       RunError: a worker failed.
     """
     n_files = len({piece.path for split in job.splits for piece in split.pieces})
+    attempt = files.absolute(attempt)
     try:
         with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
             if recipe.runner.name == LOCAL:
                 _give_memory_back()
-            with engine(recipe.runner) as its, staging(posixpath.join(files.absolute(attempt), GRAPH)):
+            with engine(recipe.runner) as its, staging(posixpath.join(attempt, GRAPH)):
                 pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
                 graph(pipeline, job)
+                pipeline | "Counts" >> counted.Total(posixpath.join(attempt, COUNTS))
                 gc.freeze()  # what is here by now stays
                 gc.set_threshold(2_000, 10, 10)
                 result = pipeline.run()
                 state = result.wait_until_finish() or result.state
                 if state != PipelineState.DONE:
                     raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-                check_counts(result, job)
+                check_counts(attempt, job)
     except grpc.FutureTimeoutError:
         raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
     except Exception as error:
         raise RunError(_cause(error)) from error
 
 
-def check_counts(result: PipelineResult, job: Job) -> None:
+def check_counts(attempt: str, job: Job) -> None:
     """Hold what came out of every shuffle of a run that has finished against what went in.
 
     Raises:
-      RunError: rows were lost or doubled on the way, or this runner does not say how many there were.
+      RunError: rows were lost or doubled on the way.
     """
     try:
-        found = counted.counts(result.metrics())
+        found = counted.counts(posixpath.join(attempt, COUNTS))
         counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
-    except (counted.LostRowsError, NotImplementedError) as error:
-        what = str(error) or "this runner does not count what went through it"
+    except counted.LostRowsError as error:
         raise RunError(
-            f"{what}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
+            f"{error}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
         ) from error
 
 
@@ -520,15 +517,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
-
-    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
-    """
+    """Make freed memory leave this process, which on this runner holds every worker, also where no command line began it."""
+    heap.keep_one()
     pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 4 << 20)
 
 
 @contextmanager

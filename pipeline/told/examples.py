@@ -64,6 +64,8 @@ def _rows(parts: Sequence[Recorded]) -> pa.Table:
 def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
     """The first by id, those before others whose survivor is among the rows."""
     own = rows.filter(pc.equal(rows["reason"], reason))
+    if own.num_rows == 0:
+        return []
     if reason in contracts.DUPLICATE:
         near = own.filter(pc.is_in(own["survivor_id"], rows["id"].combine_chunks()))
         own = near if near.num_rows else own

@@ -30,6 +30,7 @@ from transforms.measures.items_found import found_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
 from transforms.measures.sites import site_rows
+from transforms.measures.subwords import subword_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.unread_input import NotRead, loss_rows, unread_rows
@@ -100,6 +101,7 @@ def metrics_table(
         *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
         *_concentration(tally, sources, config.unit),
+        *(_subwords(tally) if config.unit == WORDS else ()),
         *_licences(tally),
         *_personal(tally, sources),
         *_ratio(mixture),
@@ -365,6 +367,16 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.repeated_across", "value": paragraphs.repeated_across(counts)}
         most = int(counts.documents.max()) if len(counts.documents) else None
         yield row | {"metric": "paragraphs.most_documents", "value": most}
+
+
+def _subwords(tally: Tally) -> Iterator[Row]:
+    """What a model would count, by the languages of all that was read and of the release."""
+    words: dict[str, Counter[str]] = {"before": Counter(), "after": Counter()}
+    for stage, found in words.items():
+        for key, n in tally.counts("tokens", stage).items():
+            if stage == "before" or key[GROUP.index("reason")] == 0:
+                found[str(key[GROUP.index("language")])] += n
+    yield from subword_rows(words, sum(tally.groups.values()))
 
 
 def _licences(tally: Tally) -> Iterator[Row]:

@@ -79,7 +79,17 @@ def subword_model(
     left, right = _tree(label_counts)
     inner = np.ascontiguousarray(node[: len(left)])
     return SubwordModel(
-        hashes, rows, bucket_kept, bucket_row, np.ascontiguousarray(vector), eos_row, shortest, longest, inner, left, right
+        hashes,
+        rows,
+        bucket_kept,
+        bucket_row,
+        np.ascontiguousarray(vector),
+        eos_row,
+        shortest,
+        longest,
+        inner,
+        left,
+        right,
     )
 
 
@@ -129,7 +139,7 @@ def _add(total, vector, row):
 
 
 @inlined
-def _sum_features(
+def _sum_features(  # noqa: C901 (one pass, one loop)
     word,
     size,
     hash64,
