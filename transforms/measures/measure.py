@@ -58,6 +58,9 @@ class Measure(Stage):
         )
 
 
+beam.coders.registry.register_coder(Tally, CompressedCoder)
+
+
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
     def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
