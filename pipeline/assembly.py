@@ -49,20 +49,29 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication(Staged):
-    """What the launcher knows of a release before the run.
+class Attempt:
+    """One attempt at a release.
 
     Attributes:
       output: folder of releases.
       release: its name.
       staging: this attempt's own folder.
-      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
-      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
     """
 
     output: str
     release: str
     staging: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication(Attempt, Staged):
+    """What the launcher knows of a release before the run.
+
+    Attributes:
+      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
+      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
+    """
+
     recipe: str
     suite: str
     about: str
@@ -170,9 +179,9 @@ def publish(
     return folder
 
 
-def done_path(publication: Publication) -> str:
+def done_path(attempt: Attempt) -> str:
     """Where the last step leaves the name of the folder that it built."""
-    return posixpath.join(publication.staging, "built")
+    return posixpath.join(attempt.staging, "built")
 
 
 def counts(metrics: pa.RecordBatch) -> dict[str, int]:

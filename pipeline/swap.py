@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.assembly import WHAT, WITHDRAWAL, Publication, done_path
+from pipeline.assembly import WHAT, WITHDRAWAL, Attempt, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -36,6 +36,7 @@ from transforms.release.shards import DATA
 
 FORMAT = "lowbackground.release/1"
 NEW, OLD, GONE = "new", "old", "gone"
+SENT_JOB = "job"  # below an attempt's folder: what is known of a job that was sent and left alone
 LEASE = ".lease"
 SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
 OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
@@ -49,7 +50,7 @@ _PARTS = re.compile(
 
 
 @contextlib.contextmanager
-def releasing(publication: Publication, replace: bool) -> Iterator[None]:
+def releasing(publication: Attempt, replace: bool) -> Iterator[None]:
     """Hold a release's name; end what killed runs of it left; make the attempt's folder, and delete it in the end.
 
     Raises:
@@ -64,14 +65,46 @@ def releasing(publication: Publication, replace: bool) -> Iterator[None]:
         folders.claim(staging, Mark("staging"), OF_STAGING)  # again: nobody tidies it away any more
         for name, release in attempts(output):
             if release == publication.release:
-                settle(output, posixpath.join(staging, name))
+                refuse_sent(left := posixpath.join(staging, name))
+                settle(output, left)
         refuse_place(publication, replace)
         folders.mark(attempt, Mark("attempt", publication.release))
         try:
             yield
         finally:
-            settle(output, attempt)
+            if not was_sent(attempt):
+                settle(output, attempt)
     tidy(output)
+
+
+@contextlib.contextmanager
+def resuming(output: str, release: str) -> Iterator[None]:
+    """Hold a release's name for whoever ends a run that another command began.
+
+    Raises:
+      FolderError: somebody else is at work on this release.
+    """
+    with _lease(output, release):
+        yield
+    tidy(output)
+
+
+def was_sent(attempt: str) -> bool:
+    """Whether an attempt is the work of a job that goes on without the command that sent it."""
+    return FileSystems.exists(posixpath.join(attempt, SENT_JOB))
+
+
+def refuse_sent(attempt: str) -> None:
+    """Refuse to end an attempt that a job is at work on.
+
+    Raises:
+      FolderError: what to do.
+    """
+    if was_sent(attempt):
+        raise FolderError(
+            f"a job was sent that makes this release; `lowbackground status {attempt}` says how far it is, and ends it with "
+            "--cancel"
+        )
 
 
 @contextlib.contextmanager
@@ -116,7 +149,7 @@ def _lease(output: str, release: str) -> contextlib.AbstractContextManager[None]
     return folders.held(posixpath.join(output, STAGING, release + LEASE), what, forget=True)
 
 
-def refuse_place(publication: Publication, replace: bool) -> None:
+def refuse_place(publication: Attempt, replace: bool) -> None:
     """Refuse to publish where something is that is not to be replaced, or not ours to replace.
 
     Raises:
@@ -209,7 +242,7 @@ def _unmarked(folder: str, there: list[str]) -> Mark | None:
     return Mark("rejection", ending) if {"verdict.json", "recipe.yaml"} <= set(there) and not has_data else None
 
 
-def swap(publication: Publication, replace: bool) -> str:
+def swap(publication: Attempt, replace: bool) -> str:
     """Put what the graph left in its place. Returns the folder.
 
     Raises:

@@ -5,7 +5,7 @@ import posixpath
 
 from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
-from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, settle, tidy
+from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, refuse_sent, settle, tidy
 from transforms.engine import folders
 from transforms.engine.files import PARTIAL, is_local
 from transforms.engine.folders import FolderError, Mark
@@ -50,6 +50,7 @@ def _attempt(output: str, name: str, release: str) -> list[str]:
         with folders.held(posixpath.join(staging, release + LEASE), f"release {release}", forget=True):
             if not os.path.lexists(path):  # the run that was at work has ended
                 return []
+            refuse_sent(path)
             settle(output, path)
     except FolderError as error:
         return [f"left {path}: {error}"]
