@@ -26,8 +26,9 @@ import pyarrow.parquet as pq
 from apache_beam.runners.portability.fn_api_runner import execution
 from rich.console import Console
 
-from pipeline import assembly, runner
+from pipeline import runner
 from pipeline.recipe import load_recipe
+from transforms.engine import files
 from transforms.signals import store
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
@@ -68,7 +69,7 @@ def count(found: Costs, kind: str, where: str, size: int) -> None:
 @contextlib.contextmanager
 def counting(found: Costs) -> Iterator[None]:
     """Count what the run in the block reads, shuffles and writes."""
-    read, read_text, replace, place = SignalStore.read, Corpus.read, os.replace, assembly.place
+    read, read_text, replace, place = SignalStore.read, Corpus.read, os.replace, files.second_name
     read_whole, get_buffer = store.read_parquet, execution.BundleContextManager.get_buffer
     list_append, group_append = execution.ListBuffer.append, execution.GroupingBuffer.append
 
@@ -109,7 +110,7 @@ def counting(found: Costs) -> Iterator[None]:
 
     with contextlib.ExitStack() as patches:
         for owner, name, new in (
-            (SignalStore, "read", signals), (Corpus, "read", text), (os, "replace", rename), (assembly, "place", copy),
+            (SignalStore, "read", signals), (Corpus, "read", text), (os, "replace", rename), (files, "second_name", copy),
             (execution.BundleContextManager, "get_buffer", buffer),
             (execution.ListBuffer, "append", append(list_append)),
             (execution.GroupingBuffer, "append", append(group_append)),
@@ -121,13 +122,13 @@ def counting(found: Costs) -> Iterator[None]:
         yield
 
 
-def measured(files: list[pathlib.Path], folder: pathlib.Path) -> tuple[Costs, dict[str, float]]:
+def measured(inputs: list[pathlib.Path], folder: pathlib.Path) -> tuple[Costs, dict[str, float]]:
     """One run over some files: its costs, and how large it was."""
     folder.mkdir(parents=True)
     recipe_path = folder / "recipe.yaml"
     recipe_path.write_text(json.dumps({
         "release": "costs",
-        "sources": [{"name": "corpus", "path": [str(path.absolute()) for path in files]}],
+        "sources": [{"name": "corpus", "path": [str(path.absolute()) for path in inputs]}],
         "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
         "output": {"path": "out"},
@@ -172,10 +173,10 @@ def main() -> None:
     parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("output", type=pathlib.Path)
     asked = parser.parse_args()
-    files = sorted(asked.corpus.glob("part-*"))
-    measured(files[:1], asked.output / "warm")  # kernels are compiled, models loaded
-    half = measured(files[: len(files) // 2], asked.output / "half")
-    whole = measured(files, asked.output / "whole")
+    parts = sorted(asked.corpus.glob("part-*"))
+    measured(parts[:1], asked.output / "warm")  # kernels are compiled, models loaded
+    half = measured(parts[: len(parts) // 2], asked.output / "half")
+    whole = measured(parts, asked.output / "whole")
     for line in table(half, whole):
         print(line)
 

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from transforms.exports.tokenizers import load_tokenizer
 from transforms.exports.writers import WRITERS, ExportOptions
+from transforms.survey.tokenizers import load_tokenizer
 
 CHARACTERS, AT_ONCE = 4000, 256
 

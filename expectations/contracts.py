@@ -149,7 +149,8 @@ def signals(num_perm: int) -> Contract:
         _required(
             "trace", pa.binary()
         ),  # of drawn documents: transforms/kernels/similarity/duplicate_rate.py; empty: of others
-        _required("n_tokens", pa.int32()),  # words and ideographs
+        _required("n_tokens", pa.int32()),  # of the recipe's tokenizer; without one, words and ideographs
+        _required("n_words", pa.int32()),  # words and ideographs
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
         pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: the detector cannot judge it

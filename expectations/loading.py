@@ -18,6 +18,9 @@ import orjson
 import pydantic
 import yaml
 
+from expectations.paths import open_for_reading
+from expectations.wording import plural
+
 MAX_BYTES = 16 << 20
 MAX_VALUES = 300_000  # of a file, aliases written out
 MAX_DEPTH = 40
@@ -114,10 +117,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
     Raises:
       FileNotFoundError: there is none, and the caller knows what to do about it.
+      StorageError: its store cannot be asked.
       LoadError: it cannot be read, is too large to be what it should be, or is not UTF-8.
     """
     try:
-        with open(path, "rb") as file:
+        with open_for_reading(os.fspath(path)) as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise
@@ -235,7 +239,7 @@ class _YamlReader:
         if tag not in _SCALARS:
             raise self._error(line, _unknown_tag(tag))
         if tag in _NUMBERS and len(text) > MAX_DIGITS:
-            raise self._error(line, f"a number of {len(text):,} characters; put it in quotes if it is a word")
+            raise self._error(line, f"a number of {plural(len(text), 'character')}; put it in quotes if it is a word")
         if "\0" in text:
             raise self._error(line, "a text with the character U+0000, which no name has")
         try:
@@ -379,7 +383,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _RefusedError(f"a number of {len(text):,} characters")
+        raise _RefusedError(f"a number of {plural(len(text), 'character')}")
     return int(text)
 
 

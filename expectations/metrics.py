@@ -5,6 +5,7 @@ Whoever needs a fact about a metric looks it up here: suites and their JSON Sche
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypedDict
 
@@ -83,9 +84,29 @@ class Metric:
     grows: bool = False
 
     @property
+    def of_tokens(self) -> bool:
+        """Whether it counts tokens (words, without a tokenizer), or is a share of them."""
+        weighed = self.noise == TOKENS and not self.name.startswith("paragraphs.")  # which are words in any case
+        return weighed or self.unit == "tokens" or self.name.endswith((".tokens", ".effective_documents"))
+
+    @property
     def rank(self) -> int:
         """Its sign's place in SIGNS."""
         return SIGNS.index(self.sign)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it is held against something else's, so that it may be above 1 though it is written as a share."""
+        kept = self.name.startswith("structure.") and ("retention" in self.name or self.name.endswith("_ratio"))
+        return kept or self.name.startswith(("reference.", "lexical.stage_"))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the most that it can be; a share is a part of a whole, and of one thing there is one at least."""
+        if self.is_relative or self.sign == "distance" or self.unit == "exponent":
+            return -math.inf, math.inf  # limits of what is estimated against something may lie below 0
+        lowest = 1.0 if ".effective_number" in self.name else 0.0
+        return lowest, 1.0 if self.form == SHARE else math.inf
 
 
 _WORDS = {1: "words", 2: "word pairs", 3: "word triples"}
@@ -288,7 +309,7 @@ _DECLARED = (
     Metric("duplicates.largest_cluster", "Size of the largest duplicate cluster", COUNT, "documents"),
     Metric(
         "paragraphs.repeated_within",
-        "Share of tokens in paragraphs that their document already had",
+        "Share of words in paragraphs that their document already had",
         SHARE,
         "fraction",
         sign="templates",
@@ -307,7 +328,7 @@ _DECLARED = (
     Metric("paragraphs.most_documents", "Documents that have the most frequent sampled paragraph", COUNT, "documents"),
     Metric(
         "paragraphs.removed_tokens",
-        "Share of tokens that went with removed paragraphs",
+        "Share of words that went with removed paragraphs",
         SHARE,
         "fraction",
         noise=TOKENS,

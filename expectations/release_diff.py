@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from expectations import intervals, metrics, wording
+from expectations.wording import plural
 
 Row = Mapping[str, Any]
 Key = tuple[str, str, str, str]  # metric, stage, slice kind, slice
@@ -23,6 +24,7 @@ DOCUMENTED = (
 )
 ALIKE = 0.1  # relative difference of sizes up to which measures that grow with the corpus may be compared
 
+LEADS = "synthetic share"  # of what moved this is said first, whatever else did: it is what a release is bounded by
 UNEVEN = 0.25  # effective documents in one at most, where a release does not say: log-normal lengths of sigma 1.2
 TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
 
@@ -54,7 +56,11 @@ class Comparison:
 
 
 def movements(
-    first: Sequence[Row], second: Sequence[Row], name: str = "", same_detector: bool = True
+    first: Sequence[Row],
+    second: Sequence[Row],
+    name: str = "",
+    same_detector: bool = True,
+    same_unit: bool = True,
 ) -> list[Movement]:
     """What moved from one release to another.
 
@@ -62,6 +68,7 @@ def movements(
       first, second: rows of `contracts.METRICS`.
       name: of the first release: numbers that the second one gives against it are changes themselves.
       same_detector: whether both were scored alike; else shares of synthetic text cannot be compared.
+      same_unit: whether both were counted by the same tokenizer, or both in words; else nothing in that unit can be.
 
     Returns:
       One for every row of either that has a value, early signs first. Of a metric that is told of several stages only
@@ -70,7 +77,7 @@ def movements(
     tables = [{_key(row): row for row in rows} for rows in (first, second)]
     released = {key[0] for table in tables for key in table if key[1] == "after"}
     keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
-    found = [_moved(key, tables, name, same_detector) for key in keys]
+    found = [_moved(key, tables, name, same_detector, same_unit) for key in keys]
     chosen = [one for one in found if one.before is not None or one.after is not None]
     return sorted(chosen, key=lambda one: (metrics.SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
 
@@ -83,7 +90,7 @@ def _place(one: Movement) -> Key:
     return one.metric, one.stage, one.slice_kind, one.slice
 
 
-def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool) -> Movement:
+def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool, same_unit: bool) -> Movement:
     about = metrics.find(key[0])
     sign, worse = about.sign, about.worse
     first, second = (table.get(key) for table in tables)
@@ -96,7 +103,7 @@ def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detect
         return Movement(sign, *key, before, after, None, None, None, "only one of them has it", status)
     else:
         assert first is not None and second is not None, key  # noqa: PT018
-        limits, basis = noise_of(key, first, second, tables, same_detector)
+        limits, basis = noise_of(key, first, second, tables, same_detector, same_unit)
     change = after - before
     if limits is None and change == 0:
         return Movement(sign, *key, before, after, 0.0, None, None, "equal", "same")
@@ -117,7 +124,7 @@ def _is_against(row: Row, name: str) -> bool:
 
 
 def noise_of(
-    key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool
+    key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool, same_unit: bool = True
 ) -> tuple[tuple[float, float] | None, str]:
     """How far below and above the change of a number its limits lie, and on what that rests.
 
@@ -126,6 +133,7 @@ def noise_of(
       first, second: the rows; both have a value.
       tables: all rows of both releases, by key.
       same_detector: whether both were scored alike.
+      same_unit: whether both were counted by the same tokenizer, or both in words.
 
     Returns:
       None where nothing is known; then the basis says why, and is empty for a plain count.
@@ -133,6 +141,8 @@ def noise_of(
     metric, about = key[0], metrics.find(key[0])
     if metric.startswith("synthetic_share.") and not same_detector:
         return None, "not scored by the same detector"
+    if about.of_tokens and not same_unit:
+        return None, "not counted by the same tokenizer"
     if metric.startswith("synthetic_share.") and "cross_check" not in metric:
         return _of_share(key, (first, second), tables)
     of_reference = metric.startswith("reference.") or (
@@ -330,23 +340,36 @@ def verdict(found: Sequence[Movement]) -> Comparison:
     known = [one for one in asked if one.low is not None]
     untold = sum(one.status == "unknown" for one in asked)
     unknown = f"; {untold} cannot be told from noise" if untold else ""
-    alarms = f"{len(known)} comparisons, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
+    alarms = (
+        f"{plural(len(known), 'comparison')}, {len(known) * 0.00135:.2g} false alarms of this kind expected{unknown}"
+    )
     if not known and not any(one.status == "same" for one in asked):
         return Comparison(
             "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
         )
-    ways: dict[Literal["worse", "better"], str] = {
-        "worse": "moved the wrong way",
-        "better": "moved the right way, none the wrong way",
-    }
-    for status, words in ways.items():
+    ways: dict[Literal["worse", "better"], str] = {"worse": "wrong", "better": "right"}
+    for status, way in ways.items():
         moved = [one for one in known if one.status == status]
         if moved:
-            first = moved[0]
-            early = "an early sign, " if first.sign in metrics.EARLY else ""
-            says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
-            return Comparison(status, f"{status}: {says}; {alarms}")
+            first = min(moved, key=lambda one: one.sign != LEADS)
+            early = ", an early sign of collapse" if first.sign in metrics.EARLY and status == "worse" else ""
+            more = (
+                [f"{plural(len(moved) - 1, 'other number')} moved the {way} way beyond noise"] if len(moved) > 1 else []
+            )
+            more += ["none moved the wrong way"] if status == "better" else []
+            return Comparison(status, "; ".join([f"{status}: {in_words(first)}{early}", *more, alarms]))
     return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")
+
+
+def in_words(one: Movement) -> str:
+    """A movement as a person says it: "Synthetic share of tokens nearly doubled, from 6.2% to 11.5% (+5.3 points)"."""
+    about = metrics.find(one.metric)
+    assert one.before is not None, one
+    assert one.after is not None, one
+    kind = wording.SLICE_KINDS.get(one.slice_kind, one.slice_kind)
+    where = "" if one.slice_kind == "overall" else f' of {kind} "{wording.one_line(one.slice)}"'
+    change = f" ({wording.points(one.after - one.before)})" if about.form == "share" else ""
+    return f"{about.title}{where} {wording.moved(one.before, one.after, about.form)}{change}"
 
 
 def _of(one: Movement) -> str:
@@ -360,7 +383,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     lines = []
     for one in [*whole, *slices[:most]]:
         form = metrics.find(one.metric).form
-        before, after = (wording.number(value, form) for value in (one.before, one.after))
+        before, after = both(one)
         said = (
             one.status if one.status not in ("unknown", "same") else "?" if one.status == "unknown" else "within noise"
         )
@@ -374,10 +397,20 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
             + (f"  [{one.basis}]" if one.basis else "")
         )
     if len(slices) > most:
-        lines.append(f"  and {len(slices) - most} more slices that moved, in --format json")
+        lines.append(f"  and {plural(len(slices) - most, 'more slice')} that moved, in --format json")
     return lines
 
 
+def both(one: Movement) -> tuple[str, str]:
+    """The number in either release, with so many digits that what differs looks different."""
+    form = metrics.find(one.metric).form
+    if one.before is None or one.after is None:
+        return wording.number(one.before, form), wording.number(one.after, form)
+    return wording.told_apart(one.before, one.after, form)
+
+
 def signed(value: float, form: str) -> str:
-    """A change in words, with its sign."""
+    """A change in words, with its sign; of a share in points of per cent."""
+    if form == "share":
+        return wording.points(value)
     return ("+" if value > 0 else "-" if value < 0 else "") + wording.number(abs(value), form, 2)

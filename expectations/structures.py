@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import json
 import math
-import pathlib
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,6 +24,7 @@ import yaml
 
 from expectations.language_tags import normal_tag
 from expectations.loading import LoadError, Share, Strict, first_complaint, in_sentence, nearest, read_text
+from expectations.paths import joined, open_for_reading
 from expectations.suite.suite import Expectation, SuiteError, parsed
 
 MOST_STRUCTURES = 12  # of one system: their combinations are counted
@@ -491,7 +492,7 @@ def load_systems(paths: Sequence[str], base_dir: str = ".") -> tuple[System, ...
     Raises:
       StructuresError: a file cannot be read, or says something we do not understand.
     """
-    systems = [system for path in paths for system in _load(pathlib.Path(base_dir, path))]
+    systems = [system for path in paths for system in _load(joined(base_dir, path))]
     names = [system.id for system in systems]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -499,9 +500,9 @@ def load_systems(paths: Sequence[str], base_dir: str = ".") -> tuple[System, ...
     return tuple(systems)
 
 
-def _load(path: pathlib.Path) -> tuple[System, ...]:
+def _load(path: str) -> tuple[System, ...]:
     try:
-        loaded = parsed(_text(path, "structures"), str(path), "it is a mapping with the key 'systems'")
+        loaded = parsed(_text(path, "structures"), path, "it is a mapping with the key 'systems'")
         systems = _SystemsFile.model_validate(_with_terms(loaded.value, path)).systems
     except pydantic.ValidationError as error:
         steps, said = _one_line(error)
@@ -515,7 +516,7 @@ def _load(path: pathlib.Path) -> tuple[System, ...]:
     return systems
 
 
-def _text(path: pathlib.Path, what: str) -> str:
+def _text(path: str, what: str) -> str:
     try:
         return read_text(path)
     except (LoadError, FileNotFoundError) as error:
@@ -523,7 +524,7 @@ def _text(path: pathlib.Path, what: str) -> str:
         raise StructuresError(f"{what}: cannot read {path}: {why}") from error
 
 
-def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
+def _with_terms(data: dict[str, Any], path: str) -> dict[str, Any]:
     """The same with the words of each `terms_file`, and releases, as seen from here. What is malformed is left to pydantic."""
     for system in data.get("systems") or [] if isinstance(data.get("systems"), list) else []:
         if not isinstance(system, dict):
@@ -531,29 +532,31 @@ def _with_terms(data: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
         reference, structures = system.get("reference"), system.get("structures")
         if isinstance(reference, dict) and isinstance(reference.get("release"), str) and len(reference) == 1:
             folder = reference["release"]
-            system["reference"] = {"release": folder if "://" in folder else str(path.parent / folder)}
+            system["reference"] = {"release": joined(posixpath.dirname(path), folder)}
         for structure in structures if isinstance(structures, list) else []:
             if isinstance(structure, dict) and structure.get("kind") == "classifier":
                 _find_files(structure, path)
             own = structure.get("terms", []) if isinstance(structure, dict) else None
             if isinstance(own, list) and isinstance(structure.get("terms_file"), str):
-                lines = _text(path.parent / structure.pop("terms_file"), f"{path}: terms_file").splitlines()
+                lines = _text(
+                    joined(posixpath.dirname(path), structure.pop("terms_file")), f"{path}: terms_file"
+                ).splitlines()
                 terms = (re.split(r"(?:^|\s)#", line)[0].strip() for line in lines)
                 structure["terms"] = [*own, *(term for term in terms if term)]
     return data
 
 
-def _find_files(structure: dict[str, Any], path: pathlib.Path) -> None:
+def _find_files(structure: dict[str, Any], path: str) -> None:
     """The files of a classifier as seen from here, and what its model is."""
     labelled, model = structure.get("labelled"), structure.get("model")
     if isinstance(labelled, dict) and isinstance(labelled.get("file"), str):
-        structure["labelled"] = labelled | {"file": str(path.parent / labelled["file"])}
+        structure["labelled"] = labelled | {"file": joined(posixpath.dirname(path), labelled["file"])}
     if isinstance(model, str):
-        structure["model"] = str(path.parent / model)
+        structure["model"] = joined(posixpath.dirname(path), model)
         if structure.get("model_sha256") is None:  # a release's own copy says it, wherever the file is by then
             try:
-                with open(structure["model"], "rb") as file:
-                    structure["model_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+                with open_for_reading(structure["model"]) as file:
+                    structure["model_sha256"] = hashlib.sha256(file.read()).hexdigest()
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise StructuresError(f"{path}: model: cannot read {structure['model']}: {why}") from error

@@ -1,9 +1,13 @@
 """How numbers of a release are said: stages, slices, reasons, and plain sentences. What a person reads is worded here."""
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from expectations import contracts, metrics
 
+WORDS, TOKENS = "words", "tokens"  # what `n_tokens` counts: words and ideographs, or a model's tokens by `tokenizer:`
+EITHER = f"{WORDS} or {TOKENS}"  # where no release is at hand that says which
 NOTHING = 1e-9  # a share under it is said to be 0%
 STAGES = {"before": "what was read", "deduplicated": "what dedup kept", "after": "the release"}
 SLICE_KINDS = {
@@ -54,6 +58,52 @@ REASONS = {
     "licence": "Licence that is not allowed",
 }
 assert set(REASONS) == set(contracts.REASONS) - {""}, "a reason has no words"
+
+
+def plural(n: float, one: str, many: str = "") -> str:
+    """So many of a thing: "1 file", "2 files", "1,234 queries"; `many` where it is not `one` with an s."""
+    return f"{n:,.0f} {one if n == 1 else many or f'{one}s'}"
+
+
+def amount(n: float, unit: str) -> str:
+    """So much of what `n_tokens` counts: "1 word", "2 tokens"."""
+    return plural(n, unit if unit == EITHER else unit.removesuffix("s"), unit)
+
+
+def estimate(value: float | None, upper: float | None) -> str:
+    """A share and its upper bound: "4.1%, at most 5%"; what was not measured is said once, and not as a limit."""
+    point = "not measured" if value is None else number(value, "share")
+    return point if upper is None else f"{point}, at most {number(upper, 'share')}"
+
+
+def points(change: float, digits: int = 2) -> str:
+    """A change of a share, in points of per cent with its sign: "+5.3 points"."""
+    text = plain(100 * abs(change), digits)
+    sign = "+" if change > 0 else "-" if change < 0 else ""
+    return f"{sign}{text} point{'' if text == '1' else 's'}"
+
+
+def part_of(part: float, whole: float) -> str:
+    """What part of a whole some are, as a person says it: "12.4%", "under 0.1%"."""
+    return "under 0.1%" if 0 < part < 0.001 * whole else number(part / whole, "share")
+
+
+# How a growing number is said to grow, by its ratio; the inverse of each is how a shrinking one shrinks.
+_GROWTH = ((3.2, "more than tripled", "fell to less than a third"), (2.8, "about tripled", "fell to about a third"),
+           (2.1, "more than doubled", "more than halved"), (1.95, "doubled", "halved"),
+           (1.75, "nearly doubled", "nearly halved"), (1.0, "rose", "fell"))  # fmt: skip
+
+
+def moved(before: float, after: float, form: str) -> str:
+    """How one number became another: "nearly doubled, from 6.2% to 11.5%"; the digits that differ are shown."""
+    if before == after:
+        return f"stayed at {number(after, form)}"
+    one, other = told_apart(before, after, form)
+    verb = "rose" if after > before else "fell"
+    if min(before, after) > 0:
+        ratio = max(before, after) / min(before, after)
+        verb = next((up if after > before else down) for least, up, down in _GROWTH if ratio >= least)
+    return f"{verb}, from {one} to {other}" if verb not in ("rose", "fell") else f"{verb} from {one} to {other}"
 
 
 def stable(value: float | None) -> float | None:
@@ -112,10 +162,23 @@ def named(error: BaseException) -> str:
     return f"{type(error).__name__}: {message(error)}"
 
 
-def subject(metric: str, stage: str, slice_kind: str, slice_: str | None) -> str:
-    """What was measured, to start a sentence with: `The synthetic share of tokens in the release (source "wiki")`."""
-    title = metrics.find(metric).title
-    words = f"The {title[0].lower()}{title[1:]} in {STAGES.get(stage, stage)}"
+def unit_of(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What `n_tokens` counts in a release, "words" or "tokens", by its rows of METRICS."""
+    return next(
+        (row["unit"] for row in rows if row["metric"] == "tokens" and row.get("unit") in (WORDS, TOKENS)), EITHER
+    )
+
+
+def title(metric: str, unit: str = EITHER) -> str:
+    """A metric's name in a sentence, where `n_tokens` counts `unit`: "Synthetic share of words"."""
+    known = metrics.METRICS.get(metric)
+    return known.title.replace(TOKENS, unit) if known else metrics.find(metric).title
+
+
+def subject(metric: str, stage: str, slice_kind: str, slice_: str | None, unit: str = EITHER) -> str:
+    """What was measured, to start a sentence with: `The synthetic share of words in the release (source "wiki")`."""
+    called = title(metric, unit)
+    words = f"The {called[0].lower()}{called[1:]} in {STAGES.get(stage, stage)}"
     if slice_kind == "overall":
         return words
     kind = SLICE_KINDS.get(slice_kind, slice_kind)
@@ -130,7 +193,7 @@ def unmeasured(about: str, reason: str | None) -> str:
 def inconclusive(about: str, value: float | None, n: int, needed: int, form: str) -> str:
     """The sentence for a number that too few documents stand behind."""
     seen = "" if value is None else f" (seen: {number(value, form)})"
-    return f"{about} is inconclusive: it rests on {n:,} documents, and it takes {needed:,} to judge it{seen}"
+    return f"{about} is inconclusive: it rests on {plural(n, 'document')}, and it takes {needed:,} to judge it{seen}"
 
 
 def unsure(about: str, value: float | None, observed: float, bound: str, asked: str, form: str) -> str:

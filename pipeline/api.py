@@ -13,7 +13,6 @@ command line, one sentence that says what, where and what to do: an `expectation
 """
 
 import dataclasses
-import glob
 import io
 import os
 import posixpath
@@ -27,14 +26,17 @@ import yaml
 from rich.console import Console
 
 from expectations.judge.verdict import Verdict
+from expectations.paths import open_for_reading
+from expectations.storage import arrow_paths
 from pipeline import runner
+from pipeline.commands.papers import write_asked
 from pipeline.recipe import Recipe, load_recipe
-from transforms.release.read_release import ReleaseError, by_id, read_verdict, reading
+from transforms.release.read_release import ReleaseError, by_id, parquet_files, read_verdict, reading
 
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """A release on this machine's disk, or a rejection: what a run left in `folder`.
+    """A release, or a rejection: what a run left in `folder`.
 
     A rejection has a verdict, metrics and a ledger, and no documents.
     """
@@ -71,20 +73,23 @@ class Release:
 
     def quarantine(self) -> pa.Table:
         """Records that could not be read: where, why, and their first bytes."""
-        paths = sorted(glob.glob(posixpath.join(glob.escape(self.folder), "quarantine", "*.parquet")))
-        tables = [self._table(posixpath.relpath(path, self.folder)) for path in paths]
+        tables = [self._table(f"quarantine/{name}") for name in self._parts("quarantine")]
         return pa.concat_tables(tables) if tables else pa.table({})
 
     def _table(self, name: str) -> pa.Table:
         path = posixpath.join(self.folder, name)
-        with reading(path):
-            return pq.read_table(path, partitioning=None)
+        with reading(path), open_for_reading(path) as file:
+            return pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None)
+
+    def _parts(self, name: str) -> list[str]:
+        return parquet_files(posixpath.join(self.folder, name))
 
     def _dataset(self, name: str, hint: str) -> ds.Dataset:
-        paths = sorted(glob.glob(posixpath.join(glob.escape(self.folder), name, "*.parquet")))
+        paths = [posixpath.join(self.folder, name, part) for part in self._parts(name)]
         if not paths:
             raise ReleaseError(f"{self.folder} has no {name}/; {hint}")
-        return ds.dataset(paths, format="parquet")
+        system, at = arrow_paths(paths)
+        return ds.dataset(at, format="parquet", filesystem=system)
 
 
 def load(path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -119,7 +124,9 @@ def run(recipe: Recipe, base_dir: str = ".", replace: bool = False, progress: bo
       RunError: a worker failed.
     """
     console = Console(stderr=True) if progress else Console(file=io.StringIO())
-    return Release(runner.run(recipe, runner.prepare(recipe, base_dir), console, replace).folder)
+    result = runner.run(recipe, runner.prepare(recipe, base_dir), console, replace)
+    write_asked(recipe, result)
+    return Release(result.folder)
 
 
 def open_release(folder: str | os.PathLike[str]) -> Release:

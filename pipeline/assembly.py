@@ -7,11 +7,8 @@ place (pipeline/swap.py).
 
 import dataclasses
 import hashlib
-import os
 import posixpath
-import shutil
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,17 +16,17 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
-from apache_beam.io.filesystems import FileSystems
 
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict
+from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
+from pipeline.told.examples import examples
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
-from transforms.engine.files import is_local
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
@@ -37,11 +34,10 @@ from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
+from transforms.release.read_release import STRUCTURES, SUITE, counts
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import open_for_reading
 
-SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
 WITHDRAWAL = "withdrawal.json"
@@ -159,12 +155,21 @@ def publish(
     ]
     if publication.structures:
         entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
-    report = report_input(publication, verdict, metrics, entries, shown)
-    entries.append(write_file(folder, "report/index.html", render(report).encode()))
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(shown),
+        examples=tuple(examples(publication.corpus, recorded)),
+        splits=publication.corpus.splits,
+    )
+    entries.append(write_file(folder, "report/index.html", render(report_input(told, verdict, metrics)).encode()))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
         entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
-        entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+        entries.append(write_card(folder, publication.release, metrics, verdict, entries))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
             "format": "lowbackground.release/1",
@@ -179,22 +184,22 @@ def publish(
     return folder
 
 
+def write_card(
+    folder: str, release: str, metrics: pa.RecordBatch, verdict: Verdict, entries: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """README.md of a release whose shards are there. Returns its entry of the manifest."""
+    shards = [entry for entry in entries if str(entry["path"]).startswith(f"{DATA}/")]
+    schema = None
+    if shards:
+        with open_for_reading(posixpath.join(folder, str(shards[0]["path"]))) as file:
+            schema = pq.read_schema(pa.PythonFile(file, mode="r"))
+    n_bytes = sum(int(str(entry["bytes"])) for entry in shards)
+    return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
+
+
 def done_path(attempt: Attempt) -> str:
     """Where the last step leaves the name of the folder that it built."""
     return posixpath.join(attempt.staging, "built")
-
-
-def counts(metrics: pa.RecordBatch) -> dict[str, int]:
-    """Documents in, kept, dropped by reason, quarantined."""
-    found: Counter[str] = Counter()
-    for row in metrics.to_pylist():
-        if row["metric"] == "documents" and row["slice_kind"] == "overall":
-            found["documents_in" if row["stage"] == "before" else "kept"] = int(row["value"])
-        elif row["metric"] == "documents.dropped" and row["slice_kind"] == "reason":
-            found[f"dropped.{row['slice']}"] = int(row["value"])
-        elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
-            found["quarantined"] = int(row["value"])
-    return dict(found)
 
 
 def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
@@ -202,39 +207,11 @@ def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
     return {row["slice"]: row["note"] for row in metrics.to_pylist() if row["metric"] == "input.fingerprint"}
 
 
-def report_input(
-    publication: Publication,
-    verdict: Verdict,
-    metrics: pa.RecordBatch,
-    entries: list[dict[str, object]],
-    quarantine: list[dict[str, object]],
-) -> dict[str, object]:
-    """What `expectations.report.report.render` shows; `quarantine` are the first of its rows."""
-    about = orjson.loads(publication.about)
-    rows = metrics.to_pylist()
-    sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
-    notes = {r["note"] for r in rows if r["metric"] == "synthetic_share.tokens" and r["note"]}
-    return {
-        "release": publication.release,
-        "verdict": orjson.loads(verdict.to_json()),
-        "metrics": rows,
-        "quarantine": quarantine,
-        "recipe": publication.recipe,
-        "versions": about["versions"],
-        "inputs": about["inputs"],
-        "files": [{"path": entry["path"], "what": entry["what"]} for entry in entries],
-        "assumptions": sorted({part for note in notes for part in note.split(": ", 1)[-1].split("; ")}),
-        "limit": about["limit"],
-        "clusters": {"size_counts": sizes},
-        "systems": (yaml.safe_load(publication.structures) or {}).get("systems", []) if publication.structures else [],
-    }
-
-
 def _placed(paths: Sequence[str], folder: str, stem: str) -> Iterator[str]:
     """Put files into a release under numbered names; yields each name once the file has it."""
     for number, path in enumerate(paths):
         name = f"{stem}-{number:05d}-of-{len(paths):05d}.parquet"
-        place(path, posixpath.join(folder, name))
+        files.second_name(path, posixpath.join(folder, name))  # the first is still there for whoever does this again
         yield name
 
 
@@ -337,16 +314,3 @@ def entry_of(folder: str, name: str, what: str) -> dict[str, object]:
             digest.update(block)
             size += len(block)
     return {"path": name, "what": what, "bytes": size, "sha256": digest.hexdigest()}
-
-
-def place(source: str, destination: str) -> None:
-    """The same file under a second name, so that the first is still there for whoever does this again."""
-    if not is_local(destination):
-        FileSystems.copy([source], [destination])
-        return
-    os.makedirs(posixpath.dirname(destination), exist_ok=True)
-    try:
-        os.link(source, destination)
-    except OSError:  # a file system without second names
-        with open(source, "rb") as original, files.whole(destination) as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)

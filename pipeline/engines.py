@@ -26,6 +26,7 @@ from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment
 from transforms.engine import introspection
 from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine.memory import free_outputs
 from transforms.engine.progress import NAMESPACE
 
 LOCAL = "FnApiRunner"
@@ -141,6 +142,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
     introspection.remember()
+    free_outputs()
     try:
         flags = [f"--runner={recipe.runner.name}", *from_environment(recipe.runner.options)]
     except KeyError as error:

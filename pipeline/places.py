@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import FileSystem
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
+from expectations.paths import is_local
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.detector.plugins import PREFIX
-from transforms.engine.files import is_local
 from transforms.ingest.sources import Split
 from transforms.measures.reference import HUMAN_SUBSET
 
 STORE = ".signals"
 STAGING = ".staging"
 REJECTED = ".rejected"  # ends the name of a rejection's folder
+PAPERS = ".papers"  # ends the name of the folder of a release's papers
 # One of each kind of file that a later run might take for data.
 _FILES = (
     "README.md",

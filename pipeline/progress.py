@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from expectations.escaping import terminal
+from expectations.wording import plural
 from transforms.engine.progress import TALLY
 from transforms.kernels.compiled import n_compiled
 
@@ -117,7 +118,9 @@ def read_so_far(console: Console, n_bytes: int) -> Iterator[Callable[[int], None
         done += size
         if (now := time.monotonic()) - said >= PLAIN_EVERY:
             said = now
-            console.print(f"{now - started:6.1f} s  checksums {done / n_bytes:.0%}  {done:,} of {n_bytes:,} bytes")
+            console.print(
+                f"{now - started:6.1f} s  checksums {done / n_bytes:.0%}  {done:,} of {plural(n_bytes, 'byte')}"
+            )
 
     yield read
 
@@ -127,17 +130,15 @@ def describe(counts: dict[str, int], files: int, input_bytes: int) -> tuple[str,
     documents = counts.get("documents", 0)
     if counts.get("documents_to_write"):
         total, done = counts["documents_to_write"], counts.get("documents_written", 0)
-        return "emit", done / total, f"{done:,} of {total:,} documents written"
+        return "emit", done / total, f"{done:,} of {plural(total, 'document')} written"
     if counts.get("files", 0) >= files:
-        return "decide", 0.0, f"{documents:,} documents: duplicates, ratio, measures, verdict"
+        return "decide", 0.0, f"{plural(documents, 'document')}: duplicates, ratio, measures, verdict"
     seen = max(documents, counts.get("documents_read", 0))
     fraction = counts.get("input_bytes", 0) / input_bytes if input_bytes else 0.0
-    return "survey", fraction, f"{counts.get('files', 0):,} of {files:,} files, {seen:,} documents"
+    return "survey", fraction, f"{counts.get('files', 0):,} of {plural(files, 'file')}, {plural(seen, 'document')}"
 
 
-def _live(
-    console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float
-) -> None:
+def _live(console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("[bold]{task.fields[stage]:<7}"),
@@ -166,9 +167,7 @@ def _live(
             progress.update(task, completed=fraction, details=details, rate=f"{rate:,.0f}/s" if rate else "")
 
 
-def _plain(
-    console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float
-) -> None:
+def _plain(console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float) -> None:
     started, current, said = time.monotonic(), "", 0.0
     while not stop.wait(every):
         counts = so_far()

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 
 from expectations.errors import UserError
 from expectations.loading import LoadError, Strict, closest, first_complaint, nearest, parse_yaml, read_text
+from expectations.paths import joined
 from pipeline.redaction import redact_message, redact_options
 from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
@@ -29,7 +30,9 @@ from transforms.mixture.config import RatioConfig
 from transforms.origin.review_labels import ReviewConfig
 from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
+from transforms.survey.tokenizers import TIKTOKEN
 
+PaperName = typing.Literal["eu-summary", "ab-2013", "croissant", "openlineage", "prov", "spdx"]
 RELEASE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it is a folder, so no path
 MAX_NAME = 128  # of a release: an attempt's folder is called after it, and names of files end somewhere
 ESCAPED = 6  # bytes of JSON that one byte of text may take, as \u001b
@@ -127,6 +130,10 @@ class Recipe(Strict):
     sources: tuple[Source, ...] = Field(min_length=1, description="what to read")
     ingest: IngestConfig = IngestConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    tokenizer: str | None = Field(
+        None,
+        description="what counts `n_tokens`: a tokenizer.json, or tiktoken:NAME; empty: words and ideographs are counted",
+    )
     detector: DetectorConfig = DetectorConfig()
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
@@ -148,6 +155,9 @@ class Recipe(Strict):
         (), description="YAML files of systems of structures: what diversity means to whom, and what must hold"
     )
     output: OutputConfig = OutputConfig()
+    papers: tuple[PaperName, ...] = Field(
+        (), description="papers to write beside a release that passed, into <release>.papers/ (docs/papers.md)"
+    )
     runner: RunnerConfig = RunnerConfig()
     _as_written: str | None = PrivateAttr(None)
 
@@ -158,13 +168,12 @@ class Recipe(Strict):
             raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
         if len(name) > MAX_NAME:
             raise ValueError(f"{name[:20]!r}... is longer than {MAX_NAME} characters; choose a shorter name")
-        if name.lower().endswith(".rejected"):
-            raise ValueError(
-                f"{name!r} is where a rejection of {name[: -len('.rejected')]!r} goes; choose another name"
-            )
+        for ending, what in ((".rejected", "a rejection of"), (".papers", "the papers of")):
+            if name.lower().endswith(ending):
+                raise ValueError(f"{name!r} is where {what} {name[: -len(ending)]!r} goes; choose another name")
         return name
 
-    @field_validator("structures", "removals", mode="before")
+    @field_validator("structures", "removals", "papers", mode="before")
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
@@ -209,7 +218,7 @@ class Recipe(Strict):
         """
         if self._as_written is not None:
             return self._as_written
-        content = self.model_dump(mode="json", exclude={"runner": True, "output": {"path"}})
+        content = self.model_dump(mode="json", exclude={"runner": True, "papers": True, "output": {"path"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -357,11 +366,16 @@ def _detector(path: str | None, rebase: Callable[[str], str]) -> str | None:
     return path if not path or path == "words" or path.startswith(PREFIX) else rebase(path)
 
 
+def _tokenizer(name: str | None, rebase: Callable[[str], str]) -> str | None:
+    """Where a tokenizer is: a file, unless it is a vocabulary of tiktoken."""
+    return name if not name or name.startswith(TIKTOKEN) else rebase(name)
+
+
 def rebased(recipe: Recipe, folder: str) -> Recipe:
     """The same recipe with its relative paths made relative to where the command runs."""
 
     def rebase(path: str) -> str:
-        return path if "://" in path or posixpath.isabs(path) else posixpath.normpath(posixpath.join(folder, path))
+        return joined(folder, path)
 
     def each(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return rebase(path) if isinstance(path, str) else tuple(map(rebase, path))
@@ -376,6 +390,7 @@ def rebased(recipe: Recipe, folder: str) -> Recipe:
     return recipe.model_copy(
         update={
             "sources": sources,
+            "tokenizer": _tokenizer(recipe.tokenizer, rebase),
             "evidence": recipe.evidence.model_copy(update={"phrases": phrases and rebase(phrases)}),
             "detector": recipe.detector.model_copy(
                 update={"model": _detector(model, rebase), "cross_check": _detector(check, rebase)}

@@ -1,54 +1,40 @@
 """From a recipe to an exit code: plan, run the graph, say what came of it."""
 
-import ctypes
 import dataclasses
 import datetime
-import gc
 import hashlib
 import importlib.metadata
 import itertools
-import logging
 import os
 import posixpath
-import sys
-import threading
 import unicodedata
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import apache_beam as beam
-import grpc
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.runners.runner import PipelineState
-from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
-from expectations import contracts
-from expectations.errors import BrokenError
+from expectations import contracts, wording
 from expectations.judge.verdict import Verdict
+from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
-from pipeline import log
-from pipeline.assembly import Publication, counts
-from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
+from pipeline.assembly import Publication
+from pipeline.engines import load_engine, refuse_unsafe
+from pipeline.execution import RunError, execute, n_bytes, n_files, put_in
 from pipeline.graph import Job, build
+from pipeline.jobs import SentJob, endpoint_of
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
-from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError, rebased
 from pipeline.redaction import redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files
-from transforms.engine.staged import staging
+from transforms.engine import files
 from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Items, load_items
 from transforms.exclusions.exclusions import Exclusions
@@ -66,7 +52,14 @@ from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
 from transforms.release.gate import with_rules
-from transforms.release.read_release import ledger_batches, ledger_files, read_metrics, read_verdict
+from transforms.release.read_release import (
+    counts,
+    ledger_batches,
+    ledger_files,
+    read_manifest,
+    read_metrics,
+    read_verdict,
+)
 from transforms.release.shards import EmitConfig
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore
@@ -74,17 +67,9 @@ from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
 from transforms.survey.text_to_signals import SurveyConfig
+from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
-
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
-
-JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
-GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
-
-
-class RunError(BrokenError):
-    """The run broke. The message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +122,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     witnesses = load_witnesses(recipe.evidence)
     looked_for = _looked_for(_located(systems))
     items = load_items(recipe.contamination) if recipe.contamination.against else None
-    store = _store(located, detectors, witnesses, splits, looked_for, items)
+    tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
+    unit = wording.TOKENS if tokenizer else wording.WORDS
+    store = _store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
@@ -145,7 +132,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
-    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, _earlier_human(recipe), systems)
+    earlier_human = _earlier_human(recipe, tokenizer)
+    rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, earlier_human, systems, unit)
     return Job(
         recipe=recipe,
         suite=suite,
@@ -163,6 +151,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             num_perm=recipe.dedup.num_perm,
             systems=looked_for,
             against=items,
+            tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
             personal_data=recipe.personal_data,
             few_splits=few_splits,
         ),
@@ -177,6 +166,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             reference=held_against,
             unread=not_read(recipe.sources, planned.found),
             against=items,
+            unit=unit,
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -187,7 +177,9 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             staging=staging,
             recipe=resolved(recipe),
             suite=resolved(own),
-            about=_about(recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals),
+            about=_about(
+                recipe, splits, detector.sha256, witnesses, suite, systems, reviewed, items, removals, tokenizer
+            ),
             corpus=corpus,
             tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
@@ -222,12 +214,22 @@ def _decided_by(
     return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
-def _earlier_human(recipe: Recipe) -> int:
+def _earlier_human(recipe: Recipe, tokenizer: TokenizerModel | None) -> int:
     """The human text of the earlier releases, in the unit of the ratio, as their ledgers say. A document counts once, in however
     many releases it is.
+
+    Raises:
+      RecipeError: they were counted in another unit.
     """
-    parts = []
+    parts, sha256 = [], tokenizer.sha256 if tokenizer else None
     for release in recipe.dedup.against if recipe.ratio.retain_human is not None else ():
+        theirs = read_manifest(release)[0].get("tokenizer") or {}
+        if recipe.ratio.unit == "tokens" and theirs.get("sha256") != sha256:
+            counted_by = f"the tokenizer {theirs['name']}" if theirs else "words"
+            raise RecipeError(
+                f"ratio.retain_human: {release} was counted by {counted_by}, which this recipe's `tokenizer` is not; use the "
+                "same, or `ratio.unit: documents`"
+            )
         for path in ledger_files(release):
             for rows in ledger_batches(path, ["id", "kept", "origin", "n_tokens"]):
                 held = rows.filter(pc.and_(rows["kept"], pc.equal(rows["origin"], "human")))
@@ -255,7 +257,7 @@ def _looked_for(systems: tuple[System, ...]) -> Systems:
         folder = system.reference.release
         if folder is None:
             return None
-        if not FileSystems.exists(posixpath.join(folder, "metrics.parquet")):
+        if not files.exists(posixpath.join(folder, "metrics.parquet")):
             raise StructuresError(
                 f"structures: system {system.id!r}: {folder} is not a release (it has no metrics.parquet)"
             )
@@ -290,6 +292,7 @@ def _store(
     splits: tuple[Split, ...],
     systems: Systems,
     items: Items | None,
+    tokenizer: TokenizerModel | None,
 ) -> SignalStore:
     depends_on = {
         **_how_read(recipe),
@@ -303,6 +306,8 @@ def _store(
         depends_on["structures"] = systems.key()
     if items:
         depends_on["contamination"] = items.sha256
+    if tokenizer:
+        depends_on["tokenizer"] = tokenizer.sha256
     if recipe.personal_data:
         depends_on["personal"] = " ".join(personal.KINDS)
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
@@ -354,6 +359,7 @@ def _about(
     reviewed: Reviewed | None,
     items: Items | None,
     removals: Removals | None,
+    tokenizer: TokenizerModel | None,
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
@@ -381,6 +387,8 @@ def _about(
         "labels_sha256": reviewed.sha256 if reviewed else [],
         "contamination": {"sha256": items.sha256, "sets": items.count()} if items else None,
         "removals": for_manifest(removals),
+        "unit": wording.TOKENS if tokenizer else wording.WORDS,
+        "tokenizer": {"name": tokenizer.name, "sha256": tokenizer.sha256} if tokenizer else None,
         "salt": recipe.salt,
         "reference": recipe.reference,
         "sketches": contracts.SKETCHES_FORM,
@@ -393,18 +401,24 @@ def _about(
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Result:
+def run(recipe: Recipe, job: Job, console: Console, replace: bool = False, wait: bool = True) -> Result:
     """Run a prepared job to its end.
 
     Raises:
+      JobLeftError: it was not to wait for that, or was interrupted, and the job is left at work.
       RecipeError: the release exists and is not to be replaced.
       FolderError: somebody is at work on it, or a folder is not ours.
       RunError: a worker failed, or the release could not be put in its place.
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build, job.publication.staging)
+            if left := execute(recipe, job, console, build, job.publication.staging, wait):
+                raise _sent(job, left, replace).leave()
             folder = swap(job.publication, replace)
+    except StorageError as error:
+        raise RunError(
+            f"{error}. The next run, or `lowbackground clean {recipe.output.path}`, ends what was begun"
+        ) from error
     except OSError as error:
         raise RunError(
             f"{error.filename or recipe.output.path}: {error.strerror or error}; nothing was released. The next run, or "
@@ -413,50 +427,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(
-    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
-) -> None:
-    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
-
-    Raises:
-      RunError: a worker failed.
-    """
-    n_files = len({piece.path for split in job.splits for piece in split.pieces})
-    attempt = files.absolute(attempt)
-    try:
-        with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
-            if recipe.runner.name == LOCAL:
-                _give_memory_back()
-            with engine(recipe.runner) as its, staging(posixpath.join(attempt, GRAPH)):
-                pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
-                graph(pipeline, job)
-                pipeline | "Counts" >> counted.Total(posixpath.join(attempt, COUNTS))
-                gc.freeze()  # what is here by now stays
-                gc.set_threshold(2_000, 10, 10)
-                result = pipeline.run()
-                state = result.wait_until_finish() or result.state
-                if state != PipelineState.DONE:
-                    raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-                check_counts(attempt, job)
-    except grpc.FutureTimeoutError:
-        raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
-    except Exception as error:
-        raise RunError(_cause(error)) from error
-
-
-def check_counts(attempt: str, job: Job) -> None:
-    """Hold what came out of every shuffle of a run that has finished against what went in.
-
-    Raises:
-      RunError: rows were lost or doubled on the way.
-    """
-    try:
-        found = counted.counts(posixpath.join(attempt, COUNTS))
-        counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
-    except counted.LostRowsError as error:
-        raise RunError(
-            f"{error}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
-        ) from error
+def _sent(job: Job, name: str, replace: bool) -> SentJob:
+    its, config = job.publication.located(), job.recipe.runner
+    attempt = its.output, its.release, its.staging
+    return SentJob(*attempt, config.name, endpoint_of(config), name, replace, put_in(job), n_files(job), n_bytes(job))
 
 
 def read_result(folder: str) -> Result:
@@ -474,54 +448,3 @@ def exit_code(verdict: Verdict) -> int:
     if any(one.severity == "critical" and one.status != "pass" and not one.waived for one in of_input):
         return UNUSABLE
     return PASSED if verdict.passed else FAILED
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost thing that went wrong, on one line, without Beam's trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith(("transforms.", "expectations.", "pipeline."))]
-    line = (own or lines or [type(error).__name__])[-1]
-    line = (own and line.partition(": ")[2]) or line  # without its class
-    return line.split(" [while running")[0]
-
-
-def _give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
-
-    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 4 << 20)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the engines' chatter off the terminal, unless it is asked for: what matters is an error or in the report."""
-    if log.is_wanted():
-        yield
-        return
-    levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in JOB_SERVERS:  # Beam sets their level when it starts them
-        logging.getLogger(name).disabled = True
-    sdk_worker.print = lambda *_, **__: None  # of traces, which are in the error as well
-    excepthook = threading.excepthook
-    threading.excepthook = lambda said: None if _is_beams(said.thread) else excepthook(said)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        del sdk_worker.print
-        threading.excepthook = excepthook
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-def _is_beams(thread: threading.Thread | None) -> bool:
-    """Whether a thread is one of Beam's workers that reads from an engine, which may end first."""
-    return thread is not None and thread.name.startswith(("read_grpc", "read_state", "run_worker"))

@@ -10,7 +10,13 @@ the next one begins:
 
 A launcher that is killed leaves its attempt behind. `settle` ends it, in the next run of that name or in `clean`: where `new` is
 still there, step 3 was not reached, and what is in `old` goes back; where it is not, the release is whole and in its place.
-Object stores have no renames of folders: there a release is never replaced, and its manifest is copied last.
+Object stores have no renames of folders. There, from the moment `<attempt>/publishing` is written:
+
+1. the manifest of what is in its place goes, and with it the release; then all else of it;
+2. the new objects are copied, by the store; what is there then is compared with what was built;
+3. the manifest is copied, and with it there is a release again.
+
+So where there is a manifest, there is what it counts and nothing else. What was cut off there `settle` takes to its end.
 """
 
 import contextlib
@@ -20,23 +26,25 @@ import re
 import uuid
 from collections.abc import Iterator
 
-from apache_beam.io.filesystems import FileSystems
-
+from expectations import storage
+from expectations.paths import is_local
 from pipeline.assembly import WHAT, WITHDRAWAL, Attempt, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
-from transforms.engine.files import is_local, sync_folder
+from transforms.engine.files import sync_folder
 from transforms.engine.folders import MARK, FolderError, HeldError, Mark
+from transforms.engine.threads import spread
 from transforms.measures.reference import FILE as SKETCHES
-from transforms.release.read_release import ReleaseError, read_manifest
+from transforms.release.read_release import VERDICT, ReleaseError, read_manifest
 from transforms.release.shards import DATA
 
 FORMAT = "lowbackground.release/1"
 NEW, OLD, GONE = "new", "old", "gone"
 SENT_JOB = "job"  # below an attempt's folder: what is known of a job that was sent and left alone
+PUBLISHING = "publishing"  # in an object store: what is being put in its place
 LEASE = ".lease"
 SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
 OF_SIGNALS = r"[0-9a-f]{32}(\.[a-z]+)?\.parquet(\.[0-9a-f]{32}\.partial)?"
@@ -67,12 +75,14 @@ def releasing(publication: Attempt, replace: bool) -> Iterator[None]:
             if release == publication.release:
                 refuse_sent(left := posixpath.join(staging, name))
                 settle(output, left)
-        refuse_place(publication, replace)
+        refuse_place(output, publication.release, replace)
         folders.mark(attempt, Mark("attempt", publication.release))
         try:
             yield
         finally:
-            if not was_sent(attempt):
+            if not any(
+                files.exists(posixpath.join(attempt, name)) for name in (PUBLISHING, SENT_JOB)
+            ):  # a later one ends it
                 settle(output, attempt)
     tidy(output)
 
@@ -91,7 +101,7 @@ def resuming(output: str, release: str) -> Iterator[None]:
 
 def was_sent(attempt: str) -> bool:
     """Whether an attempt is the work of a job that goes on without the command that sent it."""
-    return FileSystems.exists(posixpath.join(attempt, SENT_JOB))
+    return files.exists(posixpath.join(attempt, SENT_JOB))
 
 
 def refuse_sent(attempt: str) -> None:
@@ -116,9 +126,6 @@ def store_in_use(output: str) -> Iterator[None]:
     """
     folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
     folders.claim(posixpath.join(output, STAGING), Mark("staging"), OF_STAGING)  # the lock lies there
-    if not is_local(output):
-        yield
-        return
     with folders.held(posixpath.join(output, STAGING, SIGNALS_LEASE), f"{posixpath.join(output, STORE)}", shared=True):
         folders.claim(posixpath.join(output, STORE), Mark("signals"), OF_SIGNALS)
         yield
@@ -143,40 +150,40 @@ def planning(output: str) -> Iterator[str]:
 
 
 def _lease(output: str, release: str) -> contextlib.AbstractContextManager[None]:
-    if not is_local(output):
-        return contextlib.nullcontext()
-    what = f"release {release} in {output}"
-    return folders.held(posixpath.join(output, STAGING, release + LEASE), what, forget=True)
+    return folders.held(lease_of(output, release), f"release {release} in {output}", forget=True)
 
 
-def refuse_place(publication: Attempt, replace: bool) -> None:
+def lease_of(output: str, release: str) -> str:
+    """The path of what is held while a run is at work on a release."""
+    return posixpath.join(output, STAGING, release + LEASE)
+
+
+def refuse_place(output: str, release: str, replace: bool) -> None:
     """Refuse to publish where something is that is not to be replaced, or not ours to replace.
 
     Raises:
       RecipeError: what is there, and what to do.
     """
-    folder = target(publication.output, publication.release, passed=True)
+    folder = target(output, release, passed=True)
     elsewhere = "choose another name (--set release=NAME)"
-    if not is_local(folder):
-        if FileSystems.exists(posixpath.join(folder, MANIFEST)):
-            raise RecipeError(f"{folder} exists, and in an object store no release is replaced; {elsewhere}")
-        return
     if _is_there(folder):
         if not replace and _is_whole(folder):
             raise RecipeError(f"{folder} exists; {elsewhere} or say --replace")
-        if why := not_ours(folder, Mark("release", publication.release)):
+        if why := not_ours(folder, Mark("release", release)):
             raise RecipeError(f"{folder} is there, and is not replaced: {why}; move it away, or {elsewhere}")
         if not replace:
             raise RecipeError(
                 f"{folder} is a damaged release ({MANIFEST} cannot be read); {elsewhere} or say --replace"
             )
-    rejection = target(publication.output, publication.release, passed=False)
-    if _is_there(rejection) and (why := not_ours(rejection, Mark("rejection", publication.release))):
+    rejection = target(output, release, passed=False)
+    if _is_there(rejection) and (why := not_ours(rejection, Mark("rejection", release))):
         raise RecipeError(f"{rejection} is there, where a rejection would go: {why}; move it away, or {elsewhere}")
 
 
 def _is_there(folder: str) -> bool:
     """Whether anything is there; a folder without anything in it is nothing."""
+    if not is_local(folder):
+        return files.exists(folder)
     return _exists(folder) and (os.path.islink(folder) or not os.path.isdir(folder) or bool(os.listdir(folder)))
 
 
@@ -204,7 +211,7 @@ def not_ours(folder: str, what: Mark) -> str | None:
     """
     if os.path.islink(folder):
         return f"it is a link to {os.path.realpath(folder)}, and nothing is deleted across a link"
-    if not os.path.isdir(folder):
+    if is_local(folder) and not os.path.isdir(folder):
         return "it is a file"
     there = files.below(folder)
     listed: set[str] | None = None
@@ -251,16 +258,17 @@ def swap(publication: Attempt, replace: bool) -> str:
       OSError: a step failed; `settle` puts back what was there.
     """
     attempt = publication.staging
-    with FileSystems.open(done_path(publication)) as file:
-        built = posixpath.join(attempt, posixpath.basename(file.read().decode()))
+    built = posixpath.join(attempt, posixpath.basename(files.read(done_path(publication)).decode()))
     found = folders.mark_of(built)
     if found is None:
         raise FolderError(f"{posixpath.join(built, MARK)} cannot be read any more, so nothing is released; run again")
     passed = found.kind == "release"
     place = target(publication.output, publication.release, passed)
-    refuse_place(publication, replace)
+    refuse_place(publication.output, publication.release, replace)
     if not is_local(place):
-        return _copy_objects(built, place)
+        files.write(posixpath.join(attempt, PUBLISHING), built.encode())
+        _publish_objects(publication.output, attempt)
+        return place
     new, old = posixpath.join(attempt, NEW), posixpath.join(attempt, OLD)
     _sync_below(built)
     os.mkdir(old)
@@ -274,20 +282,38 @@ def swap(publication: Attempt, replace: bool) -> str:
     return place
 
 
-def _copy_objects(built: str, place: str) -> str:
-    """In an object store: one object after the other, the mark first and the manifest, or else the verdict, last."""
-    last = (MARK, "", "verdict.json", MANIFEST)
-
-    def order(name: str) -> tuple[int, str]:
-        return last.index(name) if name in last else 1, name
-
-    for name in sorted(files.below(built), key=order):
-        FileSystems.copy([posixpath.join(built, name)], [posixpath.join(place, name)])
-    return place
+def _publish_objects(output: str, attempt: str) -> None:
+    """In an object store: put what was built in its place, or go on with that. Nobody else is at work on this release."""
+    built = posixpath.join(attempt, posixpath.basename(files.read(posixpath.join(attempt, PUBLISHING)).decode()))
+    what = folders.mark_of(built)
+    if what is None:
+        raise FolderError(f"{posixpath.join(built, MARK)} cannot be read any more, so nothing is released; run again")
+    passed = what.kind == "release"
+    place, last = target(output, what.release, passed), MANIFEST if passed else VERDICT
+    refuse_place(output, what.release, replace=True)
+    folders.ensure_held(lease_of(output, what.release))
+    folders.mark(place, what)
+    folders.delete(posixpath.join(place, last), place)
+    folders.delete(place, place)
+    folders.mark(place, what)
+    built_there = {one.path.removeprefix(built): one.size for one in storage.below(built)}
+    names = [name for name in built_there if name not in (f"/{MARK}", f"/{last}")]
+    list(spread(lambda name: storage.copy(built + name, place + name), iter(names)))
+    there = {one.path.removeprefix(place): one.size for one in storage.below(place)}
+    if differ := sorted((there | {f"/{last}": built_there[f"/{last}"]}).items() ^ built_there.items()):
+        raise FolderError(f"{place}{differ[0][0]} is not what was written there, so nothing is released; run again")
+    folders.ensure_held(lease_of(output, what.release))
+    storage.copy(posixpath.join(built, last), posixpath.join(place, last))
+    rejection = target(output, what.release, passed=False)
+    if passed and files.exists(rejection):
+        folders.delete(rejection, rejection)
+    folders.delete(posixpath.join(attempt, PUBLISHING), attempt)
 
 
 def settle(output: str, attempt: str) -> None:
     """End an attempt that nobody is at work on: put back what a swap that stopped half way had moved, and delete the rest.
+
+    In an object store nothing can be put back: there the swap goes on to its end.
 
     Raises:
       FolderError: what is to go back has another folder in its place.
@@ -306,29 +332,31 @@ def settle(output: str, attempt: str) -> None:
                     )
                 _move(posixpath.join(old, name), back)
             _move(old, posixpath.join(attempt, GONE))
+    elif files.exists(posixpath.join(attempt, PUBLISHING)):
+        _publish_objects(output, attempt)
     folders.delete(attempt, staging)
 
 
 def attempts(output: str) -> list[tuple[str, str]]:
     """What is left of attempts in the staging folder, by name, and the release of each. None, if the folder is not ours."""
     staging = posixpath.join(output, STAGING)
-    if not is_local(output) or folders.mark_of(staging) is None:
+    if folders.mark_of(staging) is None:
         return []
-    found = ((name, _ATTEMPT.fullmatch(name)) for name in sorted(os.listdir(staging)))
+    found = ((name, _ATTEMPT.fullmatch(name)) for name in folders.names_in(staging))
     return [(name, match[1]) for name, match in found if match]
 
 
 def tidy(output: str) -> None:
     """Delete the staging folder if nothing is in it any more, and nobody is at work."""
     staging = posixpath.join(output, STAGING)
-    if not is_local(output) or folders.mark_of(staging) is None:
+    if folders.mark_of(staging) is None:
         return
-    for name in os.listdir(staging):
+    for name in folders.names_in(staging):
         if name.endswith(LEASE):
             lease = posixpath.join(staging, name)
             with contextlib.suppress(HeldError), folders.held(lease, name, forget=True, patience=0):
                 pass
-    if all(name.startswith(MARK) for name in os.listdir(staging)):
+    if all(name.startswith(MARK) for name in folders.names_in(staging)):
         try:
             folders.delete(staging, staging)
         except OSError:  # somebody came in meanwhile

@@ -1,7 +1,7 @@
 """A worker of Beam's that may be told to die, and that Prism tells from others: `python -m tests.dying_worker -c CODE`.
 
 It stands in for `python` where a worker pool starts its workers. The name of a step, or a part of it, in the environment as
-DIES_AFTER kills it at the end of the first bundle with that step: all that the bundle writes is written, and nobody has been told.
+DIES_AFTER kills it at the end of the first bundle with that step: all that the bundle writes is written, and nobody was told.
 Every worker of Beam's numbers its metrics from 1, and Prism takes equal numbers for equal metrics, so here each begins elsewhere.
 """
 

@@ -8,15 +8,16 @@ import xml.etree.ElementTree as ET  # only to write: nothing is parsed
 from collections.abc import Callable
 
 from expectations.judge.verdict import Outcome, Verdict
-from expectations.wording import one_line
+from expectations.wording import one_line, plural
 
 WAIVED = "WAIV"
 MARKS = {"pass": "ok  ", "fail": "FAIL", "error": "ERR ", "inconclusive": "?   "}
 
 
 def as_text(verdict: Verdict) -> str:
-    """One line for each expectation, then the verdict."""
+    """One line for each expectation, what none of them looks at, then the verdict."""
     lines = [f"  {_mark(outcome)}  {one_line(outcome.message)}" for outcome in verdict.expectations]
+    lines += [f"  not looked at: {one_line(words)}" for words in verdict.blind_spots]
     return "\n".join([*lines, summary(verdict)]) + "\n"
 
 
@@ -24,7 +25,7 @@ def summary(verdict: Verdict) -> str:
     """The verdict in one line: `verdict: passed (1 waived, 2 warnings)`."""
     said = [f"{len(verdict.waived)} waived"] if verdict.waived else []
     if verdict.warnings:
-        said.append(f"{len(verdict.warnings)} warning{'' if len(verdict.warnings) == 1 else 's'}")
+        said.append(plural(len(verdict.warnings), "warning"))
     return f"verdict: {verdict.status}" + (f" ({', '.join(said)})" if said else "")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expectations.wording import stable
+from expectations.wording import plural, stable
 
 Row = Mapping[str, Any]  # a row of contracts.METRICS, as a table gives it
 
@@ -45,7 +45,7 @@ def compare(
     if not judged:
         error = "the metrics have no such row"
     elif missing:
-        error = f"no finite {bound} for {len(missing)} of {len(judged)} rows"
+        error = f"no finite {bound} for {len(missing)} of {plural(len(judged), 'row')}"
     return {"status": status, "error": error, "rows": judged}
 
 

@@ -17,6 +17,7 @@ import pydantic
 from expectations import contracts, metrics, wording
 from expectations.errors import UserError
 from expectations.judge import gx_process
+from expectations.judge.blind_spots import blind_spots
 from expectations.loading import LoadError, parse_json
 from expectations.suite.suite import Expectation, Suite, SuiteError
 from expectations.suite.waivers import State
@@ -109,6 +110,7 @@ class Verdict:
     expectations: tuple[Outcome, ...]  # in the order of the suite
     waived: tuple[str, ...] = ()  # the message of every expectation that does not hold and is waived
     judged_on: str | None = None  # the day that waivers were held against; None: the suite has none
+    blind_spots: tuple[str, ...] = ()  # which documents nothing in the suite looks at
     format: Literal["lowbackground.verdict/1"] = "lowbackground.verdict/1"
 
     @property
@@ -169,8 +171,9 @@ def judge(
     if dated and today is None:
         raise SuiteError(f"suite {suite.suite}: it has waivers, so it takes a day to judge by it")
     results = gx_process.validate(metrics, resolved)
+    unit = wording.unit_of(metrics.select(["metric", "unit"]).to_pylist())
     outcomes = tuple(
-        _outcome(item, written, result, today)
+        _outcome(item, written, result, today, unit)
         for item, written, result in zip(resolved.expectations, suite.expectations, results, strict=True)
     )
     reasons = tuple(item.message for item in outcomes if item.rejects)
@@ -186,10 +189,13 @@ def judge(
         expectations=outcomes,
         waived=tuple(item.message for item in outcomes if item.waived),
         judged_on=str(today) if dated else None,
+        blind_spots=blind_spots(resolved.expectations, metrics.to_pylist()),
     )
 
 
-def _outcome(item: Expectation, written: Expectation, result: dict[str, Any], today: datetime.date | None) -> Outcome:
+def _outcome(
+    item: Expectation, written: Expectation, result: dict[str, Any], today: datetime.date | None, unit: str
+) -> Outcome:
     units = [row.pop("unit") for row in result["rows"]]
     slices = [SliceOutcome(**row) for row in result["rows"]]
     slices, waivers, said = _waived(item, slices, result["status"], today)
@@ -210,7 +216,7 @@ def _outcome(item: Expectation, written: Expectation, result: dict[str, Any], to
         threshold=_threshold(item, written),
         severity=item.severity,
         status=status,
-        message=_message(item, status, result["error"], slices) + said,
+        message=_message(item, status, result["error"], slices, unit) + said,
         notes=item.notes,
         unit=units[0] if units else None,
         worst=slices[0] if slices else None,
@@ -265,16 +271,16 @@ def _threshold(item: Expectation, written: Expectation) -> str:
     return f"{words} ({', '.join(parameters)})" if parameters else words
 
 
-def _message(item: Expectation, status: str, error: str | None, slices: list[SliceOutcome]) -> str:
+def _message(item: Expectation, status: str, error: str | None, slices: list[SliceOutcome], unit: str) -> str:
     """One sentence: what, what was seen, what was allowed."""
     form = metrics.find(item.metric).form
     low, high = _float(item.min), _float(item.max)
     if status == "error":
-        about = wording.subject(item.metric, item.stage, item.slice_kind, item.slice)
+        about = wording.subject(item.metric, item.stage, item.slice_kind, item.slice, unit)
         reason = slices[0].note if len(slices) == 1 and slices[0].note else error
         return wording.unmeasured(about, reason)
     worst = slices[0]
-    about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None)
+    about = wording.subject(item.metric, item.stage, item.slice_kind, worst.slice or None, unit)
     if status == "inconclusive":
         sentence = wording.inconclusive(about, worst.value, worst.n, worst.needed, form)
         if worst.n >= worst.needed and worst.observed is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from expectations.escaping import markdown
 from expectations.report.report import page
+from expectations.wording import plural
 
 UNKNOWN = "not known"
 MOST_ROWS = 200  # of a table that a person is shown; JSON has all
@@ -60,7 +61,7 @@ class LawForm:
         named = ", ".join(f"{name} (manifest sha256 {digest})" for name, digest in self.releases)
         left = sum(field.answer is None for field in self.fields)
         return (
-            f"Filled by lowbackground from {named}. {left} of {len(self.fields)} questions are not known from there; "
+            f"Filled by lowbackground from {named}. {left} of {plural(len(self.fields), 'question')} are not known from there; "
             "who publishes this answers them. It is a draft, and no legal advice."
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from expectations.metrics import find
 from expectations.papers.facts import PaperCounts, ReleasedPaper
 from expectations.papers.form import UNKNOWN, Cell, FormField, LawForm
-from expectations.wording import number
+from expectations.wording import number, plural
 
 BILLION, TRILLION = 10**9, 10**12
 TEXT_RANGES = ((BILLION, "Less than 1 billion tokens"), (10 * TRILLION, "1 billion to 10 trillion tokens"))
@@ -67,7 +67,7 @@ def ab_2013(releases: Sequence[ReleasedPaper], counts: PaperCounts) -> LawForm:
             title,
             "3",
             "Number of data points",
-            f"{counts.documents:,} documents, {counts.tokens:,} tokens",
+            f"{plural(counts.documents, 'document')}, {plural(counts.tokens, 'token')}",
             note=f"{WORDS} A document that several releases hold counts once.",
         ),
         _types(title, counts),
@@ -102,7 +102,7 @@ def _modalities(section: str, counts: PaperCounts) -> tuple[FormField, ...]:
             section,
             "1.3",
             "Text: size of the training data",
-            f"{text_range(tokens)} ({tokens:,} tokens in {counts.documents:,} documents)",
+            f"{text_range(tokens)} ({plural(tokens, 'token')} in {plural(counts.documents, 'document')})",
             note=f"{note} A document that several releases hold counts once.",
         ),
         FormField(section, "1.3", "Image, audio, video: size", "None in these releases: they hold text alone."),
@@ -146,9 +146,7 @@ def _crawled(section: str, counts: PaperCounts) -> tuple[FormField, ...]:
     question = "Top 10 % of domain names by size of content"
     if not hosts:
         return crawler, FormField(section, "2.3", question, note="No document of these releases bears a web address.")
-    answer = (
-        f"{len(largest):,} of {hosts:,} domain names; {bearing:,} of {counts.documents:,} documents bear an address."
-    )
+    answer = f"{len(largest):,} of {hosts:,} domain names; {bearing:,} of {plural(counts.documents, 'document')} bear an address."
     note = (
         "Of the hosts of documents' addresses without www., by tokens. Who collected them, the provider or the maker "
         "of a dataset, is not known."
@@ -164,14 +162,16 @@ def _synthetic(section: str, number_: str, counts: PaperCounts) -> FormField:
         n for (origin, basis), n, _ in counts.by("origin", "origin_basis") if basis in ("detector", "none")
     )
     note = (
-        f"The origin of {undeclared:,} documents rests on a detector or on nothing; a detector's word is evidence, no proof. "
-        "Whether the provider's own models made any of it is not known."
+        f"The origin of {plural(undeclared, 'document')} rests on a detector or on nothing; a detector's word is "
+        "evidence, no proof. Whether the provider's own models made any of it is not known."
     )
     if not documents and undeclared:
         return FormField(section, number_, question, note=f"No document is known to be synthetic. {note}")
     share = number(tokens / counts.tokens if counts.tokens else None, "share")
     answer = (
-        f"{documents:,} documents, {tokens:,} tokens ({share} of all tokens)." if documents else "None that is known."
+        f"{plural(documents, 'document')}, {plural(tokens, 'token')} ({share} of all tokens)."
+        if documents
+        else "None that is known."
     )
     rows = tuple((*key, n, of) for key, n, of in found)
     return FormField(

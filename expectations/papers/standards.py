@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from expectations.papers.facts import PaperCounts, ReleasedPaper
+from expectations.wording import plural
 
 PRODUCER = "urn:lowbackground"
 SPDX_CONTEXT = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
@@ -41,10 +42,12 @@ class StandardInput:
     @property
     def about(self) -> str:
         """One sentence of what it is, one of its licences."""
-        stated = [f"{key[0]} ({n:,} documents)" for key, n, _ in self.counts.by("licence") if _is_known(key[0])]
+        stated = [f"{key[0]} ({plural(n, 'document')})" for key, n, _ in self.counts.by("licence") if _is_known(key[0])]
         without = sum(n for key, n, _ in self.counts.by("licence") if not _is_known(key[0]))
-        size = f"{self.counts.documents:,} documents of text, {self.counts.tokens:,} tokens (words and ideographs)."
-        return f"{size} Licences: {', '.join([*stated, f'not known ({without:,} documents)'] if without else stated)}."
+        tokens = plural(self.counts.tokens, "token")
+        size = f"{plural(self.counts.documents, 'document')} of text, {tokens} (words and ideographs)."
+        stated += [f"not known ({plural(without, 'document')})"] if without else []
+        return f"{size} Licences: {', '.join(stated)}."
 
     @property
     def licences(self) -> list[str]:

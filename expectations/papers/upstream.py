@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 from expectations.escaping import markdown, markdown_code
+from expectations.wording import plural
 
 LONGEST = 200  # characters of a text that are shown
 
@@ -80,7 +81,7 @@ def as_issue(report: UpstreamReport) -> str:
     """The report as Markdown, to be pasted into an issue; no text of the source can be more than words in it."""
     lines = [f"# Faults found in {markdown(report.source)}", ""]
     lines.append(
-        f"{report.documents:,} documents were read; fingerprint of what was read: {report.fingerprint or 'not known'}."
+        f"Read: {plural(report.documents, 'document')}; fingerprint of what was read: {report.fingerprint or 'not known'}."
     )
     if report.is_empty:
         return "\n".join([*lines, "", "Nothing wrong was found."]) + "\n"

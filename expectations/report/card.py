@@ -1,51 +1,47 @@
-"""The dataset card of a release: README.md with the YAML header that the Hugging Face Hub and `datasets` read."""
+"""The dataset card of a release: README.md what it is, how synthetic, under which licences."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
 
+from expectations import wording
 from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
+from expectations.report.hub_header import hub_header
+from expectations.wording import estimate, plural
 
 
-def card(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> str:
-    """README.md of a release."""
-    return "\n".join([*_header(metrics), *_body(release, metrics, verdict)]) + "\n"
+def card(release: str, metrics: pa.RecordBatch, verdict: Verdict, schema: pa.Schema | None, n_bytes: int) -> str:
+    """README.md of a release.
 
-
-def _header(metrics: pa.RecordBatch) -> Iterator[str]:
-    synthetic = any(
-        row["metric"] == "documents" and row["stage"] == "after" and row["slice"] == "synthetic" and row["value"]
-        for row in metrics.to_pylist()
-    )
-    yield from (
-        "---",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        "    path: data/train-*",
-    )
-    yield from ("annotations_creators:", "- machine-generated")
-    yield from ("tags:", "- lowbackground", *(["- synthetic"] if synthetic else []), "---")
+    Args:
+      release: its name.
+      metrics: METRICS.
+      verdict: of its gate.
+      schema: of its shards; None: there are none.
+      n_bytes: of all shards.
+    """
+    header = hub_header(release, metrics.to_pylist(), schema, n_bytes)
+    return "\n".join([header, *_body(release, metrics, verdict)]) + "\n"
 
 
 def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:
     overall = {(row["metric"], row["stage"]): row for row in metrics.to_pylist() if row["slice_kind"] == "overall"}
     kept, read = overall["documents", "after"], overall["documents", "before"]
-    share = overall["synthetic_share.tokens", "after"]
+    share, unit = overall["synthetic_share.tokens", "after"], wording.unit_of(overall.values())
     yield f"\n# {markdown(release)}\n"
-    yield f"{kept['value']:,.0f} documents of {read['value']:,.0f} read, {overall['tokens', 'after']['value']:,.0f} tokens.\n"
-    point = "not measured" if share["value"] is None else f"{share['value']:.2%}"
-    upper = "not measured" if share["upper"] is None else f"{share['upper']:.2%}"
-    yield f"Synthetic share of tokens: {point}, at most {upper} ({markdown(share['note'] or '')}).\n"
+    amount = wording.amount(overall["tokens", "after"]["value"], unit)
+    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {amount}.\n"
+    note = f" ({markdown(share['note'])})" if share["note"] else ""
+    yield f"Synthetic share of {unit}: {estimate(share['value'], share['upper'])}{note}.\n"
     licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]
     if licences:
-        yield "| licence | tokens |\n|---|--:|"
+        yield f"| licence | {unit} |\n|---|--:|"
         for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
             yield f"| {markdown(name)} | {tokens:,.0f} |"
         yield ""
-    yield f"Judged by the suite {markdown_code(verdict.suite)}: {len(verdict.expectations)} expectations, {verdict.status}."
+    asked = plural(len(verdict.expectations), "expectation")
+    yield f"Judged by the suite {markdown_code(verdict.suite)}: {asked}, {verdict.status}."
     if verdict.waived:
         yield f"{len(verdict.waived)} of them do not hold and are waived; `verdict.json` says by whom, why and until when."
     yield "`report/index.html` shows them, `ledger/` says what became of every input document, `MANIFEST.json` has checksums.\n"

@@ -20,7 +20,11 @@ _LOOKS = {"worse": "failed", "better": "passed", "steady": "passed"}  # of the r
 
 
 def render_difference(
-    names: Sequence[str], found: Sequence[Movement], verdict: Comparison, documents: Mapping[str, Any] | None
+    names: Sequence[str],
+    found: Sequence[Movement],
+    verdict: Comparison,
+    documents: Mapping[str, Any] | None,
+    unit: str = wording.EITHER,
 ) -> str:
     """The page of `diff`.
 
@@ -29,6 +33,7 @@ def render_difference(
       found: what moved, early signs first.
       verdict: what it comes to.
       documents: `fates`: (fate, source, origin) -> (documents, tokens); `relabelled`: (origin before, after) -> documents.
+      unit: what the releases call their tokens.
 
     Returns:
       A whole HTML document, the same for the same input.
@@ -39,8 +44,9 @@ def render_difference(
         names=names,
         verdict=_headline(verdict),
         signs=_signs(found),
-        documents=_documents(documents) if documents else None,
+        documents=_documents(documents, unit) if documents else None,
         steps=[],
+        unit=unit,
         **_numbers(found, None),
     )
 
@@ -51,6 +57,7 @@ def render_history(
     verdict: Comparison,
     series: Mapping[Movement, Sequence[float | None]],
     steps: Sequence[tuple[str, str, Comparison]],
+    unit: str = wording.EITHER,
 ) -> str:
     """The page of `history`.
 
@@ -69,6 +76,7 @@ def render_history(
         signs=_signs(found),
         documents=None,
         steps=[{"from": a, "to": b, "verdict": _headline(one)} for a, b, one in steps],
+        unit=unit,
         **_numbers(found, series),
     )
 
@@ -124,8 +132,7 @@ def _row(one: Movement, values: Sequence[float | None] | None) -> dict[str, Any]
         "words": WORDS.get(one.status, one.status),
         "metric": one.metric,
         "slice": "" if one.slice_kind == "overall" else f"{kind} “{one.slice}”",
-        "before": wording.number(one.before, form),
-        "after": wording.number(one.after, form),
+        **dict(zip(("before", "after"), release_diff.both(one), strict=True)),
         "change": None if one.change is None else release_diff.signed(one.change, form),
         "limits": None
         if one.low is None or one.high is None
@@ -159,7 +166,7 @@ def _series(values: Sequence[float | None]) -> dict[str, Any]:
     return {"width": STEPS, "lines": [line for line in lines if line]}
 
 
-def _documents(documents: Mapping[str, Any]) -> dict[str, Any]:
+def _documents(documents: Mapping[str, Any], unit: str) -> dict[str, Any]:
     fates: Mapping[tuple[str, str, str], tuple[int, int]] = documents["fates"]
 
     def total(at: int | None = None, name: str = "") -> dict[str, tuple[int, int]]:
@@ -181,8 +188,8 @@ def _documents(documents: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "facts": [
             *((f"Documents that {fate}", wording.number(every[fate][0], "count")) for fate in FATES),
-            ("Human tokens of the first that the second still has", wording.number(kept, "share")),
-            ("Tokens of the second that are human and new", wording.number(new, "share")),
+            (f"Human {unit} of the first that the second still has", wording.number(kept, "share")),
+            (f"{unit.capitalize()} of the second that are human and new", wording.number(new, "share")),
         ],
         "groups": groups,
         "more_sources": max(0, len(sources) - SHOWN_SOURCES),

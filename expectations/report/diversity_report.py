@@ -101,7 +101,7 @@ def _measured(row: Callable[..., Row], metric: str, reference: str) -> dict[str,
     nothing: Row = {"value": None, "lower": None, "upper": None}
     stages = [row(metric, stage) if metric else nothing for stage in ("before", "deduplicated", "after")]
     against = row(reference, "after") if reference else nothing
-    title = metrics.find(metric or reference).title
+    title = wording.title(metric or reference)
     cells = [_said(found, metric) for found in stages] + [_said(against, reference)]
     return {"title": title, "cells": cells}
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from expectations.wording import number
+from expectations.wording import number, plural
 
 WIDE, NARROW = 856, 340
 _EDGE = 8.0  # room left and right of an axis, so that half a tick label fits
@@ -197,7 +197,10 @@ def cluster_sizes(size_counts: Mapping[Any, Any], width: int) -> dict[str, Any] 
     if not bins:
         return None
     return _bars(
-        {f"{bin_:,} documents" if bin_ < 4 else f"{bin_:,} to {2 * bin_ - 1:,}": bins[bin_] for bin_ in sorted(bins)},
+        {
+            f"{plural(bin_, 'document')}" if bin_ < 4 else f"{bin_:,} to {2 * bin_ - 1:,}": bins[bin_]
+            for bin_ in sorted(bins)
+        },
         width,
     )
 

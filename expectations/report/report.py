@@ -20,6 +20,7 @@ from expectations import metrics, wording
 from expectations.report import figures
 from expectations.report.diversity_report import diversity_shown
 from expectations.report.structures_report import systems_shown
+from expectations.wording import plural
 
 RANGES = (("interval", "95% interval of the estimate"),)
 SHOWN_SOURCES, SHOWN_EXPECTATIONS, SHOWN_QUARANTINED, SHOWN_LINES = 40, 80, 20, 60
@@ -92,6 +93,7 @@ def render(report: dict[str, Any]) -> str:
         ],
         unmeasured=_unmeasured(table, verdict),
         overall=_overall(table),
+        unit=table.unit,
         recipe=report.get("recipe") or "",
         versions=sorted((report.get("versions") or {}).items()),
         inputs=[
@@ -141,11 +143,12 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "clip": _clip,
+        "plural": wording.plural,
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
         "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
         "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
-        "title_of": lambda metric: metrics.find(metric).title,
+        "title_of": wording.title,
         "status": lambda status: _STATUS.get(status, status),
         "bytes": _bytes,
     }
@@ -161,7 +164,7 @@ def _printable(value: Any) -> Any:
 
 def _clip(value: Any, longest: int = 300) -> str:
     text = str(value)
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text) - longest:,} more characters)"
+    return text if len(text) <= longest else f"{text[:longest]}… ({plural(len(text) - longest, 'more character')})"
 
 
 def _bytes(value: float | None) -> str:
@@ -178,6 +181,7 @@ class _Table:
         self.rows = [
             row | {name: wording.stable(row.get(name)) for name in ("value", "lower", "upper")} for row in rows
         ]
+        self.unit = wording.unit_of(self.rows)
         self._at = {(row["metric"], row["stage"], row["slice_kind"], row["slice"]): row for row in self.rows}
 
     def row(self, metric: str, stage: str, kind: str = "overall", slice_: str = "") -> dict[str, Any]:
@@ -225,7 +229,7 @@ def _headline(verdict: dict[str, Any]) -> dict[str, Any]:
     asked = sum(item["severity"] == "critical" for item in verdict.get("expectations") or [])
     waived = list(verdict.get("waived") or [])
     if status == "passed" and waived:
-        words = f"Passed, with waivers: {len(waived)} of {len(verdict['expectations'])} expectations "
+        words = f"Passed, with waivers: {len(waived)} of {plural(len(verdict['expectations']), 'expectation')} "
         words += "does not hold and is waived." if len(waived) == 1 else "do not hold and are waived."
     elif status == "passed":
         words = f"Passed: {_critical(asked)} {'holds' if asked == 1 else 'hold'}."
@@ -262,8 +266,12 @@ def _facts(table: _Table) -> list[tuple[str, str, str]]:
             wording.number(kept, "count"),
             f"{part} of {wording.number(read, 'count')} read" if part else "",
         ),
-        ("Tokens kept", wording.number(tokens, "count"), ""),
-        ("Synthetic share of tokens", wording.number(share["value"], "share"), "estimate, in the release"),
+        (f"{table.unit.capitalize()} kept", wording.number(tokens, "count"), ""),
+        (
+            wording.title("synthetic_share.tokens", table.unit),
+            wording.number(share["value"], "share"),
+            "estimate, in the release",
+        ),
         ("It is at most", wording.number(share["upper"], "share"), "upper bound, under the assumptions below"),
     ]
 
@@ -295,7 +303,8 @@ def _share(table: _Table, limit: float | None) -> list[dict[str, Any]]:
         if drawings:
             ranges = [(words, table.row(f"synthetic_share.{name}.{unit}", "after")) for name, words in RANGES]
             ranges = [(words, row) for words, row in ranges if _says_something(row)]
-            found.append({"unit": unit, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
+            said = table.unit if unit == "tokens" else unit
+            found.append({"unit": said, "rows": rows, "drawings": drawings, "notes": sorted(notes), "ranges": ranges})
     return found
 
 
@@ -430,7 +439,7 @@ def _unmeasured(table: _Table, verdict: dict[str, Any]) -> dict[str, Any]:
     """Numbers without a value, and expectations that found nothing to look at: each sentence once."""
     lines = [
         wording.unmeasured(
-            wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"]), row.get("note")
+            wording.subject(row["metric"], row["stage"], row["slice_kind"], row["slice"], table.unit), row.get("note")
         )
         for row in table.rows
         if row["metric"] in metrics.METRICS and row["value"] is row["lower"] is row["upper"] is None

@@ -48,7 +48,7 @@ def _system(system: dict[str, Any], find: Find, rows: list[dict[str, Any]], outc
     patterns.sort(key=lambda row: (-(row["value"] or 0), row["slice"]))
     return system | {
         "against": against,
-        "conditions": _conditions(system["slice"]),
+        "conditions": _conditions(system["slice"], wording.unit_of(rows)),
         "documents": [find("structure.documents", stage, "system", name)["value"] for stage, _ in STAGES],
         "rows": [_structure(name, structure, find, own) for structure in system["structures"]],
         "whole": whole,
@@ -94,12 +94,12 @@ def _status(item: dict[str, Any], name: str, slice_: str) -> str | None:
     return status
 
 
-def _conditions(slice_: dict[str, Any]) -> str:
+def _conditions(slice_: dict[str, Any], unit: str) -> str:
     """Which documents a system speaks of, in words."""
     words = [f"{key} {' or '.join(slice_[key])}" for key in ("source", "language", "origin") if slice_.get(key)]
     words += [f"{key} {' or '.join(values)}" for key, values in (slice_.get("columns") or {}).items()]
     if slice_.get("min_tokens"):
-        words.append(f"{wording.number(slice_['min_tokens'], 'count')} tokens or more")
+        words.append(f"{wording.number(slice_['min_tokens'], 'count')} {unit} or more")
     words += [
         f"{'from' if key == 'created_from' else 'before'} {slice_[key]}"
         for key in ("created_from", "created_before")

@@ -16,6 +16,7 @@ import numpy as np
 
 from expectations import metrics, release_diff, wording
 from expectations.release_diff import Key, Row
+from expectations.wording import plural
 
 CONTENT, CONFIDENCE = 0.95, 0.95  # that a limit holds for so many of such releases, with so much confidence
 DIGITS = 4  # of a limit, rounded away from the references
@@ -116,13 +117,15 @@ def _spread(
     if len(rows) > 1 and (sd := statistics.stdev(seen)) > 0:
         factor, mean = tolerance_factor(len(rows)), statistics.fmean(seen)
         below, above = (max(0.0, factor * sd - (mean - min(seen))), max(0.0, factor * sd - (max(seen) - mean)))
-        basis = (
-            f"{len(rows)} references: {CONTENT:.0%} of such releases with {CONFIDENCE:.0%} confidence, if their numbers"
+        basis = f"{plural(len(rows), 'reference')}: {CONTENT:.0%} of such releases with {CONFIDENCE:.0%} confidence"
+        return (
+            below,
+            above,
+            f"{basis}, if their numbers are normally spread (mean and {factor:.3g} standard deviations)",
         )
-        return below, above, f"{basis} are normally spread (mean and {factor:.3g} standard deviations)"
     limits, basis = release_diff.noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
     if limits is None:
-        alike = f"the same in all {len(rows)} references, and " if len(rows) > 1 else "one reference, and "
+        alike = f"the same in {plural(len(rows), 'reference')}, and "
         raise NoLimitError(alike + (basis or "a count has no noise"))
     return *limits, f"one number's own noise, {release_diff.SIGMAS:g} standard errors of a difference ({basis})"
 
@@ -144,7 +147,7 @@ def _rounded(limit: float, towards: Any) -> float:
 def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Sequence[str], suite: str) -> str:
     """The suite as commented YAML, which `suite.load_suite` reads."""
     what = ", ".join(map(wording.one_line, names))
-    several = f"{len(names)} references" if len(names) > 1 else "one reference"
+    several = plural(len(names), "reference")
     lines = [
         f"# Proposed by `lowbackground propose` from {several}: {what}.",
         "# Every reference passes it. A limit says where such releases lie, not what is good: read each, and make critical",
@@ -162,7 +165,7 @@ def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Se
     for one in found:
         form = metrics.find(one.metric).form
         seen = ", ".join(wording.number(value, form, 4) for value in one.seen)
-        lines += ["", f"  # {one.sign}: {metrics.find(one.metric).title}. Seen: {seen}.", f"  # {one.basis}."]
+        lines += ["", f"  # {one.sign}: {wording.title(one.metric)}. Seen: {seen}.", f"  # {one.basis}."]
         for at, (key, value) in enumerate(one.expectation().items()):
             # Without an exponent, which YAML would read as a word.
             said = np.format_float_positional(value, trim="0") if isinstance(value, float) else str(value)

@@ -7,7 +7,8 @@ suites are in `expectations/suites/`; `suite_schema()` is the schema for editors
 import hashlib
 import importlib.resources
 import json
-import pathlib
+import os
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from expectations.errors import UserError
 from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
 from expectations.metrics import METRICS
+from expectations.paths import is_local, joined
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
 from expectations.wording import SLICE_KINDS
@@ -148,32 +150,76 @@ def presets() -> list[str]:
     return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_suite(value: str | Mapping[str, Any], base_dir: str = ".") -> Suite:
+def load_suite(value: str | Mapping[str, Any], base_dir: str = ".", kept: bool = False) -> Suite:
     """Load the suite that a recipe's `expectations:` key names.
 
     Args:
       value: the name of a preset, the path of a YAML file (relative to `base_dir`), or the suite itself as a mapping.
       base_dir: the folder of the recipe.
+      kept: whether it is the copy that a release keeps of its suite, which was good when the release was made.
 
     Raises:
-      SuiteError: there is no such suite, or it says something we do not understand.
+      SuiteError: there is no such suite, it says something we do not understand, or it has a limit that cannot fail.
     """
     if isinstance(value, Mapping):
-        return _validated({"suite": "recipe", **value}, "inline suite")
+        return _can_fail(_validated({"suite": "recipe", **value}, "inline suite"), "inline suite", kept)
     if not isinstance(value, str):
         raise SuiteError(f"expectations: got {value!r}; write a preset ({', '.join(presets())}), a path or a mapping")
     if value in presets():
         text = (importlib.resources.files("expectations") / "suites" / f"{value}.yaml").read_text("utf-8")
         return _validated(parsed(text, f"suite {value}").value, f"suite {value}")
-    path = pathlib.Path(base_dir, value)
-    if not path.suffix and not path.exists():
+    path = joined(base_dir, value)
+    name, ending = posixpath.splitext(posixpath.basename(path))
+    if not ending and is_local(path) and not os.path.exists(path):
         raise SuiteError(f"expectations: no suite {value!r}; {nearest(value, presets())}, or the path of a YAML file")
     try:
-        loaded = parsed(read_text(path), str(path))
+        loaded = parsed(read_text(path), path)
     except (LoadError, FileNotFoundError) as error:
         why = str(error).removeprefix(f"{path}: ") if isinstance(error, LoadError) else error.strerror
         raise SuiteError(f"expectations: cannot read {path}: {why}") from error
-    return _validated({"suite": path.stem, **loaded.value}, str(path), loaded)
+    suite = _validated({"suite": name, **loaded.value}, path, loaded)
+    return _can_fail(suite, path, kept, loaded)
+
+
+def _can_fail(suite: Suite, where: str, kept: bool, loaded: Loaded | None = None) -> Suite:
+    """The suite, if each of its limits that is a number can be broken by some release, and kept by some other."""
+    for place, item in enumerate(suite.expectations if not kept else ()):
+        for side, other in (("min", item.max), ("max", item.min)):
+            limit = getattr(item, side)
+            if isinstance(limit, float) and (wrong := idle_limit(item.metric, side, limit, other is not None)):
+                at = loaded.at(("expectations", place, side)) if loaded else where
+                raise SuiteError(f"{at}: expectations[{place}].{side}: {wrong}")
+    return suite
+
+
+def idle_limit(metric: str, side: str, limit: float, is_pair: bool) -> str:
+    """What is wrong with a limit that every release keeps, or none can, and the nearest that would do; empty: nothing.
+
+    Args:
+      metric: that it is a limit of.
+      side: "min" or "max".
+      limit: a number.
+      is_pair: whether the expectation has the other limit too: then the end of what there is, `min: 0`, may be said.
+    """
+    about = METRICS[metric]
+    lowest, highest = about.range
+    is_max = side == "max"
+    end = highest if is_max else lowest
+    beyond = limit > end if is_max else limit < end
+    never_holds = limit < lowest if is_max else limit > highest
+    if not never_holds and not beyond and (limit != end or is_pair):
+        return ""
+    kind = "a share" if about.form == "share" else "this number"
+    said = f"{limit:g} is {'below' if is_max else 'above'} all that {kind} can be, so it could never hold"
+    if not never_holds:
+        said = f"{kind} is never {'above' if is_max else 'below'} {end:g}, so {limit:g} could never fail"
+    if about.form == "share" and 1 < limit <= 100:
+        return f"{said}; for {limit:g} % write {limit / 100:g}"
+    if about.form == "share":
+        return f"{said}; write a fraction, such as {0.99 if is_max else 0.01:g} for {99 if is_max else 1} %"
+    if never_holds:
+        return f"{said}; write {lowest:g} or more"
+    return f"{said}; the nearest that could is {lowest + (1 if about.form == 'count' else 0.1):g}"
 
 
 def parsed(text: str, where: str, what: str = "a suite is a mapping with the key 'expectations'") -> Loaded:

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations import contracts
-from expectations.wording import number
+from expectations.paths import open_for_reading
+from expectations.wording import amount, number, plural
 from pipeline.reading.outputs import check_output
 from pipeline.reading.outputs import output as written
 from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
@@ -39,10 +40,11 @@ def sample_release(release: str, output: str, design: Design, gold: str | None, 
     streams = table["stream"].to_pylist()
     count = {name: streams.count(name) for name in contracts.STREAMS}
     of = f"{about['documents']:,} {WHAT[about['population']]}{_of_source(about['source'])}"
-    lines = [f"population   {of}, {about['tokens']:,} tokens"]
-    how = "by tokens" if about["by"] == "tokens" else "uniformly" if about["top"] is None else "by documents"
+    lines = [f"population   {of}, {amount(about['tokens'], about['unit'])}"]
+    by = about["unit"] if about["by"] == "tokens" else about["by"]
+    how = f"by {by}" if about["by"] == "tokens" else "uniformly" if about["top"] is None else "by documents"
     lines.append(
-        f"audit        {count['audit']:,} documents, {about['n']:,} draws {how}: certifies a share of {about['by']}"
+        f"audit        {plural(count['audit'], 'document')}, {plural(about['n'], 'draw')} {how}: certifies a share of {by}"
     )
     if about["top"] is not None:
         part = about["top"]["weight"] / about["whole"]["audited"]
@@ -55,11 +57,13 @@ def sample_release(release: str, output: str, design: Design, gold: str | None, 
         lines.append(f"             that is all there are: {design.n:,} were asked for")
     if about["first_look"]:
         lines.append(
-            f"             looks after {about['first_look']:,} and {about['n']:,} draws, each at half the risk"
+            f"             looks after {about['first_look']:,} and {plural(about['n'], 'draw')}, each at half the risk"
         )
-    lines.append(f"active       {count['active']:,} documents from which a label tells most; they certify nothing")
+    lines.append(
+        f"active       {plural(count['active'], 'document')} from which a label tells most; they certify nothing"
+    )
     if gold:
-        lines.append(f"gold         {count['gold']:,} items of known origin, which measure the reviewers")
+        lines.append(f"gold         {plural(count['gold'], 'item')} of known origin, which measure the reviewers")
     else:
         lines.append("gold         none: the certificate will take the reviewers to be right (--gold FILE)")
     lines += ["", f"wrote {output}. It holds what reviewers must not see; show it to them with", ""]
@@ -78,7 +82,8 @@ def read_sample(path: str) -> pa.Table:
       AuditError: it is missing, or no sample.
     """
     try:
-        table = by_id(pq.read_table(path, partitioning=None))
+        with open_for_reading(path) as file:
+            table = by_id(pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None))
         design_of(table)
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None
@@ -99,8 +104,8 @@ def certify_sample(
       AuditError, LabelError: the sample or the labels cannot be used.
     """
     table, known = read_sample(sample), read_labels(labels)
-    with open(sample, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with open_for_reading(sample) as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
     # Labels go on, and the certificate of the same sample is made again; one of another sample is not replaced.
     mine = f'"sample_sha256": "{digest}"'.encode()
     check_output(output, [sample, *labels], force, lambda found: CERTIFICATE in found and mine in found)
@@ -113,18 +118,18 @@ def certify_sample(
 
 def _said(one: Certificate) -> Iterator[str]:
     yield f"release      {one.release}, manifest {one.manifest_sha256[:12]}"
-    yield f"population   {one.documents:,} {WHAT[one.population]}{_of_source(one.source)}; share of {one.by}"
+    yield f"population   {one.documents:,} {WHAT[one.population]}{_of_source(one.source)}; share of {one.of}"
     if one.top is not None:
         yield f"strata       {draws_of(one.n)[0]:,} of the draws are from the {one.top:.1%} with the highest scores"
     look = f", look {one.look} of 2" if one.look else ""
     yield (
-        f"labelled     {one.n:,} of {one.planned:,} draws{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
+        f"labelled     {one.n:,} of {plural(one.planned, 'draw')}{look}: {one.human:,} human, {one.synthetic:,} synthetic, "
         f"{one.undetermined:,} undetermined"
     )
     for who in one.reviewers:
         rates = "" if who.sensitivity is None else f", sensitivity {who.sensitivity:.3f}"
         rates += "" if who.specificity is None else f", specificity {who.specificity:.3f}"
-        yield f"reviewer     {who.name}: {who.labels:,} labels{rates}"
+        yield f"reviewer     {who.name}: {plural(who.labels, 'label')}{rates}"
     if one.gold:
         sensitivity, specificity = (
             "-" if r is None else f"{r:.3f}" for r in (one.gold.sensitivity, one.gold.specificity)
@@ -148,14 +153,14 @@ def _said(one: Certificate) -> Iterator[str]:
         yield f"VOID         {reason}"
     limit = number(one.limit, "share")
     if one.certified:
-        yield f"certified: at most {limit} of these {one.by} are synthetic"
+        yield f"certified: at most {limit} of these {one.of} are synthetic"
         return
-    yield f"not certified: at most {limit} of these {one.by} are synthetic"
+    yield f"not certified: at most {limit} of these {one.of} are synthetic"
     found = one.synthetic + one.undetermined
     if one.top is None and not one.void and one.look is None and one.gold is None and one.limit > 0:
         needed = labels_needed(found, one.limit, one.level)
         if one.n < needed <= one.documents:
-            yield f"             with {found} found, {needed:,} labels would be needed"
+            yield f"             with {found} found, {plural(needed, 'label')} would be needed"
 
 
 def export_labels(sample: str, labels: Sequence[str], output: str, active: bool, force: bool = False) -> str:
@@ -194,6 +199,6 @@ def export_labels(sample: str, labels: Sequence[str], output: str, active: bool,
     none = int((wanted & (called == NO_VOTE)).sum())
     counts = {word: words.to_pylist().count(word) for word in ("human", "synthetic")}
     return (
-        f"wrote {output}: {counts['human']:,} human and {counts['synthetic']:,} synthetic documents; left out "
+        f"wrote {output}: {counts['human']:,} human and {plural(counts['synthetic'], 'synthetic document')}; left out "
         f"{left:,} undetermined and {none:,} without a label"
     )

@@ -3,11 +3,12 @@
 import os
 import posixpath
 
+from expectations.paths import is_local
 from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
 from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, refuse_sent, settle, tidy
-from transforms.engine import folders
-from transforms.engine.files import PARTIAL, is_local
+from transforms.engine import files, folders
+from transforms.engine.files import PARTIAL
 from transforms.engine.folders import FolderError, Mark
 
 
@@ -17,7 +18,7 @@ def clean_output(output: str, signals: bool) -> str:
     What a run that is at work has there stays.
 
     Args:
-      output: folder of releases, on this machine.
+      output: folder of releases.
       signals: also delete the signal store.
 
     Raises:
@@ -25,14 +26,10 @@ def clean_output(output: str, signals: bool) -> str:
       OSError: something cannot be deleted.
     """
     output = output.rstrip("/") or "/"
-    if not is_local(output):
-        raise RecipeError(
-            f"{output}: `clean` works on folders of this machine; delete {STAGING} there with the store's tool"
-        )
-    if not os.path.isdir(output):
+    if not (os.path.isdir(output) if is_local(output) else files.exists(output)):
         raise RecipeError(f"{output}: no such folder; give the recipe's output.path")
     lines, staging = [], posixpath.join(output, STAGING)
-    if os.path.lexists(staging):
+    if _exists(staging):
         try:
             folders.claim(staging, Mark("staging"), OF_STAGING)
         except FolderError as error:
@@ -43,12 +40,16 @@ def clean_output(output: str, signals: bool) -> str:
     return "\n".join(lines) or f"{output}: nothing to clean"
 
 
+def _exists(path: str) -> bool:
+    return os.path.lexists(path) if is_local(path) else files.exists(path)
+
+
 def _attempt(output: str, name: str, release: str) -> list[str]:
     staging = posixpath.join(output, STAGING)
     path = posixpath.join(staging, name)
     try:
         with folders.held(posixpath.join(staging, release + LEASE), f"release {release}", forget=True):
-            if not os.path.lexists(path):  # the run that was at work has ended
+            if not _exists(path):  # the run that was at work has ended
                 return []
             refuse_sent(path)
             settle(output, path)
@@ -59,13 +60,13 @@ def _attempt(output: str, name: str, release: str) -> list[str]:
 
 def _signals(output: str, everything: bool) -> list[str]:
     store, staging = posixpath.join(output, STORE), posixpath.join(output, STAGING)
-    if not os.path.lexists(store):
+    if not _exists(store):
         return []
     try:
         folders.claim(store, Mark("signals"), OF_SIGNALS)
     except FolderError as error:
         return [f"left {store}: {error}"] if everything else []
-    partial = sorted(name for name in os.listdir(store) if name.endswith(PARTIAL))
+    partial = sorted(name for name in folders.names_in(store) if name.endswith(PARTIAL))
     if not everything and not partial:
         return []
     try:

@@ -274,6 +274,6 @@ def planted(found: DemoDocuments) -> str:
     """What the demo put into its corpus."""
     broken = sum(found.broken.values())
     return (
-        f"planted: {found.human:,} human, {found.synthetic:,} machine-written and {found.undeclared:,} undeclared documents; "
+        f"planted: {found.human:,} human, {found.synthetic:,} machine-written, {found.undeclared:,} undeclared; "
         f"{found.exact_duplicates} exact and {found.near_duplicates} near duplicates, {found.empty} empty, {broken} broken"
     )

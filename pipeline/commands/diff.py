@@ -42,6 +42,7 @@ class ComparedRelease:
     name: str
     metrics: list[dict[str, Any]]
     detector: str | None
+    tokenizer: str | None = None  # digest of what counted its tokens; None: words were counted
     shards: tuple[str, ...] = ()  # their digests, by the manifest: two releases with the same ones are the same corpus
     withdrawn: bool = False  # whether documents were withdrawn from it: most of its numbers are of before
 
@@ -59,13 +60,26 @@ def read_release(folder: str) -> ComparedRelease:
     shards = [file for file in manifest.get("files", []) if file["path"].startswith("data/")]
     digests = tuple(sorted(str(file.get("sha256")) for file in shards))
     return ComparedRelease(
-        folder, name, metrics, manifest.get("detector_sha256"), digests, is_there(folder, WITHDRAWAL)
+        folder,
+        name,
+        metrics,
+        manifest.get("detector_sha256"),
+        (manifest.get("tokenizer") or {}).get("sha256"),
+        digests,
+        is_there(folder, WITHDRAWAL),
     )
 
 
 def moved_between(first: ComparedRelease, second: ComparedRelease) -> list[Movement]:
     """What moved, early signs first."""
-    return release_diff.movements(first.metrics, second.metrics, first.name, first.detector == second.detector)
+    alike = first.detector == second.detector, first.tokenizer == second.tokenizer
+    return release_diff.movements(first.metrics, second.metrics, first.name, *alike)
+
+
+def called(releases: Sequence[ComparedRelease]) -> str:
+    """What `n_tokens` counts in all of them: "words" or "tokens"; both where they differ."""
+    units = {wording.unit_of(one.metrics) for one in releases}
+    return units.pop() if len(units) == 1 else wording.EITHER
 
 
 def documents_between(first: str, second: str) -> dict[str, Any]:
@@ -170,12 +184,12 @@ def difference(first: str, second: str, form: str, html: str | None = None, forc
     releases = read_release(first), read_release(second)
     found = moved_between(*releases)
     documents = documents_between(*(one.folder for one in releases))
-    verdict = release_diff.verdict(found)
+    verdict, unit = release_diff.verdict(found), called(releases)
     if html is not None:
-        save(render_difference([one.name for one in releases], found, verdict, documents), html)
+        save(render_difference([one.name for one in releases], found, verdict, documents, unit), html)
     if form == "json":
         return _json(releases, found, documents, verdict), verdict.status == "worse"
-    lines = [f"{releases[0].name} -> {releases[1].name}", "", *_documents(documents), ""]
+    lines = [f"{releases[0].name} -> {releases[1].name}", "", *_documents(documents, unit), ""]
     lines += ["numbers, early signs of collapse first (limits of 3 standard errors)", *release_diff.as_lines(found), ""]
     lines += [f"verdict: {verdict.line}", *map(_of_before, (one.name for one in releases if one.withdrawn))]
     return "\n".join(map(wording.one_line, lines)) + "\n", verdict.status == "worse"
@@ -206,7 +220,7 @@ def _json(
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
-def _documents(documents: dict[str, Any]) -> Iterator[str]:
+def _documents(documents: dict[str, Any], unit: str) -> Iterator[str]:
     fates = documents["fates"]
 
     def total(fate: str, **where: str) -> tuple[int, int]:
@@ -217,7 +231,7 @@ def _documents(documents: dict[str, Any]) -> Iterator[str]:
         ]
         return sum(n for n, _ in chosen), sum(tokens for _, tokens in chosen)
 
-    yield f"  {'documents (tokens)':28.28}" + "".join(f"{fate:>26}" for fate in FATES)
+    yield f"  {f'documents ({unit})':28.28}" + "".join(f"{fate:>26}" for fate in FATES)
     groups: list[tuple[str, dict[str, str]]] = [("all", {})]
     groups += [(f"source {name}", {"source": name}) for name in sorted({key[1] for key in fates})]
     groups += [(f"origin {name}", {"origin": name}) for name in sorted({key[2] for key in fates})]
@@ -227,9 +241,9 @@ def _documents(documents: dict[str, Any]) -> Iterator[str]:
     human = {fate: total(fate, origin="human")[1] for fate in FATES}
     if human["stayed"] + human["went"]:
         kept = human["stayed"] / (human["stayed"] + human["went"])
-        yield f"  human tokens of the first that the second still has: {wording.number(kept, 'share')}"
+        yield f"  human {unit} of the first that the second still has: {wording.number(kept, 'share')}"
     every = sum(total(fate)[1] for fate in ("stayed", "came"))
     if every:
-        yield f"  tokens of the second that are human and new: {wording.number(human['came'] / every, 'share')}"
+        yield f"  {unit} of the second that are human and new: {wording.number(human['came'] / every, 'share')}"
     for (was, now), n in documents["relabelled"].items():
         yield f"  {n:,} that stayed are now called {now}, and were {was}"

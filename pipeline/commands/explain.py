@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import closest, nearest
-from expectations.wording import number, one_line
+from expectations.wording import amount, number, one_line, plural
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
-from pipeline.reading.side_by_side import side_by_side
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
+from pipeline.told.side_by_side import side_by_side
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
-from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger
+from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_unit
 
 SHOWN = 10
 PREFIX = 4  # digits of an id that name a document, if no other begins so
@@ -114,7 +114,7 @@ def _found(ledger: _LedgerReader, asked: str) -> list[dict[str, Any]]:
             return [row for table in begin for row in table.to_pylist()]
         if ids:
             more = ", ..." if len(ids) > 3 else ""
-            several = f"{len(ids):,} documents begin with {asked}: {', '.join(ids[:3])}{more}"
+            several = f"{plural(len(ids), 'document')} begin with {asked}: {', '.join(ids[:3])}{more}"
             raise RecipeError(f"{ledger.release}: {several}; give more digits")
     near = _near(ledger, asked)
     hint = f"did you mean {near!r}?" if near is not None else "give its id, the beginning of one, or the input's own id"
@@ -140,10 +140,7 @@ def documents_json(release: str, rows: list[dict[str, Any]]) -> str:
 
 def list_documents(rows: list[dict[str, Any]]) -> str:
     """A line for each row: its id, where it came from, and what became of it."""
-    return "\n".join(
-        f"{row['id']}  {row['source']}  {row['path']}, row {row['row']}: {_fate(row, None)}{_where(row)}"
-        for row in rows
-    )
+    return "\n".join(f"{row['id']}  {row['source']}  {row['path']}, row {row['row']}: {fate(row)}" for row in rows)
 
 
 def explain_document(release: str, doc_id: str, width: int = 100, texts: bool = True) -> str:
@@ -180,20 +177,20 @@ def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
 
 
 def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
-    yield f"document {_named(row)}"
+    yield f"document {named(row)}"
     survivor = _survivor_row(row, ledger)
     yield f"  {_fate(row, survivor)}{_where(row)}"
     yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield from _evidence(row)
-    yield f"  length      {row['n_tokens']:,} tokens"
+    yield f"  length      {amount(row['n_tokens'], read_unit(ledger.release))}"
     if row.get("removed_tokens"):
-        yield f"  removed     {row['removed_tokens']:,} tokens more, in repeated paragraphs, before all else"
+        yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
-        yield f"  survivor    {_named(survivor)}: {_fate(survivor, None)}{_where(survivor)}"
+        yield f"  survivor    {named(survivor)}: {fate(survivor)}"
     if row["reason"] == "withdrawn":
         if row["survivor_id"] != row["id"]:
             yield f"  like        {row['survivor_id']}, which was withdrawn; similarity {row['similarity']:.3f} seen by the run"
@@ -223,11 +220,17 @@ def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
     return SENTENCES.get(row["reason"], "dropped")
 
 
+def fate(row: dict[str, Any]) -> str:
+    """What became of a document, and where."""
+    return f"{_fate(row, None)}{_where(row)}"
+
+
 def _where(row: dict[str, Any]) -> str:
     return f" [stage {row['stage']}, reason {row['reason']}]" if row["reason"] else ""
 
 
-def _named(row: dict[str, Any]) -> str:
+def named(row: dict[str, Any]) -> str:
+    """Its id, and the input's own."""
     return row["id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
 
 
@@ -248,7 +251,7 @@ def _earlier(doc_id: str, ledger: _LedgerReader) -> Iterator[str]:
     for earlier in recipe.dedup.against:
         for folder in places(earlier, ledger.release, recipe):
             if (row := _kept_there(folder, doc_id)) is not None:
-                yield f"  earlier     {folder} has it as {_named(row)}"
+                yield f"  earlier     {folder} has it as {named(row)}"
                 yield f"              source {row['source']!r}, {row['path']}, row {row['row']}"
                 return
     where = ", ".join(recipe.dedup.against)
@@ -377,4 +380,4 @@ def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:
     yield f"  similarity  {found.estimated:.3f} estimated: {agree} of {recipe.dedup.num_perm} signature values agree"
     one, other = found.distinct
     counts = f"of {one:,} here and {other:,} in the survivor"
-    yield f"              {found.exact:.3f} exact: {found.shared:,} shingles shared, {counts}"
+    yield f"              {found.exact:.3f} exact: {plural(found.shared, 'shingle')} shared, {counts}"

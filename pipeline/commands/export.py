@@ -14,17 +14,18 @@ import pyarrow as pa
 from rich.console import Console
 
 from expectations.loading import nearest
+from expectations.paths import open_for_reading
+from expectations.wording import plural
 from pipeline.commands.verify import verify_release
 from pipeline.reading.outputs import check_folder
 from pipeline.recipe import RecipeError
 from transforms.engine import files, folders
 from transforms.exports.delta import write_delta
-from transforms.exports.tokenizers import TokenizerModel, load_tokenizer
 from transforms.exports.writers import WRITERS, ExportError, ExportOptions
 from transforms.kernels.text.columns import ranges
 from transforms.release.read_release import Released, is_there, open_release, read_manifest, reading
 from transforms.release.shards import DATA
-from transforms.signals.store import open_for_reading
+from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 DELTA = "delta"
 FORMATS = (*WRITERS, DELTA)
@@ -116,7 +117,8 @@ def export_text(about: dict[str, Any], out: str) -> str:
     lines.append(f"  words      {about['n_tokens']:>14,}  the manifest says {about['expected_n_tokens']:,}")
     if about["count_more"]:
         lines.append(
-            f"  {about['count_more']:,} documents count more than once (`copies`) and are written once; --repeat writes them so"
+            f"  {plural(about['count_more'], 'document')} written once that count more than once (`copies`); "
+            "--repeat writes them so"
         )
     return "\n".join(lines)
 
@@ -186,11 +188,13 @@ def _documents(
     listed = [entry for entry in manifest["files"] if posixpath.dirname(entry["path"]) == DATA]
     in_manifest = sum(int(entry["rows"]) for entry in listed), sum(int(entry["tokens"]) for entry in listed)
     if (rows, n_tokens) != in_manifest:
-        raise ExportError(f"{release} holds {rows:,} documents, {n_tokens:,} words; its manifest says {in_manifest}")
+        raise ExportError(
+            f"{release} holds {plural(rows, 'document')}, {plural(n_tokens, 'word')}; its manifest says {in_manifest}"
+        )
     if (found := writer.count()) != (expected, writer.tokens):
         raise ExportError(
-            f"what was written holds {found[0]:,} documents and {found[1]:,} tokens, and {expected:,} and {writer.tokens:,} "
-            "were to be; nothing was put in place. This is a bug, or a disk that fails"
+            f"what was written holds {plural(found[0], 'document')} and {plural(found[1], 'token')}, and {expected:,} and "
+            f"{writer.tokens:,} were to be; nothing was put in place. This is a bug, or a disk that fails"
         )
     return {
         "documents": found[0],

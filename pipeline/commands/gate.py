@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
+from expectations.paths import open_for_reading
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
-from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import load_recipe
 from pipeline.runner import day, exit_code, rules_of, suite_params
@@ -18,7 +18,7 @@ from transforms.audit.against_estimate import with_audit, with_audit_rules
 from transforms.audit.certificate import Certificate
 from transforms.audit.draw import AuditError
 from transforms.release.gate import with_rules
-from transforms.release.read_release import open_release, read_metrics
+from transforms.release.read_release import STRUCTURES, SUITE, open_release, read_metrics
 
 PAGE = "index.html"  # of Data Docs, in the folder that is named
 
@@ -39,7 +39,7 @@ def judge_again(
       RecipeError, SuiteError, AuditError: there is no release, the suite is wrong, or the certificate is another's.
     """
     recipe = load_recipe(posixpath.join(release, "recipe.yaml"), overrides)
-    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release)
+    loaded = load_suite(suite, os.getcwd()) if suite else load_suite(SUITE, release, kept=True)
     # As they were, whatever their files say by now: the metrics are of those.
     systems = load_systems([STRUCTURES], release) if recipe.structures else ()
     metrics = pa.Table.from_batches([read_metrics(release)])
@@ -53,7 +53,7 @@ def judge_again(
 
 def _certificate(path: str, release: str) -> Certificate:
     try:
-        with open(path, "rb") as file:
+        with open_for_reading(path) as file:
             certificate = Certificate.from_json(file.read(), path)
     except OSError as error:
         raise AuditError(f"{path}: {error.strerror}; `lowbackground audit certify` writes certificates") from None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from expectations import metrics, release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
-from pipeline.commands.diff import ComparedRelease, moved_between, read_release
+from pipeline.commands.diff import ComparedRelease, called, moved_between, read_release
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import RecipeError
 
@@ -41,7 +41,10 @@ def history(folders: Sequence[str], form: str, html: str | None = None, force: b
     values = [series(one, releases) for one in shown]
     if html is not None:
         of, names = dict(zip(shown, values, strict=True)), [release.name for release in releases]
-        save(render_history(names, shown, all_the_way, of, [(a.name, b.name, v) for a, b, v in steps]), html)
+        save(
+            render_history(names, shown, all_the_way, of, [(a.name, b.name, v) for a, b, v in steps], called(releases)),
+            html,
+        )
     if form == "json":
         answer = {
             "format": "lowbackground.history/1",

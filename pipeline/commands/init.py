@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 import yaml
 
 from expectations.loading import nearest
-from expectations.wording import one_line
-from pipeline.reading.guesses import guessed
+from expectations.wording import one_line, plural
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
-from pipeline.reading.summary import splits_found, unread
+from pipeline.reading.summary import unread
 from pipeline.recipe import RecipeError
+from pipeline.told.guesses import guessed
+from pipeline.told.remarks import splits_found
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.unread_input import not_read
@@ -161,7 +162,7 @@ def _together(sources: Sequence[Source]) -> Iterator[str]:
     for source in sources:
         n = len((isinstance(source.path, str) and folders_in(source.path)) or ())
         if n > FOLDERS and source.path_pattern is None:
-            yield f"{source.name}: {n:,} folders are one source; give a source of its own to each that is of another kind"
+            yield f"{source.name}: {plural(n, 'folder')} are one source; give a source of its own to each that is of another kind"
 
 
 def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:

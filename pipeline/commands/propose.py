@@ -10,6 +10,7 @@ from expectations.judge.verdict import judge
 from expectations.suite import proposal
 from expectations.suite.proposal import Proposed
 from expectations.suite.suite import load_suite, parsed
+from expectations.wording import plural
 from pipeline.commands.diff import ComparedRelease, read_release
 from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import RecipeError
@@ -38,14 +39,15 @@ def propose(folders: Sequence[str], output: str, force: bool = False) -> str:
     left_out |= failed
     if not found:
         why = "; ".join(f"{metric}: {reason}" for metric, reason in list(left_out.items())[:3])
-        raise RecipeError(f"propose: nothing can be proposed from {len(releases)} references ({why})")
+        raise RecipeError(f"propose: nothing can be proposed from {plural(len(releases), 'reference')} ({why})")
     names = [release.name for release in releases]
     text = proposal.suite_yaml(found, left_out, names, name)
     still = _judged(text, releases)
     if still:
         raise RecipeError(f"propose: no suite, since {next(iter(still.values()))}")
     save(text, output)
-    said = f"{output}: {len(found)} expectations that {_references(len(names))}; {len(left_out)} metrics left out, as it says"
+    said = f"{output}: {plural(len(found), 'expectation')} that {_references(len(names))}; "
+    said += f"{plural(len(left_out), 'metric')} left out, as it says"
     said += "".join(f"\n{a.folder} counts once: it has the shards of {b.folder}" for a, b in again)
     return said + f"\njudge a release by it: lowbackground gate RELEASE --suite {output}"
 

@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from expectations.errors import BrokenError
-from expectations.wording import message
+from expectations.paths import is_local
+from expectations.wording import message, plural
 from pipeline.commands.verify import ATTRIBUTES, verify_release
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.engine.files import is_local
-from transforms.exports.tokenizers import EXTRA
 from transforms.release.read_release import read_manifest
+from transforms.survey.tokenizers import EXTRA
 
 SCHEME = "hf://datasets/"
 TOKEN = "HF_TOKEN"  # noqa: S105 (the name of it)
@@ -118,8 +118,8 @@ def _push(api: Any, release: str, name: str, manifest: dict[str, Any], private: 
 
 def pushed_text(pushed: Pushed, release: str) -> str:
     """What was done, for a person."""
-    more = f"; {pushed.gone:,} files of the revision before are not in it" if pushed.gone else ""
+    more = f"; not in it any more: {plural(pushed.gone, 'file')} of the revision before" if pushed.gone else ""
     return (
-        f"{SCHEME}{pushed.repository} has {release} as revision {pushed.revision}: {pushed.files:,} files, "
-        f"{pushed.bytes:,} bytes, as the manifest says{more}"
+        f"{SCHEME}{pushed.repository} has {release} as revision {pushed.revision}: {plural(pushed.files, 'file')}, "
+        f"{plural(pushed.bytes, 'byte')}, as the manifest says{more}"
     )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from expectations.loading import nearest
 from expectations.papers.upstream import FAULTS, LONGEST, UpstreamExample, UpstreamReport
+from expectations.paths import open_for_reading
 from pipeline.reading.document_text import NoTextError, input_text, released_recipe
 from pipeline.recipe import Recipe, RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
@@ -24,7 +25,6 @@ from transforms.release.read_release import (
     read_metrics,
     reading,
 )
-from transforms.signals.store import open_for_reading
 
 COLUMNS = ("id", "input_id", "source", "path", "row", "kept", "reason", "survivor_id")
 _DUPLICATES = ("exact_duplicate", "near_duplicate", "same_url")

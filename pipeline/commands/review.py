@@ -25,6 +25,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from expectations.wording import plural
 from pipeline.commands.audit import read_sample
 from pipeline.reading.outputs import check_output
 from transforms.origin.label_file import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
@@ -308,7 +309,7 @@ def serve(sample: str, labels: str, port: int, say: Callable[[str], None]) -> No
     except OSError as error:
         raise LabelError(f"port {port}: {error.strerror}; give another --port") from None
     try:
-        say(f"{table.num_rows:,} items of {sample}; answers go to {labels}. Ctrl-C stops, and nothing is lost.")
+        say(f"{plural(table.num_rows, 'item')} of {sample}; answers go to {labels}. Ctrl-C stops, and nothing is lost.")
         say(f"open this address in a browser (it works once): {session.address}")
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:

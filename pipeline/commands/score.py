@@ -13,6 +13,7 @@ from rich.console import Console
 
 from expectations import contracts
 from expectations.loading import nearest
+from expectations.wording import plural
 from pipeline.reading.input_columns import columns_of
 from pipeline.reading.outputs import check_folder, check_output
 from pipeline.reading.outputs import output as written
@@ -100,9 +101,9 @@ def scored_text(found: Mapping[str, Any]) -> str:
     origins = ", ".join(
         f"{n:,} {'called ' if name == 'synthetic' else ''}{name}" for name, n in found["origins"].items()
     )
-    lines = [f"{found['documents']:,} documents scored by detector {found['detector']!r}: {origins}"]
+    lines = [f"{plural(found['documents'], 'document')} scored by detector {found['detector']!r}: {origins}"]
     if found["unreadable_records"]:
-        lines.append(f"{found['unreadable_records']:,} records could not be read and are not in the output")
+        lines.append(f"{plural(found['unreadable_records'], 'record')} could not be read and are not in the output")
     last = f"wrote {found['output']}. A score is evidence, not proof; the model card says how good it is."
     return "\n".join([*lines, last]) + "\n"
 
@@ -224,7 +225,7 @@ def calibrate_detector(
     human, bands = detector.calibration.human, len(detector.calibration.bands)
     return (
         f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}. Bands: {bands}. "
-        f"{human.flagged:,} of {human.n:,} human documents are called synthetic."
+        f"Called synthetic: {human.flagged:,} of {plural(human.n, 'human document')}."
     )
 
 
@@ -253,7 +254,7 @@ def evaluate_detector(data: Sequence[str], model: str | None) -> str:
     detector = load_detector(model)
     labelled = read_labelled(list(data))
     lines = [
-        f"detector {detector.name!r} on {len(labelled.machine):,} documents",
+        f"detector {detector.name!r} on {plural(len(labelled.machine), 'document')}",
         "Only text that it was not trained on says anything about other text.",
         "",
         f"{'group':44}{'human':>8}{'machine':>9}{'short':>7}{'AUROC':>8}{'TPR@1%':>8}{'FPR':>8}{'TPR':>8}",

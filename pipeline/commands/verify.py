@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from pipeline.assembly import counts
+from expectations.paths import open_for_reading
+from expectations.wording import message, plural
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
+from pipeline.reading.signature import is_signed_by, read_envelopes, signature_path
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -25,6 +27,7 @@ from transforms.release.read_release import (
     LEDGER,
     VERDICT,
     ReleaseError,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,
@@ -34,7 +37,6 @@ from transforms.release.read_release import (
     reading,
 )
 from transforms.release.shards import DATA
-from transforms.signals.store import open_for_reading
 
 ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of a release
 QUARANTINE = "quarantine"
@@ -53,27 +55,33 @@ class _LedgerFacts:
     dropped: dict[str, int]  # by reason
 
 
-def verify_release(folder: str, console: Console) -> tuple[str, bool]:
-    """Hold a release or a rejection against what it says of itself.
+def verify_release(folder: str, console: Console, key: str | None = None) -> tuple[str, bool]:
+    """Hold a release or a rejection against what it says of itself, and against who signed it.
 
     Args:
       folder: of a release or a rejection.
       console: where progress goes.
+      key: PEM file of a public key that must have signed the release.
 
     Returns:
       A short table, and whether all of it holds.
 
     Raises:
-      RecipeError: there is neither a release nor a rejection.
+      RecipeError: there is neither a release nor a rejection, or the key is none.
     """
-    lines, wrong = _examined(folder, console)
+    lines, wrong = _all_of(folder, console, key)
     more = [f"and {len(wrong) - 1:,} more like it"] if len(wrong) > 1 else []
     verdict = ["not good: " + wrong[0], *more] if wrong else ["good: every byte and every document is accounted for"]
     return "\n".join([*lines, *verdict]), not wrong
 
 
-def _examined(folder: str, console: Console) -> tuple[list[str], list[str]]:
-    """What was looked at, a line each, and what is not as it says.
+def _all_of(folder: str, console: Console, key: str | None) -> tuple[list[str], list[str]]:
+    lines, wrong = examine(folder, console)
+    return lines, wrong or [*_signed(folder, key, lines)]
+
+
+def examine(folder: str, console: Console) -> tuple[list[str], list[str]]:
+    """What was looked at of a release itself, a line each, and what is not as it says.
 
     Raises:
       RecipeError: there is neither a release nor a rejection.
@@ -90,9 +98,9 @@ def _examined(folder: str, console: Console) -> tuple[list[str], list[str]]:
     return lines, wrong
 
 
-def verified_json(folder: str, console: Console) -> tuple[str, bool]:
+def verified_json(folder: str, console: Console, key: str | None = None) -> tuple[str, bool]:
     """The same as JSON for programs, with all that is wrong. Arguments and errors as for `verify_release`."""
-    lines, wrong = _examined(folder, console)
+    lines, wrong = _all_of(folder, console, key)
     answer = {
         "format": "lowbackground.verify/1",
         "folder": folder,
@@ -120,8 +128,28 @@ def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
             yield said
     size = sum(file.size for file in entries)
     lines.append(
-        f"files         {len(found) - wrong:,} of {len(entries):,}, {size:,} bytes, as the manifest says{edited}"
+        f"files         {len(found) - wrong:,} of {len(entries):,}, {plural(size, 'byte')}, as the manifest says{edited}"
     )
+
+
+def _signed(folder: str, key: str | None, lines: list[str]) -> Iterator[str]:
+    """Whether what is signed is this release, and the key is one that signed it."""
+    path = signature_path(folder)
+    try:
+        signed = read_envelopes(folder)
+        sha256 = read_manifest(folder)[1] if signed else ""
+        if any(not one.speaks_of(sha256) for one in signed):
+            yield f"{path} speaks of another release"
+            return
+    except (ValueError, OSError) as error:
+        yield f"{path}: {message(error)}"
+        return
+    if key is not None and not (signed := [one for one in signed if is_signed_by(one, key)]):
+        yield f"{path} has no statement that the key {key} signed"
+    elif signed:
+        by = sorted({name[:16] for one in signed for name in one.signatures}) if key is None else [f"the key {key}"]
+        unsure = "; --key PUBLIC.pem proves it" if key is None else ""
+        lines.append(f"signed        {len(signed)} statements about this release, by {', '.join(by)}{unsure}")
 
 
 def _rejection(folder: str, lines: list[str]) -> Iterator[str]:
@@ -153,10 +181,10 @@ def _tables(folder: str, lines: list[str]) -> Iterator[str]:
         n_rows += rows
         entry = says.get(name, {})
         if entry.get("rows", rows) != rows:
-            yield f"{path} has {rows:,} rows, and the manifest says {entry['rows']:,}"
+            yield f"{path} has {plural(rows, 'row')}, and the manifest says {entry['rows']:,}"
         if name.startswith(f"{DATA}/") and entry.get("tokens", tokens) != tokens:
-            yield f"{path} has {tokens:,} tokens, and the manifest says {entry['tokens']:,}"
-    lines.append(f"tables        {len(names):,} Parquet files, {n_rows:,} rows, read to the end")
+            yield f"{path} has {plural(tokens, 'token')}, and the manifest says {entry['tokens']:,}"
+    lines.append(f"tables        {len(names):,} Parquet files, {plural(n_rows, 'row')}, read to the end")
 
 
 def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator[str]:
@@ -170,24 +198,25 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
     into = said.get("documents_in", 0)
     width = len(f"{into:,}")
     lines += [
-        f"documents in  {into:>{width},}  the ledger has {found.rows:,}, read from {found.places:,} places",
+        f"documents in  {into:>{width},}  the ledger has {found.rows:,}, read from {plural(found.places, 'place')}",
         f"  kept        {len(found.kept):>{width},}  the metrics say {said.get('kept', 0):,}",
         f"  dropped     {dropped:>{width},}  for a reason that the ledger names",
         f"quarantined   {quarantined:>{width},}  the metrics say {said.get('quarantined', 0):,}",
     ]
     ledger = posixpath.join(folder, LEDGER)
     if not into == found.rows == len(found.kept) + dropped:
-        yield f"{ledger} has {found.rows:,} documents, and {into:,} came in"
+        yield f"{ledger} has {plural(found.rows, 'document')}, and {into:,} came in"
     if found.places != found.rows:
-        yield f"{ledger} has {found.rows - found.places:,} documents that were read from the place of another one"
+        yield f"{ledger} has {plural(found.rows - found.places, 'document')} that were read from the place of another one"
     if len(found.kept) != said.get("kept", 0):
-        yield f"{ledger} keeps {len(found.kept):,} documents, and the metrics say {said.get('kept', 0):,}"
+        yield f"{ledger} keeps {plural(len(found.kept), 'document')}, and the metrics say {said.get('kept', 0):,}"
     for reason in sorted({*found.dropped, *(name.removeprefix("dropped.") for name in said if name[:8] == "dropped.")}):
         ours, theirs = found.dropped.get(reason, 0), said.get(f"dropped.{reason}", 0)
         if ours != theirs:
-            yield f"{ledger} drops {ours:,} documents as {reason}, and the metrics say {theirs:,}"
+            yield f"{ledger} drops {plural(ours, 'document')} as {reason}, and the metrics say {theirs:,}"
     if quarantined != said.get("quarantined", 0):
-        yield f"{posixpath.join(folder, QUARANTINE)} has {quarantined:,} records, and the metrics say {said['quarantined']:,}"
+        place = posixpath.join(folder, QUARANTINE)
+        yield f"{place} has {plural(quarantined, 'record')}, and the metrics say {said['quarantined']:,}"
     if (found.kept[1:] == found.kept[:-1]).any():
         yield f"{ledger} keeps a document twice"
     if has_manifest:
@@ -197,7 +226,7 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
 def _released(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[str]:
     shards = _ids(folder, DATA, "id")
     lines.append(
-        f"released      {len(shards):,} documents in {len(parquet_files(posixpath.join(folder, DATA))):,} shards"
+        f"released      {plural(len(shards), 'document')} in {plural(len(parquet_files(posixpath.join(folder, DATA))), 'shard')}"
     )
     if not np.array_equal(np.sort(shards), found.kept):
         yield f"{posixpath.join(folder, DATA)} does not hold exactly the documents that the ledger keeps"

@@ -23,28 +23,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations import contracts
+from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
-from expectations.report.card import card
+from expectations.paths import open_for_reading
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
+from expectations.wording import plural
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
-    STRUCTURES,
-    SUITE,
     WITHDRAWAL,
     Publication,
     as_json,
     as_parquet,
-    counts,
     done_path,
     entry_of,
-    place,
-    report_input,
+    write_card,
     write_file,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
@@ -53,6 +50,7 @@ from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
@@ -65,9 +63,12 @@ from transforms.release.ledger import ABOUT
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     by_id,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,
@@ -79,7 +80,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore, open_for_reading
+from transforms.signals.store import SignalStore
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
@@ -276,6 +277,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         "lists": for_manifest(removals),
         "documents": removed.num_rows,
         "tokens": int(pc.sum(pc.multiply(removed["n_tokens"], removed["copies"])).as_py() or 0),
+        "unit": wording.unit_of(metrics.to_pylist()),
         "named": old.named,
         "like_named": len(old.gone) - old.named,
         "suite": "passed" if verdict.passed else "failed",
@@ -297,9 +299,16 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
         queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
-    entries.append(write_file(folder, REPORT, render(report).encode()))
-    entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(_quarantine(old.folder)),
+    )
+    entries.append(write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode()))
+    entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {
         "release": publication.release,
@@ -347,7 +356,7 @@ def _shards(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         name = f"{DATA}/train-{number:05d}-of-{len(kept):05d}.parquet"
         source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name)
         if not hit:
-            place(source, target)
+            files.second_name(source, target)
             yield entry | {"path": name}
             continue
         rows, tokens = _without(source, target, old.gone)
@@ -397,7 +406,7 @@ def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         table = by_id(stored)
         goes = pc.and_(pc.is_in(table["id"], old.gone), table["kept"])
         if table is stored and not pc.any(goes).as_py():
-            place(source, target)
+            files.second_name(source, target)
             yield entry
             continue
         now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, **dict.fromkeys(ABOUT)}
@@ -427,7 +436,7 @@ def _tombstones(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
         )
     for number, entry in enumerate(earlier, n - len(earlier)):
         name = f"{TOMBSTONES}/part-{number:05d}-of-{n:05d}.parquet"
-        place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
+        files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
         yield entry | {"path": name}
 
 
@@ -439,7 +448,7 @@ def _same(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
     """All files that say nothing of single documents: recipe, suite, sketches, what could not be read."""
     for entry in old.manifest["files"]:
         if entry["path"] not in MADE_ANEW and posixpath.dirname(entry["path"]) not in MADE_BY_ROWS:
-            place(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
+            files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
             yield entry
 
 
@@ -456,7 +465,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     lost = _lost(removed)
     rows: list[dict[str, Any]] = metrics.to_pylist()
     before = {(row["metric"], row["slice_kind"], row["slice"]): row["value"] for row in rows if row["stage"] == "after"}
-    note = f"of {old.manifest['release']}, before {removed.num_rows:,} documents were withdrawn"
+    note = f"of {old.manifest['release']}, before the withdrawal of {plural(removed.num_rows, 'document')}"
     dropped: dict[tuple[str, str], float] = {("overall", ""): removed.num_rows, ("reason", WITHDRAWN): removed.num_rows}
     for source, n in collections.Counter(removed["source"].to_pylist()).items():
         dropped["source_reason", f"{source}/{WITHDRAWN}"] = n
@@ -474,7 +483,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     sources = {tuple(at): n for at, n in dropped.items()}
     template = next(row for row in rows if row["metric"] == "documents.dropped")
     rows += [template | {"slice_kind": kind, "slice": name, "value": n} for (kind, name), n in sources.items()]
-    return in_table(rows)  # type: ignore[arg-type]
+    return in_table(rows, wording.unit_of(rows))  # type: ignore[arg-type]
 
 
 def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
@@ -518,7 +527,7 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     """The verdict of the release's own suite on what is left."""
     recipe = released_recipe(release)
     systems = load_systems([STRUCTURES], release) if publication.structures else ()
-    rules = with_rules(load_suite(SUITE, release), **rules_of(recipe), systems=systems)
+    rules = with_rules(load_suite(SUITE, release, kept=True), **rules_of(recipe), systems=systems)
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
@@ -551,7 +560,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
     said = receipt.said
     lines = [
         f"{receipt.folder} is {old} without",
-        f"  documents   {said['documents']:,}, of {said['tokens']:,} tokens",
+        f"  documents   {said['documents']:,}, of {wording.amount(said['tokens'], said['unit'])}",
         f"  of these    {said['named']:,} are named, {said['like_named']:,} were kept in place of a duplicate that is named",
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
         f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),

@@ -12,16 +12,19 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
 from rich.console import Console
 
-from pipeline.assembly import STRUCTURES, SUITE
+from expectations.paths import open_for_reading
+from expectations.wording import plural
 from pipeline.progress import read_so_far
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine.files import exists, size_of
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
     RESTORE,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     is_there,
@@ -30,7 +33,6 @@ from transforms.release.read_release import (
     read_verdict,
     reading,
 )
-from transforms.signals.store import open_for_reading
 
 RESTS_ON = (METRICS, VERDICT, "recipe.yaml", SUITE)
 CARD = "README.md"  # people go on writing it
@@ -75,7 +77,7 @@ def check_release(folder: str, every_checksum: bool, console: Console) -> None:
     if every_checksum:
         with read_so_far(console, sum(file.size for file in files)) as read:
             _refuse([said for file in files if (said := _differs(file, read))])
-        console.print(f"checksums   {len(files):,} files are as the manifest says", markup=False)
+        console.print(f"checksums   {plural(len(files), 'file')} as the manifest says", markup=False)
 
 
 def check_rejection(folder: str) -> None:
@@ -124,15 +126,15 @@ def _unlisted(folder: str, files: list[File]) -> Iterator[str]:
 
 
 def _size_differs(file: File) -> str | None:
-    if not FileSystems.exists(file.path):
+    if not exists(file.path):
         return f"{file.path} is gone"
     with reading(file.path):
-        size = FileSystems.get_filesystem(file.path).metadata(file.path).size_in_bytes
+        size = size_of(file.path)
     if size == file.size:
         return None
     if pointer := _pointer(file.path, size):
         return None if pointer == (file.sha256, file.size) else f"{file.path} is a Git LFS pointer to another file"
-    return f"{file.path} has a size of {size:,} bytes, and the manifest says {file.size:,}"
+    return f"{file.path} has a size of {plural(size, 'byte')}, and the manifest says {file.size:,}"
 
 
 def differs(files: list[File], console: Console) -> Iterator[tuple[File, str]]:

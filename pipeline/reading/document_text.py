@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from expectations import contracts
 from expectations.loading import MAX_BYTES, LoadError, as_text
+from expectations.paths import open_for_reading
 from expectations.wording import message
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
 from transforms.release.read_release import parquet_files
-from transforms.signals.store import open_for_reading
 
 
 class NoTextError(Exception):

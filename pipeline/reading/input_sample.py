@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from expectations.wording import plural
 from transforms.ingest import columns
 from transforms.ingest.first_rows import first_rows
 from transforms.ingest.readers import read_split
@@ -71,7 +72,7 @@ def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimi
             for field in columns.WELL_KNOWN
         ]
         yield "read as: " + ", ".join(f"{field} from {' or '.join(names)}" for field, names in maps if names)
-    yield f"tried: {found.documents:,} documents, {found.bad:,} bad records"
+    yield f"tried: {plural(found.documents, 'document')}, {plural(found.bad, 'bad record')}"
     for path, reason in found.reasons.items():
         yield f"  {path}: {reason}"
 

@@ -16,8 +16,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from apache_beam.io.filesystems import FileSystems
-
+from expectations.paths import is_local
 from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
@@ -83,8 +82,8 @@ def check_output(
         raise RecipeError(f"{option} {path}: is a folder; name a file to write")
     _not_an_input(path, inputs, option)
     _not_in_a_release(path, option)
-    if not files.is_local(path):
-        if not force and FileSystems.exists(path):
+    if not is_local(path):
+        if not force and files.exists(path):
             raise RecipeError(f"{option} {path}: is there already; {way_out}")
         return
     found = _look(path, option)
@@ -110,7 +109,7 @@ def check_folder(path: str, inputs: Sequence[str], force: bool, mark: str, optio
     Raises:
       RecipeError: which rule forbids it, and what to do.
     """
-    if not files.is_local(path):
+    if not is_local(path):
         raise RecipeError(f"{option} {path}: must be a folder of this machine")
     _not_an_input(path, inputs, option)
     inside = os.path.join(os.path.realpath(path), "")
@@ -137,7 +136,7 @@ def output(path: str) -> Iterator[IO[bytes]]:
       RecipeError: it cannot be written; what had the name still has it.
     """
     try:
-        found = _look(path, "--output") if files.is_local(path) else None
+        found = _look(path, "--output") if is_local(path) else None
         if found is not None and not stat.S_ISREG(found.st_mode):
             with open(path, "wb") as file:
                 yield file
@@ -179,7 +178,7 @@ def _beginning(path: str, option: str) -> bytes:
 def _local(inputs: Sequence[str]) -> Iterator[str]:
     """The files and folders of this machine that inputs stand for."""
     for name in inputs:
-        if not files.is_local(name):
+        if not is_local(name):
             continue
         if not os.path.exists(name) and _GLOB.search(name):
             yield from glob.iglob(name, recursive=True, include_hidden=True)
@@ -188,7 +187,7 @@ def _local(inputs: Sequence[str]) -> Iterator[str]:
 
 
 def _not_an_input(path: str, inputs: Sequence[str], option: str) -> None:
-    if not files.is_local(path):
+    if not is_local(path):
         folders = {f"{name.rstrip('/')}/" for name in inputs}
         if any(f"{path.rstrip('/')}/".startswith(folder) for folder in folders):
             raise RecipeError(f"{option} {path}: is read by this command; choose another name")
@@ -200,7 +199,7 @@ def _not_an_input(path: str, inputs: Sequence[str], option: str) -> None:
             raise RecipeError(f"{option} {path}: is read by this command ({name}); choose another name")
         if os.path.isdir(name) and _is_below(where, name):
             raise RecipeError(f"{option} {path}: is inside of {name}, which this command reads; write it elsewhere")
-    for name in filter(files.is_local, inputs):
+    for name in filter(is_local, inputs):
         if _GLOB.search(name) and pathlib.PurePath(where).match(os.path.abspath(name)):
             raise RecipeError(f"{option} {path}: would match {name}, which this command reads; write it elsewhere")
 
@@ -212,12 +211,12 @@ def _is_below(where: str, folder: str) -> bool:
 
 
 def _not_in_a_release(path: str, option: str) -> None:
-    ways = {path} if not files.is_local(path) else {os.path.realpath(path), os.path.abspath(path)}
+    ways = {path} if not is_local(path) else {os.path.realpath(path), os.path.abspath(path)}
     for at in sorted({parent for way in ways for parent in [way, *_parents(way)]}):
         name = posixpath.basename(at)
         if name in (STAGING, STORE):
             raise RecipeError(f"{option} {path}: {at} belongs to runs; write it elsewhere")
-        has = [one for one in (MANIFEST, VERDICT, METRICS) if FileSystems.exists(posixpath.join(at, one))]
+        has = [one for one in (MANIFEST, VERDICT, METRICS) if files.exists(posixpath.join(at, one))]
         if MANIFEST in has or (VERDICT in has and METRICS in has):
             what = "a release" if MANIFEST in has else "a rejection"
             raise RecipeError(f"{option} {path}: {at} is {what}, and nobody writes into one; write it elsewhere")

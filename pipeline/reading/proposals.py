@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow.compute as pc
 
+from expectations.wording import plural
 from transforms.ingest import columns as documents
 from transforms.ingest.computed import TURNS
 from transforms.ingest.decompress import DamageError, chunks, open_stored
@@ -78,7 +79,7 @@ def sources_of(path: str) -> list[Proposal]:
 
 def folders_in(path: str) -> list[str] | None:
     """The folders in a folder that holds nothing else; None if there is anything else, or no folder."""
-    if not os.path.isdir(path):
+    if not os.path.isdir(path):  # nor of one in a store
         return None
     with os.scandir(path) as entries:
         visible = [
@@ -133,7 +134,7 @@ def _by_kind(source: Source) -> Iterator[Proposal]:
         for form in ("text", "html"):
             if by_format[form] > FEW_TEXTS:
                 said = (
-                    f"{by_format[form]:,} files of {FORMATS[form].what} lie beside data: they are a source of their own"
+                    f"{plural(by_format[form], 'file')} of {FORMATS[form].what} lie beside data, a source of their own"
                 )
                 found.append(
                     Proposal(source.model_copy(update={"name": f"{source.name}-{form}", "format": form}), (said,))
@@ -151,7 +152,7 @@ def _of_endings(
     alone = is_all and len(told) == 1
     for ending, form in sorted(told.items()):
         entries = strange[ending]
-        what = f"{len(entries):,} files {f'that end in {ending}' if ending else 'without an ending'}"
+        what = f"{plural(len(entries), 'file')} {f'that end in {ending}' if ending else 'without an ending'}"
         said = (f"{what} look like {FORMATS[form].what}: read so (guessed by their first bytes)",)
         if alone and (kind != "folder" or not ending):
             yield Proposal(source.model_copy(update={"format": form}), said)
@@ -172,7 +173,9 @@ def _not_possible(ending: str, entries: Sequence[Entry]) -> str:
     head = _head(first)
     kind = kind_of(head, "jsonl") if head else None
     what = f"{kind.what}; {kind.advice}" if kind and kind.advice else "in a format that is not known"
-    return f"could not read {len(entries):,} files {ending or 'without an ending'}: {printable(first)} is {what}"
+    return (
+        f"could not read {plural(len(entries), 'file')} {ending or 'without an ending'}: {printable(first)} is {what}"
+    )
 
 
 def _name(name: str) -> str:
@@ -231,7 +234,7 @@ def _of_formats(pieces: Sequence[Piece]) -> Iterator[str]:
         piece.format + (f" in {piece.compression}" if piece.compression else "") for piece in pieces
     )
     if len(counts) > 1 or any(piece.format not in ("jsonl", "parquet", "text") for piece in pieces):
-        yield "read as " + ", ".join(f"{form} ({n:,} files)" for form, n in counts.most_common())
+        yield "read as " + ", ".join(f"{form} ({plural(n, 'file')})" for form, n in counts.most_common())
 
 
 def _of_paths(source: Source, pieces: Sequence[Piece]) -> Iterator[str]:
@@ -241,7 +244,7 @@ def _of_paths(source: Source, pieces: Sequence[Piece]) -> Iterator[str]:
         for name, value in values_of(source, piece).items():
             values[name].add(value)
     found = [
-        f"`{name}` ({len(some):,} values, such as {printable(min(some))[:40]})"
+        f"`{name}` ({plural(len(some), 'value')}, such as {printable(min(some))[:40]})"
         for name, some in values.items()
         if name != "id"
     ]

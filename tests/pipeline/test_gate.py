@@ -215,7 +215,7 @@ def test_a_damaged_release_is_one_line_and_exit_code_2(copy: pathlib.Path) -> No
 def test_checksums_of_all_files_are_counted(folder: pathlib.Path) -> None:
     whole = CliRunner().invoke(app, ["gate", str(folder / "release"), "--checksums"])
     files = len(json.loads((folder / "release" / "MANIFEST.json").read_text())["files"]) - 1  # all but the card
-    assert (whole.exit_code, f"{files} files are as the manifest says" in whole.output) == (0, True)
+    assert (whole.exit_code, f"{files} files as the manifest says" in whole.output) == (0, True)
 
 
 def test_the_card_of_a_release_may_be_written_further(copy: pathlib.Path) -> None:

@@ -83,7 +83,7 @@ def test_a_gzip_file_without_its_ending_is_read(tmp_path):
     write(tmp_path, six("jsonl") | {"part-5.jsonl": gzip.compress(jsonl(records(300)))})
     code, documents, said, _ = run(tmp_path)
     assert (code, documents) == (0, 360)
-    assert "1 files that are not what their names say:" in said
+    assert "1 file that is not what its name says:" in said
     assert "part-5.jsonl: the file is gzip" in said
 
 
@@ -174,7 +174,7 @@ def test_splits_of_a_data_set_are_said_and_can_be_chosen(tmp_path):
     )
     code, documents, said, _ = run(tmp_path)
     assert (code, documents) == (0, 240)
-    words = "splits of a data set, all of them read: train (2 files), validation (1 files), test (1 files)"
+    words = "splits of a data set, all of them read: train (2 files), validation (1 file), test (1 file)"
     assert words in said
     assert words in write_recipe([str(tmp_path / "in")], str(tmp_path / "new.yaml"))
     assert "# splits: [train]" in (tmp_path / "new.yaml").read_text()

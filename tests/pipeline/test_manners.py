@@ -12,9 +12,9 @@ import pytest
 import warm
 
 from pipeline import cli, log
-from pipeline.reading.remedy import rules_of
 from pipeline.recipe import parse_recipe
 from pipeline.runner import suite_params
+from pipeline.told.remedy import rules_of
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs back to its den before the rain begins to fall again "
 RECIPE = "release: small\nsources:\n  - {name: data, path: data}\noutput: {path: out}\n"
@@ -165,7 +165,7 @@ def test_a_quiet_run_writes_its_progress_to_the_log_with_times(released: pathlib
     lines = (released / "logs" / "run.log").read_text().splitlines()
     assert lines[0] + "\n" == log.MARK
     assert all(line[:2] == "20" and line[10] == "T" and line[19] == "." for line in lines[1:]), lines
-    assert any(" INFO    lowbackground: " in line and "of 1 files" in line for line in lines)  # what -q left out
+    assert any(" INFO    lowbackground: " in line and "of 1 file" in line for line in lines)  # what -q left out
     assert any(" apache_beam." in line for line in lines)  # what the engine says
     assert lines[-1].endswith("exit code 0")
 
@@ -376,7 +376,7 @@ def test_a_failed_run_ends_with_what_would_mend_it(tmp_path: pathlib.Path) -> No
 
 
 def test_every_parameter_of_a_suite_has_a_key_of_the_recipe() -> None:
-    from pipeline.reading.remedy import KEYS
+    from pipeline.told.remedy import KEYS
 
     recipe = parse_recipe(RECIPE, "recipe.yaml")
     assert set(KEYS) == set(suite_params(recipe))

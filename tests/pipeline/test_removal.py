@@ -140,7 +140,7 @@ def test_the_ledger_and_the_metrics_say_what_was_removed(released: runner.Result
         assert removed > 0
         assert metrics[stage, ""] == metrics[stage, "planted"] == pytest.approx(removed / (removed + left), rel=1e-12)
     page = next(pathlib.Path(released.folder, "report").glob("*.html")).read_text()
-    assert "Share of tokens that went with removed paragraphs" in page
+    assert "Share of words that went with removed paragraphs" in page
 
 
 def rows_of_metrics(result: runner.Result) -> list[dict[str, Any]]:
@@ -262,7 +262,7 @@ def test_of_a_text_with_more_copies_than_a_paragraph_may_have_one_stays_whole(tm
     assert [text for name, text in texts.items() if name.startswith("copy")] == [copied]
     assert texts["quoting"] == words(200, 50) + "\n"
     assert result.counts["dropped.exact_duplicate"] == 11
-    assert "removed     40 tokens" in explain_document(result.folder, "quoting", texts=False)
+    assert "removed     40 words" in explain_document(result.folder, "quoting", texts=False)
 
 
 def stages(folder: pathlib.Path, remove: bool) -> tuple[list[str], list[str]]:

@@ -44,7 +44,7 @@ def test_init_proposes_a_source_for_each_and_says_what_it_guessed(proposed):
         "data/table/a.csv is CSV with semicolons between values",
         "source chat: a conversation in `messages` is one document of unknown origin",
         "source hive: columns from the names of folders and files: `lang` (2 values, such as de), ",
-        "source crawl: read as warc in gzip (1 files)",
+        "source crawl: read as warc in gzip (1 file)",
         "could not read some of the first records of data/array/a.json: missing_text: no text",
     ):
         assert line in said, said
@@ -86,7 +86,7 @@ def test_every_record_is_accounted_for(released):
     assert [(row["source"], row["row"], row["reason"], row["records"]) for row in bad if row["records"]] == [
         ("array", layouts.EACH, "missing_text", 1)
     ]
-    assert "1 records are no documents: warcinfo 1" in said
+    assert "1 record is no document: warcinfo 1" in said
     verified = lowbackground("verify", folder, cwd=folder)
     assert "good: every byte and every document is accounted for" in verified.stdout
     assert verified.returncode == 0

@@ -139,8 +139,8 @@ def test_values_that_are_not_understood_are_counted_and_shown(
     counts = {row["slice"]: row["value"] for row in metrics if row["metric"] == "input.not_understood"}
     assert counts == {"": 14 + 21, "strange/origin": 14, "strange/created": 21}
     said = result[2]
-    assert "source strange: 21 values of created were not understood, for example 'soon'" in said
-    assert "source strange: 14 values of origin were not understood, for example 'a b'" in said
+    assert "source strange: 21 values of created not understood, for example 'soon'" in said
+    assert "source strange: 14 values of origin not understood, for example 'a b'" in said
     report = pathlib.Path(result[0].folder, "report/index.html").read_text()
     assert "strange/origin" in report
     assert "\u202e" not in said + report

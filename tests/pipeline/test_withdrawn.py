@@ -186,7 +186,7 @@ def test_a_release_without_what_was_withdrawn_needs_no_corpus(folder: pathlib.Pa
             assert measured(new, metric)[at]["value"] == left, (metric, at)
     share, was = (measured(one, "synthetic_share.tokens")["overall", ""] for one in (new, old.folder))
     assert was["upper"] <= share["upper"] <= 1
-    assert "before 10 documents were withdrawn" in share["note"]
+    assert "before the withdrawal of 10 documents" in share["note"]
     rows = {row["input_id"]: row for row in pa.concat_tables(
         [pq.read_table(path) for path in sorted(pathlib.Path(new, "ledger").glob("*.parquet"))]).to_pylist()}  # fmt: skip
     assert {name for name, row in rows.items() if row["reason"] == "withdrawn"} == gone

@@ -20,7 +20,7 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.metrics import CERTIFIED
 from expectations.suite.suite import Expectation, Suite
-from expectations.wording import number
+from expectations.wording import number, plural
 from transforms.audit.certificate import Certificate, Weights
 from transforms.kernels.statistics.certify import gap
 
@@ -88,14 +88,17 @@ def _certified(row: Row, metrics: list[Row], certificate: Certificate) -> Row:
         return {}
     alone = kind == "source" or others.all == others.declared  # nothing that was not audited is undeclared
     about = whole if kind == "source" else of_all
-    note = f"{CERTIFIED}: people labelled {certificate.n:,} draws, and the rest is declared"
+    note = f"{CERTIFIED}: people labelled {plural(certificate.n, 'draw')}, and the rest is declared"
     if row["metric"] == late:
         of_source = after.get((late, "source", certificate.source)) if certificate.source is not None else row
         if not row["value"] or of_source is None:
             return {}
         left = row["value"] * about.all - of_source["value"] * (about if of_source is row else whole).all
         left = 0.0 if alone else max(0.0, left / about.all)
-        return {"value": left, "note": f"{CERTIFIED}: people labelled {certificate.n:,} draws of what it covers"}
+        return {
+            "value": left,
+            "note": f"{CERTIFIED}: people labelled {plural(certificate.n, 'draw')} of what it covers",
+        }
     if not alone:
         return {}
     found = certificate.share
@@ -163,7 +166,7 @@ def _mismatch(after: dict[tuple[str, str, str], Row], certificate: Certificate) 
         whole, found = after["documents", "overall", ""]["value"] - declared, certificate.documents
     if whole is None or whole == found:
         return ""
-    return f"{whole:,.0f} documents are of the audited kind, the certificate speaks of {found:,}"
+    return f"{plural(whole, 'document')} of the audited kind, and the certificate speaks of {found:,}"
 
 
 def _declared(after: dict[tuple[str, str, str], Row]) -> float:

@@ -18,7 +18,7 @@ import pydantic
 
 from expectations import contracts
 from expectations.loading import LoadError, parse_json
-from expectations.wording import stable
+from expectations.wording import EITHER, stable
 from transforms.audit.draw import AuditError, design_of
 from transforms.kernels.statistics import certify, two_strata
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower
@@ -92,6 +92,7 @@ class Certificate:
       agreement: Krippendorff's alpha over all items with two votes or more; None: not known.
       void: why nothing is certified, whatever the numbers; empty: it is not void.
       warnings: what a reader should know beside the assumptions.
+      unit: what the release calls its tokens.
     """
 
     __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
@@ -129,7 +130,13 @@ class Certificate:
     void: tuple[str, ...]
     warnings: tuple[str, ...]
     assumptions: tuple[str, ...]
+    unit: str = EITHER
     format: Literal["lowbackground.certificate/2"] = "lowbackground.certificate/2"
+
+    @property
+    def of(self) -> str:
+        """What the share is a share of, as the release calls it."""
+        return self.unit if self.by == "tokens" else self.by
 
     def to_json(self) -> bytes:
         """Sorted keys, no time."""
@@ -198,6 +205,7 @@ def make_certificate(sample: pa.Table, sample_sha256: str, labels: Labels, terms
         by=about["by"],
         documents=about["documents"],
         tokens=about["tokens"],
+        unit=about.get("unit", EITHER),
         whole=Weights(**about["whole"]),
         others=Weights(**about["others"]),
         top=drawn.top if isinstance(drawn, certify.TwoStrata) else None,

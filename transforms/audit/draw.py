@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.errors import UserError
 from expectations.loading import LoadError, nearest, parse_json
+from expectations.wording import plural
 from transforms.audit.gold import GoldItems
 from transforms.kernels.statistics import draws, sampling, share_bound, two_strata
 from transforms.kernels.text.columns import from_hexadecimal, halves, hash_texts, hexadecimal
@@ -160,6 +161,7 @@ def _about(release: Released, design: Design, salt: str, survey: _Survey) -> byt
         "source": design.source,
         "documents": survey.documents,
         "tokens": survey.tokens,
+        "unit": release.unit,
         "whole": dict(zip(names, mine.tolist(), strict=True)),
         "others": dict(zip(names, others.tolist(), strict=True)),
         "copied": survey.copied,
@@ -309,7 +311,7 @@ def _check(survey: _Survey, design: Design) -> None:
     if not len(survey.chosen):
         raise AuditError("no document has a token, so none can be drawn by tokens; draw by documents")
     if design.first_look is not None and not 0 < design.first_look < len(survey.chosen):
-        raise AuditError(f"a first look after {design.first_look} of {len(survey.chosen)} draws is none")
+        raise AuditError(f"a first look after {design.first_look} of {plural(len(survey.chosen), 'draw')} is none")
 
 
 def _active(

@@ -1,7 +1,6 @@
 """Gold items: text of known origin that is mixed in, so that the reviewers are measured and not only the corpus."""
 
 import dataclasses
-import os
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from expectations.contracts import HUMAN, SYNTHETIC
 from expectations.errors import UserError
+from expectations.paths import open_for_reading
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import EMPTY_HASH, halves, hash_texts
@@ -89,11 +89,16 @@ def read_gold(path: str) -> GoldItems:
 
 
 def _read(path: str) -> pa.Table:
-    if not os.path.isfile(path):
-        raise GoldError(f"{path}: no such file. Give Parquet or JSONL with the columns text and label")
     try:
+        with open_for_reading(path) as file:
+            data = pa.BufferReader(file.read())
+    except OSError:
+        raise GoldError(f"{path}: no such file. Give Parquet or JSONL with the columns text and label") from None
+    try:
+        if path.endswith((".jsonl.gz", ".jsonl.zst")):
+            data = pa.CompressedInputStream(data, "gzip" if path.endswith("gz") else "zstd")
         if path.endswith((".jsonl", ".json", ".jsonl.gz", ".jsonl.zst")):
-            return pyarrow.json.read_json(path)
-        return pq.read_table(path)
+            return pyarrow.json.read_json(data)
+        return pq.read_table(data)
     except (pa.ArrowException, OSError) as error:
         raise GoldError(f"{path}: cannot be read ({str(error).splitlines()[0][:120]})") from None

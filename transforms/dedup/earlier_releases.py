@@ -6,13 +6,11 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-
 from expectations.loading import parse_json
+from expectations.paths import open_for_reading
 from transforms.engine import files
 from transforms.exclusions.removals import TOMBSTONES, is_tombstones
 from transforms.ingest.sources import EARLIER, InputError, Piece, Split
-from transforms.signals.store import open_for_reading
 
 MANIFEST = "MANIFEST.json"  # written last: a folder without it is no release
 FOLDER = "signatures"
@@ -33,7 +31,7 @@ def plan_earlier(releases: Sequence[str], signature: dict[str, Any], first: int)
     splits: list[Split] = []
     for release in releases:
         path = posixpath.join(release, MANIFEST)
-        if not FileSystems.exists(path):
+        if not files.exists(path):
             raise InputError(
                 f"dedup.against: {release} is not a release (it has no {MANIFEST}); give the folder of one"
             )
@@ -71,7 +69,7 @@ def _piece(release: str, entry: dict[str, Any]) -> Piece:
 
 def _is_whole(piece: Piece) -> None:
     """Refuse a file that is not what the manifest says: an altered signature is a duplicate missed, or one made up."""
-    if not FileSystems.exists(piece.path):
+    if not files.exists(piece.path):
         raise InputError(f"dedup.against: {piece.path} is gone; restore the release or leave it out")
     found = hashlib.sha256()
     with open_for_reading(piece.path) as file:

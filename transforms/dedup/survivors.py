@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.wording import plural
 from transforms.dedup.candidates import DedupConfig, partitions
 from transforms.engine import counted
 from transforms.engine.stage import Stage
@@ -132,7 +133,7 @@ def shingles_of(
         ).cast(pa.binary())
         parts.append(pc.replace_with_mask(pa.nulls(len(here), pa.binary()), pa.array(here), packed))
     if wanted.any() and at != len(wanted):
-        raise InputError(f"{at:,} documents, not {len(wanted):,}")
+        raise InputError(f"{plural(at, 'document')}, not {len(wanted):,}")
     return pa.concat_arrays(parts) if parts else pa.nulls(len(wanted), pa.binary())
 
 

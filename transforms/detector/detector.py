@@ -21,16 +21,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
+from expectations.paths import open_for_reading
 from transforms.detector.calibration import Calibration, parse_calibration
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.fasttext_model import LinearExperts, parse_model
 from transforms.detector.plugins import PREFIX, load_plugin, parse_plugin
 from transforms.detector.words import BUNDLED as WORDS
 from transforms.detector.words import FILE, read_words
+from transforms.engine.files import exists
 from transforms.kernels.text import prose
 from transforms.kernels.text.text import Tokens
 
@@ -173,19 +173,19 @@ def read_model(path: str) -> tuple[Model, dict[str, bytes]]:
         return plugin, {"plugin.json": data}
     bare = path.endswith(BARE)
     plugin_path = posixpath.join(path, "plugin.json")
-    if not bare and FileSystems.exists(plugin_path):
+    if not bare and exists(plugin_path):
         plugin, data = parse_plugin(_read(plugin_path), plugin_path)
         return plugin, {"plugin.json": data}
     words_path = posixpath.join(path, FILE)
-    if not bare and FileSystems.exists(words_path):
+    if not bare and exists(words_path):
         data = _read(words_path)
         return read_words(data, words_path), {FILE: data}
     model_path = path if bare else posixpath.join(path, "model.bin")
     table_path = posixpath.join(path, "ngrams.bin")
     files = {}
-    if not bare and FileSystems.exists(table_path):
+    if not bare and exists(table_path):
         files["ngrams.bin"] = _read(table_path)
-    if not files or FileSystems.exists(model_path):
+    if not files or exists(model_path):
         files["model.bin"] = _read(model_path)
     digests = tuple(hashlib.sha256(content).digest() for content in files.values())
     model = _models.get(digests)
@@ -197,9 +197,9 @@ def read_model(path: str) -> tuple[Model, dict[str, bytes]]:
 
 def _read(path: str) -> bytes:
     try:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as source:
+        with open_for_reading(path) as source:
             return source.read()
-    except Exception as error:  # Beam's filesystems raise all kinds
+    except (OSError, ValueError) as error:
         reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
         raise DetectorError(
             f"{path}: {reason}. A detector is a folder with ngrams.bin or model.bin, and calibration.json"

@@ -13,6 +13,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from expectations.wording import plural
 from transforms.detector.fasttext_file import DetectorError
 
 MAGIC, VERSION = b"LBNG", 2
@@ -76,7 +77,9 @@ def read_ngrams(data: bytes, path: str) -> NgramFile:
         )
     size = _HEADER.size + n_names + 8 * k + n * (8 + 4 * k)
     if len(data) != size:
-        raise DetectorError(f"{path}: {len(data)} bytes, {n} n-grams of {k} experts take {size}: damaged. {again}")
+        raise DetectorError(
+            f"{path}: {plural(len(data), 'byte')}, {n} n-grams of {k} experts take {size}: damaged. {again}"
+        )
     if not 1 <= k <= MOST_EXPERTS or n_names > LONGEST_NAMES or not 1 <= longest <= LONGEST:
         raise DetectorError(f"{path}: a number is out of range: damaged. {again}")
     at = _HEADER.size + n_names

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations.loading import parse_json
-from expectations.wording import named
+from expectations.wording import named, plural
 from transforms.detector.fasttext_file import DetectorError
 from transforms.kernels.text.text import Tokens
 
@@ -64,10 +64,12 @@ class PluginModel(NamedTuple):
         try:
             scores = np.asarray(self.scorer.score(texts), np.float32)
         except Exception as error:  # a plug-in may do anything
-            raise DetectorError(f"{where}: failed on {len(texts)} texts: {named(error)}; ask its makers") from error
+            raise DetectorError(
+                f"{where}: failed on {plural(len(texts), 'text')}: {named(error)}; ask its makers"
+            ) from error
         if scores.shape != (len(texts),):
             raise DetectorError(
-                f"{where}: answered {scores.shape} for {len(texts)} texts; it must give one number each"
+                f"{where}: answered {scores.shape} for {plural(len(texts), 'text')}; it must give one number each"
             )
         if np.isinf(scores).any():
             raise DetectorError(f"{where}: a score is infinite; it must be a number, or NaN where it cannot judge")

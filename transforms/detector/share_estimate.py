@@ -13,12 +13,15 @@ import numpy.typing as npt
 from transforms.detector.calibration import Band, Calibration
 from transforms.kernels.statistics import share_bound
 
-MOST_BINS = 31  # of a band
+MOST_BINS = 16  # of a band: 12 gave the same bounds as 31, to a half per cent (docs/decisions/0054)
 BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
 ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
+MOSTLY = (
+    0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
+)
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
 
@@ -116,7 +119,7 @@ class Composition:
 
     def _human(self, known: _Known, own: Histograms | None) -> npt.NDArray[np.float64]:
         """The human components, with that of the corpus if it has enough."""
-        if own is None or own[known.bands].sum() < FEWEST_OWN:
+        if own is None or own[known.bands].sum() < FEWEST_OWN:  # as `has_own`
             return known.human
         rows, at = [], 0
         pool = known.human.mean(axis=0)
@@ -181,18 +184,25 @@ class Composition:
         for number, fitted in enumerate(self.fits(scores, own, documents, bounding=True)):
             if fitted is not None:
                 low, high = share_bound.limits(*fitted, alpha=ALPHA / 2, sides=(-1, 1))
-                allowed = self._allowed(number, low.q, high.q, own)
+                allowed = self._allowed(number, low.q, high.q, fitted[3], own)
                 ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
         low_end, high_end = (self._overall(end, scores) for end in ends)
         return low_end, high_end
 
-    def _allowed(self, language: int, low: float, high: float, own: Histograms | None) -> tuple[float, float]:
+    def _allowed(
+        self, language: int, low: float, high: float, best: share_bound.Fit, own: Histograms | None
+    ) -> tuple[float, float]:
+        """The limits with the allowance. That for own human text holds where most of the human side is like it."""
         allowance = self.calibration.scales[language].allowance
         if allowance.why:
             return 0.0, 1.0
+        of_its_own = self.has_own(language, own) and bool(best.human[0] >= MOSTLY)
+        return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high, of_its_own)
+
+    def has_own(self, language: int, own: Histograms | None) -> bool:
+        """Whether enough human text of the corpus is known in a language to be a component: it is the first one."""
         known = self._known[language]
-        of_its_own = own is not None and known is not None and own[known.bands].sum() >= FEWEST_OWN
-        return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high)
+        return own is not None and known is not None and bool(own[known.bands].sum() >= FEWEST_OWN)
 
     def bound(self, flagged: npt.NDArray[np.int64], scores: Histograms, own: Histograms | None = None) -> Bound:
         """The bound of a corpus.
@@ -211,7 +221,7 @@ class Composition:
             known = self._known[number]
             assert known is not None
             (high,) = share_bound.limits(*fitted, alpha=level)
-            upper[number] = self.calibration.scales[number].allowance.of(high.q)
+            upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
             found = high.q * float(high.machine @ known.found @ (mix / n))  # what the bound takes to be flagged of it

@@ -11,10 +11,8 @@ import os
 from typing import IO
 
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
-from transforms.engine.files import is_local
+from expectations.paths import is_local, open_for_reading
 
 CHECKSUM, AGAIN, MADE_OF = (
     f"lowbackground.{name}" for name in ("checksum", "again", "made_of")
@@ -122,7 +120,7 @@ def _as_it_is(path: str) -> object:
 
 def _read(path: str) -> bytes:
     digest = hashlib.sha256()
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with open_for_reading(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 8))
         length = int.from_bytes(file.read(8)[:4], "little") + 8

@@ -8,20 +8,15 @@ import contextlib
 import hashlib
 import os
 import posixpath
-import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from typing import IO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from expectations import storage
+from expectations.paths import is_local, open_for_reading
 
 PARTIAL = ".partial"  # ends the name of a file that is being written
-
-
-def is_local(path: str) -> bool:
-    """Whether a path is on a file system of this machine, and not in an object store."""
-    return "://" not in path
 
 
 @contextlib.contextmanager
@@ -29,15 +24,16 @@ def whole(path: str, sync: bool = True) -> Iterator[IO[bytes]]:
     """A file to write that takes its name when the block ends, and never does if the block fails.
 
     On this machine's file systems the bytes are on the disk before the name is, and a folder that is missing is made. In an
-    object store the object appears when it is closed, which is the same promise. Without `sync`, for files that are
+    object store the object appears when all of it has arrived, which is the same promise. Without `sync`, for files that are
     verified before they are used, a crash of the machine may leave a damaged one.
 
     Raises:
       OSError: it cannot be written; what had the name still has it.
     """
     if not is_local(path):
-        with FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with storage.writing() as file:
             yield file
+            storage.put(path, file)
         return
     folder, name = posixpath.split(path)
     os.makedirs(folder or ".", exist_ok=True)
@@ -108,9 +104,64 @@ def read(path: str) -> bytes:
     Raises:
       OSError: it cannot be read.
     """
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        data: bytes = file.read()
-    return data
+    with open_for_reading(path) as file:
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or a folder of this name.
+
+    Raises:
+      StorageError: its store cannot be asked.
+    """
+    return os.path.exists(path) if is_local(path) else storage.find(path) is not None
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+      OSError: there is none.
+      StorageError: its store cannot be asked.
+    """
+    if is_local(path):
+        return os.path.getsize(path)
+    found = storage.find(path)
+    if found is None or found.is_folder:
+        raise FileNotFoundError(2, "No such object", path)
+    return found.size
+
+
+def delete(path: str) -> None:
+    """Delete one file that is ours, by its exact name. What is gone already is no error. Folders: `folders.delete`.
+
+    Raises:
+      OSError: it cannot be deleted.
+      StorageError: its store cannot be asked.
+    """
+    if not is_local(path):
+        storage.delete(path)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def second_name(source: str, destination: str) -> None:
+    """The same file under a second name; a copy where there are none.
+
+    Raises:
+      OSError: it cannot be made.
+      StorageError: its store cannot be asked.
+    """
+    if not is_local(destination):
+        storage.copy(source, destination)
+        return
+    os.makedirs(posixpath.dirname(destination), exist_ok=True)
+    try:
+        os.link(source, destination)
+    except OSError:  # a file system without second names
+        with open(source, "rb") as original, whole(destination) as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
 
 
 def absolute(path: str) -> str:
@@ -139,9 +190,7 @@ def below(folder: str) -> list[str]:
     """
     inside = folder.rstrip("/") + "/"
     if not is_local(folder):
-        # Patterns cannot quote: let a special character match any, and compare.
-        found = FileSystems.match([re.sub(r"[*?\[]", "?", inside) + "**"])[0].metadata_list
-        return sorted(file.path.removeprefix(inside) for file in found if file.path.startswith(inside))
+        return [one.path.removeprefix(inside) for one in storage.below(folder)]
     names: list[str] = []
 
     def fail(error: OSError) -> None:

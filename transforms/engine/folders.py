@@ -15,15 +15,17 @@ import re
 import shutil
 import socket
 import stat
+import threading
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-
+from expectations import storage
 from expectations.errors import UserError
+from expectations.paths import is_local, open_for_reading
 from transforms.engine import files
-from transforms.engine.files import is_local, sync_folder
+from transforms.engine.files import sync_folder
 
 try:
     import fcntl
@@ -33,6 +35,11 @@ except ImportError:  # Windows: no lock, and publishing is one rename all the sa
 MARK = ".lowbackground.json"
 FORMAT = "lowbackground.mark/1"
 MARK_BYTES = 4096  # a longer file is no mark
+LEASE_LASTS, LEASE_BEAT = (
+    300.0,
+    60.0,
+)  # seconds that a lease in a store outlives its owner, and after which it is said again
+_leases: dict[str, str] = {}  # held in a store -> our object below it
 PATIENCE = 0.5  # seconds: whoever only tidies up is gone by then
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -73,7 +80,7 @@ def mark_of(folder: str) -> Mark | None:
             with open(path, "rb") as file:
                 data = file.read(MARK_BYTES + 1)
         else:
-            with FileSystems.open(path) as file:
+            with open_for_reading(path) as file:
                 data = file.read(MARK_BYTES + 1)
         found = json.loads(data) if len(data) <= MARK_BYTES else None
     except (OSError, ValueError, RecursionError):
@@ -99,21 +106,29 @@ def claim(folder: str, what: Mark, of_before: str) -> None:
     """
     if mark_of(folder) == what:
         return
-    if not is_local(folder):
-        mark(folder, what)
-        return
-    if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
+    if is_local(folder) and (os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder))):
         raise FolderError(
             f"{folder} is a link or a file, and lowbackground needs a folder of its own there; move it away"
         )
     with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(folder)):
+        for name in names_in(folder):
             if not (name.startswith(MARK) or re.fullmatch(of_before, name)):
                 raise FolderError(
                     f"{folder} is not lowbackground's: it holds {name!r} and not the mark {MARK}; move it, or choose another "
                     "output.path"
                 )
     mark(folder, what)
+
+
+def names_in(folder: str) -> list[str]:
+    """The names right in a folder, in order. In a store, a folder that is not there has none.
+
+    Raises:
+      OSError, StorageError: it cannot be listed.
+    """
+    if is_local(folder):
+        return sorted(os.listdir(folder))
+    return sorted({name.partition("/")[0] for name in files.below(folder)})
 
 
 def delete(path: str, owner: str) -> None:
@@ -137,7 +152,7 @@ def delete(path: str, owner: str) -> None:
         _delete_local(path)
         sync_folder(owner)
     else:
-        for name in sorted(os.listdir(owner)):
+        for name in names_in(owner):
             if name != MARK:
                 _delete_local(posixpath.join(owner, name))
         _delete_local(posixpath.join(owner, MARK))
@@ -154,12 +169,14 @@ def _delete_local(path: str) -> None:
 
 
 def _delete_objects(path: str) -> None:
-    """Of an object store: one object after the other, the mark last. A path with a sign of patterns never gets here."""
-    if re.search(r"[*?\[\]]", path):
-        raise FolderError(f"{path} has a sign of a pattern in it, so nothing is deleted; delete it yourself")
-    objects = [posixpath.join(path, name) for name in files.below(path)]
-    for found in sorted(objects, key=lambda one: (posixpath.basename(one) == MARK, one)):
-        FileSystems.delete([found])
+    """Of a store: an object, or all below a folder, its mark last."""
+    below = files.below(path)
+    if not below:
+        storage.delete(path)
+        return
+    for top, is_folder in sorted({(name.partition("/")[0], "/" in name) for name in below} - {(MARK, False)}):
+        (storage.delete_below if is_folder else storage.delete)(posixpath.join(path, top))
+    storage.delete_below(path)
 
 
 @contextlib.contextmanager
@@ -168,10 +185,10 @@ def held(
 ) -> Iterator[None]:
     """Hold a file for as long as the block lasts. The system lets go of it when this process ends, however it does.
 
-    Where the file system has no locks, nobody is kept out.
+    Where the file system has no locks, nobody is kept out. In a store it is a lease, which ends some minutes after a kill.
 
     Args:
-      path: of a file on this machine; it is made if it is not there.
+      path: of a file; it is made if it is not there.
       what: is held, for the message.
       shared: others may share it; nobody may hold it alone.
       forget: delete the file at the end. Not with `shared`.
@@ -180,13 +197,15 @@ def held(
     Raises:
       HeldError: another process, or another thread, holds it; the message says which and since when.
     """
+    if not is_local(path):
+        with _leased(path, what, shared):
+            yield
+        return
     at = _lock(path, what, shared, patience)
     try:
         if not shared:
-            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            owner = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
             os.ftruncate(at, 0)
-            os.write(at, json.dumps(owner).encode())
+            os.write(at, _myself())
         yield
     finally:
         try:
@@ -195,6 +214,73 @@ def held(
                     os.unlink(path)  # ours alone: we hold it
         finally:
             os.close(at)
+
+
+@contextlib.contextmanager
+def _leased(path: str, what: str, shared: bool) -> Iterator[None]:
+    """Hold a name in a store: by an object of our own below it, which says once a minute that we live.
+
+    Whoever comes writes first and looks then, and a store shows at once what was written: of two that come together at most one
+    stays. The times that are compared are both the store's.
+    """
+    own = posixpath.join(path, f"{'shared' if shared else 'alone'}-{uuid.uuid4().hex}")
+    said, over = _myself(), threading.Event()
+    files.write(own, said)
+    try:
+        _refuse_others(path, own, what, shared)
+        living = threading.Thread(target=_live, args=(own, said, over), daemon=True)
+        living.start()
+        _leases[path] = own
+        try:
+            yield
+        finally:
+            over.set()
+            living.join()
+            del _leases[path]
+    finally:
+        with contextlib.suppress(storage.StorageError):
+            storage.delete(own)
+
+
+def _refuse_others(path: str, own: str, what: str, shared: bool) -> None:
+    found = {one.path: one for one in storage.below(path)}
+    for one in found.values():
+        if one.path == own or (shared and posixpath.basename(one.path).startswith("shared-")):
+            continue
+        if own in found and found[own].changed - one.changed > LEASE_LASTS:
+            storage.delete(one.path)
+            continue
+        with contextlib.suppress(FileNotFoundError):  # it ended just now
+            raise HeldError(
+                f"{what} is in use{_owner(files.read(one.path))}; wait until it is done, or stop it. If it was killed, this ends "
+                f"{LEASE_LASTS / 60:g} minutes after it"
+            )
+
+
+def _live(own: str, said: bytes, over: threading.Event) -> None:
+    """Say that we live, for as long as nobody can have taken us for dead."""
+    last = time.time()
+    while not over.wait(LEASE_BEAT) and time.time() - last < LEASE_LASTS:
+        with contextlib.suppress(storage.StorageError):
+            if storage.find(own) is None:
+                return
+            files.write(own, said)
+            last = time.time()
+
+
+def ensure_held(path: str) -> None:
+    """Refuse to go on if what is held in a store was lost: this process was silent for too long, and another one took over.
+
+    Raises:
+      HeldError: it was. On this machine's file systems it cannot be.
+    """
+    if not is_local(path) and (path not in _leases or storage.find(_leases[path]) is None):
+        raise HeldError(f"{path} was lost, for this run was silent too long (was the machine asleep?); run again")
+
+
+def _myself() -> bytes:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": now}).encode()
 
 
 def _lock(path: str, what: str, shared: bool, patience: float) -> int:

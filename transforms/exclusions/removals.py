@@ -26,11 +26,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from expectations import contracts
 from expectations.loading import LoadError, Strict, first_complaint, in_sentence, parse_json
+from expectations.paths import open_for_reading
 from transforms.engine.staged import Staged
 from transforms.ingest.sources import InputError
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.urls import canonical_urls, hash_urls
-from transforms.signals.store import open_for_reading
 
 KINDS = ("id", "url", "domain", "author", "content_hash")
 NEEDED = ("doc_id", "id", "url_hash", "host", "author", "content_hash")

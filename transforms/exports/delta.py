@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.exports.tokenizers import EXTRA
+from expectations.wording import plural
 from transforms.exports.writers import ExportError
 from transforms.release.read_release import LEDGER, ledger_batches, ledger_files, read_metrics
+from transforms.survey.tokenizers import EXTRA
 
 METRICS_TABLE = "metrics"
 
@@ -41,7 +42,7 @@ def write_delta(release: str, name: str, manifest_sha256: str, folder: str) -> d
         write_deltalake(where, stream, name=table, description=f"{table} of releases by lowbackground")
         rows[table] = DeltaTable(where).count()
         if rows[table] != counted[0]:
-            raise ExportError(f"the table {table} holds {rows[table]:,} rows, and {counted[0]:,} were written")
+            raise ExportError(f"the table {table} holds {plural(rows[table], 'row')}, and {counted[0]:,} were written")
     return {"tables": rows}
 
 

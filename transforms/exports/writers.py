@@ -24,7 +24,7 @@ import zstandard
 
 from expectations.errors import UserError
 from transforms.engine.files import HashedFile
-from transforms.exports.tokenizers import TokenizerModel
+from transforms.survey.tokenizers import TokenizerModel
 
 MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 MEGATRON_CODES = {"uint16": 8, "int32": 4}

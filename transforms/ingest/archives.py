@@ -248,7 +248,7 @@ class _Archive:
         """What waits, and the remark about the members that are no documents."""
         yield from self._flush()
         if self.others:
-            yield no_documents(self.job), [not_documents(self.job, self.others, "members")]
+            yield no_documents(self.job), [not_documents(self.job, self.others, "member")]
 
     def _is_no_document(self, member: Member) -> str:
         """What a member is that is not read; "": it is."""

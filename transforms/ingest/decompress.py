@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from isal import igzip, isal_zlib
 
+from expectations.paths import open_for_reading
 from expectations.wording import message
-from transforms.engine.files import is_local
 from transforms.ingest.first_bytes import JSON, LOOK_BYTES, MAYBE_JSON, Kind, is_plain, kind_of, stood_for
 from transforms.ingest.formats import FORMATS
 from transforms.ingest.listing import is_regular
@@ -143,9 +141,7 @@ def open_stored(piece: Piece) -> BinaryIO:
     try:
         if not is_regular(piece.place):
             raise DamageError("unreadable_file", "the file cannot be opened: it is no regular file")
-        if is_local(piece.place):  # not asking each time which file system it is on
-            return open(piece.place, "rb")
-        return FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED)
+        return open_for_reading(piece.place)
     except OSError as error:
         detail = f"the file cannot be opened: {error.strerror or message(error)}"
         raise DamageError("unreadable_file", detail) from error

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from expectations.wording import plural
 from transforms.ingest import columns as documents
 from transforms.ingest.decompress import ChunkStream, DamageError, Inside, chunks
 from transforms.ingest.quarantine import Pair, Reading
@@ -68,9 +69,8 @@ def _lines(job: Reading, around: bool) -> Iterator[bytes]:
     end = values.end
     if end.is_open:
         share = end.n_bytes / max(1, values.n_bytes)
-        detail = (
-            f"the JSON ends in the middle, behind {end.values:,} whole values: a bracket is not closed; fetch it again"
-        )
+        whole = plural(end.values, "whole value")
+        detail = f"the JSON ends in the middle, behind {whole}: a bracket is not closed; fetch it again"
         raise DamageError("truncated_file", detail, n_bytes=int(job.piece.size * share))
 
 

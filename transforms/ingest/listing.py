@@ -1,7 +1,8 @@
 """What lies in a folder or matches a pattern: every entry is a file that may be read, or is named with the reason why not.
 
 On this machine's file systems links are followed (the cache of Hugging Face is links), each folder is walked once, and
-nothing that is no regular file is ever opened: a FIFO would wait for ever. Elsewhere Beam's filesystems list.
+nothing that is no regular file is ever opened: a FIFO would wait for ever. An object store lists
+what begins with a name.
 """
 
 import os
@@ -11,10 +12,10 @@ import stat
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from apache_beam.io.filesystem import FileMetadata, FileSystem
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.filesystem import FileSystem
 
-from transforms.engine.files import is_local
+from expectations import storage
+from expectations.paths import is_local
 
 # Why an entry is not read, and how it is said.
 UNREAD = {
@@ -62,7 +63,7 @@ def list_path(path: str) -> Listing:
 
     Raises:
       OSError: it cannot be listed, or a folder below it cannot.
-      ValueError: no filesystem of Beam's has this path.
+      StorageError: its store cannot be asked.
     """
     return _list_local(os.path.normpath(path)) if is_local(path) else _list_remote(path)
 
@@ -154,28 +155,24 @@ def _file(path: str, real: str, unread: list[Unread]) -> Entry | None:
 
 
 def _list_remote(path: str) -> Listing:
-    def match(pattern: str) -> list[Entry]:
-        return [_entry(file) for file in FileSystems.match([pattern])[0].metadata_list]
-
-    exists = FileSystems.exists(path)
+    path = storage.pinned(path)
+    found = storage.find(path)
+    if found is not None and not found.is_folder:
+        return Listing("file", [_entry(found)], [])
     special = _SPECIAL.search(path)
-    if exists or special is None:
-        # Patterns cannot quote: let a special character match any, and compare.
+    if found is not None or special is None:
         inside = path.rstrip("/") + "/"
-        below = match(_SPECIAL.sub("?", inside) + "**")
-        if exists and not below:
-            return Listing("file", [_entry(FileSystems.get_filesystem(path).metadata(path))], [])
-        found = [entry for entry in below if entry.path.startswith(inside)]
-        return Listing("folder", *_without_hidden(found, inside))
+        return Listing("folder", *_without_hidden([_entry(one) for one in storage.below(path)], inside))
     fixed = path[: special.start()].rpartition("/")[0]
-    found = match(path)
+    wanted = re.compile(FileSystem.translate_pattern(path))
+    matched = [_entry(one) for one in storage.below(fixed) if wanted.match(one.path)]
     if posixpath.basename(path).startswith(("_", ".")):
-        return Listing("pattern", found, [])
-    return Listing("pattern", *_without_hidden(found, fixed))
+        return Listing("pattern", matched, [])
+    return Listing("pattern", *_without_hidden(matched, fixed))
 
 
-def _entry(file: FileMetadata) -> Entry:
-    return Entry(file.path, file.size_in_bytes, file.last_updated_in_seconds, file.path)
+def _entry(file: storage.Found) -> Entry:
+    return Entry(file.path, file.size, file.changed, file.path)
 
 
 def _without_hidden(entries: list[Entry], below: str) -> tuple[list[Entry], list[Unread]]:

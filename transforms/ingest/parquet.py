@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations.wording import message
+from expectations.wording import message, plural
 from transforms.ingest import columns as documents
 from transforms.ingest.computed import parts
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders, open_seekable
@@ -91,7 +91,7 @@ def _each_row_group(
         except Exception as why:
             if not is_decoders(why):
                 raise
-            detail = f"row group {group} with its {n_rows:,} rows cannot be read: {message(why)}"
+            detail = f"row group {group} with its {plural(n_rows, 'row')} cannot be read: {message(why)}"
             yield no_documents(job), [job.bad(row, "corrupt_file", detail)._replace(records=n_rows)]
         else:
             yield from _row_group_documents(job, batches, names, row)
@@ -205,7 +205,7 @@ def _row_groups(job: Reading, file: pq.ParquetFile, groups: range, columns: list
         held.append(batch)
     total += sum(batch.num_rows for batch in batches)
     if total != _rows(file.metadata, groups.start, groups.stop):
-        raise ValueError(f"it has {total:,} rows")
+        raise ValueError(f"it has {plural(total, 'row')}")
     if held:
         return joined_batches(job, iter(held))
     return joined_batches(job, decoded())

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.wording import named
+from expectations.wording import named, plural
 from transforms.ingest import columns as documents
 from transforms.ingest import turns
 from transforms.ingest.computed import TURNS
@@ -156,7 +156,7 @@ def finish(
                 continue
             one = job if file is None else dataclasses.replace(job, file=int(file[begin]))
             detail = (
-                f"{end - begin:,} records from here on cannot be converted"
+                f"{plural(end - begin, 'record')} from here on cannot be converted"
                 if end - begin > 1
                 else "it cannot be converted"
             )
@@ -276,7 +276,7 @@ class BadRows:
     def rest(self) -> list[Bad]:
         """A record for each file and reason that has more than are listed."""
         return [
-            one._replace(detail=f"{one.records:,} records from here on, the first of them: {one.detail}")
+            one._replace(detail=f"{plural(one.records, 'record')} from here on, the first of them: {one.detail}")
             if one.records and one.records > 1
             else one
             for one in self.more.values()

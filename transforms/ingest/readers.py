@@ -17,7 +17,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from expectations.wording import named
+from expectations.wording import named, plural
 from transforms.ingest import archives, html, tables, warc
 from transforms.ingest import columns as documents
 from transforms.ingest import json_values as json_documents
@@ -349,7 +349,7 @@ def _read_jsonl(job: Reading) -> Iterator[Pair]:
         yield pair
     if around:
         (_, [bad_one]), name, n = around
-        detail = f"the file is one JSON object, with a list of {n:,} objects in {name[:40]!r}; set format: json"
+        detail = f"the file is one JSON object, with a list of {plural(n, 'object')} in {name[:40]!r}; set format: json"
         raise DamageError("bad_json", f"{detail} (jq -c '.[{orjson.dumps(name[:40]).decode()}][]')", n, raw=bad_one.raw)
     if held:
         raise DamageError("bad_json", f"the file is one JSON array; {_ONE_A_LINE}", raw=held.raw)

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.wording import plural
+
 TEXT_TOO_LONG, LINE_TOO_LONG = "text_too_long", "line_too_long"
 
 
@@ -31,8 +33,8 @@ class ReadLimits:
 
     def text_too_long(self) -> tuple[str, str]:
         """Reason and detail of a text that does not fit."""
-        return TEXT_TOO_LONG, f"the text is longer than {self.max_text_bytes:,} bytes"
+        return TEXT_TOO_LONG, f"the text is longer than {plural(self.max_text_bytes, 'byte')}"
 
     def line_too_long(self, what: str = "line") -> tuple[str, str]:
         """Reason and detail of a line, or a record of an archive, that does not fit."""
-        return LINE_TOO_LONG, f"the {what} is longer than {self.max_line_bytes:,} bytes"
+        return LINE_TOO_LONG, f"the {what} is longer than {plural(self.max_line_bytes, 'byte')}"

@@ -16,15 +16,14 @@ from typing import Annotated, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam import coders
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, field_validator, model_validator
 
 from expectations.errors import UserError
 from expectations.loading import Strict
-from expectations.wording import message
+from expectations.paths import is_local, open_for_reading
+from expectations.storage import StorageError
+from expectations.wording import message, plural
 from transforms.engine.coders import CompressedCoder
-from transforms.engine.files import is_local
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.computed import template
@@ -396,7 +395,9 @@ def _is_remark(piece: Piece) -> bool:
 def _listed(source: Source, path: str) -> Listing:
     try:
         return list_path(path)
-    except (OSError, ValueError) as error:  # BeamIOError is an OSError; an unknown scheme is a ValueError
+    except StorageError as error:
+        raise InputError(f"source {source.name}: {error}") from error
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise InputError(
             f"source {source.name}: cannot list {path!r} ({message(error)}); check the path and your rights"
         ) from error
@@ -463,7 +464,7 @@ def _cut(piece: Piece, target_bytes: int) -> list[Piece]:
     try:
         if not is_regular(piece.place):
             raise OSError
-        with FileSystems.open(piece.place, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
+        with open_for_reading(piece.place) as raw:
             footer = pq.read_metadata(pa.PythonFile(raw, mode="r"))
             sizes = _row_group_sizes(footer, piece.size)
     except (pa.ArrowException, OSError, ValueError):
@@ -509,11 +510,11 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):
-        return f"{start} matches {len(others)} files, all of them of 0 bytes; fetch them again"
+        return f"{start} matches {plural(len(others), 'file')}, all of them of 0 bytes; fetch them again"
     if len(others) == 1 and unread[0].reason == "not_a_file":
         return f"{start} is {UNREAD['not_a_file']}; name a file or folder"
     extensions = sorted({posixpath.splitext(other)[1] or "none" for other in others})
     return (
-        f"{start} matches {len(others)} files, none in a known format (extensions: {', '.join(extensions[:8])}); "
+        f"{start} matches {plural(len(others), 'file')}, none in a known format (extensions: {', '.join(extensions[:8])}); "
         f"known are {', '.join(ENDINGS)}, also with {', '.join(COMPRESSIONS)}; for other names set `format`"
     )

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.orc
 
-from expectations.wording import message
+from expectations.wording import message, plural
 from transforms.ingest import columns as documents
 from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders, open_seekable
 from transforms.ingest.parquet import first_given, joined_batches, plain, text_columns
@@ -78,7 +78,8 @@ def read_csv(job: Reading) -> Iterator[Pair]:
             raise
         read = stream.given
         share = 1 - read / max(1, stream.drain())
-        detail = f"from here on it is no CSV that can be read, or a row is longer than {_block(job):,} bytes: {message(error)}"
+        longest = plural(_block(job), "byte")
+        detail = f"from here on it is no CSV that can be read, or a row is longer than {longest}: {message(error)}"
         lost = job.bad(row, "corrupt_file", detail)
         bad.append(lost._replace(records=None, n_bytes=max(1, int(job.piece.size * share))))
     if stream.damage is not None:
@@ -232,7 +233,7 @@ def shown_dialect(beginning: bytes, source: Source, path: str) -> str:
 
 def _invalid(job: Reading, bad: list[Bad], has_header: bool, row: pyarrow.csv.InvalidRow) -> str:
     raw = _unmarked(row.text.encode())
-    detail = f"the row has {row.actual_columns:,} values, and the header {row.expected_columns:,}"
+    detail = f"the row has {plural(row.actual_columns, 'value')}, and the header {row.expected_columns:,}"
     open_quote = row.text.count('"') % 2 == 1
     if open_quote:
         detail += ": a quote is not closed"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from fastwarc.warc import ArchiveIterator
 
-from expectations.wording import message
+from expectations.wording import message, plural
 from transforms.ingest import columns as documents
 from transforms.ingest.decompress import ChunkStream, DamageError, chunks, is_decoders
 from transforms.ingest.html import page_text
@@ -46,7 +46,7 @@ def read_warc(job: Reading) -> Iterator[Pair]:
         if type(error).__name__ != "PanicException" and (not isinstance(error, Exception) or not is_decoders(error)):
             raise
         share = 1 - position / max(1, stream.drain())
-        detail = f"behind {number:,} records it is no WARC that can be read: {message(error)}"  # type: ignore[arg-type]
+        detail = f"behind {plural(number, 'record')} it is no WARC that can be read: {message(error)}"  # type: ignore[arg-type]
         damage = DamageError("corrupt_file", detail, n_bytes=int(job.piece.size * share))
     if stream.damage is None and damage is None and not stream.tail.endswith(_ENDS):
         damage = DamageError("truncated_file", "the file ends in the middle of a record; fetch it again", n_bytes=0)
@@ -58,7 +58,7 @@ def read_warc(job: Reading) -> Iterator[Pair]:
         rows.bad.append(behind._replace(records=None, n_bytes=damage.n_bytes or 0))
     yield rows.pair()
     if others:
-        yield no_documents(job), [not_documents(job, others, "records")]
+        yield no_documents(job), [not_documents(job, others, "record")]
 
 
 def not_documents(job: Reading, others: Counter[str], what: str) -> Bad:
@@ -67,7 +67,7 @@ def not_documents(job: Reading, others: Counter[str], what: str) -> Bad:
     kinds = ", ".join(
         f"{kind} {count:,}" for kind, count in sorted(others.items(), key=lambda one: (-one[1], one[0]))[:12]
     )
-    detail = f"{n:,} {what} are no documents: {kinds}"
+    detail = f"{plural(n, what)} {'is no document' if n == 1 else 'are no documents'}: {kinds}"
     return Bad(job.piece.path, WHOLE_FILE, "not_documents", detail, records=0)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, vocabulary, vocabulary_distance
 from transforms.kernels.statistics import structures as cores
@@ -13,6 +14,7 @@ from transforms.kernels.statistics.hill import Floats
 from transforms.kernels.statistics.structures import Interval
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.kernels.statistics.vocabulary_distance import Side
+from transforms.kernels.text.columns import distinct_numbers
 from transforms.measures import sample, yardstick
 from transforms.measures.reference import Reference, Sampled, folded, sampled
 from transforms.measures.tally import Tally
@@ -73,7 +75,7 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
         values = embedding.vendi(whole)
         without = np.array([embedding.vendi(embedding.less(whole, part)) for part in side if part.n])
         limits.append([cores.jackknife(v, left) for v, left in zip(values, without.reshape(-1, 2).T, strict=True)])
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
+    note = f"against {reference.name}, of {plural(n, 'document')} each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": note}
     for name, one, other in zip(("vendi_1", "vendi_inf"), *limits, strict=True):
         yield _row(name, cores.ratio(one, other), row, CHANGE)
@@ -81,7 +83,7 @@ def _semantic(mine: Sampled, reference: Reference) -> Iterator[Row]:
 
 def _by_stick(metrics: tuple[str, ...], n: int, reference: Reference) -> tuple[Row, list[Row]]:
     """What rows of a yardstick share; and where there is nothing to compare, these rows, which say why."""
-    note = f"against {reference.name}, of {n:,} documents each, sampled by hash; {_limits(reference)}"
+    note = f"against {reference.name}, of {plural(n, 'document')} each, sampled by hash; {_limits(reference)}"
     row: Row = {"slice_kind": "overall", "slice": "", "n": n, "note": f"{note}; yardstick {yardstick.bundled().name}"}
     known = len(reference.topic) > 0
     unread = f"{reference.name} was not read by this yardstick; make that release again, or take another reference"
@@ -199,7 +201,7 @@ def _documents(side: Vocabulary, chosen: Chosen, at: int) -> int:
 
 def _side(one: Vocabulary, chosen: Chosen, at: int, order: int) -> Side:
     counts = [(p[4], c) for p, c in one.counts.items() if p[0] >= at and chosen(p)]
-    types = np.unique(np.concatenate([np.zeros(0, np.uint32), *(c.types for _, c in counts)]))
+    types = distinct_numbers(np.concatenate([np.zeros(0, np.uint32), *(c.types for _, c in counts)]))
     matrix = np.zeros((len(types), FOLDS), np.int64)
     for fold, c in counts:
         matrix[np.searchsorted(types, c.types), fold] += c.documents
@@ -238,7 +240,8 @@ def _tail(
     if low:
         row = row | {"slice_kind": "band", "slice": f"{low:.0e} to {high:.0e}"}
     row = row | {
-        "note": f"{row['note']}; {found:,} types rarer than {high:.0e}" + (f", at least {low:.0e}" if low else "")
+        "note": f"{row['note']}; {plural(found, 'type')} rarer than {high:.0e}"
+        + (f", at least {low:.0e}" if low else "")
     }
     yield _row("tail_mass", mass, row, CHANGE)
     yield _row("tail_types", types, row, CHANGE)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.similarity import duplicate_rate
-from transforms.kernels.similarity.duplicate_rate import NONE, Kin
+from transforms.kernels.similarity.duplicate_rate import Kin, Packed
 from transforms.kernels.text.columns import first_half, numbers
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
@@ -25,16 +25,14 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[
       signals: the columns `NEEDED` of the split's signals, in the same order.
     """
     column = signals["trace"].combine_chunks()
-    has = pc.binary_length(column).to_numpy(zero_copy_only=False) > 0
-    drawn = column.filter(pa.array(has))
-    seen = duplicate_rate.unpacked(*numbers(drawn)) if len(drawn) else NONE
-    number_of = np.cumsum(has) - 1
+    seen = Packed.of(*numbers(column))
+    has = seen.size > 0
     at, names = how_far(decisions), first_half(decisions["doc_id"])
     mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
     found = {}
     for number, stage in enumerate(STAGES):
         rows = np.flatnonzero(has & ~textless(decisions) & (at >= number))
-        found[stage] = [duplicate_rate.gather(seen.take(number_of[rows]), names[rows], mark[rows])]
+        found[stage] = [duplicate_rate.gather(seen.among(rows), names[rows], mark[rows])]
     return found
 
 
@@ -72,8 +70,8 @@ def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, np
 def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
     note = (
         f"Jaccard {least:g} or more with another document of the stage, counted on their shingles and not on the signatures "
-        f"that decided; of {rate.documents:,} documents long enough for one, drawn by a hash that both of a pair share with "
-        "chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
+        f"that decided; of {plural(rate.documents, 'document')} long enough for one, drawn by a hash that both of a pair share "
+        "with chance J: each that is seen counts 1 / J, so one with several duplicates counts too much"
     )
     if rate.undecided:
         note += f"; {rate.undecided:,} of those seen are long, compared by a part of their shingles, and near the limit"

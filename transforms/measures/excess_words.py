@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import diversity, vocabulary
 from transforms.kernels.statistics.vocabulary import Vocabulary
@@ -57,7 +58,9 @@ def excess_rows(parts: list[Vocabulary], heads: list[str]) -> Iterator[Row]:
         order = np.argsort(-(p - q), kind="stable")
         worst = [names[t] for t in types[order[found[order]]].tolist() if t in names][:SHOWN]
         rate = vocabulary.EVERYWHERE / whole.below
-        note = f"of {len(types):,} words, against {year - 2} and {year - 3}" + (f", 1 in {rate:g}" if rate > 1 else "")
+        note = f"of {plural(len(types), 'word')}, against {year - 2} and {year - 3}" + (
+            f", 1 in {rate:g}" if rate > 1 else ""
+        )
         row: Row = {"slice_kind": "year", "slice": str(year), "n": whole.documents[str(year),]}
         named = f"; most: {', '.join(worst)}" if worst else ""
         yield row | Row(metric="excess.words", value=float(found.sum() * rate), note=note + named)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from expectations import contracts
 from expectations.metrics import Row, find
+from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
 from transforms.exclusions.contamination import Items
@@ -51,6 +52,7 @@ class MeasureConfig(Staged):
       reference: what the release is held against, if anything.
       unread: what lies beside the input and is not read.
       against: evaluation sets that were looked for, if any.
+      unit: what tokens are called: "words" without a tokenizer.
     """
 
     detector: str | None = None
@@ -61,6 +63,7 @@ class MeasureConfig(Staged):
     reference: AskedReference = NO_REFERENCE
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
+    unit: str = WORDS
 
 
 def metrics_table(
@@ -96,11 +99,11 @@ def metrics_table(
         *_duplicates(tally, sources, config.undecided_below),
         *residual_rows(tally.kin, sources, config.near),
         *_paragraphs(tally, sources),
-        *_concentration(tally, sources),
+        *_concentration(tally, sources, config.unit),
         *_licences(tally),
         *_personal(tally, sources),
         *_ratio(mixture),
-        *_text(tally),
+        *_text(tally, config.unit),
         *lexical_rows(tally.ngrams, sources),
         *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
         *sample_rows(tally.sampled, tally.sample_below, sources),
@@ -108,7 +111,7 @@ def metrics_table(
         *structure_rows(tally.patterns, config.systems),
         *found_rows(tally.contaminated, config.against, sources),
     ]
-    return in_table(rows)
+    return in_table(rows, config.unit)
 
 
 NOTHING = "there is no document of the kind to measure it on"
@@ -126,12 +129,17 @@ OF_DOCUMENTS = {
 }
 
 
-def in_table(rows: list[Row]) -> pa.RecordBatch:
-    """Rows as METRICS, sorted; what a row does not say is overall, of the release, without bounds, in its metric's unit."""
+def in_table(rows: list[Row], unit: str = WORDS) -> pa.RecordBatch:
+    """Rows as METRICS, sorted; what a row does not say is overall, of the release, without bounds, in its metric's unit.
+
+    `unit` is what tokens are called: "words" without a tokenizer.
+    """
     template = dict.fromkeys(contracts.METRICS.schema.names) | {"stage": "after", "slice_kind": "overall", "slice": ""}
     whole: list[dict[str, Any]] = [{**template, "unit": find(row["metric"]).unit, **row} for row in rows]
     unsaid = sorted({row["metric"] for row in whole if not row["unit"]})
     assert not unsaid, f"neither expectations/metrics.py nor the row says the unit of {', '.join(unsaid)}"
+    for row in whole:
+        row["unit"] = unit if row["unit"] == TOKENS else row["unit"]
     whole.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))
     for row in whole:
         for name in ("value", "lower", "upper"):
@@ -326,24 +334,23 @@ def _likeness(tally: Tally, row: Row, undecided_below: float) -> Iterator[Row]:
 
 
 def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
-    what = f"paragraphs of {paragraphs.MIN_TOKENS} tokens or more"
+    what = f"paragraphs of {paragraphs.MIN_TOKENS} words or more"
     for stage, where in (("before", {}), ("after", {"reason": 0})):
         all_sources = set(range(len(sources)))
         for kind, name, members in (
             ("overall", "", all_sources),
             *(("source", name, {number}) for number, name in enumerate(sources)),
         ):
-            tokens = total_of(tally.group_tokens, source=members, **where)
             repeats = [sums for (at, number), sums in tally.repeats.items() if at == stage and number in members]
-            repeated, removed = (sum(int(sums[i]) for sums in repeats) for i in (1, 2))
+            repeated, removed, words = (sum(int(sums[i]) for sums in repeats) for i in (1, 2, 3))
             part = Row(
                 stage=stage, slice_kind=kind, slice=name, note=what, n=total_of(tally.groups, source=members, **where)
             )
             nothing: Row = {"value": None, "note": "no text is left to measure it on"}
-            if tokens or kind == "overall":
-                value: Row = {"value": repeated / tokens} if tokens else nothing
+            if words or kind == "overall":
+                value: Row = {"value": repeated / words} if words else nothing
                 yield part | {"metric": "paragraphs.repeated_within"} | value
-            read = tokens + removed
+            read = words + removed
             if read or kind == "overall":
                 value = {"value": removed / read} if read else nothing
                 yield part | {"metric": "paragraphs.removed_tokens"} | value
@@ -389,7 +396,7 @@ def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 yield row | {"metric": "personal.rate", "value": having / n if n else None}
 
 
-def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+def _concentration(tally: Tally, sources: tuple[str, ...], unit: str) -> Iterator[Row]:
     """How much of the release's text is of one source, language, licence, year or generator."""
     row: Row = {"n": total_of(tally.groups, reason=0)}
     found: dict[str, Counter[str]] = {name: Counter() for name in ("source", "language", "generator")}
@@ -402,7 +409,7 @@ def _concentration(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
     for name, tokens in (found | {"year": tally.years, "licence": tally.licences}).items():
         total = sum(tokens.values())
         shares = np.array(sorted(n / total for n in tokens.values() if n)) if total else np.zeros(0)
-        of = "of synthetic tokens" if name == "generator" else "of tokens"
+        of = f"of synthetic {unit}" if name == "generator" else f"of {unit}"
         note = of if total else f"nothing is released that has a {name}: it is a share {of}"
         yield row | {"metric": f"{name}.max_share", "value": shares.max() if len(shares) else None, "note": note}
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
@@ -459,11 +466,11 @@ def _ratio(mixture: Mixture) -> Iterator[Row]:
         yield row | Row(metric="ratio.weight", unit="ratio", slice_kind="stratum", slice=stratum, value=lift)
 
 
-def _text(tally: Tally) -> Iterator[Row]:
+def _text(tally: Tally, unit: str) -> Iterator[Row]:
     kept = total_of(tally.groups, reason=0)
     keys = [key for key in sorted(tally.heads) if key < tally.sample_below]
     ratio = diversity.compression_ratio([tally.heads[key] for key in keys])
-    note = f"zlib, first {diversity.HEAD_CHARS} characters of {len(keys)} sampled documents"
+    note = f"zlib, first {diversity.HEAD_CHARS} characters of {plural(len(keys), 'sampled document')}"
     yield {"metric": "repetition.compression_ratio", "value": ratio, "n": len(keys), "note": note}
     lengths = diversity.merge(tally.lengths)
     q = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -475,7 +482,7 @@ def _text(tally: Tally) -> Iterator[Row]:
         metric="length.effective_documents",
         value=None if tally.more else _kish(lengths),
         n=kept,
-        note="documents are copied" if tally.more else "(sum of tokens)^2 / sum of their squares",
+        note="documents are copied" if tally.more else f"(sum of {unit})^2 / sum of their squares",
     )
 
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.loading import parse_json
+from expectations.paths import open_for_reading
 from transforms.dedup.earlier_releases import MANIFEST
+from transforms.engine.files import exists
 from transforms.ingest.sources import InputError
 from transforms.kernels.similarity.embedding import DIMENSIONS, Points
 from transforms.kernels.statistics import diversity, vocabulary
@@ -23,7 +24,6 @@ from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.measures import sample, yardstick
 from transforms.measures.tally import SKETCHES, Tally
 from transforms.signals.populations import EVERYONE, HUMAN
-from transforms.signals.store import open_for_reading
 
 FILE = "sketches.parquet"
 HUMAN_SUBSET = "human_subset"
@@ -193,7 +193,7 @@ def load_reference(asked: str | None, output: str) -> AskedReference:
     if asked is None or asked == HUMAN_SUBSET:
         return AskedReference(human_subset=asked is not None)
     places = [asked, posixpath.join(output, posixpath.basename(asked))]
-    folder = next((place for place in places if FileSystems.exists(posixpath.join(place, MANIFEST))), None)
+    folder = next((place for place in places if exists(posixpath.join(place, MANIFEST))), None)
     if folder is None:
         raise InputError(
             f"reference: {asked} is not a release (it has no {MANIFEST}); give the folder of one, its name, or {HUMAN_SUBSET}"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, hill, repetition, topics
@@ -173,7 +174,7 @@ def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[
 
 def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     row: Row = {"n": chosen.num_rows}
-    sampled = f"of {chosen.num_rows:,} documents, a sample by hash"
+    sampled = f"of {plural(chosen.num_rows, 'document')}, a sample by hash"
     sums = embedding.sums(points_of(chosen))
     hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"
     for metric, value in zip(("vendi_1", "vendi_inf"), embedding.vendi(sums), strict=True):
@@ -220,8 +221,8 @@ def _hardness(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
         return np.r_[own.mean(), own.std(), np.quantile(own, [0.05, 0.5, 0.95]), sides[chosen].mean(axis=0)]
 
     note = (
-        f"of the first {diversity.HEAD_CHARS:,} characters of {len(bits):,} documents that have {LEAST_BYTES} bytes there, a "
-        f"sample by hash; {_stick()}"
+        f"of the first {diversity.HEAD_CHARS:,} characters of {plural(len(bits), 'document')} that have {LEAST_BYTES} bytes "
+        f"there, a sample by hash; {_stick()}"
     )
     for name, number in zip(names, _limited(numbers, fold), strict=True):
         row = row | {"metric": f"lm.bpb_{name}", "n": len(bits), "note": note}
@@ -248,9 +249,8 @@ def _topics(chosen: pa.RecordBatch, row: Row, always: bool) -> Iterator[Row]:
     def numbers(chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         return concentration(np.bincount(topic[said][chosen], minlength=len(counts)))
 
-    note = (
-        f"of {int(said.sum()):,} documents, a sample by hash, by the nearest of {len(counts)} fixed centres; {_stick()}"
-    )
+    read = plural(int(said.sum()), "document")
+    note = f"of {read}, a sample by hash, by the nearest of {len(counts)} fixed centres; {_stick()}"
     names = ("max_share", "effective_number", "effective_number_2")
     for name, number in zip(names, _limited(numbers, fold[said]), strict=True):
         yield row | Row(

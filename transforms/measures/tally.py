@@ -30,7 +30,7 @@ GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", 
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
 # Words and n-grams by fold as well, which says how sure a number is, are counted in so small a part of hash space.
 FOLDED_BELOW = (1 << 30, 1 << 31, 1 << 30)
-PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens")
+PARAGRAPHS = ("paragraphs", "n_paragraphs", "repeated_tokens", "removed_tokens", "n_words")
 NEEDED = [
     "content_hash",
     "url_hash",
@@ -89,8 +89,8 @@ class Tally:
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
       paragraph_counts: by stage, document counts of sampled paragraphs, likewise; all documents before, kept ones after.
-      repeats: by (stage, source): [different paragraphs of each document, tokens in those that repeat within theirs,
-        tokens in those that were removed].
+      repeats: by (stage, source): [different paragraphs of each document, words in those that repeat within theirs,
+        words in those that were removed, words of all that is left].
       patterns: by (system, how far the documents came, whose they are), patterns of structures: transforms/structures/shares.py.
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.

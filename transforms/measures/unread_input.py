@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.metrics import Row
+from expectations.wording import plural
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import FILE_REASONS, WHOLE_FILE
 from transforms.ingest.sources import Found, Source, Split, ending_of
@@ -194,7 +195,7 @@ def loss_rows(inputs: Inputs, documents: dict[int, int], sources: tuple[str, ...
         shown.add(place[1])
         one = inputs.lost[place]
         about = "" if one.is_counted else "about "
-        said = f"{about}{estimates[place]:,} records of {sources[place[0]]}: {one.reason}: {one.detail}"
+        said = f"{about}{plural(estimates[place], 'record')} of {sources[place[0]]}: {one.reason}: {one.detail}"
         yield before | Row(
             metric="input.unreadable_files",
             slice_kind="file",

@@ -53,7 +53,7 @@ def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) 
     for order in diversity.ORDERS:
         whole = vocabulary.merge(ngrams.get(order, []))
         rate = one_in(order, whole.below)
-        note = f"document frequency, first {diversity.WINDOW} tokens" + (f", 1 type in {rate:g}" if rate > 1 else "")
+        note = f"document frequency, first {diversity.WINDOW} words" + (f", 1 type in {rate:g}" if rate > 1 else "")
         for kind, name, which in slices(whole, sources):
             seen: list[tuple[int, Spectrum]] = []
             for at, stage in enumerate(STAGES):

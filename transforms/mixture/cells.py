@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.loading import nearest
 from expectations.structures import Avoid, StructuresError, System
+from expectations.wording import WORDS
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import Composition
 from transforms.engine.staged import Staged
@@ -104,6 +105,7 @@ class Rule(Staged):
     calibration: Calibration | None
     earlier_human: int = 0  # weight of the human text of the earlier releases, for `retain_human`
     favoured: Favoured | None = None
+    tokens: str = WORDS  # what a token is called
 
     @classmethod
     def of(
@@ -114,6 +116,7 @@ class Rule(Staged):
         calibration: Calibration | None,
         earlier: int = 0,
         systems: tuple[System, ...] = (),
+        tokens: str = WORDS,
     ) -> "Rule":
         """Of a recipe's parts.
 
@@ -121,7 +124,12 @@ class Rule(Staged):
           StructuresError: `favour` names what is not there.
         """
         names, protected = tuple(s.name for s in sources), tuple(s.protected for s in sources)
-        return cls(config, names, protected, salt, calibration, earlier, Favoured.of(config.favour, systems))
+        return cls(config, names, protected, salt, calibration, earlier, Favoured.of(config.favour, systems), tokens)
+
+    @property
+    def unit(self) -> str:
+        """What shares are shares of, in words."""
+        return self.tokens if self.config.unit == "tokens" else self.config.unit
 
     @property
     def bands(self) -> int:

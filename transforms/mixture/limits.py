@@ -106,7 +106,7 @@ def rows_of(rule: Rule, cells: Sequence[Cell], available: Held) -> list[Constrai
         name = f"at most {config.resample.size:g} times what is available"
         rows.append(Constraint(name, "max", everything, base="none", bound=most))
     if config.size is not None:
-        name = f"at most {config.size:,} {config.unit}"
+        name = f"at most {config.size:,} {rule.unit}"
         rows.append(Constraint(name, "max", everything, base="none", bound=config.size))
     for kind, limit in config.kinds.items():
         name = f"at most {_percent(_exact(limit))} {kind} synthetic text"
@@ -133,7 +133,7 @@ def _of_people(rule: Rule, cells: Sequence[Cell], available: Held) -> Iterator[C
     if retain is not None:
         members = np.array([cell.human == "again" for cell in cells], bool)
         least = math.ceil(_exact(retain) * rule.earlier_human)
-        name = f"at least {_percent(_exact(retain))} of the earlier releases' human text ({least:,} {rule.config.unit})"
+        name = f"at least {_percent(_exact(retain))} of the earlier releases' human text ({least:,} {rule.unit})"
         yield Constraint(name, "min", members, "distinct", "none", bound=least)
 
 

@@ -62,7 +62,7 @@ class Mixture:
 
     Attributes:
       cuts: by cell, how often all its documents count, and before which place they count once more.
-      unit: "tokens" or "documents".
+      unit: "documents", or what a token is called.
       real, available, taken: weight of text that is not labelled, of labelled text before and after; copies counted after.
       real_taken: as `taken`, of text that is not labelled.
       hidden: the part of the real text that is counted as synthetic.
@@ -223,7 +223,7 @@ def _summed(there: Held, cuts: dict[Cell, tuple[int, Place | None]], aim: Aim, r
     return Mixture(
         cuts=cuts,
         opinion=aim.opinion,
-        unit=rule.config.unit,
+        unit=rule.unit,
         real=weighed.real,
         available=available,
         taken=labelled,

@@ -426,7 +426,7 @@ class _Model:
 
     def ways(self, conflict: linear_programme.Conflict) -> Iterator[Way]:
         """Each row of the conflict alone; and what undeclared text may hide at most, if that would do."""
-        unit = self.parts.rule.config.unit
+        unit = self.parts.rule.unit
         hides = self._most_hidden()
         if hides is not None:
             part, most = hides
@@ -460,7 +460,7 @@ class _Model:
 
     def _weight_then(self, row: Constraint, by: int) -> tuple[int, str]:
         """What a weight becomes that gives way by so much, and in words."""
-        unit = self.parts.rule.config.unit
+        unit = self.parts.rule.unit
         if row.sense == "min":
             return max(0, row.bound - by), f"gives way by {by:,} {unit}"
         largest = max(along.largest for along in self.parts.along)

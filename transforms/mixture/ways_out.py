@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its parts load where they are used
 
-from expectations.wording import number, one_line
+from expectations.wording import number, one_line, plural
 from transforms.kernels.choosing import order
 from transforms.kernels.statistics import two_strata
 from transforms.kernels.statistics.certify import labels_needed
@@ -82,18 +82,18 @@ def labels_for(most: float, unit: str, asked: Auditable, seen: float = 0.0) -> W
         n = labels_needed(k, most, ALPHA)
     if k >= MOST_FOUND:
         return None
-    command = f"`audit sample{' --by tokens' if unit == 'tokens' else ''} --n "
+    command = f"`audit sample{'' if unit == 'documents' else ' --by tokens'} --n "
     whose = f"source {asked.sources[0]}" if len(asked.sources) == 1 else "undeclared origin"
     cut = two_strata.cut_by_scores(asked.bins, max(0, asked.weight - int(asked.bins.sum())), rate)
     fewer = two_strata.labels_needed(cut, most, ALPHA, LIKELY, n - 1) if cut is not None else None
     if fewer is not None:
         said = (
-            f"label {fewer:,} documents of {whose}, more of them where scores are high ({command}{fewer} --by-score`): "
+            f"label {plural(fewer, 'document')} of {whose}, more of them where scores are high ({command}{fewer} --by-score`): "
             f"if {share(rate, 'max')} of their {unit} are a machine's, nine times in ten that certifies at most "
         )
         return Way("audit", BY_SCORE, fewer, f"{said}{share(most, 'min')}", limit=most)
     found = "none is" if not k else f"at most {k} {'is' if k == 1 else 'are'}"
-    said = f"label {n:,} documents of {whose} ({command}{n}`): if {found} a machine's, at most "
+    said = f"label {plural(n, 'document')} of {whose} ({command}{n}`): if {found} a machine's, at most "
     return Way("audit", "", n, f"{said}{share(most, 'min')} of their {unit} are", limit=most)
 
 
@@ -126,7 +126,7 @@ class _Room:
 
     def __init__(self, rule: Rule, weighed: Weighed, opinion: Opinion) -> None:
         self.rate, self.asked = opinion.rate, auditable_of(rule, weighed, opinion)
-        self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.config.unit
+        self.rule, self.weighed, self.limit, self.unit = rule, weighed, rule.config.max_share, rule.unit
         flagged = sum(one.flagged for one in weighed.undeclared)
         self.total = weighed.weight - flagged
         self.declared = weighed.weight - weighed.real - flagged

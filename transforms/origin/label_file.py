@@ -23,6 +23,8 @@ import orjson
 from expectations.contracts import HUMAN, SYNTHETIC, UNKNOWN
 from expectations.errors import UserError
 from expectations.loading import LoadError, parse_json
+from expectations.paths import open_for_reading
+from expectations.wording import plural
 from transforms.engine import files
 
 WORDS = {"undetermined": UNKNOWN, "human": HUMAN, "synthetic": SYNTHETIC}
@@ -83,7 +85,7 @@ def read_labels(paths: Sequence[str]) -> Labels:
     warnings: list[str] = []
     for path in paths:
         try:
-            with open(path, "rb") as file:
+            with open_for_reading(path) as file:
                 data = file.read()
         except OSError as error:
             raise LabelError(f"{path}: {error.strerror}; `lowbackground review serve` writes labels") from None
@@ -96,7 +98,7 @@ def read_labels(paths: Sequence[str]) -> Labels:
                 row = parse_label(line)
             except LabelError as error:
                 if number == len(lines) and _is_torn(line):
-                    warnings.append(f"{path}, line {number}: torn, left out ({len(line)} bytes)")
+                    warnings.append(f"{path}, line {number}: torn, left out ({plural(len(line), 'byte')})")
                     continue
                 raise LabelError(f"{path}, line {number}: {error}") from None
             label = None if row["label"] is None else WORDS[row["label"]]
@@ -207,9 +209,8 @@ class LabelFile:
         except LabelError:
             size -= len(tail)
             os.ftruncate(self.file, size)
-            self.cut = (
-                f"{self.path}: its last line was torn, and nobody was told that it was kept; {len(tail)} bytes cut off"
-            )
+            cut = plural(len(tail), "byte")
+            self.cut = f"{self.path}: its last line was torn, and nobody was told that it was kept; {cut} cut off"
         else:
             size += os.write(self.file, b"\n")
         os.fsync(self.file)
@@ -228,7 +229,7 @@ class LabelFile:
         try:
             written = os.write(self.file, line)
             if written != len(line):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes could be written")
+                raise OSError(errno.ENOSPC, f"only {written} of {plural(len(line), 'byte')} could be written")
             os.fsync(self.file)
         except BaseException:
             self._take_back()

@@ -10,12 +10,11 @@ import json
 from typing import Annotated, Literal
 
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from pydantic import Field, ValidationError
 
 from expectations.errors import UserError
 from expectations.loading import MAX_BYTES, LoadError, Strict, as_text, parse_yaml
+from expectations.paths import open_for_reading
 from transforms.kernels.text import phrases
 from transforms.kernels.text.literals import MIN_BYTES
 from transforms.kernels.text.phrases import Phrase, Phrases
@@ -115,11 +114,11 @@ def _entry(item: object, where: str) -> PhraseEntry:
 
 def _read(path: str) -> str:
     try:
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with open_for_reading(path) as file:
             data: bytes = file.read(MAX_BYTES + 1)
         return as_text(data, path)
     except LoadError as error:
         raise PhraseError(str(error)) from None
-    except Exception as error:  # Beam's filesystems raise all kinds
+    except (OSError, ValueError) as error:
         why = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({type(error).__name__})"
         raise PhraseError(f"{path}: {why}; give the path of a YAML file of phrases, relative to the recipe") from None

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from expectations.errors import UserError
 from expectations.loading import Strict
-from expectations.wording import named
+from expectations.wording import named, plural
 
 GROUP = "lowbackground.watermarks"
 
@@ -128,10 +128,12 @@ def _ask(plugin: Plugin, text: pa.LargeStringArray) -> tuple[npt.NDArray[np.floa
         score, p_value = np.asarray(answer[0], np.float64), np.asarray(answer[1], np.float64)
         key_id = np.array(list(answer[2]), object)
     except Exception as error:  # a plug-in may do anything
-        raise WatermarkError(f"{where}: failed on {len(text)} texts: {named(error)}; ask its makers") from error
+        raise WatermarkError(
+            f"{where}: failed on {plural(len(text), 'text')}: {named(error)}; ask its makers"
+        ) from error
     if not len(score) == len(p_value) == len(key_id) == len(text) or score.ndim != 1 or p_value.ndim != 1:
         shapes = f"{score.shape}, {p_value.shape} and {key_id.shape}"
-        raise WatermarkError(f"{where}: answered {shapes} for {len(text)} texts; it must give one value each")
+        raise WatermarkError(f"{where}: answered {shapes} for {plural(len(text), 'text')}; it must give one value each")
     wrong = (p_value < 0) | (p_value > 1)
     if wrong.any():
         raise WatermarkError(f"{where}: {p_value[wrong][0]} is no p-value; it must lie between 0 and 1")

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,18 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 
 from expectations import contracts
 from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
+from expectations.paths import open_for_reading
+from expectations.wording import EITHER, unit_of
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.engine.files import below
-from transforms.signals.store import open_for_reading
+from transforms.engine.files import below, exists
 
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
+SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 _IN_EVERY_LEDGER = (
@@ -47,7 +48,7 @@ _IN_EVERY_LEDGER = (
 _BEFORE = "doc_id"  # what ledgers, queues and samples of earlier versions call `id`
 RESTORE = "restore the release, or make it again"
 # What readers raise of a file that is not what it should be. Blocks that catch it do nothing but read.
-_UNREADABLE = (OSError, BeamIOError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
+_UNREADABLE = (OSError, pa.ArrowException, VerdictError, LoadError, LookupError, ValueError, TypeError)
 
 
 class ReleaseError(UserError):
@@ -62,11 +63,13 @@ class Released:
       name: of the release.
       manifest_sha256: what names exactly this release: the manifest has the checksums of all its files.
       shards: path and rows of each.
+      unit: what it calls its tokens.
     """
 
     name: str
     manifest_sha256: str
     shards: tuple[tuple[str, int], ...]
+    unit: str = EITHER
 
     @property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -157,7 +160,7 @@ def _why(error: Exception) -> str:
 
 def is_there(folder: str, name: str) -> bool:
     """Whether a folder has a file."""
-    return bool(FileSystems.exists(posixpath.join(folder, name)))
+    return exists(posixpath.join(folder, name))
 
 
 def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
@@ -197,7 +200,7 @@ def open_release(folder: str) -> Released:
             for entry in manifest["files"]
             if entry["path"].startswith("data/")
         )
-    return Released(manifest["release"], digest, shards)
+    return Released(manifest["release"], digest, shards, manifest.get("unit", EITHER))
 
 
 def read_verdict(folder: str) -> Verdict:
@@ -209,6 +212,15 @@ def read_verdict(folder: str) -> Verdict:
     path = _of_release(folder, VERDICT)
     with reading(path):
         return Verdict.from_json(_bytes(path))
+
+
+def read_unit(folder: str) -> str:
+    """What `n_tokens` counts in a release or a rejection: "words" or "tokens".
+
+    Raises:
+      ReleaseError: it has no metrics, or they are damaged.
+    """
+    return unit_of(read_metrics(folder).to_pylist())
 
 
 def read_metrics(folder: str) -> pa.RecordBatch:
@@ -223,6 +235,19 @@ def read_metrics(folder: str) -> pa.RecordBatch:
         columns = {name: table[name].combine_chunks() for name in table.column_names}
         columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
         return contracts.METRICS.batch(columns)
+
+
+def counts(metrics: pa.RecordBatch) -> dict[str, int]:
+    """Documents in, kept, dropped by reason, quarantined."""
+    found: Counter[str] = Counter()
+    for row in metrics.to_pylist():
+        if row["metric"] == "documents" and row["slice_kind"] == "overall":
+            found["documents_in" if row["stage"] == "before" else "kept"] = int(row["value"])
+        elif row["metric"] == "documents.dropped" and row["slice_kind"] == "reason":
+            found[f"dropped.{row['slice']}"] = int(row["value"])
+        elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
+            found["quarantined"] = int(row["value"])
+    return dict(found)
 
 
 def ledger_files(folder: str) -> list[str]:

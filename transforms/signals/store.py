@@ -14,13 +14,12 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Iterable
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
+from expectations.paths import open_for_reading
+from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
 
@@ -39,7 +38,7 @@ HASHES = (
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 15  # raise it when a kernel changes what it computes
+VERSION = 16  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,7 @@ class SignalStore:
     def forget(self, split: Split) -> None:
         """Delete a split's signals, for its files are not what they were made from: the next run makes them anew."""
         if split.source != EARLIER:
-            FileSystems.delete([path for path in (self.path(split),) if FileSystems.exists(path)])
+            files.delete(self.path(split))
 
     def read(self, split: Split, columns: list[str]) -> pa.Table:
         """Some columns of a split's signals, in the order of its documents.
@@ -125,7 +124,7 @@ class SignalStore:
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
     """The error of a split that is not what the survey read, once its signals are gone: else no later run would help."""
     store.forget(split)
-    more = f" or one of {len(split.pieces) - 1:,} files beside it" if len(split.pieces) > 1 else ""
+    more = f" or one of {plural(len(split.pieces) - 1, 'file')} beside it" if len(split.pieces) > 1 else ""
     return InputError(
         f"source {source!r}: {split.pieces[0].path}{more} is not what the survey read; run again, and it is surveyed anew"
     )
@@ -139,9 +138,6 @@ def is_usable(path: str, made_of: str = "") -> bool:
         return False
     except checksums.DamagedError as error:
         _LOG.warning("%s", str(error).split("; ")[0] + "; it is made anew")
-    except OSError:
-        if FileSystems.exists(path):  # an object store says that a file is missing in words of its own
-            raise
     return False
 
 
@@ -154,11 +150,6 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
     checksums.ensure(path)
     with open_for_reading(path) as source:
         return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
-
-
-def open_for_reading(path: str) -> BinaryIO:
-    """Open a file as it is, without guessing a compression from its name."""
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def write_parquet(

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from expectations.paths import open_for_reading
 from expectations.structures import Classifier, Sample, Structure, StructuresError, System
+from expectations.wording import plural
 from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of
 from transforms.ingest.as_text import texts
@@ -59,7 +61,7 @@ def _numbers(column: pa.StringArray) -> npt.NDArray[np.float64]:
 @functools.lru_cache(maxsize=8)
 def _model(path: str, sha256: str, positive: str) -> linear.LinearModel:
     try:
-        with open(path, "rb") as file:
+        with open_for_reading(path) as file:
             data = file.read()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise StructuresError(
@@ -108,11 +110,15 @@ def _count(structure: Classifier) -> Sample:
     assert labelled is not None, structure
     scored = structure.column or "text"
     try:
-        schema = pq.read_schema(labelled.file)
+        with open_for_reading(labelled.file) as file:
+            content = pa.py_buffer(file.read())
+        schema = pq.read_schema(pa.BufferReader(content))
         for name in (scored, labelled.label):
             if name not in schema.names:
                 raise StructuresError(f"no column {name!r}; it has {', '.join(schema.names)[:200]}")
-        table = pq.read_table(labelled.file, columns=list(dict.fromkeys([scored, labelled.label])), partitioning=None)
+        table = pq.read_table(
+            pa.BufferReader(content), columns=list(dict.fromkeys([scored, labelled.label])), partitioning=None
+        )
     except (pa.ArrowException, OSError) as error:
         raise StructuresError(f"cannot be read as Parquet ({str(error).splitlines()[0][:120]})") from error
     label = texts(table[labelled.label].combine_chunks())
@@ -124,7 +130,7 @@ def _count(structure: Classifier) -> Sample:
     sides = positive & judged, ~positive & judged
     if not all(side.any() for side in sides):
         raise StructuresError(
-            f"of {int(judged.sum())} labelled documents that can be judged {int(sides[0].sum())} are labelled "
+            f"of {plural(int(judged.sum()), 'labelled document')} that can be judged {int(sides[0].sum())} are labelled "
             f"{' or '.join(labelled.positive)}; it takes some that have the structure and some that have not"
         )
     return Sample(

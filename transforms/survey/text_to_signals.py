@@ -31,12 +31,13 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, personal, prose, text
-from transforms.kernels.text.columns import first_half, hash_texts, ranges
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, ranges
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import write_parquet
 from transforms.structures.find import NO_SYSTEMS, Systems, comply
+from transforms.survey.tokenizers import shared_tokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,7 @@ class SurveyConfig(Staged):
     num_perm: int
     systems: Systems = NO_SYSTEMS  # of structures that are looked for
     against: Items | None = None  # evaluation sets that are looked for
+    tokenizer: tuple[str, str] | None = None  # name and digest of what counts tokens; None: words are counted
     personal_data: bool = False  # whether what looks personal is counted
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
@@ -143,12 +145,12 @@ class HeadSample:
 
     def trace(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The rows of the next documents that keep their trace."""
-        self.traced = np.unique(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
+        self.traced = distinct_numbers(np.r_[self.traced, keys])[: duplicate_rate.GROUPS + 1]
         return np.flatnonzero(keys < duplicate_rate.below(self.traced))
 
     def mask(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Of the next documents, by their sample keys: bool[n]. Which come first changes only how many more are kept."""
-        self.smallest = np.unique(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
+        self.smallest = distinct_numbers(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
         return keys < diversity.sample_below(self.smallest)
 
 
@@ -188,7 +190,8 @@ def measure_documents(
     shown = look(documents["text"], witnesses)
     documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
-    n_tokens = text.count_words(tokens)
+    n_words = text.count_words(tokens)
+    n_tokens = shared_tokenizer(*config.tokenizer).count(documents["text"]) if config.tokenizer else n_words
     content_hash = hash_texts(canonical)
     word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
@@ -196,7 +199,7 @@ def measure_documents(
     kinds = prose.kind_of(documents["text"])
     language, confidence = languages.spoken(documents["language"], documents["text"], kinds == 0)
     documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
-    scored = documents["text"], tokens, n_tokens, kinds, language
+    scored = documents["text"], tokens, n_words, kinds, language
     score, band = detectors[0].score(*scored)
     check = detectors[1].score(*scored) if detectors[1] else None
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
@@ -216,6 +219,7 @@ def measure_documents(
             "n_shingles": np.diff(shingle_offsets),
             "trace": _traces(shingle_offsets, shingles, traced),
             "n_tokens": n_tokens,
+            "n_words": n_words,
             "n_chars": pc.utf8_length(documents["text"]),
             "n_bytes": pc.binary_length(documents["text"]),
             "detector_score": pa.array(score, mask=np.isnan(score)),
@@ -228,10 +232,10 @@ def measure_documents(
             "paragraphs": _packed(repeats.offsets, repeats.hashes),
             "n_paragraphs": repeats.n_paragraphs,
             # The two are counted on either side of NFKC, and a part is never more than the whole.
-            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_tokens),
+            "repeated_tokens": np.minimum(repeats.repeated_tokens, n_words),
             "removed_tokens": removed_tokens,
             **_contamination(word_offsets, words, config.against),
-            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_tokens), pa.binary()),
+            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_words), pa.binary()),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,

@@ -117,5 +117,6 @@ def test_the_text_marks_what_warns_and_counts():
     assert as_text(verdict).splitlines() == [
         "  ok    The number of documents in the release is 3, and at least 1 is asked for.",
         "  warn  The number of documents in the release is 3, below the limit of 4.",
+        "  not looked at: No rule looks at the synthetic share of what is released.",
         "verdict: passed (1 warning)",
     ]

@@ -92,9 +92,10 @@ def test_every_name_is_registered_and_asks_what_the_suite_asks(batch):
     for name, named in NAMED.items():
         made = getattr(own, gx._class_name(name))
         for of, metric in named.of.items():
-            written = {"expect": name, named.side: 0.5} | ({"of": of} if len(named.of) > 1 else {})
+            limit = 1.5 if of in ("sources", "languages", "generators", "topics") else 0.5
+            written = {"expect": name, named.side: limit} | ({"of": of} if len(named.of) > 1 else {})
             item = load_suite({"expectations": [written]}).expectations[0]
-            asked = made(**{f"{named.side}_value": 0.5, "of": of})
+            asked = made(**{f"{named.side}_value": limit, "of": of})
             assert (asked.metric, asked.stage, asked.slice_kind, asked.bound, asked.unsure) == (
                 metric, item.stage, item.slice_kind, item.bound, item.unsure)  # fmt: skip
     assert batch.validate(own.ExpectSyntheticShareToBeAtMost(max_value=0.31)).success

@@ -61,12 +61,12 @@ def test_an_empty_table_rejects():
         (
             [("synthetic_share.tokens", "overall", "", 0.2, 0.25)],
             {},
-            "The synthetic share of tokens in the release has an upper bound of 25%, and at most 30% is asked for.",
+            "The synthetic share of words or tokens in the release has an upper bound of 25%, and at most 30% is asked for.",
         ),
         (
             [("synthetic_share.tokens", "overall", "", 0.2, 0.30004)],
             {},
-            "The synthetic share of tokens in the release has an upper bound of 30.004%, above the limit of 30%.",
+            "The synthetic share of words or tokens in the release has an upper bound of 30.004%, above the limit of 30%.",
         ),
         (
             [
@@ -74,14 +74,18 @@ def test_an_empty_table_rejects():
                 for name, value in (("a", 0.5), ("b", 0.9), ("c", 0.1))
             ],
             {"slice_kind": "source", "bound": "value"},
-            'The synthetic share of tokens in the release (source "b") is 90%, above the limit of 30%; 1 of 3 hold.',
+            'The synthetic share of words or tokens in the release (source "b") is 90%, above the limit of 30%; 1 of 3 hold.',
         ),
         (
             [("documents", "overall", "", 0.0, None)],
             {"metric": "documents", "bound": "value", "max": None, "min": 1},
             "The number of documents in the release is 0, below the limit of 1.",
         ),
-        ([], {}, "The synthetic share of tokens in the release could not be measured: the metrics have no such row."),
+        (
+            [],
+            {},
+            "The synthetic share of words or tokens in the release could not be measured: the metrics have no such row.",
+        ),
     ],
 )
 def test_the_message_is_a_sentence_with_the_number_and_the_limit(rows, changes, message):
@@ -197,7 +201,8 @@ def test_what_is_inconclusive_warns_and_never_rejects(severity, warnings):
     found = judge(SHARE, asked(severity=severity, min_documents=100))
     assert (found.status, found.expectations[0].status, len(found.warnings)) == ("passed", "inconclusive", warnings)
     assert found.expectations[0].message == (
-        "The synthetic share of tokens in the release is inconclusive: it rests on 7 documents, and it takes 100 to judge it "
+        "The synthetic share of words or tokens in the release is inconclusive: "
+        "it rests on 7 documents, and it takes 100 to judge it "
         "(seen: 20%)."
     )
     assert Verdict.from_json(found.to_json()) == found
@@ -207,6 +212,7 @@ def test_a_bound_outside_with_the_value_within_may_be_inconclusive():
     found = judge(SHARE, asked(max=0.22, unsure="inconclusive"))
     assert (found.status, found.expectations[0].message) == (
         "passed",
-        "The synthetic share of tokens in the release is inconclusive: it is 20%, its upper bound is 25%, and at most 22% is "
+        "The synthetic share of words or tokens in the release is inconclusive: "
+        "it is 20%, its upper bound is 25%, and at most 22% is "
         "asked for.",
     )

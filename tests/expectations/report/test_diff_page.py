@@ -108,8 +108,8 @@ def test_the_verdict_comes_first_and_early_signs_before_others() -> None:
 def test_documents_that_stayed_came_and_went_are_told_with_their_tokens() -> None:
     said = Page(page()).text
     assert "Documents that stayed 80 Documents that came 30 Documents that went 20" in said
-    assert "Human tokens of the first that the second still has 80%" in said
-    assert "Tokens of the second that are human and new 0%" in said
+    assert "Human words or tokens of the first that the second still has 80%" in said
+    assert "Words or tokens of the second that are human and new 0%" in said
     assert "Source plain 80 (800) 30 (200) 0 (0)" in said
     assert "3 that stayed are now called plain, and were unknown" in said
 
@@ -148,7 +148,7 @@ def test_the_same_gives_the_same_and_nothing_gives_a_page() -> None:
     said = Page(none).text
     assert said.count("No number is in both releases.") == 1
     assert "Nothing of the releases as a whole." in said
-    assert "Human tokens of the first that the second still has –" in said
+    assert "Human words or tokens of the first that the second still has –" in said
 
 
 def test_a_large_comparison_is_still_a_small_page() -> None:

@@ -60,7 +60,7 @@ def full(text="plain", judged=None):
         row("documents.dropped", "after", 10.0, "reason", text),
         row("documents.quarantined", "before", 5.0),
         row("documents.quarantined", "before", 5.0, "reason", text),
-        row("tokens", "after", 6000.0),
+        row("tokens", "after", 6000.0) | {"unit": "words"},
         row("synthetic_share.tokens", "before", 0.4, upper=0.5, note=text),
         row("synthetic_share.tokens", "after", 0.2, upper=0.25, note=text),
         row("documents", "before", 100.0, "source", text),
@@ -171,7 +171,7 @@ def test_the_picture_of_the_share_says_estimate_bound_and_limit():
         attributes.get("aria-label", "") for tag, attributes in Page(report.render(full())).elements if tag == "svg"
     ]
     expected = (
-        "Synthetic share of tokens. As read: 40% estimated, at most 50%. "
+        "Synthetic share of words. As read: 40% estimated, at most 50%. "
         "In the release: 20% estimated, at most 25%. The limit 30%."
     )
     assert expected in labels
@@ -369,8 +369,10 @@ def test_systems_say_what_they_speak_of_and_what_they_are_held_against():
     ):
         page = report.render({"systems": [system | {"reference": reference}]})
         assert words in page
-        assert "source web, language en or de, &lt;genre&gt; novel, 1,500 tokens or more, from 2020-01-01" in page
-        assert "by tokens" in page
+        assert (
+            "source web, language en or de, &lt;genre&gt; novel, 1,500 words or tokens or more, from 2020-01-01" in page
+        )
+        assert "by words or tokens" in page
         assert "Nothing is expected of it; it is only counted." in page
         assert "No document that was read is of this kind" in page
 

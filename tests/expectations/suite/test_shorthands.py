@@ -83,7 +83,7 @@ def test_every_name_loads_with_everything_it_takes_and_so_does_its_schema(name):
         assert metric in METRICS
         for kind in named.slices:
             assert kind in SLICE_KINDS
-            keys = {named.side: 0.5}
+            keys = {named.side: sum(METRICS[metric].range) / 2 if METRICS[metric].range[1] == 1 else 1.5}
             keys |= {"of": of} if len(named.of) > 1 else {}
             keys |= {"slice_kind": kind} if len(named.slices) > 1 else {}
             found = one(name, **keys)

@@ -75,6 +75,46 @@ def test_a_file_that_is_no_suite_is_refused_with_its_name_and_line(tmp_path, tex
     assert message in str(raised.value)
 
 
+SHARE = {"metric": "synthetic_share.tokens", "min": None}
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            SHARE | {"max": 10},
+            "expectations[0].max: a share is never above 1, so 10 could never fail; for 10 % write 0.1",
+        ),
+        (SHARE | {"max": 1}, "1 could never fail; write a fraction, such as 0.99 for 99 %"),
+        (SHARE | {"max": -0.1}, "-0.1 is below all that a share can be, so it could never hold"),
+        ({"metric": "origin.scored_fraction", "min": 80}, "it could never hold; for 80 % write 0.8"),
+        ({"metric": "origin.scored_fraction", "min": 0}, "a share is never below 0, so 0 could never fail"),
+        ({"min": 0}, "this number is never below 0, so 0 could never fail; the nearest that could is 1"),
+        (
+            {"metric": "source.effective_number", "min": 1},
+            "never below 1, so 1 could never fail; the nearest that could is 1.1",
+        ),
+        (SHARE | {"min": -1, "max": 0.1}, "expectations[0].min: a share is never below 0"),
+    ],
+)
+def test_a_limit_that_cannot_fail_is_refused_with_the_nearest_that_can(tmp_path, limits, message):
+    with pytest.raises(SuiteError) as raised:
+        load_suite(one(**limits))
+    assert message in str(raised.value)
+    assert load_suite(one(**limits), kept=True), "what a release keeps was good when it was made"
+    (tmp_path / "mine.yaml").write_text(json.dumps(one(**limits)))
+    with pytest.raises(SuiteError, match=r"mine\.yaml, line 1: expectations"):
+        load_suite("mine.yaml", str(tmp_path))
+
+
+def test_the_end_of_what_there_is_may_be_said_beside_another_limit_and_a_ratio_may_be_above_one():
+    load_suite(one(**SHARE | {"min": 0, "max": 0.1}))
+    load_suite(one(metric="reference.hill_1_1", min=None, max=1.2))
+    load_suite(one(metric="repetition.compression_ratio", min=None, max=5))
+    # A parameter is the recipe's business: 1 there switches the limit off on purpose.
+    load_suite(one(**SHARE | {"max": "$a * 2"})).resolve({"a": 1.0})
+
+
 def test_a_file_is_found_from_the_folder_of_the_recipe_and_named_by_its_stem(tmp_path):
     (tmp_path / "mine.yaml").write_text("expectations: [{expect: metric_to_be_between, metric: documents, min: 1}]")
     assert load_suite("mine.yaml", str(tmp_path)) == load_suite({"suite": "mine", **one()})

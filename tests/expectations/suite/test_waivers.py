@@ -49,7 +49,7 @@ def test_a_waiver_counts_up_to_and_on_its_last_day(today, passes):
     said = "Waived until 2027-01-31 by Ada: the web part is replaced in v2." if passes else (
         "The waiver by Ada expired on 2027-01-31.")  # fmt: skip
     assert outcome.message == (
-        f'The synthetic share of tokens in the release (source "web") is 90%, above the limit of 30%. {said}'
+        f'The synthetic share of words or tokens in the release (source "web") is 90%, above the limit of 30%. {said}'
     )
     assert (verdict.waived, verdict.reasons) == (((outcome.message,), ()) if passes else ((), (outcome.message,)))
     assert verdict.judged_on == str(today)

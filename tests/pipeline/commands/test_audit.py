@@ -257,7 +257,7 @@ def test_what_a_run_proposes_settles_it(folder):
     gated = lowbackground(*commands[4], cwd=folder)
     assert gated.returncode == 0, gated.stdout
     assert re.search(
-        r"ok +The synthetic share of tokens .* upper bound of .* \(certified: people labelled", gated.stdout
+        r"ok +The synthetic share of words .* upper bound of .* \(certified: people labelled", gated.stdout
     )
 
 

@@ -21,9 +21,9 @@ from pipeline import runner
 from pipeline.commands import export as exporting
 from pipeline.commands.export import Asked, export_release, export_text
 from pipeline.recipe import RecipeError, load_recipe
-from transforms.exports.tokenizers import TokenizerError, load_tokenizer
 from transforms.exports.writers import WRITERS, ExportError, ExportOptions, Mds
 from transforms.release.read_release import ReleaseError
+from transforms.survey.tokenizers import TokenizerError, load_tokenizer
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 HOSTILE = "a text that says <|endoftext|> and \x00 and \u2028 and \U0001f600, and says it <|endoftext|> again"

@@ -255,14 +255,14 @@ def test_a_limit_on_what_no_document_is_is_said(folder: pathlib.Path) -> None:
 
 def test_a_size_that_is_next_to_nothing_says_what_would_do(folder: pathlib.Path) -> None:
     found = planned(folder, {"size": 1, "count": "labelled"})
-    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 tokens")
-    assert way["said"] == f"“at most 1 tokens” becomes {int(way['value']):,} tokens"  # all of what is protected
+    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 words")
+    assert way["said"] == f"“at most 1 words” becomes {int(way['value']):,} words"  # all of what is protected
     found = planned(folder, {"size": int(way["value"]), "count": "labelled"})
     assert not found["conflict"]
     assert found["taken"] == int(way["value"])
     web = [{"name": "web", "path": "web/*"}]
     found = planned(folder, {"size": 1, "count": "labelled"}, sources=web)
-    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 tokens")
+    (way,) = (way for way in found["ways"] if way["about"] == "at most 1 words")
     assert way["said"].endswith(" tokens, which is what the largest document has")
     assert planned(folder, {"size": int(way["value"]), "count": "labelled"}, sources=web)["taken"] > 0
 

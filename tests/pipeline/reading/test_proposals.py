@@ -76,7 +76,7 @@ def test_files_of_an_unknown_ending_are_a_source_by_what_they_begin_with(propose
     assert counts == {"data": 1, "data-sgm": 2, "data-dump": 1}
     assert (sources["data-sgm"].format, sources["data-dump"].format) == ("text", "jsonl")
     assert "2 files that end in .sgm look like text, a file a document" in said
-    assert "could not read 1 files .pdf: data/d.pdf is a PDF file; take its text out: pdftotext" in said
+    assert "could not read 1 file .pdf: data/d.pdf is a PDF file; take its text out: pdftotext" in said
 
 
 def test_many_texts_beside_data_are_a_source_and_a_few_are_readmes(proposed):

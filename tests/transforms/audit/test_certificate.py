@@ -356,7 +356,7 @@ def test_a_share_of_tokens_is_compared_with_a_share_of_tokens(audit):
 def test_what_cannot_be_compared_has_no_value_and_says_why(audit):
     row = compared(metrics_of(3999, 0.05, 0.06), audit)["audit.disagreement"]
     assert row["value"] is None
-    assert "3,999 documents are of the audited kind, the certificate speaks of 4,000" in row["note"]
+    assert "3,999 documents of the audited kind, and the certificate speaks of 4,000" in row["note"]
     assert compared(metrics_of(4000, None, None), audit)["audit.disagreement"]["value"] is None
     void = Certificate(**{**vars(audit), "void": ("reviewers slept",)})
     for row in compared(metrics_of(4000, 0.05, 0.06), void).values():

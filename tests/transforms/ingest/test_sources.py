@@ -222,7 +222,7 @@ def test_sources_and_splits_travel_to_a_worker():
 
 def test_a_file_of_0_bytes_is_named_and_only_such_files_are_no_source(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"")
-    with pytest.raises(InputError, match="1 files, all of them of 0 bytes; fetch them again"):
+    with pytest.raises(InputError, match="1 file, all of them of 0 bytes; fetch them again"):
         find_files(Source(name="web", path=str(tmp_path)))
     (tmp_path / "b.jsonl").write_bytes(b'{"text": "a"}')
     found = find_files(Source(name="web", path=str(tmp_path)))

@@ -520,7 +520,7 @@ def test_fresh_and_retained_human_text() -> None:
     mixture, _ = chosen(documents, rule(earlier=6000, fresh_human=0.6, retain_human=0.9, count="labelled"))
     assert set(mixture.conflict) == {
         "at least 60% fresh human text",
-        "at least 90% of the earlier releases' human text (5,400 tokens)",
+        "at least 90% of the earlier releases' human text (5,400 words)",
     }
     mixture, copies = chosen(documents, rule(earlier=6000, size=8000, retain_human=0.9, count="labelled"))
     assert not mixture.conflict
@@ -750,7 +750,7 @@ def test_a_cap_is_named_where_only_declared_text_is_too_much_for_it() -> None:
     mixture, _ = chosen(documents, uncalibrated(max_synthetic_share=0.1))
     assert mixture.conflict
     (way,) = (way for way in mixture.ways if way.knob == "cap")
-    assert "of it and of the 10,000 tokens that are labelled synthetic stays what fits" in way.said
+    assert "of it and of the 10,000 words that are labelled synthetic stays what fits" in way.said
     cap = {"source": "web", "kind": "undeclared", "max": way.value}
     capped, copies = chosen(documents, uncalibrated(max_synthetic_share=0.1, limits=[cap]))
     assert not capped.conflict

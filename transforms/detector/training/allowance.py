@@ -6,38 +6,68 @@ that the same calibration learns the same allowance.
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
 
-SHARES = (0.05, 0.10, 0.25, 0.50)
+SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
 HELD = 0.95  # the part of the corpora whose bound is to hold
-PARTNERS = 1  # generators that each kind of human text is judged with, and the other way round
+PARTNERS = 2  # generators that each kind of human text is judged with, and the other way round
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The corpora of one language that were judged without knowing their source and generator.
+
+    Attributes:
+      generators: of each corpus.
+      limits: of its share, without and with human text of its kind that is known, float64[2, corpora, len(SHARES)].
+      human: how much of human text is taken for a machine's at most, but for one kind in twenty.
+      why: there are too few to judge by, in words; "" if not.
+    """
+
+    generators: tuple[str, ...]
+    limits: npt.NDArray[np.float64]
+    human: float
+    why: str
+
+    def allowance(self, unseen: Collection[str] = ()) -> Allowance:
+        """What the corpora of all generators but some say."""
+        if self.why:
+            return Allowance((), (), (), 0.0, 0, self.why)
+        kept = np.array([name not in unseen for name in self.generators])
+        plain, own = (_reached(limits[kept]) for limits in self.limits)
+        return Allowance(SHARES, plain, own, self.human, int(kept.sum()), "")
 
 
 def learned(calibration: Calibration, language: int) -> Allowance:
     """The allowance of one language."""
+    return judged(calibration, language).allowance()
+
+
+def judged(calibration: Calibration, language: int) -> Judged:
+    """Corpora of one kind of human text and one generator each, in one language."""
     bands = [band for band in calibration.bands if band.language == language]
-    kinds = _names(bands, "humans")
-    generators = _names(bands, "families")
+    kinds, generators = _names(bands, "humans"), _names(bands, "families")
     if len(generators) < FEWEST_FAMILIES or len(kinds) < FEWEST_KINDS:
-        return Allowance(
+        return Judged(
+            (),
+            np.zeros((2, 0, len(SHARES))),
             0.0,
-            0.0,
-            0,
             f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
             f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
         )
-    roots: dict[float, list[float]] = {q: [] for q in SHARES}
     human = []
     for kind in kinds:
-        rest = Composition(without(calibration, language, kind, ""))
+        rest = Composition(without(calibration, language, kind))
         human.append(rest.fit(_corpus(calibration, language, kind, "", 0.0))[language])
     pairs = {
         (kind, generators[(place * PARTNERS + step) % len(generators)])
@@ -48,16 +78,27 @@ def learned(calibration: Calibration, language: int) -> Allowance:
         for place, generator in enumerate(generators)
         for step in range(PARTNERS)
     }
+    names, limits = [], []
     for kind, generator in sorted(pairs):
-        rest = Composition(without(calibration, language, kind, generator))
-        for q in SHARES:
-            fitted = rest.fits(_corpus(calibration, language, kind, generator, q), bounding=True)[language]
-            if fitted is not None:
-                (high,) = share_bound.limits(*fitted, alpha=ALPHA)
-                roots[q].append((q - high.q) / max(high.q, 1e-3) ** 0.5)
-    worst = max(float(np.quantile(found, HELD)) for found in roots.values() if found)
-    human_off = float(np.clip(np.nanquantile(human, HELD), 0, 1))
-    return Allowance(max(0.0, worst), human_off, sum(map(len, roots.values())), "")
+        corpora = [_corpus(calibration, language, kind, generator, q) for q in SHARES]
+        if not corpora[0].sum():
+            continue  # they have no length in common
+        rest = Composition(without(calibration, language, kind, (generator,)))
+        fits = [
+            rest.fits(corpus, own, bounding=True)[language]
+            for own in (None, _corpus(calibration, language, kind, "", 0.0))
+            for corpus in corpora
+        ]
+        names.append(generator)
+        limits.append([share_bound.limits(*fit, alpha=ALPHA)[0].q if fit else 0.0 for fit in fits])
+    shaped = np.array(limits).reshape(len(limits), 2, len(SHARES)).swapaxes(0, 1)
+    return Judged(tuple(names), shaped, float(np.clip(np.nanquantile(human, HELD), 0, 1)), "")
+
+
+def _reached(limits: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """The limit that all but a twentieth of the corpora reached at each share: as conformal prediction counts them, [shares]."""
+    under = max(0, int((1 - HELD) * (len(limits) + 1) + 1e-9) - 1)
+    return tuple(np.maximum.accumulate(np.sort(limits, axis=0)[under]).tolist())
 
 
 def _names(bands: list[Band], side: str) -> list[str]:
@@ -68,14 +109,14 @@ def _names(bands: list[Band], side: str) -> list[str]:
     return sorted(name for name, n in counts.items() if n >= FEWEST and name != "other")
 
 
-def without(calibration: Calibration, language: int, kind: str, generator: str) -> Calibration:
-    """A calibration that does not know the source of a kind of human text, nor a generator."""
+def without(calibration: Calibration, language: int, kind: str, generators: Collection[str] = ()) -> Calibration:
+    """A calibration that does not know the source of a kind of human text, nor some generators."""
     source = kind.split("/")[0]
     bands = []
     for band in calibration.bands:
         if band.language == language:
             humans = tuple(f for f in band.humans if f.name.split("/")[0] != source)
-            families = tuple(f for f in band.families if f.name != generator)
+            families = tuple(f for f in band.families if f.name not in generators)
             band = dataclasses.replace(band, humans=humans or band.humans, families=families)
         bands.append(band)
     return dataclasses.replace(calibration, bands=tuple(bands))

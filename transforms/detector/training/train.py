@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations import contracts
+from expectations.wording import plural
 from transforms.detector import model_card as detector_card
 from transforms.detector import words
 from transforms.detector.calibration import Calibration, calibration_json
@@ -111,7 +112,7 @@ def gains(
             at = np.quantile(judged[known], 1 - calibration.target_fpr, method="higher")
             found[what] = float((judged[own] > at).mean()) if own.any() else float("nan")
         lines.append(
-            f"Expert {name}: {found['with']:.0%} of the {int(own.sum()):,} held-out texts of its age are found with it, "
+            f"Expert {name}: of {plural(int(own.sum()), 'held-out text')} of its age {found['with']:.0%} are found with it, "
             f"{found['without']:.0%} without it, at {calibration.target_fpr:.1%} false alarms"
         )
     return lines
@@ -290,7 +291,7 @@ def folds(labelled: Labelled, usable: npt.NDArray[np.bool_]) -> tuple[list[Fold]
         classes = [(rest & labelled.machine, rest & ~labelled.machine) for _, _, rest in by_source]
         if min(int(side.sum()) for sides in classes for side in sides) >= FEWEST:
             return by_source, (
-                f"leave-one-source-out over {len(names)} sources: each document was scored by a model that was trained "
+                f"leave-one-source-out over {plural(len(names), 'source')}: each document was scored by a model that was trained "
                 "without its source and without documents that quote it"
             )
     part = labelled.key % np.uint64(FOLDS)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity.minhash import mixed
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
-from transforms.kernels.text.columns import ranges
+from transforms.kernels.text.columns import distinct_numbers, ranges
 
 GROUPS = 2048
 MEMBERS = 32
@@ -77,7 +77,7 @@ def _hashes(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
 
 def below(known: npt.NDArray[np.uint64]) -> np.uint64:
     """The bound that the keys of the `GROUPS` smallest groups are below."""
-    smallest = np.unique(known)
+    smallest = distinct_numbers(known)
     return smallest[GROUPS] if len(smallest) > GROUPS else np.uint64(2**64 - 1)
 
 
@@ -88,7 +88,7 @@ def traces(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> 
     hashes = mixed(shingles.astype(np.uint64) ^ _OTHER) >> np.uint64(32)
     document = np.repeat(np.arange(len(n)), n)
     kept = hashes < np.uint64(1 << 32) >> halved[document].astype(np.uint64)
-    sets = np.unique(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
+    sets = distinct_numbers(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
     size = np.bincount((sets >> np.uint64(32)).astype(np.int64), minlength=len(n))
     return Traces(keys(offsets, shingles), halved, size, sets.astype(np.uint32))
 
@@ -105,14 +105,39 @@ def packed(some: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]
     return offsets, numbers
 
 
-def unpacked(offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> Traces:
-    """What `packed` made; every document has some numbers."""
-    start = offsets[:-1]
-    key = numbers[start].astype(np.uint64) | numbers[start + 1].astype(np.uint64) << np.uint64(32)
-    inside = np.ones(len(numbers), bool)
-    for place in range(_HEAD):
-        inside[start + place] = False
-    return Traces(key, numbers[start + 2].astype(np.int64), np.diff(offsets) - _HEAD, numbers[inside])
+class Packed(NamedTuple):
+    """Traces as `packed` made them, of which only those that are asked for are unpacked.
+
+    Attributes:
+      start, size: where the numbers of each begin, and how many they are, int64[documents].
+      numbers: of all, uint32.
+    """
+
+    start: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> "Packed":
+        """What `packed` gave."""
+        return cls(offsets[:-1], np.diff(offsets), numbers)
+
+    @property
+    def key(self) -> npt.NDArray[np.uint64]:
+        """As of `Traces`."""
+        low, high = (self.numbers[self.start + place].astype(np.uint64) for place in (0, 1))
+        return low | high << np.uint64(32)
+
+    def among(self, rows: npt.NDArray[np.int64]) -> "Packed":
+        """Some of them, still packed."""
+        return Packed(self.start[rows], self.size[rows], self.numbers)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Traces:
+        """Some of them."""
+        some = self.among(rows)
+        size = some.size - _HEAD
+        shingles = self.numbers[ranges(size, some.start + _HEAD)]
+        return Traces(some.key, self.numbers[some.start + 2].astype(np.int64), size, shingles)
 
 
 class Kin(NamedTuple):
@@ -150,7 +175,7 @@ class Rate(NamedTuple):
     )
 
 
-def gather(some: Traces, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
+def gather(some: Traces | Packed, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
     """The groups of some documents.
 
     Args:

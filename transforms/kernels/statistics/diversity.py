@@ -18,6 +18,7 @@ import numpy.typing as npt
 from transforms.kernels.compiled import kernel
 from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64, mixed
+from transforms.kernels.text.columns import distinct_numbers
 
 WINDOW = 300
 ORDERS = (1, 2, 3)
@@ -142,5 +143,5 @@ def quantiles(lengths: npt.NDArray[np.int64], documents: npt.NDArray[np.int64], 
 
 def sample_below(keys: npt.NDArray[np.uint64]) -> np.uint64:
     """The bound under which lie the `SAMPLE_PER_SPLIT` smallest keys, or all of them if there are no more."""
-    smallest = np.unique(keys)
+    smallest = distinct_numbers(keys)
     return smallest[SAMPLE_PER_SPLIT] if len(smallest) > SAMPLE_PER_SPLIT else np.uint64(2**64 - 1)

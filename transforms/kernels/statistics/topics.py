@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
+from transforms.kernels.text.columns import distinct_numbers
 
 BUCKETS = 4096  # a power of two
 
@@ -51,5 +52,5 @@ def buckets(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """`(document, bucket)` of every different bucket of every document, by document and bucket."""
     document = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    pairs = np.unique(document * BUCKETS + (words & np.uint32(BUCKETS - 1)))
+    pairs = distinct_numbers(document * BUCKETS + (words & np.uint32(BUCKETS - 1)))
     return pairs // BUCKETS, pairs % BUCKETS

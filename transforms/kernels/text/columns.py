@@ -1,6 +1,7 @@
 """Hash columns as numbers, and numbers as hash columns. No copy where there need not be one."""
 
 import hashlib
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSize
     return pa.FixedSizeBinaryArray.from_buffers(HASH, len(found), [None, pa.py_buffer(found.astype("<u8", copy=False))])
 
 
+Number = TypeVar("Number", np.int64, np.uint32, np.uint64)
 EMPTY_HASH = hashlib.blake2b(b"", digest_size=16).digest()
 
 
@@ -55,6 +57,14 @@ def numbers(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 def ranges(size: npt.NDArray[np.int64], start: npt.NDArray[np.int64] | int = 0) -> npt.NDArray[np.int64]:
     """`start, start + 1, ...`, so many as `size` says, one range after the other. int64[sum of sizes]."""
     return np.arange(int(size.sum())) + np.repeat(start - (np.cumsum(size) - size), size)
+
+
+def distinct_numbers(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The different values, rising. `numpy.unique` looks each up in a hash table: ten times as slow where most differ."""
+    rising = np.sort(values)
+    first = np.ones(len(rising), bool)
+    np.not_equal(rising[1:], rising[:-1], out=first[1:])
+    return rising[first]
 
 
 def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:

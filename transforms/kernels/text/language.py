@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from expectations.wording import plural
 from transforms.kernels.compiled import kernel
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text.text import PUNCTUATION, Tokens
@@ -41,7 +42,7 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
       ValueError: there are more than `MOST` languages.
     """
     if len(lists) > MOST:
-        raise ValueError(f"{len(lists)} languages; at most {MOST}")
+        raise ValueError(f"{plural(len(lists), 'language')}; at most {MOST}")
     words = list(dict.fromkeys(word for listed in lists for word in listed))
     number = {word: row for row, word in enumerate(words)}
     ones = np.zeros((len(words), -(-len(lists) // _LANES) or 1), np.uint64)

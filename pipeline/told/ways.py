@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from expectations.wording import plural
 from pipeline.recipe import Recipe
 from transforms.mixture.ways_out import BY_SCORE
 
@@ -37,8 +38,8 @@ def audit(recipe: Recipe, path: str, way: Mapping[str, Any]) -> Iterator[str]:
     if recipe.ratio.real_to_synthetic is not None:
         share, anything = f'ratio.real_to_synthetic="{recipe.ratio.real_to_synthetic}"', 'ratio.real_to_synthetic="0:1"'
     release = f"{recipe.output.path.rstrip('/')}/{name}"
-    yield f"To settle it with {labels:,} labels: make a release of everything, label some of it, and judge that release by"
-    yield "the certificate instead of the detector's bound:"
+    yield f"To settle it with {plural(labels, 'label')}: make a release of everything, label some of it, and judge that release"
+    yield "by the certificate instead of the detector's bound:"
     sample = ["audit", "sample", release, "-o", "sample.parquet", "--by", by, "--n", str(labels)]
     by_score = ["--by-score"] if way["slice"] == f"audit/{BY_SCORE}" else []
     commands = (

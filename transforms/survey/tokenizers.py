@@ -1,20 +1,27 @@
 """Texts to tokens of a model: a `tokenizer.json` by the `tokenizers` package, or a vocabulary of `tiktoken`, on their threads.
 
+One reader for a recipe's `tokenizer`, which counts them, and for `export --tokenizer`, which writes them.
+
 Text is hostile: what looks like a special token in it is text, and nothing is cut or filled up, whatever a file says.
 """
 
+import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from expectations.errors import UserError
 
 EXTRA = 'pip install "lowbackground[export]"'
 TIKTOKEN = "tiktoken:"
+PART_BITS = 20  # of the bytes that are encoded at a time
 
 
 class TokenizerError(UserError):
@@ -42,9 +49,20 @@ class TokenizerModel:
         self.dtype: npt.DTypeLike = np.dtype("<u2") if size < 65_500 else np.dtype("<i4")
         self._encode, self._find = encode, find
 
+    def count(self, texts: pa.LargeStringArray) -> npt.NDArray[np.int32]:
+        """How many tokens each text has, as `encode` makes them. int32[texts].
+
+        Of about a megabyte at a time: what `tokenizers` says of a token takes a hundred bytes and more.
+        """
+        part = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False)) >> PART_BITS
+        starts = np.flatnonzero(np.diff(part, prepend=-1)).tolist()
+        parts = (texts.slice(start, end - start) for start, end in itertools.pairwise([*starts, len(texts)]))
+        counts = (len(found) for part in parts for found in self._encode(part.to_pylist()))
+        return np.fromiter(counts, np.int32, len(texts))
+
     def encode(self, texts: list[str]) -> list[npt.NDArray[np.generic]]:
         """The tokens of each text, without any that the tokenizer adds before or behind. `dtype`[n] each."""
-        return [np.array(ids, self.dtype) for ids in self._encode(texts)]
+        return [np.array(getattr(found, "ids", found), self.dtype) for found in self._encode(texts)]
 
     def token(self, text: str) -> int:
         """The number of one token.
@@ -57,16 +75,28 @@ class TokenizerModel:
         return found
 
 
-def load_tokenizer(name: str) -> TokenizerModel:
+def load_tokenizer(name: str, sha256: str | None = None) -> TokenizerModel:
     """Load a tokenizer.
 
     Args:
       name: path of a `tokenizer.json`, or `tiktoken:NAME`.
+      sha256: what it must be; None: anything.
 
     Raises:
-      TokenizerError: its package is not installed, or it cannot be read.
+      TokenizerError: its package is not installed, it cannot be read, or it is another one by now.
     """
-    return _of_tiktoken(name) if name.startswith(TIKTOKEN) else _of_file(name)
+    model = _of_tiktoken(name) if name.startswith(TIKTOKEN) else _of_file(name)
+    if sha256 not in (None, model.sha256):
+        raise TokenizerError(
+            f"tokenizer {name}: it is not the one that the run began with; put that back, or run again"
+        )
+    return model
+
+
+@functools.lru_cache(maxsize=2)
+def shared_tokenizer(name: str, sha256: str) -> TokenizerModel:
+    """The same, loaded once in a process: it may take a second, and a hundred megabytes."""
+    return load_tokenizer(name, sha256)
 
 
 def _of_file(path: str) -> TokenizerModel:
@@ -92,7 +122,7 @@ def _of_file(path: str) -> TokenizerModel:
     size = max(model.get_vocab(with_added_tokens=True).values(), default=0) + 1
 
     def encode(texts: list[str]) -> list[Any]:
-        return [found.ids for found in model.encode_batch_fast(texts, add_special_tokens=False)]
+        return model.encode_batch_fast(texts, add_special_tokens=False)  # type: ignore[no-any-return]
 
     return TokenizerModel(path, hashlib.sha256(data).hexdigest(), size, encode, model.token_to_id)
 
@@ -109,7 +139,10 @@ def _of_tiktoken(name: str) -> TokenizerModel:
         model = tiktoken.get_encoding(wanted)
     except Exception as error:  # it fetches vocabularies that it does not have yet, by a library that raises its own
         said = (str(error).splitlines() or [""])[0][:120]
-        raise TokenizerError(f"tokenizer {name}: tiktoken cannot load it ({said})") from None
+        raise TokenizerError(
+            f"tokenizer {name}: tiktoken cannot load its vocabulary ({said}); give the path of a tokenizer.json, or set "
+            "TIKTOKEN_CACHE_DIR to a folder that tiktoken filled where it has a network"
+        ) from None
     digest = hashlib.sha256(model._pat_str.encode())
     for token in model.token_byte_values():
         digest.update(len(token).to_bytes(4, "little") + token)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow.compute as pc
 
 from expectations import contracts
+from expectations.wording import plural
 from pipeline.recipe import Recipe
 from transforms.ingest import columns as documents
 from transforms.ingest.computed import parts
@@ -108,4 +109,4 @@ def _says(field: str, name: str, samples: list[documents.Columns]) -> str:
     rows = max((sum(len(text) for s in samples if (text := s.text(name)) is not None)), 0)
     words = _words(name, samples).most_common(4)
     parts = [f"{count:,} `{word}` count as {contracts.ORIGINS[documents.ORIGIN_WORDS[word]]}" for word, count in words]
-    return f": of the first {rows:,} rows {', '.join(parts) or 'none says anything'}"
+    return f": of the first {plural(rows, 'row')} {', '.join(parts) or 'none says anything'}"

@@ -1,0 +1,443 @@
+"""Objects in a store, `s3://` and `gs://`, and data sets of Hugging Face's hub, `hf://`, which are only read.
+
+One library speaks to all of them: pyarrow's filesystems, which are there with pyarrow, and huggingface_hub's for the hub
+(docs/decisions/0057). What writes, copies and deletes goes through `transforms/engine/files.py` and `folders.py`, which know
+local files as well. Credentials come from the environment, as each store's own tools take them, and no message has them.
+
+A request that fails is made again for a while, and what a store never says twice the same is not asked: an object is written as
+a whole from a file of this machine, or not at all.
+"""
+
+import contextlib
+import datetime
+import functools
+import io
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any, NamedTuple, TypeVar
+
+import pyarrow as pa
+from pyarrow import fs
+
+from expectations.errors import UserError
+from expectations.paths import is_local
+
+T = TypeVar("T")
+PATIENCE = 14.0  # seconds that a store may fail every request before it counts as gone
+STALL = 8  # seconds without a byte after which a request counts as failed
+FIRST_ANSWER = 25.0  # seconds
+GONE = 30.0  # seconds for which a store that counts as gone is not asked again: whoever tidies up does not wait as well
+READ_BYTES = 4 << 20  # asked for at a time
+SPOOLED = 16 << 20  # bytes that wait in memory before they are uploaded; more wait in a temporary file
+_KEEPS = {  # what makes another client of a store
+    "s3": (
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ),
+    "gs": ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"),
+    "hf": ("HF_ENDPOINT", "HF_TOKEN"),
+}
+_ENDPOINTS = {"s3": _KEEPS["s3"][:2], "gs": _KEEPS["gs"][:1], "hf": _KEEPS["hf"][:1]}
+_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN")
+_RIGHTS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of somebody who may, and AWS_REGION",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the key file of somebody who may",
+    "hf": "set HF_TOKEN to a token of somebody who may, and accept the data set's terms on its page",
+}
+_NO_RIGHT = re.compile(
+    r"ACCESS_DENIED|ACCESS_KEY|SIGNATURE|_TOKEN|PERMISSION_DENIED|UNAUTHENTICATED|OAuth2|no right to it|40[13] Client Error"
+    r"|HTTP status(?: code:)? 40[013]|credentials"
+)
+_NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket")
+_OTHER_REGION = re.compile(r"HTTP status 30[17]|PermanentRedirect|AuthorizationHeaderMalformed")
+
+
+class StorageError(UserError):
+    """A store does not answer, or does not let us. It is no OSError: what cannot be asked for is not what is not there."""
+
+
+_gone: dict[tuple[str, ...], tuple[float, StorageError]] = {}
+
+
+class Found(NamedTuple):
+    """An object, or what it is called that lies above some.
+
+    Attributes:
+      path: with its scheme.
+      size: bytes.
+      changed: seconds since 1970; 0 where the store does not say.
+      is_folder: no object, but others have names that begin with this one.
+    """
+
+    path: str
+    size: int
+    changed: float
+    is_folder: bool
+
+
+def find(path: str) -> Found | None:
+    """What has this name; None: nothing.
+
+    Raises:
+      StorageError: the store cannot be asked.
+    """
+    system, key = _at(path)
+    [info] = patiently(path, lambda: system.get_file_info([key]))
+    return None if info.type == fs.FileType.NotFound else _found(path, info)
+
+
+def below(folder: str) -> list[Found]:
+    """Every object whose name begins with a folder's, in order of names.
+
+    Raises:
+      StorageError: the store cannot be asked.
+    """
+    system, key = _at(folder)
+    asked = fs.FileSelector(key, recursive=True, allow_not_found=True)
+    top = folder.partition("://")[0] + "://"
+    infos = patiently(folder, lambda: system.get_file_info(asked))
+    return sorted(_found(top + info.path, info) for info in infos if info.type == fs.FileType.File)
+
+
+def pinned(path: str) -> str:
+    """The path at the hub's commit of today, so that all that is read is of one; any other path as it is.
+
+    Raises:
+      StorageError: the hub cannot be asked.
+    """
+    if not path.startswith("hf://"):
+        return path
+    _at(path)
+    from huggingface_hub import HfFileSystem
+
+    hub = HfFileSystem()
+
+    def ask() -> str:
+        at = hub.resolve_path(path)
+        commit = hub._api.repo_info(at.repo_id, revision=at.revision, repo_type=at.repo_type).sha
+        kind = "" if at.repo_type == "model" else f"{at.repo_type}s/"
+        return f"hf://{kind}{at.repo_id}@{commit}/{at.path_in_repo}".rstrip("/")
+
+    return patiently(path, ask)
+
+
+def open_object(path: str) -> IO[bytes]:
+    """An object to read, from anywhere in it. Reads that fail are made again.
+
+    Raises:
+      FileNotFoundError: there is none.
+      StorageError: the store cannot be asked.
+    """
+    raw = _Object(path)
+    return io.BufferedReader(raw, max(1, min(READ_BYTES, raw.size)))
+
+
+def arrow_file(path: str) -> pa.NativeFile:
+    """An object for Arrow's own readers, which ask for several ranges at a time. What they do goes into `patiently`.
+
+    Raises:
+      FileNotFoundError, StorageError: as `open_object`.
+    """
+    system, key = _at(path)
+    return patiently(path, lambda: system.open_input_file(key))
+
+
+def arrow_paths(paths: list[str]) -> tuple[fs.FileSystem | None, list[str]]:
+    """Arrow's filesystem of some files of one store, and what it calls them; None, and the paths, of this machine's.
+
+    Raises:
+      StorageError: the store cannot be asked.
+    """
+    if is_local(paths[0]):
+        return None, paths
+    return _at(paths[0])[0], [_at(path)[1] for path in paths]
+
+
+def writing() -> Any:
+    """Where an object's bytes wait until they are uploaded: a store has no half of an object."""
+    return tempfile.SpooledTemporaryFile(SPOOLED)
+
+
+def put(path: str, file: IO[bytes]) -> None:
+    """Upload a file of this machine as an object, whole, over what is there.
+
+    Raises:
+      StorageError: it cannot be; what was there may be there still.
+    """
+    system, key = _at(path, writes=True)
+    size = file.seek(0, os.SEEK_END)
+
+    def upload() -> None:
+        file.seek(0)
+        with system.open_output_stream(key) as out:
+            shutil.copyfileobj(file, out, READ_BYTES)
+        [info] = system.get_file_info([key])
+        if info.type != fs.FileType.File or info.size != size:
+            raise OSError(f"{info.size or 0:,} bytes of {size:,} arrived")
+
+    patiently(path, upload, is_put=True)
+
+
+def copy(source: str, destination: str) -> None:
+    """Give an object a second name. The store does it, and no byte comes here.
+
+    Raises:
+      FileNotFoundError: there is no source.
+      StorageError: it cannot be.
+    """
+    system, key = _at(destination, writes=True)
+    from_key = _at(source)[1]
+    patiently(destination, lambda: system.copy_file(from_key, key))
+
+
+def delete(path: str) -> None:
+    """Delete one object, by its exact name. What is gone already is no error.
+
+    Raises:
+      StorageError: it cannot be.
+    """
+    system, key = _at(path, writes=True)
+
+    def once() -> None:
+        with contextlib.suppress(FileNotFoundError):  # or by a request whose answer was lost
+            system.delete_file(key)
+
+    patiently(path, once)
+
+
+def delete_below(folder: str) -> None:
+    """Delete every object below a folder, and what stores keep in place of empty folders.
+
+    Raises:
+      StorageError: it cannot be; some may be gone.
+    """
+    system, key = _at(folder, writes=True)
+
+    def once() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(key)
+
+    for one in below(folder) if folder.startswith("gs://") else ():
+        delete(one.path)  # pyarrow's own way takes a missing name of a folder for an error
+    if not folder.startswith("gs://"):
+        patiently(folder, once)
+
+
+def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
+    """What an action on a store gives. It is done again while the store fails, for `PATIENCE` seconds at most.
+
+    Args:
+      path: what it is about, for the message.
+      action: may be done more than once.
+      is_put: it makes the object, so that nothing there is the bucket's fault.
+
+    Raises:
+      FileNotFoundError: there is no such object.
+      StorageError: the store fails, or does not let us.
+    """
+    until, pause, store = 0.0, 0.1, (*path.split("/")[:3], _endpoint(path))
+    if time.monotonic() < _gone.get(store, (0.0, None))[0]:
+        raise _gone[store][1] from None
+    while True:
+        try:
+            return action()
+        except FileNotFoundError as error:
+            if is_put:
+                raise _no_bucket(path) from error
+            raise FileNotFoundError(2, "No such object", path) from None
+        except (OSError, pa.ArrowException) as error:
+            refused, now = _refused(path, str(error)), time.monotonic()
+            until = until or now + PATIENCE
+            if refused:
+                raise refused from None
+            if now >= until:
+                silent = _silent(path, str(error))
+                _gone[store] = now + GONE, silent
+                raise silent from None
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+
+
+class _Object(io.RawIOBase):
+    """An object as a raw file: each read is a request of its own, so that one that failed can be made again."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.file, self.at = path, arrow_file(path), 0
+        self.size: int = patiently(path, self.file.size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}[whence])
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self.size - self.at))
+
+        def read() -> bytes:
+            data: bytes = self.file.read_at(wanted, self.at)
+            if len(data) < wanted:
+                raise OSError(f"{len(data):,} bytes of {wanted:,} arrived")
+            return data
+
+        if wanted:
+            buffer[:wanted] = patiently(self.path, read)
+        self.at += wanted
+        return wanted
+
+    def close(self) -> None:
+        if not self.closed:
+            self.file.close()
+        super().close()
+
+
+def _found(path: str, info: fs.FileInfo) -> Found:
+    changed = info.mtime_ns / 1e9 if info.mtime_ns is not None else 0.0
+    return Found(path, info.size or 0, changed, info.type == fs.FileType.Directory)
+
+
+def _at(path: str, writes: bool = False) -> tuple[fs.FileSystem, str]:
+    """The filesystem of a path, and what it calls it. The first time, that its bucket is there and answers."""
+    scheme, _, key = path.partition("://")
+    bucket = key.partition("/")[0]
+    if scheme not in _KEEPS:
+        raise StorageError(f"{without_user(path)}: {unknown(path)}")
+    if scheme == "hf" and writes:
+        raise StorageError(f"{path}: nothing is written to the hub but by `lowbackground push`; name another place")
+    if "@" in bucket or ":" in bucket or not bucket:
+        raise StorageError(
+            f"{without_user(path)}: not {scheme}://BUCKET/NAME; credentials go into the environment only"
+        )
+    settings = tuple(os.environ.get(name, "") for name in _KEEPS[scheme])
+    _answers(scheme, bucket, settings)
+    return _system(scheme, settings), key.rstrip("/")
+
+
+def without_user(path: str) -> str:
+    """An address without who it is for, and their password."""
+    return re.sub(r"://[^/@]*@", "://", path)
+
+
+def unknown(path: str) -> str:
+    """What to do about an address that no file can be read from."""
+    if hub := re.match(r"https?://huggingface\.co/datasets/([^/]+/[^/]+)/(?:resolve|blob|tree)/([^/]+)/?(.*)", path):
+        return f"is a page of the hub; name the data set: hf://datasets/{hub[1]}@{hub[2]}/{hub[3].split('?')[0]}"
+    if crawl := re.match(r"https?://data\.commoncrawl\.org/(.*)", path):
+        return f"is not read over https; name it s3://commoncrawl/{crawl[1]}"
+    if path.startswith(("http://", "https://")):
+        return "is not read over http; fetch it first (wget -x URL, or wget -x -i LIST), and name the folder"
+    return "is no address that is read; known are s3://, gs://, hf://datasets/ and paths of this machine"
+
+
+@functools.lru_cache(maxsize=8)
+def _system(scheme: str, settings: tuple[str, ...]) -> fs.FileSystem:
+    """A client of a store, one for each process."""
+    if scheme == "s3":
+        endpoint, region = settings[0] or settings[1], settings[2] or settings[3]
+        return fs.S3FileSystem(
+            endpoint_override=endpoint or None,
+            region=region or None,
+            connect_timeout=4,
+            request_timeout=STALL,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),  # `patiently` does it
+            background_writes=False,
+            allow_delayed_open=True,  # one request for a small object, not three
+        )
+    if scheme == "gs":
+        limit = datetime.timedelta(seconds=5)
+        if settings[0]:  # as Google's own libraries take it
+            to, _, host = settings[0].rpartition("://")
+            return fs.GcsFileSystem(
+                anonymous=True, scheme=to or "http", endpoint_override=host.rstrip("/"), retry_time_limit=limit
+            )
+        return fs.GcsFileSystem(retry_time_limit=limit)
+    try:
+        from huggingface_hub import HfFileSystem
+    except ImportError:
+        raise StorageError("hf:// needs huggingface_hub; pip install 'lowbackground[hf]'") from None
+    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem()))
+
+
+@functools.lru_cache(maxsize=64)
+def _answers(scheme: str, bucket: str, settings: tuple[str, ...]) -> None:
+    """Ask for a bucket, so that a store that is not there is known at once, and by its name.
+
+    Raises:
+      StorageError: it does not answer, or there is no such bucket.
+    """
+    path, said = f"{scheme}://{bucket}", []
+
+    def ask() -> None:
+        system = _system(scheme, settings)
+        try:
+            said.append(patiently(path, lambda: system.get_file_info([bucket]))[0].type)
+        except Exception as error:  # raised below, on the thread that asked
+            said.append(error)
+
+    if scheme == "hf":
+        return  # which has no buckets, and limits of its own
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(FIRST_ANSWER)
+    if not said:
+        raise _silent(path, f"no answer for {FIRST_ANSWER:g} seconds")
+    if isinstance(said[0], StorageError) and _NO_RIGHT.search(str(said[0])):
+        return  # one may have a right to objects without one to ask for their bucket
+    if isinstance(said[0], Exception):
+        raise said[0]
+    if said[0] == fs.FileType.NotFound:
+        raise _no_bucket(path)
+
+
+def _refused(path: str, said: str) -> StorageError | None:
+    """The error, if asking again would not help."""
+    scheme = path.partition("://")[0]
+    if _NO_BUCKET.search(said):
+        return _no_bucket(path)
+    if _OTHER_REGION.search(said):
+        return StorageError(f"{path}: the bucket is in another region; set AWS_REGION to it")
+    if _NO_RIGHT.search(said):
+        return StorageError(f"{path}: no right to it (access denied); {_RIGHTS[scheme]}")
+    return None
+
+
+def _no_bucket(path: str) -> StorageError:
+    bucket = "/".join(path.split("/")[:3])
+    return StorageError(f"{bucket}: no such bucket; correct the name, or make the bucket first")
+
+
+def _endpoint(path: str) -> str:
+    """Where the environment says that a store is; "": where its own tools know."""
+    return next((os.environ[name] for name in _ENDPOINTS[path.partition("://")[0]] if os.environ.get(name)), "")
+
+
+def _silent(path: str, said: str) -> StorageError:
+    """Of a store that fails: which, how, and where it was asked."""
+    told = re.search(
+        r"HTTP status(?: code:)? \d+|curlCode: \d+, [^;]+|CURL error \[\d+\]=[\w ]+|\d[\d,]* bytes of .*", said
+    )
+    why = told[0] if told else posixpath.basename(said.split(". ")[0].split(": ")[-1])[:120]
+    for name in _SECRETS:
+        if secret := os.environ.get(name):
+            why = why.replace(secret, f"${name}")
+    at = f" at {without_user(endpoint)}" if (endpoint := _endpoint(path)) else ""
+    return StorageError(f"{path}: the store{at} does not answer ({why}); try again later, or correct its address")
