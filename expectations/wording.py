@@ -37,6 +37,7 @@ SLICE_KINDS = {
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "score": "whose, and score from",  # "<undeclared, human or machine>/<log-odds>"
     "personal": "kind of personal data",  # email, phone, card, iban, ip, key
     "source_personal": "source and kind of personal data",  # "<source>/<kind>"
     "evaluation_set": "evaluation set",  # its name
