@@ -37,6 +37,7 @@ from transforms.release.ledger import Recorded
 from transforms.release.read_release import STRUCTURES, SUITE, counts
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 
 QUEUE = "review/queue.parquet"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
@@ -86,7 +87,7 @@ class Made(NamedTuple):
 
     verdict: beam.PCollection[str]
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
     review: beam.PCollection[pa.RecordBatch]
@@ -119,7 +120,7 @@ class _PublishRelease(beam.DoFn):
         self,
         verdict: str,
         metrics: pa.RecordBatch,
-        sketches: pa.RecordBatch,
+        sketches: bytes,
         recorded: list[Recorded],
         shards: list[Shard],
         review: pa.RecordBatch,
@@ -131,7 +132,7 @@ def publish(
     publication: Publication,
     verdict: Verdict,
     metrics: pa.RecordBatch,
-    sketches: pa.RecordBatch,
+    sketches: bytes,
     recorded: Iterable[Recorded],
     shards: Iterable[Shard],
     review: pa.RecordBatch,
@@ -168,7 +169,7 @@ def publish(
     entries.append(write_file(folder, "report/index.html", render(report_input(told, verdict, metrics)).encode()))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
-        entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
+        entries.append(write_file(folder, SKETCHES, sketches))
         entries.append(write_card(folder, publication.release, metrics, verdict, entries))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
@@ -267,14 +268,6 @@ def _write_quarantine(
             shown.extend(first.select(["path", "row", "reason", "detail"]).to_pylist())
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
             yield write_file(folder, name, as_parquet(table)) | {"rows": table.num_rows}
-
-
-def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
-    """A small file of Parquet."""
-    sink = pa.BufferOutputStream()
-    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
 
 
 WHAT = {

@@ -21,8 +21,9 @@ from rich.console import Console
 
 from expectations.errors import BrokenError, UserError
 from expectations.escaping import terminal
+from expectations.imports import lean
 from expectations.judge import gx_process
-from pipeline import log
+from pipeline import heap, log
 from pipeline.redaction import redact_message
 
 if TYPE_CHECKING:
@@ -953,9 +954,11 @@ def review_serve(
 
 def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
+    heap.keep_one()
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
     # among them. A run sets it back (`execution.execute`).
     gc.set_threshold(1_000_000, 50, 100)
+    lean()
     code = BROKE
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows less than UTF-8 sees escapes, and not a trace
         if hasattr(stream, "reconfigure"):

@@ -1,10 +1,8 @@
 """A graph run to its end on any engine: shown while it is at work, quiet, counted, and what goes wrong as one line."""
 
-import ctypes
 import gc
 import logging
 import posixpath
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +17,7 @@ from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
 from expectations.errors import BrokenError, UserError
-from pipeline import log
+from pipeline import heap, log
 from pipeline.engines import LOCAL, done_so_far, engine, options, outlives
 from pipeline.graph import Job
 from pipeline.jobs import endpoint_of, name_of
@@ -27,8 +25,6 @@ from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError
 from transforms.engine import counted, files
 from transforms.engine.staged import staging
-
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
 
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 WORKER_DIED = ("SDK worker disconnected", "worker stopped before", "send on closed channel")  # Prism's words for it
@@ -184,15 +180,9 @@ def _cause(error: BaseException) -> str:
 
 
 def give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker (docs/decisions/0006).
-
-    Left alone, glibc keeps what large arrays of short-lived threads leave behind, and so does Arrow's own allocator.
-    """
+    """Make freed memory leave this process, which on this runner holds every worker, also where no command line began it."""
+    heap.keep_one()
     pa.set_memory_pool(pa.system_memory_pool())
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)
-        mallopt(M_MMAP_THRESHOLD, 4 << 20)
 
 
 @contextmanager

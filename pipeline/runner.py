@@ -167,6 +167,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             unread=not_read(recipe.sources, planned.found),
             against=items,
             unit=unit,
+            lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -188,6 +189,11 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     )
 
 
+def _names(recipe: Recipe, field: str) -> bool:
+    """Whether a source has a column that says of what its documents were made (`derived_from`), or who accepted them."""
+    return any(getattr(source.fields, field) for source in recipe.sources)
+
+
 def rules_of(recipe: Recipe) -> dict[str, bool]:
     """Which rules a recipe puts before its suite: keywords of `with_rules`."""
     return {
@@ -195,6 +201,8 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
         "has_limits": not recipe.ratio.is_budget_only,
         "has_reference": recipe.reference is not None,
+        "has_lineage": _names(recipe, "derived_from"),
+        "has_verifier": _names(recipe, "verifier"),
         "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
 

@@ -266,7 +266,7 @@ def _facts(table: _Table) -> list[tuple[str, str, str]]:
             wording.number(kept, "count"),
             f"{part} of {wording.number(read, 'count')} read" if part else "",
         ),
-        (f"{table.unit.capitalize()} kept", wording.number(tokens, "count"), ""),
+        (f"{table.unit.capitalize()} kept", wording.number(tokens, "count"), wording.of_a_model(table.rows)),
         (
             wording.title("synthetic_share.tokens", table.unit),
             wording.number(share["value"], "share"),

@@ -89,7 +89,11 @@ def _flow(result: "Result") -> Iterator[str]:
     for key, words in WORDS.items():
         if counts.get(key):
             yield f"  dropped     {counts[key]:>{width},}  {words}"
-    yield f"  kept        {counts['kept']:>{width},}"
+    rows = read_metrics(result.folder).to_pylist()
+    found = (row for row in rows if (row["metric"], row["stage"], row["slice_kind"]) == ("tokens", "after", "overall"))
+    kept = wording.amount(next(found)["value"], wording.unit_of(rows))
+    model = wording.of_a_model(rows)
+    yield f"  kept        {counts['kept']:>{width},}  of {kept}" + (f", {model}" if model else "")
     if counts.get("quarantined"):
         yield f"quarantined   {counts['quarantined']:>{width},}  records that could not be read"
 

@@ -166,6 +166,8 @@ AS_READ = (
     "generator",
     "kind",
     "stratum",
+    "derived_from",
+    "verifier",
     "author",
     "not_understood",
 )

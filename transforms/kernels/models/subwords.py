@@ -139,7 +139,7 @@ def _add(total, vector, row):
 
 
 @inlined
-def _sum_features(
+def _sum_features(  # noqa: C901 (one pass, one loop)
     word,
     size,
     hash64,
