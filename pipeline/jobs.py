@@ -77,8 +77,10 @@ def endpoint_of(config: RunnerConfig) -> str:
 
 
 def name_of(result: PipelineResult) -> str:
-    """What an engine calls a job."""
-    return result._job_id if isinstance(result, PortableResult) else str(result.job_id())
+    """What an engine calls a job. One that a Flex Template starts has no name yet when its launcher ends."""
+    if isinstance(result, PortableResult):
+        return str(result._job_id)
+    return str(result.job_id()) if getattr(result, "_job", None) else "of the template"
 
 
 def found_again(job: SentJob) -> PipelineResult:
