@@ -28,6 +28,9 @@ SLICE_KINDS = {
     "limit": "limit",
     "way_out": "what is changed",  # "<knob>/<source or limit>"
     "stratum": "stratum",
+    "kind": "kind of synthetic text",
+    "depth": "depth",  # of what synthetic text was made of: "1" or "2 or more"
+    "verifier": "verifier",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_field": "source and field",  # "<source>/<field>"
     "source_origin": "source and origin",  # "<source>/<origin>"

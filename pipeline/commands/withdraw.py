@@ -38,7 +38,6 @@ from pipeline.assembly import (
     WITHDRAWAL,
     Publication,
     as_json,
-    as_parquet,
     done_path,
     entry_of,
     write_card,
@@ -80,7 +79,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, as_parquet
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
