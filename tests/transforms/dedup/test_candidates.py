@@ -104,7 +104,8 @@ def test_pairs_are_grouped_by_split_and_block(monkeypatch: pytest.MonkeyPatch) -
         schema=BAND,
     )
     found = {}
-    for block in (1, 8, candidates.BLOCK):
+    blocks = (1, 8, candidates.BLOCK)
+    for block in blocks:
         monkeypatch.setattr(candidates, "BLOCK", block)
         groups = candidates._CandidatePairs().work((0, [bands]))
         rows = []
@@ -114,6 +115,6 @@ def test_pairs_are_grouped_by_split_and_block(monkeypatch: pytest.MonkeyPatch) -
             rows += [(split, *row.values()) for row in batch.to_pylist()]
         assert len({number for number, _ in groups}) == len(groups)
         found[block] = sorted(rows)
-        assert (len(groups) > 2) == (block < candidates.BLOCK)
-    assert found[1] == found[8] == found[candidates.BLOCK]
+        assert (len(groups) > 2) == (block < blocks[-1])
+    assert found[1] == found[8] == found[blocks[-1]]
     assert len(found[1]) >= n - 1
