@@ -306,6 +306,18 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
 
 
+def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """The stages of a crowd are there, and both lines of what it takes."""
+    said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
+    assert "FindClusters/Verify" in said
+    assert said.count("near copies") == 2
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    for run in found.values():
+        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
+
+
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Each kind of odd file once, read by eight workers."""
     said = printed("accounted", data, tmp_path / "out", "--documents", 30, "--odd", 28)
