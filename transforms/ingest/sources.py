@@ -63,6 +63,8 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    derived_from: str | None = None
+    verifier: str | None = None
     author: str | None = None
     licence: str | None = None
     turns: str | None = None
