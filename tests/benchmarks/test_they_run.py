@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from transforms.kernels.models.bytes_model import bits_per_byte
@@ -74,8 +75,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
-    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints. The processes that it measures here have imported it all."""
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
 
     def run(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
