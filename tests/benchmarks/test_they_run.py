@@ -306,6 +306,14 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
 
 
+def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
+    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
+    assert said.splitlines()[-1].startswith(
+        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
+    )
+
+
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Each kind of odd file once, read by eight workers."""
     said = printed("accounted", data, tmp_path / "out", "--documents", 30, "--odd", 28)
