@@ -320,6 +320,14 @@ def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
         assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
 
 
+def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
+    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
+    assert said.splitlines()[-1].startswith(
+        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
+    )
+
+
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Each kind of odd file once, read by eight workers."""
     said = printed("accounted", data, tmp_path / "out", "--documents", 30, "--odd", 28)

@@ -169,7 +169,11 @@ def old_and_new(tmp_path):
         built = {"verdict.json": what.encode(), f"ledger/ledger-00000-of-0000{len(what)}.parquet": what.encode()}
         for number in range(2 if what == "old" else 1):
             built[f"data/train-0000{number}-of-0000{2 if what == 'old' else 1}.parquet"] = f"{what} {number}".encode()
-        manifest = {"format": "lowbackground.release/1", "release": "small", "files": [{"path": name} for name in built]}
+        manifest = {
+            "format": "lowbackground.release/1",
+            "release": "small",
+            "files": [{"path": name} for name in built],
+        }
         built["MANIFEST.json"] = json.dumps(manifest).encode()
         made[what] = built | {folders.MARK: files.read(f"{folder}/{folders.MARK}")}
     return made["old"], made["new"]
@@ -290,7 +294,9 @@ def test_a_store_that_goes_away_ends_the_run_and_what_it_left_is_cleaned(s3_stor
     recipe = load_recipe(put_inputs(top, 45))
     with stores.harmed(s3_store, lambda number, *_: "503" if number > 60 else None, monkeypatch):
         job = runner.prepare(recipe, top)
-        with pytest.raises(runner.RunError, match=r"s3://bucket-\S+: the store at http://127.0.0.1:\d+ does not answer"):
+        with pytest.raises(
+            runner.RunError, match=r"s3://bucket-\S+: the store at http://127.0.0.1:\d+ does not answer"
+        ):
             runner.run(recipe, job, QUIET)
     assert not names(f"{top}/out/small")
     monkeypatch.setattr(folders, "LEASE_LASTS", -1.0)
