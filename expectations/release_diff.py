@@ -24,6 +24,7 @@ DOCUMENTED = (
 )
 ALIKE = 0.1  # relative difference of sizes up to which measures that grow with the corpus may be compared
 
+LEADS = "synthetic share"  # of what moved this is said first, whatever else did: it is what a release is bounded by
 UNEVEN = 0.25  # effective documents in one at most, where a release does not say: log-normal lengths of sigma 1.2
 TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
 
@@ -346,18 +347,29 @@ def verdict(found: Sequence[Movement]) -> Comparison:
         return Comparison(
             "unknown", f"unknown: no number of the {len(asked)} that say which way is worse has known noise"
         )
-    ways: dict[Literal["worse", "better"], str] = {
-        "worse": "moved the wrong way",
-        "better": "moved the right way, none the wrong way",
-    }
-    for status, words in ways.items():
+    ways: dict[Literal["worse", "better"], str] = {"worse": "wrong", "better": "right"}
+    for status, way in ways.items():
         moved = [one for one in known if one.status == status]
         if moved:
-            first = moved[0]
-            early = "an early sign, " if first.sign in metrics.EARLY else ""
-            says = f"{len(moved)} {words} beyond noise, first {early}{first.sign} ({first.metric}{_of(first)})"
-            return Comparison(status, f"{status}: {says}; {alarms}")
+            first = min(moved, key=lambda one: one.sign != LEADS)
+            early = ", an early sign of collapse" if first.sign in metrics.EARLY and status == "worse" else ""
+            more = (
+                [f"{plural(len(moved) - 1, 'other number')} moved the {way} way beyond noise"] if len(moved) > 1 else []
+            )
+            more += ["none moved the wrong way"] if status == "better" else []
+            return Comparison(status, "; ".join([f"{status}: {in_words(first)}{early}", *more, alarms]))
     return Comparison("steady", f"steady: nothing moved beyond noise; {alarms}")
+
+
+def in_words(one: Movement) -> str:
+    """A movement as a person says it: "Synthetic share of tokens nearly doubled, from 6.2% to 11.5% (+5.3 points)"."""
+    about = metrics.find(one.metric)
+    assert one.before is not None, one
+    assert one.after is not None, one
+    kind = wording.SLICE_KINDS.get(one.slice_kind, one.slice_kind)
+    where = "" if one.slice_kind == "overall" else f' of {kind} "{wording.one_line(one.slice)}"'
+    change = f" ({wording.points(one.after - one.before)})" if about.form == "share" else ""
+    return f"{about.title}{where} {wording.moved(one.before, one.after, about.form)}{change}"
 
 
 def _of(one: Movement) -> str:
@@ -371,7 +383,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     lines = []
     for one in [*whole, *slices[:most]]:
         form = metrics.find(one.metric).form
-        before, after = (wording.number(value, form) for value in (one.before, one.after))
+        before, after = both(one)
         said = (
             one.status if one.status not in ("unknown", "same") else "?" if one.status == "unknown" else "within noise"
         )
@@ -389,6 +401,16 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     return lines
 
 
+def both(one: Movement) -> tuple[str, str]:
+    """The number in either release, with so many digits that what differs looks different."""
+    form = metrics.find(one.metric).form
+    if one.before is None or one.after is None:
+        return wording.number(one.before, form), wording.number(one.after, form)
+    return wording.told_apart(one.before, one.after, form)
+
+
 def signed(value: float, form: str) -> str:
-    """A change in words, with its sign."""
+    """A change in words, with its sign; of a share in points of per cent."""
+    if form == "share":
+        return wording.points(value)
     return ("+" if value > 0 else "-" if value < 0 else "") + wording.number(abs(value), form, 2)

@@ -37,6 +37,7 @@ SLICE_KINDS = {
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "score": "whose, and score from",  # "<undeclared, human or machine>/<log-odds>"
     "personal": "kind of personal data",  # email, phone, card, iban, ip, key
     "source_personal": "source and kind of personal data",  # "<source>/<kind>"
     "evaluation_set": "evaluation set",  # its name
@@ -92,9 +93,14 @@ def part_of(part: float, whole: float) -> str:
 
 
 # How a growing number is said to grow, by its ratio; the inverse of each is how a shrinking one shrinks.
-_GROWTH = ((3.2, "more than tripled", "fell to less than a third"), (2.8, "about tripled", "fell to about a third"),
-           (2.1, "more than doubled", "more than halved"), (1.95, "doubled", "halved"),
-           (1.75, "nearly doubled", "nearly halved"), (1.0, "rose", "fell"))  # fmt: skip
+_GROWTH = (
+    (3.2, "more than tripled", "fell to less than a third"),
+    (2.8, "about tripled", "fell to about a third"),
+    (2.1, "more than doubled", "more than halved"),
+    (1.95, "doubled", "halved"),
+    (1.75, "nearly doubled", "nearly halved"),
+    (1.0, "rose", "fell"),
+)
 
 
 def moved(before: float, after: float, form: str) -> str:

@@ -29,6 +29,7 @@ from expectations.judge.verdict import Verdict
 from expectations.paths import open_for_reading
 from expectations.storage import arrow_paths
 from pipeline import runner
+from pipeline.commands.papers import write_asked
 from pipeline.recipe import Recipe, load_recipe
 from transforms.release.read_release import ReleaseError, by_id, parquet_files, read_verdict, reading
 
@@ -123,7 +124,9 @@ def run(recipe: Recipe, base_dir: str = ".", replace: bool = False, progress: bo
       RunError: a worker failed.
     """
     console = Console(stderr=True) if progress else Console(file=io.StringIO())
-    return Release(runner.run(recipe, runner.prepare(recipe, base_dir), console, replace).folder)
+    result = runner.run(recipe, runner.prepare(recipe, base_dir), console, replace)
+    write_asked(recipe, result)
+    return Release(result.folder)
 
 
 def open_release(folder: str | os.PathLike[str]) -> Release:

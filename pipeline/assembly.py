@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import posixpath
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -17,13 +16,14 @@ import apache_beam as beam
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict
 from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
+from pipeline.told.examples import examples
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders
@@ -34,10 +34,11 @@ from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
+from transforms.release.read_release import STRUCTURES, SUITE, counts
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 
-SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 QUEUE = "review/queue.parquet"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
 WITHDRAWAL = "withdrawal.json"
@@ -45,20 +46,29 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication(Staged):
-    """What the launcher knows of a release before the run.
+class Attempt:
+    """One attempt at a release.
 
     Attributes:
       output: folder of releases.
       release: its name.
       staging: this attempt's own folder.
-      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
-      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
     """
 
     output: str
     release: str
     staging: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication(Attempt, Staged):
+    """What the launcher knows of a release before the run.
+
+    Attributes:
+      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
+      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
+    """
+
     recipe: str
     suite: str
     about: str
@@ -77,7 +87,7 @@ class Made(NamedTuple):
 
     verdict: beam.PCollection[str]
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
     review: beam.PCollection[pa.RecordBatch]
@@ -110,7 +120,7 @@ class _PublishRelease(beam.DoFn):
         self,
         verdict: str,
         metrics: pa.RecordBatch,
-        sketches: pa.RecordBatch,
+        sketches: bytes,
         recorded: list[Recorded],
         shards: list[Shard],
         review: pa.RecordBatch,
@@ -122,7 +132,7 @@ def publish(
     publication: Publication,
     verdict: Verdict,
     metrics: pa.RecordBatch,
-    sketches: pa.RecordBatch,
+    sketches: bytes,
     recorded: Iterable[Recorded],
     shards: Iterable[Shard],
     review: pa.RecordBatch,
@@ -146,12 +156,21 @@ def publish(
     ]
     if publication.structures:
         entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
-    report = report_input(publication, verdict, metrics, entries, shown)
-    entries.append(write_file(folder, "report/index.html", render(report).encode()))
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(shown),
+        examples=tuple(examples(publication.corpus, recorded)),
+        splits=publication.corpus.splits,
+    )
+    entries.append(write_file(folder, "report/index.html", render(report_input(told, verdict, metrics)).encode()))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
-        entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
-        entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+        entries.append(write_file(folder, SKETCHES, sketches))
+        entries.append(write_card(folder, publication.release, metrics, verdict, entries))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
             "format": "lowbackground.release/1",
@@ -166,55 +185,27 @@ def publish(
     return folder
 
 
-def done_path(publication: Publication) -> str:
+def write_card(
+    folder: str, release: str, metrics: pa.RecordBatch, verdict: Verdict, entries: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """README.md of a release whose shards are there. Returns its entry of the manifest."""
+    shards = [entry for entry in entries if str(entry["path"]).startswith(f"{DATA}/")]
+    schema = None
+    if shards:
+        with open_for_reading(posixpath.join(folder, str(shards[0]["path"]))) as file:
+            schema = pq.read_schema(pa.PythonFile(file, mode="r"))
+    n_bytes = sum(int(str(entry["bytes"])) for entry in shards)
+    return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
+
+
+def done_path(attempt: Attempt) -> str:
     """Where the last step leaves the name of the folder that it built."""
-    return posixpath.join(publication.staging, "built")
-
-
-def counts(metrics: pa.RecordBatch) -> dict[str, int]:
-    """Documents in, kept, dropped by reason, quarantined."""
-    found: Counter[str] = Counter()
-    for row in metrics.to_pylist():
-        if row["metric"] == "documents" and row["slice_kind"] == "overall":
-            found["documents_in" if row["stage"] == "before" else "kept"] = int(row["value"])
-        elif row["metric"] == "documents.dropped" and row["slice_kind"] == "reason":
-            found[f"dropped.{row['slice']}"] = int(row["value"])
-        elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
-            found["quarantined"] = int(row["value"])
-    return dict(found)
+    return posixpath.join(attempt.staging, "built")
 
 
 def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
     """What was read of each source, whatever files it came in."""
     return {row["slice"]: row["note"] for row in metrics.to_pylist() if row["metric"] == "input.fingerprint"}
-
-
-def report_input(
-    publication: Publication,
-    verdict: Verdict,
-    metrics: pa.RecordBatch,
-    entries: list[dict[str, object]],
-    quarantine: list[dict[str, object]],
-) -> dict[str, object]:
-    """What `expectations.report.report.render` shows; `quarantine` are the first of its rows."""
-    about = orjson.loads(publication.about)
-    rows = metrics.to_pylist()
-    sizes = {int(r["slice"]): int(r["value"]) for r in rows if r["slice_kind"] == "cluster_size"}
-    notes = {r["note"] for r in rows if r["metric"] == "synthetic_share.tokens" and r["note"]}
-    return {
-        "release": publication.release,
-        "verdict": orjson.loads(verdict.to_json()),
-        "metrics": rows,
-        "quarantine": quarantine,
-        "recipe": publication.recipe,
-        "versions": about["versions"],
-        "inputs": about["inputs"],
-        "files": [{"path": entry["path"], "what": entry["what"]} for entry in entries],
-        "assumptions": sorted({part for note in notes for part in note.split(": ", 1)[-1].split("; ")}),
-        "limit": about["limit"],
-        "clusters": {"size_counts": sizes},
-        "systems": (yaml.safe_load(publication.structures) or {}).get("systems", []) if publication.structures else [],
-    }
 
 
 def _placed(paths: Sequence[str], folder: str, stem: str) -> Iterator[str]:
@@ -277,14 +268,6 @@ def _write_quarantine(
             shown.extend(first.select(["path", "row", "reason", "detail"]).to_pylist())
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
             yield write_file(folder, name, as_parquet(table)) | {"rows": table.num_rows}
-
-
-def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
-    """A small file of Parquet."""
-    sink = pa.BufferOutputStream()
-    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
 
 
 WHAT = {

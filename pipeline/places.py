@@ -21,6 +21,7 @@ from transforms.measures.reference import HUMAN_SUBSET
 STORE = ".signals"
 STAGING = ".staging"
 REJECTED = ".rejected"  # ends the name of a rejection's folder
+PAPERS = ".papers"  # ends the name of the folder of a release's papers
 # One of each kind of file that a later run might take for data.
 _FILES = (
     "README.md",

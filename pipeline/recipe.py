@@ -32,6 +32,7 @@ from transforms.origin.witnesses import EvidenceConfig
 from transforms.release.shards import ShardConfig
 from transforms.survey.tokenizers import TIKTOKEN
 
+PaperName = typing.Literal["eu-summary", "ab-2013", "croissant", "openlineage", "prov", "spdx"]
 RELEASE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it is a folder, so no path
 MAX_NAME = 128  # of a release: an attempt's folder is called after it, and names of files end somewhere
 ESCAPED = 6  # bytes of JSON that one byte of text may take, as \u001b
@@ -161,6 +162,9 @@ class Recipe(Strict):
         (), description="YAML files of systems of structures: what diversity means to whom, and what must hold"
     )
     output: OutputConfig = OutputConfig()
+    papers: tuple[PaperName, ...] = Field(
+        (), description="papers to write beside a release that passed, into <release>.papers/ (docs/papers.md)"
+    )
     runner: RunnerConfig = RunnerConfig()
     _as_written: str | None = PrivateAttr(None)
 
@@ -171,13 +175,12 @@ class Recipe(Strict):
             raise ValueError(f"{name!r} must be letters, digits, '.', '_' or '-', and start with a letter or digit")
         if len(name) > MAX_NAME:
             raise ValueError(f"{name[:20]!r}... is longer than {MAX_NAME} characters; choose a shorter name")
-        if name.lower().endswith(".rejected"):
-            raise ValueError(
-                f"{name!r} is where a rejection of {name[: -len('.rejected')]!r} goes; choose another name"
-            )
+        for ending, what in ((".rejected", "a rejection of"), (".papers", "the papers of")):
+            if name.lower().endswith(ending):
+                raise ValueError(f"{name!r} is where {what} {name[: -len(ending)]!r} goes; choose another name")
         return name
 
-    @field_validator("structures", "removals", mode="before")
+    @field_validator("structures", "removals", "papers", mode="before")
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
@@ -222,7 +225,7 @@ class Recipe(Strict):
         """
         if self._as_written is not None:
             return self._as_written
-        content = self.model_dump(mode="json", exclude={"runner": True, "output": {"path"}})
+        content = self.model_dump(mode="json", exclude={"runner": True, "papers": True, "output": {"path"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

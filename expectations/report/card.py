@@ -1,4 +1,4 @@
-"""The dataset card of a release: README.md with the YAML header that the Hugging Face Hub and `datasets` read."""
+"""The dataset card of a release: README.md what it is, how synthetic, under which licences."""
 
 from collections.abc import Iterator
 
@@ -7,29 +7,22 @@ import pyarrow as pa
 from expectations import wording
 from expectations.escaping import markdown, markdown_code
 from expectations.judge.verdict import Verdict
+from expectations.report.hub_header import hub_header
 from expectations.wording import estimate, plural
 
 
-def card(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> str:
-    """README.md of a release."""
-    return "\n".join([*_header(metrics), *_body(release, metrics, verdict)]) + "\n"
+def card(release: str, metrics: pa.RecordBatch, verdict: Verdict, schema: pa.Schema | None, n_bytes: int) -> str:
+    """README.md of a release.
 
-
-def _header(metrics: pa.RecordBatch) -> Iterator[str]:
-    synthetic = any(
-        row["metric"] == "documents" and row["stage"] == "after" and row["slice"] == "synthetic" and row["value"]
-        for row in metrics.to_pylist()
-    )
-    yield from (
-        "---",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        "    path: data/train-*",
-    )
-    yield from ("annotations_creators:", "- machine-generated")
-    yield from ("tags:", "- lowbackground", *(["- synthetic"] if synthetic else []), "---")
+    Args:
+      release: its name.
+      metrics: METRICS.
+      verdict: of its gate.
+      schema: of its shards; None: there are none.
+      n_bytes: of all shards.
+    """
+    header = hub_header(release, metrics.to_pylist(), schema, n_bytes)
+    return "\n".join([header, *_body(release, metrics, verdict)]) + "\n"
 
 
 def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[str]:

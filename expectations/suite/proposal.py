@@ -125,7 +125,7 @@ def _spread(
         )
     limits, basis = release_diff.noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
     if limits is None:
-        alike = f"the same in {plural(len(rows), 'reference')}, and "
+        alike = f"the same in all {plural(len(rows), 'reference')}, and " if len(rows) > 1 else "one reference, and "
         raise NoLimitError(alike + (basis or "a count has no noise"))
     return *limits, f"one number's own noise, {release_diff.SIGMAS:g} standard errors of a difference ({basis})"
 

@@ -11,7 +11,6 @@ from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
-from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import load_recipe
 from pipeline.runner import day, exit_code, rules_of, suite_params
@@ -19,7 +18,7 @@ from transforms.audit.against_estimate import with_audit, with_audit_rules
 from transforms.audit.certificate import Certificate
 from transforms.audit.draw import AuditError
 from transforms.release.gate import with_rules
-from transforms.release.read_release import open_release, read_metrics
+from transforms.release.read_release import STRUCTURES, SUITE, open_release, read_metrics
 
 PAGE = "index.html"  # of Data Docs, in the folder that is named
 

@@ -17,10 +17,13 @@ from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
 from expectations.papers.standards import STANDARDS, StandardInput, token
 from expectations.paths import is_local, open_for_reading
+from pipeline.execution import RunError
+from pipeline.places import PAPERS as PAPERS_FOLDER
 from pipeline.reading.outputs import check_output, save
-from pipeline.recipe import RecipeError
-from pipeline.runner import day
+from pipeline.recipe import Recipe, RecipeError
+from pipeline.runner import Result, day
 from transforms.release.read_release import (
+    ReleaseError,
     by_id,
     ledger_batches,
     ledger_files,
@@ -82,6 +85,20 @@ def write_papers(
     for answer, path in zip(answers, paths, strict=True):
         save(answer, path)
     return paths
+
+
+def write_asked(recipe: Recipe, result: Result, today: str | None = None) -> None:
+    """The papers that a recipe asks for, of its release that passed, in a folder beside it.
+
+    Raises:
+      RunError: they cannot be written. The release is there all the same.
+    """
+    if not recipe.papers or not result.verdict.passed:
+        return
+    try:
+        write_papers([result.folder], result.folder + PAPERS_FOLDER, recipe.papers, today, force=True)
+    except (RecipeError, ReleaseError) as error:
+        raise RunError(f"{result.folder} is released, and its papers are not written: {error}") from error
 
 
 def _standard_input(folder: str, release: ReleasedPaper, output: str, date: str) -> StandardInput:

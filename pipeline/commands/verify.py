@@ -15,7 +15,6 @@ from rich.console import Console
 
 from expectations.paths import open_for_reading
 from expectations.wording import message, plural
-from pipeline.assembly import counts
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
 from pipeline.reading.signature import is_signed_by, read_envelopes, signature_path
 from pipeline.recipe import RecipeError
@@ -28,6 +27,7 @@ from transforms.release.read_release import (
     LEDGER,
     VERDICT,
     ReleaseError,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,

@@ -27,7 +27,6 @@ from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.report.card import card
 from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
@@ -36,16 +35,12 @@ from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
-    STRUCTURES,
-    SUITE,
     WITHDRAWAL,
     Publication,
     as_json,
-    as_parquet,
-    counts,
     done_path,
     entry_of,
-    report_input,
+    write_card,
     write_file,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
@@ -54,6 +49,7 @@ from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
+from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
@@ -66,9 +62,12 @@ from transforms.release.ledger import ABOUT
 from transforms.release.read_release import (
     LEDGER,
     METRICS,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     by_id,
+    counts,
     is_there,
     ledger_batches,
     ledger_files,
@@ -80,7 +79,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, as_parquet
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
@@ -299,9 +298,16 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
         queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    report = report_input(publication, verdict, metrics, entries, _quarantine(old.folder))
-    entries.append(write_file(folder, REPORT, render(report).encode()))
-    entries.append(write_file(folder, "README.md", card(publication.release, metrics, verdict).encode()))
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(_quarantine(old.folder)),
+    )
+    entries.append(write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode()))
+    entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {
         "release": publication.release,
@@ -322,7 +328,7 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
-COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies"]
+COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
 
 
 def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
@@ -485,13 +491,15 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         "documents": collections.Counter(),
         "tokens": collections.Counter(),
     }
-    for row in removed.to_pylist():
+    years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
+    for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
             ("overall", ""),
             ("source", row["source"]),
             ("language", language),
+            ("year", row["year"]),
             ("origin", row["origin"]),
             ("source_origin", f"{row['source']}/{row['origin']}"),
             ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),

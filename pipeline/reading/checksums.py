@@ -16,7 +16,6 @@ from rich.console import Console
 
 from expectations.paths import open_for_reading
 from expectations.wording import plural
-from pipeline.assembly import STRUCTURES, SUITE
 from pipeline.progress import read_so_far
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import exists, size_of
@@ -24,6 +23,8 @@ from transforms.release.read_release import (
     LEDGER,
     METRICS,
     RESTORE,
+    STRUCTURES,
+    SUITE,
     VERDICT,
     ReleaseError,
     is_there,

@@ -171,6 +171,19 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 6
 
 
+def test_share_floor(printed: Printed) -> None:
+    """Whoever knows both components has a bound as close as chance allows, and the one who knows neither none closer."""
+    table = cells(printed("share_floor", "--pairs", 2))
+    numbers = {
+        name: [float(cell.rstrip("%")) for cell in row] for name, row in table.items() if name[:4] in ("both", "own ")
+    }
+    at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 5))
+    assert len(table) == 8
+    assert 25 <= at_25["both alone"] < 30
+    assert error_at_25["both alone"] <= 1
+    assert at_25["both unseen"] >= 25
+
+
 def test_tokens_per_word(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     model = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

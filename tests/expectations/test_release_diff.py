@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from expectations import release_diff
 from expectations.metrics import METRICS, find
-from expectations.release_diff import Movement, movements, verdict
+from expectations.release_diff import Movement, as_lines, movements, verdict
 
 
 def row(metric, value, lower=None, upper=None, n=1000, kind="overall", slice_="", stage="after", note=None):
@@ -135,12 +135,36 @@ def test_the_verdict_names_the_earliest_sign_and_counts_what_it_does_not_know():
     found = verdict(movements(before, after))
     assert found.status == "worse"
     assert found.line.startswith(
-        "worse: 2 moved the wrong way beyond noise, first an early sign, tails (reference.tail_mass); 2 comparisons"
+        "worse: Share of rare words as a fraction of the reference's fell from 100% to 70% (-30 points), an early sign of "
+        "collapse; 1 other number moved the wrong way beyond noise; 2 comparisons"
     )
     assert found.line.endswith("1 cannot be told from noise")
-    assert verdict(movements(after, before)).status == "better"
+    better = verdict(movements(after, before))
+    assert better.status == "better"
+    assert (
+        "rose from 70% to 100% (+30 points); 1 other number moved the right way beyond noise; none moved" in better.line
+    )
     assert verdict(movements(before, before)).status == "steady"
     assert verdict([]).status == "unknown"
+
+
+def test_the_synthetic_share_leads_and_is_said_as_a_manager_says_it():
+    def rows(share, words):
+        return [
+            row("synthetic_share.tokens", share, share - 0.001, share + 0.001),
+            row("synthetic_share.interval.tokens", share, share - 0.001, share + 0.001),
+            row("documents", 1e6),
+            row("reference.vendi_1", words, words - 0.01, words + 0.01),
+        ]
+
+    found = verdict(movements(rows(0.062, 1.0), rows(0.115, 0.7)))
+    said = "worse: Synthetic share of tokens nearly doubled, from 6.2% to 11.5% (+5.3 points); "
+    assert found.line.startswith(said)
+
+
+def test_numbers_that_differ_look_different():
+    line = as_lines(movements([row("length.q50", 13.003, 13, 13.01)], [row("length.q50", 13.024, 13.02, 13.03)]))[0]
+    assert "13 -> 13.02" in " ".join(line.split())
 
 
 def test_slices_are_shown_and_do_not_decide_but_what_somebody_declared_does():

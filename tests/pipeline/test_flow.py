@@ -208,6 +208,7 @@ def test_others_can_read_the_release(released: runner.Result, tmp_path: pathlib.
     loaded = datasets.load_dataset(released.folder, cache_dir=str(tmp_path))["train"]
     assert loaded.num_rows == n
     assert set(loaded.features) >= {"id", "text", "origin", "p_synthetic"}
+    assert loaded.info.splits["train"].num_examples == n  # as the card's header says
 
 
 def test_quarantine_says_where_and_why(released: runner.Result) -> None:

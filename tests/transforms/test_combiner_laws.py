@@ -106,7 +106,12 @@ def mixture(step: str) -> Callable[[pathlib.Path], Case]:
     return case
 
 
+def counts(_: pathlib.Path) -> Case:
+    return Case(counted.CountsFn(), [("pairs", f"end {k % 2}", k, 2 * k) for k in range(PARTS)])
+
+
 CASES_OF = {
+    "CountsFn": counts,
     "ForestFn": forest,
     "SeenParagraphs": seen,
     "SortedFn": sorted_numbers,
@@ -194,5 +199,6 @@ def test_merged_in_groups_first_it_is_the_same(
         output = inputs | together
         assert "fanout=64" in str(root.to_runner_api())
         output | beam.Map(lambda output: found.write_bytes(pickle.dumps(plain(output))))
+        root | counted.Total(str(tmp_path / "counts"))
     assert pickle.loads(found.read_bytes()) == expected
-    counted.check(counted.counts(root.result.metrics()), {})
+    counted.check(counted.counts(str(tmp_path / "counts")), {})

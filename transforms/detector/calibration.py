@@ -22,7 +22,7 @@ from transforms.kernels.statistics import share_bound
 from transforms.kernels.text import language
 from transforms.kernels.text.text import Tokens
 
-FORMAT, READ = 4, (3, 4)  # format 3 has no `raised`
+FORMAT, READ = 5, (3, 4, 5)  # format 3 has no `raised`; 3 and 4 have an allowance of one number, `root`
 RAISED = (0.5, 1.0)  # z from which an expert is raised, and from which by all that its scale says
 Histogram = npt.NDArray[np.int64]  # [share_bound.BINS]
 
@@ -53,23 +53,52 @@ class Language:
 
 @dataclasses.dataclass(frozen=True)
 class Allowance:
-    """How far shares of writers and generators that were left out of the reference lay off, learned when calibrating.
+    """How far limits of a share lay off where writers and generators were left out of the reference, learned when calibrating.
+
+    A bound is the largest planted share at which corpora like it had a limit no higher than its own, but for one in twenty
+    (a Neyman bound). So it is learned, for each planted share, what limit all but a twentieth of the corpora had.
 
     Attributes:
-      root: a bound u becomes u + root * sqrt(u), which is what new generators took it to be at every share, near enough.
+      shares: that were planted, rising, each in (0, 1).
+      limits: of the profile likelihood that 95 % of the corpora of each share reached; nowhere falling.
+      own_limits: the same for corpora with human text of the same kind that is known to be human.
       human: how much of a share may be human text that writes unlike the reference, in [0, 1].
-      corpora: how many were judged to learn it; 0: there are too few kinds of text to say, and no bound can be given.
+      corpora: how many of each share were judged; 0: there are too few kinds of text to say, and no bound can be given.
       why: no bound can be given, in words; "" if one can.
     """
 
-    root: float
+    shares: tuple[float, ...]
+    limits: tuple[float, ...]
+    own_limits: tuple[float, ...]
     human: float
     corpora: int
     why: str
 
-    def of(self, bound: float) -> float:
-        """A bound with the allowance, at most 1."""
-        return min(1.0, bound + self.root * math.sqrt(bound))
+    def wording(self) -> str:
+        """From which limits to which bounds, in per cent, without and with own human text."""
+        both = (("", self.limits), (" with own human text", self.own_limits))
+        return ", ".join(
+            " ".join(f"{limit:.1%}>{share:.0%}" for limit, share in zip(known, self.shares, strict=True)) + what
+            for what, known in both
+        )
+
+    def of(self, limit: float, own: bool = False) -> float:
+        """The bound that a limit of the profile likelihood is worth, in [limit, 1].
+
+        Between planted shares it is linear, and no bound is under the smallest of them: what lies below was not judged.
+
+        Args:
+          limit: of the share.
+          own: human text of the same corpus is known, and most human text is like it.
+        """
+        known = np.array(self.own_limits if own else self.limits)
+        shares = np.r_[self.shares, 1.0]
+        at = int(np.searchsorted(known, limit, "right"))  # the last of equal limits counts: the largest share
+        if at == 0:
+            return max(limit, self.shares[0] if self.shares else 0.0)
+        low, high = known[at - 1], known[at] if at < len(known) else 1.0
+        part = (limit - low) / (high - low) if high > low else 1.0
+        return float(min(1.0, max(limit, shares[at - 1] + part * (shares[at] - shares[at - 1]))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -374,8 +403,6 @@ def _scale(fields: dict[str, Any]) -> Scale:
     def numbers(name: str) -> tuple[float, ...]:
         return tuple(map(_finite, fields[name]))
 
-    given = fields["allowance"]
-    allowance = Allowance(_finite(given["root"]), _fraction(given["human"]), int(given["corpora"]), str(given["why"]))
     scale = Scale(
         lengths=numbers("lengths"),
         middle=tuple(tuple(map(_finite, row)) for row in fields["middle"]),
@@ -385,7 +412,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
         threshold=_finite(fields["threshold"]),
         newest=str(fields["newest"]),
         until=str(fields["until"]),
-        allowance=allowance,
+        allowance=_allowance(fields["allowance"]),
         raised=tuple(map(_finite, fields.get("raised", ()))),
     )
     if scale.until:
@@ -399,9 +426,28 @@ def _scale(fields: dict[str, Any]) -> Scale:
         raise ValueError("a scale has knots that do not belong together")
     if any(by < 0 for by in scale.raised):
         raise ValueError("an expert is lowered")
-    if any(width <= 0 for row in scale.spread for width in row) or allowance.root < 0 or allowance.corpora < 0:
-        raise ValueError("a spread or an allowance is out of range")
+    if any(width <= 0 for row in scale.spread for width in row):
+        raise ValueError("a spread is out of range")
     return scale
+
+
+ROOT_SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # where the bound u + root * sqrt(u) of older formats is read off
+
+
+def _allowance(fields: dict[str, Any]) -> Allowance:
+    if "root" in fields:
+        root = _finite(fields["root"])
+        if root < 0:
+            raise ValueError("an allowance is out of range")
+        limits = tuple((((root**2 + 4 * q) ** 0.5 - root) / 2) ** 2 for q in ROOT_SHARES)
+        fields = fields | {"shares": ROOT_SHARES, "limits": limits, "own_limits": limits}
+    shares, limits, own = (tuple(map(_fraction, fields[name])) for name in ("shares", "limits", "own_limits"))
+    corpora, why = int(fields["corpora"]), str(fields["why"])
+    if not len(shares) == len(limits) == len(own) or corpora < 0 or not (shares or why):
+        raise ValueError("an allowance has knots that do not belong together")
+    if (np.diff(shares) <= 0).any() or (np.diff(limits) < 0).any() or (np.diff(own) < 0).any():
+        raise ValueError("an allowance does not rise")
+    return Allowance(shares, limits, own, _fraction(fields["human"]), corpora, why)
 
 
 def _band(fields: dict[str, Any]) -> Band:

@@ -42,7 +42,7 @@ FASTTEXT = (
 PLUGIN = "A detector of somebody else: what its plugin.json names."
 PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
 as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out,
-the reference knows neither, and the allowance was learned without the source of the human text.
+the reference knows neither, and the allowance was learned without either of them.
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
@@ -149,14 +149,15 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
 def _thresholds(calibration: Calibration) -> str:
     lines = [
         f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, at any length.",
-        f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. With the",
-        "allowance a the bound u of a share becomes u + a sqrt(u); it is learned by leaving sources and generators out.",
+        f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. The",
+        "allowance says which limit of the likelihood is which bound: the share at which 95% of the corpora whose source and",
+        "generator were left out had that limit or a higher one.",
         "",
         "| language | synthetic from log-odds | knows generators until | the newest | allowance |",
         "|---|--:|---|---|---|",
     ]
     for number, scale in enumerate(calibration.scales):
-        allowance = scale.allowance.why or f"{scale.allowance.root:.3f} ({scale.allowance.corpora} corpora)"
+        allowance = scale.allowance.why or f"{scale.allowance.wording()} ({scale.allowance.corpora} corpora)"
         lines.append(
             f"| {_language(calibration, number)} | {scale.threshold:.3f} | {scale.until or 'not known'} | {_cell(scale.newest)} "
             f"| {_cell(allowance, 300)} |"

@@ -1,8 +1,10 @@
 """Beam's transforms between stages, with what goes in and what comes out counted, in every run and on every runner.
 
 An engine may lose rows without an error (docs/decisions/0025), so wherever data crosses from one stage to another, whoever
-sends it counts it and so does whoever gets it, in Beam's own counters: elements, and the rows in them. The launcher compares
-the two ends of every *crossing* when the pipeline has finished and before anything is published: `check`.
+sends it counts it and so does whoever gets it: elements, and the rows in them. What a bundle has counted comes out of it beside
+its elements, so an engine keeps it or throws it away with them, and `Total` adds all of it up into one file of the attempt.
+The launcher compares the two ends of every *crossing* when the pipeline has finished and before anything is published: `check`.
+Beam's own counters will not do (docs/decisions/0058): engines lose some, and count bundles twice that are run twice.
 
 The names are Beam's: `counted.GroupByKey("pairs by left split")` is `beam.GroupByKey()`, counted. A test walks the graph and
 fails on one that is not. A side input of one element is not counted: Beam refuses two, and `ParDo` refuses none.
@@ -16,14 +18,17 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import orjson
 from apache_beam.coders import TupleCoder, VarIntCoder
-from apache_beam.metrics import Metrics, MetricsFilter
-from apache_beam.metrics.metric import MetricResults
-from apache_beam.pvalue import EmptySideInput
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+from apache_beam.pvalue import EmptySideInput, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
+from transforms.engine import files
+from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 
-NAMESPACE = "lowbackground.counted"
+COUNTS = "counts"  # the tag of what comes out beside the elements
 SENT, ARRIVED = "sent", "arrived"
 ELEMENTS, ROWS = "elements", "rows"
 FAN_OUT_FROM = 4096  # elements of a combine, some 32 GB of splits: under it, two more steps cost more than they save
@@ -44,42 +49,64 @@ def rows_of(element: object) -> int:
     return int(getattr(element, "num_rows", 1))
 
 
-class _Ends:
-    """The counters of one end of a crossing."""
+Counted = tuple[str, str, int, int]  # crossing, end, elements, rows
+
+
+class _Counting(beam.DoFn):
+    """One end of a crossing. What a bundle counts comes out of it when it ends."""
 
     def __init__(self, crossing: str, end: str) -> None:
-        self.name = crossing, end
-        self.elements = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ELEMENTS}")
-        self.rows = Metrics.counter(NAMESPACE, f"{crossing}|{end}|{ROWS}")
+        self.crossing, self.end = crossing, end
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Short: the graph has a hundred of them."""
-        return _Ends, self.name
+    def start_bundle(self) -> None:
+        self.elements = self.rows = 0
 
     def add(self, elements: int, rows: int) -> None:
-        self.elements.inc(elements)
-        self.rows.inc(rows)
+        self.elements += elements
+        self.rows += rows
+        TALLY.tell()
+
+    def finish_bundle(self) -> Iterator[TaggedOutput]:
+        if self.elements or self.rows:
+            found = self.crossing, self.end, self.elements, self.rows
+            yield TaggedOutput(COUNTS, GlobalWindows.windowed_value(found, GlobalWindow().max_timestamp()))
 
 
-class _Count(beam.DoFn):
+class _Count(_Counting):
     """Elements as they are, counted on the bundle's own thread. Side inputs only say what they wait for.
 
     Raises:
       LostRowsError: what they wait for, one element, did not come.
     """
 
-    def __init__(self, crossing: str, end: str) -> None:
-        self.crossing, self.end = crossing, _Ends(crossing, end)
-
     def process(self, element: Any, *sides: Any) -> Iterator[Any]:
         if any(isinstance(side, EmptySideInput) for side in sides):
             raise LostRowsError(f"{self.crossing}: what they wait for was lost on the way; run again")
-        self.end.add(1, rows_of(element))
+        self.add(1, rows_of(element))
         yield element
 
 
-def _counted(crossing: str, end: str, like: beam.PCollection[Any], *sides: Any) -> beam.PTransform:
-    return beam.ParDo(_Count(crossing, end), *sides).with_output_types(like.element_type)
+def _end(
+    elements: beam.PCollection[Any], label: str, dofn: _Counting, output: Any, *sides: Any
+) -> beam.PCollection[Any]:
+    """What a DoFn that counts makes of elements. Its counts are a second output, which `Total` finds.
+
+    It is what `with_outputs` does, without the two steps that it puts around each of a hundred.
+    """
+    made = elements | label >> beam.ParDo(dofn, *sides).with_output_types(output)
+    counts = beam.PCollection(made.pipeline, tag=COUNTS, element_type=Counted, is_bounded=made.is_bounded)
+    counts.producer = made.producer
+    made.producer.transform.output_tags.add(COUNTS)
+    made.producer.add_output(counts, COUNTS)
+    return made
+
+
+def _sent(crossing: str, elements: beam.PCollection[Any], label: str = "Send") -> beam.PCollection[Any]:
+    return _end(elements, label, _Count(crossing, SENT), elements.element_type)
+
+
+def _arrived(crossing: str, elements: beam.PCollection[Any], *sides: Any) -> beam.PCollection[Any]:
+    return _end(elements, "Arrive", _Count(crossing, ARRIVED), elements.element_type, *sides)
 
 
 @dataclasses.dataclass(eq=False)
@@ -95,16 +122,16 @@ class RowsOf(beam.PTransform):
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[None]:
         """Count."""
-        return elements | "Count" >> beam.ParDo(_CountRows(self.crossing, self.end, self.rows))
+        return _end(elements, "Count", _CountRows(self.crossing, self.end, self.rows), type(None))
 
 
-@beam.typehints.with_output_types(type(None))
-class _CountRows(beam.DoFn):
-    def __init__(self, crossing: str, end: str, rows: Callable[[Any], int]) -> None:
-        self.end, self.rows = _Ends(crossing, end), rows
+class _CountRows(_Counting):
+    def __init__(self, crossing: str, end: str, rows_of: Callable[[Any], int]) -> None:
+        super().__init__(crossing, end)
+        self.rows_of = rows_of
 
     def process(self, element: Any) -> None:
-        self.end.add(0, self.rows(element))
+        self.add(0, self.rows_of(element))
 
 
 @dataclasses.dataclass(eq=False)
@@ -118,17 +145,14 @@ class GroupByKey(beam.PTransform):
 
     def expand(self, pairs: beam.PCollection[tuple[Any, Any]]) -> beam.PCollection[tuple[Any, Iterable[Any]]]:
         """Count, group, count."""
-        grouped = pairs | "Send" >> _counted(self.crossing, SENT, pairs) | "Group" >> beam.GroupByKey()
-        return grouped | "Arrive" >> beam.ParDo(_Listed(self.crossing)).with_output_types(grouped.element_type)
+        grouped = _sent(self.crossing, pairs) | "Group" >> beam.GroupByKey()
+        return _end(grouped, "Arrive", _Listed(self.crossing, ARRIVED), grouped.element_type)
 
 
-class _Listed(beam.DoFn):
-    def __init__(self, crossing: str) -> None:
-        self.end = _Ends(crossing, ARRIVED)
-
+class _Listed(_Counting):
     def process(self, group: tuple[Any, Iterable[Any]]) -> Iterator[tuple[Any, list[Any]]]:
         key, values = group[0], list(group[1])
-        self.end.add(len(values), rows_of(values))
+        self.add(len(values), rows_of(values))
         yield key, values
 
 
@@ -140,8 +164,7 @@ class Reshuffle(beam.PTransform):
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, shuffle, count."""
-        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
-        return sent | "Shuffle" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, elements)
+        return _arrived(self.crossing, _sent(self.crossing, elements) | "Shuffle" >> beam.Reshuffle())
 
 
 class Create(beam.PTransform):
@@ -160,7 +183,7 @@ class Create(beam.PTransform):
         unfolded = (
             root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
         )
-        return unfolded | "Spread" >> beam.Reshuffle() | "Arrive" >> _counted(self.crossing, ARRIVED, unfolded)
+        return _arrived(self.crossing, unfolded | "Spread" >> beam.Reshuffle())
 
 
 class _Unfold(beam.DoFn):
@@ -179,8 +202,8 @@ class Flatten(Stage):
 
     def expand(self, parts: tuple[beam.PCollection[Any], ...]) -> beam.PCollection[Any]:
         """Count each, put together, count."""
-        sent = [part | f"Send{number}" >> _counted(self.crossing, SENT, part) for number, part in enumerate(parts)]
-        return sent | "Together" >> beam.Flatten() | "Arrive" >> _counted(self.crossing, ARRIVED, parts[0])
+        sent = [_sent(self.crossing, part, f"Send{number}") for number, part in enumerate(parts)]
+        return _arrived(self.crossing, sent | "Together" >> beam.Flatten())
 
 
 class ParDo(beam.PTransform):
@@ -192,9 +215,8 @@ class ParDo(beam.PTransform):
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count; wait, count and work."""
-        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
         # It takes the same side inputs, or it would count before the wait.
-        arrived = sent | "Arrive" >> _counted(self.crossing, ARRIVED, elements, *self.sides)
+        arrived = _arrived(self.crossing, _sent(self.crossing, elements), *self.sides)
         return arrived | "Work" >> beam.ParDo(self.dofn, *self.sides)
 
 
@@ -227,9 +249,13 @@ class CombineGlobally(beam.PTransform):
         if self.most >= FAN_OUT_FROM:
             # As many groups as there are elements in each: then the longest line of merges is the shortest.
             combine = combine.with_fanout(math.isqrt(self.most))
-        sent = elements | "Send" >> _counted(self.crossing, SENT, elements)
-        merged = sent | "Combine" >> (combine.without_defaults() if self.bare else combine)
-        return merged | "Arrive" >> beam.ParDo(_Unpacked(self.crossing)).with_output_types(output)
+        merged = _sent(self.crossing, elements) | "Combine" >> combine.without_defaults()
+        if self.bare:
+            return _end(merged, "Arrive", _Unpacked(self.crossing, ARRIVED), output)
+        # Beam's own way to what comes out of nothing takes eleven steps more, a shuffle among them.
+        once = elements.pipeline | "Once" >> beam.Impulse()
+        either = _UnpackedOrNothing(self.crossing, fn)
+        return _end(once, "Arrive", either, output, beam.pvalue.AsSingleton(merged, default_value=None))
 
 
 class ToList(CombineGlobally):
@@ -284,25 +310,100 @@ class _CountedFn(beam.CombineFn):
         return TupleCoder([self.fn.get_accumulator_coder(), VarIntCoder(), VarIntCoder()])
 
 
-class _Unpacked(beam.DoFn):
-    def __init__(self, crossing: str) -> None:
-        self.end = _Ends(crossing, ARRIVED)
-
+class _Unpacked(_Counting):
     def process(self, merged: tuple[Any, int, int]) -> Iterator[Any]:
         result, elements, rows = merged
-        self.end.add(elements, rows)
+        self.add(elements, rows)
+        yield result
+
+
+class _UnpackedOrNothing(_Counting):
+    """What was combined, or what comes out of nothing."""
+
+    def __init__(self, crossing: str, fn: _CountedFn) -> None:
+        super().__init__(crossing, ARRIVED)
+        self.fn = fn
+
+    def process(self, _: bytes, merged: tuple[Any, int, int] | None) -> Iterator[Any]:
+        if merged is None:
+            self.fn.setup()
+            merged = self.fn.extract_output(self.fn.create_accumulator())
+            self.fn.teardown()
+        result, elements, rows = merged
+        self.add(elements, rows)
         yield result
 
 
 Counts = dict[str, dict[tuple[str, str], int]]  # by crossing: by (end, what is counted)
 
 
-def counts(metrics: MetricResults) -> Counts:
-    """What was counted in a run. Of a bundle that was run again counts what was committed, where the runner tells."""
-    found: Counts = collections.defaultdict(collections.Counter)  # type: ignore[arg-type]
-    for result in metrics.query(MetricsFilter().with_namespace(NAMESPACE))["counters"]:
-        crossing, end, what = result.key.metric.name.rsplit("|", 2)
-        found[crossing][end, what] += (result.attempted if result.committed is None else result.committed) or 0
+Sums = dict[tuple[str, str, str], int]  # by crossing, end, what is counted
+
+
+@beam.typehints.with_input_types(Counted)
+@beam.typehints.with_output_types(Sums)
+class CountsFn(beam.CombineFn):
+    """What bundles counted -> the sums."""
+
+    def create_accumulator(self) -> Sums:
+        """Nothing counted."""
+        return collections.Counter()
+
+    def add_input(self, sums: Sums, one: Counted) -> Sums:
+        """Add what one bundle counted at one end."""
+        crossing, end, elements, rows = one
+        sums[crossing, end, ELEMENTS] += elements
+        sums[crossing, end, ROWS] += rows
+        return sums
+
+    def merge_accumulators(self, parts: Iterable[Sums]) -> Sums:
+        """Add sums up."""
+        merged: collections.Counter[tuple[str, str, str]] = collections.Counter()
+        for part in parts:
+            merged.update(part)
+        return merged
+
+    def extract_output(self, sums: Sums) -> Sums:
+        """The sums."""
+        return sums
+
+
+@dataclasses.dataclass(eq=False)
+class Total(beam.PTransform):
+    """What every end that a pipeline has so far counts, as one file. It goes on last."""
+
+    path: str
+
+    def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[None]:
+        """Find the ends, add up, write. A count that is lost here is missing at one end, and ends the run as a lost row does."""
+        ends: list[beam.PCollection[Any]] = []
+
+        class Visitor(PipelineVisitor):
+            def visit_transform(self, node: AppliedPTransform) -> None:
+                ends.extend([node.outputs[COUNTS]] if COUNTS in node.outputs else [])
+
+        root.pipeline.visit(Visitor())
+        summed = ends | beam.Flatten() | "Sum" >> beam.CombineGlobally(CountsFn()).without_defaults()
+        return summed | "Write" >> beam.ParDo(_Write(self.path)).with_output_types(type(None))
+
+
+class _Write(beam.DoFn):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def process(self, sums: Sums) -> None:
+        files.write(self.path, orjson.dumps(sorted([*key, n] for key, n in sums.items())))
+
+
+def counts(path: str) -> Counts:
+    """What was counted in a run, of the file that `Total` wrote; nothing, if there is none."""
+    found: Counts = collections.defaultdict(dict)
+    try:
+        data = files.read(path)
+    except FileNotFoundError:
+        return {}
+    for crossing, end, what, n in orjson.loads(data):
+        found[crossing][end, what] = n
     return dict(found)
 
 

@@ -1,7 +1,10 @@
-"""Giving freed memory back to the system."""
+"""Giving memory back to the system: what has been freed, and what Beam's workers hold on to when a bundle is done."""
 
 import ctypes
+import functools
 import sys
+
+from apache_beam.runners.worker.bundle_processor import DataOutputOperation
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _TRIM = getattr(_LIBC, "malloc_trim", None)  # glibc has it, musl has not
@@ -15,3 +18,22 @@ def give_back() -> None:
     """
     if _TRIM is not None:
         _TRIM(0)
+
+
+def free_outputs() -> None:
+    """Let Beam's workers of this process free the buffer of each output with its bundle. It may be called again.
+
+    A worker keeps the steps of a stage for its next bundle, and each of them a buffer as large as the most that it ever wrote
+    at a time, up to 16 MB. Every bundle gets buffers of its own, so nobody looks at the old ones (docs/decisions/0056).
+    """
+    finish = DataOutputOperation.finish
+    if hasattr(finish, "frees"):
+        return
+
+    @functools.wraps(finish)
+    def finish_and_free(self: DataOutputOperation) -> None:
+        finish(self)
+        self.output_stream = None
+
+    finish_and_free.frees = True  # type: ignore[attr-defined]
+    DataOutputOperation.finish = finish_and_free

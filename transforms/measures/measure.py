@@ -22,14 +22,15 @@ from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
 
 
 class Measured(NamedTuple):
-    """What was measured: one METRICS batch, and one SKETCHES batch for later releases."""
+    """What was measured: one METRICS batch, and a file of SKETCHES for later releases."""
 
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
 
 
 @dataclasses.dataclass(eq=False)
@@ -53,6 +54,9 @@ class Measure(Stage):
             tally | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(mixture)),
             tally | "Sketches" >> beam.ParDo(_Sketches(self.corpus.names)),
         )
+
+
+beam.coders.registry.register_coder(Tally, CompressedCoder)
 
 
 @beam.typehints.with_output_types(Tally)
@@ -138,5 +142,7 @@ class _Sketches(beam.DoFn):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
-        yield sketches(tally, self.sources)
+    def process(self, tally: Tally) -> Iterator[bytes]:
+        yield as_parquet(
+            sketches(tally, self.sources)
+        )  # a tenth of the table, and several copies of it wait for the rest

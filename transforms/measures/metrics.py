@@ -17,6 +17,7 @@ from expectations.metrics import Row, find
 from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
@@ -31,6 +32,7 @@ from transforms.measures.items_found import found_rows
 from transforms.measures.lineage import lineage_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
+from transforms.measures.scores import score_rows
 from transforms.measures.sites import site_rows
 from transforms.measures.subwords import subword_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
@@ -91,35 +93,37 @@ def metrics_table(
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
     """
-    rows = [
-        *_counts(tally, sources),
-        *_quarantine(tally, sources),
-        *_not_understood(tally, sources),
-        *unread_rows(config.unread, sources),
-        *shares(tally, sources, detector),
-        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
-        *cross_check(tally, sources, detector, checker),
-        *false_alarms(tally, detector),
-        *_conflicts(tally, sources),
-        *_duplicates(tally, sources, config.undecided_below),
-        *residual_rows(tally.kin, sources, config.near),
-        *_paragraphs(tally, sources),
-        *_concentration(tally, sources, config.unit),
-        *(_subwords(tally) if config.unit == WORDS else ()),
-        *_licences(tally),
-        *_personal(tally, sources),
-        *_ratio(mixture),
-        *_text(tally, config.unit),
-        *lexical_rows(tally.ngrams, sources),
-        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
-        *sample_rows(tally.sampled, tally.sample_below, sources),
-        *reference_rows(tally, sources, reference),
-        *structure_rows(tally.patterns, config.systems),
-        *burst_rows(tally.bursts),
-        *lineage_rows(tally.lineage),
-        *_kinds(tally),
-        *found_rows(tally.contaminated, config.against, sources),
-    ]
+    parts: tuple[Iterable[Row], ...] = (
+        _counts(tally, sources),
+        _quarantine(tally, sources),
+        _not_understood(tally, sources),
+        unread_rows(config.unread, sources),
+        shares(tally, sources, detector),
+        (site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
+        cross_check(tally, sources, detector, checker),
+        score_rows(tally, detector),
+        false_alarms(tally, detector),
+        _conflicts(tally, sources),
+        _duplicates(tally, sources, config.undecided_below),
+        residual_rows(tally.kin, sources, config.near),
+        _paragraphs(tally, sources),
+        _concentration(tally, sources, config.unit),
+        (_subwords(tally) if config.unit == WORDS else ()),
+        _by_licence_and_year(tally),
+        _personal(tally, sources),
+        _ratio(mixture),
+        _text(tally, config.unit),
+        lexical_rows(tally.ngrams, sources),
+        excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
+        sample_rows(tally.sampled, tally.sample_below, sources),
+        reference_rows(tally, sources, reference),
+        structure_rows(tally.patterns, config.systems),
+        burst_rows(tally.bursts),
+        lineage_rows(tally.lineage),
+        _kinds(tally),
+        found_rows(tally.contaminated, config.against, sources),
+    )
+    rows = [row for part in spread(list, iter(parts)) for row in part]  # those that take long, beside each other
     return in_table(rows, config.unit)
 
 
@@ -397,11 +401,12 @@ def _subwords(tally: Tally) -> Iterator[Row]:
     yield from subword_rows(words, sum(tally.groups.values()))
 
 
-def _licences(tally: Tally) -> Iterator[Row]:
-    """Tokens of the release by licence."""
+def _by_licence_and_year(tally: Tally) -> Iterator[Row]:
+    """Tokens of the release by licence, and by the year of their documents."""
     n = total_of(tally.groups, reason=0)
-    for licence, tokens in sorted(tally.licences.items()):
-        yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+    for kind, counts in (("licence", tally.licences), ("year", tally.years)):
+        for name, tokens in sorted(counts.items()):
+            yield {"metric": "tokens", "slice_kind": kind, "slice": name, "value": tokens, "n": n}
 
 
 def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -9,16 +9,42 @@ lie outside of the two: whoever needs the number names it in the recipe.
 from collections.abc import Iterator, Mapping
 
 from expectations.metrics import Row
+from expectations.wording import plural
 
 MOST_UNKNOWN = 0.05  # of the words may be of languages that are not here
 PER_WORD = {  # tokens a word (or ideograph): the fewer of the two, the more
-    "ar": (2.01, 3.91), "bg": (2.30, 3.15), "bn": (2.85, 8.33), "cs": (2.35, 3.05), "da": (2.07, 2.08), "de": (1.81, 1.97),
-    "el": (2.92, 5.78), "en": (1.23, 1.24), "es": (1.52, 1.58), "fa": (1.77, 3.62), "fi": (3.15, 3.37), "fr": (1.52, 1.59),
-    "he": (2.58, 5.53), "hi": (2.95, 5.38), "hu": (3.00, 3.26), "id": (1.78, 2.17), "it": (1.65, 1.81), "ja": (0.73, 1.27),
-    "ko": (2.51, 3.89), "nl": (1.72, 1.86), "no": (2.00, 2.01), "pl": (2.30, 2.71), "pt": (1.61, 1.68), "ro": (2.18, 2.22),
-    "ru": (1.87, 3.19), "sv": (2.20, 2.25), "th": (0.47, 1.25), "tr": (2.89, 3.01), "uk": (2.78, 3.89), "vi": (3.16, 3.46),
+    "ar": (2.01, 3.91),
+    "bg": (2.30, 3.15),
+    "bn": (2.85, 8.33),
+    "cs": (2.35, 3.05),
+    "da": (2.07, 2.08),
+    "de": (1.81, 1.97),
+    "el": (2.92, 5.78),
+    "en": (1.23, 1.24),
+    "es": (1.52, 1.58),
+    "fa": (1.77, 3.62),
+    "fi": (3.15, 3.37),
+    "fr": (1.52, 1.59),
+    "he": (2.58, 5.53),
+    "hi": (2.95, 5.38),
+    "hu": (3.00, 3.26),
+    "id": (1.78, 2.17),
+    "it": (1.65, 1.81),
+    "ja": (0.73, 1.27),
+    "ko": (2.51, 3.89),
+    "nl": (1.72, 1.86),
+    "no": (2.00, 2.01),
+    "pl": (2.30, 2.71),
+    "pt": (1.61, 1.68),
+    "ro": (2.18, 2.22),
+    "ru": (1.87, 3.19),
+    "sv": (2.20, 2.25),
+    "th": (0.47, 1.25),
+    "tr": (2.89, 3.01),
+    "uk": (2.78, 3.89),
+    "vi": (3.16, 3.46),
     "zh": (0.65, 1.36),
-}  # fmt: skip
+}
 
 
 def subword_rows(words: Mapping[str, Mapping[str, int]], n: int) -> Iterator[Row]:
@@ -34,7 +60,7 @@ def subword_rows(words: Mapping[str, Mapping[str, int]], n: int) -> Iterator[Row
         known = sorted((-count, name) for name, count in by_language.items() if of[name][0] and count)
         total, found = sum(by_language.values()), -sum(count for count, _ in known)
         if not found or found < (1 - MOST_UNKNOWN) * total:
-            note = f"of {found:,} of {total:,} words it is known how many tokens they make"
+            note = f"of {found:,} of {plural(total, 'word')} it is known how many tokens they make"
             yield row | {"value": None, "note": note if total else "no text is left to measure it on"}
             continue
         ends = [total / found * sum(-count * of[name][end] for count, name in known) for end in (0, 1)]

@@ -53,7 +53,7 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
     uncovered = calibration.uncovered
     names = [known.name for known in calibration.languages] or ["any language"]
     spoken = list(zip(names, calibration.scales, strict=True))
-    allowed = [f"{name} {scale.allowance.root:.2f}" for name, scale in spoken if not scale.allowance.why]
+    allowed = [f"{name} {scale.allowance.wording()}" for name, scale in spoken if not scale.allowance.why]
     hopeless = [(name, scale.allowance.why) for name, scale in spoken]
     until = ", ".join(f"{name} {scale.until}" for name, scale in spoken if scale.until)
     newer = f"no undeclared text is by a generator that came out after the newest one of the calibration ({until})"
@@ -63,7 +63,7 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
         "of text that counts as human by its date, "
         + f"{PRIORS[0][1] / contracts.PRIOR_UNIT:.1%} to {PRIORS[-1][1] / contracts.PRIOR_UNIT:.1%} by year is a machine's",
         "writers and generators of undeclared text that the calibration does not know lie as far off as those left out of it"
-        + (f" (allowance a, with which a bound u is u + a sqrt(u): {', '.join(allowed)})" if allowed else ""),
+        + (f" (allowance, from the limit of the likelihood to the bound: {'; '.join(allowed)})" if allowed else ""),
         *([newer] if until else []),
         *(f"in {name} all undeclared text may be synthetic: {why}" for name, why in hopeless if why),
         *([like] if uncovered else []),

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below, exists
 
 METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
+SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
 _IN_EVERY_LEDGER = (
@@ -233,6 +235,19 @@ def read_metrics(folder: str) -> pa.RecordBatch:
         columns = {name: table[name].combine_chunks() for name in table.column_names}
         columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
         return contracts.METRICS.batch(columns)
+
+
+def counts(metrics: pa.RecordBatch) -> dict[str, int]:
+    """Documents in, kept, dropped by reason, quarantined."""
+    found: Counter[str] = Counter()
+    for row in metrics.to_pylist():
+        if row["metric"] == "documents" and row["slice_kind"] == "overall":
+            found["documents_in" if row["stage"] == "before" else "kept"] = int(row["value"])
+        elif row["metric"] == "documents.dropped" and row["slice_kind"] == "reason":
+            found[f"dropped.{row['slice']}"] = int(row["value"])
+        elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
+            found["quarantined"] = int(row["value"])
+    return dict(found)
 
 
 def ledger_files(folder: str) -> list[str]:

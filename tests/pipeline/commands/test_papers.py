@@ -24,11 +24,11 @@ from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, first
 from expectations.papers.law import FORMS, LARGEST_RANGE, text_range
 from expectations.papers.standards import StandardInput, croissant, spdx
 from expectations.papers.upstream import FAULTS, as_issue, as_machine_report
-from pipeline import runner
+from pipeline import api, runner
 from pipeline.cli import app
 from pipeline.commands import papers
 from pipeline.commands.report_upstream import _cut, upstream_report
-from pipeline.recipe import RecipeError, load_recipe
+from pipeline.recipe import PaperName, RecipeError, load_recipe
 from transforms.release.read_release import ReleaseError
 
 QUIET = Console(quiet=True)
@@ -456,3 +456,20 @@ def test_a_release_s_name_leads_nowhere(release, tmp_path) -> None:
     made = papers.write_papers([str(release), str(other)], str(tmp_path / "p"), ["prov"], "2026-11-27")
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["prov-..-..-x.json", "prov-v1.json"]
     assert len(made) == 2
+
+
+def test_a_recipe_asks_for_papers_of_each_release_that_passes(release, tmp_path) -> None:
+    path = release.parent.parent / "recipe.yaml"
+    asked = ["papers=[prov, ab-2013]", f"output.path={tmp_path}", "release=v2"]
+    for changes, made in ((["ratio.max_synthetic_share=0.9"], True), (["ingest.max_bad_fraction=0.001"], False)):
+        recipe = load_recipe(str(path), [*asked, *changes])
+        found = api.run(recipe, str(path.parent), replace=True)
+        assert found.verdict.passed == made
+        assert len(list((tmp_path / "v2.papers").iterdir())) == 4  # a rejection touches none
+    with pytest.raises(RecipeError, match="did you mean 'croissant'"):
+        load_recipe(str(path), ["papers=crossant"])
+    assert recipe.fingerprint() == load_recipe(str(path), [*asked[1:], *changes]).fingerprint()
+
+
+def test_a_recipe_names_every_paper() -> None:
+    assert set(PaperName.__args__) == set(papers.PAPERS)

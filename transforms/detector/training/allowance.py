@@ -6,63 +6,115 @@ that the same calibration learns the same allowance.
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from expectations.wording import plural
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
 
-SHARES = (0.05, 0.10, 0.25, 0.50)
+SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
+FEWEST_IN_BAND = 20  # documents of a generator, where its histogram stands for its text
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
 HELD = 0.95  # the part of the corpora whose bound is to hold
-PARTNERS = 1  # generators that each kind of human text is judged with, and the other way round
+PARTNERS = 3  # generators that each kind of human text is judged with, and the other way round
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The corpora of one language that were judged without knowing their source and generator.
+
+    Attributes:
+      generators: of each corpus.
+      limits: of its share, without and with human text of its kind that is known, float64[2, corpora, len(SHARES)].
+      human: how much of human text is taken for a machine's at most, but for one kind in twenty.
+      why: there are too few to judge by, in words; "" if not.
+    """
+
+    generators: tuple[str, ...]
+    limits: npt.NDArray[np.float64]
+    human: float
+    why: str
+
+    def allowance(self, unseen: Collection[str] = ()) -> Allowance:
+        """What the corpora of all generators but some say."""
+        if self.why:
+            return Allowance((), (), (), 0.0, 0, self.why)
+        kept = np.array([name not in unseen for name in self.generators])
+        plain, own = (_reached(limits[kept]) for limits in self.limits)
+        return Allowance(SHARES, plain, own, self.human, int(kept.sum()), "")
 
 
 def learned(calibration: Calibration, language: int) -> Allowance:
     """The allowance of one language."""
+    return judged(calibration, language).allowance()
+
+
+def judged(calibration: Calibration, language: int) -> Judged:
+    """Corpora of one kind of human text and one generator each, in one language."""
     bands = [band for band in calibration.bands if band.language == language]
-    kinds = _names(bands, "humans")
-    generators = _names(bands, "families")
+    kinds, generators = named(bands, "humans"), named(bands, "families")
     if len(generators) < FEWEST_FAMILIES or len(kinds) < FEWEST_KINDS:
-        return Allowance(
+        return Judged(
+            (),
+            np.zeros((2, 0, len(SHARES))),
             0.0,
-            0.0,
-            0,
             f"{plural(len(generators), 'generator')} and {plural(len(kinds), 'kind')} of human text have {FEWEST} "
-            f"held-out documents in it; a bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or "
-            "an audit",
+            f"held-out documents in it; a bound takes {FEWEST_FAMILIES} of each: labelled text of more would give "
+            "one, or an audit",
         )
-    roots: dict[float, list[float]] = {q: [] for q in SHARES}
     human = []
     for kind in kinds:
-        rest = Composition(without(calibration, language, kind, ""))
-        human.append(rest.fit(_corpus(calibration, language, kind, "", 0.0))[language])
-    pairs = {
-        (kind, generators[(place * PARTNERS + step) % len(generators)])
+        rest = Composition(without(calibration, language, kind))
+        human.append(rest.fit(expected(calibration, language, kind, "", 0.0))[language])
+    names, limits = [], []
+    for kind, generator in pairs_of(kinds, generators, PARTNERS):
+        corpora = [expected(calibration, language, kind, generator, q) for q in SHARES]
+        if not corpora[0].sum():
+            continue  # they have no length in common
+        rest = Composition(without(calibration, language, kind, (generator,)))
+        fits = [
+            rest.fits(corpus, own, bounding=True)[language]
+            for own in (None, expected(calibration, language, kind, "", 0.0))
+            for corpus in corpora
+        ]
+        names.append(generator)
+        limits.append([share_bound.limits(*fit, alpha=ALPHA)[0].q if fit else 0.0 for fit in fits])
+    shaped = np.array(limits).reshape(len(limits), 2, len(SHARES)).swapaxes(0, 1)
+    return Judged(tuple(names), shaped, float(np.clip(np.nanquantile(human, HELD), 0, 1)), "")
+
+
+def _reached(limits: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """The limit that all but a twentieth of the corpora reached at each share: as conformal prediction counts them, [shares]."""
+    under = max(0, int((1 - HELD) * (len(limits) + 1) + 1e-9) - 1)
+    return tuple(np.maximum.accumulate(np.sort(limits, axis=0)[under]).tolist())
+
+
+def pairs_of(kinds: list[str], generators: list[str], partners: int) -> list[tuple[str, str]]:
+    """Each kind of human text with some generators, and each generator with some kinds, in turn."""
+    steps = range(partners)
+    by_kind = {
+        (kind, generators[(place * partners + step) % len(generators)])
         for place, kind in enumerate(kinds)
-        for step in range(PARTNERS)
-    } | {
-        (kinds[(place * PARTNERS + step) % len(kinds)], generator)
-        for place, generator in enumerate(generators)
-        for step in range(PARTNERS)
+        for step in steps
     }
-    for kind, generator in sorted(pairs):
-        rest = Composition(without(calibration, language, kind, generator))
-        for q in SHARES:
-            fitted = rest.fits(_corpus(calibration, language, kind, generator, q), bounding=True)[language]
-            if fitted is not None:
-                (high,) = share_bound.limits(*fitted, alpha=ALPHA)
-                roots[q].append((q - high.q) / max(high.q, 1e-3) ** 0.5)
-    worst = max(float(np.quantile(found, HELD)) for found in roots.values() if found)
-    human_off = float(np.clip(np.nanquantile(human, HELD), 0, 1))
-    return Allowance(max(0.0, worst), human_off, sum(map(len, roots.values())), "")
+    return sorted(
+        by_kind
+        | {
+            (kinds[(place * partners + step) % len(kinds)], generator)
+            for place, generator in enumerate(generators)
+            for step in steps
+        }
+    )
 
 
-def _names(bands: list[Band], side: str) -> list[str]:
+def named(bands: list[Band], side: str) -> list[str]:
+    """Kinds of human text (side "humans") or generators ("families") that have enough held-out documents."""
     counts: dict[str, int] = {}
     for band in bands:
         for family in getattr(band, side):
@@ -70,30 +122,34 @@ def _names(bands: list[Band], side: str) -> list[str]:
     return sorted(name for name, n in counts.items() if n >= FEWEST and name != "other")
 
 
-def without(calibration: Calibration, language: int, kind: str, generator: str) -> Calibration:
-    """A calibration that does not know the source of a kind of human text, nor a generator."""
+def without(calibration: Calibration, language: int, kind: str, generators: Collection[str] = ()) -> Calibration:
+    """A calibration that does not know the source of a kind of human text, nor some generators."""
     source = kind.split("/")[0]
     bands = []
     for band in calibration.bands:
         if band.language == language:
             humans = tuple(f for f in band.humans if f.name.split("/")[0] != source)
-            families = tuple(f for f in band.families if f.name != generator)
+            families = tuple(f for f in band.families if f.name not in generators)
             band = dataclasses.replace(band, humans=humans or band.humans, families=families)
         bands.append(band)
     return dataclasses.replace(calibration, bands=tuple(bands))
 
 
-def _corpus(
+def expected(
     calibration: Calibration, language: int, kind: str, generator: str, q: float
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has any."""
-    found = np.zeros((len(calibration.bands), share_bound.BINS))
+    """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has enough.
+
+    None where that leaves too few human documents: such a corpus would be an accident of a few texts.
+    """
+    found, humans = np.zeros((len(calibration.bands), share_bound.BINS)), 0
     for number, band in enumerate(calibration.bands):
         if band.language != language:
             continue
         human = [f for f in band.humans if f.name == kind]
-        machine = [f for f in band.families if f.name == generator]
+        machine = [f for f in band.families if f.name == generator and f.n >= FEWEST_IN_BAND]
         if human and (machine or not q):
+            humans += human[0].n
             found[number] = (1 - q) * human[0].histogram
             found[number] += q * human[0].n * machine[0].histogram / machine[0].n if q else 0
-    return found * (DOCUMENTS / max(found.sum(), 1e-9))
+    return found * (DOCUMENTS / max(found.sum(), 1e-9)) * (humans >= FEWEST / 2)

@@ -105,7 +105,7 @@ def calibrate(
     )
 
 
-NOTHING_LEARNED = Allowance(0.0, 0.0, 0, "nothing was calibrated")
+NOTHING_LEARNED = Allowance((), (), (), 0.0, 0, "nothing was calibrated")
 
 
 def _standard(labelled: Labelled, human: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32]) -> Scale:

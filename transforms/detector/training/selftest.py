@@ -3,8 +3,8 @@
 Half of the labelled documents serve as the reference that a calibration would be, the other half as corpora to be judged,
 and documents that quote each other are in the same half. In each run a share of machine documents is mixed with human ones, and
 the estimate and its upper bound are held against it: with text of the kinds that the reference knows, in all and by language; and
-as life has it, with one kind of human text and one generator, both left out of the reference, and the source of the first out of
-what the allowance was learned from, without and with human text of the same corpus that is known to be human.
+as life has it, with one kind of human text and one generator, or all kinds of a source and several generators, left out of the
+reference and of what the allowance was learned from, without and with human text of the same corpus that is known to be human.
 """
 
 import dataclasses
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Allowance, Calibration
+from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
-from transforms.detector.training.allowance import learned, without
+from transforms.detector.training.allowance import FEWEST_FAMILIES, Judged, judged, without
 from transforms.detector.training.calibrate import calibrate, flag
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled, Links, TrainingError
@@ -31,6 +31,10 @@ PARTNERS = 2  # generators for each kind of human text
 IN_FAMILY = "kinds of text and generators that the reference knows"
 LEFT_OUT = "source and generator left out of the reference"
 WITH_OWN = "the same, with human text of the same kind that is known to be human"
+MIXED = "all kinds of a source and several generators left out of the reference"
+MIXED_OWN = "the same kinds and generators, with human text of the source that is known to be human"
+FAMILIES = {(False, False): LEFT_OUT, (False, True): WITH_OWN, (True, False): MIXED, (True, True): MIXED_OWN}
+SEVERAL = 3  # generators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _left_out(
     target: npt.NDArray[np.bool_],
     language: int,
 ) -> list[Planted | None]:
-    """Corpora of one kind of human text and one generator, neither of which the reference knows."""
+    """Corpora of human text and generators that the reference does not know."""
     own = target & (known.languages == language)
     kinds = np.array(
         ["/".join(row) for row in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)], object
@@ -166,42 +170,55 @@ def _left_out(
 
     generators = large(generator, own & labelled.machine)
     found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
-    allowances: dict[str, Allowance] = {}
-    for place, kind in enumerate(large(kinds, own & ~labelled.machine)):
-        chosen = [
-            generators[(place * PARTNERS + step) % len(generators)] for step in range(min(PARTNERS, len(generators)))
-        ]
+    corpora = [
+        (kind, kinds == kind, [generators[(place * PARTNERS + step) % len(generators)]])
+        for place, kind in enumerate(large(kinds, own & ~labelled.machine))
+        for step in range(min(PARTNERS, len(generators)))
+    ]
+    sources = labelled.group("source_dataset")
+    corpora += [
+        (f"{source}/", sources == source, [generators[(first + step) % len(generators)] for step in range(SEVERAL)])
+        for source in large(sources, own & ~labelled.machine)
+        for first in range(0, len(generators), SEVERAL)
+        if len(generators) > SEVERAL + FEWEST_FAMILIES
+        and len(set(kinds[own & ~labelled.machine & (sources == source)])) > 1
+    ]
+    of_source: dict[str, Judged] = {}
+    for kind, of_kind, unseen in corpora:
         source = kind.split("/")[0]
-        if source not in allowances:
-            allowances[source] = learned(without(calibration, language, kind, ""), language)
-        for name in chosen:
-            rest = without(calibration, language, kind, name)
-            allowance = allowances[source]
-            scales = tuple(
-                dataclasses.replace(scale, allowance=allowance) if number == language else scale
-                for number, scale in enumerate(rest.scales)
+        if source not in of_source:
+            of_source[source] = judged(without(calibration, language, kind), language)
+        rest = without(calibration, language, kind, unseen)
+        allowance = of_source[source].allowance(unseen)
+        scales = tuple(
+            dataclasses.replace(scale, allowance=allowance) if number == language else scale
+            for number, scale in enumerate(rest.scales)
+        )
+        judge = dataclasses.replace(known, composition=Composition(dataclasses.replace(rest, scales=scales)))
+        humans = np.flatnonzero(own & ~labelled.machine & of_kind)
+        machines = [np.flatnonzero(own & labelled.machine & (generator == name)) for name in unseen]
+        theirs = np.flatnonzero(reference & ~labelled.machine & of_kind)
+        for q in SHARES:
+            n = min(MOST, len(humans) / (1 - q), len(machines) * min(map(len, machines)) / q if q else MOST)
+            parts = [round(q * n / len(machines)) for _ in machines]
+            k = sum(parts)
+            drawn = np.concatenate(
+                [
+                    _drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"),
+                    *(
+                        _drawn(places, labelled.key, part, f"{name} {q}")
+                        for name, places, part in zip(unseen, machines, parts, strict=True)
+                    ),
+                ]
             )
-            judge = dataclasses.replace(known, composition=Composition(dataclasses.replace(rest, scales=scales)))
-            humans = np.flatnonzero(own & ~labelled.machine & (kinds == kind))
-            machines = np.flatnonzero(own & labelled.machine & (generator == name))
-            theirs = np.flatnonzero(reference & ~labelled.machine & (kinds == kind))
-            for q in SHARES:
-                n = min(MOST, len(humans) / (1 - q), len(machines) / q if q else MOST)
-                k = round(q * n)
-                drawn = np.concatenate(
-                    [
-                        _drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"),
-                        _drawn(machines, labelled.key, k, f"{name} {q}"),
-                    ]
-                )
-                for what, more in ((LEFT_OUT, None), *([(WITH_OWN, theirs)] if len(theirs) >= FEWEST_OWN else [])):
-                    estimate, bound = judge.estimate(drawn, more)
-                    found.setdefault((what, q), []).append((estimate, bound, k / len(drawn)))
+            for what, more in ((False, None), *([(True, theirs)] if len(theirs) >= FEWEST_OWN else [])):
+                family = FAMILIES[len(unseen) > 1, what]
+                found.setdefault((family, q), []).append((*judge.estimate(drawn, more), k / len(drawn)))
     suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""
     return [
-        Planted.of(what + suffix, q, MOST, found[what, q])
-        for what in (LEFT_OUT, WITH_OWN)
-        for q in (SHARES if (what, 0.0) in found else ())
+        Planted.of(family + suffix, q, MOST, found[family, q])
+        for family in FAMILIES.values()
+        for q in (SHARES if (family, 0.0) in found else ())
     ]
 
 

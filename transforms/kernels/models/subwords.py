@@ -21,7 +21,9 @@ from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFS
 _LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
 _END_OF_TEXT = hash_words([EOS.encode()])[0]
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
+_KNOWN = 1 << 12  # words of a batch whose sums are kept
 _LOW32, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_S6, _LOW6, _ONE = np.uint64(6), np.uint64(63), np.uint64(1)
 
 
 class SubwordModel(NamedTuple):
@@ -29,7 +31,8 @@ class SubwordModel(NamedTuple):
 
     word_hash64: npt.NDArray[np.uint64]  # [slots] a power of two; 0: empty
     word_row: npt.NDArray[np.int32]  # [slots]
-    bucket_row: npt.NDArray[np.int32]  # [buckets] of an n-gram; -1: pruned
+    bucket_kept: npt.NDArray[np.uint64]  # [buckets / 64, rounded up] a bit for each: whether its n-grams were kept
+    bucket_row: npt.NDArray[np.int32]  # [buckets] of an n-gram that was kept
     vector: npt.NDArray[np.float32]  # [rows, dim]
     eos_row: int  # of the end of the text, which every text has; -1: it is not in the vocabulary
     shortest: int  # n-gram, in characters
@@ -67,13 +70,26 @@ def subword_model(
         while hashes[slot]:
             slot = (slot + 1) & (slots - 1)
         hashes[slot], rows[slot] = hash64, row
-    bucket_row = np.full(buckets, -1, np.int32)
-    bucket_row[np.arange(buckets) if kept is None else kept] = np.arange(len(words), len(vector), dtype=np.int32)
+    bucket_row, is_kept = np.zeros(buckets, np.int32), np.zeros(-(-buckets // 64) * 64, np.uint8)
+    of_row = np.arange(buckets) if kept is None else kept
+    bucket_row[of_row] = np.arange(len(words), len(vector), dtype=np.int32)
+    is_kept[of_row] = 1
+    bucket_kept = np.packbits(is_kept, bitorder="little").view("<u8").astype(np.uint64)
     eos_row = words.index(EOS.encode()) if EOS.encode() in words else -1
     left, right = _tree(label_counts)
     inner = np.ascontiguousarray(node[: len(left)])
     return SubwordModel(
-        hashes, rows, bucket_row, np.ascontiguousarray(vector), eos_row, shortest, longest, inner, left, right
+        hashes,
+        rows,
+        bucket_kept,
+        bucket_row,
+        np.ascontiguousarray(vector),
+        eos_row,
+        shortest,
+        longest,
+        inner,
+        left,
+        right,
     )
 
 
@@ -122,13 +138,72 @@ def _add(total, vector, row):
         total[k] += vector[row, k]
 
 
-@kernel("u8[] i64[] i64 u64[] i32[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 i64[]! f32[]!")
+@inlined
+def _sum_features(  # noqa: C901 (one pass, one loop)
+    word,
+    size,
+    hash64,
+    word_hash64,
+    word_row,
+    bucket_kept,
+    bucket_row,
+    inverse,
+    vector,
+    shortest,
+    longest,
+    label_mark,
+    found,
+    total,
+):
+    """Sum the vectors of a word's features: how many. `word` has `<` before it, and room for a `>` behind."""
+    total[:] = 0
+    count = 0
+    mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
+    slot = hash64 & mask
+    while word_hash64[slot] and word_hash64[slot] != hash64:
+        slot = (slot + np.uint64(1)) & mask
+    if word_hash64[slot]:
+        _add(total, vector, word_row[slot])
+        count += 1
+    elif size > len(label_mark):
+        same = True
+        for k in range(len(label_mark)):
+            same = same and word[1 + k] == label_mark[k]
+        if same:
+            return count
+    word[size] = 62  # >
+    size += 1
+    n_found = np.uint64(0)
+    for i in range(size):
+        if (word[i] & 0xC0) == 0x80:
+            continue
+        h = FNV32_OFFSET
+        j = i
+        for n in range(1, longest + 1):
+            if j == size:
+                break
+            h = _hashed(h, word[j])
+            j += 1
+            while j < size and (word[j] & 0xC0) == 0x80:
+                h = _hashed(h, word[j])
+                j += 1
+            if n >= shortest and not (n == 1 and (i == 0 or j == size)):
+                bucket = _bucket(h, buckets, inverse)
+                found[n_found] = bucket  # written over by the next if it was pruned: no branch to guess
+                n_found += (bucket_kept[bucket >> _S6] >> (bucket & _LOW6)) & _ONE
+    for i in range(n_found):
+        _add(total, vector, bucket_row[found[i]])
+    return count + n_found
+
+
+@kernel("u8[] i64[] i64 u64[] i32[] u64[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 i64[]! f32[]!")
 def _best(  # noqa: C901 (one pass, one loop)
     data,
     offsets,
     first,
     word_hash64,
     word_row,
+    bucket_kept,
     bucket_row,
     vector,
     eos_row,
@@ -143,12 +218,15 @@ def _best(  # noqa: C901 (one pass, one loop)
     out_log,
 ):
     n_labels = len(left) + 1
-    mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
-    inverse = ~np.uint64(0) // buckets + np.uint64(1)
+    inverse = ~np.uint64(0) // np.uint64(len(bucket_row)) + np.uint64(1)
     word = np.zeros(first + 2, np.uint8)
     word[0] = 60  # <
+    found = np.empty((first + 2) * longest + 1, np.uint64)
     total = np.zeros(vector.shape[1], np.float32)
     waiting, chance = np.zeros(n_labels, np.int64), np.zeros(n_labels, np.float64)
+    # Most words were there before: the sum of each stays where its hash says, until another word takes the place.
+    known, n_known = np.zeros(_KNOWN, np.uint64), np.zeros(_KNOWN, np.int64)
+    known_sum = np.empty((_KNOWN, len(total)), np.float32)
     for d in range(len(offsets) - 1):
         total[:] = 0
         count = 0
@@ -169,38 +247,27 @@ def _best(  # noqa: C901 (one pass, one loop)
                 at += 1
             if size == 1 or hash64 == end_of_text:
                 break
-            slot = hash64 & mask
-            while word_hash64[slot] and word_hash64[slot] != hash64:
-                slot = (slot + np.uint64(1)) & mask
-            if word_hash64[slot]:
-                _add(total, vector, word_row[slot])
-                count += 1
-            elif size > len(label_mark):
-                same = True
-                for k in range(len(label_mark)):
-                    same = same and word[1 + k] == label_mark[k]
-                if same:
-                    continue
-            word[size] = 62  # >
-            size += 1
-            for i in range(size):
-                if (word[i] & 0xC0) == 0x80:
-                    continue
-                h = FNV32_OFFSET
-                j = i
-                for n in range(1, longest + 1):
-                    if j == size:
-                        break
-                    h = _hashed(h, word[j])
-                    j += 1
-                    while j < size and (word[j] & 0xC0) == 0x80:
-                        h = _hashed(h, word[j])
-                        j += 1
-                    if n >= shortest and not (n == 1 and (i == 0 or j == size)):
-                        row = bucket_row[_bucket(h, buckets, inverse)]
-                        if row >= 0:
-                            _add(total, vector, row)
-                            count += 1
+            place = hash64 & np.uint64(_KNOWN - 1)
+            if known[place] != hash64:
+                known[place] = hash64
+                n_known[place] = _sum_features(
+                    word,
+                    size,
+                    hash64,
+                    word_hash64,
+                    word_row,
+                    bucket_kept,
+                    bucket_row,
+                    inverse,
+                    vector,
+                    shortest,
+                    longest,
+                    label_mark,
+                    found,
+                    known_sum[place],
+                )
+            _add(total, known_sum, place)
+            count += n_known[place]
         if eos_row >= 0:
             _add(total, vector, eos_row)
             count += 1

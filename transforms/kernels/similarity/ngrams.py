@@ -243,7 +243,7 @@ def ngram_model(
     hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: npt.NDArray[np.float64]
 ) -> NgramModel:
     """Build the table of n-grams; `hash64` holds each once, `weight` is float32[n-grams, experts]."""
-    table = np.zeros(1 << (4 * len(hash64) + 1).bit_length(), np.uint64)
+    table = np.zeros(1 << (2 * len(hash64) + 1).bit_length(), np.uint64)
     maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
     number_bits = (len(hash64) + 1).bit_length()
     _fill(hash64, table, np.uint64(number_bits), maybe)

@@ -1,20 +1,22 @@
 """The last line of a release that was rejected: which expectation failed first, by how much, and what would mend it."""
 
 import decimal
+import itertools
+import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from expectations import metrics
 from expectations.judge.verdict import Outcome, Verdict
-from expectations.suite.suite import Suite, load_suite, presets
+from expectations.suite.suite import Suite, idle_limit, load_suite, presets
 from expectations.wording import one_line
-from pipeline.assembly import SUITE, counts
 from pipeline.recipe import Recipe, load_recipe
 from transforms.release.gate import NO_ITEMS, rules
-from transforms.release.read_release import read_metrics
+from transforms.release.read_release import SUITE, read_metrics
 
 # The numbers that a suite may name, and the keys of the recipe that they come from: `runner.suite_params`.
 KEYS = {
@@ -23,6 +25,21 @@ KEYS = {
     "max_source_loss": "dedup.max_source_loss",
 }
 _PARAMETER = re.compile(r"\((?:.*, )?\$(\w+)(?: \* ([0-9.]+))?\)$")
+# Shares that a limit of the mixture can hold down, and what the limit is for each of.
+CAPPED = {"source.max_share": "source", "language.max_share": "language", "generator.max_share": "generator"}
+# What to do about a metric, by how its name and stage begin.
+WAYS = {
+    "ratio.dropped": "run again with --set ratio.on_shortage=shrink",
+    "ratio.conflicts": "change one of the limits that are in conflict; `lowbackground plan` shows what each would give",
+    "contamination.items": "run again with --set contamination.on_match=drop",
+    "input.unread_files": "name what should be read as a source of its own (`sources`), or move it out of the folder",
+    "input.": "read {where}/quarantine/, which has the reason of each record",
+    "documents before": "see with `lowbackground check` whether its path and its fields are right",
+    "origin.scored_fraction": "declare `origin` of the sources that you know: what is declared needs no score",
+    "origin.conflict": "look at {where}/review/queue.parquet; where the declaration is wrong, correct `origin` of the source",
+    "duplicates.": "see with `lowbackground explain {where} --reason near_duplicate` what was dropped",
+}
+LONGEST_SIGNATURE = 2048  # of `dedup.bands` x `dedup.rows`
 STEP = Decimal("0.001")  # that limits are proposed in
 
 
@@ -50,7 +67,8 @@ def _line(verdict: Verdict, folder: str, recipe: Recipe, own: Suite, command: st
     first = failed[0]
     place, is_own = _place(verdict.expectations.index(first), recipe, own)
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-    ways = [*_knobs(first, folder, recipe, command), *([_waiver(folder, own)] if is_own else [])]
+    dropped = dropped_by(read_metrics(folder).to_pylist())
+    ways = [*_knobs(first, folder, recipe, dropped, command), *([_waiver(folder, own)] if is_own else [])]
     mend = f"To mend it, {'; or '.join(ways[:2])}." if ways else f"{folder}/report/index.html says more."
     return one_line(f"failed: {place}{more}: {first.message} {mend}")
 
@@ -73,7 +91,26 @@ def rules_of(recipe: Recipe) -> Sequence[object]:
     return [*found, NO_ITEMS] if recipe.contamination.on_match == "fail" and recipe.contamination.against else found
 
 
-def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Iterator[str]:
+def mends(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, float]) -> Iterator[str]:
+    """What would mend an expectation that does not hold, the nearest first: keys of the recipe, and the suite's own limit.
+
+    Args:
+      outcome: what became of it.
+      folder: of the release or of its rejection, as commands name it.
+      recipe: that it was made by.
+      dropped: documents by reason.
+    """
+    yield from _knobs(outcome, folder, recipe, dropped, "run")
+    limit, side = limit_that_holds(outcome), "min" if outcome.max is None else "max"
+    said = _PARAMETER.search(outcome.threshold) or limit is None or idle_limit(outcome.metric, side, limit, False)
+    if outcome.status == "fail" and not said:
+        yield f"or ask for less in the suite: it holds at `{side}: {limit:g}`"
+    if outcome.slice_kind != "overall" and outcome.worst is not None and outcome.status == "fail":
+        one = json.dumps(outcome.worst.slice, ensure_ascii=False)
+        yield f"or answer for it in the suite: `waivers: [{{slice: {one}, who: NAME, why: REASON, until: DATE}}]`"
+
+
+def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, float], command: str) -> Iterator[str]:
     """What to turn, the nearest first."""
     where = shlex.quote(folder)
     limit = limit_that_holds(outcome)
@@ -81,25 +118,33 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, command: str) -> Itera
         value = _rounded(Decimal(repr(limit)) / Decimal(found[2] or 1), up=outcome.max is not None)
         if 0 <= value <= 1:
             yield f"{command} again with --set {KEYS[found[1]]}={value}"
-    if outcome.metric.startswith("synthetic_share.") and outcome.stage == "after" and outcome.max is not None:
+    whole = outcome.slice_kind == "overall" and outcome.stage == "after"
+    if outcome.metric.startswith("synthetic_share.") and whole and outcome.max is not None:
         cut = f"run again with --set ratio.max_synthetic_share={outcome.max:g}, which drops what synthetic documents it can"
         cuts = [cut] if not found and outcome.max < recipe.ratio.max_synthetic_share else []
         declare = ["declare `origin` of the sources that you know"] if outcome.bound == "upper" else []
         # A bound above the limit with an estimate within it comes of what undeclared text may hide, and nothing else.
         hides = outcome.worst is not None and outcome.worst.value is not None and outcome.worst.value <= outcome.max
         yield from (*declare, *cuts) if hides else (*cuts, *declare)
-    if outcome.metric == "ratio.dropped":
-        yield "run again with --set ratio.on_shortage=shrink"
-    if outcome.metric == "ratio.conflicts":
-        yield "change one of the limits that are in conflict; `lowbackground plan` shows what each would give"
-    if outcome.metric.startswith("input."):
-        yield f"read {where}/quarantine/, which has the reason of each record"
-    if (outcome.metric, outcome.stage) == ("documents", "before"):
-        yield "see with `lowbackground check` whether its path and its fields are right"
-    if outcome.metric in ("documents", "tokens") and outcome.stage == "after" and (reason := _main_reason(folder)):
+    yield from _of_metric(outcome, recipe, where, max(dropped, key=lambda one: (dropped[one], one)) if dropped else "")
+
+
+def _of_metric(outcome: Outcome, recipe: Recipe, where: str, reason: str) -> Iterator[str]:
+    """What to turn because of what was measured, whatever the limit. `reason`: what most were dropped for; or empty."""
+    metric = outcome.metric
+    dedup = recipe.dedup
+    if metric in CAPPED and outcome.max is not None:
+        cap = f"ratio.limits=[{{each: {CAPPED[metric]}, max: {outcome.max:g}}}]"
+        yield f"run again with --set {shlex.quote(cap)}, which drops what is over it"
+    elif metric == "duplicates.residual_rate" and 2 * dedup.num_perm <= LONGEST_SIGNATURE:
+        yield f"run again with --set dedup.bands={2 * dedup.bands}, which compares more pairs"
+    elif metric.startswith("paragraphs.") and not dedup.paragraphs.remove:
+        yield "run again with --set dedup.paragraphs.remove=true"
+    elif metric in ("documents", "tokens") and outcome.stage == "after" and reason:
         yield f"see with `lowbackground explain {where} --reason {reason}` what was dropped"
-    if outcome.metric.startswith("duplicates."):
-        yield f"see with `lowbackground explain {where} --reason near_duplicate` what was dropped"
+    else:
+        known = (words for start, words in WAYS.items() if f"{metric} {outcome.stage}".startswith(start))
+        yield from (words.format(where=where) for words in itertools.islice(known, 1))
 
 
 def _waiver(folder: str, own: Suite) -> str:
@@ -126,7 +171,10 @@ def _towards(up: bool) -> str:
     return decimal.ROUND_CEILING if up else decimal.ROUND_FLOOR
 
 
-def _main_reason(folder: str) -> str:
-    """What most documents of a release were dropped for; empty if none was."""
-    dropped = {n: name for name, n in counts(read_metrics(folder)).items() if name.startswith("dropped.") and n}
-    return dropped[max(dropped)].removeprefix("dropped.") if dropped else ""
+def dropped_by(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Documents by the reason that they were dropped for, by the rows of METRICS; reasons without any are left out."""
+    return {
+        row["slice"]: row["value"]
+        for row in rows
+        if row["metric"] == "documents.dropped" and row["slice_kind"] == "reason" and row["value"]
+    }

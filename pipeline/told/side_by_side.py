@@ -74,11 +74,11 @@ def side_by_side(one: str, other: str, width: int, titles: tuple[str, str]) -> l
     if width < MIN_WIDTH:
         raise ValueError(f"two columns need at least {MIN_WIDTH} cells, got {width}")
     column = (width - len(BETWEEN)) // 2
-    stretches, cut = _stretches(one, other)
+    both, cut = stretches(one, other)
     lines = [*_beside(_plain(titles[0]), _plain(titles[1]), column), "─" * (column + 1) + "┼" + "─" * (column + 1)]
-    for left, right in _rows(stretches):
+    for left, right in _rows(both):
         lines += _beside(left, right, column)
-    for note in _notes(one, other, stretches, cut):
+    for note in _notes(one, other, both, cut):
         lines += _wrapped(_plain(note), width)
     return lines
 
@@ -129,8 +129,8 @@ def _pieces(run: str) -> Iterator[str]:
     yield run[begin:]
 
 
-def _stretches(one: str, other: str) -> tuple[list[Stretch], bool]:
-    """The texts as stretches, in order, and whether something behind them was left out."""
+def stretches(one: str, other: str) -> tuple[list[Stretch], bool]:
+    """Two texts as stretches of words that are equal or not, in order, and whether something behind them was left out."""
     left, right = (list(itertools.islice(_words(text), READ + 1)) for text in (one, other))
     start = _common(left, right)
     cut = max(len(left), len(right)) > READ or max(len(left), len(right)) - start > COMPARED

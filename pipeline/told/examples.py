@@ -1,0 +1,151 @@
+"""Some dropped documents of each reason for the report, with their text and that of the document which stands for them.
+
+Chosen by their ids, which are hashes of what they say, from the first parts of the ledger: the same input gives the same
+examples, and a large corpus costs no more than a small one. What may not be shown (withdrawn text, licences that are not
+allowed, items of evaluation sets) is named without its text.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from expectations import contracts
+from pipeline.told.side_by_side import Stretch, stretches, visible
+from transforms.ingest.sources import InputError
+from transforms.release.ledger import Recorded
+from transforms.release.read_release import read_ledger
+from transforms.signals.corpus import Corpus
+
+PARTS = 64  # of the ledger that are looked at
+EACH = 2  # examples of a reason
+CHARS = 2_000  # of a text that are read
+WORDS = 90  # of a text that are shown
+UNBROKEN, ENDS = 30, 10  # a longer stretch that both texts have is cut down to so many words at each end
+HIDDEN = ("withdrawn", "licence", "contaminated", "empty_text")
+COLUMNS = ("id", "source", "path", "row", "reason", "survivor_id", "similarity", "n_tokens", "p_synthetic")
+
+Place = tuple[int, int]  # number of a split, and of a document in it
+Pieces = list[tuple[str, bool]]  # stretches of a text, and whether the other text has something else there
+
+
+def examples(corpus: Corpus, recorded: Sequence[Recorded]) -> list[dict[str, Any]]:
+    """At most `EACH` of every reason, in the order of `contracts.REASONS`.
+
+    Returns:
+      For each: `COLUMNS` of the ledger; `text`, its Pieces, None if it is not shown; `survivor`, None or its `source`,
+      `path`, `row` and `text`.
+    """
+    parts = sorted(recorded, key=lambda part: part.split)[:PARTS]
+    rows = _rows(parts)
+    if rows.num_rows == 0:
+        return []
+    chosen = [row for reason in contracts.REASONS[1:] for row in _of_reason(rows, reason)]
+    stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
+    wanted = [row for row in chosen if row["reason"] not in HIDDEN]
+    texts = _texts(corpus, [*wanted, *stands_for.values()])
+    return [_example(row, stands_for.get(row["survivor_id"]), texts) for row in chosen]
+
+
+def _rows(parts: Sequence[Recorded]) -> pa.Table:
+    """The rows of some parts of the ledger, each with its `place`: split and ordinal."""
+    found = []
+    for part in parts:
+        table = read_ledger(part.path).select(list(COLUMNS))
+        number = pa.array([part.split] * table.num_rows, pa.int64())
+        found.append(
+            table.append_column("split", number).append_column("ordinal", pa.array(range(table.num_rows), pa.int64()))
+        )
+    return pa.concat_tables(found) if found else pa.table({"id": pa.array([], pa.string())})
+
+
+def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
+    """The first by id, those before others whose survivor is among the rows."""
+    own = rows.filter(pc.equal(rows["reason"], reason))
+    if own.num_rows == 0:
+        return []
+    if reason in contracts.DUPLICATE:
+        near = own.filter(pc.is_in(own["survivor_id"], rows["id"].combine_chunks()))
+        own = near if near.num_rows else own
+    if own.num_rows == 0:  # which select_k_unstable cannot take
+        return []
+    order = pc.select_k_unstable(own, EACH, [("id", "ascending"), ("split", "ascending"), ("ordinal", "ascending")])
+    return list(own.take(order).to_pylist())
+
+
+def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
+    """The documents that stand for others; of one that was read twice the one that dedup did not drop."""
+    own = rows.filter(pc.is_in(rows["id"], pa.array(sorted(ids), pa.string())))
+    found = [row for row in own.to_pylist() if row["reason"] not in contracts.DUPLICATE]
+    return {row["id"]: row for row in reversed(found)}
+
+
+def _texts(corpus: Corpus, rows: Sequence[dict[str, Any]]) -> dict[Place, str]:
+    """The first characters of some documents, by their place. One whose file is gone or changed has none."""
+    found: dict[Place, str] = {}
+    by_split = itertools.groupby(sorted(rows, key=_place), key=lambda row: row["split"])
+    for number, some in by_split:
+        try:
+            found |= dict(_of_split(corpus, number, {row["ordinal"]: row["id"] for row in some}))
+        except (InputError, OSError, pa.ArrowException):
+            continue
+    return found
+
+
+def _of_split(corpus: Corpus, number: int, wanted: dict[int, str]) -> Iterator[tuple[Place, str]]:
+    at, last = 0, max(wanted)
+    for documents, _ in corpus.read(corpus.split(number)):
+        for ordinal, doc_id in wanted.items():
+            if at <= ordinal < at + documents.num_rows:
+                row = documents.slice(ordinal - at, 1)
+                if row["doc_id"][0].as_py().hex() == doc_id:
+                    yield (number, ordinal), str(row["text"][0].as_py())[:CHARS]
+        at += documents.num_rows
+        if at > last:
+            return
+
+
+def _place(row: dict[str, Any]) -> Place:
+    return row["split"], row["ordinal"]
+
+
+def _example(row: dict[str, Any], other: dict[str, Any] | None, texts: dict[Place, str]) -> dict[str, Any]:
+    found = {name: row[name] for name in COLUMNS}
+    mine = texts.get(_place(row)) if row["reason"] not in HIDDEN else None
+    its = texts.get(_place(other)) if other is not None else None
+    survivor = None if other is None else {name: other[name] for name in ("id", "source", "path", "row", "reason")}
+    if mine is None or its is None or survivor is None:
+        return found | {"text": None if mine is None else _shown([(True, mine.split())]), "survivor": survivor}
+    both, _ = stretches(mine, its)
+    sides = ([(_alike(one), _words(one, side)) for one in both] for side in ("left", "right"))
+    left, right = (_shown(side) for side in sides)
+    return found | {"text": left, "survivor": survivor | {"text": right}}
+
+
+def _alike(stretch: Stretch) -> bool:
+    """Whether both sides say the same but for case, which no duplicate is told apart by."""
+    left, right = ([word.casefold() for word in _words(stretch, side)] for side in ("left", "right"))
+    return left == right
+
+
+def _words(stretch: Stretch, side: str) -> list[str]:
+    return [word.text for word in (stretch.left if side == "left" else stretch.right)]
+
+
+def _shown(parts: list[tuple[bool, list[str]]]) -> Pieces:
+    """Stretches of words as they are shown: what is equal is folded, and all of it is cut."""
+    pieces: Pieces = []
+    room = WORDS
+    for equal, words in parts:
+        if not words:
+            continue
+        if equal and len(parts) > 1 and len(words) > UNBROKEN:
+            words = [*words[:ENDS], f"[… {len(words) - 2 * ENDS:,} …]", *words[-ENDS:]]
+        pieces.append((visible(" ".join(words[:room])), not equal))
+        room -= len(words)
+        if room <= 0:
+            pieces.append(("…", False))
+            break
+    return pieces
