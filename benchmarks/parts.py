@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from isal import igzip
 
 from benchmarks.reading_speed import KEYS, blocks_of
 from benchmarks.run_vs_datatrove import ours
-from pipeline import runner
+from pipeline.execution import give_memory_back
 from transforms.detector import languages
 from transforms.detector.detector import BUNDLED, load_detector
 from transforms.ingest.columns import document_ids
@@ -40,33 +41,46 @@ def measured(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, float
     """CPU seconds by part, of all files one after the other."""
     seconds: dict[str, float] = {}
 
-    def part(name: str, work: Callable[[], object]) -> object:
+    def part(name: str, work: Callable[..., Any], *given: Any) -> Any:
         begun = time.thread_time()
-        done = work()
+        done = work(*given)
         seconds[name] = seconds.get(name, 0.0) + time.thread_time() - begun
         return done
 
     detector, check = load_detector(None), load_detector("words")
     for path in files:
         packed = part("read", path.read_bytes)
-        data = part("decompress", lambda: igzip.decompress(packed))
+        data = part("decompress", igzip.decompress, packed)
         for block in blocks_of(data):
-            found = part("parse", lambda: ColumnReader(("text",), KEYS[1:]).read(Block(block)))
+            found = part("parse", _parsed, block)
             if found is None:
                 continue
             texts, others = found
-            canonical, tokens = part("canonical form and tokens", lambda: text.canonicalise(texts))
-            part("hash", lambda: (document_ids("s", others.text("id"), texts), hash_texts(canonical)))
+            canonical, tokens = part("canonical form and tokens", text.canonicalise, texts)
+            part("hash", document_ids, "s", others.text("id"), texts)
+            part("hash", hash_texts, canonical)
             words = minhash.words(tokens)
-            signed = part("sign", lambda: minhash.sign(*minhash.shingles(*words, NGRAM), NUM_PERM))
+            signed = part("sign", _signed, words)
             n_tokens, kinds = text.count_words(tokens), np.zeros(len(texts), np.int8)
-            tags = part("score: language", lambda: languages.find_languages(texts))[0]
+            tags = part("score: language", languages.find_languages, texts)[0]
             for name, model in (("detector", detector), ("cross-check", check)):
-                part(f"score: {name}", lambda: model.score(texts, tokens, n_tokens, kinds, tags))
+                part(f"score: {name}", model.score, texts, tokens, n_tokens, kinds, tags)
             release = pa.table({"id": others.text("id"), "text": texts})
-            part("compress", lambda: pq.write_table(release, pa.BufferOutputStream(), **COMPRESSION))
-            part("write", lambda: (folder / "written").write_bytes(signed.tobytes()))
+            part("compress", _compressed, release)
+            part("write", (folder / "written").write_bytes, signed.tobytes())
     return seconds
+
+
+def _parsed(block: Any) -> Any:
+    return ColumnReader(("text",), KEYS[1:]).read(Block(block))
+
+
+def _signed(words: Any) -> Any:
+    return minhash.sign(*minhash.shingles(*words, NGRAM), NUM_PERM)
+
+
+def _compressed(table: pa.Table) -> None:
+    pq.write_table(table, pa.BufferOutputStream(), **COMPRESSION)
 
 
 def main() -> None:
@@ -77,7 +91,7 @@ def main() -> None:
     asked = parser.parse_args()
     corpus = asked.corpus.resolve()
     files, size = sorted(corpus.glob("*.jsonl.gz")), json.loads((corpus / "planted.json").read_text())["text_bytes"]
-    runner._give_memory_back()  # as a local run does
+    give_memory_back()  # as a local run does
     work = pathlib.Path(tempfile.mkdtemp(prefix="lowbackground-parts-"))
     try:
         measured(files[:1], work)  # compiles, and loads what is loaded once

@@ -90,7 +90,7 @@ def test_a_run_is_the_same_bytes_and_replacing_it_leaves_nothing_of_it(store, tm
     assert set(folders.names_in(f"{top}/out")) == {"small", STORE}, "nothing is left of the attempt"
     assert release.documents().count_rows() == rows(release.folder) == len(release.documents().to_table())
     assert release.quarantine().num_rows == 1
-    with pytest.raises(RecipeError, match="small exists; choose another name .* or say --replace"):
+    with pytest.raises(RecipeError, match=r"small exists; choose another name .* or say --replace"):
         run(recipe)
 
     assert sum(name.startswith("data/") for name in there) > 1
@@ -236,7 +236,7 @@ def test_of_two_runs_one_is_refused_and_a_lease_outlives_its_owner_for_some_minu
     assert content(f"{out}/small") == old
     dead = f"{out}/{STAGING}/small.lease/alone-{'0' * 32}"
     files.write(dead, b'{"host": "gone", "pid": 7, "since": "today"}')
-    with pytest.raises(HeldError, match="process 7 on gone since today.* 5 minutes after it"):
+    with pytest.raises(HeldError, match=r"process 7 on gone since today.* 5 minutes after it"):
         publish(out, new, 3, replace=True)
     monkeypatch.setattr(folders, "LEASE_LASTS", -1.0)
     publish(out, new, 4, replace=True)
