@@ -2,11 +2,11 @@
 
     python -m benchmarks.share_floor [--detector FOLDER] [--language en] [--pairs N]
 
-Corpora of one kind of human text and one generator are made from the held-out histograms of a calibration, as expected counts of
-3,000 documents. Each is bounded with more and more left out of what the reference knows. The floor of a row is the best bound that
-its limits can give: the share at which 95 % of these very corpora have such a limit or a higher one. Nobody who knows no more comes
-closer, with one number per text and this way of fitting. Then the same learned from corpora of other sources and other generators,
-and how many of those bounds hold; and how far the estimate is off.
+Corpora of one kind of human text and one generator are made from the held-out histograms of a calibration, as expected counts
+of 3,000 documents. Each is bounded with more and more left out of what the reference knows. The floor of a row is the best bound
+that its limits can give: the share at which 95 % of these very corpora have such a limit or a higher one. Nobody who knows no
+more comes closer, with one number per text and this way of fitting. Then the same learned from corpora of other sources and
+other generators, and how many of those bounds hold; and how far the estimate is off.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def pairs(calibration: Calibration, language: int) -> list[tuple[str, str]]:
 def row(
     calibration: Calibration, language: int, human: str, machine: str, chosen: list[tuple[str, str]]
 ) -> Iterator[float]:
-    """The numbers of a row: at each of `SHOWN` the mean floor and the mean bound held out; how many of these hold; mean errors."""
+    """The numbers of a row: at each of `SHOWN` the mean floor and mean bound held out; how many of these hold; mean errors."""
     limits, errors = [], []
     for kind, generator in chosen:
         if human == "alone":
