@@ -28,12 +28,16 @@ SLICE_KINDS = {
     "limit": "limit",
     "way_out": "what is changed",  # "<knob>/<source or limit>"
     "stratum": "stratum",
+    "kind": "kind of synthetic text",
+    "depth": "depth",  # of what synthetic text was made of: "1" or "2 or more"
+    "verifier": "verifier",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_field": "source and field",  # "<source>/<field>"
     "source_origin": "source and origin",  # "<source>/<origin>"
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "score": "whose, and score from",  # "<undeclared, human or machine>/<log-odds>"
     "personal": "kind of personal data",  # email, phone, card, iban, ip, key
     "source_personal": "source and kind of personal data",  # "<source>/<kind>"
     "evaluation_set": "evaluation set",  # its name
@@ -49,7 +53,7 @@ REASONS = {
     "empty_text": "Empty text",
     "exact_duplicate": "Exact duplicate",
     "near_duplicate": "Near duplicate",
-    "over_synthetic_share": "Over the synthetic limit",
+    "over_synthetic_share": "Over the synthetic share",
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
     "over_limit": "Over a limit of the mixture",
@@ -89,9 +93,14 @@ def part_of(part: float, whole: float) -> str:
 
 
 # How a growing number is said to grow, by its ratio; the inverse of each is how a shrinking one shrinks.
-_GROWTH = ((3.2, "more than tripled", "fell to less than a third"), (2.8, "about tripled", "fell to about a third"),
-           (2.1, "more than doubled", "more than halved"), (1.95, "doubled", "halved"),
-           (1.75, "nearly doubled", "nearly halved"), (1.0, "rose", "fell"))  # fmt: skip
+_GROWTH = (
+    (3.2, "more than tripled", "fell to less than a third"),
+    (2.8, "about tripled", "fell to about a third"),
+    (2.1, "more than doubled", "more than halved"),
+    (1.95, "doubled", "halved"),
+    (1.75, "nearly doubled", "nearly halved"),
+    (1.0, "rose", "fell"),
+)
 
 
 def moved(before: float, after: float, form: str) -> str:
@@ -167,6 +176,15 @@ def unit_of(rows: Iterable[Mapping[str, Any]]) -> str:
     return next(
         (row["unit"] for row in rows if row["metric"] == "tokens" and row.get("unit") in (WORDS, TOKENS)), EITHER
     )
+
+
+def of_a_model(rows: Iterable[Mapping[str, Any]]) -> str:
+    """What a model's tokenizer would count of a release in words: "1,200 to 1,400 tokens of a model"; empty: it is not known."""
+    row = next((r for r in rows if (r["metric"], r["stage"]) == ("tokens.of_a_model", "after")), None)
+    if row is None or row["lower"] is None or row["upper"] is None:
+        return ""
+    low, high = (float(f"{row[end]:.3g}") for end in ("lower", "upper"))
+    return f"about {span(low, high, 'count')} {TOKENS} of a model"
 
 
 def title(metric: str, unit: str = EITHER) -> str:

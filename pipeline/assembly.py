@@ -46,20 +46,29 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication(Staged):
-    """What the launcher knows of a release before the run.
+class Attempt:
+    """One attempt at a release.
 
     Attributes:
       output: folder of releases.
       release: its name.
       staging: this attempt's own folder.
-      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
-      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
     """
 
     output: str
     release: str
     staging: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication(Attempt, Staged):
+    """What the launcher knows of a release before the run.
+
+    Attributes:
+      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
+      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
+    """
+
     recipe: str
     suite: str
     about: str
@@ -189,9 +198,9 @@ def write_card(
     return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
 
 
-def done_path(publication: Publication) -> str:
+def done_path(attempt: Attempt) -> str:
     """Where the last step leaves the name of the folder that it built."""
-    return posixpath.join(publication.staging, "built")
+    return posixpath.join(attempt.staging, "built")
 
 
 def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:

@@ -14,7 +14,7 @@ SHARES = ("synthetic_share.tokens", "synthetic_share.documents")
 KINDS = {"source": "source", "language": "language"}  # kinds of slices that have a share of their own
 
 
-class Asked(Protocol):
+class AskedRule(Protocol):
     """What is asked of the metrics, as an expectation of a suite or what became of it."""
 
     @property
@@ -27,7 +27,7 @@ class Asked(Protocol):
     def slice(self) -> str | None: ...  # noqa: D102
 
 
-def blind_spots(asked: Sequence[Asked], rows: Sequence[Row]) -> tuple[str, ...]:
+def blind_spots(asked: Sequence[AskedRule], rows: Sequence[Row]) -> tuple[str, ...]:
     """A sentence for each kind of document that nothing of what is asked looks at.
 
     Args:
@@ -38,7 +38,7 @@ def blind_spots(asked: Sequence[Asked], rows: Sequence[Row]) -> tuple[str, ...]:
     return (*_by_slice(of_share, rows), *_without_score(rows), *_later(asked, rows))
 
 
-def _by_slice(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
+def _by_slice(asked: Sequence[AskedRule], rows: Sequence[Row]) -> Iterator[str]:
     if not asked:
         yield "No rule looks at the synthetic share of what is released."
     for kind, word in KINDS.items():
@@ -84,7 +84,7 @@ def _without_score(rows: Sequence[Row]) -> Iterator[str]:
         )
 
 
-def _later(asked: Sequence[Asked], rows: Sequence[Row]) -> Iterator[str]:
+def _later(asked: Sequence[AskedRule], rows: Sequence[Row]) -> Iterator[str]:
     """Text that the detector's bound does not vouch for, if no rule asks how much of it there is."""
     metric = "synthetic_share.out_of_time.documents"
     late = next(

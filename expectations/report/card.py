@@ -31,7 +31,8 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
     share, unit = overall["synthetic_share.tokens", "after"], wording.unit_of(overall.values())
     yield f"\n# {markdown(release)}\n"
     amount = wording.amount(overall["tokens", "after"]["value"], unit)
-    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {amount}.\n"
+    model = f" ({about})" if (about := wording.of_a_model(overall.values())) else ""
+    yield f"{plural(kept['value'], 'document')} of {read['value']:,.0f} read, {amount}{model}.\n"
     note = f" ({markdown(share['note'])})" if share["note"] else ""
     yield f"Synthetic share of {unit}: {estimate(share['value'], share['upper'])}{note}.\n"
     licences = [(row["slice"], row["value"]) for row in metrics.to_pylist() if row["slice_kind"] == "licence"]

@@ -439,10 +439,9 @@ def _allowance(fields: dict[str, Any]) -> Allowance:
         root = _finite(fields["root"])
         if root < 0:
             raise ValueError("an allowance is out of range")
-        shares = ROOT_SHARES
-        limits = own = tuple((((root**2 + 4 * q) ** 0.5 - root) / 2) ** 2 for q in shares)
-    else:
-        shares, limits, own = (tuple(map(_fraction, fields[name])) for name in ("shares", "limits", "own_limits"))
+        limits = tuple((((root**2 + 4 * q) ** 0.5 - root) / 2) ** 2 for q in ROOT_SHARES)
+        fields = fields | {"shares": ROOT_SHARES, "limits": limits, "own_limits": limits}
+    shares, limits, own = (tuple(map(_fraction, fields[name])) for name in ("shares", "limits", "own_limits"))
     corpora, why = int(fields["corpora"]), str(fields["why"])
     if not len(shares) == len(limits) == len(own) or corpora < 0 or not (shares or why):
         raise ValueError("an allowance has knots that do not belong together")

@@ -1,47 +1,90 @@
-"""What Beam finds out about a function or about its options is found out once (docs/decisions/0045).
+"""What Beam finds out about a function, a DoFn or its options is found out once (docs/decisions/0045).
 
 For every step of a graph, when it is built, when it is written down and in every bundle, Beam asks Python for the signature of
-every method of the step's DoFn, and makes a parser of command lines to look at one option. In a run of a few documents that
-was half of the time. Neither answer changes while a process lasts.
+every method of the step's DoFn, for their types and for their source, and makes a parser of command lines to look at one option.
+In a run of a few documents that was half of the time. None of these answers changes while a process lasts.
 """
 
 import functools
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms import core
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.transforms import core, userstate
+from apache_beam.typehints import decorators
+from apache_beam.typehints.decorators import IOTypeHints
 
-_signatures: "weakref.WeakKeyDictionary[types.FunctionType, tuple[list[str], list[Any]]]" = weakref.WeakKeyDictionary()
+Answers = weakref.WeakKeyDictionary[Any, Any]
 _views: "weakref.WeakKeyDictionary[PipelineOptions, dict[type, PipelineOptions]]" = weakref.WeakKeyDictionary()
 
 
 def remember() -> None:
-    """Let Beam remember both in this process. It may be called again."""
-    core.get_function_args_defaults = _once(core.get_function_args_defaults, _arguments)
-    PipelineOptions.view_as = _once(PipelineOptions.view_as, _view)
+    """Let Beam remember in this process. It may be called again."""
+    core.get_function_args_defaults = _once(core.get_function_args_defaults, _function, _copied)
+    core._check_fn_use_yield_and_return = _once(core._check_fn_use_yield_and_return, _code)
+    userstate.get_dofn_specs = _once(userstate.get_dofn_specs, _kind)
+    if not hasattr(IOTypeHints.from_callable, "answers"):
+        of_methods = _once(IOTypeHints.from_callable, _function)
+        IOTypeHints.from_callable = lambda function: None if _says_no_types(function) else of_methods(function)
+        IOTypeHints.from_callable.answers = of_methods.answers  # type: ignore[attr-defined]
+    if not hasattr(PipelineOptions.view_as, "answers"):
+        find = PipelineOptions.view_as
+        PipelineOptions.view_as = lambda options, cls: _view(find, options, cls)
+        PipelineOptions.view_as.answers = _views
+    # The local worker's cache of side inputs, which it shares with the runner: it saves no reading, since they are in this
+    # process already, and weighs each by a walk over every module that is imported.
+    worker_handlers.STATE_CACHE_SIZE_MB = 0
+    # Every type that is said keeps the stack it was said on, as text. Our graph is typed, which a test says.
+    decorators.TRACEBACK_LIMIT = 0
 
 
-def _once(function: Any, remembering: Any) -> Any:
-    if hasattr(function, "remembers"):
-        return function
+def _once(find: Any, key: Callable[[Any], Any], given: Callable[[Any], Any] = lambda answer: answer) -> Any:
+    """A function of one argument that remembers its answers by `key`, but for arguments without one."""
+    if hasattr(find, "answers"):
+        return find
+    answers: Answers = weakref.WeakKeyDictionary()
 
-    @functools.wraps(function)
-    def remembered(*args: Any) -> Any:
-        return remembering(function, *args)
+    @functools.wraps(find)
+    def remembered(asked: Any) -> Any:
+        what = key(asked)
+        if what is None:
+            return find(asked)
+        if what not in answers:
+            answers[what] = find(asked)
+        return given(answers[what])
 
-    remembered.remembers = True  # type: ignore[attr-defined]
+    remembered.answers = answers  # type: ignore[attr-defined]
     return remembered
 
 
-def _arguments(find: Any, function: Any) -> tuple[list[str], list[Any]]:
-    """Names and defaults of a method's arguments: those of its function, whatever it is bound to."""
-    if not (isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType)):
-        return find(function)  # type: ignore[no-any-return]
-    if function.__func__ not in _signatures:
-        _signatures[function.__func__] = find(function)
-    names, defaults = _signatures[function.__func__]
+def _function(method: Any) -> types.FunctionType | None:
+    """A method's function, whatever it is bound to."""
+    is_method = isinstance(method, types.MethodType) and isinstance(method.__func__, types.FunctionType)
+    return method.__func__ if is_method else None
+
+
+def _code(function: Any) -> types.CodeType | None:
+    """What was made of a function's source, whatever the function is bound to or closes over."""
+    function = getattr(function, "__func__", function)
+    return function.__code__ if isinstance(function, types.FunctionType) else None
+
+
+def _kind(dofn: core.DoFn) -> Any:
+    """What a DoFn's methods are those of: its class, or itself where it calls a function."""
+    return dofn if isinstance(dofn, core.CallableWrapperDoFn) else type(dofn)
+
+
+def _says_no_types(function: Any) -> bool:
+    """Whether this is a lambda, or another function that says no types by itself and wraps none that does."""
+    return isinstance(function, types.FunctionType) and not (function.__annotations__ or vars(function))
+
+
+def _copied(found: tuple[list[str], list[Any]]) -> tuple[list[str], list[Any]]:
+    """Names and defaults of a method's arguments, to change."""
+    names, defaults = found
     return [*names], [*defaults]
 
 

@@ -171,7 +171,7 @@ def _list_remote(path: str) -> Listing:
     return Listing("pattern", *_without_hidden(matched, fixed))
 
 
-def _entry(file: storage.Found) -> Entry:
+def _entry(file: storage.StoredObject) -> Entry:
     return Entry(file.path, file.size, file.changed, file.path)
 
 

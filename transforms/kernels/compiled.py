@@ -18,6 +18,11 @@ from numba.core import event, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
+from expectations.imports import hidden
+
+with hidden("scipy.linalg"):  # which is for matrix products in compiled code, of which there are none
+    import numba.np.arraymath
+
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
 _SCALARS = {
     "bool": types.boolean,

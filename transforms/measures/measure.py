@@ -13,9 +13,8 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample
+from transforms.measures import items_found, lineage, sample
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
@@ -25,7 +24,6 @@ from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
-from transforms.structures.find import Systems
 
 
 class Measured(NamedTuple):
@@ -47,7 +45,7 @@ class Measure(Stage):
         decisions, mixture = inputs
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems, self.config.against))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config))
             | "Merge"
             >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
@@ -58,10 +56,13 @@ class Measure(Stage):
         )
 
 
+beam.coders.registry.register_coder(Tally, CompressedCoder)
+
+
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
-        self.corpus, self.systems, self.against = corpus, systems, against
+    def __init__(self, corpus: Corpus, config: MeasureConfig) -> None:
+        self.corpus, self.systems, self.against, self.lineage = corpus, config.systems, config.against, config.lineage
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
@@ -71,6 +72,8 @@ class _TallySplit(Beside[Decided, Tally]):
         if self.systems.systems:
             signals = corpus.signals(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
+        if self.lineage:
+            tally.lineage = lineage.count_split(decisions, corpus.signals(split, lineage.NEEDED))
         if self.against:
             signals = corpus.signals(split, items_found.NEEDED)
             tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)

@@ -15,7 +15,7 @@ import webdataset
 import zstandard
 from deltalake import DeltaTable
 from rich.console import Console
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from pipeline import runner
 from pipeline.commands import export as exporting
@@ -43,23 +43,6 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "recipe.yaml").write_text(json.dumps(recipe))
     loaded = load_recipe(str(folder / "recipe.yaml"))
     return runner.run(loaded, runner.prepare(loaded, str(folder)), QUIET).folder
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Trained here, and with all that would lose text: it cuts, fills up, and knows a special token."""
-    model = Tokenizer(models.BPE())
-    model.pre_tokenizer, model.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, special_tokens=["<|endoftext|>"], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    model.train_from_iterator(list(pydoc_data.topics.topics.values())[:40], trainer)
-    model.enable_truncation(16)
-    model.enable_padding(length=20)
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    model.save(str(path))
-    return str(path)
 
 
 def documents(folder: str) -> dict[str, dict]:

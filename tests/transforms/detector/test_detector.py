@@ -93,7 +93,7 @@ def scale(**changes) -> Scale:
         "threshold": 1.5,
         "newest": "gpt-4",
         "until": "2023-03-14",
-        "allowance": Allowance(0.15, 0.02, 40, ""),
+        "allowance": Allowance((0.01, 0.1), (0.001, 0.05), (0.01, 0.08), 0.02, 40, ""),
     }
     return Scale(**{**fields, **changes})
 
@@ -298,6 +298,17 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
     assert calibration_json(after) == data
 
 
+ALLOWED = {"shares": [0.1, 0.5], "limits": [0.05, 0.3], "own_limits": [0.08, 0.4], "human": 0, "corpora": 1, "why": ""}
+
+
+def test_an_allowance_of_an_older_format_is_read_as_the_bounds_that_it_gave(model_bytes):
+    fields = json.loads(calibration_json(calibration(model_bytes))) | {"format": 4}
+    fields["scales"][0]["allowance"] = {"root": 0.2, "human": 0.02, "corpora": 40, "why": ""}
+    allowance = parse_calibration(json.dumps(fields).encode(), "c.json").scales[0].allowance
+    for limit in (*allowance.limits, 0.02, 0.2):
+        assert allowance.of(limit) == allowance.of(limit, own=True) == pytest.approx(limit + 0.2 * limit**0.5, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -317,6 +328,10 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
         {"scales.lengths": [0.0, 3.0]},
         {"scales.until": "yesterday"},
         {"scales.allowance": {"root": -0.1, "human": 0, "corpora": 1, "why": ""}},
+        {"scales.allowance": ALLOWED | {"limits": [0.2, 0.1]}},
+        {"scales.allowance": ALLOWED | {"own_limits": [0.1]}},
+        {"scales.allowance": ALLOWED | {"shares": [0.1, 0.1]}},
+        {"scales.allowance": ALLOWED | {"shares": [], "limits": [], "own_limits": []}},  # and nothing says why
         {"bands.humans": []},
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[1, 2], [3, 4]]}]},  # not as many
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[-1, 200]]}]},

@@ -4,12 +4,22 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transforms.detector.calibration import Allowance, Band, Calibration, Family, Language, Scale
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
 from transforms.kernels.statistics import share_bound
 
-FREE = Allowance(0.0, 0.0, 40, "")
+
+def added(by: float, human: float = 0.0, own: float | None = None) -> Allowance:
+    """An allowance that adds about as much to every limit from a tenth of a per cent on; another one with own human text."""
+    shares = (0.001, 0.05, 0.1, 0.25, 0.5, 0.9)
+    plain, with_own = (tuple(max(0.0, q - more) for q in shares) for more in (by, by if own is None else own))
+    return Allowance(shares, plain, with_own, human, 40, "")
+
+
+FREE = added(0.0)
 SCALE = Scale((50.0,), ((0.0,),), ((1.0,),), (0.0, 1.0), (0.0, 1.0), 1.5, "", "", FREE)
 
 
@@ -72,7 +82,7 @@ def test_the_estimate_depends_neither_on_the_lengths_nor_on_the_kind_of_text(q, 
 def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
     """Also for the generator that is hardest to find, though half of each component is what all have in common."""
     scores = corpus(q, machine=machine)
-    allowed = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.1, 0.0, 9, ""),)))
+    allowed = Composition(calibrated(SHORT, LONG, allowances=(added(0.05),)))
     bound = allowed.bound(np.array([round(4000 * q)]), scores)
     assert q <= bound.share[0] + 1e-3
     assert bound.share[0] < 1.3 * q + 0.15
@@ -80,14 +90,41 @@ def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
 
 
 def test_an_allowance_widens_the_bound_and_without_one_all_of_it_may_be_synthetic():
-    scores = corpus(0.1)
+    scores = corpus(0.2)
     plain = Composition(TWO).bound(np.zeros(1, np.int64), scores).share[0]
-    wide = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.2, 0.03, 9, ""),)))
-    assert wide.bound(np.zeros(1, np.int64), scores).share[0] == pytest.approx(plain + 0.2 * plain**0.5)
+    wide = Composition(calibrated(SHORT, LONG, allowances=(added(0.04, 0.03),)))
+    assert wide.bound(np.zeros(1, np.int64), scores).share[0] == pytest.approx(plain + 0.04)
     assert wide.interval(scores)[0] == pytest.approx(max(0, Composition(TWO).interval(scores)[0] - 0.03))
-    none = Composition(calibrated(SHORT, LONG, allowances=(Allowance(0.0, 0.0, 0, "one generator"),)))
+    none = Composition(calibrated(SHORT, LONG, allowances=(Allowance((), (), (), 0.0, 0, "one generator"),)))
     assert none.bound(np.zeros(1, np.int64), scores).share[0] == 1
     assert none.interval(scores) == (0, 1)
+
+
+def test_the_allowance_with_own_human_text_holds_where_the_undeclared_text_is_like_it():
+    """Known text of another kind is no ground for a closer bound: the fit says that hardly any of the rest is like it."""
+    scores = corpus(0.1, human=-2.0)
+    composition = Composition(calibrated(SHORT, LONG, allowances=(added(0.2, own=0.02),)))
+    nothing = np.zeros(1, np.int64)
+    alike, unlike = corpus(0.0, (600, 600), human=-2.0), corpus(0.0, (600, 600), human=-7.0)
+    bounds = [composition.bound(nothing, scores, own).share[0] for own in (None, alike, unlike)]
+    assert bounds[1] < bounds[0] - 0.1
+    assert bounds[2] > bounds[1] + 0.1
+
+
+@given(
+    st.lists(st.floats(0, 0.99), min_size=2, max_size=6, unique=True),
+    st.lists(st.floats(0, 1), min_size=6, max_size=6),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_a_bound_is_no_smaller_than_its_limit_nor_than_any_share_that_reaches_it(shares, limits, limit, more):
+    shares = sorted(shares)
+    limits = sorted(limits)[: len(shares)]
+    allowance = Allowance(tuple(shares), tuple(limits), tuple(limits), 0.0, 40, "")
+    bound = allowance.of(limit)
+    assert limit <= bound <= 1
+    assert all(bound >= share - 1e-12 for share, reached in zip(shares, limits, strict=True) if reached <= limit)
+    assert allowance.of(min(1.0, limit + more)) >= bound - 1e-12
 
 
 def test_human_text_of_the_same_corpus_tells_new_writers_from_machines():

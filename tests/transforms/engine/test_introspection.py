@@ -1,14 +1,17 @@
 """Beam looks at a function and at its options once, and finds what it found before."""
 
 import collections
+import functools
 import inspect
-import weakref
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, TypeOptions
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
+from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms import core, userstate
-from apache_beam.typehints import decorators
+from apache_beam.typehints import decorators, typehints
+from apache_beam.typehints.decorators import IOTypeHints
 
 from transforms.engine import introspection
 
@@ -25,6 +28,12 @@ class Counting(beam.DoFn):
         yield pair
 
 
+class Wrong(beam.DoFn):
+    def process(self, element: str) -> int:  # type: ignore[override]
+        yield 1
+        return [element]
+
+
 SEEN: list[int] = []
 
 
@@ -33,10 +42,13 @@ def see(number: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _remembers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(introspection, "_signatures", weakref.WeakKeyDictionary())
+def _remembers() -> None:
     introspection.remember()
+    before = core.get_function_args_defaults, userstate.get_dofn_specs, IOTypeHints.from_callable
     introspection.remember()  # and nothing is wrapped twice
+    assert before == (core.get_function_args_defaults, userstate.get_dofn_specs, IOTypeHints.from_callable)
+    for remembering in before:
+        remembering.answers.clear()
 
 
 def test_a_run_looks_at_every_method_once_and_at_every_kind_of_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +86,38 @@ def test_a_method_has_the_arguments_that_it_had() -> None:
 
 
 def test_state_is_still_found() -> None:
-    assert userstate.is_stateful_dofn(Counting())
-    assert not userstate.is_stateful_dofn(Twice())
+    for _ in range(2):
+        assert userstate.is_stateful_dofn(Counting())
+        assert not userstate.is_stateful_dofn(Twice())
+    called = [core.CallableWrapperDoFn(lambda pair, times=times: [pair * times]) for times in (2, beam.DoFn.KeyParam)]
+    for _ in range(2):
+        assert [core.get_function_arguments(one, "process")[1] for one in called] == [[2], [beam.DoFn.KeyParam]]
+
+
+def test_types_are_found_where_they_are_said_and_only_there() -> None:
+    def said(number: int) -> str:
+        return str(number)
+
+    for _ in range(2):
+        assert Twice().get_type_hints().input_types == ((int, typehints.Any, int), {})
+        assert IOTypeHints.from_callable(said).simple_output_type("") is str
+        assert IOTypeHints.from_callable(Wrong().process).simple_output_type("") is int
+        assert IOTypeHints.from_callable(lambda number: number) is None
+        assert IOTypeHints.from_callable(functools.wraps(said)(lambda number: number)).simple_output_type("") is str
+
+
+def test_a_function_that_yields_and_returns_is_found_every_time() -> None:
+    for _ in range(2):
+        assert core._check_fn_use_yield_and_return(Wrong().process)
+        assert not core._check_fn_use_yield_and_return(Twice().process)
+
+
+def test_the_local_worker_keeps_no_side_input_twice_and_they_are_read_as_often_as_they_are_asked_for() -> None:
+    assert worker_handlers.STATE_CACHE_SIZE_MB == 0
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+        side = beam.pvalue.AsIter(pipeline | "Side" >> beam.Create([10, 20]))
+        sums = pipeline | beam.Create([1, 2]) | beam.Map(lambda n, more: (n + sum(more), n + sum(more)), side)
+        assert_that(sums, equal_to([(31, 31), (32, 32)]))
 
 
 def test_what_is_set_in_one_view_is_seen_in_all() -> None:
