@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import posixpath
+import re
 import threading
 import unicodedata
 import uuid
@@ -383,9 +384,9 @@ def _about(
     inputs = []
     for number, source in enumerate(recipe.sources):
         pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
-        inputs.append(
-            {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
-        )
+        said = {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
+        revisions = sorted({found[0] for path in pieces if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
+        inputs.append(said | {"revisions": revisions} if revisions else said)
     packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")
     about = {
         "recipe_sha256": recipe.fingerprint(),
