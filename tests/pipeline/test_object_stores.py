@@ -108,6 +108,17 @@ def test_a_run_is_the_same_bytes_and_replacing_it_leaves_nothing_of_it(store, tm
     assert not any(name.startswith("data/") for name in names(refused.folder))
 
 
+def test_what_is_read_is_not_written_over(gs_store, monkeypatch):
+    stores.use(gs_store, monkeypatch)
+    top = gs_store.bucket()
+    recipe = put_inputs(top, 6)
+    files.write(f"{top}/out/small/data/train.jsonl", b'{"text": "x"}')
+    with pytest.raises(RecipeError, match=r"out/small/data lies in .*out/small, which this run writes or replaces"):
+        runner.prepare(api.load(recipe, {"sources": [{"name": "own", "path": "out/small/data"}]}), top)
+    with pytest.raises(RecipeError, match=r"out lies in what source all reads"):
+        runner.prepare(api.load(recipe, {"sources": [{"name": "all", "path": "."}]}), top)
+
+
 def test_commands_read_a_release_in_a_store(s3_store, monkeypatch, capsys, tmp_path):
     stores.use(s3_store, monkeypatch)
     top = s3_store.bucket()
@@ -237,7 +248,7 @@ def test_of_two_runs_one_is_refused_and_a_lease_outlives_its_owner_for_some_minu
     assert content(f"{out}/small") == old
     dead = f"{out}/{STAGING}/small.lease/alone-{'0' * 32}"
     files.write(dead, b'{"host": "gone", "pid": 7, "since": "today"}')
-    with pytest.raises(HeldError, match="process 7 on gone since today.* 5 minutes after it"):
+    with pytest.raises(HeldError, match=r"process 7 on gone since today.* 5 minutes after it"):
         publish(out, new, 3, replace=True)
     monkeypatch.setattr(folders, "LEASE_LASTS", 1.0)
     time.sleep(2.2)
