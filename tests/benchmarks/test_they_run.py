@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stores
 import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -287,6 +288,19 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     texts = pa.array([text(1, machine=False), "Qwxz jkvb " * 60], pa.large_string())
     plain, odd = bits_per_byte(*text_buffers(texts), found.bytes_model.trie)
     assert plain < odd
+
+
+def test_storage_costs(
+    printed: Printed,
+    corpus: pathlib.Path,
+    tmp_path: pathlib.Path,
+    gs_store: stores.Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores.use(gs_store, monkeypatch)
+    found = cells(printed("storage_costs", corpus, tmp_path / "disk", f"{gs_store.bucket()}/there"))
+    assert found["disk"][-1] == "1.00"
+    assert float(found["store"][-1]) > 0.5
 
 
 def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
