@@ -225,6 +225,7 @@ _DECLARED = (
         "fraction",
     ),
     Metric("synthetic_share.cross_check_difference", "How far the two detectors' shares lie apart", SHARE, "fraction"),
+    Metric("detector.scores", "Share of the scored documents with such a score", SHARE, "fraction"),
     Metric(
         "detector.false_alarm_rate",
         "Share of human text that the detector calls synthetic",

@@ -328,7 +328,7 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
-COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies"]
+COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
 
 
 def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
@@ -491,13 +491,15 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         "documents": collections.Counter(),
         "tokens": collections.Counter(),
     }
-    for row in removed.to_pylist():
+    years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
+    for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
             ("overall", ""),
             ("source", row["source"]),
             ("language", language),
+            ("year", row["year"]),
             ("origin", row["origin"]),
             ("source_origin", f"{row['source']}/{row['origin']}"),
             ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),

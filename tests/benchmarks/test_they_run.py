@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from transforms.kernels.models.bytes_model import bits_per_byte
@@ -74,8 +75,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
-    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints. The processes that it measures here have imported it all."""
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
 
     def run(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -304,6 +306,18 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
     for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
         parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
+
+
+def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """The stages of a crowd are there, and both lines of what it takes."""
+    said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
+    assert "FindClusters/Verify" in said
+    assert said.count("near copies") == 2
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    for run in found.values():
+        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
 
 
 def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:

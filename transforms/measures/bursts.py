@@ -81,6 +81,10 @@ def burst_rows(found: Dated) -> Iterator[Row]:
     for row in sorted(rows, key=lambda one: (-one["documents"], one["site"]))[:SHOWN]:
         days = [str(np.datetime64(row[end], "D")) for end in ("first", "last")]
         yield Row(
-            metric="burst.documents", slice_kind="site", slice=row["site"], value=row["documents"], n=row["documents"],
+            metric="burst.documents",
+            slice_kind="site",
+            slice=row["site"],
+            value=row["documents"],
+            n=row["documents"],
             note=f"from {days[0]} to {days[1]}",
-        )  # fmt: skip
+        )

@@ -32,6 +32,7 @@ from transforms.measures.items_found import found_rows
 from transforms.measures.lineage import lineage_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
+from transforms.measures.scores import score_rows
 from transforms.measures.sites import site_rows
 from transforms.measures.subwords import subword_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
@@ -100,6 +101,7 @@ def metrics_table(
         shares(tally, sources, detector),
         (site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
         cross_check(tally, sources, detector, checker),
+        score_rows(tally, detector),
         false_alarms(tally, detector),
         _conflicts(tally, sources),
         _duplicates(tally, sources, config.undecided_below),
@@ -107,7 +109,7 @@ def metrics_table(
         _paragraphs(tally, sources),
         _concentration(tally, sources, config.unit),
         (_subwords(tally) if config.unit == WORDS else ()),
-        _licences(tally),
+        _by_licence_and_year(tally),
         _personal(tally, sources),
         _ratio(mixture),
         _text(tally, config.unit),
@@ -382,7 +384,8 @@ def _kinds(tally: Tally) -> Iterator[Row]:
     """Human text that is new, and synthetic text by kind."""
     counts, n = tally.counts("tokens", "after"), total_of(tally.groups, reason=0)
     tokens = total_of(counts, reason=0)
-    fresh = Row(n=n, note="human, and in no release of dedup.against")
+    note = "human, and in no release of dedup.against" if tokens else "nothing is released"
+    fresh = Row(n=n, note=note)
     yield fresh | {"metric": "tokens.fresh_human", "value": tally.fresh_human}
     yield fresh | {"metric": "fresh_human.share", "value": tally.fresh_human / tokens if tokens else None}
     for kind, found in sorted(tally.kinds.items()):
@@ -399,11 +402,12 @@ def _subwords(tally: Tally) -> Iterator[Row]:
     yield from subword_rows(words, sum(tally.groups.values()))
 
 
-def _licences(tally: Tally) -> Iterator[Row]:
-    """Tokens of the release by licence."""
+def _by_licence_and_year(tally: Tally) -> Iterator[Row]:
+    """Tokens of the release by licence, and by the year of their documents."""
     n = total_of(tally.groups, reason=0)
-    for licence, tokens in sorted(tally.licences.items()):
-        yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+    for kind, counts in (("licence", tally.licences), ("year", tally.years)):
+        for name, tokens in sorted(counts.items()):
+            yield {"metric": "tokens", "slice_kind": kind, "slice": name, "value": tokens, "n": n}
 
 
 def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

@@ -13,7 +13,7 @@ import logging
 import os
 import posixpath
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,11 +34,13 @@ HASHES = (
     "paragraphs",
     "contaminated_by",
     "first_words",
+    "trace",
 )
+Thinned = Callable[[pa.Table], pa.Table]
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 17  # raise it when a kernel changes what it computes
+VERSION = 18  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +82,24 @@ class SignalStore:
         """Whether the split has signals and quarantine that a run may use."""
         return is_usable(self.quarantine_path(split)) and is_usable(self.path(split), made_of)
 
-    def write(self, split: Split, batches: Iterable[pa.RecordBatch], schema: pa.Schema, made_of: str = "") -> None:
-        """Write a split's signals; they exist only once all are written."""
-        write_parquet(self.path(split), batches, schema, plain=HASHES, made_of=made_of, sync=False)
+    def write(
+        self,
+        split: Split,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        made_of: str = "",
+        thinned: Thinned | None = None,
+    ) -> None:
+        """Write a split's signals; they exist only once all are written. `thinned`: as of `write_parquet`."""
+        write_parquet(self.path(split), batches, schema, HASHES, made_of=made_of, sync=False, thinned=thinned)
 
     def forget(self, split: Split) -> None:
         """Delete a split's signals, for its files are not what they were made from: the next run makes them anew."""
         if split.source != EARLIER:
             files.delete(self.path(split))
 
-    def read(self, split: Split, columns: list[str]) -> pa.Table:
-        """Some columns of a split's signals, in the order of its documents.
+    def read(self, split: Split, columns: list[str], row_groups: Sequence[int] | None = None) -> pa.Table:
+        """Some columns of a split's signals, in the order of its documents; of some row groups of the file, or of all.
 
         Raises:
           DamagedError: the file is not what was written.
@@ -99,11 +108,31 @@ class SignalStore:
         if split.source != EARLIER:  # whose files are held against their manifest when the run is planned
             checksums.ensure(path)
         if os.path.isfile(path):  # a local file is mapped, not copied
-            return pq.read_table(
-                path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
-            )
+            with pq.ParquetFile(path, memory_map=True) as file:
+                return _of(file, columns, row_groups)
         with open_for_reading(path) as source:
-            return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
+            return _of(pq.ParquetFile(pa.PythonFile(source, mode="r")), columns, row_groups)
+
+    def parts(self, split: Split, columns: list[str], documents: int) -> Iterator[pa.Table]:
+        """The same in parts of at least so many documents, but for the last: whole row groups.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
+        path = self.path(split)
+        checksums.ensure(path)
+        with open_for_reading(path) as source:
+            footer = pq.read_metadata(pa.PythonFile(source, mode="r"))
+        chosen: list[int] = []
+        rows = 0
+        for number in range(footer.num_row_groups):
+            chosen.append(number)
+            rows += footer.row_group(number).num_rows
+            if rows >= documents:
+                yield self.read(split, columns, chosen)
+                chosen, rows = [], 0
+        if chosen or not footer.num_row_groups:
+            yield self.read(split, columns, chosen)
 
     def read_quarantine(self, split: Split, columns: list[str] | None = None) -> pa.Table:
         """Some columns of a split's records that could not be read, or all.
@@ -119,6 +148,12 @@ class SignalStore:
         checksums.ensure(path)
         with open_for_reading(path) as source:
             return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
+
+
+def _of(file: pq.ParquetFile, columns: list[str], row_groups: Sequence[int] | None) -> pa.Table:
+    if row_groups is None:
+        return file.read(columns=columns, use_threads=False)
+    return file.read_row_groups(row_groups, columns=columns, use_threads=False)
 
 
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
@@ -168,6 +203,7 @@ def write_parquet(
     lasts: bool = True,
     made_of: str = "",
     sync: bool = True,
+    thinned: Thinned | None = None,
 ) -> int:
     """Write batches as one Parquet file with a checksum, under another name first. Returns the number of rows.
 
@@ -178,6 +214,7 @@ def write_parquet(
       plain: columns of hashes: they do not compress.
       lasts: false if a later run must not take the file for the truth.
       made_of: a digest of what it depends on beyond its name.
+      thinned: what is left of rows that are held, now that more were read: asked before they are written.
       sync: put it on the disk before it has its name; not needed for what is verified and can be made anew.
     """
     compression = {name: "NONE" if name in plain else "ZSTD" for name in schema.names}
@@ -189,16 +226,20 @@ def write_parquet(
             checked, schema, compression=compression, use_dictionary=words, write_statistics=False
         )
         try:
-            held: list[pa.RecordBatch] = []
+            held: list[pa.Table] = []
             for batch in batches:
-                held.append(batch)
+                held.append(pa.Table.from_batches([batch]))
                 rows += batch.num_rows
                 size += batch.nbytes
-                if size >= ROW_GROUP_BYTES:
-                    writer.write_table(pa.Table.from_batches(held))
+                if size < ROW_GROUP_BYTES:
+                    continue
+                held = [thinned(pa.concat_tables(held))] if thinned else held
+                size = sum(table.nbytes for table in held)
+                if size >= ROW_GROUP_BYTES * 3 // 4:
+                    writer.write_table(pa.concat_tables(held))
                     held, size = [], 0
             if held:
-                writer.write_table(pa.Table.from_batches(held))
+                writer.write_table(thinned(pa.concat_tables(held)) if thinned else pa.concat_tables(held))
         except BaseException:
             checked.abandon(writer)
             raise

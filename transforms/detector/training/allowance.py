@@ -11,6 +11,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
+from expectations.wording import plural
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
@@ -63,8 +64,9 @@ def judged(calibration: Calibration, language: int) -> Judged:
             (),
             np.zeros((2, 0, len(SHARES))),
             0.0,
-            f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
-            f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
+            f"{plural(len(generators), 'generator')} and {plural(len(kinds), 'kind')} of human text have {FEWEST} "
+            f"held-out documents in it; a bound takes {FEWEST_FAMILIES} of each: labelled text of more would give "
+            "one, or an audit",
         )
     human = []
     for kind in kinds:
