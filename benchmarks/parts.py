@@ -24,7 +24,7 @@ from isal import igzip
 
 from benchmarks.reading_speed import KEYS, blocks_of
 from benchmarks.run_vs_datatrove import ours
-from pipeline import runner
+from pipeline.execution import give_memory_back
 from transforms.detector import languages
 from transforms.detector.detector import BUNDLED, load_detector
 from transforms.ingest.columns import document_ids
@@ -83,7 +83,7 @@ def main() -> None:
     asked = parser.parse_args()
     corpus = asked.corpus.resolve()
     files, size = sorted(corpus.glob("*.jsonl.gz")), json.loads((corpus / "planted.json").read_text())["text_bytes"]
-    runner._give_memory_back()  # as a local run does
+    give_memory_back()  # as a local run does
     work = pathlib.Path(tempfile.mkdtemp(prefix="lowbackground-parts-"))
     try:
         measured(files[:1], work)  # compiles, and loads what is loaded once

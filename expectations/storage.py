@@ -27,13 +27,16 @@ from pyarrow import fs
 
 from expectations.errors import UserError
 from expectations.paths import is_local
+from expectations.wording import plural
 
 T = TypeVar("T")
-PATIENCE = 14.0  # seconds that a store may fail every request before it counts as gone
-STALL = 8  # seconds without a byte after which a request counts as failed
+PATIENCE = 20.0  # seconds that a store may fail every request before it counts as gone
+AGAIN = 8.0  # seconds for which what took longer than that is tried again
+STALL, COPY_STALL = 6, 60  # seconds without a byte after which a request counts as failed; that copies a large object
 FIRST_ANSWER = 25.0  # seconds
 GONE = 30.0  # seconds for which a store that counts as gone is not asked again: whoever tidies up does not wait as well
 READ_BYTES = 4 << 20  # asked for at a time
+HAD_WHOLE = 16 << 20
 SPOOLED = 16 << 20  # bytes that wait in memory before they are uploaded; more wait in a temporary file
 _KEEPS = {  # what makes another client of a store
     "s3": (
@@ -60,6 +63,7 @@ _NO_RIGHT = re.compile(
     r"ACCESS_DENIED|ACCESS_KEY|SIGNATURE|_TOKEN|PERMISSION_DENIED|UNAUTHENTICATED|OAuth2|no right to it|40[13] Client Error"
     r"|HTTP status(?: code:)? 40[013]|credentials"
 )
+_NO_OBJECT = re.compile(r"NO_SUCH_KEY|The specified key does not exist")
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket")
 _OTHER_REGION = re.compile(r"HTTP status 30[17]|PermanentRedirect|AuthorizationHeaderMalformed")
 
@@ -185,7 +189,7 @@ def put(path: str, file: IO[bytes]) -> None:
             shutil.copyfileobj(file, out, READ_BYTES)
         [info] = system.get_file_info([key])
         if info.type != fs.FileType.File or info.size != size:
-            raise OSError(f"{info.size or 0:,} bytes of {size:,} arrived")
+            raise OSError(f"{plural(info.size or 0, 'byte')} of {size:,} arrived")
 
     patiently(path, upload, is_put=True)
 
@@ -197,7 +201,7 @@ def copy(source: str, destination: str) -> None:
       FileNotFoundError: there is no source.
       StorageError: it cannot be.
     """
-    system, key = _at(destination, writes=True)
+    system, key = _at(destination, writes=True, stall=COPY_STALL)
     from_key = _at(source)[1]
     patiently(destination, lambda: system.copy_file(from_key, key))
 
@@ -247,35 +251,46 @@ def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
       FileNotFoundError: there is no such object.
       StorageError: the store fails, or does not let us.
     """
-    until, pause, store = 0.0, 0.1, (*path.split("/")[:3], _endpoint(path))
+    began, until, pause, store = time.monotonic(), 0.0, 0.1, (*path.split("/")[:3], _endpoint(path))
     if time.monotonic() < _gone.get(store, (0.0, None))[0]:
         raise _gone[store][1] from None
     while True:
         try:
             return action()
         except FileNotFoundError as error:
-            if is_put:
-                raise _no_bucket(path) from error
-            raise FileNotFoundError(2, "No such object", path) from None
-        except (OSError, pa.ArrowException) as error:
-            refused, now = _refused(path, str(error)), time.monotonic()
-            until = until or now + PATIENCE
-            if refused:
+            if not is_put:
+                raise FileNotFoundError(2, "No such object", path) from None
+            if "UploadChunk" not in str(error):
+                raise _no_bucket(path) from None
+            why = str(error)  # of an upload that the store took for ended
+        except (OSError, ValueError, pa.ArrowException) as error:  # a ValueError: of what Arrow has closed by itself
+            why = str(error)
+            if _NO_OBJECT.search(why):  # of a copy
+                raise FileNotFoundError(2, "No such object", path) from None
+            if refused := _refused(path, why):
                 raise refused from None
-            if now >= until:
-                silent = _silent(path, str(error))
-                _gone[store] = now + GONE, silent
-                raise silent from None
+        now = time.monotonic()
+        until = until or max(began + PATIENCE, now + AGAIN)
+        if now >= until:
+            silent = _silent(path, why)
+            _gone[store] = now + GONE, silent
+            raise silent
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
 
 
 class _Object(io.RawIOBase):
-    """An object as a raw file: each read is a request of its own, so that one that failed can be made again."""
+    """An object as a raw file: each read is a request of its own, so that one that failed can be made again.
+
+    Google's client begins to fetch all of an object when it is opened, and calls it closed once it has: small ones are had whole.
+    """
 
     def __init__(self, path: str) -> None:
-        self.path, self.file, self.at = path, arrow_file(path), 0
-        self.size: int = patiently(path, self.file.size)
+        self.path, self.at = path, 0
+        self.system, self.key = _at(path)
+        self.file: pa.NativeFile | None = None
+        self.whole: bytes | None = None
+        self.size = patiently(path, self._size)
 
     def readable(self) -> bool:
         return True
@@ -291,23 +306,46 @@ class _Object(io.RawIOBase):
         return self.at
 
     def readinto(self, buffer: Any) -> int:
-        wanted = max(0, min(len(buffer), self.size - self.at))
+        data = self._next(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
-        def read() -> bytes:
-            data: bytes = self.file.read_at(wanted, self.at)
-            if len(data) < wanted:
-                raise OSError(f"{len(data):,} bytes of {wanted:,} arrived")
-            return data
-
-        if wanted:
-            buffer[:wanted] = patiently(self.path, read)
-        self.at += wanted
-        return wanted
+    def readall(self) -> bytes:
+        return self._next(self.size)
 
     def close(self) -> None:
-        if not self.closed:
+        if self.file is not None and not self.closed:
             self.file.close()
         super().close()
+
+    def _next(self, most: int) -> bytes:
+        wanted = max(0, min(most, self.size - self.at))
+        data = patiently(self.path, lambda: self._read(wanted, self.at)) if wanted else b""
+        self.at += wanted
+        return data
+
+    def _size(self) -> int:
+        if not self.path.startswith("gs://"):
+            self.file = self.system.open_input_file(self.key)
+            return int(self.file.size())
+        [info] = self.system.get_file_info([self.key])
+        if info.type != fs.FileType.File:
+            raise FileNotFoundError
+        return int(info.size)
+
+    def _read(self, wanted: int, at: int) -> bytes:
+        if self.file is None and self.size <= HAD_WHOLE:
+            if self.whole is None:
+                with self.system.open_input_stream(self.key) as stream:
+                    self.whole = stream.read()
+            data = self.whole[at : at + wanted]
+        else:
+            self.file = self.file or self.system.open_input_file(self.key)
+            data = self.file.read_at(wanted, at)
+        if len(data) < wanted:
+            self.whole = self.file = None
+            raise OSError(f"{plural(len(data), 'byte')} of {wanted:,} arrived")
+        return data
 
 
 def _found(path: str, info: fs.FileInfo) -> StoredObject:
@@ -315,7 +353,7 @@ def _found(path: str, info: fs.FileInfo) -> StoredObject:
     return StoredObject(path, info.size or 0, changed, info.type == fs.FileType.Directory)
 
 
-def _at(path: str, writes: bool = False) -> tuple[fs.FileSystem, str]:
+def _at(path: str, writes: bool = False, stall: int | None = None) -> tuple[fs.FileSystem, str]:
     """The filesystem of a path, and what it calls it. The first time, that its bucket is there and answers."""
     scheme, _, key = path.partition("://")
     bucket = key.partition("/")[0]
@@ -329,7 +367,7 @@ def _at(path: str, writes: bool = False) -> tuple[fs.FileSystem, str]:
         )
     settings = tuple(os.environ.get(name, "") for name in _KEEPS[scheme])
     _answers(scheme, bucket, settings)
-    return _system(scheme, settings), key.rstrip("/")
+    return _system(scheme, settings, stall or STALL), key.rstrip("/")
 
 
 def without_user(path: str) -> str:
@@ -349,7 +387,7 @@ def unknown(path: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _system(scheme: str, settings: tuple[str, ...]) -> fs.FileSystem:
+def _system(scheme: str, settings: tuple[str, ...], stall: int) -> fs.FileSystem:
     """A client of a store, one for each process."""
     if scheme == "s3":
         endpoint, region = settings[0] or settings[1], settings[2] or settings[3]
@@ -357,13 +395,13 @@ def _system(scheme: str, settings: tuple[str, ...]) -> fs.FileSystem:
             endpoint_override=endpoint or None,
             region=region or None,
             connect_timeout=4,
-            request_timeout=STALL,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),  # `patiently` does it
+            request_timeout=stall,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2),  # `patiently` does the rest
             background_writes=False,
             allow_delayed_open=True,  # one request for a small object, not three
         )
     if scheme == "gs":
-        limit = datetime.timedelta(seconds=5)
+        limit = datetime.timedelta(seconds=stall)
         if settings[0]:  # as Google's own libraries take it
             to, _, host = settings[0].rpartition("://")
             return fs.GcsFileSystem(
@@ -387,7 +425,7 @@ def _answers(scheme: str, bucket: str, settings: tuple[str, ...]) -> None:
     path, said = f"{scheme}://{bucket}", []
 
     def ask() -> None:
-        system = _system(scheme, settings)
+        system = _system(scheme, settings, STALL)
         try:
             said.append(patiently(path, lambda: system.get_file_info([bucket]))[0].type)
         except Exception as error:  # raised below, on the thread that asked

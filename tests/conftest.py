@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import stores
 import warm
 from hypothesis import settings
 
@@ -27,3 +28,25 @@ def _warm_great_expectations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gx_process, "command", lambda: [*warm.python(), "-m", "expectations.judge.gx_process"])
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_store() -> Iterator[stores.Store]:
+    """Moto's server: a store that speaks S3."""
+    with stores.s3_server() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def gs_store() -> Iterator[stores.Store]:
+    """An emulator of Google's storage."""
+    with stores.gs_server() as store:
+        yield store
+
+
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> stores.Store:
+    """Each kind of object store, and this process's environment set up for it."""
+    found: stores.Store = request.getfixturevalue(f"{request.param}_store")
+    stores.use(found, monkeypatch)
+    return found

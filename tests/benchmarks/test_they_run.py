@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from transforms.kernels.models.bytes_model import bits_per_byte
@@ -74,8 +75,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
-    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints. The processes that it measures here have imported it all."""
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
 
     def run(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -170,6 +172,19 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     table = cells(said)
     assert {name for name, row in table.items() if name and not float(row[0]) > 0} == set()
     assert len(table) == 6
+
+
+def test_share_floor(printed: Printed) -> None:
+    """Whoever knows both components has a bound as close as chance allows, and the one who knows neither none closer."""
+    table = cells(printed("share_floor", "--pairs", 2))
+    numbers = {
+        name: [float(cell.rstrip("%")) for cell in row] for name, row in table.items() if name[:4] in ("both", "own ")
+    }
+    at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 5))
+    assert len(table) == 8
+    assert 25 <= at_25["both alone"] < 30
+    assert error_at_25["both alone"] <= 1
+    assert at_25["both unseen"] >= 25
 
 
 def test_tokens_per_word(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -301,6 +316,26 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
     for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
         parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
+
+
+def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """The stages of a crowd are there, and both lines of what it takes."""
+    said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
+    assert "FindClusters/Verify" in said
+    assert said.count("near copies") == 2
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    for run in found.values():
+        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
+
+
+def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
+    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
+    assert said.splitlines()[-1].startswith(
+        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
+    )
 
 
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:

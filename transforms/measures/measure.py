@@ -13,9 +13,8 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample
+from transforms.measures import items_found, lineage, sample
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
@@ -23,15 +22,15 @@ from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
-from transforms.structures.find import Systems
 
 
 class Measured(NamedTuple):
-    """What was measured: one METRICS batch, and one SKETCHES batch for later releases."""
+    """What was measured: one METRICS batch, and a file of SKETCHES for later releases."""
 
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,7 +45,7 @@ class Measure(Stage):
         decisions, mixture = inputs
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems, self.config.against))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config))
             | "Merge"
             >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
@@ -58,30 +57,42 @@ class Measure(Stage):
 
 
 beam.coders.registry.register_coder(Tally, CompressedCoder)
+PART = 1 << 12  # documents of a split that are counted at a time
 
 
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
-        self.corpus, self.systems, self.against = corpus, systems, against
+    def __init__(self, corpus: Corpus, config: MeasureConfig) -> None:
+        self.corpus, self.systems, self.against, self.lineage = corpus, config.systems, config.against, config.lineage
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
         corpus, split = self.corpus, self.corpus.split(number)
-        tally = tally_split(decisions, corpus.signals(split, NEEDED))
-        tally.kin = residual.count_split(decisions, corpus.signals(split, residual.NEEDED))
-        if self.systems.systems:
-            signals = corpus.signals(split, cores.NEEDED)
-            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
-        if self.against:
-            signals = corpus.signals(split, items_found.NEEDED)
-            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
+        needed = [*NEEDED, *residual.NEEDED, *(cores.NEEDED if self.systems.systems else ())]
+        needed += lineage.NEEDED if self.lineage else []
+        needed += items_found.NEEDED if self.against else []
+        parts, at = [], 0
+        for signals in corpus.store.parts(split, list(dict.fromkeys(needed)), PART):
+            parts.append(self._part(decisions.slice(at, signals.num_rows), signals, corpus.source(split).name))
+            at += signals.num_rows
+        tally = parts[0] if len(parts) == 1 else merge(parts)
         bad = corpus.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records
         tally.inputs = count_inputs(split, corpus.signals(split, ["file"])["file"], bad)
         give_back()
         return (tally,)
+
+    def _part(self, decisions: pa.RecordBatch, signals: pa.Table, source: str) -> Tally:
+        tally = tally_split(decisions, signals)
+        tally.kin = residual.count_split(decisions, signals)
+        if self.systems.systems:
+            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, source)
+        if self.lineage:
+            tally.lineage = lineage.count_split(decisions, signals)
+        if self.against:
+            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
+        return tally
 
 
 @beam.typehints.with_input_types(Tally)
@@ -99,6 +110,7 @@ class TallyFn(beam.CombineFn):
 
     def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
         """Add all."""
+        give_back()
         return merge(list(tallies))
 
     def compact(self, total: Tally) -> Tally:
@@ -126,7 +138,7 @@ class _Metrics(beam.DoFn):
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
         give_back()
-        yield metrics_table(
+        metrics = metrics_table(
             tally,
             self.corpus.names,
             self.detector,
@@ -135,11 +147,15 @@ class _Metrics(beam.DoFn):
             self.checker,
             reference=self.config.reference.found(tally, self.corpus.names),
         )
+        give_back()  # before it is judged, which takes as much in another process
+        yield metrics
 
 
 class _Sketches(beam.DoFn):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
-        yield sketches(tally, self.sources)
+    def process(self, tally: Tally) -> Iterator[bytes]:
+        yield as_parquet(
+            sketches(tally, self.sources)
+        )  # a tenth of the table, and several copies of it wait for the rest

@@ -13,7 +13,7 @@ import logging
 import os
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,8 +39,8 @@ HASHES = (
 Thinned = Callable[[pa.Table], pa.Table]
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
-ROW_GROUP_BYTES = 16 << 20
-VERSION = 17  # raise it when a kernel changes what it computes
+ROW_GROUP_BYTES = 8 << 20
+VERSION = 18  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +98,8 @@ class SignalStore:
         if split.source != EARLIER:
             files.delete(self.path(split))
 
-    def read(self, split: Split, columns: list[str]) -> pa.Table:
-        """Some columns of a split's signals, in the order of its documents.
+    def read(self, split: Split, columns: list[str], row_groups: Sequence[int] | None = None) -> pa.Table:
+        """Some columns of a split's signals, in the order of its documents; of some row groups of the file, or of all.
 
         Raises:
           DamagedError: the file is not what was written.
@@ -108,11 +108,31 @@ class SignalStore:
         if split.source != EARLIER:  # whose files are held against their manifest when the run is planned
             checksums.ensure(path)
         if os.path.isfile(path):  # a local file is mapped, not copied
-            return pq.read_table(
-                path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
-            )
+            with pq.ParquetFile(path, memory_map=True) as file:
+                return _of(file, columns, row_groups)
         with open_for_reading(path) as source:
-            return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
+            return _of(pq.ParquetFile(pa.PythonFile(source, mode="r")), columns, row_groups)
+
+    def parts(self, split: Split, columns: list[str], documents: int) -> Iterator[pa.Table]:
+        """The same in parts of at least so many documents, but for the last: whole row groups.
+
+        Raises:
+          DamagedError: the file is not what was written.
+        """
+        path = self.path(split)
+        checksums.ensure(path)
+        with open_for_reading(path) as source:
+            footer = pq.read_metadata(pa.PythonFile(source, mode="r"))
+        chosen: list[int] = []
+        rows = 0
+        for number in range(footer.num_row_groups):
+            chosen.append(number)
+            rows += footer.row_group(number).num_rows
+            if rows >= documents:
+                yield self.read(split, columns, chosen)
+                chosen, rows = [], 0
+        if chosen or not footer.num_row_groups:
+            yield self.read(split, columns, chosen)
 
     def read_quarantine(self, split: Split, columns: list[str] | None = None) -> pa.Table:
         """Some columns of a split's records that could not be read, or all.
@@ -128,6 +148,12 @@ class SignalStore:
         checksums.ensure(path)
         with open_for_reading(path) as source:
             return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
+
+
+def _of(file: pq.ParquetFile, columns: list[str], row_groups: Sequence[int] | None) -> pa.Table:
+    if row_groups is None:
+        return file.read(columns=columns, use_threads=False)
+    return file.read_row_groups(row_groups, columns=columns, use_threads=False)
 
 
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
@@ -159,6 +185,14 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
     checksums.ensure(path)
     with open_for_reading(path) as source:
         return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
+
+
+def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+    """A small file of Parquet."""
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
 
 
 def write_parquet(

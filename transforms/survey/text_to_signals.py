@@ -182,6 +182,8 @@ AS_READ = (
     "generator",
     "kind",
     "stratum",
+    "derived_from",
+    "verifier",
     "author",
     "not_understood",
 )
