@@ -137,6 +137,7 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert found["documents"] == 400
     assert found["rows"][0]["kept"] < 400
     assert found["rows"][0]["planted_found"] >= 0.9
+    assert min(found["another_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) > 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
@@ -204,6 +205,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("parts", corpus)
+    parts = dict(re.findall(r"^(\S.*?) +([\d.]+) CPU s", said, re.MULTILINE))
+    assert {"read", "decompress", "parse", "hash", "sign", "score: detector", "compress", "write", "the run"} < set(
+        parts
+    )
+    assert float(parts["the run"]) > float(parts["all parts"])
 
 
 def test_export_speed(printed: Printed) -> None:
