@@ -6,7 +6,8 @@ CORPUS is a folder from `benchmarks.corpus`; `--copies` makes so many near copie
 as many. Each is run in a process of its own, on the local runner, which does one stage after the other. Of each stage it is
 printed which CPU seconds all threads took and which the busiest thread: by those the stage would last however many cores there
 are. Memory is the process's resident bytes before the stage, at its peak (looked at every 10 ms) and behind it. The last line
-is of the whole process tree, Great Expectations' process among them, less what a run of next to nothing takes.
+is of the whole process tree, Great Expectations' process among them, less what a run of next to nothing takes. Run anything
+before: what has to be compiled is in no line of its own.
 """
 
 import argparse
@@ -36,7 +37,7 @@ LEAST_SECONDS, LEAST_MB = 0.05, 8.0  # of a stage that has a line of its own
 
 def resident() -> float:
     """MB of this process in memory."""
-    return psutil.Process().memory_info().rss / 1e6
+    return float(psutil.Process().memory_info().rss / 1e6)
 
 
 def by_thread() -> dict[int, float]:
@@ -173,7 +174,6 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     asked = parser.parse_args()
     few = copies(asked.output / "few", 160)
-    one(few, asked.output / "first")  # compiles the kernels
     runs = {"base": one(few, asked.output / "base")}
     if asked.corpus:
         runs["corpus"] = one(sorted(asked.corpus.glob("part-*")), asked.output / "corpus")

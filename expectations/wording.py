@@ -53,7 +53,7 @@ REASONS = {
     "empty_text": "Empty text",
     "exact_duplicate": "Exact duplicate",
     "near_duplicate": "Near duplicate",
-    "over_synthetic_share": "Over the synthetic limit",
+    "over_synthetic_share": "Over the synthetic share",
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
     "over_limit": "Over a limit of the mixture",

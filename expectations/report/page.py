@@ -32,13 +32,16 @@ def page(template: str, title: str, **values: Any) -> str:
     """A whole page, the same for the same values.
 
     Args:
-      template: what is in it, a file in `templates`; its headings with an id are the table of contents.
+      template: what is in it, a file in `templates`; its headings with an id are the table of contents. One that has
+        none is to be read from top to bottom, and gets no script.
       title: of the window.
       values: what it shows; every text in them is escaped.
     """
     style, script = _ours("page.css"), _ours("page.js")
     body = _environment().get_template(template).render(**values)
-    policy = f"default-src 'none'; style-src {_named(style)}; script-src {_named(script)}; base-uri 'none'; form-action 'none'"
+    contents = [(at, markupsafe.Markup(words)) for at, words in _HEADING.findall(body)]  # noqa: S704
+    allowed = [f"style-src {_named(style)}", *([f"script-src {_named(script)}"] if contents else [])]
+    policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
     return (
         _environment()
         .get_template("page.html.j2")
@@ -48,7 +51,7 @@ def page(template: str, title: str, **values: Any) -> str:
             style=markupsafe.Markup(style),  # noqa: S704 (our own file, as is the script)
             script=markupsafe.Markup(script),  # noqa: S704
             body=markupsafe.Markup(body),  # noqa: S704 (escaped where it was made)
-            contents=[(at, markupsafe.Markup(words)) for at, words in _HEADING.findall(body)],  # noqa: S704
+            contents=contents,
         )
     )
 

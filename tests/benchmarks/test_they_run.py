@@ -14,6 +14,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stores
+import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from transforms.kernels.models.bytes_model import bits_per_byte
@@ -74,8 +76,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
-    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints. The processes that it measures here have imported it all."""
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
 
     def run(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -134,6 +137,7 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert found["documents"] == 400
     assert found["rows"][0]["kept"] < 400
     assert found["rows"][0]["planted_found"] >= 0.9
+    assert min(found["another_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) > 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
@@ -201,6 +205,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("parts", corpus)
+    parts = dict(re.findall(r"^(\S.*?) +([\d.]+) CPU s", said, re.MULTILINE))
+    assert {"read", "decompress", "parse", "hash", "sign", "score: detector", "compress", "write", "the run"} < set(
+        parts
+    )
+    assert float(parts["the run"]) > float(parts["all parts"])
 
 
 def test_export_speed(printed: Printed) -> None:
@@ -287,6 +300,19 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     assert plain < odd
 
 
+def test_storage_costs(
+    printed: Printed,
+    corpus: pathlib.Path,
+    tmp_path: pathlib.Path,
+    gs_store: stores.Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores.use(gs_store, monkeypatch)
+    found = cells(printed("storage_costs", corpus, tmp_path / "disk", f"{gs_store.bucket()}/there"))
+    assert found["disk"][-1] == "1.00"
+    assert float(found["store"][-1]) > 0.5
+
+
 def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed("engine_costs", corpus, tmp_path / "out")
     sizes = {path.name: path.stat().st_size for path in corpus.glob("part-*")}
@@ -304,6 +330,26 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
     for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
         parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
+
+
+def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """The stages of a crowd are there, and both lines of what it takes."""
+    said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
+    assert "FindClusters/Verify" in said
+    assert said.count("near copies") == 2
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    for run in found.values():
+        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
+
+
+def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
+    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
+    assert said.splitlines()[-1].startswith(
+        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
+    )
 
 
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -160,7 +160,7 @@ def test_init_writes_a_recipe_that_is_read_back(tmp_path, monkeypatch, name):
 
 
 def test_every_page_escapes_what_it_shows():
-    from expectations.report.report import _environment
+    from expectations.report.page import _environment
 
     environment = _environment()
     assert environment.autoescape is True

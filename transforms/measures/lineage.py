@@ -23,6 +23,8 @@ from transforms.measures.bounded import Bounded, BoundedPart
 
 NEEDED = ["id", "derived_from", "verifier", "generator"]
 MOST_ROWS = 1 << 20
+NOTHING = "nothing synthetic is released that names a source document, or nothing synthetic at all"
+UNVERIFIED = "nothing was accepted by a verifier"
 SHOWN = 20  # verifiers that have a row of their own
 _KEY = ("node", "generator")
 _SUMS = ("read", "kept", "tokens", "own_kept", "own_synthetic")
@@ -137,7 +139,7 @@ def lineage_rows(found: Lineage) -> Iterator[Row]:
     nodes = NODES.merge(found.nodes)
     n, tokens = found.synthetic["documents"], found.synthetic["tokens"]
     named = found.synthetic["derived tokens"]
-    note = "of synthetic text; the others name no source"
+    note = "of synthetic text; the others name no source" if tokens else NOTHING
     yield Row(metric="lineage.known", value=named / tokens if tokens else None, n=n, note=note)
     yield from _fan_out(nodes)
     yield from _depths(nodes)
@@ -153,7 +155,7 @@ def _fan_out(nodes: BoundedPart) -> Iterator[Row]:
         total = int(times.sum())
         sample = "" if one_in == 1 else f"; of a sample of 1 source document in {one_in:g}"
         row = Row(stage=stage, n=total, note=f"documents that were made of one source document{sample}")
-        nothing: Row = {"value": None, "note": "nothing that names a source document"}
+        nothing: Row = {"value": None, "note": NOTHING}
         for metric, value in (
             ("lineage.fan_out_mean", times.mean() if total else None),
             ("lineage.fan_out_max", times.max() if total else None),
@@ -183,7 +185,7 @@ def _depths(nodes: BoundedPart) -> Iterator[Row]:
         metric="lineage.deep_share",
         value=second / documents if documents else None,
         n=documents,
-        note="of documents that name a source: it is synthetic itself",
+        note="of documents that name a source: it is synthetic itself" if documents else NOTHING,
     )
     for depth, chosen in (("1", pc.invert(made["deep"])), ("2 or more", made["deep"])):
         own = (
@@ -205,13 +207,24 @@ def _verifiers(found: Lineage, n: int, tokens: int) -> Iterator[Row]:
         of[name][unit] += count
         same[unit] += count * alike
     verified = sum(one["tokens"] for one in of.values())
-    yield Row(metric="verifier.share", value=verified / tokens if tokens else None, n=n, note="of synthetic text")
+    yield Row(
+        metric="verifier.share",
+        value=verified / tokens if tokens else None,
+        n=n,
+        note="of synthetic text" if tokens else NOTHING,
+    )
     documents = sum(one["documents"] for one in of.values())
-    row = Row(n=documents, note="of what a verifier accepted; a family is what the names of models begin with")
+    note = "of what a verifier accepted; a family is what the names of models begin with" if verified else UNVERIFIED
+    row = Row(n=documents, note=note)
     yield row | {"metric": "verifier.same_family", "value": same["tokens"] / verified if verified else None}
     largest = sorted(((one["tokens"], name) for name, one in of.items()), key=lambda one: (-one[0], one[1]))
     most = largest[0][0] / verified if verified else None
-    yield Row(metric="verifier.max_share", value=most, n=documents, note="of what a verifier accepted")
+    yield Row(
+        metric="verifier.max_share",
+        value=most,
+        n=documents,
+        note="of what a verifier accepted" if verified else UNVERIFIED,
+    )
     for count, name in largest[:SHOWN]:
         yield Row(
             metric="verifier.share", slice_kind="verifier", slice=name, value=count / tokens, n=of[name]["documents"]

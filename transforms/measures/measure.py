@@ -100,6 +100,7 @@ class TallyFn(beam.CombineFn):
 
     def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
         """Add all."""
+        give_back()
         return merge(list(tallies))
 
     def compact(self, total: Tally) -> Tally:
@@ -127,7 +128,7 @@ class _Metrics(beam.DoFn):
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
         give_back()
-        yield metrics_table(
+        metrics = metrics_table(
             tally,
             self.corpus.names,
             self.detector,
@@ -136,6 +137,8 @@ class _Metrics(beam.DoFn):
             self.checker,
             reference=self.config.reference.found(tally, self.corpus.names),
         )
+        give_back()  # before it is judged, which takes as much in another process
+        yield metrics
 
 
 class _Sketches(beam.DoFn):

@@ -384,7 +384,8 @@ def _kinds(tally: Tally) -> Iterator[Row]:
     """Human text that is new, and synthetic text by kind."""
     counts, n = tally.counts("tokens", "after"), total_of(tally.groups, reason=0)
     tokens = total_of(counts, reason=0)
-    fresh = Row(n=n, note="human, and in no release of dedup.against")
+    note = "human, and in no release of dedup.against" if tokens else "nothing is released"
+    fresh = Row(n=n, note=note)
     yield fresh | {"metric": "tokens.fresh_human", "value": tally.fresh_human}
     yield fresh | {"metric": "fresh_human.share", "value": tally.fresh_human / tokens if tokens else None}
     for kind, found in sorted(tally.kinds.items()):

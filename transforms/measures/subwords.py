@@ -60,7 +60,7 @@ def subword_rows(words: Mapping[str, Mapping[str, int]], n: int) -> Iterator[Row
         known = sorted((-count, name) for name, count in by_language.items() if of[name][0] and count)
         total, found = sum(by_language.values()), -sum(count for count, _ in known)
         if not found or found < (1 - MOST_UNKNOWN) * total:
-            note = f"of {found:,} of {plural(total, 'word')} it is known how many tokens they make"
+            note = f"no number of tokens is known for {total - found:,} of {plural(total, 'word')}, by their language"
             yield row | {"value": None, "note": note if total else "no text is left to measure it on"}
             continue
         ends = [total / found * sum(-count * of[name][end] for count, name in known) for end in (0, 1)]

@@ -153,18 +153,18 @@ def test_nothing_is_deleted_but_in_one_place() -> None:
                 and isinstance(call.value, ast.Name)
                 and (
                     (call.value.id in ("os", "shutil") and call.attr in DELETES)
-                    or (call.value.id == "FileSystems" and call.attr in ("delete", "match"))
+                    or (call.value.id in ("storage", "system", "files") and call.attr.startswith("delete"))
                     or call.attr in ("unlink", "rmdir")  # of a pathlib.Path
                 )
             }
             if names:
                 found[str(path.relative_to(ROOT))] = names
-    listing = {
-        "transforms/engine/files.py": {"match"},
-        "transforms/ingest/listing.py": {"match"},
-    }  # of inputs; nothing goes
-    objects = {"transforms/engine/folders.py": {"delete"}}
+    objects = {
+        "expectations/storage.py": {"delete_file", "delete_dir"},
+        "transforms/engine/files.py": {"delete"},
+        "transforms/engine/folders.py": {"delete", "delete_below"},
+    }
     for name, allowed in found.items():
-        known = MAY.get(name, set()) | listing.get(name, set()) | objects.get(name, set())
-        assert allowed <= known, f"{name} deletes or matches by itself: {allowed - known}"
+        known = MAY.get(name, set()) | objects.get(name, set())
+        assert allowed <= known, f"{name} deletes by itself: {allowed - known}"
     assert found["transforms/engine/folders.py"] >= {"rmtree", "unlink", "rmdir"}  # the test finds what there is

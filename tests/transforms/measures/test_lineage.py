@@ -133,3 +133,11 @@ def test_a_site_that_came_all_at_once_is_named_and_one_crawl_is_not_a_burst() ->
     crawl = [("a.example", "2024-05-05", True), ("b.example", "2024-05-06", True)] * 500
     assert [row["value"] for row in bursts.burst_rows(dated(crawl))] == [0, 0]
     assert [row["value"] for row in bursts.burst_rows(bursts.Dated())] == [0, 0]
+
+
+def test_where_there_is_no_number_the_note_says_why() -> None:
+    """Sources name the columns, and nothing synthetic is there."""
+    rows: list[Document] = [{"id": "h", "origin": contracts.HUMAN, "kept": True}]
+    unmeasured = [row for row in lineage_rows(counted(rows)) if row["value"] is None]
+    assert len(unmeasured) > 6
+    assert {str(row["note"]).split()[0] for row in unmeasured} == {"nothing"}
