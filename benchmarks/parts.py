@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from isal import igzip
 
 from benchmarks.reading_speed import KEYS, blocks_of
 from benchmarks.run_vs_datatrove import ours
-from pipeline import runner
+from pipeline.execution import give_memory_back
 from transforms.detector import languages
 from transforms.detector.detector import BUNDLED, load_detector
 from transforms.ingest.columns import document_ids
@@ -36,36 +37,41 @@ from transforms.release.shards import COMPRESSION
 NGRAM, NUM_PERM = 5, 112
 
 
+def compressed(release: pa.Table) -> None:
+    """As a shard is."""
+    pq.write_table(release, pa.BufferOutputStream(), **COMPRESSION)
+
+
 def measured(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, float]:
     """CPU seconds by part, of all files one after the other."""
     seconds: dict[str, float] = {}
 
-    def part(name: str, work: Callable[[], object]) -> object:
+    def part(name: str, work: Callable[..., Any], *what: Any) -> Any:
         begun = time.thread_time()
-        done = work()
+        done = work(*what)
         seconds[name] = seconds.get(name, 0.0) + time.thread_time() - begun
         return done
 
-    detector, check = load_detector(None), load_detector("words")
+    reader, written = ColumnReader(("text",), KEYS[1:]), folder / "written"
+    models = {"detector": load_detector(None), "cross-check": load_detector("words")}
     for path in files:
-        packed = part("read", path.read_bytes)
-        data = part("decompress", lambda: igzip.decompress(packed))
-        for block in blocks_of(data):
-            found = part("parse", lambda: ColumnReader(("text",), KEYS[1:]).read(Block(block)))
-            if found is None:
+        data = part("decompress", igzip.decompress, part("read", path.read_bytes))
+        for block in map(Block, blocks_of(data)):
+            found = part("parse", reader.read, block)
+            if found is None:  # the last lines of a file may be too few
                 continue
-            texts, others = found
-            canonical, tokens = part("canonical form and tokens", lambda: text.canonicalise(texts))
-            part("hash", lambda: (document_ids("s", others.text("id"), texts), hash_texts(canonical)))
-            words = minhash.words(tokens)
-            signed = part("sign", lambda: minhash.sign(*minhash.shingles(*words, NGRAM), NUM_PERM))
+            texts, ids = found[0], found[1].text("id")
+            canonical, tokens = part("canonical form and tokens", text.canonicalise, texts)
+            part("hash", document_ids, "s", ids, texts)
+            part("hash", hash_texts, canonical)
+            shingles = part("sign", minhash.shingles, *part("sign", minhash.words, tokens), NGRAM)
+            signed = part("sign", minhash.sign, *shingles, NUM_PERM)
             n_tokens, kinds = text.count_words(tokens), np.zeros(len(texts), np.int8)
-            tags = part("score: language", lambda: languages.find_languages(texts))[0]
-            for name, model in (("detector", detector), ("cross-check", check)):
-                part(f"score: {name}", lambda: model.score(texts, tokens, n_tokens, kinds, tags))
-            release = pa.table({"id": others.text("id"), "text": texts})
-            part("compress", lambda: pq.write_table(release, pa.BufferOutputStream(), **COMPRESSION))
-            part("write", lambda: (folder / "written").write_bytes(signed.tobytes()))
+            tags, _ = part("score: language", languages.find_languages, texts)
+            for name, model in models.items():
+                part(f"score: {name}", model.score, texts, tokens, n_tokens, kinds, tags)
+            part("compress", compressed, pa.table({"id": ids, "text": texts}))
+            part("write", written.write_bytes, signed.tobytes())
     return seconds
 
 
@@ -77,7 +83,7 @@ def main() -> None:
     asked = parser.parse_args()
     corpus = asked.corpus.resolve()
     files, size = sorted(corpus.glob("*.jsonl.gz")), json.loads((corpus / "planted.json").read_text())["text_bytes"]
-    runner._give_memory_back()  # as a local run does
+    give_memory_back()  # as a local run does
     work = pathlib.Path(tempfile.mkdtemp(prefix="lowbackground-parts-"))
     try:
         measured(files[:1], work)  # compiles, and loads what is loaded once

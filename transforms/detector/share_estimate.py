@@ -18,7 +18,7 @@ BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
 # How much of a generator is what all have in common, for the estimate and for limits: a hard one alone explains much of the human
-# text of a kind that nobody knows. With human text of the corpus every generator stands for itself.
+# text of a kind that nobody knows, and chance.
 ALIKE, ALIKE_IN_LIMITS = 0.5, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 MOSTLY = (
@@ -154,8 +154,7 @@ class Composition:
                 found.append(None)
                 continue
             human = self._human(known, own)
-            alike = self._alike(len(human) > len(known.human), bounding)
-            machine = _drawn(known.machine, alike)
+            machine = _drawn(known.machine, ALIKE_IN_LIMITS if bounding else ALIKE)
             start = _mostly_own(len(human), len(machine)) if len(human) > len(known.human) else None
             found.append((cells, human, machine, share_bound.fit(cells, human, machine, start=start)))
         return found
@@ -190,10 +189,6 @@ class Composition:
                 ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
         low_end, high_end = (self._overall(end, scores) for end in ends)
         return low_end, high_end
-
-    @staticmethod
-    def _alike(of_its_own: bool, bounding: bool) -> float:
-        return 0.0 if of_its_own else ALIKE_IN_LIMITS if bounding else ALIKE
 
     def _allowed(
         self, language: int, low: float, high: float, best: share_bound.Fit, own: Histograms | None
@@ -230,8 +225,8 @@ class Composition:
             upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
-            rates = _drawn(known.found, self._alike(self.has_own(number, own), bounding=True))
-            found = high.q * float(high.machine @ rates @ (mix / n))  # what the bound takes to be flagged of it
+            rates = high.machine @ _drawn(known.found, ALIKE_IN_LIMITS)
+            found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
             kept = 1 - min(flagged[number] / n, 1.0)
             residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0
         return Bound(upper, residual)
