@@ -196,7 +196,7 @@ def test_what_is_not_there_is_said_in_one_line(hub, tmp_path, path, said):
 
 def test_no_right_to_it_says_what_to_set(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_another")
-    with pytest.raises(InputError, match="no right to it .*HF_TOKEN") as told:
+    with pytest.raises(InputError, match=r"no right to it .*HF_TOKEN") as told:
         runner.prepare(recipe_of(tmp_path, "hf://datasets/org/name"), str(tmp_path))
     assert "hf_another" not in str(told.value)
 

@@ -91,7 +91,7 @@ def test_a_run_is_the_same_bytes_and_replacing_it_leaves_nothing_of_it(store, tm
     assert set(folders.names_in(f"{top}/out")) == {"small", STORE}, "nothing is left of the attempt"
     assert release.documents().count_rows() == rows(release.folder) == len(release.documents().to_table())
     assert release.quarantine().num_rows == 1
-    with pytest.raises(RecipeError, match="small exists; choose another name .* or say --replace"):
+    with pytest.raises(RecipeError, match=r"small exists; choose another name .* or say --replace"):
         run(recipe)
 
     assert sum(name.startswith("data/") for name in there) > 1
