@@ -25,7 +25,7 @@ import pyarrow.dataset as ds
 
 from benchmarks.run_vs_datatrove import measured
 from expectations import contracts
-from pipeline import engines, runner
+from pipeline import engines, execution, runner
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
 from transforms.dedup.survivors import ChooseSurvivors
@@ -98,7 +98,7 @@ def alone(files: list[str], out: str) -> None:
     )  # fmt: skip
     job = runner.prepare(recipe, ".")
     corpus, dedup = job.corpus, recipe.dedup
-    runner._give_memory_back()
+    execution.give_memory_back()
     root = beam.Pipeline(options=engines.options(recipe, len(job.splits)))
     signed = (
         root

@@ -1,15 +1,18 @@
 """What each stage of a run costs this machine: CPU seconds, how many cores could share them, and memory.
 
-    python -m benchmarks.memory_by_stage CORPUS OUT_DIR [--json F]
+    python -m benchmarks.memory_by_stage OUT_DIR [--corpus CORPUS] [--copies 40000] [--json F]
 
-CORPUS is a folder from `benchmarks.corpus`. The run is the product's own on the local runner, which does one stage after the
-other. Of each stage it is printed which CPU seconds all threads took and which the busiest thread: by those the stage would last
-however many cores there are. Memory is this process's resident bytes before the stage, at its peak (looked at every 10 ms) and
-behind it. Great Expectations' process and what both start with are printed before and after the table.
+CORPUS is a folder from `benchmarks.corpus`; `--copies` makes so many near copies of one text, which are one cluster, and half
+as many. Each is run in a process of its own, on the local runner, which does one stage after the other. Of each stage it is
+printed which CPU seconds all threads took and which the busiest thread: by those the stage would last however many cores there
+are. Memory is the process's resident bytes before the stage, at its peak (looked at every 10 ms) and behind it. The last line
+is of the whole process tree, Great Expectations' process among them, less what a run of next to nothing takes. Run anything
+before: what has to be compiled is in no line of its own.
 """
 
 import argparse
 import contextlib
+import hashlib
 import json
 import pathlib
 import re
@@ -24,6 +27,7 @@ import psutil
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from rich.console import Console
 
+from benchmarks.run_vs_datatrove import measured
 from expectations.judge import gx_process
 from pipeline import runner
 from pipeline.recipe import load_recipe
@@ -33,7 +37,7 @@ LEAST_SECONDS, LEAST_MB = 0.05, 8.0  # of a stage that has a line of its own
 
 def resident() -> float:
     """MB of this process in memory."""
-    return psutil.Process().memory_info().rss / 1e6
+    return float(psutil.Process().memory_info().rss / 1e6)
 
 
 def by_thread() -> dict[int, float]:
@@ -88,31 +92,52 @@ def watched(rows: list[dict[str, Any]]) -> Iterator[None]:
         thread.join()
 
 
-def measured(files: list[pathlib.Path], folder: pathlib.Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """One run over some files: its stages, and how large it was."""
+def alone(folder: pathlib.Path) -> None:
+    """A run of the recipe in a folder, in this process; its stages go to a file beside it."""
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    gx_process.start()
+    job = runner.prepare(recipe, str(folder))
+    rows: list[dict[str, Any]] = []
+    with watched(rows):
+        result = runner.run(recipe, job, Console(file=sys.stderr))
+    found = {"documents": result.counts["documents_in"], "splits": len(job.splits), "stages": rows}
+    (folder / "stages.json").write_text(json.dumps(found))
+
+
+def one(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
+    """Run some files as the command line does: what `alone` found, and the peak of the process tree in MB."""
     folder.mkdir(parents=True)
-    recipe_path = folder / "recipe.yaml"
-    recipe_path.write_text(json.dumps({
+    (folder / "recipe.yaml").write_text(json.dumps({
         "release": "memory",
         "sources": [{"name": "corpus", "path": [str(path.absolute()) for path in files]}],
         "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
-        "output": {"path": "out"},
+        "output": {"path": str((folder / "out").absolute())},
     }))  # fmt: skip
-    recipe = load_recipe(str(recipe_path))
-    gx_process.start()
-    job = runner.prepare(recipe, str(folder))
-    rows: list[dict[str, Any]] = []
-    base, start = resident(), time.process_time()
-    with watched(rows):
-        result = runner.run(recipe, job, Console(file=sys.stderr))
-    about = {
-        "documents": result.counts["documents_in"],
-        "base": base,
-        "cpu": time.process_time() - start,
-        "splits": len(job.splits),
-    }
-    return rows, about
+    # `pipeline/heap.py` does this first of all, which is too late here.
+    heap = ["env", "MALLOC_ARENA_MAX=1", "ARROW_DEFAULT_MEMORY_POOL=system"]
+    command = [*heap, sys.executable, "-m", "benchmarks.memory_by_stage", "--alone", str(folder.absolute())]
+    run = measured(command, pathlib.Path.cwd(), folder / "run.log")
+    return json.loads((folder / "stages.json").read_text()) | {"peak": run.peak / 1e6}  # type: ignore[no-any-return]
+
+
+def copies(folder: pathlib.Path, documents: int, files: int = 4) -> list[pathlib.Path]:
+    """Near copies of one text of 300 words, three of which are others in each."""
+    folder.mkdir(parents=True)
+
+    def number(*of: int) -> int:
+        return int.from_bytes(hashlib.blake2b(repr(of).encode(), digest_size=8).digest(), "big")
+
+    words = [f"w{number(at) % 5000}" for at in range(300)]
+    paths = [folder / f"part-{file:03d}.jsonl" for file in range(files)]
+    for file, path in enumerate(paths):
+        with path.open("w") as lines:
+            for document in range(file, documents, files):
+                own = words.copy()
+                for change in range(3):
+                    own[number(document, change) % 300] = f"n{number(document, change, 1)}"
+                lines.write(json.dumps({"id": str(document), "text": " ".join(own)}) + "\n")
+    return paths
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -130,21 +155,41 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| **all** | {sum(r['cpu'] for r in rows):.2f} | {sum(r['busiest'] for r in rows):.2f} | | | |"
 
 
+def said(name: str, run: dict[str, Any], base: dict[str, Any]) -> str:
+    """One line: how large a run was, and what a document of it took."""
+    above = 1e6 * (run["peak"] - base["peak"]) / max(1, run["documents"] - base["documents"])
+    size = f"{run['documents']:,} documents, peak {run['peak']:,.0f} MB"
+    return f"{name}: {size}, {above:,.0f} bytes a document above {base['peak']:,.0f} MB"
+
+
 def main() -> None:
     """Run on the command line."""
+    if sys.argv[1:2] == ["--alone"]:
+        alone(pathlib.Path(sys.argv[2]))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=pathlib.Path)
     parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("--files", type=int, help="only so many files")
+    parser.add_argument("--corpus", type=pathlib.Path)
+    parser.add_argument("--copies", type=int, help="near copies in one cluster")
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     asked = parser.parse_args()
-    files = sorted(asked.corpus.glob("part-*"))[: asked.files]
-    rows, about = measured(files, asked.output)
-    print(json.dumps(about))
-    for line in table(rows):
-        print(line)
+    few = copies(asked.output / "few", 160)
+    runs = {"base": one(few, asked.output / "base")}
+    if asked.corpus:
+        runs["corpus"] = one(sorted(asked.corpus.glob("part-*")), asked.output / "corpus")
+        print(*table(runs["corpus"]["stages"]), sep="\n")
+        print(said("corpus", runs["corpus"], runs["base"]))
+    if asked.copies:
+        half, whole = (
+            one(copies(asked.output / f"{n}", n), asked.output / f"{n} copies")
+            for n in (asked.copies // 2, asked.copies)
+        )
+        print(*table(whole["stages"]), sep="\n")
+        print(said("near copies", whole, runs["base"]))
+        print(said("near copies, the second half", whole, half))
+        runs |= {"half": half, "copies": whole}
     if asked.json:
-        asked.json.write_text(json.dumps({"about": about, "stages": rows}))
+        asked.json.write_text(json.dumps(runs))
 
 
 if __name__ == "__main__":

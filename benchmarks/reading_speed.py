@@ -24,7 +24,7 @@ import orjson
 import pyarrow as pa
 from isal import igzip
 
-from pipeline import runner
+from pipeline import execution
 from transforms.ingest import columns
 from transforms.ingest.json_columns import FEWEST_LINES, Block, ColumnReader
 from transforms.ingest.readers import read_split
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
-    runner._give_memory_back()  # as a local run does
+    execution.give_memory_back()  # as a local run does
     with tempfile.TemporaryDirectory() as folder:
         for name, data in shapes(asked.corpus, int(asked.megabytes * 1e6)).items():
             path = pathlib.Path(folder, "a.jsonl")

@@ -107,6 +107,8 @@ DOCUMENT = _contract(
     pa.field("generator", pa.string()),
     pa.field("kind", pa.string()),  # of synthetic text, in lower case
     pa.field("stratum", pa.string()),  # any column of the input that the mixture is to know
+    pa.field("derived_from", pa.string()),  # the input's own id of what it was made of; null of human text
+    pa.field("verifier", pa.string()),  # who accepted it
     pa.field("author", pa.string()),
     pa.field("licence", pa.string()),  # as the row says it, or its source
     pa.field(
@@ -169,6 +171,8 @@ def signals(num_perm: int) -> Contract:
         pa.field("watermark_p", pa.float32()),  # smallest p-value of the plug-ins; null: none could say
         pa.field("kind", pa.string()),
         pa.field("stratum", pa.string()),
+        pa.field("derived_from", pa.string()),
+        pa.field("verifier", pa.string()),
         pa.field("not_understood", pa.string()),  # as in DOCUMENT
         _required("ngrams_1", pa.binary()),  # uint32[], little-endian: see transforms/kernels/statistics/diversity.py
         _required("ngrams_2", pa.binary()),

@@ -160,6 +160,32 @@ _DECLARED = (
     Metric("documents.with_address", "Number of documents with an address", COUNT, "documents"),
     Metric("documents.no_prose", "Number of documents that are no prose, and so have no score", COUNT, "documents"),
     Metric("tokens", "Number of tokens", COUNT, "tokens", sign="size"),
+    Metric("tokens.fresh_human", "Number of human tokens that no earlier release has", COUNT, "tokens", sign="size"),
+    Metric("fresh_human.share", "Share of tokens that are human and in no earlier release", SHARE, "fraction"),
+    Metric("kind.share", "Share of tokens that are synthetic and of a kind", SHARE, "fraction"),
+    Metric("lineage.known", "Share of synthetic tokens that name what they were made of", SHARE, "fraction"),
+    Metric("lineage.fan_out_mean", "Mean number of documents made of one source document", NUMBER, "documents"),
+    Metric("lineage.fan_out_max", "Largest number of documents made of one source document", COUNT, "documents"),
+    Metric("lineage.seeds", "Number of source documents that others were made of", COUNT, "documents"),
+    Metric(
+        "lineage.effective_seeds", "Effective number of source documents that others were made of", COUNT, "documents"
+    ),
+    Metric("lineage.both_kept", "Share of documents whose source document is released too", SHARE, "fraction"),
+    Metric("lineage.deep_share", "Share of documents that were made of synthetic ones", SHARE, "fraction"),
+    Metric(
+        "lineage.generator_max_share", "Share of the largest generator in what was made of others", SHARE, "fraction"
+    ),
+    Metric(
+        "lineage.generator_effective_number",
+        "Effective number of generators of what was made of others",
+        NUMBER,
+        "generators",
+    ),
+    Metric("verifier.share", "Share of synthetic tokens that a verifier accepted", SHARE, "fraction"),
+    Metric("verifier.same_family", "Share of them whose verifier is of the generator's family", SHARE, "fraction"),
+    Metric("verifier.max_share", "Share of the largest verifier", SHARE, "fraction"),
+    Metric("burst.sites", "Number of sites whose documents came all at once", COUNT, "sites"),
+    Metric("burst.documents", "Largest number of documents of a site that came all at once", COUNT, "documents"),
     Metric("tokens.of_a_model", "Number that a model's tokenizer would count, about", COUNT, "subwords"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
@@ -199,6 +225,7 @@ _DECLARED = (
         "fraction",
     ),
     Metric("synthetic_share.cross_check_difference", "How far the two detectors' shares lie apart", SHARE, "fraction"),
+    Metric("detector.scores", "Share of the scored documents with such a score", SHARE, "fraction"),
     Metric(
         "detector.false_alarm_rate",
         "Share of human text that the detector calls synthetic",

@@ -28,6 +28,7 @@ from pyarrow import fs
 
 from expectations.errors import UserError
 from expectations.paths import is_local
+from expectations.wording import plural
 
 T = TypeVar("T")
 PATIENCE = 20.0  # seconds that a store may fail every request before it counts as gone
@@ -190,7 +191,7 @@ def put(path: str, file: IO[bytes]) -> None:
             shutil.copyfileobj(file, out, READ_BYTES)
         [info] = system.get_file_info([key])
         if info.type != fs.FileType.File or info.size != size:
-            raise OSError(f"{info.size or 0:,} bytes of {size:,} arrived")
+            raise OSError(f"{plural(info.size or 0, 'byte')} of {size:,} arrived")
 
     patiently(path, upload, is_put=True)
 
@@ -348,7 +349,7 @@ class _Object(io.RawIOBase):
             data = self.file.read_at(wanted, at)
         if len(data) < wanted:
             self.whole = self.file = None
-            raise OSError(f"{len(data):,} bytes of {wanted:,} arrived")
+            raise OSError(f"{plural(len(data), 'byte')} of {wanted:,} arrived")
         return data
 
 

@@ -28,12 +28,16 @@ SLICE_KINDS = {
     "limit": "limit",
     "way_out": "what is changed",  # "<knob>/<source or limit>"
     "stratum": "stratum",
+    "kind": "kind of synthetic text",
+    "depth": "depth",  # of what synthetic text was made of: "1" or "2 or more"
+    "verifier": "verifier",
     "source_reason": "source and reason",  # "<source>/<reason>"
     "source_field": "source and field",  # "<source>/<field>"
     "source_origin": "source and origin",  # "<source>/<origin>"
     "file": "file",  # its path
     "year": "year",
     "band": "band of frequency",  # "1e-06 to 1e-05", in the reference
+    "score": "whose, and score from",  # "<undeclared, human or machine>/<log-odds>"
     "personal": "kind of personal data",  # email, phone, card, iban, ip, key
     "source_personal": "source and kind of personal data",  # "<source>/<kind>"
     "evaluation_set": "evaluation set",  # its name
@@ -49,7 +53,7 @@ REASONS = {
     "empty_text": "Empty text",
     "exact_duplicate": "Exact duplicate",
     "near_duplicate": "Near duplicate",
-    "over_synthetic_share": "Over the synthetic limit",
+    "over_synthetic_share": "Over the synthetic share",
     "same_url": "Same address",
     "in_earlier_release": "In an earlier release",
     "over_limit": "Over a limit of the mixture",

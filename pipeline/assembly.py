@@ -37,6 +37,7 @@ from transforms.release.ledger import Recorded
 from transforms.release.read_release import STRUCTURES, SUITE, counts
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 
 QUEUE = "review/queue.parquet"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
@@ -45,20 +46,29 @@ SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Publication(Staged):
-    """What the launcher knows of a release before the run.
+class Attempt:
+    """One attempt at a release.
 
     Attributes:
       output: folder of releases.
       release: its name.
       staging: this attempt's own folder.
-      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
-      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
     """
 
     output: str
     release: str
     staging: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication(Attempt, Staged):
+    """What the launcher knows of a release before the run.
+
+    Attributes:
+      recipe, suite: the resolved recipe, and the suite it names, as YAML: a release can be judged again from what it holds.
+      about: facts for the manifest that need no run (recipe fingerprint, versions, detector, signature, inputs), JSON.
+    """
+
     recipe: str
     suite: str
     about: str
@@ -77,7 +87,7 @@ class Made(NamedTuple):
 
     verdict: beam.PCollection[str]
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
     recorded: beam.PCollection[Recorded]
     shards: beam.PCollection[Shard]
     review: beam.PCollection[pa.RecordBatch]
@@ -110,7 +120,7 @@ class _PublishRelease(beam.DoFn):
         self,
         verdict: str,
         metrics: pa.RecordBatch,
-        sketches: pa.RecordBatch,
+        sketches: bytes,
         recorded: list[Recorded],
         shards: list[Shard],
         review: pa.RecordBatch,
@@ -122,7 +132,7 @@ def publish(
     publication: Publication,
     verdict: Verdict,
     metrics: pa.RecordBatch,
-    sketches: pa.RecordBatch,
+    sketches: bytes,
     recorded: Iterable[Recorded],
     shards: Iterable[Shard],
     review: pa.RecordBatch,
@@ -159,7 +169,7 @@ def publish(
     entries.append(write_file(folder, "report/index.html", render(report_input(told, verdict, metrics)).encode()))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
-        entries.append(write_file(folder, SKETCHES, as_parquet(sketches)))
+        entries.append(write_file(folder, SKETCHES, sketches))
         entries.append(write_card(folder, publication.release, metrics, verdict, entries))
         entries.sort(key=lambda entry: str(entry["path"]))
         manifest = {
@@ -188,9 +198,9 @@ def write_card(
     return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
 
 
-def done_path(publication: Publication) -> str:
+def done_path(attempt: Attempt) -> str:
     """Where the last step leaves the name of the folder that it built."""
-    return posixpath.join(publication.staging, "built")
+    return posixpath.join(attempt.staging, "built")
 
 
 def fingerprints(metrics: pa.RecordBatch) -> dict[str, str]:
@@ -258,14 +268,6 @@ def _write_quarantine(
             shown.extend(first.select(["path", "row", "reason", "detail"]).to_pylist())
             name = f"quarantine/quarantine-{split.index:05d}.parquet"
             yield write_file(folder, name, as_parquet(table)) | {"rows": table.num_rows}
-
-
-def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
-    """A small file of Parquet."""
-    sink = pa.BufferOutputStream()
-    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
 
 
 WHAT = {

@@ -1,7 +1,7 @@
 """The command line: parsing, printing and exit codes, nothing else.
 
 Exit codes: 0 passed; 1 the gate failed; 2 the recipe or the command line is wrong; 3 the input is unusable; 4 the run
-broke. A warning alone never fails.
+broke; 5 its job is still at work. A warning alone never fails.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logging.getLogger().setLevel(logging.ERROR)  # before Beam is imported: it warns of extras that nobody asked for
 
 SECTIONS = {
-    "Make a release": ("demo", "init", "check", "plan", "run", "withdraw"),
+    "Make a release": ("demo", "init", "check", "plan", "run", "status", "withdraw"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
     "Give it to others": ("sign", "export", "push", "papers", "report-upstream"),
     "Look at documents": ("explain", "provenance", "score", "detector"),
@@ -113,6 +113,7 @@ err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
 
 WRONG = 2  # the exit code of a recipe or a command line that the user can mend
+AT_WORK = 5  # the exit code of a job that is not at its end
 BROKE = 4  # the exit code of whatever is no verdict and no mistake of the user
 INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
@@ -260,6 +261,9 @@ def run(
     replace: Annotated[bool, typer.Option("--replace", help="replace a release of the same name")] = False,
     runner: Annotated[str | None, typer.Option("--runner", help="a Beam runner, as on Beam's command line")] = None,
     today: Today = None,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="send the job to an engine that goes on alone, and say how to come back")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run a recipe: read, score, deduplicate, balance, judge, and release if the verdict allows it.
@@ -268,10 +272,13 @@ def run(
     """
     gx_process.start()  # first of all: its import is over before there is work for every core
     changes = [*(overrides or ()), *([f"runner.name={runner}"] if runner else [])]
-    _run(_loaded(recipe, changes), recipe, replace, today, as_json)
+    _run(_loaded(recipe, changes), recipe, replace, today, as_json, not no_wait)
 
 
-def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, as_json: bool = False) -> None:
+def _run(
+    recipe: "Recipe", path: str, replace: bool, today: str | None = None, as_json: bool = False, wait: bool = True
+) -> None:
+    from pipeline.jobs import JobLeftError
     from pipeline.progress import compiling
     from pipeline.reading.answer import deliver
     from pipeline.reading.summary import ran, ran_json
@@ -281,15 +288,48 @@ def _run(recipe: "Recipe", path: str, replace: bool, today: str | None = None, a
     try:
         with compiling(err):
             job = prepare(recipe, os.path.dirname(path) or ".", today)
-            result = run_job(recipe, job, progress, replace)
+            result = run_job(recipe, job, progress, replace, wait)
         if recipe.papers:
             from pipeline.commands.papers import write_asked
 
             write_asked(recipe, result, today)
+    except JobLeftError as left:
+        out.print(str(left), markup=False)
+        raise typer.Exit(AT_WORK if wait else 0) from None
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
     deliver(ran_json(result, recipe) if as_json else ran(result, recipe, job.splits, path) + "\n", None, "")
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def status(
+    job: Annotated[str, typer.Argument(help="folder that `run --no-wait` named", metavar="JOB")],
+    wait: Annotated[bool, typer.Option("--wait", help="until it is done, and show how far it is")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="end the job; nothing is released")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say how far a job is that goes on alone (exit code 5); once it is done, publish its release as `run` does.
+
+    Example: lowbackground status releases/.staging/demo-4b5f4da0c4ea4d5a8ae3a8ef5e0b1c77 --wait
+    """
+    from pipeline.commands.status import status_of
+    from pipeline.reading.answer import deliver
+    from pipeline.reading.summary import ran, ran_json
+    from pipeline.recipe import load_recipe
+
+    result = status_of(job, progress, wait, cancel)
+    if isinstance(result, str):
+        out.print(result, markup=False)
+        raise typer.Exit(0 if cancel else AT_WORK)
+    path = os.path.join(result.folder, "recipe.yaml")
+    recipe = load_recipe(path)
+    if recipe.papers:
+        from pipeline.commands.papers import write_asked
+
+        write_asked(recipe, result, None)
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, path=path) + "\n", None, "")
     raise typer.Exit(result.exit_code)
 
 
@@ -916,7 +956,7 @@ def main() -> None:
     """Run a command; say what is wrong in one line, never in a trace. What is not a verdict never ends in its exit codes."""
     heap.keep_one()
     # A command begins by importing a million objects that stay, and a fifth of that time went into looking for garbage
-    # among them. A run sets it back (`runner.execute`).
+    # among them. A run sets it back (`execution.execute`).
     gc.set_threshold(1_000_000, 50, 100)
     lean()
     code = BROKE

@@ -1,5 +1,6 @@
 """The engine that a recipe names: its options and workers, loaded, and ended with the run."""
 
+import collections
 import contextlib
 import io
 import os
@@ -8,16 +9,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+import grpc
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import PipelineRunner, create_runner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
 
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment
 from transforms.engine import introspection
 from transforms.engine.flush_timer import stop_timed_flush
 from transforms.engine.memory import free_outputs
+from transforms.engine.progress import NAMESPACE
 
 LOCAL = "FnApiRunner"
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
@@ -72,6 +82,28 @@ def engine(config: RunnerConfig) -> Iterator[PipelineRunner]:
             server.stop()
         for number, handler in before:
             signal.signal(number, handler)
+
+
+def outlives(config: RunnerConfig) -> bool:
+    """Whether a job goes on when the command that sent it ends: neither its engine nor its workers are the command's."""
+    said = PipelineOptions(list(config.options)).view_as(PortableOptions)
+    if config.name == "DataflowRunner":
+        return True
+    workers = said.environment_type or ("LOOPBACK" if config.name == "PrismRunner" else "DOCKER")
+    return config.name != LOCAL and said.job_endpoint not in (None, "embed") and workers.upper() != "LOOPBACK"
+
+
+def done_so_far(result: PipelineResult) -> dict[str, int]:
+    """What the workers of a job have done so far, by name, as far as its engine tells: for people to look at."""
+    result._metrics = None  # Beam's portable runner asks only once
+    try:
+        found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]
+    except (grpc.RpcError, NotImplementedError):
+        return {}
+    counts: collections.Counter[str] = collections.Counter()
+    for one in found:
+        counts[one.key.metric.name] += max(one.committed or 0, one.attempted or 0)
+    return dict(counts)
 
 
 def refuse_unsafe(config: RunnerConfig) -> None:

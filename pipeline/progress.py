@@ -23,16 +23,21 @@ from transforms.engine.progress import TALLY
 from transforms.kernels.compiled import n_compiled
 
 PLAIN_EVERY = 5.0  # seconds
+LOOK_EVERY, POLL_EVERY = 0.1, 1.0  # seconds, at workers of this process and of an engine that has to be asked
 PATIENCE = 2.0  # seconds that a command may work without a word
 
 
+SoFar = Callable[[], dict[str, int]]  # what was done so far, by name
+
+
 @contextmanager
-def shown(console: Console, files: int, input_bytes: int) -> Iterator[None]:
-    """Show what the workers of this process have done until the block ends."""
+def shown(console: Console, files: int, input_bytes: int, so_far: SoFar | None = None) -> Iterator[None]:
+    """Show what workers have done until the block ends: as `so_far` says, or else those of this process."""
     TALLY.reset()
     stop = threading.Event()
     watch = _live if console.is_terminal else _plain
-    thread = threading.Thread(target=watch, args=(console, stop, files, input_bytes), daemon=True)
+    args = console, stop, files, input_bytes, so_far or TALLY.snapshot, POLL_EVERY if so_far else LOOK_EVERY
+    thread = threading.Thread(target=watch, args=args, daemon=True)
     thread.start()
     try:
         yield
@@ -133,7 +138,7 @@ def describe(counts: dict[str, int], files: int, input_bytes: int) -> tuple[str,
     return "survey", fraction, f"{counts.get('files', 0):,} of {plural(files, 'file')}, {plural(seen, 'document')}"
 
 
-def _live(console: Console, stop: threading.Event, files: int, input_bytes: int) -> None:
+def _live(console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("[bold]{task.fields[stage]:<7}"),
@@ -147,8 +152,8 @@ def _live(console: Console, stop: threading.Event, files: int, input_bytes: int)
     with Progress(*columns, console=console, transient=True) as progress:
         task: TaskID | None = None
         current, started, first = "", time.monotonic(), 0
-        while not stop.wait(0.1):
-            counts = TALLY.snapshot()
+        while not stop.wait(every):
+            counts = so_far()
             stage, fraction, details = describe(counts, files, input_bytes)
             done = _documents(counts, stage)
             if stage != current:
@@ -162,10 +167,10 @@ def _live(console: Console, stop: threading.Event, files: int, input_bytes: int)
             progress.update(task, completed=fraction, details=details, rate=f"{rate:,.0f}/s" if rate else "")
 
 
-def _plain(console: Console, stop: threading.Event, files: int, input_bytes: int) -> None:
+def _plain(console: Console, stop: threading.Event, files: int, input_bytes: int, so_far: SoFar, every: float) -> None:
     started, current, said = time.monotonic(), "", 0.0
-    while not stop.wait(0.1):
-        counts = TALLY.snapshot()
+    while not stop.wait(every):
+        counts = so_far()
         stage, fraction, details = describe(counts, files, input_bytes)
         now = time.monotonic()
         if stage != current or now - said >= PLAIN_EVERY:

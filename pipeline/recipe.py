@@ -54,6 +54,12 @@ class IngestConfig(Strict):
         description="more unreadable records than this, in all or of a source, fail the run; a lost file is all its records",
     )
     max_text_bytes: int = Field(10_000_000, ge=1, description="longer texts are quarantined")
+    max_unpacked_bytes: int = Field(
+        ReadLimits.max_unpacked_bytes,
+        ge=1,
+        description="of a compressed file that is not read from front to end, and of a member of a tar file that holds many "
+        "documents: such a one is copied to a temporary file, or quarantined",
+    )
     split_bytes: int = Field(SPLIT_BYTES, ge=1, description="small files are read together up to this size in storage")
 
     @property
@@ -61,6 +67,7 @@ class IngestConfig(Strict):
         """The limits as the readers take them."""
         return ReadLimits(
             max_text_bytes=self.max_text_bytes,
+            max_unpacked_bytes=self.max_unpacked_bytes,
             max_line_bytes=max(ReadLimits.max_line_bytes, ESCAPED * self.max_text_bytes + BESIDE_TEXT),
         )
 

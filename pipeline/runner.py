@@ -2,52 +2,40 @@
 
 import dataclasses
 import datetime
-import gc
 import hashlib
 import importlib.metadata
 import itertools
-import logging
 import os
 import posixpath
 import re
-import threading
 import unicodedata
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import apache_beam as beam
-import grpc
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from apache_beam.runners.runner import PipelineState
-from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
 from expectations import contracts, wording
-from expectations.errors import BrokenError
 from expectations.judge.verdict import Verdict
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
-from pipeline import heap, log
 from pipeline.assembly import Publication
-from pipeline.engines import LOCAL, engine, load_engine, options, refuse_unsafe
+from pipeline.engines import load_engine, refuse_unsafe
+from pipeline.execution import RunError, execute, n_bytes, n_files, put_in
 from pipeline.graph import Job, build
+from pipeline.jobs import SentJob, endpoint_of
 from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
-from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError, rebased
 from pipeline.redaction import redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
-from transforms.engine import counted, files
-from transforms.engine.staged import staging
+from transforms.engine import files
 from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Items, load_items
 from transforms.exclusions.exclusions import Exclusions
@@ -83,13 +71,6 @@ from transforms.survey.text_to_signals import SurveyConfig
 from transforms.survey.tokenizers import TokenizerModel, load_tokenizer
 
 PASSED, FAILED, WRONG, UNUSABLE, BROKE = range(5)  # exit codes
-
-JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
-GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
-
-
-class RunError(BrokenError):
-    """The run broke. The message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +168,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             unread=not_read(recipe.sources, planned.found),
             against=items,
             unit=unit,
+            lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -208,6 +190,11 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     )
 
 
+def _names(recipe: Recipe, field: str) -> bool:
+    """Whether a source has a column that says of what its documents were made (`derived_from`), or who accepted them."""
+    return any(getattr(source.fields, field) for source in recipe.sources)
+
+
 def rules_of(recipe: Recipe) -> dict[str, bool]:
     """Which rules a recipe puts before its suite: keywords of `with_rules`."""
     return {
@@ -215,6 +202,8 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "fail_on_source_loss": recipe.dedup.on_source_loss == "fail",
         "has_limits": not recipe.ratio.is_budget_only,
         "has_reference": recipe.reference is not None,
+        "has_lineage": _names(recipe, "derived_from"),
+        "has_verifier": _names(recipe, "verifier"),
         "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
 
@@ -421,17 +410,19 @@ def _about(
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Result:
+def run(recipe: Recipe, job: Job, console: Console, replace: bool = False, wait: bool = True) -> Result:
     """Run a prepared job to its end.
 
     Raises:
+      JobLeftError: it was not to wait for that, or was interrupted, and the job is left at work.
       RecipeError: the release exists and is not to be replaced.
       FolderError: somebody is at work on it, or a folder is not ours.
       RunError: a worker failed, or the release could not be put in its place.
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
-            execute(recipe, job, console, build, job.publication.staging)
+            if left := execute(recipe, job, console, build, job.publication.staging, wait):
+                raise _sent(job, left, replace).leave()
             folder = swap(job.publication, replace)
     except StorageError as error:
         raise RunError(
@@ -445,50 +436,10 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False) -> Re
     return read_result(folder)
 
 
-def execute(
-    recipe: Recipe, job: Job, console: Console, graph: Callable[[beam.Pipeline, Job], object], attempt: str
-) -> None:
-    """Run a graph of a job to its end, and show how far it is. What stages need to know lies in the attempt's folder.
-
-    Raises:
-      RunError: a worker failed.
-    """
-    n_files = len({piece.path for split in job.splits for piece in split.pieces})
-    attempt = files.absolute(attempt)
-    try:
-        with _quiet(), shown(console, n_files, sum(split.n_bytes for split in job.splits)):
-            if recipe.runner.name == LOCAL:
-                _give_memory_back()
-            with engine(recipe.runner) as its, staging(posixpath.join(attempt, GRAPH)):
-                pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
-                graph(pipeline, job)
-                pipeline | "Counts" >> counted.Total(posixpath.join(attempt, COUNTS))
-                gc.freeze()  # what is here by now stays
-                gc.set_threshold(2_000, 10, 10)
-                result = pipeline.run()
-                state = result.wait_until_finish() or result.state
-                if state != PipelineState.DONE:
-                    raise RunError(f"{recipe.runner.name} ended as {state}; its own log says why")
-                check_counts(attempt, job)
-    except grpc.FutureTimeoutError:
-        raise RunError("no job server answers; is --job_endpoint in runner.options right, and does it run?") from None
-    except Exception as error:
-        raise RunError(_cause(error)) from error
-
-
-def check_counts(attempt: str, job: Job) -> None:
-    """Hold what came out of every shuffle of a run that has finished against what went in.
-
-    Raises:
-      RunError: rows were lost or doubled on the way.
-    """
-    try:
-        found = counted.counts(posixpath.join(attempt, COUNTS))
-        counted.check(found, {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)})
-    except counted.LostRowsError as error:
-        raise RunError(
-            f"{error}; nothing was published. Run again; if it stays, use runner: {{name: FnApiRunner, workers: 1}}"
-        ) from error
+def _sent(job: Job, name: str, replace: bool) -> SentJob:
+    its, config = job.publication.located(), job.recipe.runner
+    attempt = its.output, its.release, its.staging
+    return SentJob(*attempt, config.name, endpoint_of(config), name, replace, put_in(job), n_files(job), n_bytes(job))
 
 
 def read_result(folder: str) -> Result:
@@ -506,48 +457,3 @@ def exit_code(verdict: Verdict) -> int:
     if any(one.severity == "critical" and one.status != "pass" and not one.waived for one in of_input):
         return UNUSABLE
     return PASSED if verdict.passed else FAILED
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost thing that went wrong, on one line, without Beam's trace."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith(("transforms.", "expectations.", "pipeline."))]
-    line = (own or lines or [type(error).__name__])[-1]
-    line = (own and line.partition(": ")[2]) or line  # without its class
-    return line.split(" [while running")[0]
-
-
-def _give_memory_back() -> None:
-    """Make freed memory leave this process, which on this runner holds every worker, also where no command line began it."""
-    heap.keep_one()
-    pa.set_memory_pool(pa.system_memory_pool())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the engines' chatter off the terminal, unless it is asked for: what matters is an error or in the report."""
-    if log.is_wanted():
-        yield
-        return
-    levels = {name: logging.getLogger(name).level for name in ("apache_beam", "great_expectations", "root")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in JOB_SERVERS:  # Beam sets their level when it starts them
-        logging.getLogger(name).disabled = True
-    sdk_worker.print = lambda *_, **__: None  # of traces, which are in the error as well
-    excepthook = threading.excepthook
-    threading.excepthook = lambda said: None if _is_beams(said.thread) else excepthook(said)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        del sdk_worker.print
-        threading.excepthook = excepthook
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
-def _is_beams(thread: threading.Thread | None) -> bool:
-    """Whether a thread is one of Beam's workers that reads from an engine, which may end first."""
-    return thread is not None and thread.name.startswith(("read_grpc", "read_state", "run_worker"))

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 
 from expectations import storage
 from expectations.paths import is_local
-from pipeline.assembly import WHAT, WITHDRAWAL, Publication, done_path
+from pipeline.assembly import WHAT, WITHDRAWAL, Attempt, done_path
 from pipeline.places import REJECTED, STAGING, STORE, target
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -43,6 +43,7 @@ from transforms.release.shards import DATA
 
 FORMAT = "lowbackground.release/1"
 NEW, OLD, GONE = "new", "old", "gone"
+SENT_JOB = "job"  # below an attempt's folder: what is known of a job that was sent and left alone
 PUBLISHING = "publishing"  # in an object store: what is being put in its place
 LEASE = ".lease"
 SIGNALS_LEASE = ".signals" + LEASE  # no release has a name like this
@@ -57,7 +58,7 @@ _PARTS = re.compile(
 
 
 @contextlib.contextmanager
-def releasing(publication: Publication, replace: bool) -> Iterator[None]:
+def releasing(publication: Attempt, replace: bool) -> Iterator[None]:
     """Hold a release's name; end what killed runs of it left; make the attempt's folder, and delete it in the end.
 
     Raises:
@@ -72,15 +73,48 @@ def releasing(publication: Publication, replace: bool) -> Iterator[None]:
         folders.claim(staging, Mark("staging"), OF_STAGING)  # again: nobody tidies it away any more
         for name, release in attempts(output):
             if release == publication.release:
-                settle(output, posixpath.join(staging, name))
+                refuse_sent(left := posixpath.join(staging, name))
+                settle(output, left)
         refuse_place(output, publication.release, replace)
         folders.mark(attempt, Mark("attempt", publication.release))
         try:
             yield
         finally:
-            if not files.exists(posixpath.join(attempt, PUBLISHING)):  # else a later run ends what this one could not
+            if not any(
+                files.exists(posixpath.join(attempt, name)) for name in (PUBLISHING, SENT_JOB)
+            ):  # a later one ends it
                 settle(output, attempt)
     tidy(output)
+
+
+@contextlib.contextmanager
+def resuming(output: str, release: str) -> Iterator[None]:
+    """Hold a release's name for whoever ends a run that another command began.
+
+    Raises:
+      FolderError: somebody else is at work on this release.
+    """
+    with _lease(output, release):
+        yield
+    tidy(output)
+
+
+def was_sent(attempt: str) -> bool:
+    """Whether an attempt is the work of a job that goes on without the command that sent it."""
+    return files.exists(posixpath.join(attempt, SENT_JOB))
+
+
+def refuse_sent(attempt: str) -> None:
+    """Refuse to end an attempt that a job is at work on.
+
+    Raises:
+      FolderError: what to do.
+    """
+    if was_sent(attempt):
+        raise FolderError(
+            f"a job was sent that makes this release; `lowbackground status {attempt}` says how far it is, and ends it with "
+            "--cancel"
+        )
 
 
 @contextlib.contextmanager
@@ -215,7 +249,7 @@ def _unmarked(folder: str, there: list[str]) -> Mark | None:
     return Mark("rejection", ending) if {"verdict.json", "recipe.yaml"} <= set(there) and not has_data else None
 
 
-def swap(publication: Publication, replace: bool) -> str:
+def swap(publication: Attempt, replace: bool) -> str:
     """Put what the graph left in its place. Returns the folder.
 
     Raises:

@@ -1,14 +1,15 @@
-"""A worker of Beam's that is killed once it has done a step: `python -m tests.dying_worker -c CODE`, as a pool starts workers.
+"""A worker of Beam's that may be told to die, and that Prism tells from others: `python -m tests.dying_worker -c CODE`.
 
-The step's name, or a part of it, is in the environment as DIES_AFTER. All that its bundle writes is written by then, and nobody
-has been told. Without such a name it works as any other.
+It stands in for `python` where a worker pool starts its workers. The name of a step, or a part of it, in the environment as
+DIES_AFTER kills it at the end of the first bundle with that step: all that the bundle writes is written, and nobody was told.
+Every worker of Beam's numbers its metrics from 1, and Prism takes equal numbers for equal metrics, so here each begins elsewhere.
 """
 
 import os
 import signal
 import sys
 
-from apache_beam.runners.worker import bundle_processor
+from apache_beam.runners.worker import bundle_processor, sdk_worker
 
 
 def die_after(step: str) -> None:
@@ -25,6 +26,7 @@ def die_after(step: str) -> None:
 
 
 if __name__ == "__main__":
+    sdk_worker.SHORT_ID_CACHE._last_short_id = os.getpid() << 20
     if "DIES_AFTER" in os.environ:
         die_after(os.environ["DIES_AFTER"])
     exec(sys.argv[2])

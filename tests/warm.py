@@ -13,6 +13,7 @@ import os
 import sys
 
 FDS = 3  # standard input, output, error
+PYTHON = sys.executable  # which a test may replace
 
 
 def python() -> list[str]:
@@ -20,8 +21,18 @@ def python() -> list[str]:
     return _call(_socket())
 
 
+def executable(path: str, *words: str) -> str:
+    """A program at `path` that is `python()` with these words: for what can only be told one file, as `sys.executable` is."""
+    import shlex
+
+    with open(path, "x") as file:
+        file.write(f'#!/bin/sh\nexec {shlex.join([*python(), *words])} "$@"\n')
+    os.chmod(path, 0o755)
+    return path
+
+
 def _call(path: str) -> list[str]:
-    return [sys.executable, "-I", "-S", os.path.abspath(__file__), path]
+    return [PYTHON, "-I", "-S", os.path.abspath(__file__), path]
 
 
 _started: list[str] = []
@@ -35,7 +46,7 @@ def _socket() -> str:
 
         folder = tempfile.mkdtemp(prefix="warm-")  # the name of a socket must be short
         _started.append(os.path.join(folder, "socket"))
-        command = [sys.executable, os.path.abspath(__file__), _started[0], "serve"]
+        command = [PYTHON, os.path.abspath(__file__), _started[0], "serve"]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=os.path.dirname(os.path.dirname(__file__)))
 
         def stop() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from expectations.escaping import markdown
-from expectations.report.report import page
+from expectations.report.page import page
 from expectations.wording import plural
 
 UNKNOWN = "not known"
@@ -106,7 +106,9 @@ def as_html(form: LawForm) -> str:
         (name, [dataclasses.replace(f, rows=tuple(tuple(map(said, row)) for row in f.rows)) for f in fields])
         for name, fields in _sections(form)
     ]
-    return page("paper.html.j2", paper=form, about=form.about, sections=sections, unknown=UNKNOWN, most=MOST_ROWS)
+    return page(
+        "paper.html.j2", form.title, paper=form, about=form.about, sections=sections, unknown=UNKNOWN, most=MOST_ROWS
+    )
 
 
 def as_json(form: LawForm) -> str:

@@ -45,7 +45,8 @@ class StandardInput:
         stated = [f"{key[0]} ({plural(n, 'document')})" for key, n, _ in self.counts.by("licence") if _is_known(key[0])]
         without = sum(n for key, n, _ in self.counts.by("licence") if not _is_known(key[0]))
         tokens = plural(self.counts.tokens, "token")
-        size = f"{plural(self.counts.documents, 'document')} of text, {tokens} (words and ideographs)."
+        counted = "by its tokenizer" if self.release.manifest.get("tokenizer") else "words and ideographs"
+        size = f"{plural(self.counts.documents, 'document')} of text, {tokens} ({counted})."
         stated += [f"not known ({plural(without, 'document')})"] if without else []
         return f"{size} Licences: {', '.join(stated)}."
 

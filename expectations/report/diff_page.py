@@ -1,6 +1,6 @@
-"""`diff` and `history` as one HTML page, in the style of a release's report: no script, no request, the verdict first.
+"""`diff` and `history` as one HTML page, in the style of a release's report: no request, the verdict first.
 
-Names of releases, sources and slices come from data, so they are hostile: see `report`.
+Names of releases, sources and slices come from data, so they are hostile: see `page`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from expectations import metrics, release_diff, wording
 from expectations.release_diff import Comparison, Movement
-from expectations.report import report
+from expectations.report.page import page
 
 SHOWN_SLICES, SHOWN_SOURCES = 60, 40
 FATES = ("stayed", "came", "went")
@@ -38,8 +38,9 @@ def render_difference(
     Returns:
       A whole HTML document, the same for the same input.
     """
-    return report.page(
+    return page(
         "movement.html.j2",
+        title=f"{verdict.status.capitalize()}: {names[0][:60]} to {names[-1][:60]}",
         what="what moved between two releases",
         names=names,
         verdict=_headline(verdict),
@@ -68,8 +69,9 @@ def render_history(
       series: the value of a number in each release.
       steps: the verdict from each release to the next.
     """
-    return report.page(
+    return page(
         "movement.html.j2",
+        title=f"{verdict.status.capitalize()}: {names[0][:60]} to {names[-1][:60]}",
         what="what moved over releases",
         names=names,
         verdict=_headline(verdict),

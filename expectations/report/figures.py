@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from expectations.wording import number, plural
+from expectations.wording import number, part_of, plural
 
 WIDE, NARROW = 856, 340
 _EDGE = 8.0  # room left and right of an axis, so that half a tick label fits
@@ -55,7 +55,7 @@ def flow(parts: list[Part], width: int) -> dict[str, Any] | None:
         )
         bands.append(
             {"part": part, "path": path, "y": round(top, 1), "height": round(height, 1)}
-            | {"text_y": round(target + slot / 2, 1), "share": number(part.count / total, "share")}
+            | {"text_y": round(target + slot / 2, 1), "share": part_of(part.count, total)}
         )
         source, target = source + height, target + slot
     return {
@@ -186,6 +186,41 @@ def _mark(kind: str, x: float, y: float) -> str:
     if kind == "mixture":
         return f"M{x - 5.5:.1f},{y - 5.5:.1f}h11v11h-11Z"
     return f"M{x - 6:.1f},{y:.1f}a6,6 0 1,0 12,0a6,6 0 1,0 -12,0Z"
+
+
+def scores(curves: list[dict[str, Any]], width: int) -> dict[str, Any] | None:
+    """Shares of documents by score as lines of steps over one axis, from the lowest to the highest that any has.
+
+    Args:
+      curves: `kind`, `words`, and `steps`: log-odds that a step of 1 begins at -> share of the documents.
+      width: of the drawing, in pixels.
+    """
+    steps = sorted({step for curve in curves for step in curve["steps"]} | {-1, 0})
+    low, high = steps[0], steps[-1] + 1
+    most = max(part for curve in curves for part in curve["steps"].values())
+    top, tall = 12.0 + 22 * len(curves), 150.0
+
+    def x(score: float) -> float:
+        return round(_EDGE + (score - low) / (high - low) * (width - 2 * _EDGE), 1)
+
+    drawn = []
+    for place, curve in enumerate(curves):
+        path = f"M{x(low)},{top + tall}"
+        for step in range(low, high):
+            path += f"V{top + tall * (1 - curve['steps'].get(step, 0.0) / most):.1f}H{x(step + 1)}"
+        drawn.append(
+            {"kind": curve["kind"], "words": curve["words"], "path": f"{path}V{top + tall}", "y": 12 + 22 * place}
+        )
+    every = 5 if width == NARROW else 2
+    ticks = [float(score) for score in range(low, high + 1) if score % every == 0]
+    return {
+        "width": width,
+        "height": top + tall + 22,
+        "top": top,
+        "curves": drawn,
+        "zero": x(0),
+        "ticks": [{"x": x(score), "text": f"{score:g}"} | _anchored(x(score), width) for score in ticks],
+    }
 
 
 def cluster_sizes(size_counts: Mapping[Any, Any], width: int) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from expectations import wording
+from expectations.report.numbers import Few
 from expectations.structures import Sample
 
-SHOWN_PATTERNS = 12
+SHOWN_SYSTEMS, SHOWN_STRUCTURES, SHOWN_PATTERNS = 12, 40, 12
 STAGES = (("before", "As read"), ("deduplicated", "After dedup"), ("after", "In the release"))
 WHOLE = ("effective_number", "expected_deviance", "deviance_variance", "core_entropy")
 AGAINST = {
@@ -18,20 +19,27 @@ _BADNESS = ("fail", "error", "inconclusive", "pass")
 Find = Callable[[str, str, str, str], dict[str, Any]]
 
 
-def systems_shown(systems: list[dict[str, Any]], find: Find, rows: list[dict[str, Any]], verdict: Any) -> list[Any]:
-    """What the template shows of each system.
+def systems_shown(
+    systems: list[dict[str, Any]], find: Find, rows: list[dict[str, Any]], verdict: Any, few: Few
+) -> dict[str, Any]:
+    """What the template shows of each system: those of which something does not hold are open, and before the others.
 
     Args:
       systems: as `structures.systems_yaml` writes them.
       find: the row of a metric, stage, slice kind and slice; one without numbers if there is none.
       rows: all rows of the metrics.
       verdict: verdict.json.
+      few: how many of so many rows are shown.
     """
     outcomes = [item for item in verdict.get("expectations") or [] if item["metric"].startswith("structure.")]
-    return [_system(system, find, rows, outcomes) for system in systems]
+    shown = [_system(system, find, rows, outcomes, few) for system in systems]
+    shown.sort(key=lambda system: not system["is_open"])
+    return {"shown": shown[: few(SHOWN_SYSTEMS)], "more": [system["id"] for system in shown[few(SHOWN_SYSTEMS) :]]}
 
 
-def _system(system: dict[str, Any], find: Find, rows: list[dict[str, Any]], outcomes: list[Any]) -> dict[str, Any]:
+def _system(
+    system: dict[str, Any], find: Find, rows: list[dict[str, Any]], outcomes: list[Any], few: Few
+) -> dict[str, Any]:
     name = system["id"]
     own = [item for item in outcomes if item["slice"] and item["slice"].split("/")[0] == name]
     reference = system["reference"]
@@ -46,15 +54,19 @@ def _system(system: dict[str, Any], find: Find, rows: list[dict[str, Any]], outc
         whole.append({"metric": f"structure.{metric}", "numbers": numbers, "ratio": ratio})
     patterns = [row for row in rows if row["slice_kind"] == "pattern" and row["slice"].startswith(f"{name}/")]
     patterns.sort(key=lambda row: (-(row["value"] or 0), row["slice"]))
+    structures = [_structure(name, structure, find, own) for structure in system["structures"]]
+    structures.sort(key=lambda one: _BADNESS.index(one["status"]) if one["status"] else len(_BADNESS))
     return system | {
+        "is_open": any(item["status"] != "pass" for item in own),
         "against": against,
         "conditions": _conditions(system["slice"], wording.unit_of(rows)),
         "documents": [find("structure.documents", stage, "system", name)["value"] for stage, _ in STAGES],
-        "rows": [_structure(name, structure, find, own) for structure in system["structures"]],
+        "rows": structures[: few(SHOWN_STRUCTURES)],
+        "more_rows": max(0, len(structures) - few(SHOWN_STRUCTURES)),
         "whole": whole,
         "outcomes": own,
-        "patterns": [row | {"slice": row["slice"].partition("/")[2]} for row in patterns[:SHOWN_PATTERNS]],
-        "more_patterns": max(0, len(patterns) - SHOWN_PATTERNS),
+        "patterns": [row | {"slice": row["slice"].partition("/")[2]} for row in patterns[: few(SHOWN_PATTERNS)]],
+        "more_patterns": max(0, len(patterns) - few(SHOWN_PATTERNS)),
     }
 
 

@@ -86,7 +86,8 @@ def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool
     below, above, basis = _spread(key, rows, seen, tables)
     low = None if worse == "up" else _rounded(min(seen) - below, math.floor)
     high = None if worse == "down" else _rounded(max(seen) + above, math.ceil)
-    low = None if low is not None and low <= 0 <= min(seen) else low
+    least = max(0.0, about.range[0])  # at or below which no release is, so that such a limit could not fail
+    low = None if low is not None and low <= least <= min(seen) else low
     high = None if high is not None and form == "share" and high >= 1 else high
     if low is high is None:
         raise NoLimitError(f"{basis}: so wide that no limit could fail")
@@ -125,7 +126,7 @@ def _spread(
         )
     limits, basis = release_diff.noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
     if limits is None:
-        alike = f"the same in {plural(len(rows), 'reference')}, and "
+        alike = f"the same in all {plural(len(rows), 'reference')}, and " if len(rows) > 1 else "one reference, and "
         raise NoLimitError(alike + (basis or "a count has no noise"))
     return *limits, f"one number's own noise, {release_diff.SIGMAS:g} standard errors of a difference ({basis})"
 
@@ -147,7 +148,7 @@ def _rounded(limit: float, towards: Any) -> float:
 def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Sequence[str], suite: str) -> str:
     """The suite as commented YAML, which `suite.load_suite` reads."""
     what = ", ".join(map(wording.one_line, names))
-    several = plural(len(names), "reference")
+    several = plural(len(names), "reference") if len(names) > 1 else "one reference"
     lines = [
         f"# Proposed by `lowbackground propose` from {several}: {what}.",
         "# Every reference passes it. A limit says where such releases lie, not what is good: read each, and make critical",

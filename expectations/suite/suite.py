@@ -18,7 +18,7 @@ import pydantic
 from expectations.errors import UserError
 from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
-from expectations.metrics import METRICS
+from expectations.metrics import METRICS, find
 from expectations.paths import is_local, joined
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver
@@ -201,7 +201,7 @@ def idle_limit(metric: str, side: str, limit: float, is_pair: bool) -> str:
       limit: a number.
       is_pair: whether the expectation has the other limit too: then the end of what there is, `min: 0`, may be said.
     """
-    about = METRICS[metric]
+    about = find(metric)
     lowest, highest = about.range
     is_max = side == "max"
     end = highest if is_max else lowest

@@ -6,7 +6,7 @@ import posixpath
 from expectations.paths import is_local
 from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
-from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, settle, tidy
+from pipeline.swap import LEASE, OF_SIGNALS, OF_STAGING, SIGNALS_LEASE, attempts, refuse_sent, settle, tidy
 from transforms.engine import files, folders
 from transforms.engine.files import PARTIAL
 from transforms.engine.folders import FolderError, Mark
@@ -51,6 +51,7 @@ def _attempt(output: str, name: str, release: str) -> list[str]:
         with folders.held(posixpath.join(staging, release + LEASE), f"release {release}", forget=True):
             if not _exists(path):  # the run that was at work has ended
                 return []
+            refuse_sent(path)
             settle(output, path)
     except FolderError as error:
         return [f"left {path}: {error}"]

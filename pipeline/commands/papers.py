@@ -17,10 +17,11 @@ from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
 from expectations.papers.standards import STANDARDS, StandardInput, token
 from expectations.paths import is_local, open_for_reading
+from pipeline.execution import RunError
 from pipeline.places import PAPERS as PAPERS_FOLDER
 from pipeline.reading.outputs import check_output, save
 from pipeline.recipe import Recipe, RecipeError
-from pipeline.runner import Result, RunError, day
+from pipeline.runner import Result, day
 from transforms.release.read_release import (
     ReleaseError,
     by_id,

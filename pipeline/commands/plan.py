@@ -11,9 +11,9 @@ from rich.console import Console
 
 from expectations.loading import nearest
 from expectations.wording import number, one_line
+from pipeline.execution import execute
 from pipeline.graph import Job, decide
 from pipeline.recipe import Recipe, RecipeError
-from pipeline.runner import execute
 from pipeline.swap import planning
 from pipeline.told.ways import left_out, refused
 from transforms.mixture.balance import OfferReader, mix

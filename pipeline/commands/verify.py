@@ -207,7 +207,7 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
     if not into == found.rows == len(found.kept) + dropped:
         yield f"{ledger} has {plural(found.rows, 'document')}, and {into:,} came in"
     if found.places != found.rows:
-        yield f"{ledger} has {plural(found.rows - found.places, 'document')} that were read from the place of another one"
+        yield f"{ledger} has {plural(found.rows - found.places, 'document')} read from the place of another one"
     if len(found.kept) != said.get("kept", 0):
         yield f"{ledger} keeps {plural(len(found.kept), 'document')}, and the metrics say {said.get('kept', 0):,}"
     for reason in sorted({*found.dropped, *(name.removeprefix("dropped.") for name in said if name[:8] == "dropped.")}):

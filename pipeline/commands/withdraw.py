@@ -38,7 +38,6 @@ from pipeline.assembly import (
     WITHDRAWAL,
     Publication,
     as_json,
-    as_parquet,
     done_path,
     entry_of,
     write_card,
@@ -80,7 +79,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, as_parquet
 
 REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
@@ -329,7 +328,7 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
-COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies"]
+COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
 
 
 def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
@@ -492,13 +491,15 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         "documents": collections.Counter(),
         "tokens": collections.Counter(),
     }
-    for row in removed.to_pylist():
+    years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
+    for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
         language = row["language"] or "unknown"
         generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
         slices = [
             ("overall", ""),
             ("source", row["source"]),
             ("language", language),
+            ("year", row["year"]),
             ("origin", row["origin"]),
             ("source_origin", f"{row['source']}/{row['origin']}"),
             ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),

@@ -9,7 +9,7 @@ import yaml
 
 from expectations import wording
 from expectations.judge.formats import as_text
-from expectations.wording import estimate, plural
+from expectations.wording import REASONS, estimate, plural
 from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from pipeline.graph import Job
     from pipeline.runner import Result
 
-WORDS = {
-    "dropped.empty_text": "empty text",
-    "dropped.exact_duplicate": "exact duplicate",
-    "dropped.near_duplicate": "near duplicate",
-    "dropped.same_url": "same address",
-    "dropped.in_earlier_release": "in an earlier release",
-    "dropped.over_synthetic_share": "over the synthetic share",
-    "dropped.over_limit": "over a limit of the mixture",
-    "dropped.contaminated": "holds items of an evaluation set",
-    "dropped.withdrawn": "withdrawn, or like what is",
-    "dropped.licence": "licence that is not allowed",
-}
 SHOWN_ENDINGS = 8
 
 
@@ -86,9 +74,9 @@ def _flow(result: "Result") -> Iterator[str]:
     counts = result.counts
     width = len(f"{counts['documents_in']:,}")
     yield f"documents in  {counts['documents_in']:>{width},}"
-    for key, words in WORDS.items():
-        if counts.get(key):
-            yield f"  dropped     {counts[key]:>{width},}  {words}"
+    for reason, words in REASONS.items():
+        if n := counts.get(f"dropped.{reason}"):
+            yield f"  dropped     {n:>{width},}  {words[0].lower()}{words[1:]}"
     rows = read_metrics(result.folder).to_pylist()
     found = (row for row in rows if (row["metric"], row["stage"], row["slice_kind"]) == ("tokens", "after", "overall"))
     kept = wording.amount(next(found)["value"], wording.unit_of(rows))

@@ -69,6 +69,8 @@ def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
     if reason in contracts.DUPLICATE:
         near = own.filter(pc.is_in(own["survivor_id"], rows["id"].combine_chunks()))
         own = near if near.num_rows else own
+    if own.num_rows == 0:  # which select_k_unstable cannot take
+        return []
     order = pc.select_k_unstable(own, EACH, [("id", "ascending"), ("split", "ascending"), ("ordinal", "ascending")])
     return list(own.take(order).to_pylist())
 
@@ -117,9 +119,15 @@ def _example(row: dict[str, Any], other: dict[str, Any] | None, texts: dict[Plac
     if mine is None or its is None or survivor is None:
         return found | {"text": None if mine is None else _shown([(True, mine.split())]), "survivor": survivor}
     both, _ = stretches(mine, its)
-    sides = ([(one.equal, _words(one, side)) for one in both] for side in ("left", "right"))
+    sides = ([(_alike(one), _words(one, side)) for one in both] for side in ("left", "right"))
     left, right = (_shown(side) for side in sides)
     return found | {"text": left, "survivor": survivor | {"text": right}}
+
+
+def _alike(stretch: Stretch) -> bool:
+    """Whether both sides say the same but for case, which no duplicate is told apart by."""
+    left, right = ([word.casefold() for word in _words(stretch, side)] for side in ("left", "right"))
+    return left == right
 
 
 def _words(stretch: Stretch, side: str) -> list[str]:

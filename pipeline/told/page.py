@@ -2,6 +2,7 @@
 
 import dataclasses
 import posixpath
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ import pyarrow as pa
 import yaml
 
 from expectations.judge.verdict import Verdict
-from pipeline.recipe import Recipe, parse_recipe
+from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from pipeline.told.remarks import hint, remarks
 from pipeline.told.remedy import dropped_by, mends
 from transforms.ingest.sources import InputError, Split
 
+_SET = re.compile(r"run again with (--set (?:'[^']*'|[^ ,;]+))")
 RECIPE = "recipe.yaml"  # in a release, and the copy of it that commands on the page are about
 
 
@@ -69,17 +71,24 @@ def report_input(told: Told, verdict: Verdict, metrics: pa.RecordBatch) -> dict[
 
 def _by_recipe(told: Told, verdict: Verdict, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What takes the recipe to say: remarks, ways out, what would mend each expectation, and commands to copy."""
-    recipe = parse_recipe(told.recipe, RECIPE)
+    try:
+        recipe = parse_recipe(told.recipe, RECIPE)
+    except (
+        RecipeError
+    ):  # an older version's, or one that takes this machine's environment: the page has the numbers all the same
+        return {}
     folder = posixpath.join(recipe.output.path, told.release + ("" if verdict.passed else ".rejected"))
     asked = {
         one.key: [*mends(one, folder, recipe, dropped_by(rows))] for one in verdict.expectations if one.status != "pass"
     }
+    decide = [way for one in verdict.expectations if one.rejects for way in asked[one.key]]
+    keys = dict.fromkeys(found[1] for way in decide if (found := _SET.match(way)))
     return {
         "folder": folder,
         "remarks": joined(_remarks(rows, recipe, told.splits)),
         "help": joined(hint(rows, verdict, recipe, RECIPE)),
         "mends": asked,
-        "commands": [*_commands(folder, recipe, verdict, rows, told.examples)],
+        "commands": [*_commands(folder, verdict, rows, told.examples, keys)],
     }
 
 
@@ -105,17 +114,17 @@ def joined(lines: Iterable[str]) -> list[str]:
 
 def _commands(
     folder: str,
-    recipe: Recipe,
     verdict: Verdict,
     rows: Sequence[Mapping[str, Any]],
     examples: Sequence[Mapping[str, Any]],
+    keys: Iterable[str],
 ) -> Iterable[tuple[str, str]]:
     """(what it is for, the command): they run in the folder that the run was started in, of a rejection as of a release."""
     where = shlex.quote(folder)
     dropped = dropped_by(rows)
     if not verdict.passed:
         yield "Take the recipe as it was run, to change it and run it again", f"cp {where}/{RECIPE} {RECIPE}"
-        yield "Run it again", f"lowbackground run {RECIPE}"
+        yield "Run it again, changed", f"lowbackground run {RECIPE}{''.join(f' {key}' for key in keys)}"
         yield "Judge it by another suite", f"lowbackground gate {where} --suite mixed"
     else:
         yield "Check that every byte is as it was published", f"lowbackground verify {where}"

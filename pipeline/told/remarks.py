@@ -153,6 +153,6 @@ def hint(rows: Rows, verdict: Verdict, recipe: Recipe, path: str) -> Iterator[st
     tokens = {r["slice"]: r["value"] for r in rows if r["metric"] == "tokens" and r["stage"] == "after"}
     undeclared = sum(n for name, n in tokens.items() if name.endswith(("/detector", "/none")))
     if undeclared and tokens[""]:
-        unit = unit_of(rows)
-        yield f"{undeclared / tokens['']:.0%} of the release's {unit} are of undeclared origin, and the bound counts what they"
-        yield "may hide. Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in your own suite."
+        part = f"{undeclared / tokens['']:.0%} of the release's {unit_of(rows)}"
+        yield f"{part} are of undeclared origin, and the bound counts what they may hide."
+        yield "Say `origin:` of the sources that you know, or gate on the estimate (bound: value) in your own suite."

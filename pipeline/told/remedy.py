@@ -2,6 +2,7 @@
 
 import decimal
 import itertools
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from typing import Any
 
 from expectations import metrics
 from expectations.judge.verdict import Outcome, Verdict
-from expectations.suite.suite import Suite, load_suite, presets
+from expectations.suite.suite import Suite, idle_limit, load_suite, presets
 from expectations.wording import one_line
 from pipeline.recipe import Recipe, load_recipe
 from transforms.release.gate import NO_ITEMS, rules
@@ -100,10 +101,13 @@ def mends(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, f
       dropped: documents by reason.
     """
     yield from _knobs(outcome, folder, recipe, dropped, "run")
-    limit = limit_that_holds(outcome)
-    if limit is not None and outcome.status == "fail" and not _PARAMETER.search(outcome.threshold):
-        side = "min" if outcome.max is None else "max"
-        yield f"or ask for less: `{side}: {limit:g}` is what it would hold at"
+    limit, side = limit_that_holds(outcome), "min" if outcome.max is None else "max"
+    said = _PARAMETER.search(outcome.threshold) or limit is None or idle_limit(outcome.metric, side, limit, False)
+    if outcome.status == "fail" and not said:
+        yield f"or ask for less in the suite: it holds at `{side}: {limit:g}`"
+    if outcome.slice_kind != "overall" and outcome.worst is not None and outcome.status == "fail":
+        one = json.dumps(outcome.worst.slice, ensure_ascii=False)
+        yield f"or answer for it in the suite: `waivers: [{{slice: {one}, who: NAME, why: REASON, until: DATE}}]`"
 
 
 def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, float], command: str) -> Iterator[str]:
@@ -114,7 +118,8 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, 
         value = _rounded(Decimal(repr(limit)) / Decimal(found[2] or 1), up=outcome.max is not None)
         if 0 <= value <= 1:
             yield f"{command} again with --set {KEYS[found[1]]}={value}"
-    if outcome.metric.startswith("synthetic_share.") and outcome.stage == "after" and outcome.max is not None:
+    whole = outcome.slice_kind == "overall" and outcome.stage == "after"
+    if outcome.metric.startswith("synthetic_share.") and whole and outcome.max is not None:
         cut = f"run again with --set ratio.max_synthetic_share={outcome.max:g}, which drops what synthetic documents it can"
         cuts = [cut] if not found and outcome.max < recipe.ratio.max_synthetic_share else []
         declare = ["declare `origin` of the sources that you know"] if outcome.bound == "upper" else []

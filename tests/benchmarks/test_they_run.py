@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import stores
+import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from transforms.kernels.models.bytes_model import bits_per_byte
@@ -75,8 +76,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Printed:
-    """What `python -m benchmarks.NAME ARGUMENTS` prints."""
+def printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> Printed:
+    """What `python -m benchmarks.NAME ARGUMENTS` prints. The processes that it measures here have imported it all."""
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
 
     def run(name: str, *arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
@@ -135,6 +137,7 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert found["documents"] == 400
     assert found["rows"][0]["kept"] < 400
     assert found["rows"][0]["planted_found"] >= 0.9
+    assert min(found["another_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) > 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
@@ -172,6 +175,19 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
     assert len(table) == 6
 
 
+def test_share_floor(printed: Printed) -> None:
+    """Whoever knows both components has a bound as close as chance allows, and the one who knows neither none closer."""
+    table = cells(printed("share_floor", "--pairs", 2))
+    numbers = {
+        name: [float(cell.rstrip("%")) for cell in row] for name, row in table.items() if name[:4] in ("both", "own ")
+    }
+    at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 9))
+    assert len(table) == 8
+    assert 25 <= at_25["both alone"] < 30
+    assert error_at_25["both alone"] <= 1
+    assert at_25["both unseen"] >= 25
+
+
 def test_tokens_per_word(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     model = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -189,6 +205,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("parts", corpus)
+    parts = dict(re.findall(r"^(\S.*?) +([\d.]+) CPU s", said, re.MULTILINE))
+    assert {"read", "decompress", "parse", "hash", "sign", "score: detector", "compress", "write", "the run"} < set(
+        parts
+    )
+    assert float(parts["the run"]) > float(parts["all parts"])
 
 
 def test_export_speed(printed: Printed) -> None:
@@ -305,6 +330,26 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
     for kind in ("text read", "signals read", "shuffled", "spooled", "written"):
         parts = sum(size for (one, step), size in found.items() if one == kind and step != "**all**")
         assert found[kind, "**all**"] == pytest.approx(parts, abs=3)
+
+
+def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """The stages of a crowd are there, and both lines of what it takes."""
+    said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
+    assert "FindClusters/Verify" in said
+    assert said.count("near copies") == 2
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    for run in found.values():
+        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
+
+
+def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
+    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
+    assert said.splitlines()[-1].startswith(
+        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
+    )
 
 
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:

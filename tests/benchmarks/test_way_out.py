@@ -3,11 +3,13 @@
 import json
 import pathlib
 import pydoc_data.topics
+import sys
 from importlib import resources
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import warm
 
 from benchmarks import way_out
 
@@ -32,8 +34,9 @@ def test_passages_are_the_text_in_pieces() -> None:
 
 
 def test_a_run_that_is_not_refused_is_no_way_out(
-    data: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    data: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sys, "executable", warm.executable(str(tmp_path / "python")))
     given = [data, str(tmp_path / "out"), "--documents", "300", "--limit", "1.0"]
     assert way_out.main(given) == 1
     said = capsys.readouterr().out

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import pathlib
 import re
-import shlex
 import types
 
 import pytest
@@ -29,8 +28,7 @@ PAGES = {str(path.relative_to(ROOT)): path for path in examples.pages()}
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory):
     programs = tmp_path_factory.mktemp("programs")
-    (programs / "lowbackground").write_text(f'#!/bin/sh\nexec {shlex.join(warm.python())} -m pipeline.cli "$@"\n')
-    (programs / "lowbackground").chmod(0o755)
+    warm.executable(str(programs / "lowbackground"), "-m", "pipeline.cli")
     return examples.Runner(tmp_path_factory.mktemp("pages"), tuple(warm.python()), str(programs))
 
 

@@ -1,21 +1,17 @@
-"""Other engines: Prism, Beam's portable runner, gives the same bytes, with workers elsewhere too, and is gone after the run.
+"""Other engines: Prism, Beam's portable runner, gives the same bytes, with workers elsewhere too, and is gone after the run."""
 
-Prism is made by `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0` (three minutes of CPU, once).
-"""
-
-import contextlib
+import io
 import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import psutil
@@ -23,28 +19,25 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker import sdk_worker
+from rich.console import Console
 
-from pipeline import engines, places, runner
+from expectations.errors import BrokenError
+from pipeline import engines, execution, places, runner
+from pipeline.commands.clean import clean_output
 from pipeline.commands.demo import build_demo
+from pipeline.commands.status import status_of
 from pipeline.graph import build
+from pipeline.jobs import JobLeftError
 from pipeline.recipe import RecipeError, RunnerConfig
-from tests.pipeline.test_flow import corpus, recipe_in, run, write
+from tests.pipeline.test_flow import QUIET, corpus, recipe_in, run, write
 from tests.pipeline.test_graph_size import MOST_BYTES, Forgetful, of_splits
 from tests.pipeline.test_retries import checksums
+from tests.workers import environment, job_service, prism, prisms_of, spread_over, worker_pool
 from transforms.engine import counted, staged
+from transforms.engine.folders import FolderError
 from transforms.engine.staged import staging
 
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-def prism() -> str | None:
-    """Where Prism is, if it is here."""
-    folders = [os.environ.get("GOBIN"), os.path.expanduser("~/go/bin")]
-    found = shutil.which("prism") or shutil.which("prism", path=os.pathsep.join(filter(None, folders)))
-    return found if found and os.path.getsize(found) > 1 << 20 else None
-
-
-needs_prism = pytest.mark.skipif(prism() is None, reason="no prism here: go install it, as this file's docstring says")
+needs_prism = pytest.mark.skipif(prism() is None, reason="no prism here: go install it, as tests/workers.py says")
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +47,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     build_demo(str(folder / "demo"), False)
     lowbackground(folder / "demo", "run", "recipe.yaml", "--set", "output.path=local")
     return folder / "demo"
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def lowbackground(folder: pathlib.Path, *words: str) -> str:
@@ -77,50 +66,119 @@ def on_prism(folder: pathlib.Path, output: str, *options: str) -> dict[str, str]
     return checksums(folder / output / "demo")
 
 
-def prisms_of(pid: int) -> list[psutil.Process]:
-    """Engines that this process, or one that it started, has started."""
-    return [one for one in psutil.Process(pid).children(recursive=True) if one.name() == "prism"]
+@needs_prism
+def test_the_demo_is_the_same_bytes_on_prism(demo: pathlib.Path) -> None:
+    local = checksums(demo / "local" / "demo")
+    assert {"metrics.parquet", "sketches.parquet", "verdict.json"} < local.keys()
+    assert on_prism(demo, "loopback") == local
 
 
-@contextlib.contextmanager
-def worker_pool(folder: pathlib.Path) -> Iterator[str]:
-    """Workers in a folder of their own, with temporary files of their own: nothing is shared but what has absolute paths."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    (folder / "tmp").mkdir(parents=True)
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])  # the pool starts `python`
-    pool = subprocess.Popen(
-        [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"],
-        cwd=folder, env=environment(TMPDIR=str(folder / "tmp"), PATH=path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
-                break
-            time.sleep(0.1)
-        yield f"localhost:{port}"
-    finally:
-        children = psutil.Process(pool.pid).children(recursive=True)
-        pool.terminate()
-        for one in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        pool.wait(30)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Some documents, and in `local` the release of them that this process makes."""
+    folder = tmp_path_factory.mktemp("small")
+    write(folder / "corpus", corpus()[:60] + corpus()[250:262], files=3)
+    run(folder, output={"path": "local"})
+    return folder
+
+
+def external(address: str, service: str | None = None) -> dict[str, Any]:
+    its = [f"--prism_location={prism()}"] if service is None else [f"--job_endpoint={service}"]
+    options = [*its, "--environment_type=EXTERNAL", f"--environment_config={address}"]
+    return {"name": "PrismRunner" if service is None else "PortableRunner", "options": options}
 
 
 @needs_prism
-@pytest.mark.parametrize("workers", ["LOOPBACK", "EXTERNAL"])
-def test_the_demo_is_the_same_bytes_on_prism(workers: str, demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    local = checksums(demo / "local" / "demo")
-    assert {"metrics.parquet", "sketches.parquet", "verdict.json"} < local.keys()
-    if workers == "LOOPBACK":
-        assert on_prism(demo, "loopback") == local
-        return
-    with worker_pool(tmp_path / "elsewhere") as address:
-        found = on_prism(demo, "external", "--environment_type=EXTERNAL", f"--environment_config={address}")
-    assert found == local
-    assert [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with worker_pool(tmp_path / "elsewhere") as address, spread_over(2):
+        found = run(small, output={"path": "external"}, runner=external(address))
+    assert checksums(pathlib.Path(found.folder)) == checksums(small / "local" / "test")
+    left = [path for path in (tmp_path / "elsewhere" / "tmp").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert left == []
+
+
+@needs_prism
+def test_a_worker_that_is_killed_ends_the_run_with_one_line_and_no_release(
+    small: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """After the last step: the release is built, and has no place. After every other: `python -m benchmarks.engines`."""
+    begun = time.monotonic()
+    words = r"^a worker died at its work: it was killed, or had no more memory; nothing was released\. Run again"
+    with worker_pool(tmp_path / "elsewhere", "PublishRelease/") as address, pytest.raises(runner.RunError, match=words):
+        run(small, output={"path": "killed"}, runner=external(address))
+    assert time.monotonic() - begun < 300
+    assert prisms_of(os.getpid()) == []
+    assert not list((small / "killed").glob("test*"))
+    clean_output(str(small / "killed"), signals=False)
+    assert {path.name for path in (small / "killed").iterdir()} == {".signals"}
+
+
+@needs_prism
+def test_an_engine_that_is_killed_ends_the_run_with_one_line(
+    small: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wait = execution.wait_for
+
+    def killed(*job: Any) -> None:
+        (engine,) = prisms_of(os.getpid())
+        engine.kill()
+        wait(*job)
+
+    monkeypatch.setattr(execution, "wait_for", killed)
+    with pytest.raises(
+        BrokenError, match=r"^the engine \(PrismRunner\) went away while the job was at work .*; nothing was"
+    ):
+        run(small, output={"path": "gone"}, runner={"name": "prism", "options": [f"--prism_location={prism()}"]})
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@needs_prism
+def test_a_job_that_is_left_alone_is_found_again_and_published(
+    small: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, local = small / "sent", checksums(small / "local" / "test")
+
+    def send(**how: Any) -> str:
+        recipe = recipe_in(small, output={"path": str(output)}, runner=external(address, service))
+        with pytest.raises(JobLeftError, match=r"^Job job-.* goes on\. `lowbackground status ") as left:
+            runner.run(recipe, runner.prepare(recipe, str(small)), how.pop("console", QUIET), **how)
+        return str(left.value).split("`")[1].split()[-1]
+
+    with job_service() as service, worker_pool(tmp_path / "elsewhere") as address:
+        attempt = send(wait=False)
+        assert re.fullmatch(r"job-\d+ is at work: survey \d+%  \d of 3 files, .*", str(status_of(attempt, QUIET)))
+        with pytest.raises(
+            FolderError, match=f"a job was sent that makes this release; `lowbackground status {attempt}`"
+        ):
+            run(small, output={"path": str(output)})
+        assert f"left {attempt}: a job was sent" in clean_output(str(output), signals=False)
+        shown = io.StringIO()
+        result = status_of(attempt, Console(file=shown), wait=True)
+        assert isinstance(result, runner.Result)
+        assert re.search(r"decide +72 documents", shown.getvalue())  # which this process has from Prism
+        assert checksums(pathlib.Path(result.folder)) == local
+        assert result.exit_code == runner.PASSED
+        with pytest.raises(RecipeError, match="is no job that was sent"):
+            status_of(attempt, QUIET)
+
+        # Ctrl-C, where a person says that the job is to go on.
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(execution, "wait_for", interrupt)
+        monkeypatch.setattr(execution.typer, "confirm", lambda question, **_: False)
+        output = small / "interrupted"
+        attempt = send(console=Console(file=io.StringIO(), force_terminal=True))
+        said = status_of(attempt, QUIET, cancel=True)
+        assert "is given up, and nothing is released" in said
+    clean_output(str(output), signals=False)
+    assert not list(output.glob("test*"))
+
+
+def test_a_job_that_ends_with_the_command_is_not_left_alone(small: pathlib.Path) -> None:
+    recipe = recipe_in(small, release="alone")
+    with pytest.raises(RecipeError, match="--no-wait: FnApiRunner or its workers end with this command"):
+        runner.run(recipe, runner.prepare(recipe, str(small)), QUIET, wait=False)
 
 
 class Slow(beam.DoFn):
@@ -318,5 +376,5 @@ def test_an_option_that_beam_cannot_read_is_refused_in_one_line(
 def test_a_job_server_that_does_not_answer_is_named(tmp_path: pathlib.Path) -> None:
     write(tmp_path / "corpus", corpus()[:1], files=1)
     options = ["--job_endpoint=localhost:1", "--environment_type=LOOPBACK", "--job_server_timeout=1"]
-    with pytest.raises(runner.RunError, match="no job server answers; is --job_endpoint"):
+    with pytest.raises(BrokenError, match="no job server answers; is --job_endpoint"):
         run(tmp_path, runner={"name": "PortableRunner", "options": options})

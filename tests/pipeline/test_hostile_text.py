@@ -27,8 +27,9 @@ from expectations.suite.suite import load_suite
 from pipeline import redaction
 from pipeline.cli import app
 from pipeline.commands.init import write_recipe
+from pipeline.engines import options
 from pipeline.recipe import RecipeError, load_recipe
-from pipeline.runner import options, resolved
+from pipeline.runner import resolved
 
 ROOT = pathlib.Path(__file__).parents[2]
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\u202eesrever\x9b2J\r\n::error::x\n# head <script>alert(1)</script> [a](b) `c` ``` | %0A"
@@ -159,7 +160,7 @@ def test_init_writes_a_recipe_that_is_read_back(tmp_path, monkeypatch, name):
 
 
 def test_every_page_escapes_what_it_shows():
-    from expectations.report.report import _environment
+    from expectations.report.page import _environment
 
     environment = _environment()
     assert environment.autoescape is True

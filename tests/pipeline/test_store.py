@@ -69,6 +69,28 @@ def stored(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted((folder / "out" / ".signals").glob("*.parquet"))
 
 
+def test_an_increment_surveys_what_is_new_and_little_else(tmp_path: pathlib.Path, surveyed: list[str]) -> None:
+    """A file before all others, in splits of about five files: a few neighbours are read with it, and no other text."""
+    (tmp_path / "in").mkdir()
+
+    def add(name: str) -> int:
+        text = "".join(
+            json.dumps({"id": f"{name}-{i}", "text": TEXT.format(f"{name} {i}" * 9)}) + "\n" for i in range(3)
+        )
+        return (tmp_path / "in" / name).write_text(text)
+
+    sizes = {f"{n:02}.jsonl": add(f"{n:02}.jsonl") for n in range(60)}
+    changes = {"ingest": {"max_bad_fraction": 1, "split_bytes": 5 * sizes["00.jsonl"]}}
+    run(tmp_path, "one", **changes)
+    assert sorted(surveyed) == sorted(sizes)
+    surveyed.clear()
+    sizes |= {"00-new.jsonl": add("00-new.jsonl")}
+    result = run(tmp_path, "two", **changes)
+    assert "00-new.jsonl" in surveyed
+    assert sum(sizes[name] for name in surveyed) < 0.25 * sum(sizes.values())
+    assert result.counts["documents_in"] == 3 * len(sizes)
+
+
 def test_every_kind_of_damage_to_every_file_of_the_store_heals_by_itself(
     corpus: pathlib.Path, surveyed: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

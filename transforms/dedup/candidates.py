@@ -141,6 +141,8 @@ class DedupConfig(Strict):
 
 
 VERIFIED = 8192  # pairs at a time
+BLOCK = 8192  # documents of a split whose pairs are one group, so that a crowd is several
+_BLOCK_BITS = 32
 BAND = pa.schema(
     [
         ("key", pa.uint64()),
@@ -260,7 +262,9 @@ class _CandidatePairs(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa
         pairs = _side(bands, smaller[first], "left") | _side(bands, larger[first], "right") | sure
         if not len(first):
             return []
-        return split_by(pairs["left_split"].to_numpy().astype(np.int64), pa.RecordBatch.from_pydict(pairs))
+        block = pairs["left_ordinal"].to_numpy().astype(np.int64) // BLOCK
+        of = pairs.pop("left_split").to_numpy().astype(np.int64) << _BLOCK_BITS | block
+        return split_by(of, pa.RecordBatch.from_pydict(pairs))
 
 
 def _side(bands: pa.RecordBatch, rows: np.ndarray, side: str) -> dict[str, pa.Array]:
@@ -274,8 +278,8 @@ class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, p
         self.corpus = corpus
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
-        split, batches = group
-        return by_right_split(_distinct(_concat(batches)), _signature(self.corpus, split))
+        number, batches = group
+        return by_right_split(_distinct(_concat(batches)), _signature(self.corpus, number >> _BLOCK_BITS))
 
 
 def by_right_split(pairs: pa.RecordBatch, signature: pa.FixedSizeBinaryArray) -> list[tuple[int, pa.RecordBatch]]:

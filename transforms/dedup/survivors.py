@@ -29,7 +29,7 @@ from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import halves, partition, split_by
+from transforms.kernels.text.columns import halves, numbers, partition, split_by
 from transforms.signals.corpus import Corpus
 
 
@@ -213,7 +213,7 @@ class _Stars:
         place = np.empty(len(heads), np.int64)
         place[by_preference] = np.arange(len(heads))
         survivor, similarity, how = cover(
-            _nodes(candidates.take(pa.array(heads)), config.num_perm),
+            _nodes(candidates.select(_COMPARED).take(pa.array(heads)), config.num_perm),
             config.bands,
             config.rows,
             config.least_to_survivor,
@@ -276,30 +276,29 @@ _KEYS: dict[str, Callable[..., npt.NDArray[Any]]] = {
 }
 
 
+_COMPARED = ["cluster", "signature", "url", "shingles", "source", "excluded"]
+
+
 def _nodes(heads: pa.RecordBatch, num_perm: int) -> Nodes:
     """The preferred document of each content, in order, as the kernel takes it."""
     cluster = heads["cluster"].to_numpy()
-    signature = heads["signature"]
-    signed = signature.is_valid().to_numpy(zero_copy_only=False)
-    rows = np.zeros((heads.num_rows, num_perm), np.uint32)
-    rows[signed] = _joined(signature.drop_null(), np.uint32).reshape(-1, num_perm)
-    shingles = heads["shingles"].fill_null(b"")
-    sizes = pc.binary_length(shingles).to_numpy().astype(np.int64) // 8
+    signed = heads["signature"].is_valid().to_numpy(zero_copy_only=False)
+    rows = numbers(heads["signature"])[1].reshape(-1, num_perm)  # a null has none
+    if not signed.all():
+        of_all = np.zeros((heads.num_rows, num_perm), np.uint32)
+        of_all[signed] = rows
+        rows = of_all
+    offsets, halves_of_shingles = numbers(heads["shingles"])
     starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1], True])
     return Nodes(
         starts if heads.num_rows else np.zeros(1, np.int64),
-        rows,
+        np.require(rows, requirements="A"),
         signed,
         heads["url"].fill_null(0).to_numpy(),
         (heads["source"].to_numpy() == EARLIER) | (heads["excluded"].to_numpy() == WITHDRAWN),
-        np.r_[0, np.cumsum(sizes)],
-        _joined(shingles, np.uint64),
+        offsets // 2,
+        np.require(halves_of_shingles.view(np.uint64), requirements="A"),
     )
-
-
-def _joined(packed: pa.BinaryArray, dtype: type[np.unsignedinteger[Any]]) -> npt.NDArray[Any]:
-    """All packed numbers, one row after the other."""
-    return np.frombuffer(bytearray().join(packed.to_pylist()), dtype) if len(packed) else np.zeros(0, dtype)
 
 
 def _decided(

@@ -17,7 +17,9 @@ MOST_BINS = 16  # of a band: 12 gave the same bounds as 31, to a half per cent (
 BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
-ALIKE = 0.5  # how much of a generator is, to the estimate, what all have in common: a hard one alone explains too much
+# How much of a generator is what all have in common, for the estimate and for limits: a hard one alone explains much of the human
+# text of a kind that nobody knows, and chance.
+ALIKE, ALIKE_IN_LIMITS = 0.5, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 MOSTLY = (
     0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
@@ -51,7 +53,6 @@ class _Known(NamedTuple):
     starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each
     human: npt.NDArray[np.float64]  # [domains, cells]
     machine: npt.NDArray[np.float64]  # [generators, cells]
-    alike: npt.NDArray[np.float64]  # the same, drawn to each other
     found: npt.NDArray[np.float64]  # [generators, own bands] the part that is at or above the threshold
 
 
@@ -107,8 +108,7 @@ class Composition:
                 everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
                 found[row, place] = (flagged + BORROWED * everyone) / (n + BORROWED)
         human, machine = (np.concatenate(side, axis=1) for side in sides)
-        alike = (1 - ALIKE) * machine + ALIKE * machine.mean(axis=0)
-        return _Known(own, tuple(starts), human, machine, alike, found)
+        return _Known(own, tuple(starts), human, machine, found)
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
         parts = [
@@ -142,7 +142,7 @@ class Composition:
           scores: documents, or tokens, by band and bin of score, [bands, share_bound.BINS].
           own: known human documents of the corpus, likewise.
           documents: how many documents of equal weight the scores are worth, (sum w)^2 / sum w^2; their sum by default.
-          bounding: let every generator stand for itself, so that a limit leaves nothing out.
+          bounding: for limits: let every generator stand more for itself.
         """
         worth = 1.0 if documents is None else documents / max(float(scores.sum()), 1e-300)
         found: list[
@@ -154,7 +154,7 @@ class Composition:
                 found.append(None)
                 continue
             human = self._human(known, own)
-            machine = known.machine if bounding else known.alike
+            machine = _drawn(known.machine, ALIKE_IN_LIMITS if bounding else ALIKE)
             start = _mostly_own(len(human), len(machine)) if len(human) > len(known.human) else None
             found.append((cells, human, machine, share_bound.fit(cells, human, machine, start=start)))
         return found
@@ -225,7 +225,8 @@ class Composition:
             upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
-            found = high.q * float(high.machine @ known.found @ (mix / n))  # what the bound takes to be flagged of it
+            rates = high.machine @ _drawn(known.found, ALIKE_IN_LIMITS)
+            found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
             kept = 1 - min(flagged[number] / n, 1.0)
             residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0
         return Bound(upper, residual)
@@ -242,6 +243,11 @@ class Composition:
             for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
                 chance[band] = np.repeat(values, np.diff(np.r_[starts, share_bound.BINS]))
         return chance
+
+
+def _drawn(rows: npt.NDArray[np.float64], alike: float) -> npt.NDArray[np.float64]:
+    """Rows that are drawn to their mean."""
+    return np.asarray((1 - alike) * rows + alike * rows.mean(axis=0))
 
 
 def _mostly_own(humans: int, machines: int) -> share_bound.Fit:

@@ -1,7 +1,7 @@
 """How data crosses from one stage to the next.
 
 `pyarrow.RecordBatch` as Arrow IPC: Beam's default pickles, and a pickled slice carries the buffers of its whole parent
-(docs/decisions/0002). Importing this module registers that coder. Large accumulators compressed: the local runner holds several
+(docs/decisions/0002). Importing this module registers that coder. What is large is compressed: the local runner holds several
 copies of what crosses.
 """
 
@@ -23,18 +23,39 @@ def _schema(data: bytes) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(data))
 
 
+# An engine holds what crosses, several times over. Only a crowd makes a batch large: documents that are like each other, and so
+# are their signatures (docs/decisions/0056).
+LARGE = 1 << 18  # bytes of a batch that is compressed
+_IS_COMPRESSED = 1 << 31
+
+
 class RecordBatchCoder(coders.Coder):
-    """Length of the schema message (4 bytes, little-endian), schema message, record batch message."""
+    """Length of the schema message (4 bytes, little-endian), schema message, record batch message.
+
+    A large batch's message is compressed, which the highest bit of the length says.
+    """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Encode one batch; a slice costs what its own rows cost."""
-        schema = _schema_bytes(value.schema)
-        return len(schema).to_bytes(4, "little") + schema + value.serialize().to_pybytes()
+        schema, message = _schema_bytes(value.schema), value.serialize()
+        head = len(schema)
+        if len(message) >= LARGE:
+            head |= _IS_COMPRESSED
+            message = zstandard.ZstdCompressor(1).compress(message)
+        return b"".join((head.to_bytes(4, "little"), schema, message))
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """Decode without copying: the batch's buffers point into `encoded`."""
-        end = 4 + int.from_bytes(encoded[:4], "little")
-        return pa.ipc.read_record_batch(pa.py_buffer(encoded).slice(end), _schema(encoded[4:end]))
+        """Decode, a small batch without copying: its buffers point into `encoded`."""
+        head = int.from_bytes(encoded[:4], "little")
+        end = 4 + (head & ~_IS_COMPRESSED)
+        message = pa.py_buffer(encoded).slice(end)
+        if head & _IS_COMPRESSED:
+            message = pa.py_buffer(zstandard.ZstdDecompressor().decompress(message))
+        return pa.ipc.read_record_batch(message, _schema(encoded[4:end]))
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """For Beam's own counters, which would encode it for that."""
+        return int(value.nbytes)
 
     def is_deterministic(self) -> bool:
         """Equal batches may be encoded with different padding, so a batch is never a key."""
@@ -55,6 +76,10 @@ class CompressedCoder(coders.Coder):
     def decode(self, encoded: bytes) -> object:
         """Decode."""
         return pickle.loads(zstandard.ZstdDecompressor().decompress(encoded))  # noqa: S301 (made by `encode`)
+
+    def estimate_size(self, value: object) -> int:
+        """Unknown: Beam would pickle and compress a large object once more, to count its bytes."""
+        return 0
 
     def is_deterministic(self) -> bool:
         """Equal objects may be pickled differently, so such an object is never a key."""

@@ -25,6 +25,7 @@ from apache_beam.pvalue import EmptySideInput, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 
 from transforms.engine import files
+from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 
 COUNTS = "counts"  # the tag of what comes out beside the elements
@@ -63,6 +64,7 @@ class _Counting(beam.DoFn):
     def add(self, elements: int, rows: int) -> None:
         self.elements += elements
         self.rows += rows
+        TALLY.tell()
 
     def finish_bundle(self) -> Iterator[TaggedOutput]:
         if self.elements or self.rows:

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import io
 import posixpath
-import shutil
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -51,6 +51,7 @@ _BROKEN = (
     ValueError,
     OSError,
 )
+_RECORD = re.compile(r"\.json(\.\w+)?$")  # a member that may be one record, or the columns of a text
 _END_BYTES = 22 + 0xFFFF  # of the end of a zip file, with its comment
 
 
@@ -127,7 +128,7 @@ def read_zip(job: Reading, read: Read) -> Iterator[Pair]:
       DamageError: its directory cannot be read.
     """
     archive = _Archive(job, read)
-    with open_seekable(job.piece) as raw:
+    with open_seekable(job.piece, job.limits) as raw:
         try:
             file = zipfile.ZipFile(raw)
         except _BROKEN as error:
@@ -160,11 +161,22 @@ class _ZipMember(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return self._inner.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._inner.seek(offset, whence)
+
     def read(self, size: int | None = -1) -> bytes:
         try:
             return self._inner.read(-1 if size is None else size)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise OSError(message(error)) from error
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         self._inner.close()
@@ -222,7 +234,7 @@ class _Archive:
                 self.others[what] += 1
                 continue
             form, compression = named(member.name)
-            small = FORMATS[form].one_document or (form == "jsonl" and ".json" in member.name.lower()[-9:])
+            small = FORMATS[form].one_document or (form == "jsonl" and _RECORD.search(member.name.lower()) is not None)
             if group and (not small or _key(member.name) != key):
                 yield from self._group(group)
                 group = []
@@ -232,7 +244,15 @@ class _Archive:
                 continue
             key = _key(member.name)
             try:
-                group.append((member, self._content(member, form, compression)))
+                content = self._content(member, form, compression)
+                if isinstance(content, Member):  # more than a record: it holds many
+                    if group:
+                        yield from self._group(group)
+                        group = []
+                    yield from self._flush()
+                    yield from self._file(content, form, compression)
+                    continue
+                group.append((member, content))
             except _BROKEN as error:
                 self._lost(member, error)
                 if isinstance(error, tarfile.TarError):
@@ -272,18 +292,23 @@ class _Archive:
         self._bad.append(one)
         self.row += 1
 
-    def _content(self, member: Member, form: str, compression: str) -> bytes:
-        """The bytes of a small member, a few more than a text may have at most."""
+    def _content(self, member: Member, form: str, compression: str) -> bytes | Member:
+        """The bytes of a small member, a few more than a text may have at most; JSON that is longer as a member to be read on."""
         limit = max(self.job.limits.max_text_bytes, 0 if form != "jsonl" else self.job.limits.max_line_bytes) + 4
-        with member.open() as raw:
-            if not compression:
-                return raw.read(limit).removeprefix(b"\xef\xbb\xbf")
-            packed = raw.read(limit)
+        raw = member.open()
+        packed = raw.read(limit)
+        if form == "jsonl" and (more := raw.read(1)):
+            return member._replace(open=lambda: _ReadOn(packed + more, raw), is_once=True)  # type: ignore[arg-type, return-value]
+        raw.close()
+        if not compression:
+            return packed.removeprefix(b"\xef\xbb\xbf")
         inside = self._inside(member, form, compression, lambda: io.BytesIO(packed))
         content = bytearray()
         for chunk in chunks(inside, self.job.chunk_bytes):
             content += chunk
             if len(content) > limit:
+                if form == "jsonl":
+                    return member._replace(open=lambda: io.BytesIO(packed), is_once=False)
                 break
         return bytes(content[:limit])
 
@@ -303,7 +328,11 @@ class _Archive:
                 spool = stack.enter_context(tempfile.SpooledTemporaryFile(SPOOLED_BYTES))
                 try:
                     with member.open() as raw:
-                        shutil.copyfileobj(raw, spool, 1 << 20)
+                        while block := raw.read(1 << 20):
+                            spool.write(block)
+                            if spool.tell() > self.job.limits.max_unpacked_bytes:
+                                self._lost(member, DamageError(*self.job.limits.file_too_large()))
+                                return
                 except _BROKEN as error:
                     broken = error
                 opened = functools.partial(_from_start, spool)
@@ -441,6 +470,25 @@ class _Shared(io.RawIOBase):
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+class _ReadOn(io.RawIOBase):
+    """A stream of which the first bytes were taken, from its beginning."""
+
+    def __init__(self, taken: bytes, rest: BinaryIO) -> None:
+        self._taken, self._rest = io.BytesIO(taken), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._taken.read(len(buffer)) or self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._rest.close()
+        super().close()
 
 
 def _as_damage(error: Exception) -> DamageError:

@@ -33,7 +33,9 @@ WELL_KNOWN = {
     "kind": ("kind", "synthetic_kind"),
     "author": ("author", "metadata.author"),
     "licence": ("licence", "license", "metadata.licence", "metadata.license"),
-    "stratum": (),  # only where the recipe says so
+    "stratum": (),  # only where the recipe says so, as the next two
+    "derived_from": (),
+    "verifier": (),
 }
 ORIGIN_WORDS = {
     **dict.fromkeys(("human", "human-written", "human_written", "real"), contracts.HUMAN),
@@ -241,6 +243,8 @@ def build(
         generator,
         kind,
         first("stratum"),
+        pc.if_else(pc.equal(origin, contracts.HUMAN), None, first("derived_from")),
+        pc.if_else(pc.equal(origin, contracts.HUMAN), None, first("verifier")),
         first("author"),
         licence,
         _not_understood({"created": strange_date, "origin": strange_origin}),

@@ -18,6 +18,7 @@ from expectations.wording import message
 from transforms.ingest.first_bytes import JSON, LOOK_BYTES, MAYBE_JSON, Kind, is_plain, kind_of, stood_for
 from transforms.ingest.formats import FORMATS
 from transforms.ingest.listing import is_regular
+from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece
 
 READ_BYTES = 1 << 20  # per read of a stream
@@ -320,11 +321,11 @@ def _raising(damage: DamageError) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def open_seekable(piece: Piece) -> Iterator[BinaryIO]:
+def open_seekable(piece: Piece, limits: ReadLimits) -> Iterator[BinaryIO]:
     """Open a file that is read from any place: one that was compressed as a whole is unpacked first.
 
     Raises:
-      DamageError: it is not there, or its compression is damaged: then nothing of it can be told.
+      DamageError: it is not there, or its compression is damaged: then nothing of it can be told; or it is too large.
     """
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(contextlib.closing(open_stored(piece)))
@@ -335,6 +336,8 @@ def open_seekable(piece: Piece) -> Iterator[BinaryIO]:
         try:
             for chunk in chunks(piece, READ_BYTES):
                 spool.write(chunk)
+                if spool.tell() > limits.max_unpacked_bytes:
+                    raise DamageError(*limits.file_too_large())
         except DamageError as damage:
             damage.n_bytes = None  # of the whole file
             raise

@@ -27,7 +27,7 @@ def read_parquet(job: Reading) -> Iterator[Pair]:
     Raises:
       DamageError: the file as a whole cannot be used.
     """
-    with open_seekable(job.piece) as raw:
+    with open_seekable(job.piece, job.limits) as raw:
         file = _parquet(raw)
         first, end = job.piece.row_groups or (0, file.num_row_groups)
         if end > file.num_row_groups:

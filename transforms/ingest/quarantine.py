@@ -16,7 +16,7 @@ from transforms.ingest import turns
 from transforms.ingest.computed import TURNS
 from transforms.ingest.decompress import READ_BYTES, DamageError, is_decoders
 from transforms.ingest.path_columns import PathColumns, values_of
-from transforms.ingest.size_limits import LINE_TOO_LONG, TEXT_TOO_LONG, ReadLimits
+from transforms.ingest.size_limits import FILE_TOO_LARGE, LINE_TOO_LONG, TEXT_TOO_LONG, ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
 RAW_BYTES = 1024  # of a bad record that quarantine keeps
@@ -28,6 +28,7 @@ REASONS = (
     "invalid_utf8",
     TEXT_TOO_LONG,
     LINE_TOO_LONG,
+    FILE_TOO_LARGE,
     "truncated_file",
     "corrupt_file",
     "unreadable_file",
@@ -39,6 +40,7 @@ REASONS = (
     "bad_row",
 )
 FILE_REASONS = (
+    FILE_TOO_LARGE,
     "truncated_file",
     "corrupt_file",
     "unreadable_file",

@@ -7,6 +7,7 @@ depends on the files alone: sources in the recipe's order, paths sorted.
 import collections
 import dataclasses
 import datetime
+import hashlib
 import os
 import posixpath
 import re
@@ -63,6 +64,8 @@ class Fields(Strict):
     generator: str | None = None
     kind: str | None = None
     stratum: str | None = None
+    derived_from: str | None = None
+    verifier: str | None = None
     author: str | None = None
     licence: str | None = None
     turns: str | None = None
@@ -488,6 +491,9 @@ def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
 
 
 def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:
+    """Pieces in their order. A pack ends where the next piece would make it larger than the target, and behind a piece that says
+    so itself: then what comes after a file that is new is packed as it was, and its signals are still there.
+    """
     pack: list[Piece] = []
     size = 0
     for piece in pieces:
@@ -496,8 +502,18 @@ def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:
             pack, size = [], 0
         pack.append(piece)
         size += piece.size
+        if _ends_a_pack(piece, target_bytes):
+            yield pack
+            pack, size = [], 0
     if pack:
         yield pack
+
+
+def _ends_a_pack(piece: Piece, target_bytes: int) -> bool:
+    """About once in `target_bytes` of storage; by its name and size alone, wherever its folder is."""
+    said = f"{posixpath.basename(piece.path)}\0{piece.size}\0{piece.row_groups}".encode()
+    number = int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little")
+    return number * target_bytes < piece.size << 64
 
 
 def _nothing(source: Source, path: str, unread: list[Unread]) -> str:

@@ -273,7 +273,7 @@ def read_arrow(job: Reading) -> Iterator[Pair]:
     Raises:
       DamageError: the file as a whole cannot be used.
     """
-    with open_seekable(job.piece) as raw:
+    with open_seekable(job.piece, job.limits) as raw:
         is_file = raw.read(len(_ARROW_FILE)) == _ARROW_FILE
         raw.seek(0)
         yield from _table(job, _arrow_file(raw) if is_file else _arrow_stream(raw), by_itself=is_file)
@@ -285,7 +285,7 @@ def read_orc(job: Reading) -> Iterator[Pair]:
     Raises:
       DamageError: the file as a whole cannot be used.
     """
-    with open_seekable(job.piece) as raw:
+    with open_seekable(job.piece, job.limits) as raw:
         file = pyarrow.orc.ORCFile(pa.PythonFile(raw, mode="r"))
         parts = (functools.partial(file.read_stripe, at) for at in range(file.nstripes))
         yield from _table(job, (file.schema, parts), by_itself=True)

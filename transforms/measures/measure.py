@@ -13,9 +13,8 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.exclusions.contamination import Items
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample
+from transforms.measures import items_found, lineage, sample
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
@@ -23,15 +22,15 @@ from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
+from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
-from transforms.structures.find import Systems
 
 
 class Measured(NamedTuple):
-    """What was measured: one METRICS batch, and one SKETCHES batch for later releases."""
+    """What was measured: one METRICS batch, and a file of SKETCHES for later releases."""
 
     metrics: beam.PCollection[pa.RecordBatch]
-    sketches: beam.PCollection[pa.RecordBatch]
+    sketches: beam.PCollection[bytes]
 
 
 @dataclasses.dataclass(eq=False)
@@ -46,7 +45,7 @@ class Measure(Stage):
         decisions, mixture = inputs
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config.systems, self.config.against))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config))
             | "Merge"
             >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
@@ -57,10 +56,13 @@ class Measure(Stage):
         )
 
 
+beam.coders.registry.register_coder(Tally, CompressedCoder)
+
+
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, systems: Systems, against: Items | None) -> None:
-        self.corpus, self.systems, self.against = corpus, systems, against
+    def __init__(self, corpus: Corpus, config: MeasureConfig) -> None:
+        self.corpus, self.systems, self.against, self.lineage = corpus, config.systems, config.against, config.lineage
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
@@ -70,6 +72,8 @@ class _TallySplit(Beside[Decided, Tally]):
         if self.systems.systems:
             signals = corpus.signals(split, cores.NEEDED)
             tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
+        if self.lineage:
+            tally.lineage = lineage.count_split(decisions, corpus.signals(split, lineage.NEEDED))
         if self.against:
             signals = corpus.signals(split, items_found.NEEDED)
             tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
@@ -96,6 +100,7 @@ class TallyFn(beam.CombineFn):
 
     def merge_accumulators(self, tallies: Iterable[Tally]) -> Tally:
         """Add all."""
+        give_back()
         return merge(list(tallies))
 
     def compact(self, total: Tally) -> Tally:
@@ -123,7 +128,7 @@ class _Metrics(beam.DoFn):
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
         give_back()
-        yield metrics_table(
+        metrics = metrics_table(
             tally,
             self.corpus.names,
             self.detector,
@@ -132,11 +137,15 @@ class _Metrics(beam.DoFn):
             self.checker,
             reference=self.config.reference.found(tally, self.corpus.names),
         )
+        give_back()  # before it is judged, which takes as much in another process
+        yield metrics
 
 
 class _Sketches(beam.DoFn):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
-        yield sketches(tally, self.sources)
+    def process(self, tally: Tally) -> Iterator[bytes]:
+        yield as_parquet(
+            sketches(tally, self.sources)
+        )  # a tenth of the table, and several copies of it wait for the rest

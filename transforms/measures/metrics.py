@@ -17,18 +17,22 @@ from expectations.metrics import Row, find
 from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
+from transforms.engine.threads import spread
 from transforms.exclusions.contamination import Items
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import diversity, hill
 from transforms.kernels.text import paragraphs, personal
 from transforms.kernels.text.prose import KINDS
 from transforms.measures.against_reference import reference_rows
+from transforms.measures.bursts import burst_rows
 from transforms.measures.duplicates_left import residual_rows
 from transforms.measures.excess_words import excess_rows
 from transforms.measures.false_alarms import false_alarms
 from transforms.measures.items_found import found_rows
+from transforms.measures.lineage import lineage_rows
 from transforms.measures.reference import NO_REFERENCE, AskedReference, Reference
 from transforms.measures.sample import sample_rows
+from transforms.measures.scores import score_rows
 from transforms.measures.sites import site_rows
 from transforms.measures.subwords import subword_rows
 from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_of, shares
@@ -54,6 +58,7 @@ class MeasureConfig(Staged):
       unread: what lies beside the input and is not read.
       against: evaluation sets that were looked for, if any.
       unit: what tokens are called: "words" without a tokenizer.
+      lineage: whether what synthetic text was made of is counted.
     """
 
     detector: str | None = None
@@ -65,6 +70,7 @@ class MeasureConfig(Staged):
     unread: tuple[NotRead, ...] = ()
     against: Items | None = None
     unit: str = WORDS
+    lineage: bool = False
 
 
 def metrics_table(
@@ -87,32 +93,37 @@ def metrics_table(
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
     """
-    rows = [
-        *_counts(tally, sources),
-        *_quarantine(tally, sources),
-        *_not_understood(tally, sources),
-        *unread_rows(config.unread, sources),
-        *shares(tally, sources, detector),
-        *(site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
-        *cross_check(tally, sources, detector, checker),
-        *false_alarms(tally, detector),
-        *_conflicts(tally, sources),
-        *_duplicates(tally, sources, config.undecided_below),
-        *residual_rows(tally.kin, sources, config.near),
-        *_paragraphs(tally, sources),
-        *_concentration(tally, sources, config.unit),
-        *(_subwords(tally) if config.unit == WORDS else ()),
-        *_licences(tally),
-        *_personal(tally, sources),
-        *_ratio(mixture),
-        *_text(tally, config.unit),
-        *lexical_rows(tally.ngrams, sources),
-        *excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
-        *sample_rows(tally.sampled, tally.sample_below, sources),
-        *reference_rows(tally, sources, reference),
-        *structure_rows(tally.patterns, config.systems),
-        *found_rows(tally.contaminated, config.against, sources),
-    ]
+    parts: tuple[Iterable[Row], ...] = (
+        _counts(tally, sources),
+        _quarantine(tally, sources),
+        _not_understood(tally, sources),
+        unread_rows(config.unread, sources),
+        shares(tally, sources, detector),
+        (site_rows(tally.sites, known_of(tally, detector)) if tally.addresses else ()),
+        cross_check(tally, sources, detector, checker),
+        score_rows(tally, detector),
+        false_alarms(tally, detector),
+        _conflicts(tally, sources),
+        _duplicates(tally, sources, config.undecided_below),
+        residual_rows(tally.kin, sources, config.near),
+        _paragraphs(tally, sources),
+        _concentration(tally, sources, config.unit),
+        (_subwords(tally) if config.unit == WORDS else ()),
+        _by_licence_and_year(tally),
+        _personal(tally, sources),
+        _ratio(mixture),
+        _text(tally, config.unit),
+        lexical_rows(tally.ngrams, sources),
+        excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
+        sample_rows(tally.sampled, tally.sample_below, sources),
+        reference_rows(tally, sources, reference),
+        structure_rows(tally.patterns, config.systems),
+        burst_rows(tally.bursts),
+        lineage_rows(tally.lineage),
+        _kinds(tally),
+        found_rows(tally.contaminated, config.against, sources),
+    )
+    rows = [row for part in spread(list, iter(parts)) for row in part]  # those that take long, beside each other
     return in_table(rows, config.unit)
 
 
@@ -369,6 +380,18 @@ def _paragraphs(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
         yield row | {"metric": "paragraphs.most_documents", "value": most}
 
 
+def _kinds(tally: Tally) -> Iterator[Row]:
+    """Human text that is new, and synthetic text by kind."""
+    counts, n = tally.counts("tokens", "after"), total_of(tally.groups, reason=0)
+    tokens = total_of(counts, reason=0)
+    note = "human, and in no release of dedup.against" if tokens else "nothing is released"
+    fresh = Row(n=n, note=note)
+    yield fresh | {"metric": "tokens.fresh_human", "value": tally.fresh_human}
+    yield fresh | {"metric": "fresh_human.share", "value": tally.fresh_human / tokens if tokens else None}
+    for kind, found in sorted(tally.kinds.items()):
+        yield Row(metric="kind.share", slice_kind="kind", slice=kind, value=found / tokens, n=n)
+
+
 def _subwords(tally: Tally) -> Iterator[Row]:
     """What a model would count, by the languages of all that was read and of the release."""
     words: dict[str, Counter[str]] = {"before": Counter(), "after": Counter()}
@@ -379,11 +402,12 @@ def _subwords(tally: Tally) -> Iterator[Row]:
     yield from subword_rows(words, sum(tally.groups.values()))
 
 
-def _licences(tally: Tally) -> Iterator[Row]:
-    """Tokens of the release by licence."""
+def _by_licence_and_year(tally: Tally) -> Iterator[Row]:
+    """Tokens of the release by licence, and by the year of their documents."""
     n = total_of(tally.groups, reason=0)
-    for licence, tokens in sorted(tally.licences.items()):
-        yield {"metric": "tokens", "slice_kind": "licence", "slice": licence, "value": tokens, "n": n}
+    for kind, counts in (("licence", tally.licences), ("year", tally.years)):
+        for name, tokens in sorted(counts.items()):
+            yield {"metric": "tokens", "slice_kind": kind, "slice": name, "value": tokens, "n": n}
 
 
 def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:

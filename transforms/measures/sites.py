@@ -4,8 +4,8 @@ A site is the host of an address, without port and `www.`. Studies of the web ag
 may have more pages than a thousand others. Each site counts once in a mean of sites; the ones with the largest estimate
 are shown with a bound of their own.
 
-A part keeps the sites whose hash is below a bound, which is halved while it has too many rows: then the sites are a sample by
-hash, each of them whole, and the largest of the sample stand for the largest.
+In bounded memory (`bounded.py`): where there are very many sites they are a sample by hash, and the largest of the sample stand
+for the largest.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from expectations import contracts
 from expectations.metrics import Row
 from transforms.kernels.statistics import share_bound
 from transforms.kernels.text.columns import halves, hash_texts
+from transforms.measures.bounded import Bounded, BoundedPart
 
 if TYPE_CHECKING:
     from transforms.detector.share_estimate import Composition
 
-EVERY_SITE = 1 << 32
 MOST_ROWS = 1 << 18
 SHOWN = 10  # sites of which there is a row
 LEAST = 50  # documents of a site that has one
@@ -43,17 +43,16 @@ _SCHEMA = pa.schema(
 )
 
 
-class Sites(NamedTuple):
-    """Documents of sites by what is known of their origin: rows that differ in the first five columns."""
-
-    rows: pa.Table
-    below: int  # the part of hash space that was counted
-
-
-NONE = Sites(_SCHEMA.empty_table(), EVERY_SITE)
+def site_hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
+    """Of each row's `site`, below `bounded.ALL`. uint64[rows]."""
+    sites = table["site"].cast(pa.large_string()).combine_chunks()
+    return halves(hash_texts(sites))[0] >> np.uint64(32) if len(sites) else np.zeros(0, np.uint64)
 
 
-def count_split(decisions: pa.RecordBatch, hosts: pa.Array, scores: pa.Array) -> Sites:
+SITES = Bounded(_SCHEMA, _KEY, dict.fromkeys(UNITS, "sum"), site_hashes, MOST_ROWS)
+
+
+def count_split(decisions: pa.RecordBatch, hosts: pa.Array, scores: pa.Array) -> BoundedPart:
     """The sites of one split, of all that was read and has a text.
 
     Args:
@@ -61,7 +60,7 @@ def count_split(decisions: pa.RecordBatch, hosts: pa.Array, scores: pa.Array) ->
       hosts, scores: of the same documents: `host` and `detector_score` of their signals.
     """
     if hosts.null_count == len(hosts):
-        return NONE
+        return SITES.none()
     basis = decisions["origin_basis"].to_numpy()
     scored = basis == contracts.BASIS_DETECTOR
     bins = share_bound.bin_of(scores.to_numpy(zero_copy_only=False).astype(np.float32))
@@ -78,46 +77,7 @@ def count_split(decisions: pa.RecordBatch, hosts: pa.Array, scores: pa.Array) ->
         schema=_SCHEMA,
     )
     empty = decisions["reason"].to_numpy() == contracts.REASONS.index("empty_text")
-    return _bounded(_summed(table.filter(pc.and_(hosts.is_valid(), pa.array(~empty)))), EVERY_SITE)
-
-
-def merge(parts: list[Sites]) -> Sites:
-    """The sites of all documents of the parts. Commutative and associative; `merge([])` has none."""
-    parts = [part for part in parts if part.rows.num_rows or part.below < EVERY_SITE]
-    if len(parts) < 2:
-        return parts[0] if parts else NONE
-    below = min(part.below for part in parts)
-    return _bounded(_summed(pa.concat_tables([_cut(part, below).rows for part in parts])), below)
-
-
-def compact(parts: list[Sites], tightly: bool = False) -> list[Sites]:
-    """The same sites in fewer parts, when there are many rows, or always."""
-    many = sum(part.rows.num_rows for part in parts[1:]) > 2 * parts[0].rows.num_rows if parts else False
-    return [merge(parts)] if len(parts) > 1 and (tightly or many or len(parts) > 64) else parts
-
-
-def _summed(table: pa.Table) -> pa.Table:
-    sums = table.group_by(list(_KEY), use_threads=False).aggregate([(unit, "sum") for unit in UNITS])
-    named = sums.rename_columns([*_KEY, *UNITS]).select(_SCHEMA.names).cast(_SCHEMA)
-    return named.sort_by([(name, "ascending") for name in _KEY]).combine_chunks()
-
-
-def _hashes(table: pa.Table) -> npt.NDArray[np.uint64]:
-    sites = table["site"].combine_chunks()
-    return halves(hash_texts(sites))[0] >> np.uint64(32) if len(sites) else np.zeros(0, np.uint64)
-
-
-def _cut(part: Sites, below: int) -> Sites:
-    if below >= part.below:
-        return part
-    return Sites(part.rows.filter(pa.array(_hashes(part.rows) < below)), below)
-
-
-def _bounded(rows: pa.Table, below: int) -> Sites:
-    part = Sites(rows, below)
-    while part.rows.num_rows > MOST_ROWS and part.below > 1:
-        part = _cut(part, part.below // 2)
-    return part
+    return SITES.count(table.filter(pc.and_(hosts.is_valid(), pa.array(~empty))))
 
 
 class Known(NamedTuple):
@@ -136,15 +96,15 @@ class Known(NamedTuple):
     own: npt.NDArray[np.int64]
 
 
-def site_rows(parts: list[Sites], known: Known | None) -> Iterator[Row]:
+def site_rows(parts: list[BoundedPart], known: Known | None) -> Iterator[Row]:
     """The number of sites, the mean of their shares, and the sites with the largest.
 
     Args:
       parts: of all that was read.
       known: None: there is no calibration, and nothing is said of text whose origin is not settled.
     """
-    whole = merge(parts)
-    table, one_in = whole.rows, EVERY_SITE // whole.below
+    whole = SITES.merge(parts)
+    table, one_in = whole.rows, round(whole.one_in)
     names, site = np.unique(table["site"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     if not len(names) or known is None:
         return

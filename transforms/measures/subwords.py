@@ -9,6 +9,7 @@ lie outside of the two: whoever needs the number names it in the recipe.
 from collections.abc import Iterator, Mapping
 
 from expectations.metrics import Row
+from expectations.wording import plural
 
 MOST_UNKNOWN = 0.05  # of the words may be of languages that are not here
 PER_WORD = {  # tokens a word (or ideograph): the fewer of the two, the more
@@ -59,7 +60,7 @@ def subword_rows(words: Mapping[str, Mapping[str, int]], n: int) -> Iterator[Row
         known = sorted((-count, name) for name, count in by_language.items() if of[name][0] and count)
         total, found = sum(by_language.values()), -sum(count for count, _ in known)
         if not found or found < (1 - MOST_UNKNOWN) * total:
-            note = f"of {found:,} of {total:,} words it is known how many tokens they make"
+            note = f"no number of tokens is known for {total - found:,} of {plural(total, 'word')}, by their language"
             yield row | {"value": None, "note": note if total else "no text is left to measure it on"}
             continue
         ends = [total / found * sum(-count * of[name][end] for count, name in known) for end in (0, 1)]

@@ -20,9 +20,11 @@ from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
 from transforms.kernels.text.columns import first_half, halves, numbers
+from transforms.measures import bursts, items_found, lineage, sample, sites
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, sample, sites
-from transforms.measures.sites import Sites
+from transforms.measures.bounded import BoundedPart
+from transforms.measures.bursts import Dated
+from transforms.measures.lineage import Lineage
 from transforms.measures.unread_input import Inputs
 from transforms.signals.populations import FOLDS, folds, how_far, whose
 
@@ -38,6 +40,7 @@ NEEDED = [
     "created",
     "language",
     "generator",
+    "kind",
     "licence",
     "personal",
     "not_understood",
@@ -96,6 +99,10 @@ class Tally:
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/unread_input.py.
       personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
+      lineage: from what synthetic text was made: transforms/measures/lineage.py.
+      bursts: sites and dates: transforms/measures/bursts.py.
+      fresh_human: tokens of the release, with every copy, that are human and in no earlier release.
+      kinds: tokens of the release, with every copy, that are synthetic, by kind.
       contaminated: what was found of evaluation sets: transforms/measures/items_found.py.
     """
 
@@ -126,7 +133,7 @@ class Tally:
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
     kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
-    sites: list[Sites] = dataclasses.field(default_factory=list)
+    sites: list[BoundedPart] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     paragraph_counts: dict[str, list[paragraphs.ParagraphCounts]] = dataclasses.field(default_factory=dict)
@@ -136,6 +143,10 @@ class Tally:
     quarantined: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
     inputs: Inputs = dataclasses.field(default_factory=Inputs)
     personal: dict[tuple[int, bool], npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
+    lineage: Lineage = dataclasses.field(default_factory=Lineage)
+    bursts: Dated = dataclasses.field(default_factory=Dated)
+    fresh_human: int = 0
+    kinds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     contaminated: items_found.ItemsFound = dataclasses.field(default_factory=items_found.ItemsFound)
 
     def counts(self, unit: str, stage: str) -> collections.Counter[Key]:
@@ -161,6 +172,8 @@ def merge(tallies: list[Tally]) -> Tally:
         total.years.update(tally.years)
         total.licences.update(tally.licences)
         total.squares.update(tally.squares)
+        total.kinds.update(tally.kinds)
+        total.fresh_human += tally.fresh_human
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
         total.conflicts.update(tally.conflicts)
@@ -196,6 +209,8 @@ def merge(tallies: list[Tally]) -> Tally:
         total.sites.extend(tally.sites)
         total.dated_words.extend(tally.dated_words)
         total.sample_below = min(total.sample_below, tally.sample_below)
+    total.lineage = lineage.merge(tally.lineage for tally in tallies)
+    total.bursts = bursts.merge(tally.bursts for tally in tallies)
     total.contaminated = items_found.merge(tally.contaminated for tally in tallies)
     return compact(total)
 
@@ -220,7 +235,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
     for counts in tally.paragraph_counts.values():
         counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
     tally.sampled = sample.compact(tally.sampled, tightly)
-    tally.sites = sites.compact(tally.sites, tightly)
+    tally.sites = sites.SITES.compact(tally.sites, tightly)
     tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
@@ -270,6 +285,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     _count_ngrams(tally, decisions, columns)
     _count_personal(tally, columns["personal"], kept, source)
     _count_paragraphs(tally, columns, kept, source)
+    tally.bursts = bursts.count_split(decisions["kept"], columns["host"], columns["created"])
     tally.lengths = [diversity.count(decisions["n_tokens"].to_numpy()[kept].astype(np.uint32))]
     size = decisions["cluster_size"].to_numpy()
     _count_likeness(tally, decisions)
@@ -339,6 +355,16 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
             tally.more_tokens[key] += row["more_tokens_sum"]
     year = pc.fill_null(_year(columns), "unknown")
     n_tokens = pc.add(table["n_tokens"], table["more_tokens"])
+    released = np.where(decisions["kept"], n_tokens, 0)
+    fresh = pc.and_(pc.equal(decisions["origin"], contracts.HUMAN), decisions["earlier_id"].is_null())
+    tally.fresh_human = int(released[np.asarray(fresh)].sum())
+    synthetic = pc.and_(decisions["kept"], pc.equal(decisions["origin"], contracts.SYNTHETIC))
+    if pc.any(synthetic).as_py():
+        guessed = pc.equal(decisions["origin_basis"], contracts.BASIS_DETECTOR)
+        kind = pc.if_else(guessed, "undeclared", columns["kind"].fill_null("unspecified"))
+        of_kind = pa.table({"kind": kind, "n_tokens": released}).filter(synthetic)
+        for row in of_kind.group_by("kind").aggregate([("n_tokens", "sum")]).to_pylist():
+            tally.kinds[row["kind"]] = row["n_tokens_sum"]
     kept = pa.table({"year": year, "licence": columns["licence"], "n_tokens": n_tokens}).filter(decisions["kept"])
     for name, counts in (("year", tally.years), ("licence", tally.licences)):
         for row in kept.group_by(name).aggregate([("n_tokens", "sum")]).to_pylist():

@@ -48,20 +48,23 @@ class Balance(Stage):
         """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
         at = self.rule, self.store, self.splits
         single = beam.pvalue.AsSingleton
+        numbers = decided | "Numbers" >> beam.Keys().with_output_types(
+            int
+        )  # what waits for an answer is kept till it comes
         thought = (
-            decided
+            numbers
             | "CountScores" >> beam.ParDo(_CountScores(*at))
             | "Scores" >> self._combined("scores", ScoresFn(self.rule))
             | "Opinion" >> beam.ParDo(_Think(*at))
         )
         aimed = (
-            decided
+            numbers
             | "Weigh" >> counted.ParDo("decisions to weigh", _Weigh(*at), single(thought))
             | "Weighed" >> self._combined("weights", WeighedFn())
             | "Aim" >> counted.ParDo("the weights to their aim", _Aim(*at), single(thought))
         )
         mixture = (
-            decided
+            numbers
             | "Edges" >> counted.ParDo("decisions at the edges", _FindEdges(*at), single(aimed))
             | "Together" >> self._combined("edges of the mixture", EdgesFn())
             | "Settle" >> counted.ParDo("the edges to their mixture", _Settle(*at), single(aimed))
@@ -77,13 +80,13 @@ class _Pass(beam.DoFn):
     def __init__(self, rule: Rule, store: OfferStore, splits: Splits) -> None:
         self.rule, self.store, self.splits = rule, store, splits
 
-    def offer(self, element: Decided) -> pa.RecordBatch:
-        return self.store.read(self.splits[element[0]])
+    def offer(self, number: int) -> pa.RecordBatch:
+        return self.store.read(self.splits[number])
 
 
 class _CountScores(_Pass):
-    def process(self, element: Decided) -> Iterator[ScoreCounts]:
-        yield count_scores(self.offer(element), self.rule)
+    def process(self, number: int) -> Iterator[ScoreCounts]:
+        yield count_scores(self.offer(number), self.rule)
 
 
 class _Think(_Pass):
@@ -92,8 +95,8 @@ class _Think(_Pass):
 
 
 class _Weigh(_Pass):
-    def process(self, element: Decided, thought: Opinion) -> Iterator[Weighed]:
-        yield weigh(self.offer(element), self.rule, thought)
+    def process(self, number: int, thought: Opinion) -> Iterator[Weighed]:
+        yield weigh(self.offer(number), self.rule, thought)
 
 
 class _Aim(_Pass):
@@ -102,8 +105,8 @@ class _Aim(_Pass):
 
 
 class _FindEdges(_Pass):
-    def process(self, element: Decided, aimed: Aim) -> Iterator[Edges]:
-        yield edges(self.offer(element), self.rule, aimed)
+    def process(self, number: int, aimed: Aim) -> Iterator[Edges]:
+        yield edges(self.offer(number), self.rule, aimed)
 
 
 class _Settle(_Pass):
@@ -114,7 +117,7 @@ class _Settle(_Pass):
 class _Take(_Pass):
     def process(self, element: Decided, mixture: Mixture) -> Iterator[Decided]:
         number, decisions = element
-        yield number, taken(decisions, self.offer(element), self.rule, mixture)
+        yield number, taken(decisions, self.offer(number), self.rule, mixture)
 
 
 def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> pa.RecordBatch:

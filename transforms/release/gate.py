@@ -43,16 +43,22 @@ def with_rules(
     fail_on_source_loss: bool,
     has_limits: bool = False,
     has_reference: bool = False,
+    has_lineage: bool = False,
+    has_verifier: bool = False,
     fail_on_contamination: bool = False,
     systems: tuple[System, ...] = (),
 ) -> Suite:
     """The suite with the rules that hold for every release put before its own expectations, those of systems behind.
 
-    A preset warns of what is lost against the reference, if there is one; another suite says itself what it asks.
+    A preset warns of what is lost against the reference, if there is one, and of what synthetic text was made of, if sources say
+    it; another suite says itself what it asks.
     """
     first = rules(fail_on_shortage, fail_on_source_loss, has_limits)
     first += [NO_ITEMS] if fail_on_contamination else []
-    kept = REFERENCE_RULES if has_reference and suite.suite in presets() else ()
+    kept: list[Expectation] = []
+    if suite.suite in presets():
+        asked = (REFERENCE_RULES, has_reference), (LINEAGE_RULES, has_lineage), (VERIFIER_RULES, has_verifier)
+        kept = [one for rules_, applies in asked if applies for one in rules_]
     return suite.model_copy(update={"expectations": (*first, *suite.expectations, *kept, *structures.rules(systems))})
 
 
@@ -174,5 +180,67 @@ REFERENCE_RULES = (
         unsure="inconclusive",
         severity="warning",
         notes="The words are others than the reference's. A new source does this too, and it need not be a loss.",
+    ),
+)
+
+
+def _of_lineage(
+    metric: str, notes: str, least: float | None = None, most: float | None = None, slice_kind: str = "overall"
+) -> Expectation:
+    return Expectation(
+        expect="metric_to_be_between",
+        metric=metric,
+        slice_kind=slice_kind,
+        min=least,
+        max=most,
+        severity="warning",
+        notes=notes,
+    )
+
+
+LINEAGE_RULES = (
+    _of_lineage(
+        "lineage.fan_out_max",
+        "More rephrasings of one document have not been shown to help: in pre-training the gain levels off at 32 of each (Kim et "
+        "al. 2026, arXiv 2603.18534).",
+        most=32,
+    ),
+    _of_lineage(
+        "lineage.effective_seeds",
+        "Rephrased text says what its sources say, however often: a thousand in effect is our own floor, and no paper's.",
+        least=1000,
+    ),
+    _of_lineage(
+        "lineage.both_kept",
+        "A source and its rephrasings say the same thing twice, which dedup does not see. What a rephrasing is mixed with "
+        "decides what it is worth (Niklaus et al. 2026, arXiv 2604.13977); half is our own limit.",
+        most=0.5,
+    ),
+    _of_lineage(
+        "lineage.deep_share",
+        "Text made of synthetic text is where tails go first (Shumailov et al. 2024, doi 10.1038/s41586-024-07566-y).",
+        most=0.0,
+    ),
+    _of_lineage(
+        "lineage.generator_effective_number",
+        "At every depth at least two generators in effect: how many distinct models serve best grows with every round of "
+        "training on what they wrote (Hodel and West 2025, arXiv 2512.15011).",
+        least=2,
+        slice_kind="depth",
+    ),
+    _of_lineage(
+        "kind.share",
+        "Of any one kind: large comparisons end near 30% for rephrased text, and textbook-like text alone showed patterns of "
+        "collapse (Kang et al. 2025, arXiv 2510.01631). `ratio.kinds` limits each.",
+        most=0.3,
+        slice_kind="kind",
+    ),
+)
+VERIFIER_RULES = (
+    _of_lineage(
+        "verifier.same_family",
+        "What a verifier accepts moves towards what the verifier knows (Yi et al. 2026, arXiv 2510.16657): one of the "
+        "generator's own family knows nothing else.",
+        most=0.5,
     ),
 )

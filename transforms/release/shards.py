@@ -33,6 +33,7 @@ from transforms.signals.store import read_parquet
 
 DATA = "data"
 FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
+COMPRESSION = {"compression": "zstd", "compression_level": 3}
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
@@ -275,8 +276,7 @@ class _ShardWriter:
         self.writer = pq.ParquetWriter(
             self.file,
             schema,
-            compression="zstd",
-            compression_level=3,
+            **COMPRESSION,
             use_dictionary=["source", "language", "origin", "origin_basis", "evidence", "generator"],
             write_page_index=True,
         )

@@ -13,7 +13,7 @@ import logging
 import os
 import posixpath
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,11 +34,13 @@ HASHES = (
     "paragraphs",
     "contaminated_by",
     "first_words",
+    "trace",
 )
+Thinned = Callable[[pa.Table], pa.Table]
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
 ROW_GROUP_BYTES = 8 << 20
-VERSION = 16  # raise it when a kernel changes what it computes
+VERSION = 18  # raise it when a kernel changes what it computes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +82,16 @@ class SignalStore:
         """Whether the split has signals and quarantine that a run may use."""
         return is_usable(self.quarantine_path(split)) and is_usable(self.path(split), made_of)
 
-    def write(self, split: Split, batches: Iterable[pa.RecordBatch], schema: pa.Schema, made_of: str = "") -> None:
-        """Write a split's signals; they exist only once all are written."""
-        write_parquet(self.path(split), batches, schema, plain=HASHES, made_of=made_of, sync=False)
+    def write(
+        self,
+        split: Split,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        made_of: str = "",
+        thinned: Thinned | None = None,
+    ) -> None:
+        """Write a split's signals; they exist only once all are written. `thinned`: as of `write_parquet`."""
+        write_parquet(self.path(split), batches, schema, HASHES, made_of=made_of, sync=False, thinned=thinned)
 
     def forget(self, split: Split) -> None:
         """Delete a split's signals, for its files are not what they were made from: the next run makes them anew."""
@@ -152,6 +161,14 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
 
+def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:
+    """A small file of Parquet."""
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
 def write_parquet(
     path: str,
     batches: Iterable[pa.RecordBatch],
@@ -160,6 +177,7 @@ def write_parquet(
     lasts: bool = True,
     made_of: str = "",
     sync: bool = True,
+    thinned: Thinned | None = None,
 ) -> int:
     """Write batches as one Parquet file with a checksum, under another name first. Returns the number of rows.
 
@@ -170,6 +188,7 @@ def write_parquet(
       plain: columns of hashes: they do not compress.
       lasts: false if a later run must not take the file for the truth.
       made_of: a digest of what it depends on beyond its name.
+      thinned: what is left of rows that are held, now that more were read: asked before they are written.
       sync: put it on the disk before it has its name; not needed for what is verified and can be made anew.
     """
     compression = {name: "NONE" if name in plain else "ZSTD" for name in schema.names}
@@ -181,16 +200,20 @@ def write_parquet(
             checked, schema, compression=compression, use_dictionary=words, write_statistics=False
         )
         try:
-            held: list[pa.RecordBatch] = []
+            held: list[pa.Table] = []
             for batch in batches:
-                held.append(batch)
+                held.append(pa.Table.from_batches([batch]))
                 rows += batch.num_rows
                 size += batch.nbytes
-                if size >= ROW_GROUP_BYTES:
-                    writer.write_table(pa.Table.from_batches(held))
+                if size < ROW_GROUP_BYTES:
+                    continue
+                held = [thinned(pa.concat_tables(held))] if thinned else held
+                size = sum(table.nbytes for table in held)
+                if size >= ROW_GROUP_BYTES * 3 // 4:
+                    writer.write_table(pa.concat_tables(held))
                     held, size = [], 0
             if held:
-                writer.write_table(pa.Table.from_batches(held))
+                writer.write_table(thinned(pa.concat_tables(held)) if thinned else pa.concat_tables(held))
         except BaseException:
             checked.abandon(writer)
             raise

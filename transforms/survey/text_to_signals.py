@@ -31,7 +31,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, personal, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, ranges
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, ranges
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
@@ -128,7 +128,8 @@ def survey_split(
     sample = HeadSample()
     loaded, source = (detectors, witnesses), corpus.source(split).name
     signals = (measure_documents(batch, config, *loaded, sample, unwanted, source) for batch in documents())
-    corpus.store.write(split, signals, contracts.signals(config.num_perm).schema, made_of=removed(unwanted))
+    schema = contracts.signals(config.num_perm).schema
+    corpus.store.write(split, signals, schema, made_of=removed(unwanted), thinned=sample.thinned)
 
 
 def removed(unwanted: Unwanted = None) -> str:
@@ -153,6 +154,21 @@ class HeadSample:
         self.smallest = distinct_numbers(np.r_[self.smallest, keys])[: diversity.SAMPLE_PER_SPLIT + 1]
         return keys < diversity.sample_below(self.smallest)
 
+    def thinned(self, signals: pa.Table) -> pa.Table:
+        """SIGNALS without what is kept of documents that are no more among the smallest, now that more have been looked at."""
+        signals = signals.combine_chunks()
+        content = signals["content_hash"].combine_chunks()
+        heads = diversity.sample_keys(first_half(content)) < diversity.sample_below(self.smallest)
+        packed = duplicate_rate.Packed.of(*numbers(signals["trace"].combine_chunks()))
+        some = np.flatnonzero(packed.size)
+        traces = np.zeros(signals.num_rows, bool)
+        traces[some] = packed.among(some).key < duplicate_rate.below(self.traced)
+        for name, mask, nothing in (("trace", traces, b""), ("first_words", heads, b""), ("head", heads, None)):
+            field = signals.schema.field(name)
+            left = pc.if_else(pa.array(mask), signals[name], pa.scalar(nothing, field.type))
+            signals = signals.set_column(signals.schema.get_field_index(name), field, left)
+        return signals
+
 
 AS_READ = (
     "doc_id",
@@ -166,6 +182,8 @@ AS_READ = (
     "generator",
     "kind",
     "stratum",
+    "derived_from",
+    "verifier",
     "author",
     "not_understood",
 )

@@ -13,7 +13,7 @@ from expectations.release_diff import Comparison, Movement
 from expectations.report import diff_page as movement_page
 
 SCRIPT = "</style></title></svg><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' \u202egpj"
-VOID = {"meta", "line", "circle", "polyline", "br"}
+VOID = {"meta", "line", "circle", "polyline", "br", "input"}
 
 
 class Page(html.parser.HTMLParser):
@@ -41,7 +41,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag, f"{tag} closes another element"
 
     def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(data)
 
     @property
@@ -90,12 +90,12 @@ def test_the_verdict_comes_first_and_early_signs_before_others() -> None:
     assert said.startswith(
         "Worse: plain to v2 Low Background what moved between two releases plain → v2 Worse: 2 moved the wrong way"
     )
-    signs = said.partition("Signs, in the order")[2].partition("What moved beyond noise")[0]
+    signs = said.partition("Where models are trained")[2].partition("What moved beyond noise")[0]
     assert list(re.findall(r"(Tails|Words|Templates|Spread|Synthetic share)", signs.partition("known")[2])) == [
         "Tails", "Templates", "Spread", "Synthetic share"]  # fmt: skip
     assert "Tails early sign 1 0 0 0 1" in signs
     assert "Synthetic share 0 0 0 1 0" in signs
-    table = said.partition("What moved beyond noise")[2]
+    table = said.rpartition("What moved beyond noise")[2]
     order = [
         table.index(words)
         for words in ("Number of different words", "template", "Parts of the releases", "Which documents")
@@ -118,7 +118,7 @@ def test_documents_that_stayed_came_and_went_are_told_with_their_tokens() -> Non
 def test_hostile_text_stays_text(text: str) -> None:
     plain, hostile = Page(page()), Page(page(text))
     assert hostile.shape == plain.shape or text == ""
-    assert "<script" not in page(text)
+    assert page(text).count("<script") == 1
     assert not set("\u202e\x1b") & set(page(text))
     assert "{{ 7 * 7 }}" in hostile.text or "{{" not in text
 
@@ -132,12 +132,10 @@ def test_the_page_makes_no_request_and_runs_nothing() -> None:
     said = page(SCRIPT)
     assert re.search(r"default-src &#39;none&#39;; style-src &#39;sha256-|default-src 'none'; style-src 'sha256-", said)
     tags = {tag for tag, _ in Page(said).shape}
-    assert not tags & {"script", "img", "link", "iframe", "object", "form", "a"}
+    assert not tags & {"img", "link", "iframe", "object", "form"}
+    assert said.count("<script") == 1
     assert not {
-        name
-        for _, names in Page(said).shape
-        for name in names
-        if name.startswith("on") or name in ("style", "href", "src")
+        name for _, names in Page(said).shape for name in names if name.startswith("on") or name in ("style", "src")
     }
     assert "url(" not in said.partition("</style>")[0]
 
@@ -198,7 +196,7 @@ def test_history_shows_each_step_and_each_value() -> None:
     said = movement_page.render_history(
         ["a", SCRIPT, "b", "c"], FOUND, Comparison("worse", "worse: 1; 3 comparisons"), series, steps
     )
-    assert "<script" not in said
+    assert said.count("<script") == 1
     text = Page(said).text
     assert "Steady: nothing moved." in text
     assert "3 comparisons." in text

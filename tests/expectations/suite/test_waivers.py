@@ -128,7 +128,7 @@ def test_no_format_lets_a_waived_failure_look_as_if_it_held():
     assert (suite.get("failures"), suite.get("skipped")) == ("0", "1")
     assert "waived fail" in next(suite.iter("skipped")).get("message")
     page = render({"verdict": json.loads(verdict.to_json()), "metrics": metrics(web=0.9).to_pylist()})
-    assert "Passed, with waivers: 1 of 1 expectations does not hold and is waived." in page
+    assert "Passed, with waivers: 1 of 1 expectation does not hold and is waived." in page
     assert 'class="pill waived">waived<' in page
     assert "by Ada until 2027-01-31 (applies on 2026-12-01)" in page
 

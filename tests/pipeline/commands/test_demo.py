@@ -5,9 +5,11 @@ import asyncio.tasks
 import collections
 import dataclasses
 import gzip
+import html
 import json
 import os
 import pathlib
+import re
 import shutil
 import typing
 from unittest import mock
@@ -19,9 +21,13 @@ from rich.console import Console
 from expectations import metrics
 from pipeline import runner
 from pipeline.commands import demo
-from pipeline.recipe import RecipeError, load_recipe
+from pipeline.graph import Job
+from pipeline.recipe import Recipe, RecipeError, load_recipe
+from pipeline.told.page import joined
+from pipeline.told.remarks import hint, remarks
 from transforms.ingest import readers
 from transforms.ingest.json_columns import ColumnReader
+from transforms.release.read_release import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +145,51 @@ def test_what_people_changed_in_a_demo_is_not_built_over(
     assert (tmp_path / "d" / "corpus" / "machine" / "more.jsonl").read_bytes() == mine
 
 
-def test_the_flow_finds_what_was_planted(built: tuple[pathlib.Path, demo.DemoDocuments]) -> None:
-    folder, planted = built
+@pytest.fixture(scope="module")
+def made(built: tuple[pathlib.Path, demo.DemoDocuments]) -> tuple[runner.Result, Recipe, Job]:
+    folder, _ = built
     recipe = load_recipe(str(folder / "recipe.yaml"))
+    job = runner.prepare(recipe, str(folder))
     with open("/dev/null", "w") as nowhere:
-        result = runner.run(recipe, runner.prepare(recipe, str(folder)), Console(file=nowhere))
+        return runner.run(recipe, job, Console(file=nowhere)), recipe, job
+
+
+def test_what_the_terminal_says_of_a_run_stands_in_its_report(made: tuple[runner.Result, Recipe, Job]) -> None:
+    result, recipe, job = made
+    page = pathlib.Path(result.folder, "report", "index.html").read_text()
+    text = " ".join(html.unescape(re.sub("<[^>]+>", "", page.partition("</style>")[2])).split())
+    rows = read_metrics(result.folder).to_pylist()
+    helps = joined(hint(rows, result.verdict, recipe, "recipe.yaml"))
+    said = [*joined(remarks(rows, recipe, job.splits)), *helps, *result.verdict.blind_spots]
+    said += [one.message for one in result.verdict.expectations if one.status != "pass" and one.severity != "info"]
+    assert len(said) > 8
+    for line in said:
+        assert " ".join(line.removeprefix("- ").replace("`", "").split()) in text, line
+    assert f"lowbackground explain {result.folder} " in text
+
+
+def test_the_report_shows_dropped_texts_beside_those_that_stand_for_them(
+    made: tuple[runner.Result, Recipe, Job],
+) -> None:
+    result, _, _ = made
+    page = pathlib.Path(result.folder, "report", "index.html").read_text()
+    shown = re.findall(r"lowbackground explain \S+ ([0-9a-f]{32})|id <code>([0-9a-f]{32})", page)
+    ledger = [r for p in pathlib.Path(result.folder, "ledger").glob("*") for r in pq.read_table(p).to_pylist()]
+    reasons = {row["id"]: row["reason"] for row in ledger if row["reason"]}
+    assert {reasons[one or other] for one, other in shown} == set(reasons.values())
+    near = page.partition("<h3>Near duplicate: 42 documents</h3>")[2].partition("<h3>")[0]
+    assert near.count('<div class="pair">') == 2
+    assert "<mark>" in near
+    exact = page.partition("<h3>Exact duplicate: 56 documents</h3>")[2].partition("<h3>")[0]
+    assert exact.count('<div class="pair">') == 2
+    assert "<mark>" not in exact, "case and spacing are no difference"
+
+
+def test_the_flow_finds_what_was_planted(
+    built: tuple[pathlib.Path, demo.DemoDocuments], made: tuple[runner.Result, Recipe, Job]
+) -> None:
+    _, planted = built
+    result, _, _ = made
     assert result.exit_code == runner.PASSED
     assert result.counts["dropped.empty_text"] == planted.empty
     assert result.counts["quarantined"] == sum(planted.broken.values())

@@ -3,9 +3,11 @@
 import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 
-from transforms.dedup.candidates import EDGE, VERIFIED, _distinct, by_right_split, edges
+from transforms.dedup import candidates
+from transforms.dedup.candidates import BAND, EDGE, VERIFIED, _distinct, by_right_split, edges
 from transforms.engine.coders import RecordBatchCoder
 
 PERMUTATIONS = 16
@@ -85,3 +87,34 @@ def test_a_star_of_many_pairs_carries_one_signature_and_is_verified_to_its_end()
     ((_, batch),) = by_right_split(pairs, signature_column(signatures[0]))
     assert len(RecordBatchCoder().encode(batch)) < 15 * n
     assert found_of(pairs, signatures, 1.0) == {(0, 1500 + i) for i in range(1, n, 2)}
+
+
+def test_pairs_are_grouped_by_split_and_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of one split is several groups; whatever their size, the pairs are the same."""
+    n = 40
+    at = np.arange(n)
+    bands = pa.RecordBatch.from_arrays(
+        [
+            pa.array(np.repeat(np.uint64(7), n)),
+            pa.array(at.astype(np.uint64) * np.uint64(1_000_003)),
+            pa.array((at % 2).astype(np.int32)),
+            pa.array((at // 2).astype(np.int32)),
+            pa.array(np.zeros(n, bool)),
+        ],
+        schema=BAND,
+    )
+    found = {}
+    blocks = (1, 8, candidates.BLOCK)
+    for block in blocks:
+        monkeypatch.setattr(candidates, "BLOCK", block)
+        groups = candidates._CandidatePairs().work((0, [bands]))
+        rows = []
+        for number, batch in groups:
+            split, part = number >> 32, number & 0xFFFFFFFF
+            assert {ordinal // block for ordinal in batch["left_ordinal"].to_pylist()} == {part}
+            rows += [(split, *row.values()) for row in batch.to_pylist()]
+        assert len({number for number, _ in groups}) == len(groups)
+        found[block] = sorted(rows)
+        assert (len(groups) > 2) == (block < blocks[-1])
+    assert found[1] == found[8] == found[blocks[-1]]
+    assert len(found[1]) >= n - 1

@@ -1,9 +1,11 @@
 """Small files that would be large: memory stays bounded, and what is not listed is counted."""
 
 import gzip
+import io
 import pathlib
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 
@@ -136,3 +138,27 @@ def test_the_main_content_of_a_page_of_many_elements_is_still_found() -> None:
     menu = b"<nav>" + b"<a href=x>menu</a>" * DEEPEST + b"</nav>"
     story = b"<main><article><p>" + b"It rained for a week, and the river rose. " * 20 + b"</p></article></main>"
     assert (page_text(b"<html><body>" + menu + story + b"</body></html>") or "").count("menu") == 0
+
+
+def test_a_member_or_a_file_that_must_be_unpacked_is_bounded_on_disk(tmp_path):
+    """Ten members of 1 MB in a tar.gz of 12 kB, and Parquet in gzip: what is over the limit is lost by name, the rest is read."""
+    line = b'{"text": "' + b"x" * 100 + b'"}\n'
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
+        for name, lines in (("small", 10), ("large", 10_000), ("last", 10)):
+            info = tarfile.TarInfo(f"{name}.jsonl")
+            info.size = lines * len(line)
+            file.addfile(info, io.BytesIO(lines * line))
+    pq.write_table(pa.table({"text": ["x" * 900_000]}), tmp_path / "b.parquet", use_dictionary=False, compression=None)
+    (tmp_path / "b.parquet.gz").write_bytes(gzip.compress((tmp_path / "b.parquet").read_bytes()))
+    limits = ReadLimits(max_unpacked_bytes=500_000)
+    found = {}
+    for name in ("a.tar.gz", "b.parquet.gz"):
+        source = Source(name="s", path=str(tmp_path / name))
+        pairs = [pair for split in plan_splits([source]) for pair in read_split(split, source, limits)]
+        found[name] = sum(good.num_rows for good, _ in pairs), [row for _, bad in pairs for row in bad.to_pylist()]
+    documents, (lost,) = found["a.tar.gz"]
+    assert (documents, lost["reason"], lost["records"]) == (20, "file_too_large", None)
+    assert lost["detail"].startswith("member large.jsonl: it takes more than 500,000 bytes of temporary disk")
+    documents, (lost,) = found["b.parquet.gz"]
+    assert (documents, lost["reason"]) == (0, "file_too_large")
+    assert "ingest.max_unpacked_bytes" in lost["detail"]

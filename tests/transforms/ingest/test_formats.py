@@ -497,3 +497,31 @@ def test_a_pattern_of_the_path_must_name_columns():
     for wrong in ("[a-z]+", "(?P<a"):
         with pytest.raises(ValueError, match="path_pattern"):
             Source(name="s", path="x", path_pattern=wrong)
+
+
+LINE_BYTES = 20_000
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json", "a.json.gz", "a.csv.gz"])
+def test_a_member_that_is_longer_than_a_record_may_be_is_read_to_its_end(kind, name, tmp_path):
+    """A record is held in memory and so has a limit; a file of a thousand records in an archive is none."""
+    records = [{"text": f"{i} " + "x" * 100} for i in range(1000)]
+    lines = [json.dumps(one).encode() for one in records]
+    content = b"[" + b",".join(lines) + b"]" if ".json" in name and ".jsonl" not in name else b"\n".join(lines)
+    content = b"text\n" + b"\n".join(one["text"].encode() for one in records) if ".csv" in name else content
+    members = {
+        "before.txt": b"before",
+        name: gzip.compress(content) if name.endswith(".gz") else content,
+        "z.txt": b"z",
+    }
+    (tmp_path / f"a.{kind}").write_bytes(as_tar(members) if kind == "tar" else as_zip(members))
+    source = Source(name="s", path=str(tmp_path / f"a.{kind}"))
+    limits = ReadLimits(max_line_bytes=LINE_BYTES, max_text_bytes=1000)
+    assert len(content) > 5 * LINE_BYTES
+    pairs = [pair for split in plan_splits([source]) for pair in read_split(split, source, limits)]
+    assert [row for _, bad in pairs for row in bad.to_pylist()] == []
+    texts = [text for good, _ in pairs for text in good["text"].to_pylist()]
+    assert sorted(texts) == sorted([*(one["text"] for one in records), "before", "z"])
+    rows = [row for good, _ in pairs for row in good["row"].to_pylist()]
+    assert sorted(rows) == list(range(1002))

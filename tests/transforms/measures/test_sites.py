@@ -1,5 +1,6 @@
 """Sites by how synthetic they are: counted in parts and in any order, in bounded memory, the worst of them with a bound."""
 
+import dataclasses
 import random
 
 import numpy as np
@@ -13,12 +14,13 @@ from transforms.detector.detector import load_detector
 from transforms.detector.share_estimate import Composition
 from transforms.kernels.statistics import share_bound
 from transforms.measures import sites
-from transforms.measures.sites import Known, Sites, count_split, merge, site_rows
+from transforms.measures.bounded import ALL, BoundedPart
+from transforms.measures.sites import Known, count_split, site_rows
 
 Row = tuple[str | None, int, int, float | None, int]  # host, origin, basis, score, tokens
 
 
-def counted(rows: list[Row]) -> Sites:
+def counted(rows: list[Row]) -> BoundedPart:
     decisions = filled(
         contracts.DECISION,
         len(rows),
@@ -91,17 +93,17 @@ def test_parts_in_any_order_are_the_whole() -> None:
     whole = counted(rows)
     for seed, most in ((0, 1 << 18), (1, 60)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sites, "MOST_ROWS", most)
+            patch.setattr(sites, "SITES", dataclasses.replace(sites.SITES, most=most))
             bounded = counted(rows)
             shuffled = random.Random(seed).sample(rows, len(rows))
             parts = [counted(shuffled[at : at + 37]) for at in range(0, 600, 37)]
-            found = merge([merge(parts[5:]), *parts[:5], merge([])])
+            found = sites.SITES.merge([sites.SITES.merge(parts[5:]), *parts[:5], sites.SITES.merge([])])
             assert found.below == bounded.below
             assert found.rows.equals(bounded.rows)
-            (other,) = sites.compact(parts[::-1], tightly=True)
+            (other,) = sites.SITES.compact(parts[::-1], tightly=True)
             assert other.rows.equals(bounded.rows)
             assert bounded.rows.num_rows <= most
-            assert bounded.below == sites.EVERY_SITE or most == 60
+            assert bounded.below == ALL or most == 60
     # A site that is left has all of its documents.
     left = set(bounded.rows["site"].to_pylist())
     assert 0 < len(left) < 40

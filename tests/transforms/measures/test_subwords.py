@@ -18,7 +18,7 @@ def test_each_language_makes_its_own_number_and_little_unknown_text_the_mean_of_
 def test_nothing_is_said_of_languages_that_were_not_measured() -> None:
     read, left = subword_rows({"before": {"en": 90, "xx": 10}, "after": {}}, 7)
     assert read["value"] is left["value"] is None
-    assert read["note"] == "of 90 of 100 words it is known how many tokens they make"
+    assert read["note"] == "no number of tokens is known for 10 of 100 words, by their language"
     assert wording.of_a_model([dict(read, stage="after", lower=None, upper=None)]) == ""
 
 

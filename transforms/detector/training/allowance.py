@@ -11,6 +11,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
+from expectations.wording import plural
 from transforms.detector.calibration import Allowance, Band, Calibration
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.kernels.statistics import share_bound
@@ -18,9 +19,10 @@ from transforms.kernels.statistics import share_bound
 SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
+FEWEST_IN_BAND = 20  # documents of a generator, where its histogram stands for its text
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
 HELD = 0.95  # the part of the corpora whose bound is to hold
-PARTNERS = 2  # generators that each kind of human text is judged with, and the other way round
+PARTNERS = 3  # generators that each kind of human text is judged with, and the other way round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,37 +58,29 @@ def learned(calibration: Calibration, language: int) -> Allowance:
 def judged(calibration: Calibration, language: int) -> Judged:
     """Corpora of one kind of human text and one generator each, in one language."""
     bands = [band for band in calibration.bands if band.language == language]
-    kinds, generators = _names(bands, "humans"), _names(bands, "families")
+    kinds, generators = named(bands, "humans"), named(bands, "families")
     if len(generators) < FEWEST_FAMILIES or len(kinds) < FEWEST_KINDS:
         return Judged(
             (),
             np.zeros((2, 0, len(SHARES))),
             0.0,
-            f"{len(generators)} generators and {len(kinds)} kinds of human text have {FEWEST} held-out documents in it; a "
-            f"bound takes {FEWEST_FAMILIES} of each: labelled text of more would give one, or an audit",
+            f"{plural(len(generators), 'generator')} and {plural(len(kinds), 'kind')} of human text have {FEWEST} "
+            f"held-out documents in it; a bound takes {FEWEST_FAMILIES} of each: labelled text of more would give "
+            "one, or an audit",
         )
     human = []
     for kind in kinds:
         rest = Composition(without(calibration, language, kind))
-        human.append(rest.fit(_corpus(calibration, language, kind, "", 0.0))[language])
-    pairs = {
-        (kind, generators[(place * PARTNERS + step) % len(generators)])
-        for place, kind in enumerate(kinds)
-        for step in range(PARTNERS)
-    } | {
-        (kinds[(place * PARTNERS + step) % len(kinds)], generator)
-        for place, generator in enumerate(generators)
-        for step in range(PARTNERS)
-    }
+        human.append(rest.fit(expected(calibration, language, kind, "", 0.0))[language])
     names, limits = [], []
-    for kind, generator in sorted(pairs):
-        corpora = [_corpus(calibration, language, kind, generator, q) for q in SHARES]
+    for kind, generator in pairs_of(kinds, generators, PARTNERS):
+        corpora = [expected(calibration, language, kind, generator, q) for q in SHARES]
         if not corpora[0].sum():
             continue  # they have no length in common
         rest = Composition(without(calibration, language, kind, (generator,)))
         fits = [
             rest.fits(corpus, own, bounding=True)[language]
-            for own in (None, _corpus(calibration, language, kind, "", 0.0))
+            for own in (None, expected(calibration, language, kind, "", 0.0))
             for corpus in corpora
         ]
         names.append(generator)
@@ -101,7 +95,26 @@ def _reached(limits: npt.NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(np.maximum.accumulate(np.sort(limits, axis=0)[under]).tolist())
 
 
-def _names(bands: list[Band], side: str) -> list[str]:
+def pairs_of(kinds: list[str], generators: list[str], partners: int) -> list[tuple[str, str]]:
+    """Each kind of human text with some generators, and each generator with some kinds, in turn."""
+    steps = range(partners)
+    by_kind = {
+        (kind, generators[(place * partners + step) % len(generators)])
+        for place, kind in enumerate(kinds)
+        for step in steps
+    }
+    return sorted(
+        by_kind
+        | {
+            (kinds[(place * partners + step) % len(kinds)], generator)
+            for place, generator in enumerate(generators)
+            for step in steps
+        }
+    )
+
+
+def named(bands: list[Band], side: str) -> list[str]:
+    """Kinds of human text (side "humans") or generators ("families") that have enough held-out documents."""
     counts: dict[str, int] = {}
     for band in bands:
         for family in getattr(band, side):
@@ -122,17 +135,21 @@ def without(calibration: Calibration, language: int, kind: str, generators: Coll
     return dataclasses.replace(calibration, bands=tuple(bands))
 
 
-def _corpus(
+def expected(
     calibration: Calibration, language: int, kind: str, generator: str, q: float
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has any."""
-    found = np.zeros((len(calibration.bands), share_bound.BINS))
+    """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has enough.
+
+    None where that leaves too few human documents: such a corpus would be an accident of a few texts.
+    """
+    found, humans = np.zeros((len(calibration.bands), share_bound.BINS)), 0
     for number, band in enumerate(calibration.bands):
         if band.language != language:
             continue
         human = [f for f in band.humans if f.name == kind]
-        machine = [f for f in band.families if f.name == generator]
+        machine = [f for f in band.families if f.name == generator and f.n >= FEWEST_IN_BAND]
         if human and (machine or not q):
+            humans += human[0].n
             found[number] = (1 - q) * human[0].histogram
             found[number] += q * human[0].n * machine[0].histogram / machine[0].n if q else 0
-    return found * (DOCUMENTS / max(found.sum(), 1e-9))
+    return found * (DOCUMENTS / max(found.sum(), 1e-9)) * (humans >= FEWEST / 2)

@@ -44,7 +44,7 @@ class Planted:
     Attributes:
       family: which text was planted in which, in words.
       share: planted, a fraction of documents.
-      runs, documents: how many corpora, and how many documents in each, at most.
+      runs, documents: how many corpora, and how many documents in each, on average.
       bias: mean of estimate minus truth.
       error: mean of its absolute value.
       bound: mean of the upper bound.
@@ -61,12 +61,14 @@ class Planted:
     covered: float
 
     @classmethod
-    def of(cls, family: str, share: float, documents: int, runs: list[tuple[float, float, float]]) -> "Planted":
+    def of(cls, family: str, share: float, documents: float, runs: list[tuple[float, float, float]]) -> "Planted":
         """From the estimate, the bound and the truth of each run."""
         estimate, bound, truth = np.array(runs).T
         off = estimate - truth
         errors = float(off.mean()), float(np.abs(off).mean())
-        return cls(family, share, len(runs), documents, *errors, float(bound.mean()), float((bound >= truth).mean()))
+        return cls(
+            family, share, len(runs), round(documents), *errors, float(bound.mean()), float((bound >= truth).mean())
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +172,7 @@ def _left_out(
 
     generators = large(generator, own & labelled.machine)
     found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
+    sizes: dict[tuple[str, float], list[int]] = {}
     corpora = [
         (kind, kinds == kind, [generators[(place * PARTNERS + step) % len(generators)]])
         for place, kind in enumerate(large(kinds, own & ~labelled.machine))
@@ -214,9 +217,10 @@ def _left_out(
             for what, more in ((False, None), *([(True, theirs)] if len(theirs) >= FEWEST_OWN else [])):
                 family = FAMILIES[len(unseen) > 1, what]
                 found.setdefault((family, q), []).append((*judge.estimate(drawn, more), k / len(drawn)))
+                sizes.setdefault((family, q), []).append(len(drawn))
     suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""
     return [
-        Planted.of(family + suffix, q, MOST, found[family, q])
+        Planted.of(family + suffix, q, float(np.mean(sizes[family, q])), found[family, q])
         for family in FAMILIES.values()
         for q in (SHARES if (family, 0.0) in found else ())
     ]

@@ -133,6 +133,12 @@ def _bucket(h, buckets, inverse):
 
 
 @inlined
+def _clear(total):
+    for k in range(len(total)):
+        total[k] = 0.0
+
+
+@inlined
 def _add(total, vector, row):
     for k in range(len(total)):
         total[k] += vector[row, k]
@@ -156,7 +162,7 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     total,
 ):
     """Sum the vectors of a word's features: how many. `word` has `<` before it, and room for a `>` behind."""
-    total[:] = 0
+    _clear(total)
     count = 0
     mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
     slot = hash64 & mask
@@ -196,7 +202,10 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     return count + n_found
 
 
-@kernel("u8[] i64[] i64 u64[] i32[] u64[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 i64[]! f32[]!")
+@kernel(
+    "u8[] i64[] i64 u64[] i32[] u64[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! f64[]! "
+    "u64[]! i64[]! f32[,]! i64[]! f32[]!"
+)
 def _best(  # noqa: C901 (one pass, one loop)
     data,
     offsets,
@@ -214,21 +223,22 @@ def _best(  # noqa: C901 (one pass, one loop)
     right,
     label_mark,
     end_of_text,
+    word,
+    found,
+    total,
+    waiting,
+    chance,
+    known,
+    n_known,
+    known_sum,
     out,
     out_log,
 ):
     n_labels = len(left) + 1
     inverse = ~np.uint64(0) // np.uint64(len(bucket_row)) + np.uint64(1)
-    word = np.zeros(first + 2, np.uint8)
     word[0] = 60  # <
-    found = np.empty((first + 2) * longest + 1, np.uint64)
-    total = np.zeros(vector.shape[1], np.float32)
-    waiting, chance = np.zeros(n_labels, np.int64), np.zeros(n_labels, np.float64)
-    # Most words were there before: the sum of each stays where its hash says, until another word takes the place.
-    known, n_known = np.zeros(_KNOWN, np.uint64), np.zeros(_KNOWN, np.int64)
-    known_sum = np.empty((_KNOWN, len(total)), np.float32)
     for d in range(len(offsets) - 1):
-        total[:] = 0
+        _clear(total)
         count = 0
         at, end = offsets[d], offsets[d + 1]
         if end - at > first:  # to where a character ends
@@ -300,6 +310,24 @@ def _best(  # noqa: C901 (one pass, one loop)
                 so_far += np.log(max(f, 1.0 - f) + _NOT_ZERO)
 
 
+def _memory(first: int, model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
+    """To work in: a word and its n-grams, the sum of a text; inner nodes that wait.
+
+    Most words were there before: the sum of each stays where its hash says, until another word takes the place.
+    """
+    dim, labels = model.vector.shape[1], len(model.left) + 1
+    return (
+        np.zeros(first + 2, np.uint8),
+        np.empty((first + 2) * model.longest + 1, np.uint64),
+        np.zeros(dim, np.float32),
+        np.zeros(labels, np.int64),
+        np.zeros(labels, np.float64),
+        np.zeros(_KNOWN, np.uint64),
+        np.zeros(_KNOWN, np.int64),
+        np.empty((_KNOWN, dim), np.float32),
+    )
+
+
 def best_label(
     texts: pa.LargeStringArray, model: SubwordModel, first: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
@@ -313,5 +341,5 @@ def best_label(
     data, offsets = text_buffers(texts)
     first = min(first, int(np.diff(offsets).max(initial=0)))
     found, log_chance = np.empty(len(texts), np.int64), np.empty(len(texts), np.float32)
-    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, found, log_chance)
+    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, *_memory(first, model), found, log_chance)
     return found, np.minimum(np.exp(log_chance), 1).astype(np.float32)

@@ -20,8 +20,6 @@ import numpy.typing as npt
 import scipy  # its parts load where they are used
 
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
-_PASSES, _STEP = 400, 1.7  # of EM; a step beyond 1 gets there sooner and still rises (Salakhutdinov and Roweis 2003)
-_CLOSE = 2e-4  # of the log-likelihood, between passes
 
 
 def histogram(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -68,27 +66,17 @@ def fit(
       q: the share, if it is held; in [0, 1].
       start: weights to start from.
     """
-    n, split = target.sum(), len(human)
+    from transforms.kernels.statistics.climbing import climb  # late: who reads a bound needs no compiled code
+
+    split = len(human)
     parts = np.concatenate([human, machine])
     v = start.human if start else np.full(split, 1 / split)
     w = start.machine if start else np.full(len(machine), 1 / len(machine))
     share = q if q is not None else (min(max(start.q, 0.001), 0.999) if start else 0.1)
     weight = np.concatenate([(1 - share) * (0.999 * v + 0.001 / split), share * (0.999 * w + 0.001 / len(w))])
     weight = np.maximum(weight, 1e-12)
-    before = -np.inf
-    for _ in range(_PASSES):
-        mixed = weight @ parts
-        now = float(target @ np.log(mixed))
-        if now - before < _CLOSE and now >= before:
-            break
-        before = now
-        weight = weight * (parts @ (target / mixed) / n) ** _STEP
-        if q is None:
-            weight = weight / weight.sum()
-        else:
-            weight[:split] *= (1 - q) / max(weight[:split].sum(), 1e-300)
-            weight[split:] *= q / max(weight[split:].sum(), 1e-300)
-        weight = np.maximum(weight, 1e-14)
+    target, parts = np.ascontiguousarray(target, np.float64), np.ascontiguousarray(parts, np.float64)
+    climb(target, parts, split, -1.0 if q is None else float(q), weight)
     total = weight[split:].sum() / weight.sum() if q is None else q
     return Fit(
         float(total),

@@ -1,0 +1,230 @@
+"""Engines against storage: who starts, ends, gives the same bytes, survives what befalls it, and for how much CPU.
+
+    python -m benchmarks.engines CORPUS OUT_DIR [--engine NAME ...] [--store disk s3] [--kill STEP ...]
+
+CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes,
+of the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
+storage, but for those that name the runner. What befalls it: on this machine the command is killed half way, on Prism with
+LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in
+time with exit code 4 and one line, nothing was released, no process stayed, and the next run gives the same bytes. Prism is
+needed (tests/workers.py), and `moto` for s3.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+
+from tests.stores import s3_server
+from tests.workers import ROOT, environment, prism, prisms_of, worker_pool
+from transforms.engine import files
+
+STEPS = (
+    "Survey", "FindClusters", "Attribute", "ChooseSurvivors", "Offer", "Balance", "Record", "Measure", "Review", "Gate", "Emit",
+    "Publish",
+)  # fmt: skip
+NAMES_THE_RUNNER = ("recipe.yaml", "report/index.html")
+BOUND = 600  # seconds that a run with a fault may take, on a machine that is busy
+LAUNCH = """
+import sys
+from pipeline.cli import main
+from tests.workers import spread_over
+with spread_over(int(sys.argv.pop(1))):
+    main()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """One way to run the graph: a runner, and how many worker processes elsewhere it has."""
+
+    runner: str
+    options: tuple[str, ...] = ()
+    workers: int | None = None
+    elsewhere: int = 0
+
+
+ENGINES = {
+    "local": Engine("FnApiRunner", workers=1),
+    "local, 2 tasks": Engine("FnApiRunner", workers=2),
+    "local, 2 processes": Engine("FnApiRunner", ("--direct_running_mode=multi_processing", "--direct_num_workers=2")),
+    "Prism, LOOPBACK": Engine("PrismRunner"),
+    "Prism, 1 elsewhere": Engine("PrismRunner", elsewhere=1),
+    "Prism, 2 elsewhere": Engine("PrismRunner", elsewhere=2),
+    "Prism, 4 elsewhere": Engine("PrismRunner", elsewhere=4),
+}
+
+
+@dataclasses.dataclass
+class Ran:
+    """What came of a command."""
+
+    code: int
+    said: str
+    cpu: float
+    seconds: float
+    orphans: int
+
+
+def cpu_of_children() -> float:
+    """CPU seconds of all that this process has started: of those that have ended, and of those still there."""
+    done = os.times()
+    alive = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
+    return done.children_user + done.children_system + sum(sum(one[:4]) for one in alive)
+
+
+@contextlib.contextmanager
+def elsewhere(engine: Engine, folder: pathlib.Path, dies_after: str | None) -> Iterator[tuple[str, ...]]:
+    """The options of an engine, while its workers are there."""
+    options = (*engine.options, *([f"--prism_location={prism()}"] if engine.runner == "PrismRunner" else []))
+    if not engine.elsewhere:
+        yield options
+        return
+    with worker_pool(folder, dies_after) as address:
+        yield (*options, "--environment_type=EXTERNAL", f"--environment_config={address}")
+
+
+def run(
+    engine: Engine, recipe: pathlib.Path, dies_after: str | None = None, killed: str = "", after: float = 0.0
+) -> Ran:
+    """One run as a command; `killed` names the process that is killed so many seconds after it began."""
+    pool = recipe.parent / f"pool-{time.monotonic_ns()}"
+    before, begun = cpu_of_children(), time.monotonic()
+    with elsewhere(engine, pool, dies_after) as options:
+        changes = [f"runner.name={engine.runner}", f"runner.options={json.dumps(options)}"]
+        changes += [f"runner.workers={engine.workers}"] if engine.workers else []
+        words = [word for change in changes for word in ("--set", change)]
+        command = [sys.executable, "-c", LAUNCH, str(max(engine.elsewhere, 1)), "run", str(recipe), "--replace", *words]
+        its = environment(PYTHONPATH=str(ROOT))
+        job = subprocess.Popen(command, env=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if killed:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                job.wait(after)
+            while killed == "engine" and not prisms_of(job.pid) and job.poll() is None:
+                time.sleep(0.1)
+            for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
+                one.kill()
+        try:
+            said = job.communicate(timeout=BOUND)[1]
+        except subprocess.TimeoutExpired:
+            job.kill()
+            said = f"not at its end after {BOUND} s"
+        seconds, orphans = time.monotonic() - begun, len(prisms_of(os.getpid()))
+        cpu = cpu_of_children() - before
+    return Ran(job.returncode, said.strip(), cpu, seconds, orphans)
+
+
+def bytes_of(release: str) -> dict[str, str]:
+    """The checksum of every file of a release, but for those that name its runner."""
+    manifest = json.loads(files.read(f"{release}/MANIFEST.json"))
+    return {one["path"]: one["sha256"] for one in manifest["files"] if one["path"] not in NAMES_THE_RUNNER}
+
+
+def recipe_in(folder: pathlib.Path, inputs: list[str], output: str) -> pathlib.Path:
+    """Write a recipe over some files."""
+    folder.mkdir(parents=True)
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps({
+        "release": "bench", "sources": [{"name": "corpus", "path": inputs}], "ratio": {"max_synthetic_share": 1.0},
+        "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
+        "output": {"path": output},
+    }))  # fmt: skip
+    return path
+
+
+def faults(
+    engine: Engine, recipe: pathlib.Path, release: str, same: dict[str, str], kill: list[str], plain: Ran
+) -> str:
+    """`survived of tried`, and the first that was not survived."""
+    tried: list[tuple[str, Ran]] = []
+    if engine.elsewhere == 1:
+        tried = [(step, run(engine, recipe, dies_after=f"{step}/")) for step in kill]
+    elif not engine.elsewhere:
+        tried = [
+            (
+                "half way",
+                run(engine, recipe, killed="engine" if prism_of(engine) else "command", after=plain.seconds / 3),
+            )
+        ]
+    if not tried:
+        return ""
+    again = run(engine, recipe)
+    good = [ended_well(one, engine) and again.code == 0 and bytes_of(release) == same for _, one in tried]
+    bad = [
+        f"; not {name}: exit code {one.code}, {one.said[-200:]}"
+        for (name, one), ok in zip(tried, good, strict=True)
+        if not ok
+    ]
+    return f"{sum(good)} of {len(good)}{''.join(bad[:1])}"
+
+
+def prism_of(engine: Engine) -> bool:
+    """Whether an engine is a process of its own."""
+    return engine.runner == "PrismRunner"
+
+
+def ended_well(one: Ran, engine: Engine) -> bool:
+    """Whether a run that met with a fault ended as it should: a killed command by the kill, all else with one line."""
+    if one.orphans or one.seconds > BOUND:
+        return False
+    if not prism_of(engine):
+        return one.code == -9
+    lines = [line for line in one.said.splitlines() if line.startswith("error: ")]
+    return one.code == 4 and len(lines) == 1 and "Traceback" not in one.said
+
+
+def rows(corpus: pathlib.Path, out: pathlib.Path, asked: argparse.Namespace) -> Iterator[list[str]]:
+    """The table, row by row."""
+    parts = sorted(corpus.glob("part-*"))
+    first: Ran | None = None
+    same: dict[str, str] = {}
+    for store in asked.store:
+        with s3_server() if store == "s3" else contextlib.nullcontext() as server:
+            if server is not None:
+                os.environ.update(server.environment)
+            place = server.bucket() if server is not None else str(out / "disk")
+            inputs = [str(path.absolute()) for path in parts]
+            if server is not None:
+                for path in parts:
+                    files.write(f"{place}/in/{path.name}", path.read_bytes())
+                inputs = [f"{place}/in/{path.name}" for path in parts]
+            for number, name in enumerate(asked.engine):
+                engine, output = ENGINES[name], f"{place}/out-{number}"
+                recipe = recipe_in(out / f"{store}-{number}", inputs, output)
+                found = run(engine, recipe)
+                if found.code != 0:
+                    yield [name, store, f"exit code {found.code}: {found.said.splitlines()[-1][:90]}", "", "", "", ""]
+                    continue
+                if first is None:
+                    first = found = run(engine, recipe)  # again, for that one may have compiled kernels
+                    same = bytes_of(f"{output}/bench")
+                survived = faults(engine, recipe, f"{output}/bench", same, asked.kill, found) if store == "disk" else ""
+                is_same = "yes" if bytes_of(f"{output}/bench") == same else "NO"
+                yield [name, store, "yes", is_same, f"{found.cpu:.1f}", f"{found.cpu / first.cpu:.2f}", survived]
+
+
+def main() -> None:
+    """Run on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("--engine", nargs="+", choices=ENGINES, default=list(ENGINES))
+    parser.add_argument("--store", nargs="+", choices=("disk", "s3"), default=["disk"])
+    parser.add_argument("--kill", nargs="*", choices=STEPS, default=list(STEPS))
+    asked = parser.parse_args()
+    print("| engine | storage | ends | same bytes | CPU s | to the first | faults survived |")
+    print("|---|---|---|---|--:|--:|---|")
+    for row in rows(asked.corpus, asked.output.absolute(), asked):
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Beam's other engine, Prism, and workers of its in processes of their own, for tests and for benchmarks.
+
+Prism is made by `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0` (three minutes of CPU, once).
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import apache_beam as beam
+import psutil
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def prism() -> str | None:
+    """Where Prism is, if it is here."""
+    folders = [os.environ.get("GOBIN"), os.path.expanduser("~/go/bin")]
+    found = shutil.which("prism") or shutil.which("prism", path=os.pathsep.join(filter(None, folders)))
+    return found if found and os.path.getsize(found) > 1 << 20 else None
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def prisms_of(pid: int) -> list[psutil.Process]:
+    """Engines that this process, or one that it started, has started."""
+    return [one for one in psutil.Process(pid).children(recursive=True) if one.name() == "prism"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(command: list[str], port: int, **how: object) -> Iterator[str]:
+    """A server of this machine in a process of its own, killed in the end with all that it has started."""
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
+                break
+            time.sleep(0.1)
+        yield f"localhost:{port}"
+    finally:
+        for one in [*psutil.Process(server.pid).children(recursive=True), server]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+        server.wait(30)
+
+
+@contextlib.contextmanager
+def worker_pool(folder: pathlib.Path, dies_after: str | None = None) -> Iterator[str]:
+    """Workers in a folder of their own, with temporary files of their own: nothing is shared but what has absolute paths.
+
+    Args:
+      folder: of theirs; it is made.
+      dies_after: a step after which a worker is killed.
+    """
+    for name in ("tmp", "bin"):
+        (folder / name).mkdir(parents=True)
+    python = folder / "bin" / "python"  # what the pool starts its workers by
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.dying_worker "$@"\n')
+    python.chmod(0o755)
+    more = {"DIES_AFTER": dies_after} if dies_after else {}
+    its = environment(TMPDIR=str(folder / "tmp"), PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}", **more)
+    command = [
+        sys.executable,
+        "-m",
+        "apache_beam.runners.worker.worker_pool_main",
+        f"--service_port={(port := free_port())}",
+    ]
+    with serving(command, port, cwd=folder, env=its) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def job_service() -> Iterator[str]:
+    """Prism as a service that outlives commands."""
+    port = free_port()
+    with serving([str(prism()), f"--job_port={port}", "--serve_http=false"], port) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def spread_over(n: int) -> Iterator[None]:
+    """What is run in this process has its steps in `n` environments. Prism has one worker for each."""
+    start = beam.Pipeline.run
+
+    def run(self: beam.Pipeline, *args: object) -> object:
+        names: list[str] = []
+
+        class Visitor(PipelineVisitor):
+            def visit_transform(self, node: AppliedPTransform) -> None:
+                name = node.full_label.partition("/")[0]
+                names.extend([name] if name not in names else [])
+                hint = str((1 + names.index(name) % n) << 30)
+                node.resource_hints = {"beam:resources:min_ram_bytes:v1": hint.encode()}
+
+        self.visit(Visitor())
+        return start(self, *args)
+
+    beam.Pipeline.run = run
+    try:
+        yield
+    finally:
+        beam.Pipeline.run = start
