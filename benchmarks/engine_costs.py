@@ -17,7 +17,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -52,11 +52,10 @@ def step() -> str:
     return "WriteShards"  # the one that reads on threads of its own
 
 
-def stored(path: str, columns: list[str] | None, row_groups: Sequence[int] | None = None) -> int:
+def stored(path: str, columns: list[str] | None) -> int:
     """Bytes in storage of some columns of a Parquet file."""
     footer = pq.read_metadata(path)
-    groups = range(footer.num_row_groups) if row_groups is None else row_groups
-    chunks = (footer.row_group(i).column(j) for i in groups for j in range(footer.num_columns))
+    chunks = (footer.row_group(i).column(j) for i in range(footer.num_row_groups) for j in range(footer.num_columns))
     wanted = None if columns is None else set(columns)
     return sum(c.total_compressed_size for c in chunks if wanted is None or c.path_in_schema.split(".")[0] in wanted)
 
@@ -74,9 +73,9 @@ def counting(found: Costs) -> Iterator[None]:
     read_whole, get_buffer = store.read_parquet, execution.BundleContextManager.get_buffer
     list_append, group_append = execution.ListBuffer.append, execution.GroupingBuffer.append
 
-    def signals(self: SignalStore, split: Any, columns: list[str], row_groups: Sequence[int] | None = None) -> Any:
-        count(found, "signals read", step(), stored(self.path(split), columns, row_groups))
-        return read(self, split, columns, row_groups)
+    def signals(self: SignalStore, split: Any, columns: list[str]) -> Any:
+        count(found, "signals read", step(), stored(self.path(split), columns))
+        return read(self, split, columns)
 
     def whole(path: str, columns: list[str] | None = None) -> Any:
         count(found, "signals read", step(), stored(path, columns))

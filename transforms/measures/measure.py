@@ -57,7 +57,6 @@ class Measure(Stage):
 
 
 beam.coders.registry.register_coder(Tally, CompressedCoder)
-PART = 1 << 12  # documents of a split that are counted at a time
 
 
 @beam.typehints.with_output_types(Tally)
@@ -68,31 +67,22 @@ class _TallySplit(Beside[Decided, Tally]):
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
         corpus, split = self.corpus, self.corpus.split(number)
-        needed = [*NEEDED, *residual.NEEDED, *(cores.NEEDED if self.systems.systems else ())]
-        needed += lineage.NEEDED if self.lineage else []
-        needed += items_found.NEEDED if self.against else []
-        parts, at = [], 0
-        for signals in corpus.store.parts(split, list(dict.fromkeys(needed)), PART):
-            parts.append(self._part(decisions.slice(at, signals.num_rows), signals, corpus.source(split).name))
-            at += signals.num_rows
-        tally = parts[0] if len(parts) == 1 else merge(parts)
+        tally = tally_split(decisions, corpus.signals(split, NEEDED))
+        tally.kin = residual.count_split(decisions, corpus.signals(split, residual.NEEDED))
+        if self.systems.systems:
+            signals = corpus.signals(split, cores.NEEDED)
+            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, corpus.source(split).name)
+        if self.lineage:
+            tally.lineage = lineage.count_split(decisions, corpus.signals(split, lineage.NEEDED))
+        if self.against:
+            signals = corpus.signals(split, items_found.NEEDED)
+            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
         bad = corpus.store.read_quarantine(split)
         for name, reason, records in zip(*(bad[k].to_pylist() for k in ("source", "reason", "records")), strict=True):
             tally.quarantined[name, reason] += 1 if records is None else records
         tally.inputs = count_inputs(split, corpus.signals(split, ["file"])["file"], bad)
         give_back()
         return (tally,)
-
-    def _part(self, decisions: pa.RecordBatch, signals: pa.Table, source: str) -> Tally:
-        tally = tally_split(decisions, signals)
-        tally.kin = residual.count_split(decisions, signals)
-        if self.systems.systems:
-            tally.patterns = cores.count_split(decisions, signals, self.systems.systems, source)
-        if self.lineage:
-            tally.lineage = lineage.count_split(decisions, signals)
-        if self.against:
-            tally.contaminated = items_found.count_split(decisions, signals, self.against.set_of)
-        return tally
 
 
 @beam.typehints.with_input_types(Tally)

@@ -13,7 +13,7 @@ import logging
 import os
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,7 +48,7 @@ class SignalStore:
     """Where the signals of each split are.
 
     Attributes:
-      folder: any folder of Beam's filesystems.
+      folder: of this machine, or in an object store.
       depends_on: what the signals depend on beside the split: sorted pairs of name and value.
     """
 
@@ -98,8 +98,8 @@ class SignalStore:
         if split.source != EARLIER:
             files.delete(self.path(split))
 
-    def read(self, split: Split, columns: list[str], row_groups: Sequence[int] | None = None) -> pa.Table:
-        """Some columns of a split's signals, in the order of its documents; of some row groups of the file, or of all.
+    def read(self, split: Split, columns: list[str]) -> pa.Table:
+        """Some columns of a split's signals, in the order of its documents.
 
         Raises:
           DamagedError: the file is not what was written.
@@ -108,31 +108,11 @@ class SignalStore:
         if split.source != EARLIER:  # whose files are held against their manifest when the run is planned
             checksums.ensure(path)
         if os.path.isfile(path):  # a local file is mapped, not copied
-            with pq.ParquetFile(path, memory_map=True) as file:
-                return _of(file, columns, row_groups)
+            return pq.read_table(
+                path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
+            )
         with open_for_reading(path) as source:
-            return _of(pq.ParquetFile(pa.PythonFile(source, mode="r")), columns, row_groups)
-
-    def parts(self, split: Split, columns: list[str], documents: int) -> Iterator[pa.Table]:
-        """The same in parts of at least so many documents, but for the last: whole row groups.
-
-        Raises:
-          DamagedError: the file is not what was written.
-        """
-        path = self.path(split)
-        checksums.ensure(path)
-        with open_for_reading(path) as source:
-            footer = pq.read_metadata(pa.PythonFile(source, mode="r"))
-        chosen: list[int] = []
-        rows = 0
-        for number in range(footer.num_row_groups):
-            chosen.append(number)
-            rows += footer.row_group(number).num_rows
-            if rows >= documents:
-                yield self.read(split, columns, chosen)
-                chosen, rows = [], 0
-        if chosen or not footer.num_row_groups:
-            yield self.read(split, columns, chosen)
+            return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
 
     def read_quarantine(self, split: Split, columns: list[str] | None = None) -> pa.Table:
         """Some columns of a split's records that could not be read, or all.
@@ -148,12 +128,6 @@ class SignalStore:
         checksums.ensure(path)
         with open_for_reading(path) as source:
             return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
-
-
-def _of(file: pq.ParquetFile, columns: list[str], row_groups: Sequence[int] | None) -> pa.Table:
-    if row_groups is None:
-        return file.read(columns=columns, use_threads=False)
-    return file.read_row_groups(row_groups, columns=columns, use_threads=False)
 
 
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
