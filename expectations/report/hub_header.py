@@ -92,7 +92,7 @@ def hub_header(release: str, rows: Sequence[dict[str, Any]], schema: pa.Schema |
             "download_size": n_bytes,
         }
     written = {key: value for key, value in header.items() if value}
-    return f"---\n{yaml.safe_dump(written, sort_keys=False, allow_unicode=True)}---"
+    return f"---\n{yaml.safe_dump(written, sort_keys=False)}---"
 
 
 def _feature(field: pa.Field) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Why a document was kept or dropped: what a release's own ledger says, and the two texts of a duplicate."""
 
 import dataclasses
+import functools
 import re
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import closest, nearest
-from expectations.wording import amount, number, one_line, plural
+from expectations.wording import EITHER, amount, number, one_line, plural, unit_of
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
 from pipeline.reading.text_similarity import alike
@@ -20,7 +21,7 @@ from pipeline.recipe import Recipe, RecipeError
 from pipeline.told.side_by_side import side_by_side
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
-from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_unit
+from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_metrics
 
 SHOWN = 10
 PREFIX = 4  # digits of an id that name a document, if no other begins so
@@ -57,6 +58,14 @@ class _LedgerReader:
     tables: list[pa.Table]
     width: int
     texts: bool
+
+    @functools.cached_property
+    def unit(self) -> str:
+        """What `n_tokens` counts: words, tokens, or either where only the ledger is left."""
+        try:
+            return unit_of(read_metrics(self.release).to_pylist())
+        except ReleaseError:
+            return EITHER
 
     def rows(self, column: str, value: str) -> list[dict[str, Any]]:
         """The documents with a value in a column."""
@@ -184,7 +193,7 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
     yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
     yield from _evidence(row)
-    yield f"  length      {amount(row['n_tokens'], read_unit(ledger.release))}"
+    yield f"  length      {amount(row['n_tokens'], ledger.unit)}"
     if row.get("removed_tokens"):
         yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
     if row["cluster_size"] > 1:

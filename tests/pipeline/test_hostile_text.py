@@ -105,12 +105,12 @@ def test_a_verdict_in_every_format(form):
 
 
 def test_the_card_of_a_release():
-    text = card("name", metrics().combine_chunks().to_batches()[0], verdict())
+    text = card("name", metrics().combine_chunks().to_batches()[0], verdict(), contracts.release(()).schema, 1)
     assert not OBEYED.search(text)
     assert "\n# head" not in text
     assert "\n::error" not in text
     header = text.split("---\n")[1]
-    assert set(yaml.safe_load(header)) == {"configs", "annotations_creators", "tags"}
+    assert yaml.safe_load(header)["pretty_name"] == "name"
     body = re.sub(r"(?s)(`+)(?!`).*?(?<!`)\1(?!`)", "", text.split("---\n", 2)[2])
     assert not re.search(r"(?<!\\)<script", body)
 

@@ -20,7 +20,7 @@ from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
 from expectations.paths import open_for_reading
-from expectations.wording import EITHER, unit_of
+from expectations.wording import EITHER
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below, exists
 
@@ -212,15 +212,6 @@ def read_verdict(folder: str) -> Verdict:
     path = _of_release(folder, VERDICT)
     with reading(path):
         return Verdict.from_json(_bytes(path))
-
-
-def read_unit(folder: str) -> str:
-    """What `n_tokens` counts in a release or a rejection: "words" or "tokens".
-
-    Raises:
-      ReleaseError: it has no metrics, or they are damaged.
-    """
-    return unit_of(read_metrics(folder).to_pylist())
 
 
 def read_metrics(folder: str) -> pa.RecordBatch:
