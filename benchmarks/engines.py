@@ -106,10 +106,10 @@ def run(
         its = environment(PYTHONPATH=str(ROOT))
         job = subprocess.Popen(command, env=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if killed:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                job.wait(after)
             while killed == "engine" and not prisms_of(job.pid) and job.poll() is None:
                 time.sleep(0.1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                job.wait(after)  # an engine that dies before it has a job is started again by Beam
             for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
                 one.kill()
         try:

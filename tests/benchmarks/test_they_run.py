@@ -335,21 +335,13 @@ def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.
 def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
     """The stages of a crowd are there, and both lines of what it takes."""
     said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
-    assert "FindClusters/Verify" in said
     assert said.count("near copies") == 2
     found = json.loads((tmp_path / "out.json").read_text())
     assert [found[name]["documents"] for name in ("base", "half", "copies")] == [160, 40, 80]
+    assert any("FindClusters/Verify" in stage["stage"] for stage in found["copies"]["stages"])
     for run in found.values():
-        assert run["peak"] > max(stage["peak"] for stage in run["stages"]) > 0
+        assert run["peak"] > 0 < min(stage["peak"] for stage in run["stages"])
         assert all(stage["busiest"] <= stage["cpu"] + 0.1 for stage in run["stages"])
-
-
-def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Of the table the row that is quickest: an engine that is refused. The others are what test_engines.py runs."""
-    said = printed("engines", corpus, tmp_path / "out", "--engine", "local, 2 processes")
-    assert said.splitlines()[-1].startswith(
-        "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
-    )
 
 
 def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
