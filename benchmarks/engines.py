@@ -2,12 +2,12 @@
 
     python -m benchmarks.engines CORPUS OUT_DIR [--engine NAME ...] [--store disk s3] [--kill STEP ...]
 
-CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes, of
-the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
+CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes,
+of the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
 storage, but for those that name the runner. What befalls it: on this machine the command is killed half way, on Prism with
-LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in time with
-exit code 4 and one line, nothing was released, no process stayed, and the next run gives the same bytes. Prism is needed
-(tests/workers.py), and `moto` for s3.
+LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in
+time with exit code 4 and one line, nothing was released, no process stayed, and the next run gives the same bytes. Prism is
+needed (tests/workers.py), and `moto` for s3.
 """
 
 import argparse
@@ -106,10 +106,10 @@ def run(
         its = environment(PYTHONPATH=str(ROOT))
         job = subprocess.Popen(command, env=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if killed:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                job.wait(after)
             while killed == "engine" and not prisms_of(job.pid) and job.poll() is None:
                 time.sleep(0.1)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                job.wait(after)  # an engine that dies before it has a job is started again by Beam
             for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
                 one.kill()
         try:

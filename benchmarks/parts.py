@@ -37,50 +37,42 @@ from transforms.release.shards import COMPRESSION
 NGRAM, NUM_PERM = 5, 112
 
 
+def compressed(release: pa.Table) -> None:
+    """As a shard is."""
+    pq.write_table(release, pa.BufferOutputStream(), **COMPRESSION)
+
+
 def measured(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, float]:
     """CPU seconds by part, of all files one after the other."""
     seconds: dict[str, float] = {}
 
-    def part(name: str, work: Callable[..., Any], *given: Any) -> Any:
+    def part(name: str, work: Callable[..., Any], *what: Any) -> Any:
         begun = time.thread_time()
-        done = work(*given)
+        done = work(*what)
         seconds[name] = seconds.get(name, 0.0) + time.thread_time() - begun
         return done
 
-    detector, check = load_detector(None), load_detector("words")
+    reader, written = ColumnReader(("text",), KEYS[1:]), folder / "written"
+    models = {"detector": load_detector(None), "cross-check": load_detector("words")}
     for path in files:
-        packed = part("read", path.read_bytes)
-        data = part("decompress", igzip.decompress, packed)
-        for block in blocks_of(data):
-            found = part("parse", _parsed, block)
-            if found is None:
+        data = part("decompress", igzip.decompress, part("read", path.read_bytes))
+        for block in map(Block, blocks_of(data)):
+            found = part("parse", reader.read, block)
+            if found is None:  # the last lines of a file may be too few
                 continue
-            texts, others = found
+            texts, ids = found[0], found[1].text("id")
             canonical, tokens = part("canonical form and tokens", text.canonicalise, texts)
-            part("hash", document_ids, "s", others.text("id"), texts)
+            part("hash", document_ids, "s", ids, texts)
             part("hash", hash_texts, canonical)
-            words = minhash.words(tokens)
-            signed = part("sign", _signed, words)
+            shingles = part("sign", minhash.shingles, *part("sign", minhash.words, tokens), NGRAM)
+            signed = part("sign", minhash.sign, *shingles, NUM_PERM)
             n_tokens, kinds = text.count_words(tokens), np.zeros(len(texts), np.int8)
-            tags = part("score: language", languages.find_languages, texts)[0]
-            for name, model in (("detector", detector), ("cross-check", check)):
+            tags, _ = part("score: language", languages.find_languages, texts)
+            for name, model in models.items():
                 part(f"score: {name}", model.score, texts, tokens, n_tokens, kinds, tags)
-            release = pa.table({"id": others.text("id"), "text": texts})
-            part("compress", _compressed, release)
-            part("write", (folder / "written").write_bytes, signed.tobytes())
+            part("compress", compressed, pa.table({"id": ids, "text": texts}))
+            part("write", written.write_bytes, signed.tobytes())
     return seconds
-
-
-def _parsed(block: Any) -> Any:
-    return ColumnReader(("text",), KEYS[1:]).read(Block(block))
-
-
-def _signed(words: Any) -> Any:
-    return minhash.sign(*minhash.shingles(*words, NGRAM), NUM_PERM)
-
-
-def _compressed(table: pa.Table) -> None:
-    pq.write_table(table, pa.BufferOutputStream(), **COMPRESSION)
 
 
 def main() -> None:

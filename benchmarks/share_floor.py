@@ -2,11 +2,12 @@
 
     python -m benchmarks.share_floor [--detector FOLDER] [--language en] [--pairs N]
 
-Corpora of one kind of human text and one generator are made from the held-out histograms of a calibration, as expected counts of
-3,000 documents. Each is bounded with more and more left out of what the reference knows. The bound of a row is the best that its
-limits can give: the share at which 95 % of these very corpora have such a limit or a higher one. So a row is a floor for whoever
-knows no more than it says, with one number per text and this way of fitting; what a release is held to is learned without the
-corpus that is judged, and lies a little higher.
+Corpora of one kind of human text and one generator are made from the held-out histograms of a calibration, as expected counts
+of 3,000 documents. Each is bounded with more and more left out of what the reference knows. The floor of a row is the best bound
+that its limits can give: the share at which 95 % of these very corpora have such a limit or a higher one. Nobody who knows no
+more comes closer, with one number per text and this way of fitting. Then the same learned from corpora of other sources and
+other generators, and how many of those bounds hold; and how far the estimate is off. Own human text is the histogram of its kind,
+without chance.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def pairs(calibration: Calibration, language: int) -> list[tuple[str, str]]:
 def row(
     calibration: Calibration, language: int, human: str, machine: str, chosen: list[tuple[str, str]]
 ) -> Iterator[float]:
-    """The mean bound at each of `SHOWN`, and the mean error of the estimate there."""
+    """The numbers of a row: at each of `SHOWN` the mean floor and mean bound held out; how many of these hold; mean errors."""
     limits, errors = [], []
     for kind, generator in chosen:
         if human == "alone":
@@ -78,11 +79,19 @@ def row(
     at = sorted({*SHARES, *SHOWN})
     found = np.array(limits)
     learned = found[:, [at.index(q) for q in SHARES]]
-    allowance = Judged(("",) * len(found), np.stack([learned, learned]), 0.0, "").allowance()
-    for q in SHOWN:
-        yield float(np.mean([allowance.of(limit) for limit in found[:, at.index(q)]]))
-    off = np.array(errors).reshape(found.shape)
-    yield from (float(off[:, at.index(q)].mean()) for q in SHOWN)
+    sources, generators = (np.array(names) for names in zip(*((k.split("/")[0], g) for k, g in chosen), strict=True))
+    floor, held = np.zeros((2, *found.shape))
+    for number, theirs in enumerate(found):
+        others = (sources != sources[number]) & (generators != generators[number])
+        for into, rows in ((floor, learned), (held, learned[others] if others.any() else learned)):
+            allowance = Judged(("",) * len(rows), np.stack([rows, rows]), 0.0, "").allowance()
+            into[number] = [allowance.of(limit) for limit in theirs]
+    shown = [at.index(q) for q in SHOWN]
+    planted = [at.index(q) for q in SHARES]
+    yield from floor.mean(axis=0)[shown]
+    yield from held.mean(axis=0)[shown]
+    yield float((held[:, planted] >= np.array(SHARES)).mean())
+    yield from np.array(errors).reshape(found.shape).mean(axis=0)[shown]
 
 
 def main() -> None:
@@ -96,9 +105,9 @@ def main() -> None:
     assert calibration, "it has a calibration"
     language = [known.name for known in calibration.languages].index(args.language) if calibration.languages else 0
     chosen = pairs(calibration, language)[: args.pairs]
-    shown = [f"{q:.0%}" for q in SHOWN]
-    print(f"| what is known | bound at {' | at '.join(shown)} | error of the estimate at {' | at '.join(shown)} |")
-    print("|---|" + "--:|" * 2 * len(SHOWN))
+    shown = " | ".join(f"{q:.0%}" for q in SHOWN)
+    print(f"| what is known | floor at {shown} | held out at {shown} | holds | error of the estimate at {shown} |")
+    print("|---|" + "--:|" * (3 * len(SHOWN) + 1))
     for name, human, machine in ROWS:
         numbers = " | ".join(f"{value:.1%}" for value in row(calibration, language, human, machine, chosen))
         print(f"| {name} | {numbers} |", flush=True)

@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple, TypeVar
 
@@ -63,6 +64,7 @@ _NO_RIGHT = re.compile(
     r"ACCESS_DENIED|ACCESS_KEY|SIGNATURE|_TOKEN|PERMISSION_DENIED|UNAUTHENTICATED|OAuth2|no right to it|40[13] Client Error"
     r"|HTTP status(?: code:)? 40[013]|credentials"
 )
+_DATA_SET = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(?:@(refs/[a-z]+/[^/]+|[^/]+))?(/.*)?")
 _NO_OBJECT = re.compile(r"NO_SUCH_KEY|The specified key does not exist")
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket")
 _OTHER_REGION = re.compile(r"HTTP status 30[17]|PermanentRedirect|AuthorizationHeaderMalformed")
@@ -123,18 +125,18 @@ def pinned(path: str) -> str:
     """
     if not path.startswith("hf://"):
         return path
+    named = _DATA_SET.fullmatch(path)
+    if named is None:
+        raise StorageError(
+            f"{path}: of the hub data sets are read; write hf://datasets/ORGANISATION/NAME, or NAME@REVISION"
+        )
     _at(path)
-    from huggingface_hub import HfFileSystem
+    from huggingface_hub import HfApi
 
-    hub = HfFileSystem()
-
-    def ask() -> str:
-        at = hub.resolve_path(path)
-        commit = hub._api.repo_info(at.repo_id, revision=at.revision, repo_type=at.repo_type).sha
-        kind = "" if at.repo_type == "model" else f"{at.repo_type}s/"
-        return f"hf://{kind}{at.repo_id}@{commit}/{at.path_in_repo}".rstrip("/")
-
-    return patiently(path, ask)
+    hub = HfApi(endpoint=_endpoint(path) or None)
+    asked = urllib.parse.unquote(named[2] or "main")
+    commit = patiently(path, lambda: hub.repo_info(named[1], revision=asked, repo_type="dataset").sha)
+    return f"hf://datasets/{named[1]}@{commit}{named[3] or ''}".rstrip("/")
 
 
 def open_object(path: str) -> IO[bytes]:
@@ -252,6 +254,7 @@ def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
       StorageError: the store fails, or does not let us.
     """
     began, until, pause, store = time.monotonic(), 0.0, 0.1, (*path.split("/")[:3], _endpoint(path))
+    is_hub = path.startswith("hf://")
     if time.monotonic() < _gone.get(store, (0.0, None))[0]:
         raise _gone[store][1] from None
     while True:
@@ -263,14 +266,16 @@ def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
             if "UploadChunk" not in str(error):
                 raise _no_bucket(path) from None
             why = str(error)  # of an upload that the store took for ended
-        except (OSError, ValueError, pa.ArrowException) as error:  # a ValueError: of what Arrow has closed by itself
+        except Exception as error:  # a ValueError: of what Arrow has closed by itself
+            if not (is_hub or isinstance(error, (OSError, ValueError, pa.ArrowException))):
+                raise
             why = str(error)
             if _NO_OBJECT.search(why):  # of a copy
                 raise FileNotFoundError(2, "No such object", path) from None
             if refused := _refused(path, why):
                 raise refused from None
         now = time.monotonic()
-        until = until or max(began + PATIENCE, now + AGAIN)
+        until = until or (now if is_hub else max(began + PATIENCE, now + AGAIN))  # whose library has tried again
         if now >= until:
             silent = _silent(path, why)
             _gone[store] = now + GONE, silent
@@ -412,7 +417,7 @@ def _system(scheme: str, settings: tuple[str, ...], stall: int) -> fs.FileSystem
         from huggingface_hub import HfFileSystem
     except ImportError:
         raise StorageError("hf:// needs huggingface_hub; pip install 'lowbackground[hf]'") from None
-    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem()))
+    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem(endpoint=settings[0] or None)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -453,6 +458,8 @@ def _refused(path: str, said: str) -> StorageError | None:
         return _no_bucket(path)
     if _OTHER_REGION.search(said):
         return StorageError(f"{path}: the bucket is in another region; set AWS_REGION to it")
+    if scheme == "hf" and "404 Client Error" in said:
+        return StorageError(f"{path}: no such data set or revision, or no right to it; correct it, or set HF_TOKEN")
     if _NO_RIGHT.search(said):
         return StorageError(f"{path}: no right to it (access denied); {_RIGHTS[scheme]}")
     return None

@@ -106,13 +106,18 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
     output = recipe.output.path
     if not is_local(output):
         _refuse_remote(recipe)
-        return
     written = [
         target(output, recipe.release, passed=True),
         target(output, recipe.release, passed=False),
         posixpath.join(output, STAGING),
         posixpath.join(output, STORE),
     ]
+    if not is_local(output):
+        for what, path in _read(recipe, base_dir, splits):
+            for place in written:
+                if f"{path}/".startswith(f"{place}/"):
+                    raise RecipeError(_lies_there(what, path, place))
+        return
     for source in recipe.sources:
         for path in (source.path,) if isinstance(source.path, str) else source.path:
             if is_local(path) and _would_be_read(path, output, written[:2]):
@@ -125,10 +130,14 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
     for what, path in _read(recipe, base_dir, splits) if there else ():
         folder = _lies_in(os.path.realpath(path), there, known) if is_local(path) else None
         if folder:
-            raise RecipeError(
-                f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or "
-                "another output.path"
-            )
+            raise RecipeError(_lies_there(what, path, folder))
+
+
+def _lies_there(what: str, path: str, folder: str) -> str:
+    return (
+        f"{what}: {path} lies in {folder}, which this run writes or replaces; choose another release name or another "
+        "output.path"
+    )
 
 
 def _read(recipe: Recipe, base_dir: str, splits: tuple[Split, ...]) -> Iterator[tuple[str, str]]:

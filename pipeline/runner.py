@@ -7,6 +7,7 @@ import importlib.metadata
 import itertools
 import os
 import posixpath
+import re
 import unicodedata
 import uuid
 from typing import Any
@@ -372,9 +373,9 @@ def _about(
     inputs = []
     for number, source in enumerate(recipe.sources):
         pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
-        inputs.append(
-            {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
-        )
+        said = {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
+        revisions = sorted({found[0] for path in pieces if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
+        inputs.append(said | {"revisions": revisions} if revisions else said)
     packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")
     about = {
         "recipe_sha256": recipe.fingerprint(),

@@ -114,12 +114,14 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, 
     """What to turn, the nearest first."""
     where = shlex.quote(folder)
     limit = limit_that_holds(outcome)
-    if (found := _PARAMETER.search(outcome.threshold)) and limit is not None and found[1] in KEYS:
+    of_share = outcome.metric.startswith("synthetic_share.")
+    # One source is no reason to allow the whole corpus more.
+    for_whole = outcome.slice_kind == "overall" or not of_share
+    if (found := _PARAMETER.search(outcome.threshold)) and limit is not None and found[1] in KEYS and for_whole:
         value = _rounded(Decimal(repr(limit)) / Decimal(found[2] or 1), up=outcome.max is not None)
         if 0 <= value <= 1:
             yield f"{command} again with --set {KEYS[found[1]]}={value}"
-    whole = outcome.slice_kind == "overall" and outcome.stage == "after"
-    if outcome.metric.startswith("synthetic_share.") and whole and outcome.max is not None:
+    if of_share and for_whole and outcome.stage == "after" and outcome.max is not None:
         cut = f"run again with --set ratio.max_synthetic_share={outcome.max:g}, which drops what synthetic documents it can"
         cuts = [cut] if not found and outcome.max < recipe.ratio.max_synthetic_share else []
         declare = ["declare `origin` of the sources that you know"] if outcome.bound == "upper" else []

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stores
 import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -136,6 +137,7 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert found["documents"] == 400
     assert found["rows"][0]["kept"] < 400
     assert found["rows"][0]["planted_found"] >= 0.9
+    assert min(found["another_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) > 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
@@ -179,7 +181,7 @@ def test_share_floor(printed: Printed) -> None:
     numbers = {
         name: [float(cell.rstrip("%")) for cell in row] for name, row in table.items() if name[:4] in ("both", "own ")
     }
-    at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 5))
+    at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 9))
     assert len(table) == 8
     assert 25 <= at_25["both alone"] < 30
     assert error_at_25["both alone"] <= 1
@@ -203,6 +205,15 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    said = printed("parts", corpus)
+    parts = dict(re.findall(r"^(\S.*?) +([\d.]+) CPU s", said, re.MULTILINE))
+    assert {"read", "decompress", "parse", "hash", "sign", "score: detector", "compress", "write", "the run"} < set(
+        parts
+    )
+    assert float(parts["the run"]) > float(parts["all parts"])
 
 
 def test_export_speed(printed: Printed) -> None:
@@ -287,6 +298,19 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     texts = pa.array([text(1, machine=False), "Qwxz jkvb " * 60], pa.large_string())
     plain, odd = bits_per_byte(*text_buffers(texts), found.bytes_model.trie)
     assert plain < odd
+
+
+def test_storage_costs(
+    printed: Printed,
+    corpus: pathlib.Path,
+    tmp_path: pathlib.Path,
+    gs_store: stores.Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stores.use(gs_store, monkeypatch)
+    found = cells(printed("storage_costs", corpus, tmp_path / "disk", f"{gs_store.bucket()}/there"))
+    assert found["disk"][-1] == "1.00"
+    assert float(found["store"][-1]) > 0.5
 
 
 def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import posixpath
 import pydoc_data.topics
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,6 +108,17 @@ def test_a_run_is_the_same_bytes_and_replacing_it_leaves_nothing_of_it(store, tm
     assert not any(name.startswith("data/") for name in names(refused.folder))
 
 
+def test_what_is_read_is_not_written_over(gs_store, monkeypatch):
+    stores.use(gs_store, monkeypatch)
+    top = gs_store.bucket()
+    recipe = put_inputs(top, 6)
+    files.write(f"{top}/out/small/data/train.jsonl", b'{"text": "x"}')
+    with pytest.raises(RecipeError, match=r"out/small/data lies in .*out/small, which this run writes or replaces"):
+        runner.prepare(api.load(recipe, {"sources": [{"name": "own", "path": "out/small/data"}]}), top)
+    with pytest.raises(RecipeError, match=r"out lies in what source all reads"):
+        runner.prepare(api.load(recipe, {"sources": [{"name": "all", "path": "."}]}), top)
+
+
 def test_commands_read_a_release_in_a_store(s3_store, monkeypatch, capsys, tmp_path):
     stores.use(s3_store, monkeypatch)
     top = s3_store.bucket()
@@ -186,10 +198,10 @@ def test_publishing_cut_off_anywhere_is_the_old_release_or_none_and_then_the_new
     stores.use(gs_store, monkeypatch)
     old, new = old_and_new
     writes = ("put", "copy", "delete", "delete_below")
-    for at in range(40):
+    for at in range(("kill", "fail").index(kind) * 2, 40, 5):
         out = f"{gs_store.bucket()}/out"
-        publish(out, old, 1, replace=False)
-        assert content(f"{out}/small") == old
+        for name, data in old.items():
+            files.write(f"{out}/small/{name}", data)
         with monkeypatch.context() as patch:
             left = [at]
 
@@ -238,7 +250,8 @@ def test_of_two_runs_one_is_refused_and_a_lease_outlives_its_owner_for_some_minu
     files.write(dead, b'{"host": "gone", "pid": 7, "since": "today"}')
     with pytest.raises(HeldError, match=r"process 7 on gone since today.* 5 minutes after it"):
         publish(out, new, 3, replace=True)
-    monkeypatch.setattr(folders, "LEASE_LASTS", -1.0)
+    monkeypatch.setattr(folders, "LEASE_LASTS", 1.0)
+    time.sleep(2.2)
     publish(out, new, 4, replace=True)
     assert content(f"{out}/small") == new
 

@@ -118,7 +118,7 @@ def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
     corpus: pathlib.Path, surveyed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = shards(run(corpus, "whole", output={"path": "elsewhere"}))
-    opened = open
+    opened = decompress.open_for_reading
 
     def broken(path, *rest, **more):  # type: ignore[no-untyped-def]
         if path.endswith("1.jsonl"):
@@ -129,7 +129,7 @@ def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
     removed = shards(run(corpus, "removed", output={"path": "elsewhere"}, **remove))
     for release, changes, expected in (("a", {}, whole), ("b", remove, removed)):
         with monkeypatch.context() as patch:
-            patch.setattr(decompress, "open", broken, raising=False)
+            patch.setattr(decompress, "open_for_reading", broken)
             first = run(corpus, release, **changes)
         assert first.counts["quarantined"] == 1
         recipe = recipe_in(corpus, release + "2", **changes)

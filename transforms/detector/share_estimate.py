@@ -18,8 +18,8 @@ BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
 # How much of a generator is what all have in common, for the estimate and for limits: a hard one alone explains much of the human
-# text of a kind that nobody knows, and chance.
-ALIKE, ALIKE_IN_LIMITS = 0.5, 0.25
+# text of a kind that nobody knows, and chance. With human text of the corpus the first is no danger.
+ALIKE, ALIKE_IN_LIMITS, LESS_WITH_OWN = 0.5, 0.25, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
 MOSTLY = (
     0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
@@ -154,7 +154,7 @@ class Composition:
                 found.append(None)
                 continue
             human = self._human(known, own)
-            machine = _drawn(known.machine, ALIKE_IN_LIMITS if bounding else ALIKE)
+            machine = _drawn(known.machine, self._alike(bounding, of_its_own=len(human) > len(known.human)))
             start = _mostly_own(len(human), len(machine)) if len(human) > len(known.human) else None
             found.append((cells, human, machine, share_bound.fit(cells, human, machine, start=start)))
         return found
@@ -189,6 +189,10 @@ class Composition:
                 ends[:, number] = min(allowed[0], best[number]), max(allowed[1], best[number])
         low_end, high_end = (self._overall(end, scores) for end in ends)
         return low_end, high_end
+
+    @staticmethod
+    def _alike(bounding: bool, of_its_own: bool) -> float:
+        return (ALIKE_IN_LIMITS if bounding else ALIKE) - (LESS_WITH_OWN if of_its_own else 0.0)
 
     def _allowed(
         self, language: int, low: float, high: float, best: share_bound.Fit, own: Histograms | None
@@ -225,7 +229,7 @@ class Composition:
             upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
             n = float(mix.sum())
-            rates = high.machine @ _drawn(known.found, ALIKE_IN_LIMITS)
+            rates = high.machine @ _drawn(known.found, self._alike(True, self.has_own(number, own)))
             found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
             kept = 1 - min(flagged[number] / n, 1.0)
             residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0

@@ -236,7 +236,7 @@ def _leased(path: str, what: str, shared: bool) -> Iterator[None]:
         finally:
             over.set()
             living.join()
-            del _leases[path]
+            _leases.pop(path, None)
     finally:
         with contextlib.suppress(storage.StorageError):
             storage.delete(own)

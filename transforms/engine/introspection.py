@@ -14,7 +14,6 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.transforms import core, userstate
-from apache_beam.typehints import decorators
 from apache_beam.typehints.decorators import IOTypeHints
 
 Answers = weakref.WeakKeyDictionary[Any, Any]
@@ -38,7 +37,7 @@ def remember() -> None:
     # process already, and weighs each by a walk over every module that is imported.
     worker_handlers.STATE_CACHE_SIZE_MB = 0
     # Every type that is said keeps the stack it was said on, as text. Our graph is typed, which a test says.
-    decorators.TRACEBACK_LIMIT = 0
+    IOTypeHints._make_origin = lambda *_, **__: []
 
 
 def _once(find: Any, key: Callable[[Any], Any], given: Callable[[Any], Any] = lambda answer: answer) -> Any:

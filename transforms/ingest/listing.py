@@ -1,8 +1,8 @@
 """What lies in a folder or matches a pattern: every entry is a file that may be read, or is named with the reason why not.
 
 On this machine's file systems links are followed (the cache of Hugging Face is links), each folder is walked once, and
-nothing that is no regular file is ever opened: a FIFO would wait for ever. An object store lists
-what begins with a name.
+nothing that is no regular file is ever opened: a FIFO would wait for ever. An object
+store lists what begins with a name.
 """
 
 import os

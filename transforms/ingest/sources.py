@@ -116,8 +116,8 @@ class Source(Strict):
 
     Attributes:
       name: unique in the recipe.
-      path: files, folders (taken with all below them) or globs (`*` stays in a folder, `**` does not), on any of
-        Beam's filesystems. Links are followed.
+      path: files, folders (taken with all below them) or globs (`*` stays in a folder, `**` does not), of this
+        machine, where links are followed, or `s3://`, `gs://`, `hf://datasets/`.
       splits: of a data set, those to read: train, validation, test, as file or folder names say; empty: every file.
       format: `auto` goes by the ending, and each file is read as what its first bytes say; `text` and `html` take a file as one
         document, `lines` a line. Of a folder, files with an ending of the format are read, and those that have none.

@@ -8,6 +8,7 @@ that is human by its date adds its year's prior to all of them. Gates read the b
 
 import dataclasses
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -65,11 +66,16 @@ def assumptions(detector: Detector) -> tuple[str, ...]:
         "writers and generators of undeclared text that the calibration does not know lie as far off as those left out of it"
         + (f" (allowance, from the limit of the likelihood to the bound: {'; '.join(allowed)})" if allowed else ""),
         *([newer] if until else []),
-        *(f"in {name} all undeclared text may be synthetic: {why}" for name, why in hopeless if why),
+        *(f"in {name} all undeclared text may be synthetic: {_in_one_clause(why)}" for name, why in hopeless if why),
         *([like] if uncovered else []),
         "documents that could not be scored hold as much synthetic text as the others",
         "the rate by document also holds by token",
     )
+
+
+def _in_one_clause(why: str) -> str:
+    """What a calibration says of a language, as one item of a list; those of earlier versions say "1 generators"."""
+    return re.sub(r"\b1 (\w+)s\b", r"1 \1", why).replace("; ", ", and ")
 
 
 def cross_check(tally: Tally, sources: tuple[str, ...], detector: Detector, checker: Detector | None) -> Iterator[Row]:

@@ -48,7 +48,7 @@ class SignalStore:
     """Where the signals of each split are.
 
     Attributes:
-      folder: any folder of Beam's filesystems.
+      folder: of this machine, or in an object store.
       depends_on: what the signals depend on beside the split: sorted pairs of name and value.
     """
 

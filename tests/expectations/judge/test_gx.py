@@ -86,7 +86,7 @@ def test_without_a_slice_every_slice_must_hold():
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_not_there_is_an_error_and_never_a_pass(value):
     result = gx.validate(frame(row(value=value)), suite({"max": 10}))[0]
-    assert (result["status"], result["error"]) == ("error", "no finite value for 1 of 1 rows")
+    assert (result["status"], result["error"]) == ("error", "no finite value for 1 of 1 row")
     assert result["rows"][0]["observed"] is None
 
 

@@ -263,7 +263,7 @@ def test_a_size_that_is_next_to_nothing_says_what_would_do(folder: pathlib.Path)
     web = [{"name": "web", "path": "web/*"}]
     found = planned(folder, {"size": 1, "count": "labelled"}, sources=web)
     (way,) = (way for way in found["ways"] if way["about"] == "at most 1 words")
-    assert way["said"].endswith(" tokens, which is what the largest document has")
+    assert way["said"].endswith(" words, which is what the largest document has")
     assert planned(folder, {"size": int(way["value"]), "count": "labelled"}, sources=web)["taken"] > 0
 
 

@@ -69,7 +69,8 @@ def test_no_limit_is_proposed_that_could_never_fail() -> None:
 
 def test_a_slice_can_be_answered_for() -> None:
     seen = SliceOutcome('we"b', 1.0, 1.0, None, None, 9, "fail")
-    said = ways(outcome("synthetic_share.tokens", 1.0, high=0.1, slice_kind="source", worst=seen))
+    asked = "at most 10% ($max_synthetic_share * 2)"
+    said = ways(outcome("synthetic_share.tokens", 1.0, high=0.1, slice_kind="source", worst=seen, threshold=asked))
     assert said == [
         'or answer for it in the suite: `waivers: [{slice: "we\\"b", who: NAME, why: REASON, until: DATE}]`'
     ]

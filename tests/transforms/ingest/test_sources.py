@@ -203,7 +203,7 @@ def test_a_parquet_file_without_a_footer_is_left_to_the_reader(tmp_path):
         ("empty", "matches no file"),
         ("odd", r"extensions: \.bin, none"),
         ("odd/a.bin", "set `format`"),
-        ("nowhere://x/y", "cannot list"),
+        ("nowhere://x/y", "is no address that is read"),
     ],
 )
 def test_a_source_without_data_is_an_error_of_the_input(tmp_path, path, says):
