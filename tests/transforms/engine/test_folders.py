@@ -133,6 +133,7 @@ DELETES = {"rmtree", "unlink", "remove", "rmdir", "removedirs"}
 MAY = {
     "transforms/engine/folders.py": {"rmtree", "unlink", "rmdir"},
     "transforms/engine/files.py": {"unlink"},
+    "pipeline/commands/status.py": {"delete"},  # the note of a job that was sent, by its exact name
     "transforms/signals/store.py": {"delete"},  # the signals of one split, by their exact name
     "transforms/detector/training/train.py": {
         "remove"
