@@ -22,8 +22,8 @@ from expectations.judge.verdict import Verdict
 from expectations.paths import open_for_reading
 from expectations.report.card import card
 from expectations.report.report import render
-from pipeline.told.examples import examples
-from pipeline.told.page import Told, report_input
+from pipeline.advice.examples import examples
+from pipeline.advice.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import counted, files, folders

@@ -389,10 +389,10 @@ def gate(
     """
     gx_process.start()
     from expectations.judge.formats import FORMATS
+    from pipeline.advice.remedy import of_release
     from pipeline.commands.gate import check_outputs, judge_again, write_data_docs
     from pipeline.reading.answer import chosen, deliver
     from pipeline.reading.checksums import check_release
-    from pipeline.told.remedy import of_release
 
     form = _form(form, as_json)
     written = chosen(form, FORMATS)
@@ -675,9 +675,9 @@ def explain(
 
     Example: lowbackground explain releases/demo --reason near_duplicate --n 5
     """
+    from pipeline.advice.side_by_side import MIN_WIDTH
     from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
     from pipeline.reading.answer import deliver
-    from pipeline.told.side_by_side import MIN_WIDTH
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.loading import closest, nearest
 from expectations.wording import EITHER, amount, number, one_line, plural, unit_of
+from pipeline.advice.side_by_side import side_by_side
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
 from pipeline.reading.text_similarity import alike
 from pipeline.recipe import Recipe, RecipeError
-from pipeline.told.side_by_side import side_by_side
 from transforms.ingest.sources import InputError
 from transforms.origin.phrase_files import load_phrases
 from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_ledger, read_metrics

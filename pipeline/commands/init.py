@@ -10,13 +10,13 @@ import yaml
 
 from expectations.loading import nearest
 from expectations.wording import one_line, plural
+from pipeline.advice.guesses import guessed
+from pipeline.advice.remarks import splits_found
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
 from pipeline.reading.summary import unread
 from pipeline.recipe import RecipeError
-from pipeline.told.guesses import guessed
-from pipeline.told.remarks import splits_found
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.unread_input import not_read

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from expectations.loading import nearest
 from expectations.wording import number, one_line
+from pipeline.advice.ways import left_out, refused
 from pipeline.execution import execute
 from pipeline.graph import Job, decide
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.swap import planning
-from pipeline.told.ways import left_out, refused
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS

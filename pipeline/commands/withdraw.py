@@ -31,6 +31,7 @@ from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
 from expectations.wording import plural
+from pipeline.advice.page import Told, report_input
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
@@ -49,7 +50,6 @@ from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
-from pipeline.told.page import Told, report_input
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders

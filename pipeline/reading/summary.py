@@ -10,13 +10,13 @@ import yaml
 from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import REASONS, estimate, plural
+from pipeline.advice.guesses import guessed
+from pipeline.advice.remarks import Rows, hint, idle, remarks, splits_found
+from pipeline.advice.remedy import remedy
 from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
-from pipeline.told.guesses import guessed
-from pipeline.told.remarks import Rows, hint, idle, remarks, splits_found
-from pipeline.told.remedy import remedy
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Split, splits_of
 from transforms.measures.unread_input import NotRead

@@ -12,9 +12,9 @@ import pytest
 import warm
 
 from pipeline import cli, log
+from pipeline.advice.remedy import rules_of
 from pipeline.recipe import parse_recipe
 from pipeline.runner import suite_params
-from pipeline.told.remedy import rules_of
 
 WORDS = "the quick brown fox jumps over the lazy dog and runs back to its den before the rain begins to fall again "
 RECIPE = "release: small\nsources:\n  - {name: data, path: data}\noutput: {path: out}\n"
@@ -376,7 +376,7 @@ def test_a_failed_run_ends_with_what_would_mend_it(tmp_path: pathlib.Path) -> No
 
 
 def test_every_parameter_of_a_suite_has_a_key_of_the_recipe() -> None:
-    from pipeline.told.remedy import KEYS
+    from pipeline.advice.remedy import KEYS
 
     recipe = parse_recipe(RECIPE, "recipe.yaml")
     assert set(KEYS) == set(suite_params(recipe))

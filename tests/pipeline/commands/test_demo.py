@@ -20,11 +20,11 @@ from rich.console import Console
 
 from expectations import metrics
 from pipeline import runner
+from pipeline.advice.page import joined
+from pipeline.advice.remarks import hint, remarks
 from pipeline.commands import demo
 from pipeline.graph import Job
 from pipeline.recipe import Recipe, RecipeError, load_recipe
-from pipeline.told.page import joined
-from pipeline.told.remarks import hint, remarks
 from transforms.ingest import readers
 from transforms.ingest.json_columns import ColumnReader
 from transforms.release.read_release import read_metrics

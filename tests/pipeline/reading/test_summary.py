@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
+from pipeline.advice.remarks import idle
 from pipeline.reading.summary import checked, ran
 from pipeline.recipe import Recipe, load_recipe
-from pipeline.told.remarks import idle
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 

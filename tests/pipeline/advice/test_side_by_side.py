@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pipeline.told.side_by_side import MIN_WIDTH, UNBROKEN, side_by_side, visible
+from pipeline.advice.side_by_side import MIN_WIDTH, UNBROKEN, side_by_side, visible
 
 TITLES = ("this document", "survivor, kept")
 # Few words, so that two texts have some in common; and now and then anything at all.

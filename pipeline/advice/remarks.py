@@ -9,9 +9,9 @@ from typing import Any
 
 from expectations.judge.verdict import Verdict
 from expectations.wording import one_line, plural, unit_of
+from pipeline.advice import ways
+from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
-from pipeline.told import ways
-from pipeline.told.guesses import guessed
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
 from transforms.measures.metrics import OF_NOTHING

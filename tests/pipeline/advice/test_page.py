@@ -9,9 +9,9 @@ import pytest
 from expectations import contracts
 from expectations.judge.verdict import Outcome, SliceOutcome, Verdict
 from expectations.suite.suite import idle_limit
+from pipeline.advice.page import Told, joined, report_input
+from pipeline.advice.remedy import CAPPED, WAYS, mends
 from pipeline.recipe import parse_recipe
-from pipeline.told.page import Told, joined, report_input
-from pipeline.told.remedy import CAPPED, WAYS, mends
 
 RECIPE = """
 release: mix-v1

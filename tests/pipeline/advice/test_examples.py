@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations import contracts
-from pipeline.told.examples import EACH, WORDS, examples
+from pipeline.advice.examples import EACH, WORDS, examples
 from transforms.ingest.sources import Source, Splits, plan_splits
 from transforms.release.ledger import Recorded
 from transforms.signals.corpus import Corpus

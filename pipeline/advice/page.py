@@ -12,9 +12,9 @@ import pyarrow as pa
 import yaml
 
 from expectations.judge.verdict import Verdict
+from pipeline.advice.remarks import hint, remarks
+from pipeline.advice.remedy import dropped_by, mends
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
-from pipeline.told.remarks import hint, remarks
-from pipeline.told.remedy import dropped_by, mends
 from transforms.ingest.sources import InputError, Split
 
 _SET = re.compile(r"run again with (--set (?:'[^']*'|[^ ,;]+))")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from pipeline.told.side_by_side import Stretch, stretches, visible
+from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
 from transforms.release.ledger import Recorded
 from transforms.release.read_release import read_ledger
