@@ -16,7 +16,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from apache_beam.runners.worker import sdk_worker
 from rich.console import Console
 
-from expectations.errors import BrokenError, UserError
+from expectations.errors import BrokenError
 from pipeline import heap, log
 from pipeline.engines import LOCAL, done_so_far, engine, options, outlives
 from pipeline.graph import Job
@@ -28,6 +28,7 @@ from transforms.engine.staged import staging
 
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
 WORKER_DIED = ("SDK worker disconnected", "worker stopped before", "send on closed channel")  # Prism's words for it
+IN_A_WORKER = " [while running"  # what Beam puts behind the message of an error that a worker raised
 AGAIN = "nothing was released. Run again"
 GRAPH, COUNTS = "graph", "counts"  # below an attempt's folder: what the stages need to know, and what they counted
 
@@ -140,9 +141,9 @@ def plainly(name: str) -> Iterator[None]:
     except grpc.RpcError as error:
         said = error.details() if isinstance(error, grpc.Call) else error
         raise BrokenError(f"the engine ({name}) went away while the job was at work ({said}); {AGAIN}") from error
-    except (UserError, BrokenError):
-        raise
     except Exception as error:
+        if isinstance(error, RecipeError | BrokenError) and IN_A_WORKER not in str(error):
+            raise
         cause = _cause(error)
         if any(words in cause for words in WORKER_DIED):
             raise RunError(f"a worker died at its work: it was killed, or had no more memory; {AGAIN}") from error
@@ -176,7 +177,7 @@ def _cause(error: BaseException) -> str:
         lines = [lines[0].partition(", stage: &{")[0]]  # an engine's own trace: of Go, what happened stands first
     line = (own or lines or [type(error).__name__])[-1]
     line = (own and line.partition(": ")[2]) or line  # without its class
-    return line.split(" [while running")[0]
+    return line.split(IN_A_WORKER)[0]
 
 
 def give_memory_back() -> None:

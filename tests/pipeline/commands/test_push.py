@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from expectations.wording import plural
 from pipeline import runner
 from pipeline.commands.push import PushError, push_release, pushed_text
 from pipeline.commands.verify import verify_release
@@ -180,7 +181,9 @@ def test_each_release_is_a_revision_and_nothing_of_it_is_missing(
         said, good = verify_release(str(back), QUIET)
         assert good, said
     assert second.gone > 0
-    assert f"{second.gone:,} files of the revision before are not in it" in pushed_text(second, releases[1])
+    assert f"not in it any more: {plural(second.gone, 'file')} of the revision before" in pushed_text(
+        second, releases[1]
+    )
     assert hub.private == [True, True]
 
 

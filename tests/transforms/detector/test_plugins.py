@@ -79,8 +79,8 @@ def test_a_plug_in_sees_texts_as_they_were_read_and_may_decline():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken", "version 1.*failed on 1 texts: RuntimeError: no licence"),
-        ("short", r"answered \(2,\) for 1 texts"),
+        ("broken", "version 1.*failed on 1 text: RuntimeError: no licence"),
+        ("short", r"answered \(2,\) for 1 text"),
         ("infinite", "a score is infinite"),
         ("nameless", "needs `version`"),
         ("dead", "does not start: OSError: weights are missing"),

@@ -71,7 +71,7 @@ def test_a_dolma_record(tmp_path):
         "file": 0, "row": 0, "id": "cc-1", "text": "Hello.", "created": datetime(2019, 5, 13, 10, tzinfo=UTC),
         "language": "en", "url": None, "declared_origin": contracts.UNKNOWN, "generator": None,
         "licence": None, "author": None,
-        "kind": None, "stratum": None, "not_understood": None,
+        "kind": None, "stratum": None, "not_understood": None, "derived_from": None, "verifier": None,
         "source": "cc", "metadata": '{"lang":"en","n":3}', "metadata.n": "3", "none": None,
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.contracts import HASH, HUMAN, SYNTHETIC, UNKNOWN
+from expectations.wording import plural
 from transforms.origin.label_file import LabelError, LabelFile, read_labels
 from transforms.origin.review_labels import ReviewConfig, as_bytes, read_reviewed, reviewed
 
@@ -213,7 +214,7 @@ def test_a_file_torn_at_any_byte_is_read_and_mended_and_said(tmp_path, cut):
     whole = cut == len(line(B, "human"))
     assert len(read_labels([str(path)]).warnings) == (not whole)
     file = LabelFile(str(path))
-    assert (f"{cut} bytes cut off" in file.cut) == (not whole)
+    assert (f"{plural(cut, 'byte')} cut off" in file.cut) == (not whole)
     file.append({"content_hash": C, "label": "human", "reviewer": "ada"})
     file.close()
     assert votes(read_labels([str(path)]), A, B, C) == [[0, 1, 0], [0, int(whole), 0], [0, 1, 0]]

@@ -54,6 +54,7 @@ def documents(texts: list[str], keep: dict[str, list[str | None]] | None = None,
         "doc_id": [b"\0" * 16] * n, "file": [0] * n, "row": list(range(n)), "id": [str(i) for i in range(n)], "text": texts,
         "created": [WHEN] * n, "language": ["en"] * n, "url": [None] * n, "declared_origin": [0] * n, "generator": [None] * n,
         "kind": [None] * n, "stratum": [None] * n, "not_understood": [None] * n, "author": [None] * n, "licence": [None] * n,
+        "derived_from": [None] * n, "verifier": [None] * n,
     }  # fmt: skip
     batch = contracts.DOCUMENT.batch(data | columns)
     for name, values in (keep or {}).items():

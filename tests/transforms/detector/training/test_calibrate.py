@@ -11,7 +11,17 @@ from transforms.detector.training.calibrate import _shared
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 
 N = 2000
-SCALE = Scale((50.0,), ((0.0,), (0.0,)), ((1.0,), (1.0,)), (0.0, 1.0), (0.0, 1.0), 1.0, "", "", Allowance(0, 0, 0, ""))
+SCALE = Scale(
+    (50.0,),
+    ((0.0,), (0.0,)),
+    ((1.0,), (1.0,)),
+    (0.0, 1.0),
+    (0.0, 1.0),
+    1.0,
+    "",
+    "",
+    Allowance((), (), (), 0.0, 0, "none"),
+)
 SETTINGS = TrainingSettings(target_fpr=0.01, least_found=0.5)
 
 

@@ -265,7 +265,9 @@ def test_a_new_age_is_an_expert_of_its_own_trained_within_pairs(data, tmp_path):
     assert detector.calibration.experts == ("older", "age2027")
     assert (detector.calibration.scales[0].newest, detector.calibration.scales[0].until) == ("model-2027", "2027-03-01")
     (gained,) = [line for line in told if line.startswith("Expert age2027")]
-    with_it, without = (float(gained.split(word)[0].split()[-1].split("%")[0]) for word in (" of the", " without it"))
+    with_it, without = (
+        float(gained.split(word)[0].split()[-1].split("%")[0]) for word in (" are found with it", " without it")
+    )
     assert with_it > without + 30, gained
     assert gained in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     first = (tmp_path / "out" / "ngrams.bin").read_bytes()
