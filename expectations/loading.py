@@ -19,7 +19,6 @@ import pydantic
 import yaml
 
 from expectations.paths import open_for_reading
-from expectations.wording import plural
 
 MAX_BYTES = 16 << 20
 MAX_VALUES = 300_000  # of a file, aliases written out
@@ -239,7 +238,7 @@ class _YamlReader:
         if tag not in _SCALARS:
             raise self._error(line, _unknown_tag(tag))
         if tag in _NUMBERS and len(text) > MAX_DIGITS:
-            raise self._error(line, f"a number of {plural(len(text), 'character')}; put it in quotes if it is a word")
+            raise self._error(line, f"a number of length {len(text):,}; put it in quotes if it is a word")
         if "\0" in text:
             raise self._error(line, "a text with the character U+0000, which no name has")
         try:
@@ -383,7 +382,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _RefusedError(f"a number of {plural(len(text), 'character')}")
+        raise _RefusedError(f"a number of length {len(text):,}")
     return int(text)
 
 

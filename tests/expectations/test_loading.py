@@ -23,7 +23,7 @@ from expectations.loading import MAX_BYTES, LoadError, nearest, parse_json, pars
         ("[" * 1_000_000, "f, line 1: nested too deeply"),
         ("a: &a [*a]", "f, line 1: *a stands for nothing that was named before it"),
         ("a: &x 1\nb: &x [*x]", "f, line 2: *x stands for nothing that was named before it"),
-        ("a: " + "9" * 5000, "f, line 1: a number of 5,000 characters; put it in quotes if it is a word"),
+        ("a: " + "9" * 5000, "f, line 1: a number of length 5,000; put it in quotes if it is a word"),
         (
             "a: 9223372036854775808",
             "f, line 1: '9223372036854775808' is beyond 64 bits; put it in quotes if it is a word",
@@ -63,7 +63,7 @@ def test_what_yaml_leaves_open_is_refused_with_its_line(text, said):
         (b"[" * 100_000, "f: not JSON"),
         (b'{"a": NaN}', "f: not JSON"),
         (b'{"a": 1e999}', "f: not JSON"),
-        (b'{"a": ' + b"1" * 300 + b"}", "f: a number of 300 characters"),
+        (b'{"a": ' + b"1" * 300 + b"}", "f: a number of length 300"),
         (b'{"a": "\\ud800"}', "f: not JSON"),
         (b"\xff", "f: not JSON"),
         (b"", "f: not JSON"),
