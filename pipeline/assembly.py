@@ -40,6 +40,7 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import as_parquet
 
 QUEUE = "review/queue.parquet"
+REPORT = "report/index.html"
 GX_SUITE, GX_VALIDATION = "great_expectations/suite.json", "great_expectations/validation.json"
 WITHDRAWAL = "withdrawal.json"
 SHOWN_QUARANTINE = 20
@@ -156,17 +157,8 @@ def publish(
     ]
     if publication.structures:
         entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
-    told = Told(
-        recipe=publication.recipe,
-        release=publication.release,
-        about=orjson.loads(publication.about),
-        structures=publication.structures,
-        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
-        quarantine=tuple(shown),
-        examples=tuple(examples(publication.corpus, recorded)),
-        splits=publication.corpus.splits,
-    )
-    entries.append(write_file(folder, "report/index.html", render(report_input(told, verdict, metrics)).encode()))
+    dropped = tuple(examples(publication.corpus, recorded))
+    entries.append(write_report(folder, publication, metrics, verdict, entries, shown, dropped))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)
         entries.append(write_file(folder, SKETCHES, sketches))
@@ -183,6 +175,29 @@ def publish(
         write_file(folder, MANIFEST, as_json(manifest))
     files.write(done_path(publication), folder.encode())
     return folder
+
+
+def write_report(
+    folder: str,
+    publication: Publication,
+    metrics: pa.RecordBatch,
+    verdict: Verdict,
+    entries: Sequence[dict[str, object]],
+    quarantine: Sequence[dict[str, object]],
+    examples: tuple[dict[str, object], ...] = (),
+) -> dict[str, object]:
+    """The page of a release or a rejection whose other files are there. Returns its entry of the manifest."""
+    told = Told(
+        recipe=publication.recipe,
+        release=publication.release,
+        about=orjson.loads(publication.about),
+        structures=publication.structures,
+        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
+        quarantine=tuple(quarantine),
+        examples=examples,
+        splits=publication.corpus.splits,
+    )
+    return write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode())
 
 
 def write_card(

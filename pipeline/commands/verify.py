@@ -16,7 +16,7 @@ from rich.console import Console
 from expectations.paths import open_for_reading
 from expectations.wording import message, plural
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
-from pipeline.reading.signature import is_signed_by, read_envelopes, signature_path
+from pipeline.reading.signature import read_envelopes, signature_path, signed_by
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
@@ -144,7 +144,7 @@ def _signed(folder: str, key: str | None, lines: list[str]) -> Iterator[str]:
     except (ValueError, OSError) as error:
         yield f"{path}: {message(error)}"
         return
-    if key is not None and not (signed := [one for one in signed if is_signed_by(one, key)]):
+    if key is not None and not (signed := signed and signed_by(signed, key)):
         yield f"{path} has no statement that the key {key} signed"
     elif signed:
         by = sorted({name[:16] for one in signed for name in one.signatures}) if key is None else [f"the key {key}"]

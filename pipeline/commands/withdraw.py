@@ -27,15 +27,14 @@ from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.report.report import render
 from expectations.structures import load_systems
 from expectations.suite.suite import load_suite
 from expectations.wording import plural
-from pipeline.advice.page import Told, report_input
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
+    REPORT,
     WITHDRAWAL,
     Publication,
     as_json,
@@ -43,6 +42,7 @@ from pipeline.assembly import (
     entry_of,
     write_card,
     write_file,
+    write_report,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
 from pipeline.places import STAGING
@@ -81,7 +81,6 @@ from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, as_parquet
 
-REPORT = "report/index.html"
 SHOWN_QUARANTINE = 20
 STAND_IN = (
     "exact_duplicate",
@@ -298,15 +297,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
         queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
-    told = Told(
-        recipe=publication.recipe,
-        release=publication.release,
-        about=orjson.loads(publication.about),
-        structures=publication.structures,
-        files=tuple((str(entry["path"]), str(entry["what"])) for entry in entries),
-        quarantine=tuple(_quarantine(old.folder)),
-    )
-    entries.append(write_file(folder, REPORT, render(report_input(told, verdict, metrics)).encode()))
+    entries.append(write_report(folder, publication, metrics, verdict, entries, _quarantine(old.folder)))
     entries.append(write_card(folder, publication.release, metrics, verdict, entries))
     entries.sort(key=lambda entry: str(entry["path"]))
     manifest = old.manifest | {

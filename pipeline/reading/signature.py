@@ -1,8 +1,9 @@
 """Who signed a release: keys of PEM files, and the statements that lie beside it in `<release>.intoto.jsonl`."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from expectations.papers.attestation import Envelope, to_sign
@@ -42,8 +43,8 @@ def private_key(path: str) -> tuple[str, Callable[[bytes], bytes]]:
     raise RecipeError(f"--key {path}: is a key of another kind; {KINDS}")
 
 
-def is_signed_by(envelope: Envelope, path: str) -> bool:
-    """Whether a statement was signed with the private half of this public key.
+def signed_by(envelopes: Sequence[Envelope], path: str) -> list[Envelope]:
+    """The statements that were signed with the private half of this public key.
 
     Raises:
       RecipeError: it cannot be read, or is no key of a kind that signs here.
@@ -61,13 +62,15 @@ def is_signed_by(envelope: Envelope, path: str) -> bool:
         how = (ec.ECDSA(hashes.SHA256()),)
     elif not isinstance(key, ed25519.Ed25519PublicKey):
         raise RecipeError(f"--key {path}: is a key of another kind; {KINDS}")
-    for signature in envelope.signatures.values():  # the key's id is a hint, and nobody signed it
-        try:
-            key.verify(signature, to_sign(envelope.payload), *how)
-        except InvalidSignature:
-            continue
-        return True
-    return False
+
+    def is_its(envelope: Envelope) -> bool:
+        for signature in envelope.signatures.values():  # the key's id is a hint, and nobody signed it
+            with contextlib.suppress(InvalidSignature):
+                key.verify(signature, to_sign(envelope.payload), *how)
+                return True
+        return False
+
+    return [envelope for envelope in envelopes if is_its(envelope)]
 
 
 def read_envelopes(release: str) -> list[Envelope]:
