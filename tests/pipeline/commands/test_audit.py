@@ -314,5 +314,5 @@ def test_the_page_is_served_until_it_is_stopped(folder):
         assert b"Who wrote this?" in opener.open(address).read()
         process.send_signal(2)
         time.sleep(0)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert (folder / "served.jsonl").read_bytes() == b""

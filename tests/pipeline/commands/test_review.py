@@ -38,7 +38,7 @@ class Visitor:
             given |= {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
             given["Content-Length"] = str(len(body))
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in given.items():
             if value:

@@ -115,7 +115,7 @@ def test_a_lease_is_held_until_its_owner_ends_however_it_does(tmp_path: pathlib.
     owner.wait()
     began = time.monotonic()
     with folders.held(path, "the release", forget=True):
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     assert not os.path.exists(path)
 
 
