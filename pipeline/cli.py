@@ -947,9 +947,9 @@ def review_serve(
 
     Example: lowbackground review serve sample.parquet --labels labels.jsonl
     """
-    from pipeline.commands.review import serve
+    from pipeline.commands.review import serve_sample
 
-    serve(sample, labels, port, lambda line: out.print(line, markup=False))
+    serve_sample(sample, labels, port, lambda line: out.print(line, markup=False))
 
 
 def main() -> None:

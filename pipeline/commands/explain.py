@@ -189,13 +189,8 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"document {named(row)}"
     survivor = _survivor_row(row, ledger)
     yield f"  {_fate(row, survivor)}{_where(row)}"
-    yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
-    p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
-    yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
-    yield from _evidence(row)
-    yield f"  length      {amount(row['n_tokens'], ledger.unit)}"
-    if row.get("removed_tokens"):
-        yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
+    for label, words in facts(row, ledger.unit):
+        yield f"  {label:11} {words}"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
@@ -210,6 +205,17 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
         yield from _items(row, ledger)
     if row["stage"] == "dedup":
         yield from _beside_survivor(row, ledger, _title(row, survivor))
+
+
+def facts(row: dict[str, Any], unit: str) -> Iterator[tuple[str, str]]:
+    """What a row of the ledger says by itself: (label, words); an empty label goes on from the one before."""
+    yield "read from", f"source {row['source']!r}, {row['path']}, row {row['row']}"
+    p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
+    yield "origin", f"{row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
+    yield from _evidence(row)
+    yield "length", amount(row["n_tokens"], unit)
+    if row.get("removed_tokens"):
+        yield "removed", f"{plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
 
 
 def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] | None:
@@ -287,7 +293,7 @@ SAYS = {
 }
 
 
-def _evidence(row: dict[str, Any]) -> Iterator[str]:
+def _evidence(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each that spoke of its origin, the highest authority first; releases of earlier versions do not say."""
     phrases = {entry.id: entry.proves for entry in load_phrases()}
     for place, word in enumerate((row.get("evidence") or "").split()):
@@ -298,9 +304,9 @@ def _evidence(row: dict[str, Any]) -> Iterator[str]:
             sentence += f": phrase {name!r}" + (f" ({phrases[name]})" if name in phrases else "")
         elif basis == "watermark":
             sentence += f": {row['watermark']!r}, p-value {row['watermark_p']:.3g}"
-        yield f"  {'' if place else 'evidence':11} {sentence}"
+        yield "" if place else "evidence", sentence
     if row.get("watermark_p") is not None and row["watermark"] is None:
-        yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
+        yield "", f"no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
 
 
 def _items(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
