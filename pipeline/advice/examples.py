@@ -125,9 +125,7 @@ def _example(row: dict[str, Any], other: dict[str, Any] | None, texts: dict[Plac
 def two_texts(one: str, other: str, words: int = WORDS) -> tuple[Pieces, Pieces]:
     """Two texts to stand beside each other, with what differs marked, and at most so many words of each."""
     both, _ = stretches(one, other)
-    left, right = (
-        _shown([(_alike(part), _words(part, side)) for part in both], words) for side in ("left", "right")
-    )
+    left, right = (_shown([(_alike(part), _words(part, side)) for part in both], words) for side in ("left", "right"))
     return left, right
 
 

@@ -243,7 +243,8 @@ class ReleaseTables:
 
     def _look_through(self, asked: Question, after: Place | None) -> Found:
         """As `find`, shard by shard until a page is full or the time is over: what is left is said, and asked for next."""
-        files, rows, until = self.files[asked.table], [], time.monotonic() + SECONDS / 2
+        files, until = self.files[asked.table], time.monotonic() + SECONDS / 2
+        rows: list[Row] = []
         conditions, values = _conditions(asked)
         columns = ", ".join(f'"{name}"' for name in asked.kind.columns)
         cut = "substr(text, greatest(1, strpos(text, ?) - 80), 240)"
@@ -251,7 +252,7 @@ class ReleaseTables:
             if rows and len(rows) > ROWS:
                 break
             if time.monotonic() > until:
-                return Found(rows, Place(number, -1), len(files) - number)
+                return Found(_placed(rows), Place(number, -1), len(files) - number)
             behind = after.row if after and after.file == number else -1
             rows += self._ask(
                 asked.table,
@@ -295,17 +296,14 @@ class ReleaseTables:
     def row(self, table: str, place: Place) -> Row | None:
         """All that a table has of one row; None: it has no such row."""
         files = self.files[table][place.file : place.file + 1]
-        found = self._ask(table, files, "select * exclude (place, file_index) from rows where place = ?", [place.row])
-        return found[0] if found else None
+        sql = f"select * exclude file_index, {place.file} as file from rows where place = ?"
+        return next(iter(_placed(self._ask(table, files, sql, [place.row]))), None)
 
     def rows(self, table: str, column: str, value: str, first: str = "", most: int = 1000) -> list[Row]:
-        """The rows with a value in a column, the one with the id `first` before the others, which go by id."""
-        return self._ask(
-            table,
-            self.files[table],
-            f'select *, file_index as file from rows where "{_known(table, column)}" = ? order by id <> ?, id, file, place limit {most}',
-            [value, first],
-        )
+        """The rows with a value in a column: those with the id `first` before the others, what is kept before what is not."""
+        sql = f'select * exclude file_index, file_index as file from rows where "{_known(table, column)}" = ?'
+        sql += f" order by id <> ?, not kept, id, file, place limit {most}"
+        return _placed(self._ask(table, self.files[table], sql, [value, first]))
 
     def text(self, doc_id: str) -> str | None:
         """The text of a document of the release; None: it is in no shard."""
@@ -318,7 +316,7 @@ class ReleaseTables:
         return ask(self.connection, self.folder, f"with rows as ({self.source(table)}) {sql}", [files, *values])
 
     def source(self, table: str) -> str:
-        """The columns of the contract, whatever the version that wrote the files had and called them; `place`: its number in the file."""
+        """The columns of the contract, whatever the version that wrote the files called them; `place`: its number in its file."""
         have = self._columns(table)
         named = []
         for name in _SCHEMAS[table].names:
@@ -356,10 +354,11 @@ def stamp(folder: str) -> tuple[int, ...]:
 _CAME_AND_WENT = """
 with a as (select id, bool_or(kept) as kept, min(reason) as reason from ({first}) group by id),
      b as (select id, bool_or(kept) as kept, min(reason) as reason from ({second}) group by id),
-     moved as (select coalesce(b.kept, false) as came, a.id is not null and b.id is not null as both,
+     moved as (select id, coalesce(b.kept, false) as came, a.id is not null and b.id is not null as in_both,
                if(coalesce(b.kept, false), a.reason, b.reason) as reason
                from a full join b using (id) where coalesce(a.kept, false) <> coalesce(b.kept, false))
-select came, if(both, reason, '') as reason, count(*) as documents from moved group by all order by came desc, documents desc, reason
+select came, if(in_both, reason, '') as reason, count(*) as documents, min(id, 5) as ids from moved group by all
+order by came desc, documents desc, reason
 """
 
 
@@ -368,7 +367,7 @@ def came_and_went(first: ReleaseTables, second: ReleaseTables, seconds: float) -
 
     Returns:
       `came`: the second keeps it; `reason`: why the other one does not, empty: it was not in what that was made from;
-      `documents`: how many.
+      `documents`: how many; `ids`: of some of them.
 
     Raises:
       SlowError: it took too long.
@@ -421,7 +420,8 @@ def ask(
 
 def _conditions(asked: Question) -> tuple[list[str], list[Any]]:
     """What rows must be, with a question mark for each of the values."""
-    conditions, values = [], []
+    conditions: list[str] = []
+    values: list[Any] = []
     for name, value in asked.where:
         conditions.append(f'"{_known(asked.table, name)}" is not distinct from ?')
         values.append(value)
@@ -451,8 +451,11 @@ def _known(table: str, column: str) -> str:
 
 
 def _page(rows: list[Row], by_score: bool) -> Found:
-    for row in rows:
-        row["place"] = Place(row.pop("file"), row.pop("place"), row["p_synthetic"] if by_score else None)
+    _placed(rows, by_score)
     return Found(rows[:ROWS], rows[ROWS - 1]["place"] if len(rows) > ROWS else None)
 
 
+def _placed(rows: list[Row], by_score: bool = False) -> list[Row]:
+    for row in rows:
+        row["place"] = Place(row.pop("file"), row["place"], row["p_synthetic"] if by_score else None)
+    return rows
