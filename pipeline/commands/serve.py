@@ -258,6 +258,7 @@ def _document(browsing: Browsing, query: Any) -> Answer:
         "document",
         row["input_id"] or row["id"],
         row=row,
+        release=_name(tables.folder),
         links=_tabs(tables, number),
         told_fate=f"{fate[0].upper()}{fate[1:]}.",
         facts=[*facts(row, _unit(tables.folder))],
