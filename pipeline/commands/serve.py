@@ -482,7 +482,7 @@ def serve_releases(
     """
     session = open_session(sample, labels, say) if sample else None
     try:
-        about = {"items": len(session.items), "sample": sample, "labels": labels} if session else None
+        about = {"n_items": len(session.items), "sample": sample, "labels": labels} if session else None
         server = LocalServer(Browsing(folders, session, about).answer, say, port)
         say(f"{wording.plural(len(folders), 'release')}, on this machine only, read and never changed. Ctrl-C stops.")
         server.run()
