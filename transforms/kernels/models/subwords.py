@@ -32,7 +32,8 @@ class SubwordModel(NamedTuple):
     word_hash64: npt.NDArray[np.uint64]  # [slots] a power of two; 0: empty
     word_row: npt.NDArray[np.int32]  # [slots]
     bucket_kept: npt.NDArray[np.uint64]  # [buckets / 64, rounded up] a bit for each: whether its n-grams were kept
-    bucket_row: npt.NDArray[np.int32]  # [buckets] of an n-gram that was kept
+    bucket_row: npt.NDArray[np.int32]  # [as many] of the first one that has its bit here; the next have the next
+    buckets: int
     vector: npt.NDArray[np.float32]  # [rows, dim]
     eos_row: int  # of the end of the text, which every text has; -1: it is not in the vocabulary
     shortest: int  # n-gram, in characters
@@ -70,11 +71,14 @@ def subword_model(
         while hashes[slot]:
             slot = (slot + 1) & (slots - 1)
         hashes[slot], rows[slot] = hash64, row
-    bucket_row, is_kept = np.zeros(buckets, np.int32), np.zeros(-(-buckets // 64) * 64, np.uint8)
-    of_row = np.arange(buckets) if kept is None else kept
-    bucket_row[of_row] = np.arange(len(words), len(vector), dtype=np.int32)
-    is_kept[of_row] = 1
+    # The rows of n-grams go in the order of their buckets, so that where one is can be counted from the bits before it.
+    is_kept = np.zeros(-(-buckets // 64) * 64, np.uint8)
+    is_kept[slice(buckets) if kept is None else kept] = 1
     bucket_kept = np.packbits(is_kept, bitorder="little").view("<u8").astype(np.uint64)
+    in_group = is_kept.reshape(-1, 64).sum(axis=1, dtype=np.int32)
+    bucket_row = (len(words) + np.cumsum(in_group) - in_group).astype(np.int32)
+    if kept is not None:
+        vector = np.concatenate([vector[: len(words)], vector[len(words) :][np.argsort(kept)]])
     eos_row = words.index(EOS.encode()) if EOS.encode() in words else -1
     left, right = _tree(label_counts)
     inner = np.ascontiguousarray(node[: len(left)])
@@ -83,6 +87,7 @@ def subword_model(
         rows,
         bucket_kept,
         bucket_row,
+        buckets,
         np.ascontiguousarray(vector),
         eos_row,
         shortest,
@@ -133,6 +138,15 @@ def _bucket(h, buckets, inverse):
 
 
 @inlined
+def _count_bits(x):
+    """In a form that LLVM knows: it becomes one instruction."""
+    x -= (x >> _ONE) & np.uint64(0x5555555555555555)
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@inlined
 def _clear(total):
     for k in range(len(total)):
         total[k] = 0.0
@@ -153,6 +167,7 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     word_row,
     bucket_kept,
     bucket_row,
+    buckets,
     inverse,
     vector,
     shortest,
@@ -164,7 +179,7 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     """Sum the vectors of a word's features: how many. `word` has `<` before it, and room for a `>` behind."""
     _clear(total)
     count = 0
-    mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
+    mask = np.uint64(len(word_hash64) - 1)
     slot = hash64 & mask
     while word_hash64[slot] and word_hash64[slot] != hash64:
         slot = (slot + np.uint64(1)) & mask
@@ -198,12 +213,13 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
                 found[n_found] = bucket  # written over by the next if it was pruned: no branch to guess
                 n_found += (bucket_kept[bucket >> _S6] >> (bucket & _LOW6)) & _ONE
     for i in range(n_found):
-        _add(total, vector, bucket_row[found[i]])
+        group, below = found[i] >> _S6, (_ONE << (found[i] & _LOW6)) - _ONE
+        _add(total, vector, np.uint64(bucket_row[group]) + _count_bits(bucket_kept[group] & below))
     return count + n_found
 
 
 @kernel(
-    "u8[] i64[] i64 u64[] i32[] u64[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! f64[]! "
+    "u8[] i64[] i64 u64[] i32[] u64[] i32[] u64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! f64[]! "
     "u64[]! i64[]! f32[,]! i64[]! f32[]!"
 )
 def _best(  # noqa: C901 (one pass, one loop)
@@ -214,6 +230,7 @@ def _best(  # noqa: C901 (one pass, one loop)
     word_row,
     bucket_kept,
     bucket_row,
+    buckets,
     vector,
     eos_row,
     shortest,
@@ -235,7 +252,7 @@ def _best(  # noqa: C901 (one pass, one loop)
     out_log,
 ):
     n_labels = len(left) + 1
-    inverse = ~np.uint64(0) // np.uint64(len(bucket_row)) + np.uint64(1)
+    inverse = ~np.uint64(0) // buckets + np.uint64(1)
     word[0] = 60  # <
     for d in range(len(offsets) - 1):
         _clear(total)
@@ -268,6 +285,7 @@ def _best(  # noqa: C901 (one pass, one loop)
                     word_row,
                     bucket_kept,
                     bucket_row,
+                    buckets,
                     inverse,
                     vector,
                     shortest,
