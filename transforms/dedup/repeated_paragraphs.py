@@ -63,7 +63,7 @@ class FindBoilerplate(Stage):
         seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
             "splits whose paragraphs were seen", seen_fn, without_defaults=True, most=most
         )
-        shared = _Shared(config.store, partitions(most))
+        shared = _Shared(config.store, partitions(self.corpus))
         return (
             counts
             | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))
