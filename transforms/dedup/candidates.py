@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from expectations import contracts
 from expectations.loading import Strict
 from transforms.dedup.clusters import EDGE, LabelClusters
-from transforms.dedup.seen_keys import SeenFn, bits
+from transforms.dedup.seen_keys import SeenFn, bits, seen_twice
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
@@ -169,13 +169,11 @@ class FindClusters(Stage):
         config, corpus = self.config, self.corpus
         keys = corpus.n_bytes // 300 * config.bands  # of documents of some 300 bytes in storage
         seen_fn = SeenBands(config, corpus.without_splits(), bits(keys))
-        seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
-            "splits whose keys were seen", seen_fn, without_defaults=True, most=len(corpus.splits)
-        )
+        seen = seen_twice(surveyed, "SeenKeys", "splits whose keys were seen", seen_fn, len(corpus.splits))
         bands = _Bands(config, corpus.without_splits(), partitions(corpus))
         return (
             surveyed
-            | "Bands" >> counted.ParDo("splits to their band keys", bands, beam.pvalue.AsSingleton(seen))
+            | "Bands" >> counted.ParDo("splits to their band keys", bands, *seen)
             | "ByPartition" >> counted.GroupByKey("band keys by partition")
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
@@ -189,7 +187,7 @@ class FindClusters(Stage):
 class SeenBands(SeenFn):
     """Which band keys may occur in two contents or more."""
 
-    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int) -> None:
+    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int | None) -> None:
         super().__init__(bits)
         self.config, self.corpus = config, corpus
 
@@ -204,8 +202,7 @@ class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
         self.config, self.corpus, self.parts = config, corpus, parts
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
-        (twice,) = sides
-        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, twice)
+        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, *sides)
         return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
 
 
@@ -237,10 +234,10 @@ def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndar
     return keys, np.concatenate([rows, has]), np.arange(len(keys)) >= len(bands)
 
 
-def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray) -> pa.RecordBatch:
-    """SIGNALS of one split -> BAND for the keys that may be shared with another content."""
+def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray | None = None) -> pa.RecordBatch:
+    """SIGNALS of one split -> BAND for the keys that may be shared with another content: all, where no table says."""
     keys, rows, sure = keys_of(signals, config)
-    shared = lsh.maybe_shared(twice, keys)
+    shared = np.ones(len(keys), bool) if twice is None else lsh.maybe_shared(twice, keys)
     rows = rows[shared]
     content = first_half(signals["content_hash"].combine_chunks())[rows]
     columns = [keys[shared], content, np.full(len(rows), split, np.int32), rows.astype(np.int32), sure[shared]]
