@@ -370,7 +370,7 @@ def gate(
     audit: Annotated[
         str | None, typer.Option("--audit", help="a certificate of this release; it and the estimate must agree")
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, junit or github")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json, junit, github, markdown or sarif")] = "text",
     as_json: Json = False,
     output: Output = None,
     today: Today = None,
