@@ -266,6 +266,7 @@ _DECLARED = (
         "fraction",
         noise=DOCUMENTS,
     ),
+    Metric("credentials.documents", "Number of documents with a content credential in their text", COUNT, "documents"),
     Metric(
         "duplicates.exact_fraction",
         "Share of exact duplicates",

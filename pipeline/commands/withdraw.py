@@ -319,6 +319,7 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
+CREDENTIALS = "credentials.documents"
 COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
 
 
@@ -329,7 +330,8 @@ def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
 def _removed_rows(old: _Old) -> pa.Table:
     """What the measures count of the documents that go."""
     paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
-    more = ["licence"] if paths and "licence" in pq.read_schema(paths[0]).names else []  # not in older releases
+    names = pq.read_schema(paths[0]).names if paths else []
+    more = [name for name in ("licence", "evidence") if name in names]  # not in older releases
     parts = [_read(path, COUNTED + more) for path in paths]
     return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
 
@@ -464,6 +466,8 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
         unit = row["metric"].rpartition(".")[2]
         if row["metric"] in ("documents", "tokens") and row["stage"] == "after":
             row["value"] -= lost[row["metric"]][at]
+        elif row["metric"] == CREDENTIALS and row["stage"] == "after":
+            row["value"] -= lost[CREDENTIALS][at]
         elif row["metric"] == "documents.dropped":
             row["value"] += dropped.pop(at, 0)
         elif row["stage"] != "before":
@@ -477,10 +481,9 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
 
 
 def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
-    """Documents and tokens that go, by the slices of both metrics."""
+    """Documents, tokens and documents with a credential that go, by the slices of these metrics."""
     found: dict[str, collections.Counter[tuple[str, str]]] = {
-        "documents": collections.Counter(),
-        "tokens": collections.Counter(),
+        name: collections.Counter() for name in ("documents", "tokens", CREDENTIALS)
     }
     years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
     for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
@@ -500,6 +503,8 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         for at in slices:
             found["documents"][at] += 1
             found["tokens"][at] += row["n_tokens"] * row["copies"]
+        if has := re.search(r"credential:(\w+)", row.get("evidence", "")):
+            found[CREDENTIALS].update([("overall", ""), ("source", row["source"]), ("credential", has[1])])
     return found
 
 

@@ -104,6 +104,7 @@ def metrics_table(
         score_rows(tally, detector),
         false_alarms(tally, detector),
         _conflicts(tally, sources),
+        _credentials(tally, sources),
         _duplicates(tally, sources, config.undecided_below),
         residual_rows(tally.kin, sources, config.near),
         _paragraphs(tally, sources),
@@ -281,6 +282,21 @@ def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
             yield row | {"metric": "origin.conflicts", "value": value}
             if n or slice_kind == "overall":
                 yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None}
+
+
+def _credentials(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Documents whose text has a content credential: in all, by what it says, and by source where there are some."""
+    note = "C2PA manifests in texts, not verified; they stay in the release; none is looked for with evidence.credentials: false"
+    for stage, reasons in (("before", set(range(len(contracts.REASONS)))), ("after", {0})):
+        found = {key: n for key, n in tally.credentials.items() if key[2] in reasons}
+        n = total_of(tally.groups, reason=reasons)
+        row = Row(metric="credentials.documents", stage=stage, note=note)
+        yield row | {"value": sum(found.values()), "n": n}
+        for at, kind, names in ((1, "credential", evidence.CREDENTIALS), (0, "source", sources)):
+            for number in sorted({key[at] for key in found}):
+                value = sum(m for key, m in found.items() if key[at] == number)
+                of = total_of(tally.groups, reason=reasons, source=number) if kind == "source" else n
+                yield row | {"slice_kind": kind, "slice": names[number], "value": value, "n": of}
 
 
 def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:

@@ -65,6 +65,7 @@ class Tally:
       groups, group_tokens: documents and tokens by `GROUP`; reason 0 is kept.
       more, more_tokens: likewise what kept documents add by counting more than once.
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
+      credentials: documents by (source, number in `evidence.CREDENTIALS`, reason), of those whose text has a credential.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       more_dated: likewise what kept documents add by counting more than once.
       late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
@@ -109,6 +110,7 @@ class Tally:
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
+    credentials: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     late: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -177,6 +179,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
         total.conflicts.update(tally.conflicts)
+        total.credentials.update(tally.credentials)
         total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
@@ -372,11 +375,14 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
-    keys = [decisions[name].to_numpy() for name in ("source", "evidence", "reason")]
-    keys[1] = evidence.conflict(keys[1])
-    found = keys[1] != 0
-    tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
-    late = decisions["evidence"].to_numpy() & contracts.OUT_OF_TIME != 0
+    source, codes, reason = (decisions[name].to_numpy() for name in ("source", "evidence", "reason"))
+    for counter, kind in (
+        (tally.conflicts, evidence.conflict(codes)),
+        (tally.credentials, evidence.credential(codes)),
+    ):
+        found = kind != 0
+        counter.update(zip(*(column[found].tolist() for column in (source, kind, reason)), strict=True))
+    late = codes & contracts.OUT_OF_TIME != 0
     copies = np.maximum(decisions["copies"].to_numpy().astype(np.int64), 1)
     of_late = pa.table(
         {

@@ -229,7 +229,7 @@ def read_metrics(folder: str) -> pa.RecordBatch:
 
 
 def counts(metrics: pa.RecordBatch) -> dict[str, int]:
-    """Documents in, kept, dropped by reason, quarantined."""
+    """Documents in, kept, dropped by reason, quarantined; and kept ones with a content credential, if there are any."""
     found: Counter[str] = Counter()
     for row in metrics.to_pylist():
         if row["metric"] == "documents" and row["slice_kind"] == "overall":
@@ -238,6 +238,10 @@ def counts(metrics: pa.RecordBatch) -> dict[str, int]:
             found[f"dropped.{row['slice']}"] = int(row["value"])
         elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
             found["quarantined"] = int(row["value"])
+        elif (row["metric"], row["slice_kind"], row["stage"]) == ("credentials.documents", "overall", "after") and row[
+            "value"
+        ]:
+            found["credentials"] = int(row["value"])
     return dict(found)
 
 
