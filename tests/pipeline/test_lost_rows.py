@@ -12,11 +12,12 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import bundle_processor
 
+from expectations.errors import BrokenError
 from pipeline import engines, runner
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
 from tests.pipeline.test_flow import corpus, kept_texts, recipe_in, run, write
-from transforms.dedup import seen_keys
+from transforms.dedup import clusters, seen_keys
 from transforms.engine import counted
 
 EVERYTHING = {"paragraphs": {"remove": True}, "verify": "exact", "url": True}
@@ -137,6 +138,15 @@ def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_
     assert ("lost" if times == 0 else "too many") in words
     assert "nothing was published" in words
     assert "\n" not in words
+    assert not list((tmp_path / "out").glob("test*"))
+
+
+def test_clusters_that_are_not_whole_end_the_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "corpus", corpus()[:10] + corpus()[250:256], files=3)
+    monkeypatch.setattr(clusters, "ROUNDS", 0)
+    monkeypatch.setattr(clusters, "MOST_LEFT", 1)
+    with pytest.raises(BrokenError, match=r"^after 0 rounds \d+ contents and more are still to be linked to their"):
+        run(tmp_path, runner={"label_parts": 3})
     assert not list((tmp_path / "out").glob("test*"))
 
 
