@@ -12,6 +12,7 @@ from expectations.suite.suite import Suite
 from pipeline.assembly import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
+from transforms.dedup.clusters import label_parts
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
@@ -94,6 +95,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
+    parts = label_parts(and_earlier, recipe.runner.label_parts)
     known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
@@ -107,9 +109,9 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
         return Decisions(decided, unwanted)
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
-    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
+    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier, parts)
     candidates = compared | "Attribute" >> known
-    unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
+    unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier, parts)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
