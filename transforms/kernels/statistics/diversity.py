@@ -28,6 +28,7 @@ _SLOTS = 1024  # a power of two, more than three times the window
 SAMPLE_DOCUMENTS = 512
 SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of them will be dropped
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
+_SHIFT, _HALF = np.uint64(32), np.uint64(1 << 32)
 
 
 class TypeCounts(NamedTuple):
@@ -80,11 +81,15 @@ def merge(parts: list[TypeCounts]) -> TypeCounts:
         return TypeCounts(np.zeros(0, np.uint32), np.zeros(0, np.int64))
     if len(parts) == 1:
         return parts[0]
-    types = np.concatenate([p.types for p in parts])
-    found, index = np.unique(types, return_inverse=True)
-    documents = np.zeros(len(found), np.int64)
-    np.add.at(documents, index, np.concatenate([p.documents for p in parts]))
-    return TypeCounts(found, documents)
+    # Type and count as one number: numbers sort several times as fast as an order of them is found.
+    documents = np.concatenate([p.documents for p in parts]).astype(np.uint64)
+    assert not len(documents) or documents.max() < _HALF, "a type is in 2^32 documents"
+    keys = np.concatenate([p.types for p in parts]).astype(np.uint64) << _SHIFT | documents
+    keys.sort()
+    types = (keys >> _SHIFT).astype(np.uint32)
+    first = np.flatnonzero(np.r_[np.ones(min(1, len(types)), bool), types[1:] != types[:-1]])
+    counts = (keys & (_HALF - np.uint64(1))).astype(np.int64)
+    return TypeCounts(types[first], np.add.reduceat(counts, first) if len(first) else counts)
 
 
 Part = TypeVar("Part")
