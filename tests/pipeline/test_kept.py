@@ -228,9 +228,10 @@ STRUCTURES = {"systems": [{"id": "own", "owner": {"team": "us"}, "rationale": "A
     "slice": {"language": "en"}, "structures": [{"id": "word", "kind": "lexicon", "terms": ["word31"]}]}]}  # fmt: skip
 
 
-@pytest.fixture
-def asked(tmp_path: pathlib.Path, tokenizer: str) -> pathlib.Path:
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, tokenizer: str) -> pathlib.Path:
     """A corpus and every file that a recipe may name."""
+    tmp_path = tmp_path_factory.mktemp("asked")
     write(tmp_path / "in", "a.jsonl", range(30))
     (tmp_path / "items.jsonl").write_text(json.dumps({"id": "i", "text": "word1 " * 30}) + "\n")
     (tmp_path / "labels.jsonl").write_text(
@@ -245,13 +246,19 @@ def asked(tmp_path: pathlib.Path, tokenizer: str) -> pathlib.Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def plain(asked: pathlib.Path) -> tuple[str, str, str]:
+    return named(prepared(asked, "first")[1])
+
+
 @pytest.mark.parametrize("key", sorted(Recipe.model_fields))
-def test_every_key_of_a_recipe_makes_anew_what_may_depend_on_it(key: str, asked: pathlib.Path) -> None:
+def test_every_key_of_a_recipe_makes_anew_what_may_depend_on_it(
+    key: str, asked: pathlib.Path, plain: tuple[str, str, str]
+) -> None:
     """A new key fails here until somebody says what it comes before."""
     changes, first = ({"tokenizer": "tokenizer.json"}, SIGNALS) if key == "tokenizer" else KEYS[key]
-    one, other = (named(prepared(asked, **{"release": "first", **c})[1]) for c in ({}, changes))
-    assert [a != b for a, b in zip(one, other, strict=True)][first:] == [True] * (3 - min(first, 3))
-    assert one[:first] == other[:first]
+    other = named(prepared(asked, **{"release": "first", **changes})[1])
+    assert [a != b for a, b in zip(plain, other, strict=True)] == [False] * first + [True] * (3 - first)
 
 
 CONTENTS = {
@@ -265,24 +272,27 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_a_file_of_the_same_name_size_and_time_is_not_the_same_file(name: str, asked: pathlib.Path) -> None:
+def test_a_file_of_the_same_name_size_and_time_is_not_the_same_file(
+    name: str, asked: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(asked, tmp_path, dirs_exist_ok=True)
     changes, old, new = CONTENTS[name]
-    before, path = named(prepared(asked, "first", **changes)[1]), asked / name
+    before, path = named(prepared(tmp_path, "first", **changes)[1]), tmp_path / name
     text, times = path.read_text(), path.stat()
     assert old in text
     path.write_text(text.replace(old, new))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    after = named(prepared(asked, "first", **changes)[1])
+    after = named(prepared(tmp_path, "first", **changes)[1])
     assert before[1] != after[1] or before[0] != after[0]
     assert before[2] != after[2] or before[0] != after[0]
 
 
-def test_a_detector_that_was_trained_again_is_another(asked: pathlib.Path) -> None:
-    changes = {"detector": {"model": "detector"}}
-    before = named(prepared(asked, "first", **changes)[1])
-    card = next(path for path in (asked / "detector").iterdir() if path.name == "calibration.json")
+def test_a_detector_that_was_trained_again_is_another(asked: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(asked, tmp_path, dirs_exist_ok=True)
+    changes, card = {"detector": {"model": "detector"}}, tmp_path / "detector" / "calibration.json"
+    before = named(prepared(tmp_path, "first", **changes)[1])
     card.write_text(card.read_text() + "\n")
-    assert named(prepared(asked, "first", **changes)[1])[0] != before[0]
+    assert named(prepared(tmp_path, "first", **changes)[1])[0] != before[0]
 
 
 def test_other_code_other_models_and_other_libraries_are_seen(
