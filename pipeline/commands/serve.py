@@ -258,6 +258,7 @@ def _document(browsing: Browsing, query: Any) -> Answer:
         "document",
         row["input_id"] or row["id"],
         row=row,
+        release=_name(tables.folder),
         links=_tabs(tables, number),
         told_fate=f"{fate[0].upper()}{fate[1:]}.",
         facts=[*facts(row, _unit(tables.folder))],
@@ -481,7 +482,7 @@ def serve_releases(
     """
     session = open_session(sample, labels, say) if sample else None
     try:
-        about = {"items": len(session.items), "sample": sample, "labels": labels} if session else None
+        about = {"n_items": len(session.items), "sample": sample, "labels": labels} if session else None
         server = LocalServer(Browsing(folders, session, about).answer, say, port)
         say(f"{wording.plural(len(folders), 'release')}, on this machine only, read and never changed. Ctrl-C stops.")
         server.run()

@@ -273,7 +273,7 @@ class ReleaseTables:
         conditions, values = _conditions(asked)
         facets = [*asked.kind.facets, *([TENTHS] if asked.kind.scored else [])]
         named = ", ".join(facets)
-        tenths = ", least(floor(p_synthetic * 10), 9)::int as tenths" if asked.kind.scored else ""
+        tenths = ", if(p_synthetic >= 1, 9, floor(p_synthetic * 10)::int) as tenths" if asked.kind.scored else ""
         rows = self._ask(
             asked.table,
             self.files[asked.table],
