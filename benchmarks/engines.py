@@ -4,8 +4,8 @@
 
 CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes,
 of the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
-storage, but for those that name the runner. What befalls it: on this machine the command is killed half way, on Prism with
-LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in
+storage, but for those that name the runner. What befalls it: on this machine the command is killed while it is at work, on
+Prism with LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in
 time with exit code 4 and one line, nothing was released, no process stayed, and the next run gives the same bytes. Prism is
 needed (tests/workers.py), and `moto` for s3.
 """
@@ -26,6 +26,7 @@ import psutil
 from tests.stores import s3_server
 from tests.workers import ROOT, environment, prism, prisms_of, worker_pool
 from transforms.engine import files
+from transforms.engine.folders import MARK
 
 STEPS = (
     "Survey", "FindClusters", "Attribute", "ChooseSurvivors", "Offer", "Balance", "Record", "Measure", "Review", "Gate", "Emit",
@@ -92,10 +93,14 @@ def elsewhere(engine: Engine, folder: pathlib.Path, dies_after: str | None) -> I
         yield (*options, "--environment_type=EXTERNAL", f"--environment_config={address}")
 
 
-def run(
-    engine: Engine, recipe: pathlib.Path, dies_after: str | None = None, killed: str = "", after: float = 0.0
-) -> Ran:
-    """One run as a command; `killed` names the process that is killed so many seconds after it began."""
+def at_work(recipe: pathlib.Path) -> bool:
+    """Whether the job of a recipe has written something, beside what it was sent with."""
+    attempts = pathlib.Path(json.loads(recipe.read_text())["output"]["path"]).glob(".staging/*")
+    return any(one.name not in ("graph", MARK) for attempt in attempts if attempt.is_dir() for one in attempt.iterdir())
+
+
+def run(engine: Engine, recipe: pathlib.Path, dies_after: str | None = None, killed: str = "") -> Ran:
+    """One run as a command; `killed` names the process that is killed when the job is at work."""
     pool = recipe.parent / f"pool-{time.monotonic_ns()}"
     before, begun = cpu_of_children(), time.monotonic()
     with elsewhere(engine, pool, dies_after) as options:
@@ -106,10 +111,8 @@ def run(
         its = environment(PYTHONPATH=str(ROOT))
         job = subprocess.Popen(command, env=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if killed:
-            while killed == "engine" and not prisms_of(job.pid) and job.poll() is None:
-                time.sleep(0.1)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                job.wait(after)  # an engine that dies before it has a job is started again by Beam
+            while not at_work(recipe) and job.poll() is None and time.monotonic() < begun + BOUND:
+                time.sleep(0.01)  # an engine that dies before it has a job is started again by Beam
             for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
                 one.kill()
         try:
@@ -128,32 +131,25 @@ def bytes_of(release: str) -> dict[str, str]:
     return {one["path"]: one["sha256"] for one in manifest["files"] if one["path"] not in NAMES_THE_RUNNER}
 
 
-def recipe_in(folder: pathlib.Path, inputs: list[str], output: str) -> pathlib.Path:
-    """Write a recipe over some files."""
-    folder.mkdir(parents=True)
-    path = folder / "recipe.yaml"
-    path.write_text(json.dumps({
-        "release": "bench", "sources": [{"name": "corpus", "path": inputs}], "ratio": {"max_synthetic_share": 1.0},
+def recipe_in(folder: pathlib.Path, place: str, number: int) -> pathlib.Path:
+    """Write a recipe over what lies in `in` of a place, into a folder there. In a store its paths are relative, as on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = json.dumps({
+        "release": "bench", "sources": [{"name": "corpus", "path": "in/part-*"}], "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
-        "output": {"path": output},
-    }))  # fmt: skip
-    return path
+        "output": {"path": f"out-{number}"},
+    })  # fmt: skip
+    files.write(f"{place}/recipe-{number}.yaml", said.encode())
+    return f"{place}/recipe-{number}.yaml"
 
 
-def faults(
-    engine: Engine, recipe: pathlib.Path, release: str, same: dict[str, str], kill: list[str], plain: Ran
-) -> str:
+def faults(engine: Engine, recipe: pathlib.Path, release: str, same: dict[str, str], kill: list[str]) -> str:
     """`survived of tried`, and the first that was not survived."""
     tried: list[tuple[str, Ran]] = []
     if engine.elsewhere == 1:
         tried = [(step, run(engine, recipe, dies_after=f"{step}/")) for step in kill]
     elif not engine.elsewhere:
-        tried = [
-            (
-                "half way",
-                run(engine, recipe, killed="engine" if prism_of(engine) else "command", after=plain.seconds / 3),
-            )
-        ]
+        tried = [("at work", run(engine, recipe, killed="engine" if prism_of(engine) else "command"))]
     if not tried:
         return ""
     again = run(engine, recipe)
@@ -206,7 +202,7 @@ def rows(corpus: pathlib.Path, out: pathlib.Path, asked: argparse.Namespace) -> 
                 if first is None:
                     first = found = run(engine, recipe)  # again, for that one may have compiled kernels
                     same = bytes_of(f"{output}/bench")
-                survived = faults(engine, recipe, f"{output}/bench", same, asked.kill, found) if store == "disk" else ""
+                survived = faults(engine, recipe, f"{output}/bench", same, asked.kill) if store == "disk" else ""
                 is_same = "yes" if bytes_of(f"{output}/bench") == same else "NO"
                 yield [name, store, "yes", is_same, f"{found.cpu:.1f}", f"{found.cpu / first.cpu:.2f}", survived]
 

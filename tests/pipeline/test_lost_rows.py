@@ -116,8 +116,8 @@ def break_beam(monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> list[s
     [
         ("FindClusters/ByPartition/Group/Write", "band keys by partition", 0),
         ("FindClusters/ByLeftSplit/Group/Write", "pairs by left split", 2),
-        ("FindClusters/Forest/Combine/CombinePerKey/Group/Write", "edges of clusters", 0),
-        ("Measure/Merge/Combine/CombinePerKey/Group/Write", "tallies", 2),
+        ("FindClusters/Forest/Combine/Group/Write", "edges of clusters", 0),
+        ("Measure/Merge/Combine/Group/Write", "tallies", 2),
     ],
 )
 def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_crossing(
