@@ -37,7 +37,7 @@ STEPS = (
     "Publish",
 )  # fmt: skip
 NAMES_THE_RUNNER = ("recipe.yaml", "report/index.html")
-BOUND = 600  # seconds that a run with a fault may take, on a machine that is busy
+BOUND = 1800  # seconds that a run with a fault may take, on a machine that is busy
 LAUNCH = """
 import sys
 from pipeline.cli import main
