@@ -30,8 +30,8 @@ from pipeline.commands.audit import read_sample
 from pipeline.commands.review import Session
 from pipeline.commands.serve import Browsing
 from pipeline.reading import release_tables
-from pipeline.reading.local_server import Asked, LocalServer
-from pipeline.reading.release_tables import TABLES, Place, Question, ReleaseTables, SlowError, came_and_went, connect
+from pipeline.reading.local_server import PageRequest, LocalServer
+from pipeline.reading.release_tables import TABLES, RowPlace, Question, ReleaseTables, SlowError, came_and_went, connect
 from pipeline.recipe import load_recipe
 from transforms.audit.draw import Design, draw
 from transforms.release.read_release import ReleaseError
@@ -119,7 +119,7 @@ def browsing_all(made) -> Browsing:
 
 def page(browsing: Browsing, address: str):
     url = urllib.parse.urlsplit(address)
-    answer = browsing.answer(Asked(url.path, dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))))
+    answer = browsing.answer(PageRequest(url.path, dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))))
     return answer, answer.body.decode()
 
 
@@ -221,7 +221,7 @@ def test_words_in_texts_are_found_and_what_time_did_not_suffice_for_is_gone_on_w
 
 def test_a_row_is_found_by_its_place_and_by_its_columns(tables, made):
     for row in table(made.first, "ledger")[::17]:
-        found = tables.row("ledger", Place(*row["place"]))
+        found = tables.row("ledger", RowPlace(*row["place"]))
         assert {k: v for k, v in found.items() if k not in ("place", "created")} == {
             k: v for k, v in row.items() if k not in ("place", "created")
         }
@@ -229,8 +229,8 @@ def test_a_row_is_found_by_its_place_and_by_its_columns(tables, made):
         assert sorted(place(one) for one in same) == sorted(
             one["place"] for one in table(made.first, "ledger") if one["cluster_id"] == row["cluster_id"]
         )
-    assert tables.row("ledger", Place(0, 10**9)) is None
-    assert tables.row("ledger", Place(10**6, 0)) is None
+    assert tables.row("ledger", RowPlace(0, 10**9)) is None
+    assert tables.row("ledger", RowPlace(10**6, 0)) is None
 
 
 def test_what_came_and_went_is_what_the_ledgers_say(made):
@@ -318,7 +318,7 @@ def test_an_address_that_leads_nowhere_is_a_sentence(browsing_all, address):
 @pytest.mark.parametrize("path", ["/x", "/../MANIFEST.json", "/documents/", "/review/", "/api/state"])
 def test_there_is_nothing_else(browsing_all, path):
     assert page(browsing_all, path)[0].status == 404
-    assert browsing_all.answer(Asked("/documents", {"release": "0"}, b"{}")).status == 404
+    assert browsing_all.answer(PageRequest("/documents", {"release": "0"}, b"{}")).status == 404
 
 
 # Pages.
@@ -365,7 +365,7 @@ def test_a_document_shows_its_text_and_what_stands_for_it(browsing_all, made):
 def test_what_was_withdrawn_shows_no_text_and_an_input_that_is_gone_is_said(browsing_all, made, monkeypatch):
     one = browsing_all.tables(0)
     row = next(row for row in table(made.first, "ledger") if row["reason"] == "near_duplicate")
-    row["place"] = Place(*row["place"])
+    row["place"] = RowPlace(*row["place"])
     shown = serve._texts(one, 0, row | {"reason": "withdrawn"}, None, False, True)
     assert (shown["text"], shown["pair"]) == (None, None)
     assert "withdrawn" in shown["text_from"]
@@ -492,6 +492,7 @@ def test_in_a_browser_one_goes_from_a_release_to_a_document_and_labels_by_keyboa
     opened.get_by_label("stand in").select_option("input_id")
     opened.keyboard.press("Enter")
     opened.get_by_role("button", name="Show").click()
+    opened.get_by_role("link", name="Count them").click()
     browsing.api.expect(opened.get_by_role("status")).to_contain_text("12 documents of")
     opened.get_by_role("link", name="Exact duplicate").click()
     opened.locator("tbody a").first.click()
