@@ -208,6 +208,13 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
+def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    """It asserts that both ways have the same results."""
+    table = cells(printed("survey_parts", corpus, "--repeats", 1))
+    assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
+    assert len(table) == 5
+
+
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
     said = printed("parts", corpus)
     parts = dict(re.findall(r"^(\S.*?) +([\d.]+) CPU s", said, re.MULTILINE))
