@@ -119,10 +119,10 @@ def break_beam(monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> list[s
     [
         ("FindClusters/ByPartition/Group/Write", "band keys by partition", 0),
         ("FindClusters/ByLeftSplit/Group/Write", "pairs by left split", 2),
-        ("FindClusters/Label/Forest/Combine/CombinePerKey/Group/Write", "edges of clusters", 0),
+        ("FindClusters/Label/Forest/Combine/Group/Write", "edges of clusters", 0),
         ("FindClusters/Label/ByNode0/Group/Write", "labels by part, round 1", 0),
         ("ChooseSurvivors/Join/ByPart/Group/Write", "contents of splits and labels by part", 2),
-        ("Measure/Merge/Combine/CombinePerKey/Group/Write", "tallies", 2),
+        ("Measure/Merge/Combine/Group/Write", "tallies", 2),
     ],
 )
 def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_crossing(

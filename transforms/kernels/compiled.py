@@ -97,7 +97,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True}
+            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True, "_nrt": False}
         )
         one.enable_caching()
         one.declared = declared
