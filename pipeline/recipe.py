@@ -107,8 +107,8 @@ class RunnerConfig(Strict):
     dedup_parts: int | None = Field(
         None,
         ge=1,
-        description="parts in which duplicates are linked to each other, so that no worker holds them all; empty: 1 up to 32 GB of "
-        "input, then one for every 4 GB. The release is the same",
+        description="parts in which duplicates are linked to each other, so that no worker holds them all; empty: 1 up to "
+        "32 GB of input, then one for every 4 GB. The release is the same",
     )
     shared_disk: bool = Field(
         False,
