@@ -288,6 +288,18 @@ def test_plan_scale(printed: Printed) -> None:
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
 
 
+def test_cluster_scale(printed: Printed) -> None:
+    """What a large corpus comes to follows from the sample: labels of 16 bytes, parts of so many, more in a larger corpus."""
+    counted, counted_up = map(cells, printed("cluster_scale", "--documents", 4000).split("\n\n"))
+    assert counted["a sample"] == ["web", "crowded"]
+    for row in range(1, 3):
+        after = [float(counted[f"contents to be linked after round {n}"][row - 1].rstrip("%")) for n in (1, 2, 3)]
+        assert 50 > after[0] > after[1] >= after[2]
+    assert counted_up["documents"][2] == "10.0 billion"
+    assert counted_up["all labels, which no worker holds"][2] == "32 GB"
+    assert counted_up["parts"] == ["230", "230", "1,024", "1,024", "1,024", "1,024"]
+
+
 def test_structures(printed: Printed, data: pathlib.Path) -> None:
     said = printed("structures", data, "--megabytes", 0.1)
     costs = [(float(line.split()[0]), line) for line in said.splitlines()[1:]]
