@@ -391,3 +391,12 @@ def test_audit_saving(printed: Printed) -> None:
     assert int(found["bundled", "10.00%", "15.00%"][2].rstrip("%")) >= 30
     assert all(int(row[2].rstrip("%")) >= 15 for name, row in found.items() if name[0] == "bundled")
     assert all(int(row[2].rstrip("%")) >= -12 for row in found.values())
+
+
+def test_serve_speed(printed: Printed) -> None:
+    """Each kind of question is asked of a ledger of four files, and has an answer."""
+    said = printed("serve_speed", "--rows", 20_000, "--times", 2).splitlines()
+    assert said[0].startswith("made 20,000 rows")
+    rows = [re.split(r"  +", line) for line in said[3:-1]]
+    assert len(rows) == 11
+    assert all(len(row) == 4 for row in rows)
