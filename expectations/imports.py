@@ -20,7 +20,15 @@ from typing import Any
 
 OF_BEAM = ("absl", "apache_beam.io.gcp.bigquery", "boto3", "bson", "pandas", "pymongo")
 OF_GX = ("boto3", "botocore")
-LATE_OF_BEAM = ("beartype.door", "beartype.roar", "cryptography.fernet", "fastavro", "fastavro.read", "fastavro.write", "httplib2")
+LATE_OF_BEAM = (
+    "beartype.door",
+    "beartype.roar",
+    "cryptography.fernet",
+    "fastavro",
+    "fastavro.read",
+    "fastavro.write",
+    "httplib2",
+)
 LATE_OF_GX = ("altair", "jsonschema", "scipy")
 
 
