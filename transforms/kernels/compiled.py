@@ -126,7 +126,7 @@ _compare_quickly()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]
-    """Numba's cache of one function, which is loaded without what only compiling needs: a hundred modules, a table of types."""
+    """Numba's cache of one function, loaded without what only compiling needs: hundreds of modules, a table of types."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What is on disk for these types, or None."""

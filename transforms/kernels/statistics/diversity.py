@@ -22,7 +22,7 @@ from transforms.kernels.text.columns import distinct_numbers
 
 WINDOW = 300
 ORDERS = (1, 2, 3)
-RATES = (1, 16, 32)  # one type in so many is counted, by order
+RATES = (1, 16, 32)  # one type in so many is counted, by order; powers of two
 HEAD_CHARS = 1000
 _SLOTS = 1024  # a power of two, more than three times the window
 SAMPLE_DOCUMENTS = 512
@@ -48,7 +48,7 @@ def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):
             for i in range(order):
                 h = h * POLYNOMIAL + words[t + i]
             value = np.uint32(mix64(h) >> np.uint64(32))
-            if value % rate != 0:
+            if value & np.uint32(rate - 1):  # a division would take longer than all else
                 continue
             if is_new(table, stamp, _SLOTS, d, value >> np.uint32(8), value):
                 out[n] = value
