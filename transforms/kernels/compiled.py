@@ -13,15 +13,19 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from expectations.imports import hidden
 
 with hidden("scipy"):  # of which it would look at the version
     import numba
     from numba.core import event, types
     from numba.core.caching import FunctionCache
+    from numba.core.compiler import Flags
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
+    from numba.np import numpy_support
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
 _SCALARS = {
@@ -59,6 +63,15 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
                         self.compile(self.declared)
                     self.disable_compile()
 
+    def typeof_pyval(self, val: Any) -> types.Type:
+        """The type of an argument, once for each kind of array. Numba's own way imports NumPy's masked arrays to ask about."""
+        if type(val) is not np.ndarray or val.dtype.kind not in "biuf" or not val.dtype.isnative:
+            return super().typeof_pyval(val)
+        layout, readonly = numpy_support.map_layout(val), not val.flags.writeable
+        found = types.Array(numpy_support.from_dtype(val.dtype), val.ndim, layout, readonly=readonly)
+        self._types_active_call.add(found)
+        return found
+
     def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
         self.ready()
         return self  # which Numba then calls: from now on it finds the one compiled function, or says that types do not match
@@ -85,7 +98,14 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True}
+            function,
+            targetoptions={
+                "nopython": True,
+                "nogil": True,
+                "boundscheck": None,
+                "no_cfunc_wrapper": True,
+                "_nrt": False,
+            },
         )
         one.enable_caching()
         one.declared = declared
@@ -93,6 +113,16 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
         return one
 
     return compiled
+
+
+def _compare_quickly() -> None:
+    """Let Numba compare two sets of flags by what was set: for each call that it types it listed them all, some 100,000 times."""
+    compared, same = Flags.__eq__, hash(Flags())  # it is made of the names of the flags
+    Flags.__eq__ = lambda one, other: (type(other) is Flags and one._values == other._values) or compared(one, other)
+    Flags.__hash__ = lambda _: same
+
+
+_compare_quickly()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]
