@@ -73,7 +73,5 @@ def test_each_does_its_work_in_a_store_or_says_in_one_line_what_to_do(store, cap
         assert said.count("error: ") == (code == 2), (name, said)
         if name == "audit sample":
             sample = pq.read_table(pa.BufferReader(files.read(f"{top}/sample.parquet")))
-            answers = [
-                {"content_hash": one.as_py(), "label": "human", "reviewer": "a"} for one in sample["content_hash"]
-            ]
+            answers = [{"content_hash": one.as_py(), "label": "human", "reviewer": "a"} for one in sample["content_hash"]]
             files.write(f"{top}/labels.jsonl", "\n".join(map(json.dumps, answers)).encode())
