@@ -1,4 +1,4 @@
-"""Every command with addresses of an object store wherever it takes a path: it does its work there, or says in one line what to do."""
+"""Every command with addresses of an object store wherever it takes a path: it works there, or says in one line what to do."""
 
 import json
 import sys
@@ -68,10 +68,12 @@ def test_each_does_its_work_in_a_store_or_says_in_one_line_what_to_do(store, cap
         assert (cli._code_of_command(), name) == (code, name), capsys.readouterr()
         said = "".join(capsys.readouterr())
         expected = expected.format(**known)
-        assert expected in said or expected.startswith(top) and names(expected), (name, said)
+        assert expected in said or (expected.startswith(top) and names(expected)), (name, said)
         assert "This is a bug" not in said, name
         assert said.count("error: ") == (code == 2), (name, said)
         if name == "audit sample":
             sample = pq.read_table(pa.BufferReader(files.read(f"{top}/sample.parquet")))
-            answers = [{"content_hash": one.as_py(), "label": "human", "reviewer": "a"} for one in sample["content_hash"]]
+            answers = [
+                {"content_hash": one.as_py(), "label": "human", "reviewer": "a"} for one in sample["content_hash"]
+            ]
             files.write(f"{top}/labels.jsonl", "\n".join(map(json.dumps, answers)).encode())
