@@ -167,12 +167,11 @@ def _thresholds(calibration: Calibration) -> str:
         "| language | words | human, called synthetic | of | machine, called synthetic | of |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for band in calibration.bands:
-        flagged, n = sum(f.flagged for f in band.families), sum(f.n for f in band.families)
-        found = f"{flagged / n:.3f}" if n else ""
+    for bands in calibration.lengths:
+        sides = ([band.human for band in bands], [family for band in bands for family in band.families])
+        cells = [f"{sum(c.flagged for c in of) / n:.3f} | {n:,}" if (n := sum(c.n for c in of)) else " | 0" for of in sides]
         lines.append(
-            f"| {_language(calibration, band.language)} | from {band.shortest:,} "
-            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {found} | {n:,} |"
+            f"| {_language(calibration, bands[0].language)} | from {bands[0].shortest:,} | {' | '.join(cells)} |"
         )
     lines += ["", "| language | generator | flagged | held-out documents | fraction |", "|---|---|--:|--:|--:|"]
     for number in sorted({band.language for band in calibration.bands}):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Band, Calibration
+from transforms.detector.calibration import Calibration
 from transforms.kernels.statistics import share_bound
 
-MOST_BINS = 16  # of a band: 12 gave the same bounds as 31, to a half per cent (docs/decisions/0054)
+MOST_BINS = 12  # of a lead: as close as 31, to a half per cent (docs/decisions/0054)
 BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
@@ -47,13 +47,13 @@ class Bound:
 
 
 class _Known(NamedTuple):
-    """The components of one language, by cell: a merged bin of a band. Chances sum to 1 in each band."""
+    """The components of one language, by cell: a merged bin of a band. Chances sum to 1 in each length."""
 
-    bands: npt.NDArray[np.int64]  # [own bands] which
-    starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each
+    bands: npt.NDArray[np.int64]  # [lengths, leads] which
+    starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each length
     human: npt.NDArray[np.float64]  # [domains, cells]
     machine: npt.NDArray[np.float64]  # [generators, cells]
-    found: npt.NDArray[np.float64]  # [generators, own bands] the part that is at or above the threshold
+    found: npt.NDArray[np.float64]  # [generators, lengths] the part that is at or above the threshold
 
 
 class Composition:
@@ -84,36 +84,33 @@ class Composition:
         return tuple(self._components(number) for number in range(self.languages))
 
     def _components(self, language: int) -> _Known | None:
-        own = np.flatnonzero(self.language_of_band == language)
-        bands = [self.calibration.bands[number] for number in own]
-        domains = sorted({family.name for band in bands for family in band.humans})
-        generators = sorted({family.name for band in bands for family in band.families})
-        if not generators:
+        human, machine = (self.calibration.counts(language, side) for side in ("humans", "families"))
+        if not machine:
             return None
+        bands = np.flatnonzero(self.language_of_band == language).reshape(-1, self.calibration.leads)
         starts: list[npt.NDArray[np.int64]] = []
         sides: tuple[list[npt.NDArray[np.float64]], ...] = [], []
-        found = np.zeros((len(generators), len(own)))
-        for place, band in enumerate(bands):
-            pools = [
-                np.sum([f.histogram / f.n for f in side] or [np.zeros(share_bound.BINS)], axis=0)
-                for side in (band.humans, band.families)
-            ]
+        for length in range(len(bands)):
+            pools = [np.sum([n[length].sum(axis=0) / max(n[length].sum(), 1) for n in side.values()], axis=0)
+                     for side in (human, machine)]  # fmt: skip
             starts.append(share_bound.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
-            for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
-                into.append(_chances(names, bands, place, side, starts[-1]))
-            for row, name in enumerate(generators):
-                flagged, n = (
-                    sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n")
-                )
-                everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
-                found[row, place] = (flagged + BORROWED * everyone) / (n + BORROWED)
-        human, machine = (np.concatenate(side, axis=1) for side in sides)
-        return _Known(own, tuple(starts), human, machine, found)
+            for side, into in zip((human, machine), sides, strict=True):
+                into.append(_chances(np.stack(list(side.values())), length, starts[-1]))
+            sides[1][-1] = np.concatenate([sides[1][-1], _mirrored(sides[1][-1], self.calibration.leads)])
+        flagged, n = np.zeros((2, len(machine), len(bands)))
+        for row, name in enumerate(machine):
+            for length, of in enumerate(theirs for theirs in self.calibration.lengths if theirs[0].language == language):
+                own = [family for band in of for family in band.families if family.name == name]
+                flagged[row, length], n[row, length] = sum(f.flagged for f in own), sum(f.n for f in own)
+        found = (flagged + BORROWED * flagged.sum(axis=0) / np.maximum(n.sum(axis=0), 1)) / (n + BORROWED)
+        more = sides[1][0].shape[0] - len(found)
+        found = np.concatenate([found, np.repeat(found.mean(axis=0, keepdims=True), more, axis=0)])
+        return _Known(bands, tuple(starts), *(np.concatenate(side, axis=1) for side in sides), found)
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
         parts = [
-            np.add.reduceat(np.asarray(counts[band], np.float64), starts)
-            for band, starts in zip(known.bands, known.starts, strict=True)
+            np.add.reduceat(np.asarray(counts[bands], np.float64), starts, axis=1).ravel()
+            for bands, starts in zip(known.bands, known.starts, strict=True)
         ]
         return np.concatenate(parts)
 
@@ -121,13 +118,9 @@ class Composition:
         """The human components, with that of the corpus if it has enough."""
         if own is None or own[known.bands].sum() < FEWEST_OWN:  # as `has_own`
             return known.human
-        rows, at = [], 0
-        pool = known.human.mean(axis=0)
-        for band, starts in zip(known.bands, known.starts, strict=True):
-            there = np.add.reduceat(np.asarray(own[band], np.float64), starts) + BORROWED * pool[at : at + len(starts)]
-            rows.append(there / there.sum())
-            at += len(starts)
-        return np.concatenate([np.concatenate(rows)[None], known.human])
+        row = self._cells(known, own) + BORROWED * known.human.mean(axis=0)
+        parts = np.split(row, np.cumsum([len(starts) * known.bands.shape[1] for starts in known.starts])[:-1])
+        return np.concatenate([np.concatenate([part / part.sum() for part in parts])[None], known.human])
 
     def fits(
         self,
@@ -227,7 +220,7 @@ class Composition:
             assert known is not None
             (high,) = share_bound.limits(*fitted, alpha=level)
             upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
-            mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
+            mix = np.asarray(scores[known.bands], np.float64).sum(axis=(1, 2))
             n = float(mix.sum())
             rates = high.machine @ _drawn(known.found, self._alike(True, self.has_own(number, own)))
             found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
@@ -243,9 +236,11 @@ class Composition:
                 continue
             _, human, machine, best = fitted
             p, q = (1 - best.q) * (best.human @ human), best.q * (best.machine @ machine)
-            cells = np.split(q / (p + q), np.cumsum([len(starts) for starts in known.starts])[:-1])
-            for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
-                chance[band] = np.repeat(values, np.diff(np.r_[starts, share_bound.BINS]))
+            leads = known.bands.shape[1]
+            cells = np.split(q / (p + q), np.cumsum([leads * len(starts) for starts in known.starts])[:-1])
+            for bands, starts, values in zip(known.bands, known.starts, cells, strict=True):
+                widths = np.diff(np.r_[starts, share_bound.BINS])
+                chance[bands] = np.repeat(values.reshape(leads, -1), widths, axis=1)
         return chance
 
 
@@ -262,18 +257,22 @@ def _mostly_own(humans: int, machines: int) -> share_bound.Fit:
 
 
 def _chances(
-    names: list[str], bands: list[Band], place: int, side: str, starts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64], length: int, starts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """The chance of each merged bin of a band for each component of a side, [names, bins]."""
-    everywhere = np.zeros((len(names), share_bound.BINS))
-    here = np.zeros((len(names), share_bound.BINS))
-    for number, band in enumerate(bands):
-        for family in getattr(band, side):
-            everywhere[names.index(family.name)] += family.histogram
-            if number == place:
-                here[names.index(family.name)] += family.histogram
-    likely = np.add.reduceat(everywhere, starts, axis=1) + 0.5 / len(starts)
+    """The chance of each cell of a length, float64[components, leads x bins], from int64[components, lengths, leads, BINS]."""
+    cells = np.add.reduceat(counts, starts, axis=-1).reshape(*counts.shape[:2], -1)
+    likely = cells.sum(axis=1) + 0.5 / cells.shape[2]
     likely /= likely.sum(axis=1, keepdims=True)
-    rows = np.add.reduceat(here, starts, axis=1) + BORROWED * (likely + likely.mean(axis=0)) / 2
-    rows /= rows.sum(axis=1, keepdims=True)
-    return np.asarray(rows)
+    rows = cells[:, length] + BORROWED * (likely + likely.mean(axis=0)) / 2
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+
+
+def _mirrored(rows: npt.NDArray[np.float64], leads: int) -> npt.NDArray[np.float64]:
+    """A generator of an age of which none is known: each expert finds it as another one finds the known ones. [0 or 1, cells].
+
+    Without it a corpus that only one expert finds is like nothing that is known, where that expert's own generator is left out.
+    """
+    if leads == 1:
+        return rows[:0]
+    by_expert = rows.mean(axis=0).reshape(leads // 2, -1)
+    return np.mean([np.roll(by_expert, step, axis=0) for step in range(1, leads // 2)], axis=0).reshape(1, -1)
