@@ -21,9 +21,7 @@ BORROWED = (
 # text of a kind that nobody knows, and chance. With human text of the corpus the first is no danger.
 ALIKE, ALIKE_IN_LIMITS, LESS_WITH_OWN = 0.5, 0.25, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
-MOSTLY = (
-    0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
-)
+LIKE_OWN = 0.4  # of the human side that is like the own text, where the bound rests on it: another kind's text is under 0.1
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
 
@@ -190,11 +188,11 @@ class Composition:
     def _allowed(
         self, language: int, low: float, high: float, best: share_bound.Fit, own: Histograms | None
     ) -> tuple[float, float]:
-        """The limits with the allowance. That for own human text holds where most of the human side is like it."""
+        """The limits with the allowance. That for own human text holds where much of the human side is like it."""
         allowance = self.calibration.scales[language].allowance
         if allowance.why:
             return 0.0, 1.0
-        of_its_own = self.has_own(language, own) and bool(best.human[0] >= MOSTLY)
+        of_its_own = self.has_own(language, own) and bool(best.human[0] >= LIKE_OWN)
         return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high, of_its_own)
 
     def has_own(self, language: int, own: Histograms | None) -> bool:
