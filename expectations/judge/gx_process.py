@@ -5,6 +5,7 @@ down whatever runs beside it. `start` begins it; the next `validate` asks that p
 none. This module imports next to nothing, so that `start` can be the first thing that a command does.
 """
 
+import gc
 import io
 import json
 import os
@@ -92,12 +93,15 @@ def _answer() -> None:
     """The process: import, rehearse, wait for the question, answer it on what was standard output."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # so that nothing a library prints mixes with the answer
+    gc.disable()  # it ends after one question, and nearly all that it makes stays until then
     import pyarrow as pa
 
+    from expectations.imports import LATE_OF_GX, OF_GX, hidden, late
     from expectations.judge import gx
     from expectations.suite.suite import Suite
 
-    rehearse()
+    with hidden(*OF_GX), late(*LATE_OF_GX):
+        rehearse()
     question = io.BytesIO(sys.stdin.buffer.read())
     suite = question.readline()
     if suite:  # else the other side is gone

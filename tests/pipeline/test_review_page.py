@@ -1,5 +1,6 @@
 """The labelling page in a real browser: keys, hostile text, resuming, narrow screens, contrast."""
 
+import functools
 import json
 import pathlib
 import shutil
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pytest
 from small_release import documents, write_release
 
-from pipeline.commands.review import Server, Session
+from pipeline.commands.review import Session, review_site
+from pipeline.reading.local_server import LocalServer
 from transforms.audit.draw import Design, draw
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,13 +40,15 @@ def browser() -> Iterator["api.Browser"]:
 
 
 @pytest.fixture
-def server(tmp_path: pathlib.Path) -> Iterator[Server]:
+def server(tmp_path: pathlib.Path) -> Iterator[LocalServer]:
     sample = draw(write_release(tmp_path / "release", documents(12)), Design(n=6, active=0), None)
     texts = sample["text"].to_pylist()
     texts[1] = HOSTILE + "x" * 50_000
     texts[2] = "\u202e" * 30_000 + "end"
     sample = sample.set_column(sample.column_names.index("text"), "text", pa.array(texts, pa.large_string()))
-    one = Server(Session(sample, str(tmp_path / "labels.jsonl"), lambda _: None))
+    session = Session(sample, str(tmp_path / "labels.jsonl"), lambda _: None)
+    one = LocalServer(functools.partial(review_site, session), session.say)
+    one.session = session
     threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield one
     one.shutdown()
@@ -58,10 +62,10 @@ def opened(browser, server, reviewer="Ada", **options):
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     page.on("console", lambda line: page.wrong.append(line.text) if line.type in ("error", "warning") else None)
-    own = f"http://127.0.0.1:{server.session.port}/"
+    own = f"http://127.0.0.1:{server.port}/"
     page.on("request", lambda asked: None if asked.url.startswith((own, "data:")) else page.wrong.append(asked.url))
     page.on("dialog", lambda dialog: page.wrong.append(dialog.message))
-    page.goto(server.session.address)
+    page.goto(server.address)
     expect(page.locator("#name")).to_be_focused()
     page.locator("#name").fill(reviewer)
     page.keyboard.press("Enter")
@@ -80,7 +84,7 @@ def lines(server):
 
 def test_the_keyboard_labels_moves_and_undoes(browser, server):
     page = opened(browser, server)
-    assert page.url == f"http://127.0.0.1:{server.session.port}/"  # the token is gone from the address
+    assert page.url == f"http://127.0.0.1:{server.port}/"  # the token is gone from the address
     at(page, 1)
     page.keyboard.press("h")
     at(page, 2)
@@ -231,7 +235,7 @@ def test_an_answer_that_was_not_kept_is_said_and_can_be_given_again(browser, ser
 
 
 def test_a_used_address_shows_a_sentence_and_no_page(browser, server):
-    address = server.session.address
+    address = server.address
     opened(browser, server)
     page = browser.new_context().new_page()
     assert page.goto(address).status == 403
