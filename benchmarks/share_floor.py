@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from transforms.detector.calibration import Calibration, Family
+from transforms.detector.calibration import Band, Calibration, Family
 from transforms.detector.detector import load_detector
 from transforms.detector.share_estimate import ALPHA, Composition
 from transforms.detector.training.allowance import PARTNERS, SHARES, Judged, expected, named, pairs_of, without
@@ -39,7 +39,7 @@ ROWS = (  # what is known of the human text, and of the generator; one in how ma
 )
 
 
-def alone(calibration: Calibration, language: int, kind: str, generator: str) -> Calibration:
+def alone(calibration: Calibration, kind: str, generator: str) -> Calibration:
     """A calibration that knows nothing else, of one for ""; a length without one of them has all text of that side instead."""
     bands = list(calibration.bands)
     for side, name in (("humans", kind), ("families", generator)):
@@ -50,7 +50,7 @@ def alone(calibration: Calibration, language: int, kind: str, generator: str) ->
                 families = getattr(bands[at], side)
                 pool = Family(name, 0, sum(f.n for f in families), np.sum([f.histogram for f in families], axis=0))
                 own = tuple(f for f in families if f.name == name)
-                bands[at] = dataclasses.replace(bands[at], **{side: own if there else (pool,) if families else ()})
+                bands[at] = with_side(bands[at], side, own if there else (pool,) if families else ())
     return dataclasses.replace(calibration, bands=tuple(bands))
 
 
@@ -58,14 +58,19 @@ def fewer(calibration: Calibration, language: int, kinds: int, generators: int) 
     """A calibration of one in so many kinds of human text and generators."""
     bands = calibration.bands
     for side, step in (("humans", kinds), ("families", generators)):
-        kept = list(calibration.counts(language, side))[::step]
+        kept = {*list(calibration.counts(language, side))[::step]}
         bands = tuple(
-            dataclasses.replace(band, **{side: tuple(f for f in getattr(band, side) if f.name in kept)})
-            if band.language == language
-            else band
+            with_side(band, side, tuple(f for f in getattr(band, side) if f.name in kept or band.language != language))
             for band in bands
         )
     return dataclasses.replace(calibration, bands=bands)
+
+
+def with_side(band: Band, side: str, families: tuple[Family, ...]) -> Band:
+    """A band with other `humans` or `families`."""
+    return (
+        dataclasses.replace(band, humans=families) if side == "humans" else dataclasses.replace(band, families=families)
+    )
 
 
 def pairs(calibration: Calibration, language: int) -> list[tuple[str, str]]:
@@ -78,17 +83,18 @@ def pairs(calibration: Calibration, language: int) -> list[tuple[str, str]]:
 def row(
     calibration: Calibration,
     language: int,
-    known: tuple[str, str, int, int],
+    known: tuple[str, str],
+    parts: tuple[int, int],
     chosen: list[tuple[str, str]],
 ) -> Iterator[float]:
     """The numbers of a row: at each of `SHOWN` the mean floor and mean bound held out; how many of these hold; mean errors."""
-    human, machine, *parts = known
+    human, machine = known
     limits, errors = [], []
     for kind, generator in chosen:
         left = kind if human in ("own", "unseen") else ""
         rest = without(calibration, language, left, (generator,) if machine == "unseen" else ())
         rest = fewer(rest, language, *parts)
-        rest = alone(rest, language, *(name if side == "alone" else "" for side, name in ((human, kind), (machine, generator))))
+        rest = alone(rest, kind if human == "alone" else "", generator if machine == "alone" else "")
         own = expected(calibration, language, kind, "", 0.0) if human == "own" else None
         composition = Composition(rest)
         theirs = []
@@ -131,8 +137,8 @@ def main() -> None:
     print(f"| what is known | floor at {shown} | held out at {shown} | holds | error of the estimate at {shown} |")
     print("|---|" + "--:|" * (3 * len(SHOWN) + 1))
     floors = {}
-    for name, *known in ROWS:
-        numbers = list(row(calibration, language, tuple(known), chosen))
+    for name, human, machine, kinds, generators in ROWS:
+        numbers = list(row(calibration, language, (human, machine), (kinds, generators), chosen))
         floors[name] = numbers[: len(SHOWN)]
         print(f"| {name} | {' | '.join(f'{value:.1%}' for value in numbers)} |", flush=True)
     print()

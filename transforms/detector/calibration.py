@@ -363,7 +363,7 @@ class Calibration:
     def bands_of(
         self, tokens: Tokens, n_tokens: npt.NDArray[np.int32], languages: pa.StringArray | None = None
     ) -> npt.NDArray[np.int8]:
-        """The first band of its length for each document, int8[documents]; -1 where it has none: too short, or in another language.
+        """The first band of each document's length, int8[documents]; -1 where it has none: too short, or in another language.
 
         Its frequent words must be those of the band's language, and its tag, where it has one that is known, must be too.
         """
@@ -443,7 +443,9 @@ def _parse(fields: dict[str, Any]) -> Calibration:
     leads = 1 + max((band.lead for band in calibration.bands), default=0)
     if not places or min(shortest for _, shortest in places) < 1 or leads not in (1, 2 * len(calibration.experts)):
         raise ValueError("there are no such bands")
-    if [(b.language, b.shortest, b.lead) for b in calibration.bands] != [(*at, n) for at in places for n in range(leads)]:
+    if [(b.language, b.shortest, b.lead) for b in calibration.bands] != [
+        (*at, n) for at in places for n in range(leads)
+    ]:
         raise ValueError("the bands are not in order")
     if {language for language, _ in places} - {band.language for band in calibration.bands if band.humans}:
         raise ValueError("a language without human documents")

@@ -21,7 +21,9 @@ BORROWED = (
 # text of a kind that nobody knows, and chance. With human text of the corpus the first is no danger.
 ALIKE, ALIKE_IN_LIMITS, LESS_WITH_OWN = 0.5, 0.25, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
-LIKE_OWN = 0.4  # of the human side that is like the own text, where the bound rests on it: another kind's text is under 0.1
+LIKE_OWN = (
+    0.4  # of the human side that is like the own text, where the bound rests on it: another kind's text is under 0.1
+)
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
 
@@ -82,28 +84,29 @@ class Composition:
         return tuple(self._components(number) for number in range(self.languages))
 
     def _components(self, language: int) -> _Known | None:
-        human, machine = (self.calibration.counts(language, side) for side in ("humans", "families"))
-        if not machine:
+        sides = [self.calibration.counts(language, side) for side in ("humans", "families")]
+        if not sides[1]:
             return None
-        bands = np.flatnonzero(self.language_of_band == language).reshape(-1, self.calibration.leads)
-        starts: list[npt.NDArray[np.int64]] = []
-        sides: tuple[list[npt.NDArray[np.float64]], ...] = [], []
-        for length in range(len(bands)):
-            pools = [np.sum([n[length].sum(axis=0) / max(n[length].sum(), 1) for n in side.values()], axis=0)
-                     for side in (human, machine)]  # fmt: skip
+        human, machine = (np.stack(list(side.values())) for side in sides)
+        lengths = [bands for bands in self.calibration.lengths if bands[0].language == language]
+        starts, parts, found = [], [], np.zeros((len(machine), len(lengths)))
+        for length, bands in enumerate(lengths):
+            pools = [
+                (side[:, length].sum(axis=1) / np.maximum(side[:, length].sum(axis=(1, 2)), 1)[:, None]).sum(axis=0)
+                for side in (human, machine)
+            ]
             starts.append(share_bound.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
-            for side, into in zip((human, machine), sides, strict=True):
-                into.append(_chances(np.stack(list(side.values())), length, starts[-1]))
-            sides[1][-1] = np.concatenate([sides[1][-1], _mirrored(sides[1][-1], self.calibration.leads)])
-        flagged, n = np.zeros((2, len(machine), len(bands)))
-        for row, name in enumerate(machine):
-            for length, of in enumerate(theirs for theirs in self.calibration.lengths if theirs[0].language == language):
-                own = [family for band in of for family in band.families if family.name == name]
-                flagged[row, length], n[row, length] = sum(f.flagged for f in own), sum(f.n for f in own)
-        found = (flagged + BORROWED * flagged.sum(axis=0) / np.maximum(n.sum(axis=0), 1)) / (n + BORROWED)
-        more = sides[1][0].shape[0] - len(found)
-        found = np.concatenate([found, np.repeat(found.mean(axis=0, keepdims=True), more, axis=0)])
-        return _Known(bands, tuple(starts), *(np.concatenate(side, axis=1) for side in sides), found)
+            rows = _chances(machine, length, starts[-1])
+            parts.append((_chances(human, length, starts[-1]), np.concatenate([rows, _mirrored(rows, len(bands))])))
+            counts = np.zeros((2, len(machine)))  # flagged, of how many
+            for family in (family for band in bands for family in band.families):
+                counts[:, list(sides[1]).index(family.name)] += family.flagged, family.n
+            everyone = counts[0].sum() / max(1, counts[1].sum())
+            found[:, length] = (counts[0] + BORROWED * everyone) / (counts[1] + BORROWED)
+        chances = [np.concatenate(of, axis=1) for of in zip(*parts, strict=True)]
+        new = np.repeat(found.mean(axis=0, keepdims=True), len(chances[1]) - len(found), axis=0)  # mirrored ones
+        own = np.flatnonzero(self.language_of_band == language).reshape(len(lengths), -1)
+        return _Known(own, tuple(starts), chances[0], chances[1], np.concatenate([found, new]))
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
         parts = [
@@ -254,9 +257,7 @@ def _mostly_own(humans: int, machines: int) -> share_bound.Fit:
     return share_bound.Fit(0.1, human, np.full(machines, 1 / machines), 0.0)
 
 
-def _chances(
-    counts: npt.NDArray[np.int64], length: int, starts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _chances(counts: npt.NDArray[np.int64], length: int, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The chance of each cell of a length, float64[components, leads x bins], from int64[components, lengths, leads, BINS]."""
     cells = np.add.reduceat(counts, starts, axis=-1).reshape(*counts.shape[:2], -1)
     likely = cells.sum(axis=1) + 0.5 / cells.shape[2]

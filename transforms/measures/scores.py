@@ -25,7 +25,9 @@ def score_rows(tally: Tally, detector: Detector) -> Iterator[Row]:
     calibration = detector.calibration
     if calibration is None:
         return
-    read = _by_band(tally, "before", len(calibration.bands)).reshape(-1, calibration.leads, share_bound.BINS).sum(axis=1)
+    read = (
+        _by_band(tally, "before", len(calibration.bands)).reshape(-1, calibration.leads, share_bound.BINS).sum(axis=1)
+    )
     weights = read.sum(axis=1)
     if not weights.any():
         return

@@ -64,7 +64,8 @@ def calibrate(
     """
     calibration = measured(labelled, usable, scores, experts, settings, basis, model_sha256)
     scales = tuple(
-        dataclasses.replace(scale, allowance=learned(calibration, index)) for index, scale in enumerate(calibration.scales)
+        dataclasses.replace(scale, allowance=learned(calibration, index))
+        for index, scale in enumerate(calibration.scales)
     )
     calibration = dataclasses.replace(calibration, scales=scales)
     known_as = calibration.judged(scores, calibration.bands_of(labelled.tokens, labelled.n_tokens), labelled.n_tokens)

@@ -4,7 +4,7 @@ In each run a share of machine documents is mixed with human ones, and the estim
 With text of the kinds that the reference knows, in all and by language, half of the labelled documents serve as the reference
 that a calibration would be, and documents that quote each other are in the same half. And as life has it, with one kind of human
 text and one generator, or all kinds of a source and several generators: then the reference is all documents of other sources, and
-neither it nor what the allowance was learned from knows the generators. Half of the human text is known to be human, if it is to be.
+neither it nor what the allowance was learned from knows the generators, and half of the human text is known to be human, or none.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
-from transforms.detector.training.allowance import FEWEST_FAMILIES, Judged, judged, without
+from transforms.detector.training.allowance import FEWEST_FAMILIES, judged, without
 from transforms.detector.training.calibrate import calibrate, flag, measured
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled, Links, TrainingError
@@ -146,7 +146,9 @@ def selftest(
             rows += [_runs(name, q, known, labelled.key, own & human, own & labelled.machine) for q in SHARES]
     for number, scale in enumerate(calibration.scales):
         if not scale.allowance.why:
-            rows += _left_out(labelled, scores, experts, settings, calibration, scored & (known.languages == number), number)
+            rows += _left_out(
+                labelled, scores, experts, settings, calibration, scored & (known.languages == number), number
+            )
     return tuple(row for row in rows if row)
 
 
