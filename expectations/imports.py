@@ -10,6 +10,7 @@ import functools
 import importlib
 import importlib.abc
 import importlib.machinery
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,8 @@ def late(*names: str) -> Iterator[None]:
 
 
 def lean() -> None:
-    """Let Beam, when this process imports it, import no more than a command needs. It may be called again."""
+    """Let Beam and Pydantic, when this process imports them, look for no more than a command needs. It may be called again."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # for which it reads about every installed package
     if "apache_beam" not in sys.modules and not any(isinstance(one, _OfBeam) for one in sys.meta_path):
         sys.meta_path.insert(0, _OfBeam())
 

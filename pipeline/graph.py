@@ -12,7 +12,7 @@ from expectations.suite.suite import Suite
 from pipeline.assembly import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
-from transforms.dedup.clusters import label_parts
+from transforms.dedup.clusters import dedup_parts
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
@@ -27,6 +27,7 @@ from transforms.mixture.balance import Balance, Decided, Rule
 from transforms.mixture.left_by_dedup import DecidedBefore, Offer, decisions_of, was_decided
 from transforms.origin.attribute import Attribute, attributed
 from transforms.origin.review_labels import Reviewed
+from transforms.release.earlier_shards import find_files
 from transforms.release.gate import Gate
 from transforms.release.kept_measures import MEASURES, KeepMeasures, MeasuredBefore, Measures
 from transforms.release.ledger import Record
@@ -79,18 +80,22 @@ class Decisions(NamedTuple):
 
 
 def with_what_is_kept(job: Job) -> Job:
-    """The job, with what an earlier run kept for it (transforms/signals/kept.py). Asked while nobody may clean the store."""
+    """The job, with what earlier runs left for it: results (transforms/signals/kept.py), and shards in their releases.
+
+    It is asked while nobody may clean the store.
+    """
     kept, splits = job.decisions, job.splits
     is_decided = all(spread(lambda split: was_decided(kept, split), iter(splits)))
     is_measured = is_decided and job.measures.has(MEASURES, decisions_of(kept, splits))
-    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured)
+    emit = dataclasses.replace(job.emit, released=find_files(job.publication.output))
+    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured, emit=emit)
 
 
 def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
-    parts = label_parts(and_earlier, recipe.runner.label_parts)
+    parts = dedup_parts(and_earlier, recipe.runner.dedup_parts)
     known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off

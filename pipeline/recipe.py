@@ -104,10 +104,10 @@ class RunnerConfig(Strict):
         (),
         description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
     )
-    label_parts: int | None = Field(
+    dedup_parts: int | None = Field(
         None,
         ge=1,
-        description="parts that labels of duplicates are made and joined in, so that no worker holds them all; empty: 1 up to "
+        description="parts in which duplicates are linked to each other, so that no worker holds them all; empty: 1 up to "
         "32 GB of input, then one for every 4 GB. The release is the same",
     )
     shared_disk: bool = Field(

@@ -23,7 +23,7 @@ from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.assembly import Publication
-from pipeline.dependencies import boilerplate, decided_by, measured_by, signal_store
+from pipeline.dependencies import boilerplate, code, decided_by, measured_by, signal_store
 from pipeline.engines import load_engine, refuse_unsafe
 from pipeline.execution import RunError, execute, n_bytes, n_files, put_in
 from pipeline.graph import Job, build, with_what_is_kept
@@ -125,7 +125,6 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     store = signal_store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
     corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
-    metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
     removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
@@ -170,9 +169,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         rule=rule,
         measure=measure,
         measures=Kept(store, measured_by(recipe, decided, systems, measure, earlier_human)),
-        emit=EmitConfig(
-            shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
-        ),
+        emit=EmitConfig(recipe.output, files.absolute(staging), recipe.dedup.num_perm, code()),
         publication=Publication(
             output=recipe.output.path,
             release=recipe.release,

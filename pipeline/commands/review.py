@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from expectations.wording import plural
 from pipeline.commands.audit import read_sample
-from pipeline.reading.local_server import Answer, Asked, LocalServer, refusal
+from pipeline.reading.local_server import Answer, LocalServer, PageRequest, refusal
 from pipeline.reading.outputs import check_output
 from transforms.origin.label_file import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
 
@@ -100,7 +100,7 @@ def load_page() -> Answer:
     return Answer(body, policy=policy)
 
 
-def review_site(session: Session, asked: Asked) -> Answer:
+def review_site(session: Session, asked: PageRequest) -> Answer:
     """The page, the state of a reviewer, an item; or an answer, which is written down."""
     if asked.body is not None:
         found = _labelled(session, asked.body) if asked.path == "/api/label" else None

@@ -27,15 +27,16 @@ from pipeline.commands.diff import difference_page
 from pipeline.commands.explain import beside_title, facts, fate_of, survivor_text
 from pipeline.commands.review import Session, open_session, review_site
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe
-from pipeline.reading.local_server import NOTHING, Answer, Asked, LocalServer, refusal
+from pipeline.reading.local_server import NOTHING, Answer, LocalServer, PageRequest, refusal
 from pipeline.reading.release_tables import (
     SECONDS,
     TABLES,
     TENTHS,
-    Counts,
-    Place,
     Question,
     ReleaseTables,
+    RowCounts,
+    RowPlace,
+    SlowError,
     came_and_went,
     connect,
     stamp,
@@ -99,7 +100,7 @@ class Browsing:
                 self.opened[folder] = ReleaseTables(self.connection, folder)
             return self.opened[folder]
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: PageRequest) -> Answer:
         """A page, or why there is none."""
         if self.session is not None and asked.path.startswith("/review/"):
             return review_site(self.session, dataclasses.replace(asked, path=asked.path.removeprefix("/review")))
@@ -169,8 +170,7 @@ def _documents(browsing: Browsing, query: Any) -> Answer:
     if not tables.files[asked.table]:
         raise AskedWronglyError(f"{tables.folder}: it has no files of {asked.table}")
     found = tables.find(asked, _after(query, asked.by_score))
-    slow = asked.column == "text"
-    counted = None if slow else tables.counts(asked)
+    counted, why = _counted(tables, asked, "count" in query)
     own = {"release": number, "table": asked.table}
     for row in found.rows:
         at = {"at": _spelled(row["place"])} if asked.table == "ledger" else {"id": row.get("id")}
@@ -196,7 +196,8 @@ def _documents(browsing: Browsing, query: Any) -> Answer:
         all=counted and tables.counts(Question(asked.table)).total,
         narrowed=asked != Question(asked.table),
         clear=_link("/documents", **own),
-        said="Texts are read one file after the other; nothing is counted.",
+        said=why,
+        count_them=_link("/documents", **own, **_asked(asked), count=1) if asked.words and not counted else None,
         what=what,
         rows=found.rows,
         unit=_unit(tables.folder),
@@ -207,7 +208,19 @@ def _documents(browsing: Browsing, query: Any) -> Answer:
     )
 
 
-def _facets(asked: Question, counted: Counts, own: dict[str, Any]) -> list[dict[str, Any]]:
+def _counted(tables: ReleaseTables, asked: Question, demanded: bool) -> tuple[RowCounts | None, str]:
+    """How many there are, or why nobody knows: rows that hold words are counted by reading all of them, if that is wanted."""
+    if asked.column == "text":
+        return None, "Texts are read one file after the other, until the page is full."
+    if asked.words and not demanded:
+        return None, "Rows are looked through until the page is full."
+    try:
+        return tables.counts(asked), ""
+    except SlowError as error:
+        return None, f"Not counted: {error}."
+
+
+def _facets(asked: Question, counted: RowCounts, own: dict[str, Any]) -> list[dict[str, Any]]:
     """The values of each facet, how many rows have it, and where a click leads: to them, or back to all."""
     shown = []
     chosen = dict(asked.where)
@@ -258,6 +271,7 @@ def _document(browsing: Browsing, query: Any) -> Answer:
         "document",
         row["input_id"] or row["id"],
         row=row,
+        release=_name(tables.folder),
         links=_tabs(tables, number),
         told_fate=f"{fate[0].upper()}{fate[1:]}.",
         facts=[*facts(row, _unit(tables.folder))],
@@ -453,20 +467,20 @@ def _score(text: str, name: str) -> float | None:
     return value
 
 
-def _spelled(place: Place) -> str:
+def _spelled(place: RowPlace) -> str:
     return ".".join(map(str, (place.file, place.row))) + (f"~{place.score!r}" if place.score is not None else "")
 
 
-def _after(query: Any, by_score: bool) -> Place | None:
+def _after(query: Any, by_score: bool) -> RowPlace | None:
     return _place(query["after"], by_score) if "after" in query else None
 
 
-def _place(text: str, by_score: bool) -> Place:
+def _place(text: str, by_score: bool) -> RowPlace:
     found = re.fullmatch(r"([0-9]{1,9})\.(-1|[0-9]{1,18})(?:~([0-9.e-]{1,30}))?", text)
     if found is None or (found[3] is not None) != by_score:
         raise AskedWronglyError("there is no such place; go back to the first page")
     try:
-        return Place(int(found[1]), int(found[2]), float(found[3]) if by_score else None)
+        return RowPlace(int(found[1]), int(found[2]), float(found[3]) if by_score else None)
     except ValueError:
         raise AskedWronglyError("there is no such place; go back to the first page") from None
 
@@ -481,7 +495,7 @@ def serve_releases(
     """
     session = open_session(sample, labels, say) if sample else None
     try:
-        about = {"items": len(session.items), "sample": sample, "labels": labels} if session else None
+        about = {"n_items": len(session.items), "sample": sample, "labels": labels} if session else None
         server = LocalServer(Browsing(folders, session, about).answer, say, port)
         say(f"{wording.plural(len(folders), 'release')}, on this machine only, read and never changed. Ctrl-C stops.")
         server.run()

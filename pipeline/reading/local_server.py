@@ -30,7 +30,7 @@ class PortError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class PageRequest:
     """A request of somebody who was let in.
 
     Attributes:
@@ -61,7 +61,7 @@ class Answer:
     status: http.HTTPStatus = http.HTTPStatus.OK
 
 
-Site = Callable[[Asked], Answer]
+Site = Callable[[PageRequest], Answer]
 
 
 def refusal(status: http.HTTPStatus, why: str) -> Answer:
@@ -78,7 +78,7 @@ class LocalServer(http.server.ThreadingHTTPServer):
         """Take a port.
 
         Args:
-          site: what answers; `Asked` has passed every check.
+          site: what answers; `PageRequest` has passed every check.
           say: what tells people at the terminal a line.
           port: 0: any that is free.
 
@@ -162,7 +162,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif not self._known():
             self._refuse(http.HTTPStatus.FORBIDDEN, ASK_AGAIN)
         else:
-            self._send(self.server.site(Asked(url.path, query)))
+            self._send(self.server.site(PageRequest(url.path, query)))
 
     def do_POST(self) -> None:
         """Something to write down."""
@@ -178,7 +178,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.headers.get_content_type() != "application/json":
             self._refuse(http.HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not JSON")
         else:
-            self._send(self.server.site(Asked(self.path, {}, body)))
+            self._send(self.server.site(PageRequest(self.path, {}, body)))
 
     def _body(self) -> bytes | None:
         """The request's body; None if it was refused, and the connection with it."""

@@ -8,6 +8,7 @@ extension, and stops when its time is over.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import posixpath
 import tempfile
@@ -40,6 +41,8 @@ SECONDS = 20.0  # that a question may take
 MEMORY = "1GB"  # what is sorted or joined beyond it goes to a temporary folder
 COUNTS_KEPT = 64  # answers of `counts` that are not asked again
 
+_numbers = itertools.count()
+
 Value = str | None
 Row = dict[str, Any]
 
@@ -49,7 +52,7 @@ class SlowError(UserError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class BrowsedTable:
     """What may be asked of a table.
 
     Attributes:
@@ -69,15 +72,17 @@ class Kind:
 
 _ABOUT = ("id", "input_id", "source", "origin", "language", "p_synthetic", "n_tokens")
 TABLES = {
-    "ledger": Kind(
+    "ledger": BrowsedTable(
         "ledger",
         (*_ABOUT, "path", "row", "reason", "url"),
         ("reason", "source", "origin", "origin_basis", "language"),
         ("id", "input_id", "url", "path"),
         scored=True,
     ),
-    "release": Kind("data", _ABOUT, ("source", "origin", "origin_basis", "language"), ("text", "id", "input_id"), True),
-    "quarantine": Kind(
+    "release": BrowsedTable(
+        "data", _ABOUT, ("source", "origin", "origin_basis", "language"), ("text", "id", "input_id"), True
+    ),
+    "quarantine": BrowsedTable(
         "quarantine",
         ("source", "path", "row", "reason", "detail", "records", "raw"),
         ("reason", "source"),
@@ -114,13 +119,13 @@ class Question:
     by_score: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> BrowsedTable:
         """Of its table."""
         return TABLES[self.table]
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class RowPlace:
     """A row: the number of its file, and its own in it; and what it is sorted by, if that is its score."""
 
     file: int
@@ -129,7 +134,7 @@ class Place:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class RowPage:
     """Some rows of a table, each with its `place`.
 
     Attributes:
@@ -139,12 +144,12 @@ class Found:
     """
 
     rows: list[Row]
-    after: Place | None
+    after: RowPlace | None
     unread: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
+class RowCounts:
     """How many rows a question has, in all and by each value of each facet, the most frequent first."""
 
     total: int
@@ -200,6 +205,8 @@ class ReleaseTables:
         self.stamp = stamp(folder)
         self.files = {name: self._listed(kind.folder) for name, kind in TABLES.items()}
         self.counts = functools.lru_cache(COUNTS_KEPT)(self._counts)
+        self.lock = threading.Lock()
+        self.sums: dict[str, str] = {}  # table -> the one in DuckDB's memory that has its sums
 
     def _listed(self, below: str) -> list[str]:
         if below == "ledger":
@@ -211,7 +218,7 @@ class ReleaseTables:
             names = [posixpath.join(below, name) for name in parquet_files(posixpath.join(self.folder, below))]
         return [posixpath.join(os.path.abspath(self.folder), name) for name in names]
 
-    def find(self, asked: Question, after: Place | None = None) -> Found:
+    def find(self, asked: Question, after: RowPlace | None = None) -> RowPage:
         """The first rows behind a place, in the order that was asked for.
 
         Raises:
@@ -241,7 +248,7 @@ class ReleaseTables:
         )
         return _page(rows, asked.by_score)
 
-    def _look_through(self, asked: Question, after: Place | None) -> Found:
+    def _look_through(self, asked: Question, after: RowPlace | None) -> RowPage:
         """As `find`, shard by shard until a page is full or the time is over: what is left is said, and asked for next."""
         files, until = self.files[asked.table], time.monotonic() + SECONDS / 2
         rows: list[Row] = []
@@ -252,7 +259,7 @@ class ReleaseTables:
             if rows and len(rows) > ROWS:
                 break
             if time.monotonic() > until:
-                return Found(_placed(rows), Place(number, -1), len(files) - number)
+                return RowPage(_placed(rows), RowPlace(number, -1), len(files) - number)
             behind = after.row if after and after.file == number else -1
             rows += self._ask(
                 asked.table,
@@ -263,22 +270,33 @@ class ReleaseTables:
             )
         return _page(rows, by_score=False)
 
-    def _counts(self, asked: Question) -> Counts:
-        """How many rows there are, by each facet: one reading of these columns.
+    def _counts(self, asked: Question) -> RowCounts:
+        """How many rows there are, in all and by each facet.
+
+        All rows are read once, by these columns, and counted by every combination of them; a question of facets and of
+        whole tenths of scores is answered from those sums. For another one they are read again.
 
         Raises:
           SlowError: it took too long.
           ReleaseError: a file is gone or damaged.
         """
-        conditions, values = _conditions(asked)
         facets = [*asked.kind.facets, *([TENTHS] if asked.kind.scored else [])]
         named = ", ".join(facets)
-        tenths = ", least(floor(p_synthetic * 10), 9)::int as tenths" if asked.kind.scored else ""
+        tenths = ", if(p_synthetic >= 1, 9, floor(p_synthetic * 10)::int) as tenths" if asked.kind.scored else ""
+        whole = f"(select *{tenths} from rows)"
+        if asked.words or not all(
+            score is None or round(score * 10) / 10 == score for score in (asked.low, asked.high)
+        ):
+            conditions, values = _conditions(asked)
+            of = f"(select {named}, 1 as n from {whole} where {_all(conditions)})"
+        else:
+            sums = self._summed(asked.table, f"select {named}, count(*) as n from {whole} group by all")
+            conditions, values = _conditions(asked, TENTHS, 10)
+            of = f"(select * from {sums} where {_all(conditions)})"
         rows = self._ask(
             asked.table,
             self.files[asked.table],
-            f"select grouping_id({named}) as which, {named}, count(*) as n from "
-            f"(select *{tenths} from rows where {_all(conditions)}) "
+            f"select grouping_id({named}) as which, {named}, sum(n)::bigint as n from {of} "
             f"group by grouping sets ((), {', '.join(f'({name})' for name in facets)})",
             values,
         )
@@ -291,9 +309,19 @@ class ReleaseTables:
                 by[name].append((row[name], row["n"]))
         for name, found in by.items():
             found.sort(key=lambda one: (-one[1], str(one[0])) if name != TENTHS else (one[0] is None, one[0]))
-        return Counts(next((row["n"] for row in rows if row["which"] == nothing), 0), by)
+        return RowCounts(next((row["n"] or 0 for row in rows if row["which"] == nothing), 0), by)
 
-    def row(self, table: str, place: Place) -> Row | None:
+    def _summed(self, table: str, sql: str) -> str:
+        """The name of a table in DuckDB's memory, made the first time that it is asked for."""
+        with self.lock:
+            if table not in self.sums:
+                name = f"sums_{next(_numbers)}"
+                sql = f"create table {name} as with rows as ({self.source(table)}) {sql}"
+                ask(self.connection, self.folder, sql, [self.files[table]])
+                self.sums[table] = name
+            return self.sums[table]
+
+    def row(self, table: str, place: RowPlace) -> Row | None:
         """All that a table has of one row; None: it has no such row."""
         files = self.files[table][place.file : place.file + 1]
         sql = f"select * exclude file_index, {place.file} as file from rows where place = ?"
@@ -418,24 +446,24 @@ def ask(
         cursor.close()
 
 
-def _conditions(asked: Question) -> tuple[list[str], list[Any]]:
-    """What rows must be, with a question mark for each of the values."""
+def _conditions(asked: Question, score: str = "p_synthetic", scale: float = 1) -> tuple[list[str], list[Any]]:
+    """What rows must be, with a question mark for each of the values; scores are in a column, `scale` times as large."""
     conditions: list[str] = []
     values: list[Any] = []
     for name, value in asked.where:
         conditions.append(f'"{_known(asked.table, name)}" is not distinct from ?')
         values.append(value)
     if asked.low is not None:
-        conditions.append("p_synthetic >= ?")
-        values.append(asked.low)
+        conditions.append(f"{score} >= ?")
+        values.append(asked.low * scale)
     if asked.high is not None:
-        conditions.append("p_synthetic <= ?" if asked.high >= 1 else "p_synthetic < ?")
-        values.append(asked.high)
+        conditions.append(f"{score} <= ?" if asked.high >= 1 else f"{score} < ?")
+        values.append(asked.high * scale)
     if asked.words:
         conditions.append(f'contains("{_known(asked.table, asked.column)}", ?)')
         values.append(asked.words)
     if asked.by_score:
-        conditions.append("p_synthetic is not null")
+        conditions.append(f"{score} is not null")
     return conditions, values
 
 
@@ -450,12 +478,12 @@ def _known(table: str, column: str) -> str:
     return column
 
 
-def _page(rows: list[Row], by_score: bool) -> Found:
+def _page(rows: list[Row], by_score: bool) -> RowPage:
     _placed(rows, by_score)
-    return Found(rows[:ROWS], rows[ROWS - 1]["place"] if len(rows) > ROWS else None)
+    return RowPage(rows[:ROWS], rows[ROWS - 1]["place"] if len(rows) > ROWS else None)
 
 
 def _placed(rows: list[Row], by_score: bool = False) -> list[Row]:
     for row in rows:
-        row["place"] = Place(row.pop("file"), row["place"], row["p_synthetic"] if by_score else None)
+        row["place"] = RowPlace(row.pop("file"), row["place"], row["p_synthetic"] if by_score else None)
     return rows

@@ -3,7 +3,6 @@
 import functools
 import json
 import pathlib
-import shutil
 import threading
 from collections.abc import Iterator
 
@@ -15,28 +14,14 @@ from pipeline.commands.review import Session, review_site
 from pipeline.reading.local_server import LocalServer
 from transforms.audit.draw import Design, draw
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = api.expect
+browsing = pytest.importorskip("browsing", reason="there is no browser")
+expect = browsing.api.expect
 
-# A browser of a test asks nobody for anything but the page.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 HOSTILE = (
     "<script>document.title = 'stolen'</script><img src=x onerror=\"document.title = 'stolen'\"> & &amp;\n"
     "turned \u202egnirts\u202c around, a\u200bb, \x07bell, nul \x00, tags \U000e0041\U000e0041\U000e0041, family "
     "\U0001f468\u200d\U0001f469, \u0646\u0635 \u0639\u0631\u0628\u064a\n"
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -58,14 +43,7 @@ def server(tmp_path: pathlib.Path) -> Iterator[LocalServer]:
 
 def opened(browser, server, reviewer="Ada", **options):
     """A page with a reviewer's first item; whatever goes wrong on it, or leaves this machine, is in `page.wrong`."""
-    page = browser.new_context(**options).new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda line: page.wrong.append(line.text) if line.type in ("error", "warning") else None)
-    own = f"http://127.0.0.1:{server.port}/"
-    page.on("request", lambda asked: None if asked.url.startswith((own, "data:")) else page.wrong.append(asked.url))
-    page.on("dialog", lambda dialog: page.wrong.append(dialog.message))
-    page.goto(server.address)
+    page = browsing.opened(browser, server.address, f"http://127.0.0.1:{server.port}/", **options)
     expect(page.locator("#name")).to_be_focused()
     page.locator("#name").fill(reviewer)
     page.keyboard.press("Enter")

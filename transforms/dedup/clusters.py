@@ -48,7 +48,7 @@ class TooManyLeftError(BrokenError):
     """What is left after the rounds is more than one worker holds. The message is one line."""
 
 
-def label_parts(corpus: Corpus, asked: int | None) -> int:
+def dedup_parts(corpus: Corpus, asked: int | None) -> int:
     """In how many parts labels are made and joined: what was asked for, or by the corpus' size; 1 for all in one place."""
     size = corpus.n_bytes
     return asked or (1 if size < FROM_BYTES else min(MOST_PARTS, size // BYTES_OF_PART))

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from expectations.imports import hidden
 
 with hidden("scipy"):  # of which it would look at the version
@@ -22,6 +24,7 @@ with hidden("scipy"):  # of which it would look at the version
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
+    from numba.np import numpy_support
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
 _SCALARS = {
@@ -59,6 +62,15 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
                         self.compile(self.declared)
                     self.disable_compile()
 
+    def typeof_pyval(self, val: Any) -> types.Type:
+        """The type of an argument, once for each kind of array. Numba's own way imports NumPy's masked arrays to ask about."""
+        if type(val) is not np.ndarray or val.dtype.kind not in "biuf" or not val.dtype.isnative:
+            return super().typeof_pyval(val)
+        layout, readonly = numpy_support.map_layout(val), not val.flags.writeable
+        found = types.Array(numpy_support.from_dtype(val.dtype), val.ndim, layout, readonly=readonly)
+        self._types_active_call.add(found)
+        return found
+
     def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
         self.ready()
         return self  # which Numba then calls: from now on it finds the one compiled function, or says that types do not match
@@ -85,7 +97,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True}
+            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True, "_nrt": False}
         )
         one.enable_caching()
         one.declared = declared

@@ -24,7 +24,7 @@ from transforms.dedup.clusters import (
     LabelClusters,
     TooManyLeftError,
     candidates_and_labels,
-    label_parts,
+    dedup_parts,
 )
 from transforms.engine import counted
 from transforms.ingest.sources import Split, Splits
@@ -154,4 +154,4 @@ def test_no_part_is_that_of_all_large_clusters() -> None:
 )
 def test_parts_follow_the_size_of_the_input(size: int, asked: int | None, parts: int) -> None:
     corpus = Corpus((), Splits([Split(0, 0, (), size)]), SignalStore("nowhere", ()))
-    assert label_parts(corpus, asked) == parts
+    assert dedup_parts(corpus, asked) == parts

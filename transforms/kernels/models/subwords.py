@@ -7,6 +7,7 @@ chance of the right child (hierarchical softmax, Joulin et al. 2016, arXiv:1607.
 `Dictionary::getLine`, `computeSubwords` and `HierarchicalSoftmaxLoss::dfs`.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,9 @@ from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME
 
 _LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
-_END_OF_TEXT = hash_words([EOS.encode()])[0]
+_END_OF_TEXT = np.uint64(  # its `hash_words`, which would be compiled for it wherever this module is imported
+    functools.reduce(lambda hashed, byte: (hashed ^ byte) * int(_FNV64_PRIME) % 2**64, EOS.encode(), int(_FNV64_OFFSET))
+)
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
 _KNOWN = 1 << 12  # words of a batch whose sums are kept
 _LOW32, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
