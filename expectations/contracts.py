@@ -156,7 +156,7 @@ def signals(num_perm: int) -> Contract:
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
         pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: the detector cannot judge it
-        _required("detector_band", pa.int8()),  # of its calibration, by language and length; -1: null score
+        _required("detector_band", pa.int8()),  # of its calibration, by language, length and lead; -1: null score
         pa.field("check_score", pa.float32()),  # the same of the second detector, if there is one
         _required("check_band", pa.int8()),
         pa.field("created", WHEN),
