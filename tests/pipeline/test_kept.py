@@ -188,7 +188,7 @@ def test_an_increment_writes_the_shards_that_are_new_and_few_others(
     small = {"output": {"path": "out", "shard_bytes": 12_000}}
     first = run(tmp_path, "one", **small)
     did["written"].clear()
-    write(tmp_path / "in", "12-new.jsonl", range(900, 910))
+    write(tmp_path / "in", "20-new.jsonl", range(900, 910))
     second = run(tmp_path, "two", **small)
     assert 0 < len(did["written"]) < 14, "of more than twenty-four splits"
     same = set(first.values()) & {data for name, data in second.items() if name.startswith("data/")}

@@ -24,6 +24,7 @@ from transforms.signals.store import write_parquet
 WITHDRAWN = contracts.REASONS.index("withdrawn")
 SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination", "licence")
 AS_SURVEYED = ("language", "created", "generator", "stratum")  # so that what was dropped can be counted by them
+BEGINNINGS = 4  # one split in so many may begin a shard early
 ABOUT = ("url", "host", "author")  # whose a document is: not told of what was withdrawn
 
 
@@ -36,8 +37,8 @@ class Recorded:
       path: the part's file in the staging folder.
       documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
       tombstones: the file of what a list of removals names; empty: it names nothing here.
-      surveyed: the name of the split's signals, which says what was read and how.
-      made_of: a digest of what the signals and this part hold; empty: a file could not be read.
+      may_begin: whether a shard may begin with the split before the last one is full: by its first document's id.
+      made_of: a digest of the signals, their name and this part; empty: a file could not be read.
     """
 
     split: int
@@ -46,7 +47,7 @@ class Recorded:
     kept: int
     kept_bytes: int
     tombstones: str = ""
-    surveyed: str = ""
+    may_begin: bool = False
     made_of: str = ""
 
     @property
@@ -84,9 +85,11 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        signals, buried = self.corpus.store.path(split), self._bury(decisions, split)
-        of = posixpath.basename(signals), digest_of([signals, path]) or ""
-        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, buried, *of),)
+        buried, signals = self._bury(decisions, split), self.corpus.store.path(split)
+        may_begin = len(kept) > 0 and decisions["doc_id"][0].as_py()[0] < 256 // BEGINNINGS
+        found = digest_of([signals, path])
+        made_of = f"{posixpath.basename(signals)} {found}" if found else ""  # the name says what was read, and how
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, buried, may_begin, made_of),)
 
     def _bury(self, decisions: pa.RecordBatch, split: Split) -> str:
         """Write what a later release needs to know of what was withdrawn: hashes and signatures, no text."""

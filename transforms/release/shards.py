@@ -38,7 +38,6 @@ from transforms.signals.store import SignalStore, read_parquet
 DATA = "data"
 FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
 COMPRESSION = {"compression": "zstd", "compression_level": 3}
-BEGINS = tuple("0123")  # first digits, of sixteen, of the names of splits that a shard may begin with
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
 
@@ -110,7 +109,7 @@ class EmitConfig:
             return None
         asked = self.shards
         settings = [self.code, self.num_perm, asked.shard_bytes, asked.row_group_bytes, asked.signatures, asked.keep]
-        parts = [[part.surveyed, part.made_of] for part in task.parts]
+        parts = [part.made_of for part in task.parts]
         return Kept(store, hashlib.blake2b(orjson.dumps([settings, parts]), digest_size=16).hexdigest())
 
 
@@ -165,14 +164,14 @@ class _Plan(beam.DoFn):
 def plan(recorded: Iterable[Recorded], config: ShardConfig) -> list[Task]:
     """Cut the splits, in order, into tasks of about one shard each. Splits of which nothing is kept are left out.
 
-    A task that is half full also ends before a split whose name says so: what is new or gone changes the tasks near it.
+    A task that is half full also ends before a split that may begin one: what is new or gone changes the tasks near it.
     """
     tasks: list[list[Recorded]] = []
     filled = config.shard_bytes
     for part in sorted(recorded, key=lambda part: part.split):
         if not part.kept:
             continue
-        begins = filled >= config.shard_bytes / 2 and part.surveyed[:1] in BEGINS
+        begins = part.may_begin and filled >= config.shard_bytes / 2
         if begins or filled >= config.shard_bytes or filled + part.kept_bytes > 1.25 * config.shard_bytes:
             tasks.append([])
             filled = 0
