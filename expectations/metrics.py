@@ -668,6 +668,7 @@ _DECLARED = (
         sign="spread",
     ),
     Metric("personal.found", "Number of addresses, numbers and keys that look personal", COUNT, "matches"),
+    Metric("personal.masked", "Number of addresses, numbers and keys that were masked", COUNT, "matches"),
     Metric("personal.rate", "Share of documents with what looks personal", SHARE, "fraction"),
     Metric("contamination.documents", "Number of documents that hold items of evaluation sets", COUNT, "documents"),
     Metric("contamination.items", "Share of the items of evaluation sets that are found", SHARE, "fraction"),

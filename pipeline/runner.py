@@ -126,7 +126,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
     unit = wording.TOKENS if tokenizer else wording.WORDS
     store = _store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
-    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
+    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits, recipe.personal_data.mask)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
@@ -153,7 +153,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             systems=looked_for,
             against=items,
             tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
-            personal_data=recipe.personal_data,
+            personal_data=recipe.personal_data.is_counted,
+            mask=recipe.personal_data.mask,
             few_splits=few_splits,
         ),
         offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
@@ -169,6 +170,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             against=items,
             unit=unit,
             lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
+            mask=recipe.personal_data.mask,
         ),
         emit=EmitConfig(
             shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
@@ -317,8 +319,8 @@ def _store(
         depends_on["contamination"] = items.sha256
     if tokenizer:
         depends_on["tokenizer"] = tokenizer.sha256
-    if recipe.personal_data:
-        depends_on["personal"] = " ".join(personal.KINDS)
+    if recipe.personal_data.is_counted:
+        depends_on["personal"] = f"{' '.join(personal.KINDS)} without {' '.join(sorted(recipe.personal_data.mask))}"
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 

@@ -196,6 +196,8 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"  length      {amount(row['n_tokens'], ledger.unit)}"
     if row.get("removed_tokens"):
         yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
+    if row.get("masked"):
+        yield f"  masked      {row['masked']}, in the text that is released"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:

@@ -58,6 +58,8 @@ _PATTERNS = {
     r"(?:(?:[\w+/=:,.\s\\]|-\w)*-----END [A-Z ]{0,20}PRIVATE KEY-----|(?:\s+[A-Za-z0-9+/=]{40,})*)",
 }
 _IPV4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
+
+
 class Spans(NamedTuple):
     """Where something stands in a column of texts, in order. int64[found] each.
 
