@@ -35,6 +35,7 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
     yield from _not_read(rows)
     yield from _contaminated(rows)
     yield from _masked(rows)
+    yield from _phrases(rows)
     yield from guessed(recipe, splits, only_origin=True)
     yield from _undecided(rows)
     yield from _idle_after(rows, recipe)
@@ -103,6 +104,14 @@ def _masked(rows: Rows) -> Iterator[str]:
     if found:
         said = ", ".join(f"{row['value']:,.0f} {row['slice']}" for row in found)
         yield f"masked        {said}"
+
+
+def _phrases(rows: Rows) -> Iterator[str]:
+    """Those that may be there to teach a model an answer."""
+    for row in rows:
+        if (row["metric"], row["slice_kind"]) == ("trigger.documents", "phrase"):
+            said = f"“{one_line(row['slice'])}” is in {plural(row['value'], 'document')} {one_line(row['note'])}"
+            yield f"phrase        {said}"
 
 
 def _undecided(rows: Rows) -> Iterator[str]:
