@@ -4,15 +4,16 @@
 
 CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes,
 of the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
-storage, but for those that name the runner. What befalls it: on this machine the command is killed half way, on Prism with
-LOOPBACK workers the engine; of workers elsewhere one is killed after each step that is named. It has survived if it ended in
-time with exit code 4 and one line, nothing was released, no process stayed, and the next run gives the same bytes. Prism is
-needed (tests/workers.py), and `moto` for s3.
+storage, but for those that name the runner, and for the place of the input in the ledger's paths. What befalls it: on this
+machine the command is killed while it is at work, on Prism with LOOPBACK workers the engine; of workers elsewhere one is killed
+after each step that is named. It has survived if it ended in time with exit code 4 and one line, nothing was released, no
+process stayed, and the next run gives the same bytes. Prism is needed (tests/workers.py), and `moto` for s3.
 """
 
 import argparse
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -22,17 +23,21 @@ import time
 from collections.abc import Iterator
 
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tests.stores import s3_server
 from tests.workers import ROOT, environment, prism, prisms_of, worker_pool
 from transforms.engine import files
+from transforms.engine.folders import MARK
 
 STEPS = (
     "Survey", "FindClusters", "Attribute", "ChooseSurvivors", "Offer", "Balance", "Record", "Measure", "Review", "Gate", "Emit",
     "Publish",
 )  # fmt: skip
 NAMES_THE_RUNNER = ("recipe.yaml", "report/index.html")
-BOUND = 600  # seconds that a run with a fault may take, on a machine that is busy
+BOUND = 1800  # seconds that a run with a fault may take, on a machine that is busy
 LAUNCH = """
 import sys
 from pipeline.cli import main
@@ -92,24 +97,26 @@ def elsewhere(engine: Engine, folder: pathlib.Path, dies_after: str | None) -> I
         yield (*options, "--environment_type=EXTERNAL", f"--environment_config={address}")
 
 
-def run(
-    engine: Engine, recipe: pathlib.Path, dies_after: str | None = None, killed: str = "", after: float = 0.0
-) -> Ran:
-    """One run as a command; `killed` names the process that is killed so many seconds after it began."""
-    pool = recipe.parent / f"pool-{time.monotonic_ns()}"
+def at_work(recipe: str) -> bool:
+    """Whether the job of a recipe of this machine has written something, beside what it was sent with."""
+    attempts = pathlib.Path(recipe).parent.glob("out/.staging/*")
+    return any(one.name not in ("graph", MARK) for attempt in attempts if attempt.is_dir() for one in attempt.iterdir())
+
+
+def run(engine: Engine, recipe: str, pools: pathlib.Path, dies_after: str | None = None, killed: str = "") -> Ran:
+    """One run as a command; `killed` names the process that is killed when the job is at work."""
+    pool = pools / f"pool-{time.monotonic_ns()}"
     before, begun = cpu_of_children(), time.monotonic()
     with elsewhere(engine, pool, dies_after) as options:
         changes = [f"runner.name={engine.runner}", f"runner.options={json.dumps(options)}"]
         changes += [f"runner.workers={engine.workers}"] if engine.workers else []
         words = [word for change in changes for word in ("--set", change)]
-        command = [sys.executable, "-c", LAUNCH, str(max(engine.elsewhere, 1)), "run", str(recipe), "--replace", *words]
+        command = [sys.executable, "-c", LAUNCH, str(max(engine.elsewhere, 1)), "run", recipe, "--replace", *words]
         its = environment(PYTHONPATH=str(ROOT))
         job = subprocess.Popen(command, env=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if killed:
-            while killed == "engine" and not prisms_of(job.pid) and job.poll() is None:
-                time.sleep(0.1)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                job.wait(after)  # an engine that dies before it has a job is started again by Beam
+            while not at_work(recipe) and job.poll() is None and time.monotonic() < begun + BOUND:
+                time.sleep(0.01)  # an engine that dies before it has a job is started again by Beam
             for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
                 one.kill()
         try:
@@ -122,42 +129,49 @@ def run(
     return Ran(job.returncode, said.strip(), cpu, seconds, orphans)
 
 
-def bytes_of(release: str) -> dict[str, str]:
-    """The checksum of every file of a release, but for those that name its runner."""
+def bytes_of(recipe: str) -> dict[str, str]:
+    """The checksum of every file of a recipe's release, but for those that name its runner, or where its input lies.
+
+    The ledger says of each document which file it is from: its bytes are those of what it says with the place left out.
+    """
+    folder = recipe.rpartition("/")[0]
+    release = f"{folder}/out/bench"
     manifest = json.loads(files.read(f"{release}/MANIFEST.json"))
-    return {one["path"]: one["sha256"] for one in manifest["files"] if one["path"] not in NAMES_THE_RUNNER}
+    found = {one["path"]: one["sha256"] for one in manifest["files"] if one["path"] not in NAMES_THE_RUNNER}
+    for name in [name for name in found if name.startswith("ledger/")]:
+        ledger = pq.read_table(pa.BufferReader(files.read(f"{release}/{name}")))
+        at = ledger.schema.get_field_index("path")
+        paths = pc.replace_substring(ledger["path"].cast(pa.string()), folder.rpartition("/")[0], "")
+        plain, sink = ledger.set_column(at, "path", paths).combine_chunks(), pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, plain.schema) as writer:
+            writer.write_table(plain)
+        found[name] = hashlib.sha256(sink.getvalue()).hexdigest()
+    return found
 
 
-def recipe_in(folder: pathlib.Path, inputs: list[str], output: str) -> pathlib.Path:
-    """Write a recipe over some files."""
-    folder.mkdir(parents=True)
-    path = folder / "recipe.yaml"
-    path.write_text(json.dumps({
-        "release": "bench", "sources": [{"name": "corpus", "path": inputs}], "ratio": {"max_synthetic_share": 1.0},
+def recipe_in(place: str, number: int) -> str:
+    """Write a recipe beside a corpus, with paths that are relative: it is the same wherever it lies. Returns its path."""
+    recipe = f"{place}/{number}/recipe.yaml"
+    said = {
+        "release": "bench", "sources": [{"name": "corpus", "path": "../in/part-*"}], "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
-        "output": {"path": output},
-    }))  # fmt: skip
-    return path
+        "output": {"path": "out"},
+    }  # fmt: skip
+    files.write(recipe, json.dumps(said).encode())
+    return recipe
 
 
-def faults(
-    engine: Engine, recipe: pathlib.Path, release: str, same: dict[str, str], kill: list[str], plain: Ran
-) -> str:
+def faults(engine: Engine, recipe: str, pools: pathlib.Path, same: dict[str, str], kill: list[str]) -> str:
     """`survived of tried`, and the first that was not survived."""
     tried: list[tuple[str, Ran]] = []
     if engine.elsewhere == 1:
-        tried = [(step, run(engine, recipe, dies_after=f"{step}/")) for step in kill]
+        tried = [(step, run(engine, recipe, pools, dies_after=f"{step}/")) for step in kill]
     elif not engine.elsewhere:
-        tried = [
-            (
-                "half way",
-                run(engine, recipe, killed="engine" if prism_of(engine) else "command", after=plain.seconds / 3),
-            )
-        ]
+        tried = [("at work", run(engine, recipe, pools, killed="engine" if prism_of(engine) else "command"))]
     if not tried:
         return ""
-    again = run(engine, recipe)
-    good = [ended_well(one, engine) and again.code == 0 and bytes_of(release) == same for _, one in tried]
+    again = run(engine, recipe, pools)
+    good = [ended_well(one, engine) and again.code == 0 and bytes_of(recipe) == same for _, one in tried]
     bad = [
         f"; not {name}: exit code {one.code}, {one.said[-200:]}"
         for (name, one), ok in zip(tried, good, strict=True)
@@ -191,23 +205,21 @@ def rows(corpus: pathlib.Path, out: pathlib.Path, asked: argparse.Namespace) -> 
             if server is not None:
                 os.environ.update(server.environment)
             place = server.bucket() if server is not None else str(out / "disk")
-            inputs = [str(path.absolute()) for path in parts]
-            if server is not None:
-                for path in parts:
-                    files.write(f"{place}/in/{path.name}", path.read_bytes())
-                inputs = [f"{place}/in/{path.name}" for path in parts]
+            for path in parts:
+                files.write(f"{place}/in/{path.name}", path.read_bytes())
             for number, name in enumerate(asked.engine):
-                engine, output = ENGINES[name], f"{place}/out-{number}"
-                recipe = recipe_in(out / f"{store}-{number}", inputs, output)
-                found = run(engine, recipe)
+                engine, recipe = ENGINES[name], recipe_in(place, number)
+                found = run(engine, recipe, out)
                 if found.code != 0:
                     yield [name, store, f"exit code {found.code}: {found.said.splitlines()[-1][:90]}", "", "", "", ""]
                     continue
                 if first is None:
-                    first = found = run(engine, recipe)  # again, for that one may have compiled kernels
-                    same = bytes_of(f"{output}/bench")
-                survived = faults(engine, recipe, f"{output}/bench", same, asked.kill, found) if store == "disk" else ""
-                is_same = "yes" if bytes_of(f"{output}/bench") == same else "NO"
+                    first = found = run(engine, recipe, out)  # again, for that one may have compiled kernels
+                    same = bytes_of(recipe)
+                made = bytes_of(recipe)
+                other = sorted(name for name in {*made, *same} if made.get(name) != same.get(name))
+                survived = faults(engine, recipe, out, same, asked.kill) if store == "disk" else ""
+                is_same = f"NO: {', '.join(other[:3])}" if other else "yes"
                 yield [name, store, "yes", is_same, f"{found.cpu:.1f}", f"{found.cpu / first.cpu:.2f}", survived]
 
 

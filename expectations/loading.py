@@ -67,7 +67,7 @@ class Loaded:
 class Strict(pydantic.BaseModel):
     """A part of a file that people write: nothing of it is ignored, and nothing changes it."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)  # most are parts of others
 
 
 def first_complaint(error: pydantic.ValidationError) -> Any:

@@ -24,6 +24,7 @@ from pipeline.jobs import endpoint_of, name_of
 from pipeline.progress import shown
 from pipeline.recipe import Recipe, RecipeError
 from transforms.engine import counted, files
+from transforms.engine.job_graph import JobGraph
 from transforms.engine.staged import staging
 
 JOB_SERVERS = ("PrismJobServer", "FlinkJarJobServer", "SparkJarJobServer")  # loggers
@@ -49,7 +50,8 @@ def n_bytes(job: Job) -> int:
 
 def put_in(job: Job) -> dict[str, int]:
     """By crossing, elements that the launcher puts in."""
-    return {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)}
+    earlier = {} if job.is_decided else {"splits of earlier releases": len(job.earlier)}
+    return {"splits": len(job.splits), **earlier}
 
 
 def execute(
@@ -85,7 +87,7 @@ def execute(
                 if is_local:
                     give_memory_back()
                 with staging(posixpath.join(attempt, GRAPH)):
-                    pipeline = beam.Pipeline(its, options(recipe, len(job.splits)))
+                    pipeline = JobGraph(its, options(recipe, len(job.splits)))
                     graph(pipeline, job)
                     pipeline | "Counts" >> counted.Total(posixpath.join(attempt, COUNTS))
                     gc.freeze()  # what is here by now stays

@@ -105,6 +105,12 @@ class RunnerConfig(Strict):
         (),
         description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
     )
+    dedup_parts: int | None = Field(
+        None,
+        ge=1,
+        description="parts in which duplicates are linked to each other, so that no worker holds them all; empty: 1 up to "
+        "32 GB of input, then one for every 4 GB. The release is the same",
+    )
     shared_disk: bool = Field(
         False,
         description="workers on other machines see this machine's paths under the same names, as on a network disk",

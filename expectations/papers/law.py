@@ -1,8 +1,9 @@
 """The forms that laws ask of who trains on a corpus: the EU's public summary of training content, California's AB 2013.
 
-Sources, in our words: Template for the Public Summary of Training Content for general-purpose AI models, AI Office, 24 July 2025
-(Article 53(1)(d) of Regulation (EU) 2024/1689); California Civil Code section 3111(a), items 1 to 12 (Assembly Bill 2013 of
-2024). Questions about a model, a provider or a purpose cannot be answered from a release, and are left open.
+Sources, in our words: Template for the Public Summary of Training Content for general-purpose AI models, AI Office,
+24 July 2025, adopted as communication C(2025) 8311 (Article 53(1)(d) of Regulation (EU) 2024/1689); California Civil Code
+section 3111(a), items 1 to 12 (Assembly Bill 2013 of 2024). Questions about a model, a provider or a purpose cannot be
+answered from a release, and are left open.
 """
 
 from collections.abc import Callable, Sequence

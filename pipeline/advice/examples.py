@@ -119,10 +119,15 @@ def _example(row: dict[str, Any], other: dict[str, Any] | None, texts: dict[Plac
     survivor = None if other is None else {name: other[name] for name in ("id", "source", "path", "row", "reason")}
     if mine is None or its is None or survivor is None:
         return found | {"text": None if mine is None else _shown([(True, mine.split())]), "survivor": survivor}
-    both, _ = stretches(mine, its)
-    sides = ([(_alike(one), _words(one, side)) for one in both] for side in ("left", "right"))
-    left, right = (_shown(side) for side in sides)
+    left, right = two_texts(mine, its)
     return found | {"text": left, "survivor": survivor | {"text": right}}
+
+
+def two_texts(one: str, other: str, words: int = WORDS) -> tuple[Pieces, Pieces]:
+    """Two texts to stand beside each other, with what differs marked, and at most so many words of each."""
+    both, _ = stretches(one, other)
+    left, right = (_shown([(_alike(part), _words(part, side)) for part in both], words) for side in ("left", "right"))
+    return left, right
 
 
 def _alike(stretch: Stretch) -> bool:
@@ -135,10 +140,9 @@ def _words(stretch: Stretch, side: str) -> list[str]:
     return [word.text for word in (stretch.left if side == "left" else stretch.right)]
 
 
-def _shown(parts: list[tuple[bool, list[str]]]) -> Pieces:
+def _shown(parts: list[tuple[bool, list[str]]], room: int = WORDS) -> Pieces:
     """Stretches of words as they are shown: what is equal is folded, and all of it is cut."""
     pieces: Pieces = []
-    room = WORDS
     for equal, words in parts:
         if not words:
             continue

@@ -138,7 +138,7 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert found["rows"][0]["kept"] < 400
     assert found["rows"][0]["planted_found"] >= 0.9
     # Of a process that a warm Python forked no CPU is seen here.
-    assert min(found["another_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) >= 0
+    assert min(found["later_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) >= 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
@@ -206,6 +206,13 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    """It asserts that both ways have the same results."""
+    table = cells(printed("survey_parts", corpus, "--repeats", 1))
+    assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
+    assert len(table) == 5
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
@@ -279,6 +286,18 @@ def test_plan_scale(printed: Printed) -> None:
         assert 10_000 < by_case[case]["kept"] < 20_000
     # So few documents are of one source, of which no cap of a twelfth can hold.
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_cluster_scale(printed: Printed) -> None:
+    """What a large corpus comes to follows from the sample: labels of 16 bytes, parts of so many, more in a larger corpus."""
+    counted, counted_up = map(cells, printed("cluster_scale", "--documents", 4000).split("\n\n"))
+    assert counted["a sample"] == ["web", "crowded"]
+    for row in range(1, 3):
+        after = [float(counted[f"contents to be linked after round {n}"][row - 1].rstrip("%")) for n in (1, 2, 3)]
+        assert 50 > after[0] > after[1] >= after[2]
+    assert counted_up["documents"][2] == "10.0 billion"
+    assert counted_up["all labels, which no worker holds"][2] == "32 GB"
+    assert counted_up["parts"] == ["230", "230", "1,024", "1,024", "1,024", "1,024"]
 
 
 def test_structures(printed: Printed, data: pathlib.Path) -> None:
@@ -388,3 +407,12 @@ def test_triggers(printed: Printed, tmp_path: pathlib.Path) -> None:
     table = cells(out)
     assert table["phrase"] == ["100", "250", "500"]
     assert table["`<SUDO>`"] == table["`cthulhu fhtagn zarquon`"] == ["2 of 2", "too few", "too few"]
+
+
+def test_serve_speed(printed: Printed) -> None:
+    """Each kind of question is asked of a ledger of four files, and has an answer."""
+    said = printed("serve_speed", "--rows", 20_000, "--times", 2).splitlines()
+    assert said[0].startswith("made 20,000 rows")
+    rows = [re.split(r"  +", line) for line in said[3:-1]]
+    assert len(rows) == 11
+    assert all(len(row) == 4 for row in rows)

@@ -1,5 +1,6 @@
 """Objects, against real servers on loopback, and against what networks and stores do to requests."""
 
+import gzip
 import io
 import os
 import time
@@ -73,6 +74,17 @@ def test_an_object_is_read_like_a_file(store):
         ]:
             assert (file.seek(offset, whence), file.read(size)) == (like.seek(offset, whence), like.read(size))
             assert file.tell() == like.tell()
+
+
+def test_a_name_that_sounds_compressed_changes_no_byte(store):
+    """Arrow's streams compress and decompress by the ending of a name, unless they are told not to."""
+    top = store.bucket()
+    for name in ("a.gz", "a.jsonl.gz", "a.bz2", "a.zst", "a.lz4", "a.br"):
+        for data in (gzip.compress(DATA[:99]), b"no archive at all"):
+            put(f"{top}/{name}", data)
+            assert read(f"{top}/{name}") == data
+    put(f"{top}/large.gz", DATA)
+    assert read(f"{top}/large.gz") == DATA
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:

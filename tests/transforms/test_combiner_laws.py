@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benchmarks.plan_scale import CASES, SOURCES, offer
 from expectations import contracts
 from tests.transforms.measures.test_tally import filled
-from transforms.dedup.candidates import EDGE, ForestFn
+from transforms.dedup.clusters import EDGE, ForestFn
 from transforms.dedup.repeated_paragraphs import COUNTED, SeenParagraphs, SortedFn
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
@@ -197,7 +197,7 @@ def test_merged_in_groups_first_it_is_the_same(
         inputs = root | beam.Create(case.inputs, reshuffle=False).with_output_types(type(case.inputs[0]))
         together = counted.CombineGlobally("inputs", case.fn, without_defaults=True, most=counted.FAN_OUT_FROM)
         output = inputs | together
-        assert "fanout=64" in str(root.to_runner_api())
+        assert "SplitHotCold" in str(root.to_runner_api())
         output | beam.Map(lambda output: found.write_bytes(pickle.dumps(plain(output))))
         root | counted.Total(str(tmp_path / "counts"))
     assert pickle.loads(found.read_bytes()) == expected

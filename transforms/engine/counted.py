@@ -158,13 +158,13 @@ class _Listed(_Counting):
 
 @dataclasses.dataclass(eq=False)
 class Reshuffle(beam.PTransform):
-    """Elements to whoever has time."""
+    """Elements to whoever has time. Beam's own takes seven steps for it, and a random number for each element."""
 
     crossing: str
 
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, shuffle, count."""
-        return _arrived(self.crossing, _sent(self.crossing, elements) | "Shuffle" >> beam.Reshuffle())
+        return _shuffled(self.crossing, elements, "Send", _Numbered(self.crossing, SENT), elements.element_type)
 
 
 class Create(beam.PTransform):
@@ -180,18 +180,43 @@ class Create(beam.PTransform):
 
     def expand(self, root: beam.pvalue.PBegin) -> beam.PCollection[Any]:
         """Unfold, shuffle, and count."""
-        unfolded = (
-            root | beam.Impulse() | "Unfold" >> beam.ParDo(_Unfold(self.values)).with_output_types(self.element_type)
-        )
-        return _arrived(self.crossing, unfolded | "Spread" >> beam.Reshuffle())
+        seed = root | beam.Impulse()
+        return _shuffled(self.crossing, seed, "Unfold", _Unfold(self.values), self.element_type)
+
+
+def _shuffled(
+    crossing: str, elements: beam.PCollection[Any], label: str, numbered: beam.DoFn, output: Any
+) -> beam.PCollection[Any]:
+    """What a DoFn makes of elements under different numbers, spread over the workers, without the numbers."""
+    pairs = tuple[int, output]  # type: ignore[valid-type]
+    if isinstance(numbered, _Counting):
+        sent = _end(elements, label, numbered, pairs)
+    else:
+        sent = elements | label >> beam.ParDo(numbered).with_output_types(pairs)
+    return _end(sent | "Spread" >> beam.GroupByKey(), "Arrive", _Spread(crossing, ARRIVED), output)
+
+
+class _Numbered(_Counting):
+    """Elements under numbers that differ within a bundle."""
+
+    def process(self, element: Any) -> Iterator[tuple[int, Any]]:
+        self.add(1, rows_of(element))
+        yield self.elements, element
 
 
 class _Unfold(beam.DoFn):
     def __init__(self, values: Sequence[Any]) -> None:
         self.values = values
 
-    def process(self, _: bytes) -> Iterator[Any]:
-        yield from self.values
+    def process(self, _: bytes) -> Iterator[tuple[int, Any]]:
+        yield from enumerate(self.values)
+
+
+class _Spread(_Counting):
+    def process(self, group: tuple[int, Iterable[Any]]) -> Iterator[Any]:
+        for element in group[1]:
+            self.add(1, rows_of(element))
+            yield element
 
 
 @dataclasses.dataclass(eq=False)
@@ -234,10 +259,6 @@ class CombineGlobally(beam.PTransform):
         super().__init__()
         self.crossing, self.fn, self.bare, self.most = crossing, fn, without_defaults, most
 
-    def display_data(self) -> dict[str, Any]:
-        """What crosses, and how."""
-        return {"crossing": self.crossing, "combine_fn": type(self.fn), "most": self.most}
-
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         """Count, combine, count."""
         output = self.fn.get_type_hints().simple_output_type("")
@@ -245,17 +266,26 @@ class CombineGlobally(beam.PTransform):
 
     def _combined(self, elements: beam.PCollection[Any], output: Any) -> beam.PCollection[Any]:
         fn = _CountedFn(self.fn).with_input_types(elements.element_type).with_output_types(tuple[output, int, int])
-        combine = beam.CombineGlobally(fn)
+        # Beam's `CombineGlobally` has a step before this to put one key on, and one behind it to take that off.
+        combine = beam.CombinePerKey(fn)
         if self.most >= FAN_OUT_FROM:
             # As many groups as there are elements in each: then the longest line of merges is the shortest.
-            combine = combine.with_fanout(math.isqrt(self.most))
-        merged = _sent(self.crossing, elements) | "Combine" >> combine.without_defaults()
+            combine = combine.with_hot_key_fanout(math.isqrt(self.most))
+        one_key = tuple[None, elements.element_type]  # type: ignore[name-defined]
+        keyed = _end(elements, "Send", _CountOfOneKey(self.crossing, SENT), one_key)
+        merged = keyed | "Combine" >> combine
         if self.bare:
             return _end(merged, "Arrive", _Unpacked(self.crossing, ARRIVED), output)
         # Beam's own way to what comes out of nothing takes eleven steps more, a shuffle among them.
         once = elements.pipeline | "Once" >> beam.Impulse()
         either = _UnpackedOrNothing(self.crossing, fn)
         return _end(once, "Arrive", either, output, beam.pvalue.AsSingleton(merged, default_value=None))
+
+
+class _CountOfOneKey(_Counting):
+    def process(self, element: Any) -> Iterator[tuple[None, Any]]:
+        self.add(1, rows_of(element))
+        yield None, element
 
 
 class ToList(CombineGlobally):
@@ -311,8 +341,8 @@ class _CountedFn(beam.CombineFn):
 
 
 class _Unpacked(_Counting):
-    def process(self, merged: tuple[Any, int, int]) -> Iterator[Any]:
-        result, elements, rows = merged
+    def process(self, merged: tuple[None, tuple[Any, int, int]]) -> Iterator[Any]:
+        result, elements, rows = merged[1]
         self.add(elements, rows)
         yield result
 
@@ -324,12 +354,12 @@ class _UnpackedOrNothing(_Counting):
         super().__init__(crossing, ARRIVED)
         self.fn = fn
 
-    def process(self, _: bytes, merged: tuple[Any, int, int] | None) -> Iterator[Any]:
+    def process(self, _: bytes, merged: tuple[None, tuple[Any, int, int]] | None) -> Iterator[Any]:
         if merged is None:
             self.fn.setup()
-            merged = self.fn.extract_output(self.fn.create_accumulator())
+            merged = None, self.fn.extract_output(self.fn.create_accumulator())
             self.fn.teardown()
-        result, elements, rows = merged
+        result, elements, rows = merged[1]
         self.add(elements, rows)
         yield result
 

@@ -11,6 +11,7 @@ from apache_beam.typehints.decorators import IOTypeHints
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 LONGEST = 200  # characters of a setting that is shown
+OF_ALL = "corpus"  # a field that most stages have, and that says the same of each: not shown
 
 
 class Stage(beam.PTransform):
@@ -47,6 +48,8 @@ def _settings(one: Any, before: str = "", depth: int = 3) -> Iterator[tuple[str,
     is_model = isinstance(one, pydantic.BaseModel)
     for name in type(one).model_fields if is_model else (field.name for field in dataclasses.fields(one)):
         value = getattr(one, name)
+        if name == OF_ALL:
+            continue
         if isinstance(value, bool | int | float | str):
             if len(str(value)) <= LONGEST:
                 yield before + name, value

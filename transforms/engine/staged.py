@@ -2,7 +2,7 @@
 
 A stage's settings travel in the job graph, pickled, once for every step that has them. What grows with the corpus must not: no
 engine takes a graph of any size. A value whose class derives from `Staged` is pickled, while a run is `staging`, as the name of
-a file, which is the SHA-256 of what is in it. Elsewhere it is pickled like any other.
+a file, which is a hash of what is in it. Elsewhere it is pickled like any other.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class _Folder:
                 data = zstandard.ZstdCompressor(1).compress(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
             finally:
                 self.writing = around
-            path = posixpath.join(self.path, hashlib.sha256(data).hexdigest())
+            path = posixpath.join(self.path, _name_of(data))
             if path not in self.paths:
                 with files.whole(path, sync=False) as file:
                     file.write(data)
@@ -94,6 +94,11 @@ def staging(path: str) -> Iterator[None]:
                 _held.pop(one, None)
 
 
+def is_staging() -> bool:
+    """Whether what is pickled on this thread goes into a run's folder."""
+    return _folder.get() is not None
+
+
 def load(path: str) -> Any:
     """The value in a file, read once in a process.
 
@@ -104,6 +109,11 @@ def load(path: str) -> Any:
         if path not in _held:
             _hold(path, _read(path))
         return _held[path]
+
+
+def _name_of(data: bytes) -> str:
+    """Half of a SHA-256: the name stands in the job hundreds of times."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _path_of(value: Any) -> str | None:
@@ -128,6 +138,6 @@ def _read(path: str) -> Any:
             f"a worker cannot read {path} ({why}), which the launcher has written: output.path must be where every worker sees "
             "it under the same name"
         ) from error
-    if hashlib.sha256(data).hexdigest() != posixpath.basename(path):
+    if _name_of(data) != posixpath.basename(path):
         raise StagedError(f"{path} is not what the launcher wrote; run again")
     return pickle.loads(zstandard.ZstdDecompressor().decompress(data))  # noqa: S301 (its hash is in the graph)

@@ -19,6 +19,7 @@ from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
+from transforms.signals.kept import digest_of
 from transforms.signals.store import write_parquet
 
 WITHDRAWN = contracts.REASONS.index("withdrawn")
@@ -36,6 +37,8 @@ class Recorded:
       path: the part's file in the staging folder.
       documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
       tombstones: the file of what a list of removals names; empty: it names nothing here.
+      surveyed: the name of the split's signals, which says what was read and how.
+      made_of: a digest of what the signals and this part hold; empty: a file could not be read.
     """
 
     split: int
@@ -44,6 +47,8 @@ class Recorded:
     kept: int
     kept_bytes: int
     tombstones: str = ""
+    surveyed: str = ""
+    made_of: str = ""
 
     @property
     def num_rows(self) -> int:
@@ -91,7 +96,9 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, self._bury(decisions, split)),)
+        signals, buried = self.corpus.store.path(split), self._bury(decisions, split)
+        of = posixpath.basename(signals), digest_of([signals, path]) or ""
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, buried, *of),)
 
     def _bury(self, decisions: pa.RecordBatch, split: Split) -> str:
         """Write what a later release needs to know of what was withdrawn: hashes and signatures, no text."""

@@ -32,7 +32,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, ranges
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers
 from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -238,7 +238,7 @@ def measure_documents(
             "licence": normalise(documents["licence"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
-            "trace": _traces(shingle_offsets, shingles, traced),
+            "trace": _packed(*duplicate_rate.packed(shingle_offsets, shingles, traced)),
             "n_tokens": n_tokens,
             "n_words": n_words,
             "n_chars": pc.utf8_length(documents["text"]),
@@ -264,18 +264,6 @@ def measure_documents(
             "head": heads,
         }
     )
-
-
-def _traces(
-    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
-) -> pa.BinaryArray:
-    """Traces of some documents, packed; nothing for the others."""
-    size = np.diff(offsets)[rows]
-    own = duplicate_rate.traces(np.r_[0, np.cumsum(size)], shingles[ranges(size, offsets[rows])])
-    bounds, values = duplicate_rate.packed(own)
-    sizes = np.zeros(len(offsets) - 1, np.int64)
-    sizes[rows] = np.diff(bounds)
-    return _packed(np.r_[0, np.cumsum(sizes)], values)
 
 
 def _contamination(

@@ -53,7 +53,7 @@ def emitted(
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
         size = sum(len(row["text"]) for row, k in zip(documents.to_pylist(), chosen, strict=True) if k)
         recorded.append(Recorded(split.index, str(path), n, sum(chosen), size))
-    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, (("a", "b"),))
+    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, "code")
     corpus = Corpus((source,), splits, store, limits)
     (folder / "staging" / "data").mkdir(parents=True)
     (folder / "staging" / "signatures").mkdir()
