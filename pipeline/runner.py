@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from rich.console import Console
 
 from expectations import contracts, wording
 from expectations.judge.verdict import Verdict
+from expectations.loading import as_yaml
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
@@ -275,7 +275,7 @@ def resolved(what: Recipe | Suite) -> str:
     said = what.model_dump(mode="json")
     if isinstance(what, Recipe):
         said["runner"]["options"] = [*redact_options(what.runner.options)]
-    return yaml.safe_dump(without_passwords(said), sort_keys=False, allow_unicode=True)
+    return as_yaml(without_passwords(said))
 
 
 def _signature(recipe: Recipe) -> dict[str, Any]:
