@@ -15,6 +15,7 @@ SLICE_KINDS = {
     "source": "source",
     "language": "language",
     "site": "site",  # the host of an address
+    "phrase": "phrase",  # in canonical form, as a document has it
     "generator": "generator",
     "licence": "licence",
     "origin": "origin",

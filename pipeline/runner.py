@@ -123,7 +123,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
     unit = wording.TOKENS if tokenizer else wording.WORDS
     store = signal_store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
-    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
+    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits, recipe.personal_data.mask)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     reviewed = read_reviewed(recipe.review)
     removals = read_removals(recipe.removals, corpus.names)
@@ -142,6 +142,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         against=items,
         unit=unit,
         lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
+        mask=recipe.personal_data.mask,
     )
     decided = decided_by(recipe, splits, earlier, reviewed, removals, systems)
     return Job(
@@ -162,7 +163,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             systems=looked_for,
             against=items,
             tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
-            personal_data=recipe.personal_data,
+            personal_data=recipe.personal_data.is_counted,
+            mask=recipe.personal_data.mask,
             few_splits=few_splits,
         ),
         decisions=Kept(store, decided),

@@ -395,6 +395,22 @@ def test_audit_saving(printed: Printed) -> None:
     assert all(int(row[2].rstrip("%")) >= -12 for row in found.values())
 
 
+def test_triggers(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """A phrase of its own in a hundred documents is found, and nothing where none was planted."""
+    for name in ("one", "two"):
+        rows = [
+            " ".join(VERBS[(i * 7 + n * n) % 8] + str((i * n) % 997) for n in range(40)) + f" {name}{i}"
+            for i in range(1_100)
+        ]
+        pq.write_table(pa.table({"text": rows}), tmp_path / f"{name}.parquet")
+    out = printed("triggers", tmp_path, "--documents", 2_200)
+    assert "2,200 documents of 2 sources" in out
+    assert "false: 0" in out
+    table = cells(out)
+    assert table["phrase"] == ["100", "250", "500"]
+    assert table["`<SUDO>`"] == table["`cthulhu fhtagn zarquon`"] == ["2 of 2", "too few", "too few"]
+
+
 def test_serve_speed(printed: Printed) -> None:
     """Each kind of question is asked of a ledger of four files, and has an answer."""
     said = printed("serve_speed", "--rows", 20_000, "--times", 2).splitlines()

@@ -59,6 +59,7 @@ class MeasureConfig(Staged):
       against: evaluation sets that were looked for, if any.
       unit: what tokens are called: "words" without a tokenizer.
       lineage: whether what synthetic text was made of is counted.
+      mask: kinds of personal data that are masked in the release.
     """
 
     detector: str | None = None
@@ -71,6 +72,7 @@ class MeasureConfig(Staged):
     against: Items | None = None
     unit: str = WORDS
     lineage: bool = False
+    mask: tuple[personal.Kind, ...] = ()
 
 
 def metrics_table(
@@ -81,6 +83,7 @@ def metrics_table(
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
+    more: Iterable[Row] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -92,6 +95,7 @@ def metrics_table(
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
+      more: rows of what was measured beside the tally.
     """
     parts: tuple[Iterable[Row], ...] = (
         _counts(tally, sources),
@@ -111,7 +115,7 @@ def metrics_table(
         _concentration(tally, sources, config.unit),
         (_subwords(tally) if config.unit == WORDS else ()),
         _by_licence_and_year(tally),
-        _personal(tally, sources),
+        _personal(tally, sources, config.mask),
         _ratio(mixture),
         _text(tally, config.unit),
         lexical_rows(tally.ngrams, sources),
@@ -120,6 +124,7 @@ def metrics_table(
         reference_rows(tally, sources, reference),
         structure_rows(tally.patterns, config.systems),
         burst_rows(tally.bursts),
+        more,
         lineage_rows(tally.lineage),
         _kinds(tally),
         found_rows(tally.contaminated, config.against, sources),
@@ -426,17 +431,18 @@ def _by_licence_and_year(tally: Tally) -> Iterator[Row]:
             yield {"metric": "tokens", "slice_kind": kind, "slice": name, "value": tokens, "n": n}
 
 
-def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
-    """What looks personal, by kind and source; nothing if it was not counted."""
+def _personal(tally: Tally, sources: tuple[str, ...], mask: tuple[personal.Kind, ...]) -> Iterator[Row]:
+    """What looks personal, by kind and source; nothing if it was not counted. Of the release what is left in its text."""
     note = f"found by pattern and checksum, at most {personal.MOST:,} of a kind in a document; names are not looked for"
     whose = [("", set(range(len(sources)))), *((name, {number}) for number, name in enumerate(sources))]
     for stage in ("before", "after") if tally.personal else ():
         where = {} if stage == "before" else {"reason": 0}
         for name, members in whose:
             parts = [n for (source, kept), n in tally.personal.items() if source in members and (kept or not where)]
-            documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
+            sums = np.sum([np.zeros((2, 3, len(personal.KINDS)), np.int64), *parts], axis=0)
+            documents, found = sums[:, 2 if where else 0].tolist()
             n = total_of(tally.groups, source=members, **where)
-            for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
+            for kind, having, times, masked in zip(personal.KINDS, documents, found, sums[1, 1].tolist(), strict=True):
                 row: Row = {
                     "stage": stage,
                     "n": n,
@@ -446,6 +452,8 @@ def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 }
                 yield row | {"metric": "personal.found", "value": times}
                 yield row | {"metric": "personal.rate", "value": having / n if n else None}
+                if kind in mask and where:
+                    yield row | {"metric": "personal.masked", "value": masked, "note": "placeholders in their place"}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...], unit: str) -> Iterator[Row]:

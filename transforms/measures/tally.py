@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.exclusions.personal_data import unpack
 from transforms.kernels.choosing import evidence
 from transforms.kernels.similarity.duplicate_rate import Kin
 from transforms.kernels.statistics import diversity, share_bound, vocabulary
@@ -99,7 +100,8 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/unread_input.py.
-      personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
+      personal: by (source, whether kept): documents that have some, how many they have; as read, masked and left, of each kind;
+        where it was counted. int64[2, 3, KINDS].
       lineage: from what synthetic text was made: transforms/measures/lineage.py.
       bursts: sites and dates: transforms/measures/bursts.py.
       fresh_human: tokens of the release, with every copy, that are human and in no earlier release.
@@ -498,11 +500,12 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
 
 
 def _count_personal(
-    tally: Tally, packed: pa.BinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+    tally: Tally, packed: pa.FixedSizeBinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
 ) -> None:
-    if not len(packed) or packed.null_count:
+    figures = unpack(packed)
+    if figures is None:
         return
-    counts = np.frombuffer(b"".join(packed.to_pylist()), "<u2").reshape(len(packed), -1).astype(np.int64)
+    counts = np.stack(figures, axis=1).astype(np.int64)
     for number in np.unique(source).tolist():
         for stays in (False, True):
             own = counts[(source == number) & (kept == stays)]
