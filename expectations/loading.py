@@ -33,7 +33,6 @@ _NUMBERS = {f"{_TAG}int", f"{_TAG}float"}
 _COLLECTIONS = {None, "!", f"{_TAG}map", f"{_TAG}seq"}
 _MERGE = f"{_TAG}merge"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 Place = tuple[str | int, ...]
 Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
@@ -73,7 +72,7 @@ class Strict(pydantic.BaseModel):
 
 def as_yaml(value: Any) -> str:
     """Plain values as YAML, keys in their order."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))  # libyaml folds some hostile lines elsewhere
 
 
 def first_complaint(error: pydantic.ValidationError) -> Any:

@@ -295,11 +295,13 @@ def _ledger(folder: str) -> _LedgerFacts:
 def _masked_rows(path: str) -> pa.Table:
     """MASKED of a part of the ledger; nothing of one from before texts were masked."""
     with reading(path), open_for_reading(path) as file:
-        part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
-        if "masked" not in part.schema_arrow.names:
+        if "masked" not in pq.read_schema(pa.PythonFile(file, mode="r")).names:
             return MASKED.empty_table()
-        rows = part.read(["id", "kept", "masked"])
-        return rows.filter(pc.and_(rows["kept"], rows["masked"].is_valid())).select(MASKED.names).cast(MASKED)
+    parts = [MASKED.empty_table()]
+    for batch in ledger_batches(path, ("id", "kept", "masked"), ROWS_AT_ONCE):
+        rows = batch.filter(pc.and_(batch["kept"], batch["masked"].is_valid()))
+        parts.append(pa.Table.from_batches([rows]).select(MASKED.names).cast(MASKED))
+    return pa.concat_tables(parts)
 
 
 def _places(batch: pa.RecordBatch, files: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:
