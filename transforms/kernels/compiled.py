@@ -97,7 +97,14 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True, "_nrt": False}
+            function,
+            targetoptions={
+                "nopython": True,
+                "nogil": True,
+                "boundscheck": None,
+                "no_cfunc_wrapper": True,
+                "_nrt": False,
+            },
         )
         one.enable_caching()
         one.declared = declared
