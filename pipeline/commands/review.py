@@ -25,9 +25,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from expectations.paths import is_local
 from expectations.wording import plural
 from pipeline.commands.audit import read_sample
 from pipeline.reading.outputs import check_output
+from pipeline.recipe import RecipeError
 from transforms.origin.label_file import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
 
 HOST = "127.0.0.1"
@@ -301,6 +303,10 @@ def serve(sample: str, labels: str, port: int, say: Callable[[str], None]) -> No
       RecipeError: the labels' file must not be written (`outputs.check_output`).
       AuditError, LabelError: the sample or the labels cannot be used, or the port is taken.
     """
+    if not is_local(labels):  # a store has no way to add a line
+        raise RecipeError(
+            f"--labels {labels}: must be a file of this machine; copy it to the store when people are done"
+        )
     check_output(labels, [sample], force=True, option="--labels")  # what is there is added to
     table = read_sample(sample)
     session = Session(table, labels, say)
