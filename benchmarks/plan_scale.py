@@ -22,9 +22,10 @@ from transforms.kernels.similarity.minhash import mix64
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import Rule
 from transforms.mixture.config import RatioConfig
-from transforms.mixture.left_by_dedup import OfferStore
+from transforms.mixture.left_by_dedup import OFFER
 from transforms.mixture.selection import take
-from transforms.signals.store import SignalStore, write_parquet
+from transforms.signals.kept import Kept
+from transforms.signals.store import SignalStore
 
 ROWS_OF_A_SPLIT = 50_000
 LANGUAGES = ("en", "de", "fr", "sw", "zh", "ja", "es", "pt", "it", "nl")
@@ -84,12 +85,12 @@ def offer(number: int, rows: int) -> pa.RecordBatch:
 def reader(folder: str, rows: int) -> OfferReader:
     """Where the offers of so many documents are."""
     names = tuple((f"source {n}", f"s{n:02d}") for n in range(SOURCES))
-    store = OfferStore(SignalStore(folder, names), "benchmark")
+    kept = Kept(SignalStore(folder, names), "benchmark")
     splits = tuple(
         Split(n, n % SOURCES, (Piece(f"split {n}", "jsonl", "", 1, str(n)),), 1)
         for n in range(-(-rows // ROWS_OF_A_SPLIT))
     )
-    return OfferReader(store, splits)
+    return OfferReader(kept, splits)
 
 
 def plan(folder: str, rows: int, case: str) -> None:
@@ -126,7 +127,7 @@ def main() -> None:
         offers = reader(folder, arguments.rows)
         for number, split in enumerate(offers.splits):
             rows = min(ROWS_OF_A_SPLIT, arguments.rows - number * ROWS_OF_A_SPLIT)
-            write_parquet(offers.store.path(split), [offer(number, rows)], contracts.OFFER.schema, plain=("doc_id",))
+            offers.kept.write(OFFER, offer(number, rows), None, split, plain=("doc_id",))
         for case in CASES:
             command = [sys.executable, "-m", "benchmarks.plan_scale", "--case", case, "--folder", folder]
             subprocess.run([*command, "--rows", str(arguments.rows)], check=True)

@@ -1,15 +1,16 @@
 """The whole run beside datatrove's, on the same files, in one go.
 
-    python -m benchmarks.run_vs_datatrove CORPUS_DIR [--datatrove-python PYTHON --peer-model model.bin] [--json result.json]
+    python -m benchmarks.run_vs_datatrove CORPUS_DIR [--datatrove-python PYTHON --peer-model model.bin] [--later KIND ...]
 
 CORPUS_DIR comes from `benchmarks.corpus`. PYTHON is the interpreter of an environment of its own with
 `datatrove[processing,io]`, `spacy` and `fasttext-numpy2-wheel`; without it only ours is measured. The peer scores with a
 fastText model, ours with the bundled detector and its cross-check, or `--model`; both get two cores. Times are wall clock from
 starting the process to its end, CPU seconds those of its process tree; memory is the largest sum of resident sizes over the tree,
 sampled every 50 ms (pages that processes share count for each of them). Ours runs twice before, on a small corpus: to compile
-its kernels, and to measure the memory of a run that does nothing much; the first of these times is printed too. It runs once
-more after, with another ratio and gate. What the rest of the machine did meanwhile is printed as CPU seconds: beside other work
-only the CPU seconds of the two can be compared.
+its kernels, and to measure the memory of a run that does nothing much; the first of these times is printed too. After that come
+later runs of the same corpus, by default with another ratio; `--later gate increment` asks another suite, and adds 5 % new text.
+What the rest of the machine did meanwhile is printed as CPU seconds: beside other work only the CPU seconds of the two can be
+compared.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from transforms.detector.detector import BUNDLED
 RECIPE = """\
 release: {release}
 sources:
-  - {{name: bench, path: {path}}}
+  - {{name: bench, path: [{path}]}}
 detector: {{model: {model}}}
 expectations:
   suite: permissive
@@ -39,6 +40,11 @@ expectations:
 ratio: {{max_synthetic_share: {ratio}}}
 output: {{path: {out}}}
 """
+LATER = {
+    "ratio": {"ratio": 0.5},
+    "gate": {"fewest": 2},
+    "increment": {"more": True},
+}  # what `ours` is told of a later run
 
 
 @dataclasses.dataclass
@@ -93,12 +99,20 @@ def measured(command: list[str], cwd: pathlib.Path, log: pathlib.Path) -> Measur
 
 
 def ours(
-    corpus: pathlib.Path, work: pathlib.Path, name: str, model: pathlib.Path, release: str = "bench", ratio: float = 1.0
+    corpus: pathlib.Path,
+    work: pathlib.Path,
+    name: str,
+    model: pathlib.Path,
+    release: str = "bench",
+    ratio: float = 1.0,
+    fewest: int = 1,
+    more: bool = False,
 ) -> Measured:
-    """Run lowbackground on a corpus: another release of the same name finds its signals."""
+    """Run lowbackground on a corpus: another release of the same name finds what the one before left."""
     recipe = work / f"{name}.yaml"
-    said = {"release": release, "ratio": ratio, "fewest": 1 if ratio == 1 else 2}
-    recipe.write_text(RECIPE.format(path=corpus / "*.jsonl.gz", out=work / name, model=model, **said))
+    said = {"release": release, "ratio": ratio, "fewest": fewest}
+    path = f"{corpus}/*.jsonl.gz" + (f", {work}/more/*.jsonl.gz" if more else "")
+    recipe.write_text(RECIPE.format(path=path, out=work / name, model=model, **said))
     command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe)]
     return measured(command, pathlib.Path.cwd(), work / f"{name}.log")
 
@@ -124,6 +138,15 @@ def small(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
         with gzip.open(path) as file:
             lines = [line for line, _ in zip(file, range(max(1, documents // len(files))), strict=False)]
         (folder / path.name).write_bytes(gzip.compress(b"".join(lines)))
+
+
+def new(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
+    """Documents that a corpus does not have, of its words in the order from last to first, in one file."""
+    folder.mkdir()
+    with gzip.open(min(corpus.glob("*.jsonl.gz")), "rt") as file, gzip.open(folder / "new.jsonl.gz", "wt") as out:
+        for line, number in zip(file, range(max(1, documents)), strict=False):
+            words = json.loads(line)["text"].split()
+            out.write(json.dumps({"id": f"new-{number}", "text": " ".join(reversed(words))}) + "\n")
 
 
 def found(planted: list[dict], kept: set[str]) -> float:  # type: ignore[type-arg]
@@ -153,6 +176,9 @@ def main() -> None:
     parser.add_argument("--datatrove-python")
     parser.add_argument("--peer-model", type=pathlib.Path, help="a fastText classifier, model.bin")
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path(BUNDLED), help="folder of a detector")
+    parser.add_argument(
+        "--later", nargs="*", choices=LATER, default=["ratio"], help="runs of the same corpus after that"
+    )
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     args = parser.parse_args()
     if args.datatrove_python and not args.peer_model:
@@ -167,7 +193,8 @@ def main() -> None:
         base = ours(work / "small", work, "base", model)
         run = ours(corpus, work, "ours", model)
         ids = ds.dataset(work / "ours" / "bench" / "data").to_table(columns=["input_id"])["input_id"].to_pylist()
-        again = ours(corpus, work, "ours", model, "again", 0.5)
+        new(corpus, work / "more", documents // 20)
+        later = {kind: ours(corpus, work, "ours", model, kind, **LATER[kind]) for kind in args.later}
         theirs = peer(corpus, work, args.datatrove_python, args.peer_model) if args.datatrove_python else None
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -176,8 +203,8 @@ def main() -> None:
         "documents": documents,
         "rows": rows,
         "first_small_run_seconds": round(first.seconds, 1),
-        "another_ratio_cpu_seconds": round(again.cpu, 1),
-        "another_ratio_share": round(again.cpu / run.cpu, 3),
+        **{f"later_{kind}_cpu_seconds": round(one.cpu, 1) for kind, one in later.items()},
+        **{f"later_{kind}_share": round(one.cpu / run.cpu, 3) for kind, one in later.items()},
         "base_mb": round(base.peak / 1e6),
         "bytes_per_document_above_base": round((run.peak - base.peak) / documents),
     }

@@ -1,9 +1,9 @@
 """Text from data, file names, releases and suites, made harmless for where it is shown: one function for each place.
 
 terminal, its one-line form `wording.one_line`   what a terminal would obey, hide or turn around is seen instead
-markdown, markdown_code                          the card of a release
+markdown, markdown_code                          the card of a release, the summary of a verdict
 HTML                                             `report.page` escapes every value
-JUnit's XML, GitHub's workflow commands          `judge.formats`
+JUnit's XML, SARIF, GitHub's workflow commands   `judge.formats`
 """
 
 import json

@@ -1,22 +1,40 @@
 """Libraries import other libraries for uses that nobody here has. What is hidden from them costs no time when a command starts.
 
-Beam imports pandas for data frames of its own, a driver of MongoDB and the client of BigQuery; Numba imports SciPy's linear
-algebra for matrix products in compiled code. All of them go without. Whoever imports one of these later, gets it.
+Beam imports pandas for data frames of its own, drivers of MongoDB and S3, the client of BigQuery, the flags of Abseil; Numba
+imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon. All of them go
+without. What they will not go without (Avro, HTTP, a cipher, another check of types; statistics and charts of columns) is
+imported when it is first used. Whoever imports one of these later, gets it.
 """
 
+import functools
+import importlib
 import importlib.abc
 import importlib.machinery
+import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
-OF_BEAM = ("pandas", "pymongo", "apache_beam.io.gcp.bigquery")
+OF_BEAM = ("absl", "apache_beam.io.gcp.bigquery", "boto3", "bson", "pandas", "pymongo")
+OF_GX = ("boto3", "botocore")
+LATE_OF_BEAM = (
+    "beartype.door",
+    "beartype.roar",
+    "cryptography.fernet",
+    "fastavro",
+    "fastavro.read",
+    "fastavro.write",
+    "httplib2",
+)
+LATE_OF_GX = ("altair", "jsonschema", "scipy")
 
 
 @contextmanager
 def hidden(*names: str) -> Iterator[None]:
-    """Modules that cannot be imported meanwhile, but for those that are already."""
+    """Modules that this thread cannot import meanwhile, but for those that are already."""
     finder = _Hidden(names)
     sys.meta_path.insert(0, finder)
     try:
@@ -25,19 +43,58 @@ def hidden(*names: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
+@contextmanager
+def late(*names: str) -> Iterator[None]:
+    """Modules whose names, taken from them meanwhile, import them when they are used. No other thread may be importing."""
+    late = {name: _LateModule(name) for name in names if name not in sys.modules}
+    sys.modules.update(late)
+    try:
+        yield
+    finally:
+        for name in late:
+            del sys.modules[name]
+
+
 def lean() -> None:
-    """Let Beam, when this process imports it, import no more than a command needs. It may be called again."""
+    """Let Beam and Pydantic, when this process imports them, look for no more than a command needs. It may be called again."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # for which it reads about every installed package
     if "apache_beam" not in sys.modules and not any(isinstance(one, _OfBeam) for one in sys.meta_path):
         sys.meta_path.insert(0, _OfBeam())
 
 
 class _Hidden(importlib.abc.MetaPathFinder):
     def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+        self.names, self.thread = names, threading.get_ident()
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        if name in self.names:
+        if name in self.names and threading.get_ident() == self.thread:
             raise ModuleNotFoundError(f"{name} is hidden while something else is imported", name=name)
+
+
+class _LateModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _LateName(self.__name__, name)
+
+
+class _LateName:
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        theirs = sys._getframe(1).f_globals
+        for name, one in [*theirs.items()]:
+            if isinstance(one, _LateName):  # an exception among them may be caught there
+                theirs[name] = one.real
+        return self.real(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @functools.cached_property
+    def real(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.name)
 
 
 class _OfBeam(importlib.abc.MetaPathFinder):
@@ -64,7 +121,7 @@ class _Lean(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__.loader = module.__loader__ = self.loader  # type: ignore[union-attr]
-        with hidden(*OF_BEAM):
+        with hidden(*OF_BEAM), late(*LATE_OF_BEAM):
             import pyarrow as pa
 
             pa.array(())  # given a Python object it looks for pandas, once

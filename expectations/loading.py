@@ -33,6 +33,7 @@ _NUMBERS = {f"{_TAG}int", f"{_TAG}float"}
 _COLLECTIONS = {None, "!", f"{_TAG}map", f"{_TAG}seq"}
 _MERGE = f"{_TAG}merge"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 Place = tuple[str | int, ...]
 Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
@@ -67,7 +68,12 @@ class Loaded:
 class Strict(pydantic.BaseModel):
     """A part of a file that people write: nothing of it is ignored, and nothing changes it."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)  # most are parts of others
+
+
+def as_yaml(value: Any) -> str:
+    """Plain values as YAML, keys in their order."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def first_complaint(error: pydantic.ValidationError) -> Any:

@@ -35,7 +35,7 @@ SECTIONS = {
     "Make a release": ("demo", "init", "check", "plan", "run", "status", "withdraw"),
     "Judge and compare releases": ("gate", "diff", "history", "propose", "verify"),
     "Give it to others": ("sign", "export", "push", "papers", "report-upstream"),
-    "Look at documents": ("explain", "provenance", "score", "detector"),
+    "Look at documents": ("explain", "provenance", "serve", "score", "detector"),
     "Ask people": ("review", "audit"),
     "Care": ("schema", "clean"),
 }
@@ -370,7 +370,7 @@ def gate(
     audit: Annotated[
         str | None, typer.Option("--audit", help="a certificate of this release; it and the estimate must agree")
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text, json, junit or github")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json, junit, github, markdown or sarif")] = "text",
     as_json: Json = False,
     output: Output = None,
     today: Today = None,
@@ -947,9 +947,27 @@ def review_serve(
 
     Example: lowbackground review serve sample.parquet --labels labels.jsonl
     """
-    from pipeline.commands.review import serve
+    from pipeline.commands.review import serve_sample
 
-    serve(sample, labels, port, lambda line: out.print(line, markup=False))
+    serve_sample(sample, labels, port, lambda line: out.print(line, markup=False))
+
+
+@app.command()
+def serve(
+    releases: Annotated[list[str], typer.Argument(help="folders of releases or rejections", metavar="RELEASE...")],
+    sample: Annotated[
+        str | None, typer.Option("--sample", help="what `audit sample` wrote, to label beside them", metavar="SAMPLE")
+    ] = None,
+    labels: Annotated[str, typer.Option("--labels", help="file that answers are added to")] = "labels.jsonl",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free")] = 0,
+) -> None:
+    """Show releases on pages of this machine: every document, what became of it and why, and what moved between releases.
+
+    Example: lowbackground serve releases/v1 releases/v2
+    """
+    from pipeline.commands.serve import serve_releases
+
+    serve_releases(releases, sample, labels, port, lambda line: out.print(line, markup=False))
 
 
 def main() -> None:

@@ -50,7 +50,8 @@ def n_bytes(job: Job) -> int:
 
 def put_in(job: Job) -> dict[str, int]:
     """By crossing, elements that the launcher puts in."""
-    return {"splits": len(job.splits), "splits of earlier releases": len(job.earlier)}
+    earlier = {} if job.is_decided else {"splits of earlier releases": len(job.earlier)}
+    return {"splits": len(job.splits), **earlier}
 
 
 def execute(

@@ -12,9 +12,11 @@ from expectations.suite.suite import Suite
 from pipeline.assembly import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
+from transforms.dedup.clusters import dedup_parts
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
+from transforms.engine.threads import spread
 from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split, Splits
@@ -22,14 +24,17 @@ from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.unread_input import NotRead
 from transforms.mixture.balance import Balance, Decided, Rule
-from transforms.mixture.left_by_dedup import Offer, OfferStore
+from transforms.mixture.left_by_dedup import DecidedBefore, Offer, decisions_of, was_decided
 from transforms.origin.attribute import Attribute, attributed
 from transforms.origin.review_labels import Reviewed
+from transforms.release.earlier_shards import find_files
 from transforms.release.gate import Gate
+from transforms.release.kept_measures import MEASURES, KeepMeasures, MeasuredBefore, Measures
 from transforms.release.ledger import Record
 from transforms.release.review_queue import Review
 from transforms.release.shards import Emit, EmitConfig
 from transforms.signals.corpus import BySplit, Corpus
+from transforms.signals.kept import Kept
 from transforms.survey.text_to_signals import Survey, SurveyConfig
 
 
@@ -46,12 +51,15 @@ class Job:
     exclusions: Exclusions  # what may not be in the release
     boilerplate: BoilerplateConfig | None  # None: no paragraph is removed
     survey: SurveyConfig
-    offers: OfferStore  # what dedup left, for the mixture
+    decisions: Kept  # of dedup
     rule: Rule
     measure: MeasureConfig
+    measures: Kept
     emit: EmitConfig
     publication: Publication
     today: datetime.date  # that waivers of the suite are held against
+    is_decided: bool = False  # dedup's decisions are kept, of this very corpus
+    is_measured: bool = False  # and so are the measures
 
     @property
     def splits(self) -> Splits:
@@ -71,25 +79,43 @@ class Decisions(NamedTuple):
     unwanted: MaybeUnwanted
 
 
+def with_what_is_kept(job: Job) -> Job:
+    """The job, with what earlier runs left for it: results (transforms/signals/kept.py), and shards in their releases.
+
+    It is asked while nobody may clean the store.
+    """
+    kept, splits = job.decisions, job.splits
+    is_decided = all(spread(lambda split: was_decided(kept, split), iter(splits)))
+    is_measured = is_decided and job.measures.has(MEASURES, decisions_of(kept, splits))
+    emit = dataclasses.replace(job.emit, released=find_files(job.publication.output))
+    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured, emit=emit)
+
+
 def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
+    parts = dedup_parts(and_earlier, recipe.runner.dedup_parts)
     known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
     tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
     unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
     surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
+    if job.is_decided:
+        surveyed | "Surveyed" >> counted.RowsOf("documents to their decisions", counted.SENT, corpus.store.count)
+        decided = surveyed | "Decided" >> DecidedBefore(job.decisions)
+        decided | "Arrived" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
+        return Decisions(decided, unwanted)
     earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
     compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
-    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier)
+    labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier, parts)
     candidates = compared | "Attribute" >> known
-    unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier)
+    unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier, parts)
     none_yet   = surveyed | "EverySplit" >> beam.ParDo(_NoDecision())                    # also one without documents
     with_empty = (unique | "BySplit" >> beam.ParDo(BySplit()), none_yet) | "All" >> counted.Flatten("decisions of splits")
     by_split   = with_empty | "Group" >> counted.GroupByKey("decisions by split")
-    decided    = (by_split, surveyed) | "Offer" >> Offer(job.offers, corpus, job.survey.systems.systems)
+    decided    = (by_split, surveyed) | "Offer" >> Offer(job.decisions, corpus, job.survey.systems.systems)
     # fmt: on
     candidates | "Attributed" >> counted.RowsOf("documents to their decisions", counted.SENT, attributed)
     decided | "Decided" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
@@ -102,16 +128,21 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
 
     # fmt: off
     decided, unwanted = decide(root, job)
-    balanced   = decided | "Balance" >> Balance(job.rule, job.offers, corpus.splits)
+    balanced   = decided | "Balance" >> Balance(job.rule, job.decisions, corpus.splits)
     decisions  = balanced.decisions
     recorded   = decisions | "Record" >> Record(corpus, job.emit.staging, job.survey.against)
-    measured   = balanced | "Measure" >> Measure(job.measure, corpus)
-    review     = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
-    verdict    = measured.metrics | "Gate" >> Gate(job.suite, job.params, job.today)
+    if job.is_measured:
+        found  = balanced.mixture | "Measured" >> MeasuredBefore(job.measures)
+    else:
+        measured = balanced | "Measure" >> Measure(job.measure, corpus)
+        review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
+        found  = Measures(measured.metrics, measured.sketches, review)
+        found | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)
+    verdict    = found.metrics | "Gate" >> Gate(job.suite, job.params, job.today)
     shards     = (recorded, verdict, unwanted) | "Emit" >> Emit(job.emit, corpus)        # and here again, if it passed
     decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
     recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
-    made       = Made(verdict, measured.metrics, measured.sketches, recorded, shards, review)
+    made       = Made(verdict, found.metrics, found.sketches, recorded, shards, found.review)
     return made | "Publish" >> Publish(job.publication.located())                               # the manifest last
     # fmt: on
 

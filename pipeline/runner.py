@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -15,25 +14,25 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from rich.console import Console
 
 from expectations import contracts, wording
 from expectations.judge.verdict import Verdict
+from expectations.loading import as_yaml
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.assembly import Publication
+from pipeline.dependencies import boilerplate, code, decided_by, measured_by, signal_store
 from pipeline.engines import load_engine, refuse_unsafe
 from pipeline.execution import RunError, execute, n_bytes, n_files, put_in
-from pipeline.graph import Job, build
+from pipeline.graph import Job, build, with_what_is_kept
 from pipeline.jobs import SentJob, endpoint_of
-from pipeline.places import STAGING, STORE, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
+from pipeline.places import STAGING, can_be_a_folder, refuse_inputs_as_outputs, refuse_unseen
 from pipeline.recipe import Recipe, RecipeError, rebased
 from pipeline.redaction import redact_options, without_passwords
 from pipeline.swap import releasing, store_in_use, swap
 from transforms.dedup.earlier_releases import plan_earlier
-from transforms.dedup.repeated_paragraphs import BoilerplateConfig
 from transforms.detector.detector import load_detector
 from transforms.engine import files
 from transforms.engine.threads import THREADS
@@ -43,12 +42,10 @@ from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, r
 from transforms.ingest.sources import Split, Splits, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
-from transforms.kernels.text import personal
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.reference import load_reference
 from transforms.measures.unread_input import not_read
 from transforms.mixture.balance import Rule
-from transforms.mixture.left_by_dedup import OfferStore
 from transforms.origin.review_labels import Reviewed, read_reviewed
 from transforms.origin.watermarks import fingerprint
 from transforms.origin.witnesses import Witnesses, load_witnesses
@@ -63,7 +60,7 @@ from transforms.release.read_release import (
 )
 from transforms.release.shards import EmitConfig
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore
+from transforms.signals.kept import Kept
 from transforms.structures.classify import with_samples
 from transforms.structures.find import Systems
 from transforms.structures.shares import from_metrics
@@ -125,16 +122,29 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     items = load_items(recipe.contamination) if recipe.contamination.against else None
     tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
     unit = wording.TOKENS if tokenizer else wording.WORDS
-    store = _store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
-    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
+    store = signal_store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
+    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits, recipe.personal_data.mask)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
-    metadata = (("lowbackground.release", recipe.release), ("lowbackground.recipe", recipe.fingerprint()))
     reviewed = read_reviewed(recipe.review)
     removals = read_removals(recipe.removals, corpus.names)
     if detector.calibration is None and recipe.ratio.count == "estimate":
         raise RecipeError("ratio.count: estimate needs a detector with a calibration; use upper_bound or labelled")
     earlier_human = _earlier_human(recipe, tokenizer)
     rule = Rule.of(recipe.ratio, recipe.sources, recipe.salt, detector.calibration, earlier_human, systems, unit)
+    measure = MeasureConfig(
+        detector=located.detector.model,
+        cross_check=located.detector.cross_check,
+        systems=looked_for,
+        undecided_below=recipe.dedup.undecided_below,
+        near=recipe.dedup.min_similarity,
+        reference=held_against,
+        unread=not_read(recipe.sources, planned.found),
+        against=items,
+        unit=unit,
+        lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
+        mask=recipe.personal_data.mask,
+    )
+    decided = decided_by(recipe, splits, earlier, reviewed, removals, systems)
     return Job(
         recipe=recipe,
         suite=suite,
@@ -143,7 +153,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         earlier=earlier,
         reviewed=reviewed,
         exclusions=Exclusions(items is not None and recipe.contamination.on_match == "drop", removals, recipe.licences),
-        boilerplate=_boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
+        boilerplate=boilerplate(located, few_splits) if recipe.dedup.paragraphs.remove else None,
         survey=SurveyConfig(
             detector=located.detector.model,
             cross_check=located.detector.cross_check,
@@ -153,26 +163,15 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             systems=looked_for,
             against=items,
             tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
-            personal_data=recipe.personal_data,
+            personal_data=recipe.personal_data.is_counted,
+            mask=recipe.personal_data.mask,
             few_splits=few_splits,
         ),
-        offers=OfferStore(store, _decided_by(recipe, splits, earlier, reviewed, removals)),
+        decisions=Kept(store, decided),
         rule=rule,
-        measure=MeasureConfig(
-            detector=located.detector.model,
-            cross_check=located.detector.cross_check,
-            systems=looked_for,
-            undecided_below=recipe.dedup.undecided_below,
-            near=recipe.dedup.min_similarity,
-            reference=held_against,
-            unread=not_read(recipe.sources, planned.found),
-            against=items,
-            unit=unit,
-            lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
-        ),
-        emit=EmitConfig(
-            shards=recipe.output, staging=files.absolute(staging), num_perm=recipe.dedup.num_perm, metadata=metadata
-        ),
+        measure=measure,
+        measures=Kept(store, measured_by(recipe, decided, systems, measure, earlier_human)),
+        emit=EmitConfig(recipe.output, files.absolute(staging), recipe.dedup.num_perm, code()),
         publication=Publication(
             output=recipe.output.path,
             release=recipe.release,
@@ -206,21 +205,6 @@ def rules_of(recipe: Recipe) -> dict[str, bool]:
         "has_verifier": _names(recipe, "verifier"),
         "fail_on_contamination": bool(recipe.contamination.against) and recipe.contamination.on_match == "fail",
     }
-
-
-def _decided_by(
-    recipe: Recipe,
-    splits: tuple[Split, ...],
-    earlier: tuple[Split, ...],
-    reviewed: Reviewed | None,
-    removals: Removals | None,
-) -> str:
-    """What the decisions before the mixture depend on: all of the recipe that is not known to come after them."""
-    later = {"release": True, "salt": True, "ratio": True, "expectations": True, "output": True, "runner": True}
-    pieces = [[split.source, *(str(piece.key) for piece in split.pieces)] for split in (*splits, *earlier)]
-    asked = recipe.model_dump(mode="json", exclude=later)
-    what = [asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals)]
-    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def _earlier_human(recipe: Recipe, tokenizer: TokenizerModel | None) -> int:
@@ -291,59 +275,7 @@ def resolved(what: Recipe | Suite) -> str:
     said = what.model_dump(mode="json")
     if isinstance(what, Recipe):
         said["runner"]["options"] = [*redact_options(what.runner.options)]
-    return yaml.safe_dump(without_passwords(said), sort_keys=False, allow_unicode=True)
-
-
-def _store(
-    recipe: Recipe,
-    detectors: str,
-    witnesses: Witnesses,
-    splits: tuple[Split, ...],
-    systems: Systems,
-    items: Items | None,
-    tokenizer: TokenizerModel | None,
-) -> SignalStore:
-    depends_on = {
-        **_how_read(recipe),
-        "detector": detectors,
-        "evidence": witnesses.fingerprint(),
-        "signature": f"{minhash.SCHEME} seed {minhash.SEED} {recipe.dedup.num_perm} of {recipe.dedup.ngram}-shingles",
-    }
-    if recipe.dedup.paragraphs.remove:
-        depends_on["removed"] = _removal(recipe, splits)
-    if systems.systems:
-        depends_on["structures"] = systems.key()
-    if items:
-        depends_on["contamination"] = items.sha256
-    if tokenizer:
-        depends_on["tokenizer"] = tokenizer.sha256
-    if recipe.personal_data:
-        depends_on["personal"] = " ".join(personal.KINDS)
-    return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
-
-
-def _how_read(recipe: Recipe) -> dict[str, str]:
-    """What the documents of a split depend on beside its files."""
-    return {"limits": repr(recipe.ingest.limits)} | {
-        f"source {number}": source.model_dump_json(
-            include={"name", "fields", "format", "origin", "generator", "kind", "licence"}
-        )
-        for number, source in enumerate(recipe.sources)
-    }
-
-
-def _removal(recipe: Recipe, splits: tuple[Split, ...]) -> str:
-    """What the removed paragraphs depend on: the limit and, since they are counted across it, the whole corpus."""
-    pieces = sorted((split.source, *map(str, piece.key)) for split in splits for piece in split.pieces)
-    what = [recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces]
-    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
-
-
-def _boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:
-    """The first reading. Its store is the survey's folder, under names that depend on less: another limit reads no text."""
-    depends_on = _how_read(recipe) | {"what": "paragraphs"}
-    store = SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
-    return BoilerplateConfig(store, recipe.dedup.paragraphs.max_documents, few_splits)
+    return as_yaml(without_passwords(said))
 
 
 def _signature(recipe: Recipe) -> dict[str, Any]:
@@ -421,6 +353,7 @@ def run(recipe: Recipe, job: Job, console: Console, replace: bool = False, wait:
     """
     try:
         with releasing(job.publication, replace), store_in_use(recipe.output.path):
+            job = with_what_is_kept(job)
             if left := execute(recipe, job, console, build, job.publication.staging, wait):
                 raise _sent(job, left, replace).leave()
             folder = swap(job.publication, replace)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import stores
@@ -28,6 +29,15 @@ def _warm_great_expectations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gx_process, "command", lambda: [*warm.python(), "-m", "expectations.judge.gx_process"])
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for the tests of pages."""
+    import browsing
+
+    with browsing.started() as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

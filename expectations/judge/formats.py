@@ -1,12 +1,16 @@
-"""A verdict for those who read it by machine: lines of text, JSON, JUnit's XML, and GitHub's workflow commands.
+"""A verdict for those who read it elsewhere: lines of text, JSON, JUnit's XML, SARIF, Markdown, GitHub's workflow commands.
 
 Names of slices come from data, so every text here is hostile: it is one line without control characters before it is
 escaped for its format.
 """
 
+import hashlib
+import json
 import xml.etree.ElementTree as ET  # only to write: nothing is parsed
 from collections.abc import Callable
+from typing import Any
 
+from expectations.escaping import markdown
 from expectations.judge.verdict import Outcome, Verdict
 from expectations.wording import one_line, plural
 
@@ -99,7 +103,7 @@ def as_github(verdict: Verdict) -> str:
     annotations of a kind in a step, so those that decide come first.
     """
     lines = []
-    for outcome in sorted(verdict.expectations, key=lambda one: (not one.rejects, not one.waived)):
+    for outcome in _worst_first(verdict):
         if outcome.rejects or outcome.waived or (outcome.status != "pass" and outcome.severity != "info"):
             command = "error" if outcome.rejects else "warning"
             lines.append(_command(command, f"{outcome.key} {outcome.metric}", outcome.message))
@@ -110,15 +114,77 @@ def as_github(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _worst_first(verdict: Verdict) -> list[Outcome]:
+    """What decides, then what is waived, then the rest in the order of the suite."""
+    return sorted(verdict.expectations, key=lambda one: (not one.rejects, not one.waived))
+
+
 def _command(command: str, title: str, message: str) -> str:
     data = one_line(message).replace("%", "%25")
     name = one_line(title).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
     return f"::{command} title={name}::{data}"
 
 
+def as_markdown(verdict: Verdict) -> str:
+    """A summary for a pull request or a job's page: what does not hold in a table, what holds as a number."""
+    lines = [f"### Low Background: suite {markdown(verdict.suite)}", "", f"**{markdown(summary(verdict))}**", ""]
+    found = [one for one in _worst_first(verdict) if one.status != "pass"]
+    if found:
+        lines += ["| | expectation | found |", "|---|---|---|"]
+        lines += [f"| {_mark(one).strip()} | {markdown(one.metric)} | {markdown(one.message)} |" for one in found]
+        lines.append("")
+    held = len(verdict.expectations) - len(found)
+    lines.append(f"{plural(held, 'expectation')} of {len(verdict.expectations)} held.")
+    lines += [f"- Not looked at: {markdown(words)}" for words in verdict.blind_spots]
+    return "\n".join(lines) + "\n"
+
+
+SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def as_sarif(verdict: Verdict) -> str:
+    """SARIF 2.1.0 (OASIS), which code scanning reads: an expectation is a rule, what does not hold is a result of it.
+
+    Its place is `metrics.parquet` of the release, where the number stands. Only what rejects the release is an *error*.
+    What is waived has a suppression that gives the reason. A result keeps its fingerprint while suite and metric stay the
+    same, so it is one alert.
+    """
+    rules: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for outcome in verdict.expectations:
+        about = f"{outcome.metric} {outcome.stage}{_of_slice(outcome)}"
+        fingerprint = hashlib.sha256(f"{verdict.suite} {about} {outcome.bound}".encode("utf-8", "replace")).hexdigest()
+        rule: dict[str, Any] = {"id": f"{outcome.metric}/{fingerprint[:8]}", "name": _xml(one_line(about))}
+        rule["shortDescription"] = {"text": _xml(one_line(f"{about}: {outcome.threshold}"))}
+        rule["defaultConfiguration"] = {"level": _LEVELS[outcome.severity]}
+        if outcome.notes:
+            rule["fullDescription"] = {"text": _xml(one_line(outcome.notes))}
+        rules.append(rule)
+        place = {"physicalLocation": {"artifactLocation": {"uri": "metrics.parquet"}}}
+        result: dict[str, Any] = {"ruleId": rule["id"], "ruleIndex": len(rules) - 1, "locations": [place]}
+        result["message"] = {"text": _xml(one_line(outcome.message))}
+        result["partialFingerprints"] = {"expectation/v1": fingerprint}
+        level = "error" if outcome.rejects else "note" if outcome.severity == "info" else "warning"
+        result |= {"kind": "pass", "level": "none"} if outcome.status == "pass" else {"kind": "fail", "level": level}
+        if outcome.waived:
+            why = "; ".join(
+                f"{one.who}, until {one.until}: {one.why}" for one in outcome.waivers if one.state == "applies"
+            )
+            result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": _xml(one_line(why))}]
+        results.append(result)
+    driver = {"name": "lowbackground", "rules": rules}
+    properties = {"suite": _xml(verdict.suite), "suite_sha256": verdict.suite_sha256, "verdict": verdict.status}
+    run = {"tool": {"driver": driver}, "results": results, "properties": properties}
+    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
+
+
+_LEVELS = {"critical": "error", "warning": "warning", "info": "note"}
+
 FORMATS: dict[str, Callable[[Verdict], str]] = {
     "text": as_text,
     "json": as_json,
     "junit": as_junit,
     "github": as_github,
+    "markdown": as_markdown,
+    "sarif": as_sarif,
 }

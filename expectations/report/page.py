@@ -37,23 +37,41 @@ def page(template: str, title: str, **values: Any) -> str:
       title: of the window.
       values: what it shows; every text in them is escaped.
     """
-    style, script = _ours("page.css"), _ours("page.js")
+    return _page(template, title, values, served=False)
+
+
+def served_page(template: str, title: str, **values: Any) -> str:
+    """As `page`, for a page that has a server, which its forms may ask."""
+    return _page(template, title, values, served=True)
+
+
+def _page(template: str, title: str, values: dict[str, Any], served: bool) -> str:
     body = _environment().get_template(template).render(**values)
     contents = [(at, markupsafe.Markup(words)) for at, words in _HEADING.findall(body)]  # noqa: S704
-    allowed = [f"style-src {_named(style)}", *([f"script-src {_named(script)}"] if contents else [])]
-    policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=title,
-            policy=policy,
-            style=markupsafe.Markup(style),  # noqa: S704 (our own file, as is the script)
-            script=markupsafe.Markup(script),  # noqa: S704
+            policy=policy(served, bool(contents)),
+            style=markupsafe.Markup(_style(served)),  # noqa: S704 (our own file, as is the script)
+            script=markupsafe.Markup(_ours("page.js")),  # noqa: S704
             body=markupsafe.Markup(body),  # noqa: S704 (escaped where it was made)
             contents=contents,
         )
     )
+
+
+def policy(served: bool = False, script: bool = True) -> str:
+    """What a page may do: have our style and, perhaps, our script; ask its server by forms if one `served` it."""
+    allowed = [f"style-src {_named(_style(served))}", *([f"script-src {_named(_ours('page.js'))}"] if script else [])]
+    return "; ".join(
+        ["default-src 'none'", *allowed, "base-uri 'none'", f"form-action '{'self' if served else 'none'}'"]
+    )
+
+
+def _style(served: bool) -> str:
+    return _ours("page.css") + (_ours("served.css") if served else "")
 
 
 def _ours(name: str) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
+from transforms.kernels.text.masking import mask
 from transforms.release.ledger import Recorded
 from transforms.release.read_release import read_ledger
 from transforms.signals.corpus import Corpus
@@ -101,7 +102,7 @@ def _of_split(corpus: Corpus, number: int, wanted: dict[int, str]) -> Iterator[t
             if at <= ordinal < at + documents.num_rows:
                 row = documents.slice(ordinal - at, 1)
                 if row["doc_id"][0].as_py().hex() == doc_id:
-                    yield (number, ordinal), str(row["text"][0].as_py())[:CHARS]
+                    yield (number, ordinal), str(mask(row["text"], corpus.mask)[0][0].as_py())[:CHARS]
         at += documents.num_rows
         if at > last:
             return
@@ -118,10 +119,15 @@ def _example(row: dict[str, Any], other: dict[str, Any] | None, texts: dict[Plac
     survivor = None if other is None else {name: other[name] for name in ("id", "source", "path", "row", "reason")}
     if mine is None or its is None or survivor is None:
         return found | {"text": None if mine is None else _shown([(True, mine.split())]), "survivor": survivor}
-    both, _ = stretches(mine, its)
-    sides = ([(_alike(one), _words(one, side)) for one in both] for side in ("left", "right"))
-    left, right = (_shown(side) for side in sides)
+    left, right = two_texts(mine, its)
     return found | {"text": left, "survivor": survivor | {"text": right}}
+
+
+def two_texts(one: str, other: str, words: int = WORDS) -> tuple[Pieces, Pieces]:
+    """Two texts to stand beside each other, with what differs marked, and at most so many words of each."""
+    both, _ = stretches(one, other)
+    left, right = (_shown([(_alike(part), _words(part, side)) for part in both], words) for side in ("left", "right"))
+    return left, right
 
 
 def _alike(stretch: Stretch) -> bool:
@@ -134,10 +140,9 @@ def _words(stretch: Stretch, side: str) -> list[str]:
     return [word.text for word in (stretch.left if side == "left" else stretch.right)]
 
 
-def _shown(parts: list[tuple[bool, list[str]]]) -> Pieces:
+def _shown(parts: list[tuple[bool, list[str]]], room: int = WORDS) -> Pieces:
     """Stretches of words as they are shown: what is equal is folded, and all of it is cut."""
     pieces: Pieces = []
-    room = WORDS
     for equal, words in parts:
         if not words:
             continue

@@ -195,6 +195,19 @@ def difference(first: str, second: str, form: str, html: str | None = None, forc
     return "\n".join(map(wording.one_line, lines)) + "\n", verdict.status == "worse"
 
 
+def difference_page(first: str, second: str) -> str:
+    """The page of `difference`, for who has no file to write it to.
+
+    Raises:
+      ReleaseError: one of the two is no release, or damaged.
+    """
+    releases = read_release(first), read_release(second)
+    found = moved_between(*releases)
+    documents = documents_between(first, second)
+    names = [one.name for one in releases]
+    return render_difference(names, found, release_diff.verdict(found), documents, called(releases))
+
+
 def _of_before(name: str) -> str:
     return f"{name}: documents were withdrawn from it; its numbers but counts are of before, and cannot have moved"
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -188,14 +188,9 @@ def _spellings(doc_id: str) -> Iterator[tuple[str, str]]:
 def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     yield f"document {named(row)}"
     survivor = _survivor_row(row, ledger)
-    yield f"  {_fate(row, survivor)}{_where(row)}"
-    yield f"  read from   source {row['source']!r}, {row['path']}, row {row['row']}"
-    p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
-    yield f"  origin      {row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
-    yield from _evidence(row)
-    yield f"  length      {amount(row['n_tokens'], ledger.unit)}"
-    if row.get("removed_tokens"):
-        yield f"  removed     {plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
+    yield f"  {fate_of(row, survivor)}{_where(row)}"
+    for label, words in facts(row, ledger.unit):
+        yield f"  {label:11} {words}"
     if row["cluster_size"] > 1:
         yield from _cluster(row, ledger)
     if survivor is not None and not survivor["kept"]:
@@ -209,7 +204,20 @@ def _about(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
     if row.get("contaminated_by"):
         yield from _items(row, ledger)
     if row["stage"] == "dedup":
-        yield from _beside_survivor(row, ledger, _title(row, survivor))
+        yield from _beside_survivor(row, ledger, beside_title(row, survivor))
+
+
+def facts(row: dict[str, Any], unit: str) -> Iterator[tuple[str, str]]:
+    """What a row of the ledger says by itself: (label, words); an empty label goes on from the one before."""
+    yield "read from", f"source {row['source']!r}, {row['path']}, row {row['row']}"
+    p = "not scored" if row["p_synthetic"] is None else f"p_synthetic {row['p_synthetic']:.3f}"
+    yield "origin", f"{row['origin']}, basis {row['origin_basis'] or 'none'}; {p}"
+    yield from _evidence(row)
+    yield "length", amount(row["n_tokens"], unit)
+    if row.get("removed_tokens"):
+        yield "removed", f"{plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
+    if row.get("masked"):
+        yield "masked", f"{row['masked']}, in the text that is released"
 
 
 def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] | None:
@@ -220,8 +228,8 @@ def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] 
     return next((r for r in ledger.rows("id", row["survivor_id"]) if r["stage"] != "dedup"), None)
 
 
-def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
-    """What became of a document. A later stage may have dropped the survivor as well, and then nothing is kept for it."""
+def fate_of(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+    """What became of a document. A later stage may have dropped its survivor as well, and then nothing is kept for it."""
     if row["reason"] in DUPLICATES:
         lost = survivor is not None and not survivor["kept"]
         what = "was chosen instead, and then dropped as well" if lost else "is kept instead"
@@ -231,7 +239,7 @@ def _fate(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
 
 def fate(row: dict[str, Any]) -> str:
     """What became of a document, and where."""
-    return f"{_fate(row, None)}{_where(row)}"
+    return f"{fate_of(row, None)}{_where(row)}"
 
 
 def _where(row: dict[str, Any]) -> str:
@@ -243,7 +251,7 @@ def named(row: dict[str, Any]) -> str:
     return row["id"] + (f" (input id {row['input_id']!r})" if row["input_id"] is not None else "")
 
 
-def _title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
+def beside_title(row: dict[str, Any], survivor: dict[str, Any] | None) -> str:
     """Of the column beside a duplicate's own text."""
     if row["reason"] == "in_earlier_release":
         return "in the earlier release"
@@ -287,7 +295,7 @@ SAYS = {
 }
 
 
-def _evidence(row: dict[str, Any]) -> Iterator[str]:
+def _evidence(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Each that spoke of its origin, the highest authority first; releases of earlier versions do not say."""
     phrases = {entry.id: entry.proves for entry in load_phrases()}
     for place, word in enumerate((row.get("evidence") or "").split()):
@@ -298,9 +306,9 @@ def _evidence(row: dict[str, Any]) -> Iterator[str]:
             sentence += f": phrase {name!r}" + (f" ({phrases[name]})" if name in phrases else "")
         elif basis == "watermark":
             sentence += f": {row['watermark']!r}, p-value {row['watermark_p']:.3g}"
-        yield f"  {'' if place else 'evidence':11} {sentence}"
+        yield "" if place else "evidence", sentence
     if row.get("watermark_p") is not None and row["watermark"] is None:
-        yield f"              no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
+        yield "", f"no watermark: the smallest p-value is {row['watermark_p']:.3g}, which says nothing"
 
 
 def _items(row: dict[str, Any], ledger: _LedgerReader) -> Iterator[str]:
@@ -348,7 +356,7 @@ def _beside_survivor(row: dict[str, Any], ledger: _LedgerReader, title: str) -> 
         yield f"  texts       this document's cannot be shown: {error}"
         return
     try:
-        survivor, place = _survivor(row["survivor_id"], ledger, recipe)
+        survivor, place = survivor_text(row["survivor_id"], ledger.release, recipe, ledger.rows)
     except NoTextError as error:
         yield f"  texts       the survivor's cannot be shown: {error}"
         return
@@ -362,22 +370,34 @@ def _beside_survivor(row: dict[str, Any], ledger: _LedgerReader, title: str) -> 
         yield ""
 
 
-def _survivor(doc_id: str, ledger: _LedgerReader, recipe: Recipe) -> tuple[str, str]:
-    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard."""
-    if (text := released_text(ledger.release, doc_id)) is not None:
+def survivor_text(
+    doc_id: str, release: str, recipe: Recipe, rows: Callable[[str, str], list[dict[str, Any]]]
+) -> tuple[str, str]:
+    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard.
+
+    Args:
+      doc_id: of the survivor.
+      release: folder of the release or rejection.
+      recipe: of the release.
+      rows: its ledger's, by a column and a value.
+
+    Raises:
+      NoTextError: it is nowhere any more.
+    """
+    if (text := released_text(release, doc_id)) is not None:
         return text, "the release"
     for earlier in recipe.dedup.against:
-        for folder in places(earlier, ledger.release, recipe):
+        for folder in places(earlier, release, recipe):
             if (text := released_text(folder, doc_id)) is not None:
                 return text, f"the earlier release {folder}"
-    rows = ledger.rows("id", doc_id)
-    if not rows and recipe.dedup.against:
+    found = rows("id", doc_id)
+    if not found and recipe.dedup.against:
         raise NoTextError(
             f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"
         )
-    if not rows:
+    if not found:
         raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
-    return input_text(rows[0], ledger.release, recipe), "the input"
+    return input_text(found[0], release, recipe), "the input"
 
 
 def _similarity(text: str, survivor: str, recipe: Recipe) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pipeline.swap import planning
 from transforms.mixture.balance import OfferReader, mix
 from transforms.mixture.cells import View, rarest, words
 from transforms.mixture.config import DIMENSIONS
+from transforms.mixture.left_by_dedup import was_decided
 from transforms.mixture.selection import ConstraintOutcome, Mixture, take
 
 COLUMNS = ("documents", "available", "kept", "taken", "lost")
@@ -55,10 +56,10 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
             raise RecipeError(f"--by {name}: there is {', '.join(known)}{also}")
     if form not in FORMATS:
         raise RecipeError(f"--format {form}: {nearest(form, FORMATS)}")
-    if not all(job.offers.has(split) for split in job.splits):
+    if not all(was_decided(job.decisions, split) for split in job.splits):
         with planning(recipe.output.path) as attempt:
             execute(recipe, job, console, decide, attempt)
-    offers = OfferReader(job.offers, job.splits)
+    offers = OfferReader(job.decisions, job.splits)
     mixture = mix(offers, job.rule)
     strata = _strata([_counted(offer, job, mixture, by) for offer in offers], by)
     refusal = _refusal(mixture, recipe.ratio.on_shortage == "fail")

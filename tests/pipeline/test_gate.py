@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import pydoc_data.topics
-import shlex
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -27,7 +26,6 @@ from transforms.release.read_release import ReleaseError
 
 QUIET = Console(quiet=True)
 ROOT = pathlib.Path(__file__).parents[2]
-WORKFLOW = ROOT / "docs" / "gate-dataset.workflow.yml"
 LIMIT = {"expect": "metric_to_be_between", "metric": "documents", "min": 10}
 
 
@@ -258,35 +256,3 @@ def test_a_rejection_is_judged_by_its_metrics_and_said_to_have_no_manifest(copy:
     shutil.copytree(copy / "data", rejection / "data")  # a shard makes it a release, whose manifest is gone
     with pytest.raises(ReleaseError, match="no whole release"):
         check_release(str(rejection), False, QUIET)
-
-
-def steps() -> list[dict]:
-    workflow = yaml.safe_load(WORKFLOW.read_text())
-    return workflow["jobs"]["gate"]["steps"]
-
-
-def test_the_workflow_is_one_that_github_reads():
-    workflow = yaml.safe_load(WORKFLOW.read_text())
-    assert set(workflow[True]) == {"pull_request", "push"}  # YAML 1.1 reads `on` as true, GitHub does not
-    assert workflow["permissions"] == {"contents": "read"}
-    assert all(("uses" in step) != ("run" in step) for step in steps())
-    # What somebody else writes never becomes a part of a command.
-    assert not [step for step in steps() if "${{" in step.get("run", "")]
-
-
-@pytest.mark.parametrize(("suite", "code"), [("good", 0), ("bad", 1)])
-def test_the_commands_of_the_workflow_run(folder, tmp_path, suite, code):
-    commands = [step["run"] for step in steps() if "lowbackground gate" in step.get("run", "")]
-    assert len(commands) == 2
-    (tmp_path / "lowbackground").write_text(f'#!/bin/sh\nexec {shlex.join(warm.python())} -m pipeline.cli "$@"\n')
-    (tmp_path / "lowbackground").chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "RELEASE": "release", "SUITE": f"{suite}.yaml"}
-    for command in commands:
-        result = subprocess.run(
-            ["bash", "-e", "-c", command], check=False, cwd=folder, env=environment, capture_output=True, text=True
-        )
-        assert result.returncode == code, result.stderr
-    assert (
-        len(list(ET.parse(folder / "gate.xml").iter("testcase"))) == 6
-    )  # two of the suite, and the rules of every run

@@ -47,8 +47,8 @@ def test_the_graph_of_many_splits_is_no_larger(changes: dict, tmp_path: pathlib.
         size_of_graph(tmp_path, n, **changes) for n in (10, counted.FAN_OUT_FROM - 1, counted.FAN_OUT_FROM, 100_000)
     )
     assert abs(more - few) < 1000
-    assert abs(many - most) < 1000
-    assert most < MOST_BYTES  # of very many splits, groups are merged first, which is some steps more
+    assert many < most + 1000  # it has no table of keys
+    assert most < MOST_BYTES  # groups are merged first, and labels are in parts, which is some steps more
     files = [path.stat().st_size for path in (tmp_path / "graph100000").iterdir()]
     assert max(files) > 400_000  # there they are, once
     assert sum(size > 400_000 for size in files) == 1

@@ -12,10 +12,12 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.worker import bundle_processor
 
+from expectations.errors import BrokenError
 from pipeline import engines, runner
 from pipeline.graph import build
 from pipeline.recipe import RecipeError
 from tests.pipeline.test_flow import corpus, kept_texts, recipe_in, run, write
+from transforms.dedup import clusters, seen_keys
 from transforms.engine import counted
 
 EVERYTHING = {"paragraphs": {"remove": True}, "verify": "exact", "url": True}
@@ -65,8 +67,9 @@ def graph(folder: pathlib.Path, **changes: object) -> beam.Pipeline:
     return root
 
 
-def test_every_shuffle_of_the_graph_is_counted_under_a_name_of_its_own(tmp_path: pathlib.Path) -> None:
-    root = graph(tmp_path, dedup=EVERYTHING)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_every_shuffle_of_the_graph_is_counted_under_a_name_of_its_own(parts: int, tmp_path: pathlib.Path) -> None:
+    root = graph(tmp_path, dedup=EVERYTHING, runner={"dedup_parts": parts})
     assert uncounted(root) == []
     named = crossings(root)
     assert len(named) > 30
@@ -116,7 +119,9 @@ def break_beam(monkeypatch: pytest.MonkeyPatch, step: str, times: int) -> list[s
     [
         ("FindClusters/ByPartition/Group/Write", "band keys by partition", 0),
         ("FindClusters/ByLeftSplit/Group/Write", "pairs by left split", 2),
-        ("FindClusters/Forest/Combine/Group/Write", "edges of clusters", 0),
+        ("FindClusters/Label/Forest/Combine/Group/Write", "edges of clusters", 0),
+        ("FindClusters/Label/ByNode0/Group/Write", "labels by part, round 1", 0),
+        ("ChooseSurvivors/Join/ByPart/Group/Write", "contents of splits and labels by part", 2),
         ("Measure/Merge/Combine/Group/Write", "tallies", 2),
     ],
 )
@@ -126,13 +131,22 @@ def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_
     write(tmp_path / "corpus", corpus()[:40] + corpus()[250:256], files=3)
     done = break_beam(monkeypatch, step, times)
     with pytest.raises(runner.RunError) as error:
-        run(tmp_path, runner={"workers": 2})
+        run(tmp_path, runner={"workers": 2, "dedup_parts": 3 if "labels" in crossing else 1})
     assert done
     words = str(error.value)
     assert words.startswith(f"{crossing}: ")
     assert ("lost" if times == 0 else "too many") in words
     assert "nothing was published" in words
     assert "\n" not in words
+    assert not list((tmp_path / "out").glob("test*"))
+
+
+def test_clusters_that_are_not_whole_end_the_run(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "corpus", corpus()[:10] + corpus()[250:256], files=3)
+    monkeypatch.setattr(clusters, "ROUNDS", 0)
+    monkeypatch.setattr(clusters, "MOST_LEFT", 1)
+    with pytest.raises(BrokenError, match=r"^after 0 rounds \d+ contents and more are still to be linked to their"):
+        run(tmp_path, runner={"dedup_parts": 3})
     assert not list((tmp_path / "out").glob("test*"))
 
 
@@ -181,7 +195,10 @@ def test_four_workers_lose_nothing_under_load(tmp_path: pathlib.Path) -> None:
 MAY_DIFFER = {"recipe.yaml", "report/index.html", "MANIFEST.json"}  # these say how many workers there were
 
 
-def test_the_same_bytes_with_one_two_four_and_eight_workers(tmp_path: pathlib.Path) -> None:
+def test_the_same_bytes_with_one_two_four_and_eight_workers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And in however many parts labels of duplicates are made, and with a table of keys seen twice or without."""
     languages, years = ("de", "en", "fi", "fr", "it", "pl", "pt"), range(2015, 2024)
     records = [
         {**record, "language": languages[n * n % 7], "created": f"{years[n % 9]}-05-01",
@@ -195,9 +212,11 @@ def test_the_same_bytes_with_one_two_four_and_eight_workers(tmp_path: pathlib.Pa
     ]
     (tmp_path / "web" / "broken.jsonl").write_bytes(b'{"id": "bad"\n{"id": "none"}\n')
     releases = {}
-    for workers in (1, 2, 4, 8):
+    for workers, parts in ((1, 1), (2, 2), (4, 7), (8, 30)):
+        if workers == 4:
+            monkeypatch.setattr(seen_keys, "MOST_BITS", 0)
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        result = run(tmp_path, sources=sources, runner={"workers": workers}, dedup=EVERYTHING)
+        result = run(tmp_path, sources=sources, runner={"workers": workers, "dedup_parts": parts}, dedup=EVERYTHING)
         assert result.exit_code == runner.PASSED
         folder = pathlib.Path(result.folder)
         files = {

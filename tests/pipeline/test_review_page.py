@@ -1,8 +1,8 @@
 """The labelling page in a real browser: keys, hostile text, resuming, narrow screens, contrast."""
 
+import functools
 import json
 import pathlib
-import shutil
 import threading
 from collections.abc import Iterator
 
@@ -10,18 +10,13 @@ import pyarrow as pa
 import pytest
 from small_release import documents, write_release
 
-from pipeline.commands.review import Server, Session
+from pipeline.commands.review import Session, review_site
+from pipeline.reading.local_server import LocalServer
 from transforms.audit.draw import Design, draw
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = api.expect
+browsing = pytest.importorskip("browsing", reason="there is no browser")
+expect = browsing.api.expect
 
-# A browser of a test asks nobody for anything but the page.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
 HOSTILE = (
     "<script>document.title = 'stolen'</script><img src=x onerror=\"document.title = 'stolen'\"> & &amp;\n"
     "turned \u202egnirts\u202c around, a\u200bb, \x07bell, nul \x00, tags \U000e0041\U000e0041\U000e0041, family "
@@ -29,22 +24,16 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def server(tmp_path: pathlib.Path) -> Iterator[Server]:
+def server(tmp_path: pathlib.Path) -> Iterator[LocalServer]:
     sample = draw(write_release(tmp_path / "release", documents(12)), Design(n=6, active=0), None)
     texts = sample["text"].to_pylist()
     texts[1] = HOSTILE + "x" * 50_000
     texts[2] = "\u202e" * 30_000 + "end"
     sample = sample.set_column(sample.column_names.index("text"), "text", pa.array(texts, pa.large_string()))
-    one = Server(Session(sample, str(tmp_path / "labels.jsonl"), lambda _: None))
+    session = Session(sample, str(tmp_path / "labels.jsonl"), lambda _: None)
+    one = LocalServer(functools.partial(review_site, session), session.say)
+    one.session = session
     threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield one
     one.shutdown()
@@ -54,14 +43,7 @@ def server(tmp_path: pathlib.Path) -> Iterator[Server]:
 
 def opened(browser, server, reviewer="Ada", **options):
     """A page with a reviewer's first item; whatever goes wrong on it, or leaves this machine, is in `page.wrong`."""
-    page = browser.new_context(**options).new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda line: page.wrong.append(line.text) if line.type in ("error", "warning") else None)
-    own = f"http://127.0.0.1:{server.session.port}/"
-    page.on("request", lambda asked: None if asked.url.startswith((own, "data:")) else page.wrong.append(asked.url))
-    page.on("dialog", lambda dialog: page.wrong.append(dialog.message))
-    page.goto(server.session.address)
+    page = browsing.opened(browser, server.address, f"http://127.0.0.1:{server.port}/", **options)
     expect(page.locator("#name")).to_be_focused()
     page.locator("#name").fill(reviewer)
     page.keyboard.press("Enter")
@@ -80,7 +62,7 @@ def lines(server):
 
 def test_the_keyboard_labels_moves_and_undoes(browser, server):
     page = opened(browser, server)
-    assert page.url == f"http://127.0.0.1:{server.session.port}/"  # the token is gone from the address
+    assert page.url == f"http://127.0.0.1:{server.port}/"  # the token is gone from the address
     at(page, 1)
     page.keyboard.press("h")
     at(page, 2)
@@ -231,7 +213,7 @@ def test_an_answer_that_was_not_kept_is_said_and_can_be_given_again(browser, ser
 
 
 def test_a_used_address_shows_a_sentence_and_no_page(browser, server):
-    address = server.session.address
+    address = server.address
     opened(browser, server)
     page = browser.new_context().new_page()
     assert page.goto(address).status == 403

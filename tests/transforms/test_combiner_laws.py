@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benchmarks.plan_scale import CASES, SOURCES, offer
 from expectations import contracts
 from tests.transforms.measures.test_tally import filled
-from transforms.dedup.candidates import EDGE, ForestFn
+from transforms.dedup.clusters import EDGE, ForestFn
 from transforms.dedup.repeated_paragraphs import COUNTED, SeenParagraphs, SortedFn
 from transforms.detector.detector import load_detector
 from transforms.engine import counted

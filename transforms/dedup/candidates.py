@@ -2,7 +2,7 @@
 
     split ─► which band keys occur twice ─┐
     split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
-          ─► [split of right] ─► verified edges ─► union-find forest ─► labels (content -> cluster)
+          ─► [split of right] ─► verified edges ─► labels (content -> cluster): transforms/dedup/clusters.py
 
 Square brackets are shuffles. Most band keys occur once and join nothing: a table of bits, far smaller than the keys,
 keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content
@@ -25,24 +25,25 @@ from pydantic import Field, model_validator
 
 from expectations import contracts
 from expectations.loading import Strict
-from transforms.dedup.seen_keys import SeenFn, bits
+from transforms.dedup.clusters import EDGE, LabelClusters
+from transforms.dedup.seen_keys import SeenFn, bits, seen_twice
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.paragraph_removal import ParagraphsConfig
 from transforms.ingest.sources import Split
-from transforms.kernels.similarity import components, lsh
+from transforms.kernels.similarity import lsh
 from transforms.kernels.similarity.lsh import salted
 from transforms.kernels.similarity.minhash import MAX_NGRAM, similarity
 from transforms.kernels.text.columns import EMPTY_HASH, first_half, partition, signatures, split_by
 from transforms.signals.corpus import Corpus
 
 
-def partitions(splits: int) -> int:
+def partitions(corpus: Corpus) -> int:
     """How many parts a shuffle by hash has: it grows with the splits, so that a part stays small, but slower, because the
-    number of batches that are shuffled is the product of the two.
+    number of batches that are shuffled is the product of the two. Of very large corpora a part is of so many bytes.
     """
-    return min(1024, max(16, splits // 4))
+    return max(min(1024, max(16, len(corpus.splits) // 4)), corpus.n_bytes // BYTES_OF_PARTITION)
 
 
 Rank = Literal[
@@ -140,6 +141,7 @@ class DedupConfig(Strict):
         return self.bands * self.rows
 
 
+BYTES_OF_PARTITION = 1 << 30  # of input; some 500 MB of band keys, 300 MB of documents as they cross
 VERIFIED = 8192  # pairs at a time
 BLOCK = 8192  # documents of a split whose pairs are one group, so that a crowd is several
 _BLOCK_BITS = 32
@@ -152,43 +154,40 @@ BAND = pa.schema(
         ("sure", pa.bool_()),  # sharing this key is enough to be a pair
     ]
 )
-LABELS = pa.schema([("content", pa.uint64()), ("cluster", pa.uint64())])
-EDGE = pa.schema([("left", pa.uint64()), ("right", pa.uint64())])
 
 
 @dataclasses.dataclass(eq=False)
 class FindClusters(Stage):
-    """Split -> one batch of labels: which contents are near-duplicates of each other."""
+    """Split -> labels: which contents are near-duplicates of each other. Of one part they are one batch."""
 
     config: DedupConfig
     corpus: Corpus  # and the splits of earlier releases
+    parts: int = 1  # of the labels
 
     def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[pa.RecordBatch]:
         """Narrow batches only; see the module's picture."""
         config, corpus = self.config, self.corpus
         keys = corpus.n_bytes // 300 * config.bands  # of documents of some 300 bytes in storage
         seen_fn = SeenBands(config, corpus.without_splits(), bits(keys))
-        seen = surveyed | "SeenKeys" >> counted.CombineGlobally(
-            "splits whose keys were seen", seen_fn, without_defaults=True, most=len(corpus.splits)
-        )
-        bands = _Bands(config, corpus.without_splits(), partitions(len(corpus.splits)))
+        seen = seen_twice(surveyed, "SeenKeys", "splits whose keys were seen", seen_fn, len(corpus.splits))
+        bands = _Bands(config, corpus.without_splits(), partitions(corpus))
         return (
             surveyed
-            | "Bands" >> counted.ParDo("splits to their band keys", bands, beam.pvalue.AsSingleton(seen))
+            | "Bands" >> counted.ParDo("splits to their band keys", bands, *seen)
             | "ByPartition" >> counted.GroupByKey("band keys by partition")
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
             | "AttachSignature" >> beam.ParDo(_AttachSignature(corpus))
             | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
             | "Verify" >> beam.ParDo(_Verify(corpus, config.least_of_pair))
-            | "Forest" >> counted.CombineGlobally("edges of clusters", ForestFn(), most=len(corpus.splits))
+            | "Label" >> LabelClusters(self.parts, len(corpus.splits))
         )
 
 
 class SeenBands(SeenFn):
     """Which band keys may occur in two contents or more."""
 
-    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int) -> None:
+    def __init__(self, config: DedupConfig, corpus: Corpus, bits: int | None) -> None:
         super().__init__(bits)
         self.config, self.corpus = config, corpus
 
@@ -203,8 +202,7 @@ class _Bands(Beside[Split, tuple[int, pa.RecordBatch]]):
         self.config, self.corpus, self.parts = config, corpus, parts
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
-        (twice,) = sides
-        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, twice)
+        bands = band_batches(self.corpus.signals(split, BANDED), split.index, self.config, *sides)
         return split_by(partition(bands["key"].to_numpy(), self.parts), bands)
 
 
@@ -236,10 +234,10 @@ def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndar
     return keys, np.concatenate([rows, has]), np.arange(len(keys)) >= len(bands)
 
 
-def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray) -> pa.RecordBatch:
-    """SIGNALS of one split -> BAND for the keys that may be shared with another content."""
+def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.ndarray | None = None) -> pa.RecordBatch:
+    """SIGNALS of one split -> BAND for the keys that may be shared with another content: all, where no table says."""
     keys, rows, sure = keys_of(signals, config)
-    shared = lsh.maybe_shared(twice, keys)
+    shared = np.ones(len(keys), bool) if twice is None else lsh.maybe_shared(twice, keys)
     rows = rows[shared]
     content = first_half(signals["content_hash"].combine_chunks())[rows]
     columns = [keys[shared], content, np.full(len(rows), split, np.int32), rows.astype(np.int32), sure[shared]]
@@ -339,39 +337,3 @@ def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
 
 def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.concat_batches(list(batches))
-
-
-@beam.typehints.with_input_types(pa.RecordBatch)
-@beam.typehints.with_output_types(pa.RecordBatch)
-class ForestFn(beam.CombineFn):
-    """Edges -> LABELS. The accumulator is a forest and a tail of edges, compacted when the tail outgrows it twice."""
-
-    def create_accumulator(self) -> list[pa.RecordBatch]:
-        """No edge."""
-        return []
-
-    def add_input(self, accumulator: list[pa.RecordBatch], edges: pa.RecordBatch) -> list[pa.RecordBatch]:
-        """Put a batch of edges on the tail."""
-        accumulator.append(edges)
-        if sum(e.num_rows for e in accumulator[1:]) > 2 * accumulator[0].num_rows + 100_000:
-            return self.compact(accumulator)
-        return accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
-        """The edges of all, as one forest."""
-        return self.compact([batch for accumulator in accumulators for batch in accumulator])
-
-    def compact(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-        """One forest with the same components."""
-        if not accumulator:
-            return accumulator
-        edges = pa.concat_batches(accumulator)
-        labels = components.forest(edges["left"].to_numpy(), edges["right"].to_numpy())
-        return [pa.RecordBatch.from_arrays([pa.array(side) for side in labels], schema=EDGE)]
-
-    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
-        """The labels of all contents that have a duplicate, ascending by content."""
-        compacted = self.compact(accumulator)
-        if not compacted:
-            return pa.RecordBatch.from_arrays([pa.array([], pa.uint64())] * 2, schema=LABELS)
-        return pa.RecordBatch.from_arrays(compacted[0].columns, schema=LABELS)

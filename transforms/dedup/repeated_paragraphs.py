@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.candidates import partitions
-from transforms.dedup.seen_keys import SeenFn, bits
+from transforms.dedup.seen_keys import SeenFn, bits, seen_twice
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
@@ -60,13 +60,11 @@ class FindBoilerplate(Stage):
         counts = splits | "CountParagraphs" >> beam.ParDo(_CountParagraphs(config, self.corpus.without_splits()))
         seen_fn = SeenParagraphs(config.store, bits(self.corpus.n_bytes // 100))  # one in some 100 bytes in storage
         most = len(self.corpus.splits)
-        seen = counts | "SeenParagraphs" >> counted.CombineGlobally(
-            "splits whose paragraphs were seen", seen_fn, without_defaults=True, most=most
-        )
-        shared = _Shared(config.store, partitions(most))
+        seen = seen_twice(counts, "SeenParagraphs", "splits whose paragraphs were seen", seen_fn, most)
+        shared = _Shared(config.store, partitions(self.corpus))
         return (
             counts
-            | "Shared" >> counted.ParDo("splits to their paragraphs", shared, beam.pvalue.AsSingleton(seen))
+            | "Shared" >> counted.ParDo("splits to their paragraphs", shared, *seen)
             | "ByHash" >> counted.GroupByKey("paragraphs by hash")
             | "Many" >> beam.ParDo(_Many(config.max_documents))
             | "Together" >> counted.CombineGlobally("boilerplate paragraphs", SortedFn())
@@ -104,7 +102,7 @@ def count_split(split: Split, corpus: Corpus, few_splits: bool = False) -> tuple
 class SeenParagraphs(SeenFn):
     """Which paragraphs may be in two documents or more."""
 
-    def __init__(self, store: SignalStore, bits: int) -> None:
+    def __init__(self, store: SignalStore, bits: int | None) -> None:
         super().__init__(bits)
         self.store = store
 
@@ -121,10 +119,9 @@ class _Shared(Beside[Split, tuple[int, pa.RecordBatch]]):
         self.store, self.parts = store, parts
 
     def work(self, split: Split, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
-        (twice,) = sides
         counts = self.store.read(split, COUNTED.names).combine_chunks()
         hashes = counts["hash"].to_numpy()
-        shared = lsh.maybe_shared(twice, hashes)
+        shared = lsh.maybe_shared(sides[0], hashes) if sides else np.ones(len(hashes), bool)
         columns = [pa.array(hashes[shared]), pa.array(counts["documents"].to_numpy()[shared])]
         return split_by(partition(hashes[shared], self.parts), pa.RecordBatch.from_arrays(columns, schema=COUNTED))
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.wording import plural
 from transforms.dedup.candidates import DedupConfig, partitions
+from transforms.dedup.clusters import JoinLabels, by_part, candidates_and_labels
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
@@ -29,7 +30,7 @@ from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import halves, numbers, partition, split_by
+from transforms.kernels.text.columns import halves, numbers
 from transforms.signals.corpus import Corpus
 
 
@@ -58,20 +59,24 @@ class ChooseSurvivors(Stage):
 
     config: DedupConfig
     corpus: Corpus  # and the splits of earlier releases
+    parts: int = 1  # of the labels; of one part they are one batch
 
     def expand(
         self,
         inputs: tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch], MaybeUnwanted],
     ) -> beam.PCollection[pa.RecordBatch]:
-        """One shuffle, by component."""
+        """One shuffle by component; and where labels are in parts, two that bring them to their documents."""
         candidates, labels, unwanted = inputs
         if self.config.verify != "exact":
             unwanted = ()  # no text is read
-        sides = beam.pvalue.AsSingleton(labels), *as_sides(unwanted)
+        how = self.config, self.corpus, partitions(self.corpus)
+        waiting, label, sides = candidates, _Label(*how), [beam.pvalue.AsSingleton(labels)]
+        if self.parts > 1:
+            waiting, label, sides = (candidates, labels) | "Join" >> JoinLabels(self.parts), _LabelJoined(*how), []
         standings = tuple(Standing.of(source, self.config) for source in self.corpus.sources)
         return (
-            candidates
-            | "Label" >> counted.ParDo("candidates to their labels", _Label(self.config, self.corpus), *sides)
+            waiting
+            | "Label" >> counted.ParDo("candidates to their labels", label, *sides, *as_sides(unwanted))
             | "ByCluster" >> counted.GroupByKey("candidates by cluster")
             | "Survivors" >> beam.ParDo(_Survivors(self.config, standings))
         )
@@ -79,8 +84,8 @@ class ChooseSurvivors(Stage):
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
-    def __init__(self, config: DedupConfig, corpus: Corpus) -> None:
-        self.config, self.corpus = config, corpus
+    def __init__(self, config: DedupConfig, corpus: Corpus, parts: int) -> None:
+        self.config, self.corpus, self.parts = config, corpus, parts
 
     def work(self, batch: pa.RecordBatch, *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         labels, *unwanted = sides
@@ -105,7 +110,13 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
             shingles = pa.nulls(len(content), pa.binary())
         columns = [*batch.columns, pa.array(cluster), signature, url, shingles]
         labelled = pa.RecordBatch.from_arrays(columns, schema=LABELLED)
-        return split_by(partition(cluster, partitions(len(self.corpus.splits))), labelled)
+        return by_part(cluster, labelled, self.parts)
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _LabelJoined(_Label):
+    def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *sides: Any) -> list[tuple[int, pa.RecordBatch]]:  # type: ignore[override]
+        return super().work(*candidates_and_labels(group[1]), *sides)
 
 
 def shingles_of(

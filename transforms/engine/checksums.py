@@ -118,27 +118,46 @@ def _as_it_is(path: str) -> object:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _read(path: str) -> bytes:
-    digest = hashlib.sha256()
+def claimed(path: str) -> str | None:
+    """The checksum that a file carries, which nobody has verified here; None if a later run must not take it for the truth.
+
+    Raises:
+      FileNotFoundError: it is not there.
+      DamagedError: it has none.
+    """
     with open_for_reading(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8))
-        length = int.from_bytes(file.read(8)[:4], "little") + 8
-        if not 8 < length <= size:
-            raise DamagedError(_damaged(path, "it is empty" if not size else "it has no end"))
-        file.seek(0)
-        left = size - length
-        while left and (chunk := file.read(min(_CHUNK_BYTES, left))):
-            digest.update(chunk)
-            left -= len(chunk)
-        footer = bytearray(file.read())
+        footer, start = _footer(file, path)
+    return None if AGAIN.encode() in footer else footer[start : start + len(_ZEROS)].decode("ascii", "replace")
+
+
+def _footer(file: IO[bytes], path: str) -> tuple[bytearray, int]:
+    """A file's footer, and where in it the checksum is."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(8)[:4], "little") + 8
+    if not 8 < length <= size:
+        raise DamagedError(_damaged(path, "it is empty" if not size else "it has no end"))
+    file.seek(size - length)
+    footer = bytearray(file.read())
     start = footer.rfind(_MARK) + len(_MARK)
     if start < len(_MARK):
         raise DamagedError(_damaged(path, "it has no checksum"))
-    claimed = bytes(footer[start : start + len(_ZEROS)])
+    return footer, start
+
+
+def _read(path: str) -> bytes:
+    digest = hashlib.sha256()
+    with open_for_reading(path) as file:
+        footer, start = _footer(file, path)
+        left = file.seek(0, os.SEEK_END) - len(footer)
+        file.seek(0)
+        while left and (chunk := file.read(min(_CHUNK_BYTES, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+    said = bytes(footer[start : start + len(_ZEROS)])
     footer[start : start + len(_ZEROS)] = _ZEROS
     digest.update(footer)
-    if digest.hexdigest().encode() != claimed:
+    if digest.hexdigest().encode() != said:
         raise DamagedError(_damaged(path, "its bytes are not those that were written"))
     return bytes(footer)
 

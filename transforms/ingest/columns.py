@@ -264,14 +264,8 @@ def document_ids(source: str, ids: pa.StringArray, text: pa.LargeStringArray) ->
         own.is_null().to_numpy(zero_copy_only=False), -1, pc.fill_null(pc.binary_length(own), 0).to_numpy()
     )
     lengths = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(own), [None, pa.py_buffer(lengths.astype("<i8"))])
-    parts = (
-        pa.scalar(prefix, pa.large_binary()),
-        lengths.cast(pa.large_binary()),
-        own.fill_null(b""),
-        text.cast(pa.large_binary()),
-    )
-    fed = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
-    return hash_texts(fed)
+    parts = pa.scalar(prefix, pa.large_binary()), lengths.cast(pa.large_binary()), own.fill_null(b"")
+    return hash_texts(text, pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary())))
 
 
 def _first_text(columns: Columns, candidates: tuple[str, ...], n: int) -> pa.StringArray:

@@ -13,15 +13,19 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numba
-from numba.core import event, types
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import CPUDispatcher
+import numpy as np
 
 from expectations.imports import hidden
 
-with hidden("scipy.linalg"):  # which is for matrix products in compiled code, of which there are none
-    import numba.np.arraymath
+with hidden("scipy"):  # of which it would look at the version
+    import numba
+    from numba.core import event, types
+    from numba.core.caching import FunctionCache
+    from numba.core.compiler import Flags
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import CPUDispatcher
+    from numba.core.runtime import rtsys
+    from numba.np import numpy_support
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
 _SCALARS = {
@@ -46,13 +50,27 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
     declared: tuple[types.Type, ...]
     was_compiled = False  # or is being compiled, in this process
 
+    def enable_caching(self) -> None:
+        """Keep it on disk."""
+        self._cache = _OnDisk(self.py_func)
+
     def ready(self) -> None:
         """Compile it or load it, if that is not done."""
         if self._can_compile:
             with global_compiler_lock:
                 if self._can_compile:  # no other thread was faster
-                    self.compile(self.declared)
+                    with hidden("scipy.linalg"):  # for matrix products in compiled code, of which there are none
+                        self.compile(self.declared)
                     self.disable_compile()
+
+    def typeof_pyval(self, val: Any) -> types.Type:
+        """The type of an argument, once for each kind of array. Numba's own way imports NumPy's masked arrays to ask about."""
+        if type(val) is not np.ndarray or val.dtype.kind not in "biuf" or not val.dtype.isnative:
+            return super().typeof_pyval(val)
+        layout, readonly = numpy_support.map_layout(val), not val.flags.writeable
+        found = types.Array(numpy_support.from_dtype(val.dtype), val.ndim, layout, readonly=readonly)
+        self._types_active_call.add(found)
+        return found
 
     def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
         self.ready()
@@ -80,7 +98,14 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True}
+            function,
+            targetoptions={
+                "nopython": True,
+                "nogil": True,
+                "boundscheck": None,
+                "no_cfunc_wrapper": True,
+                "_nrt": False,
+            },
         )
         one.enable_caching()
         one.declared = declared
@@ -88,6 +113,26 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
         return one
 
     return compiled
+
+
+def _compare_quickly() -> None:
+    """Let Numba compare two sets of flags by what was set: for each call that it types it listed them all, some 100,000 times."""
+    compared, same = Flags.__eq__, hash(Flags())  # it is made of the names of the flags
+    Flags.__eq__ = lambda one, other: (type(other) is Flags and one._values == other._values) or compared(one, other)
+    Flags.__hash__ = lambda _: same
+
+
+_compare_quickly()
+
+
+class _OnDisk(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of one function, loaded without what only compiling needs: hundreds of modules, a table of types."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What is on disk for these types, or None."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 class _Watch(event.Listener):  # type: ignore[misc]

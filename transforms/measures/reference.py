@@ -56,10 +56,11 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True)
 class AskedReference:
-    """What a recipe names as its reference: nothing, the human part, or a release, already read."""
+    """What a recipe names as its reference: nothing, the human part, or a release, already read, and its sketches' digest."""
 
     human_subset: bool = False
     release: Reference | None = None
+    sha256: str = ""
 
     def found(self, tally: Tally, sources: tuple[str, ...]) -> Reference | None:
         """The reference, once everything is counted."""
@@ -215,9 +216,8 @@ def load_reference(asked: str | None, output: str) -> AskedReference:
         raise InputError(
             f"reference: {folder}/{FILE} is not the file that the release was published with (its SHA-256 differs); restore it"
         )
-    return AskedReference(
-        release=from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
-    )
+    read = from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
+    return AskedReference(release=read, sha256=digest)
 
 
 def from_table(table: pa.Table, name: str) -> Reference:

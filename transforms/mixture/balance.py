@@ -20,9 +20,10 @@ from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split, Splits
 from transforms.mixture.cells import Opinion, Rule, ScoreCounts, Weighed, count_scores, opinion, weigh
-from transforms.mixture.left_by_dedup import OfferStore
+from transforms.mixture.left_by_dedup import OFFER
 from transforms.mixture.selection import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
 from transforms.mixture.targets import Aim, aim
+from transforms.signals.kept import Kept
 
 __all__ = ["Balance", "Decided", "Mixture", "OfferReader", "Rule", "mix"]
 
@@ -41,12 +42,12 @@ class Balance(Stage):
     """(split, DECISION) -> the same, and the mixture."""
 
     rule: Rule
-    store: OfferStore
+    kept: Kept
     splits: Splits
 
     def expand(self, decided: beam.PCollection[Decided]) -> Balanced:
         """Four passes over the offers in the store; nothing but sums and the documents at the edges is shuffled."""
-        at = self.rule, self.store, self.splits
+        at = self.rule, self.kept, self.splits
         single = beam.pvalue.AsSingleton
         numbers = decided | "Numbers" >> beam.Keys().with_output_types(
             int
@@ -77,11 +78,11 @@ class Balance(Stage):
 
 
 class _Pass(beam.DoFn):
-    def __init__(self, rule: Rule, store: OfferStore, splits: Splits) -> None:
-        self.rule, self.store, self.splits = rule, store, splits
+    def __init__(self, rule: Rule, kept: Kept, splits: Splits) -> None:
+        self.rule, self.kept, self.splits = rule, kept, splits
 
     def offer(self, number: int) -> pa.RecordBatch:
-        return self.store.read(self.splits[number])
+        return self.kept.read(OFFER, contracts.OFFER.schema, self.splits[number])
 
 
 class _CountScores(_Pass):
@@ -152,12 +153,12 @@ def mix(offers: Iterable[pa.RecordBatch], rule: Rule) -> Mixture:
 class OfferReader:
     """The offers of some splits, read again every time they are gone through."""
 
-    store: OfferStore
+    kept: Kept
     splits: tuple[Split, ...]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """One batch for each split."""
-        return spread(self.store.read, iter(self.splits))
+        return spread(lambda split: self.kept.read(OFFER, contracts.OFFER.schema, split), iter(self.splits))
 
 
 @beam.typehints.with_input_types(ScoreCounts)

@@ -1,12 +1,10 @@
-"""(split, DECISION...) -> the same in order, and what dedup left of the split in the signal store, for the mixture.
+"""(split, DECISION...) -> the same in order, and kept: what dedup decided on the split, and what it left for the mixture.
 
-An offer is narrow, and named by everything that attribution and dedup depend on: a later run with another ratio, or
-`lowbackground plan`, finds it there.
+The latter is called its offer. Both are narrow, and depend on what attribution and dedup do (`transforms/signals/kept.py`): a
+later run with another ratio, or `lowbackground plan`, finds them.
 """
 
 import dataclasses
-import hashlib
-import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,57 +16,36 @@ from expectations import contracts
 from expectations.structures import System
 from transforms.engine import counted
 from transforms.engine.stage import Stage
-from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside
-from transforms.ingest.sources import Split
+from transforms.ingest.sources import InputError, Split
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore, is_usable, read_parquet, write_parquet
+from transforms.signals.kept import Kept, digest_of
+from transforms.signals.store import is_usable
 from transforms.structures.find import pack
 from transforms.structures.shares import patterns_in_slice
 
-VERSION = 2  # raise it when attribution or dedup decide otherwise
+DECISIONS, OFFER = "decisions", "offer"  # kinds of what is kept
 FROM_SIGNALS = ["detector_score", "language", "generator", "kind", "stratum"]
 OF_SYSTEMS = ["compliance", "created"]  # and from these, where structures are looked for
 FROM_DECISIONS = ("doc_id", "ordinal", "source", "n_tokens", "origin", "origin_basis", "detector_band", "machine_prior")
 
 
-@dataclasses.dataclass(frozen=True)
-class OfferStore(Staged):
-    """Where the offers are: in the signal store's folder.
+def was_decided(kept: Kept, split: Split) -> bool:
+    """Whether dedup decided on this split before, on what is still the truth."""
+    signals = digest_of([kept.signals.path(split)])
+    return kept.has(DECISIONS, signals, split) and kept.has(OFFER, signals, split)
 
-    Attributes:
-      signals: the store of the splits' signals.
-      depends_on: a digest of all that the decisions before the mixture depend on.
-    """
 
-    signals: SignalStore
-    depends_on: str
-
-    def path(self, split: Split) -> str:
-        """The file of a split's offer."""
-        name = f"{VERSION}\0{self.depends_on}\0{posixpath.basename(self.signals.path(split))}"
-        digest = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-        return posixpath.join(self.signals.folder, f"{digest}.offer.parquet")
-
-    def has(self, split: Split) -> bool:
-        """Whether dedup decided on this split before, on what is still the truth."""
-        return is_usable(self.path(split))
-
-    def read(self, split: Split) -> pa.RecordBatch:
-        """OFFER of a split, by ordinal.
-
-        Raises:
-          DamagedError: the file is not what was written.
-        """
-        table = read_parquet(self.path(split))
-        return contracts.OFFER.batch({name: table[name].combine_chunks() for name in contracts.OFFER.schema.names})
+def decisions_of(kept: Kept, splits: Iterable[Split]) -> str | None:
+    """What dedup decided on splits, as `digest_of` says it: what is made of all decisions is made of this."""
+    return digest_of(kept.path(DECISIONS, split) for split in splits)
 
 
 @dataclasses.dataclass(eq=False)
 class Offer(Stage):
-    """((split, DECISION...), splits) -> (split, DECISION), by ordinal, once its offer is in the store."""
+    """((split, DECISION...), splits) -> (split, DECISION), by ordinal, once it is kept."""
 
-    store: OfferStore
+    kept: Kept
     corpus: Corpus
     systems: tuple[System, ...] = ()
 
@@ -84,7 +61,7 @@ class Offer(Stage):
         )
         return decisions | "WriteOffer" >> counted.ParDo(
             "decisions to their offers",
-            _WriteOffer(self.store, self.corpus, self.systems),
+            _WriteOffer(self.kept, self.corpus, self.systems),
             beam.pvalue.AsSingleton(missed),
         )
 
@@ -102,8 +79,8 @@ class _Missed(beam.DoFn):
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.RecordBatch]]):
-    def __init__(self, store: OfferStore, corpus: Corpus, systems: tuple[System, ...]) -> None:
-        self.store, self.corpus, self.systems = store, corpus, systems
+    def __init__(self, kept: Kept, corpus: Corpus, systems: tuple[System, ...]) -> None:
+        self.kept, self.corpus, self.systems = kept, corpus, systems
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *sides: Any) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
@@ -112,9 +89,36 @@ class _WriteOffer(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa.Rec
         # Always: one that is there may be of a run in which a file could not be read, in this split or in another.
         signals = self.corpus.signals(split, FROM_SIGNALS + (OF_SYSTEMS if self.systems else []))
         offered = offer(decisions, signals, self.systems, self.corpus.source(split).name)
-        path, schema = self.store.path(split), contracts.OFFER.schema
-        write_parquet(path, [offered], schema, plain=("doc_id",), lasts=not missed, sync=False)
+        of = None if missed else digest_of([self.corpus.store.path(split)])
+        self.kept.write(DECISIONS, decisions, of, split, plain=("doc_id", "cluster"))
+        self.kept.write(OFFER, offered, of, split, plain=("doc_id",))
         return [(number, decisions)]
+
+
+@dataclasses.dataclass(eq=False)
+class DecidedBefore(Stage):
+    """Split -> (split, DECISION), as `Offer` kept it in an earlier run."""
+
+    kept: Kept
+
+    def expand(self, surveyed: beam.PCollection[Split]) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
+        """Row by row; no shuffle."""
+        return surveyed | "Read" >> beam.ParDo(_ReadDecided(self.kept))
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _ReadDecided(Beside[Split, tuple[int, pa.RecordBatch]]):
+    """The launcher saw that all are there; signals that were damaged then have been made anew since."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+
+    def work(self, split: Split, *_: Any) -> list[tuple[int, pa.RecordBatch]]:
+        if not was_decided(self.kept, split):
+            raise InputError(
+                f"{self.kept.path(DECISIONS, split)} is not of the signals that {split.pieces[0].path} has now; run again"
+            )
+        return [(split.index, self.kept.read(DECISIONS, contracts.DECISION.schema, split))]
 
 
 def in_order(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ The shipped file (`phrases.yaml`) says in its head what an entry is. A recipe ma
 (`evidence.phrases`); an entry of it replaces the shipped one of the same id.
 """
 
+import functools
 import hashlib
 import importlib.resources
 import json
@@ -62,7 +63,8 @@ def fingerprint(entries: tuple[PhraseEntry, ...]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def parse_phrases(text: str, path: str) -> list[PhraseEntry]:
+@functools.lru_cache(maxsize=4)  # launcher and worker are often one process
+def parse_phrases(text: str, path: str) -> tuple[PhraseEntry, ...]:
     """Read and check a file of phrases.
 
     Raises:
@@ -82,7 +84,7 @@ def parse_phrases(text: str, path: str) -> list[PhraseEntry]:
         if any(entry.id == other.id for other in found):
             raise PhraseError(f"{path}: two entries are called {entry.id!r}; give each its own id")
         found.append(entry)
-    return found
+    return tuple(found)
 
 
 def _entry(item: object, where: str) -> PhraseEntry:

@@ -12,17 +12,20 @@ from expectations import contracts
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.exclusions.contamination import Items, unpack_items
+from transforms.exclusions.personal_data import masked_in_words, unpack
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
 from transforms.kernels.text.columns import hexadecimal
 from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
+from transforms.signals.kept import digest_of
 from transforms.signals.store import write_parquet
 
 WITHDRAWN = contracts.REASONS.index("withdrawn")
 SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination", "licence")
 AS_SURVEYED = ("language", "created", "generator", "stratum")  # so that what was dropped can be counted by them
+BEGINNINGS = 4  # one split in so many may begin a shard early
 ABOUT = ("url", "host", "author")  # whose a document is: not told of what was withdrawn
 
 
@@ -35,6 +38,8 @@ class Recorded:
       path: the part's file in the staging folder.
       documents, kept, kept_bytes: what it holds; bytes are UTF-8 bytes of kept text.
       tombstones: the file of what a list of removals names; empty: it names nothing here.
+      may_begin: whether a shard may begin with the split before the last one is full: by its first document's id.
+      made_of: a digest of the signals, their name and this part; empty: a file could not be read.
     """
 
     split: int
@@ -43,6 +48,8 @@ class Recorded:
     kept: int
     kept_bytes: int
     tombstones: str = ""
+    may_begin: bool = False
+    made_of: str = ""
 
     @property
     def num_rows(self) -> int:
@@ -71,7 +78,18 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN, *AS_SURVEYED]
+        about = [
+            "id",
+            "file",
+            "row",
+            "removed_tokens",
+            "contaminated_by",
+            "text_kind",
+            "personal",
+            *ABOUT,
+            *SHOWN,
+            *AS_SURVEYED,
+        ]
         places = self.corpus.signals(split, about)
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         items = self.against.names if self.against else pa.array([], pa.string())
@@ -79,7 +97,11 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
         kept = decisions["kept"].to_numpy(zero_copy_only=False)
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
-        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, self._bury(decisions, split)),)
+        buried, signals = self._bury(decisions, split), self.corpus.store.path(split)
+        may_begin = len(kept) > 0 and decisions["doc_id"][0].as_py()[0] < 256 // BEGINNINGS
+        found = digest_of([signals, path])
+        made_of = f"{posixpath.basename(signals)} {found}" if found else ""  # the name says what was read, and how
+        return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, buried, may_begin, made_of),)
 
     def _bury(self, decisions: pa.RecordBatch, split: Split) -> str:
         """Write what a later release needs to know of what was withdrawn: hashes and signatures, no text."""
@@ -128,7 +150,16 @@ def ledger(
             "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
             "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
+            "masked": _masked(decisions["kept"], places["personal"].combine_chunks()),
         }
+    )
+
+
+def _masked(kept: pa.BooleanArray, packed: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """What `emit` masks: of what is dropped there is no text."""
+    figures = unpack(packed)
+    return (
+        pa.nulls(len(kept), pa.string()) if figures is None else pc.if_else(kept, masked_in_words(figures.masked), None)
     )
 
 

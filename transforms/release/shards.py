@@ -5,12 +5,14 @@ depend on the splits and the decisions only, so they come out the same whoever d
 """
 
 import dataclasses
+import hashlib
 import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
@@ -27,9 +29,12 @@ from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.masking import mask
+from transforms.release.earlier_shards import NO_FILES, ReleasedFiles, ShardFile, copy_file, keep_files, kept_files
 from transforms.release.ledger import Recorded
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import read_parquet
+from transforms.signals.kept import Kept
+from transforms.signals.store import SignalStore, read_parquet
 
 DATA = "data"
 FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
@@ -96,7 +101,17 @@ class EmitConfig:
     shards: ShardConfig
     staging: str
     num_perm: int  # of the signatures
-    metadata: tuple[tuple[str, str], ...]  # goes into every shard's footer
+    code: str  # a digest of what writes
+    released: ReleasedFiles = NO_FILES  # that need not be written again
+
+    def kept(self, task: Task, store: SignalStore) -> Kept | None:
+        """Where it is kept what was written of a task's splits; None: a file could not be read, and may be the next time."""
+        if not all(part.made_of for part in task.parts):
+            return None
+        asked = self.shards
+        settings = [self.code, self.num_perm, asked.shard_bytes, asked.row_group_bytes, asked.signatures, asked.keep]
+        parts = [part.made_of for part in task.parts]
+        return Kept(store, hashlib.blake2b(orjson.dumps([settings, parts]), digest_size=16).hexdigest())
 
 
 @dataclasses.dataclass(eq=False)
@@ -148,13 +163,17 @@ class _Plan(beam.DoFn):
 
 
 def plan(recorded: Iterable[Recorded], config: ShardConfig) -> list[Task]:
-    """Cut the splits, in order, into tasks of about one shard each. Splits of which nothing is kept are left out."""
+    """Cut the splits, in order, into tasks of about one shard each. Splits of which nothing is kept are left out.
+
+    A task that is half full also ends before a split that may begin one: what is new or gone changes the tasks near it.
+    """
     tasks: list[list[Recorded]] = []
     filled = config.shard_bytes
     for part in sorted(recorded, key=lambda part: part.split):
         if not part.kept:
             continue
-        if filled >= config.shard_bytes or filled + part.kept_bytes > 1.25 * config.shard_bytes:
+        begins = part.may_begin and filled >= config.shard_bytes / 2
+        if begins or filled >= config.shard_bytes or filled + part.kept_bytes > 1.25 * config.shard_bytes:
             tasks.append([])
             filled = 0
         tasks[-1].append(part)
@@ -171,10 +190,20 @@ class _WriteShards(beam.DoFn):
 
 
 def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted = None) -> Iterator[Shard]:
-    """Write a task's documents, starting another shard whenever one is full, and their signatures."""
+    """Write a task's documents, starting another shard whenever one is full, and their signatures; or copy all of them."""
+    kept = config.kept(task, corpus.store)
+    shards = _copied(task, config, kept) if kept else []
+    if not shards:
+        shards = [*_written(task, config, corpus, unwanted)]
+        if kept and shards:
+            keep_files(kept, [ShardFile(s.folder, s.rows, s.tokens, s.bytes, s.sha256) for s in shards])
+    yield from shards
+
+
+def _written(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterator[Shard]:
     if config.shards.signatures:
         yield write_signatures(task, config, corpus)
-    schema = contracts.release(config.shards.keep).schema.with_metadata(dict(config.metadata))
+    schema = contracts.release(config.shards.keep).schema
     writer: _ShardWriter | None = None
     number = 0
     parts = spread(lambda part: _released_part(part, config, corpus, unwanted), iter(task.parts))
@@ -191,17 +220,34 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
         yield writer.close()
 
 
+def _copied(task: Task, config: EmitConfig, kept: Kept) -> list[Shard]:
+    """A task's files as an earlier release has them; none if it does not have all of them."""
+    shards: list[Shard] = []
+    for file in kept_files(kept):
+        number = sum(shard.folder == file.folder for shard in shards)
+        path = _path(config, file.folder, task.number, number)
+        if not copy_file(file, config.released, path):
+            return []
+        shards.append(Shard(task.number, number, path, file.rows, file.tokens, file.bytes, file.sha256, file.folder))
+    TALLY.add(documents_written=sum(shard.num_rows for shard in shards))
+    return shards
+
+
+def _path(config: EmitConfig, folder: str, task: int, number: int) -> str:
+    return posixpath.join(config.staging, folder, f"task-{task:05d}-{number:05d}.parquet")
+
+
 def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
     """The signatures of a task's documents, in their order, as one file."""
-    path = posixpath.join(config.staging, FOLDER, f"task-{task.number:05d}.parquet")
+    path = _path(config, FOLDER, task.number, 0)
     file = HashedFile(path)
-    schema = contracts.signed(config.num_perm).schema.with_metadata(dict(config.metadata))
+    schema = contracts.signed(config.num_perm).schema
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
         for part in task.parts:
             kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
             signed = corpus.signals(corpus.split(part.split), list(contracts.SIGNED)).filter(kept)
-            writer.write_table(signed.replace_schema_metadata(schema.metadata))
+            writer.write_table(signed.replace_schema_metadata(None))
             rows += signed.num_rows
     file.close()
     return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
@@ -233,12 +279,15 @@ def released(
         at += n
         kept = rows["kept"].combine_chunks()
         documents, _ = cut(documents.filter(kept), unwanted)
-        yield _release(documents, rows.filter(kept), found.filter(kept), keep)
+        text, _ = mask(documents["text"], corpus.mask)
+        yield _release(documents, text, rows.filter(kept), found.filter(kept), keep)
     if at != part.documents:
         raise corpus.changed(split)
 
 
-def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
+def _release(
+    documents: pa.RecordBatch, text: pa.LargeStringArray, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]
+) -> pa.RecordBatch:
     known = ("origin", "origin_basis", "evidence", "p_synthetic")
     same = (
         *known,
@@ -250,11 +299,13 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, kee
         "licence",
         "contamination",
         "contaminated_by",
+        "masked",
     )
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("text", "created", "generator", "kind")},
+            **{name: documents[name] for name in ("created", "generator", "kind")},
+            "text": text,
             **{name: signals[name].combine_chunks() for name in FOUND},
             **{name: documents[kept_as(name)] for name in keep},
             "id": hexadecimal(documents["doc_id"]),
@@ -268,7 +319,7 @@ class _ShardWriter:
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
-        self.path = posixpath.join(config.staging, "data", f"task-{task:05d}-{number:05d}.parquet")
+        self.path = _path(config, DATA, task, number)
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
@@ -292,8 +343,7 @@ class _ShardWriter:
     def flush(self) -> None:
         """Write what is held as a row group; nothing is held if the last batch filled one."""
         if self.pending:
-            batches = [batch.replace_schema_metadata(self.schema.metadata) for batch in self.pending]
-            table = pa.Table.from_batches(batches, self.schema)
+            table = pa.Table.from_batches(self.pending, self.schema)
             self.writer.write_table(table, row_group_size=table.num_rows)
             self.rows += table.num_rows
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
@@ -303,6 +353,5 @@ class _ShardWriter:
         self.flush()
         self.writer.close()
         self.file.close()
-        return Shard(
-            self.task, self.number, self.path, self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()
-        )
+        holds = self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()
+        return Shard(self.task, self.number, self.path, *holds)

@@ -1,5 +1,6 @@
 """What other programs read of a verdict: well-formed, escaped, and never greener than the verdict."""
 
+import datetime
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations import contracts
-from expectations.judge.formats import FORMATS, as_github, as_json, as_junit, as_text
+from expectations.judge.formats import FORMATS, as_github, as_json, as_junit, as_markdown, as_sarif, as_text
 from expectations.judge.verdict import Outcome, SliceOutcome, Verdict, judge
 from expectations.suite.suite import load_suite
 
@@ -33,10 +34,11 @@ def metrics(metric, slice_kind, slice_, value):
     return pa.Table.from_pylist([row], schema=contracts.METRICS.schema)
 
 
-def hostile(severity="critical", maximum=0.3):
+def hostile(severity="critical", maximum=0.3, **more):
     table = metrics("synthetic_share.tokens", "source", HOSTILE.replace("\ud800", ""), 0.9)
     asked = {"expect": "metric_to_be_between", "metric": "synthetic_share.tokens", "slice_kind": "source"}
-    return judge(table, load_suite({"expectations": [asked | {"severity": severity, "max": maximum}]}))
+    suite = load_suite({"expectations": [asked | {"severity": severity, "max": maximum} | more]})
+    return judge(table, suite, today=datetime.date(2026, 11, 28))
 
 
 def outcomes(*pairs):
@@ -76,6 +78,41 @@ def test_annotations_put_what_decides_first_and_say_nothing_of_what_holds():
     assert all("pass." not in line for line in lines)
 
 
+def test_of_sarif_only_what_rejects_is_an_error_and_each_result_has_its_rule():
+    (run,) = json.loads(as_sarif(outcomes(*EVERY)))["runs"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == [one["ruleId"] for one in run["results"]]
+    found = [result["level"] for result in run["results"]]
+    other = {"critical": "warning", "warning": "warning", "info": "note"}
+    assert found == [
+        "none"
+        if status == "pass"
+        else "error"
+        if severity == "critical" and status != "inconclusive"
+        else other[severity]
+        for severity, status in EVERY
+    ]
+
+
+def test_a_waiver_is_a_suppression_with_its_reason():
+    waiver = {"slice": HOSTILE.replace("\ud800", ""), "who": "Ada", "why": "v2 is clean", "until": "2999-01-01"}
+    verdict = hostile(waivers=[waiver])
+    assert verdict.passed
+    (result,) = json.loads(as_sarif(verdict))["runs"][0]["results"]
+    assert result["suppressions"] == [
+        {"kind": "external", "status": "accepted", "justification": "Ada, until 2999-01-01: v2 is clean"}
+    ]
+    assert result["level"] == "warning"
+
+
+def test_the_summary_puts_what_decides_first_and_counts_what_holds():
+    lines = as_markdown(outcomes(*EVERY)).splitlines()
+    marks = [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:]
+    assert marks[:2] == ["FAIL", "ERR"]
+    assert len(marks) == 9
+    assert "3 expectations of 12 held." in lines
+
+
 @pytest.mark.parametrize("severity", ["critical", "warning", "info"])
 def test_no_hostile_name_gets_out_of_its_line(severity):
     verdict = hostile(severity)
@@ -101,6 +138,8 @@ def test_any_text_makes_well_formed_output(name, notes, suite):
     assert len(list(ET.fromstring(as_junit(verdict)).iter("failure"))) == 1
     assert all(COMMAND.fullmatch(line) for line in as_github(verdict).split("\n")[:-1])
     assert as_text(verdict).count("\n") == 2
+    assert sum(line.startswith("| FAIL |") for line in as_markdown(verdict).split("\n")) == 1
+    assert json.loads(as_sarif(verdict))["runs"][0]["results"][0]["level"] == "error"
     json.loads(as_json(verdict))
     for written in FORMATS.values():
         written(verdict).encode()

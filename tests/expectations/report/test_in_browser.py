@@ -1,23 +1,12 @@
 """The pages in a real browser: axe-core finds nothing, a phone is wide enough, sorting and search work, all is there without."""
 
-import importlib.resources
 import importlib.util
 import pathlib
-import shutil
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
-api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytest.importorskip("axe_playwright_python", reason="axe-core is not installed (axe-playwright-python brings it)")
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
-AXE = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+browsing = pytest.importorskip("browsing", reason="there is no browser")
 
 
 def neighbour(name: str):
@@ -58,25 +47,6 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: (folder / f"{name}.html").as_uri() for name in texts}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-def opened(browser, address, **options):
-    """A page; whatever goes wrong on it, or is asked of anybody, is in `page.wrong`."""
-    page = browser.new_context(**options).new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda line: page.wrong.append(line.text) if line.type in ("error", "warning") else None)
-    page.on("request", lambda request: None if request.url == address else page.wrong.append(request.url))
-    page.goto(address)
-    return page
-
-
 @pytest.mark.parametrize("name", ["report", "diff"])
 @pytest.mark.parametrize(
     "options",
@@ -84,19 +54,15 @@ def opened(browser, address, **options):
     ids=["light", "dark", "phone"],
 )
 def test_axe_finds_nothing_wrong_and_nothing_is_wider_than_the_screen(browser, pages, name, options) -> None:
-    page = opened(browser, pages[name], **options)
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run()")
-    assert [(one["id"], one["nodes"][0]["html"][:120]) for one in found["violations"]] == []
-    assert len(found["passes"]) > 20
+    page = browsing.opened(browser, pages[name], **options)
+    assert browsing.barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.wrong == []
     page.context.close()
 
 
 def test_hostile_text_runs_nothing(browser, pages) -> None:
-    page = opened(browser, pages["hostile"])
+    page = browsing.opened(browser, pages["hostile"])
     assert page.title() != "owned"
     assert page.locator("script").count() == 1
     assert page.wrong == []
@@ -104,7 +70,7 @@ def test_hostile_text_runs_nothing(browser, pages) -> None:
 
 
 def test_tables_are_sorted_by_keyboard_and_say_how(browser, pages) -> None:
-    page = opened(browser, pages["report"])
+    page = browsing.opened(browser, pages["report"])
     table = page.get_by_role("region", name="Table of sources").locator("table")
     head = table.get_by_role("columnheader", name="Read")
     first = table.locator("tbody tr").first
@@ -117,7 +83,7 @@ def test_tables_are_sorted_by_keyboard_and_say_how(browser, pages) -> None:
 
 
 def test_a_search_leaves_what_has_the_words_and_opens_what_is_folded(browser, pages) -> None:
-    page = opened(browser, pages["report"])
+    page = browsing.opened(browser, pages["report"])
     rows = page.locator("tbody tr:visible")
     before = rows.count()
     page.get_by_label("Search this page").fill("wiki")
@@ -130,7 +96,7 @@ def test_a_search_leaves_what_has_the_words_and_opens_what_is_folded(browser, pa
 
 
 def test_without_scripts_all_is_there_but_search_and_sorting(browser, pages) -> None:
-    page = opened(browser, pages["report"], java_script_enabled=False)
+    page = browsing.opened(browser, pages["report"], java_script_enabled=False)
     assert page.get_by_label("Search this page").is_hidden()
     page.get_by_role("link", name="By source").click()
     assert page.get_by_role("heading", name="By source").is_visible()
@@ -139,7 +105,7 @@ def test_without_scripts_all_is_there_but_search_and_sorting(browser, pages) -> 
 
 
 def test_on_paper_there_is_no_search_and_no_button(browser, pages) -> None:
-    page = opened(browser, pages["report"])
+    page = browsing.opened(browser, pages["report"])
     page.emulate_media(media="print")
     assert page.locator(".contents").is_hidden()
     assert page.locator(".copy").first.is_hidden()

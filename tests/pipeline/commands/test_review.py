@@ -1,5 +1,6 @@
 """The labelling server, spoken to as an attacker would: who gets in, what is sent, what is written."""
 
+import functools
 import http.client
 import json
 import pathlib
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 from small_release import documents, write_release
 
-from pipeline.commands.review import MAX_BODY, Server, Session, load_page
+from pipeline.commands.review import Session, load_page, review_site
+from pipeline.reading.local_server import MAX_BODY, LocalServer
 from transforms.audit.draw import Design, draw
 from transforms.audit.gold import read_gold
 from transforms.origin.label_file import LabelError, read_labels
@@ -29,8 +31,8 @@ def sample(tmp_path: pathlib.Path):
 class Visitor:
     """A client of one server, with or without its cookie."""
 
-    def __init__(self, server: Server) -> None:
-        self.server, self.port, self.cookie = server, server.session.port, ""
+    def __init__(self, server: LocalServer) -> None:
+        self.server, self.port, self.cookie = server, server.port, ""
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str | None):
         given = {"Host": f"127.0.0.1:{self.port}", "Cookie": self.cookie}
@@ -50,7 +52,7 @@ class Visitor:
         return answer
 
     def enter(self) -> "Visitor":
-        answer = self.ask("GET", self.server.session.address.split(str(self.port), 1)[1])
+        answer = self.ask("GET", self.server.address.split(str(self.port), 1)[1])
         assert answer.status == 303
         self.cookie = answer.headers["Set-Cookie"].split(";")[0]
         return self
@@ -61,10 +63,11 @@ class Visitor:
 
 
 @pytest.fixture
-def server(sample, tmp_path: pathlib.Path) -> Iterator[Server]:
+def server(sample, tmp_path: pathlib.Path) -> Iterator[LocalServer]:
     said: list[str] = []
-    one = Server(Session(sample, str(tmp_path / "labels.jsonl"), said.append))
-    one.said = said
+    session = Session(sample, str(tmp_path / "labels.jsonl"), said.append)
+    one = LocalServer(functools.partial(review_site, session), said.append)
+    one.said, one.session = said, session
     thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     yield one
@@ -74,28 +77,28 @@ def server(sample, tmp_path: pathlib.Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def visitor(server: Server) -> Visitor:
+def visitor(server: LocalServer) -> Visitor:
     return Visitor(server).enter()
 
 
 def test_it_listens_on_this_machine_only(server):
     assert server.server_address[0] == "127.0.0.1"
-    assert server.session.address.startswith(f"http://127.0.0.1:{server.session.port}/?token=")
+    assert server.address.startswith(f"http://127.0.0.1:{server.port}/?token=")
 
 
 def test_a_token_works_once_and_becomes_a_cookie(server):
-    path = "/?token=" + server.session.token
+    path = "/?token=" + server.token
     first = Visitor(server).ask("GET", path)
     assert first.status == 303
     assert first.headers["Location"] == "/"
     assert re.fullmatch(
-        rf"lowbackground_review_{server.session.port}=\S+; HttpOnly; SameSite=Strict; Path=/",
+        rf"lowbackground_{server.port}=\S+; HttpOnly; SameSite=Strict; Path=/",
         first.headers["Set-Cookie"],
     )
     again = Visitor(server).ask("GET", path)
     assert again.status == 403
     assert b"this address was used" in again.content
-    assert server.session.address in server.said[-1]  # for the next reviewer
+    assert server.address in server.said[-1]  # for the next reviewer
     assert Visitor(server).enter().ask("GET", "/").status == 200
 
 
@@ -109,9 +112,9 @@ def test_nobody_gets_in_without(server, path):
 def test_a_cookie_that_was_made_up_or_is_anothers_is_none(server):
     visitor = Visitor(server)
     for cookie in (
-        f"{server.session.cookie}=guess",
-        f"other={server.session.token}",
-        f"{server.session.cookie}=",
+        f"{server.cookie}=guess",
+        f"other={server.token}",
+        f"{server.cookie}=",
         ";;=;",
     ):
         visitor.cookie = cookie
@@ -226,7 +229,7 @@ def test_there_is_nothing_else(visitor, method, path, status):
 
 
 def test_a_client_that_says_nothing_does_not_keep_others_waiting(visitor, server):
-    silent = socket.create_connection(("127.0.0.1", server.session.port))
+    silent = socket.create_connection(("127.0.0.1", server.port))
     silent.sendall(b"POST /api/label HTTP/1.1\r\nContent-Length: 100\r\n\r\nab")
     assert visitor.ask("GET", "/").status == 200
     silent.close()
@@ -234,7 +237,7 @@ def test_a_client_that_says_nothing_does_not_keep_others_waiting(visitor, server
 
 def test_a_browser_that_goes_away_leaves_no_trace(visitor, server, capfd):
     for sent in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50, b"GET"):
-        gone = socket.create_connection(("127.0.0.1", server.session.port))
+        gone = socket.create_connection(("127.0.0.1", server.port))
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
         gone.sendall(sent)
         gone.close()

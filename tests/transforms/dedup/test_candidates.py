@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from transforms.dedup import candidates
-from transforms.dedup.candidates import BAND, EDGE, VERIFIED, _distinct, by_right_split, edges
+from transforms.dedup.candidates import BAND, VERIFIED, _distinct, by_right_split, edges
+from transforms.dedup.clusters import EDGE
 from transforms.engine.coders import RecordBatchCoder
 
 PERMUTATIONS = 16

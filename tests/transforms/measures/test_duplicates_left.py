@@ -25,7 +25,8 @@ def counted(kept: list[bool], deduplicated: list[bool], source: list[int], n_shi
     n = len(kept)
     sets = [one for one in planted(1, n // 2, 0) for _ in range(2)]
     sets = sets if n_shingles is None else [set() for _ in n_shingles]
-    signals = pa.table({"trace": text_to_signals._traces(*flat(sets), np.flatnonzero([bool(one) for one in sets]))})
+    some = np.flatnonzero([bool(one) for one in sets])
+    signals = pa.table({"trace": text_to_signals._packed(*duplicate_rate.packed(*flat(sets), some))})
     stage = [contracts.STAGES.index("balance" if one else "dedup") for one in deduplicated]
     decisions = pa.record_batch(
         {

@@ -53,7 +53,7 @@ def emitted(
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
         size = sum(len(row["text"]) for row, k in zip(documents.to_pylist(), chosen, strict=True) if k)
         recorded.append(Recorded(split.index, str(path), n, sum(chosen), size))
-    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, (("a", "b"),))
+    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, "code")
     corpus = Corpus((source,), splits, store, limits)
     (folder / "staging" / "data").mkdir(parents=True)
     (folder / "staging" / "signatures").mkdir()
@@ -94,6 +94,19 @@ ALL = [[True] * 6] * 3
 
 def released(tables: list[pa.Table]) -> list[str]:
     return [text for table in tables for text in table["text"].to_pylist()]
+
+
+def test_a_new_split_changes_the_tasks_near_it_and_no_others() -> None:
+    def tasks(splits: list[int]) -> set[tuple[int, ...]]:
+        first = [hashlib.blake2b(str(split).encode()).digest()[0] < 64 for split in splits]
+        parts = [Recorded(at, str(split), 1, 1, 10, may_begin=first[at]) for at, split in enumerate(splits)]
+        return {tuple(int(part.path) for part in task.parts) for task in plan(parts, ShardConfig(shard_bytes=100))}
+
+    before = tasks([*range(600)])
+    for new in (0, 17, 300, 599):
+        after = tasks([*range(new), 10_000, *range(new, 600)])
+        assert sorted(split for task in after for split in task) == [*range(600), 10_000]
+        assert len(after - before) <= 12 < len(before) / 5
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 2, 50, 120, 10**9])

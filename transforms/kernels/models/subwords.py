@@ -7,6 +7,7 @@ chance of the right child (hierarchical softmax, Joulin et al. 2016, arXiv:1607.
 `Dictionary::getLine`, `computeSubwords` and `HierarchicalSoftmaxLoss::dfs`.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -14,16 +15,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.lookup import as_bits, is_among, n_below
 from transforms.kernels.models.linear import EOS, hash_words
 from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME
 
 _LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
-_END_OF_TEXT = hash_words([EOS.encode()])[0]
+_END_OF_TEXT = np.uint64(  # its `hash_words`, which would be compiled for it wherever this module is imported
+    functools.reduce(lambda hashed, byte: (hashed ^ byte) * int(_FNV64_PRIME) % 2**64, EOS.encode(), int(_FNV64_OFFSET))
+)
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
 _KNOWN = 1 << 12  # words of a batch whose sums are kept
 _LOW32, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
-_S6, _LOW6, _ONE = np.uint64(6), np.uint64(63), np.uint64(1)
 
 
 class SubwordModel(NamedTuple):
@@ -32,7 +35,9 @@ class SubwordModel(NamedTuple):
     word_hash64: npt.NDArray[np.uint64]  # [slots] a power of two; 0: empty
     word_row: npt.NDArray[np.int32]  # [slots]
     bucket_kept: npt.NDArray[np.uint64]  # [buckets / 64, rounded up] a bit for each: whether its n-grams were kept
-    bucket_row: npt.NDArray[np.int32]  # [buckets] of an n-gram that was kept
+    bucket_before: npt.NDArray[np.uint32]  # [as many] how many were kept before these
+    buckets: int
+    n_words: int  # rows before those of n-grams, which are in the order of their buckets
     vector: npt.NDArray[np.float32]  # [rows, dim]
     eos_row: int  # of the end of the text, which every text has; -1: it is not in the vocabulary
     shortest: int  # n-gram, in characters
@@ -70,11 +75,9 @@ def subword_model(
         while hashes[slot]:
             slot = (slot + 1) & (slots - 1)
         hashes[slot], rows[slot] = hash64, row
-    bucket_row, is_kept = np.zeros(buckets, np.int32), np.zeros(-(-buckets // 64) * 64, np.uint8)
-    of_row = np.arange(buckets) if kept is None else kept
-    bucket_row[of_row] = np.arange(len(words), len(vector), dtype=np.int32)
-    is_kept[of_row] = 1
-    bucket_kept = np.packbits(is_kept, bitorder="little").view("<u8").astype(np.uint64)
+    order = np.arange(buckets) if kept is None else np.argsort(kept)
+    bucket_kept, bucket_before = as_bits(order if kept is None else kept[order], buckets)
+    vector = np.concatenate([vector[: len(words)], vector[len(words) :][order]])
     eos_row = words.index(EOS.encode()) if EOS.encode() in words else -1
     left, right = _tree(label_counts)
     inner = np.ascontiguousarray(node[: len(left)])
@@ -82,8 +85,10 @@ def subword_model(
         hashes,
         rows,
         bucket_kept,
-        bucket_row,
-        np.ascontiguousarray(vector),
+        bucket_before,
+        buckets,
+        len(words),
+        vector,
         eos_row,
         shortest,
         longest,
@@ -152,7 +157,9 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     word_hash64,
     word_row,
     bucket_kept,
-    bucket_row,
+    bucket_before,
+    n_words,
+    buckets,
     inverse,
     vector,
     shortest,
@@ -164,7 +171,7 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     """Sum the vectors of a word's features: how many. `word` has `<` before it, and room for a `>` behind."""
     _clear(total)
     count = 0
-    mask, buckets = np.uint64(len(word_hash64) - 1), np.uint64(len(bucket_row))
+    mask = np.uint64(len(word_hash64) - 1)
     slot = hash64 & mask
     while word_hash64[slot] and word_hash64[slot] != hash64:
         slot = (slot + np.uint64(1)) & mask
@@ -196,15 +203,15 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
             if n >= shortest and not (n == 1 and (i == 0 or j == size)):
                 bucket = _bucket(h, buckets, inverse)
                 found[n_found] = bucket  # written over by the next if it was pruned: no branch to guess
-                n_found += (bucket_kept[bucket >> _S6] >> (bucket & _LOW6)) & _ONE
+                n_found += is_among(bucket_kept, bucket)
     for i in range(n_found):
-        _add(total, vector, bucket_row[found[i]])
+        _add(total, vector, np.uint64(n_words) + n_below(bucket_kept, bucket_before, found[i]))
     return count + n_found
 
 
 @kernel(
-    "u8[] i64[] i64 u64[] i32[] u64[] i32[] f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! f64[]! "
-    "u64[]! i64[]! f32[,]! i64[]! f32[]!"
+    "u8[] i64[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! "
+    "f64[]! u64[]! i64[]! f32[,]! i64[]! f32[]!"
 )
 def _best(  # noqa: C901 (one pass, one loop)
     data,
@@ -213,7 +220,9 @@ def _best(  # noqa: C901 (one pass, one loop)
     word_hash64,
     word_row,
     bucket_kept,
-    bucket_row,
+    bucket_before,
+    buckets,
+    n_words,
     vector,
     eos_row,
     shortest,
@@ -235,7 +244,7 @@ def _best(  # noqa: C901 (one pass, one loop)
     out_log,
 ):
     n_labels = len(left) + 1
-    inverse = ~np.uint64(0) // np.uint64(len(bucket_row)) + np.uint64(1)
+    inverse = ~np.uint64(0) // buckets + np.uint64(1)
     word[0] = 60  # <
     for d in range(len(offsets) - 1):
         _clear(total)
@@ -267,7 +276,9 @@ def _best(  # noqa: C901 (one pass, one loop)
                     word_hash64,
                     word_row,
                     bucket_kept,
-                    bucket_row,
+                    bucket_before,
+                    n_words,
+                    buckets,
                     inverse,
                     vector,
                     shortest,

@@ -1,4 +1,4 @@
-"""Connected components by union-find over 64-bit node names."""
+"""Connected components over 64-bit node names: by union-find in one place, or in rounds over parts of the graph."""
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,32 @@ def forest(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> Fores
     parent = np.arange(len(nodes))
     _roots(parent, index[: len(left)], index[len(left) :])
     return nodes, nodes[parent]
+
+
+def meet(
+    nodes: npt.NDArray[np.uint64], roots: npt.NDArray[np.uint64]
+) -> tuple[Forest, tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]]:
+    """Put together what several forests say of the same nodes: one round of a contraction.
+
+    A node stands for itself no longer but for its smallest root; what else it was linked to is linked to that one. So the
+    graph of the links has components where the one of the forests had, its nodes are roots only, and the label of a node is that
+    of its smallest root. However the edges were dealt out to the forests, it is right; how fast it shrinks depends on that
+    (Lacki, Mirrokni, Wlodarczyk 2018, Connected Components at Scale via Local Contractions).
+
+    Args:
+      nodes, roots: rows of some forests, uint64[n]; all there are of each node.
+
+    Returns:
+      `((nodes, smallest), (left, right))`: the nodes ascending, each once, with its smallest root; and the links, each once.
+    """
+    order = np.lexsort((roots, nodes))
+    nodes, roots = nodes[order], roots[order]
+    new = np.ones(len(nodes), bool)
+    new[1:] = nodes[1:] != nodes[:-1]
+    smallest = roots[new]
+    left = smallest[np.cumsum(new) - 1]
+    links = np.unique(np.stack([left, roots])[:, left != roots], axis=1)
+    return (nodes[new], smallest), (links[0], links[1])
 
 
 def label(content: npt.NDArray[np.uint64], labels: Forest) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:

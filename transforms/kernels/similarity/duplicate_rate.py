@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from transforms.kernels.compiled import kernel
-from transforms.kernels.similarity.minhash import mixed
+from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.similarity.minhash import mix64
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
-from transforms.kernels.text.columns import distinct_numbers, ranges
+from transforms.kernels.text.columns import distinct_numbers
 
 GROUPS = 2048
 MEMBERS = 32
@@ -30,6 +31,7 @@ _SALT, _OTHER = np.uint64(0x6B696E6472656421), np.uint64(0x7472616365732121)
 _HEAD = (
     3  # numbers of a packed trace before its shingles: the halves of its key, and how often its hash space was halved
 )
+_BYTE, _U1, _U2, _S32, _LOW32 = (np.uint64(n) for n in (255, 1, 2, 32, 0xFFFFFFFF))
 
 
 class Traces(NamedTuple):
@@ -49,30 +51,44 @@ class Traces(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Traces":
         """Some of them."""
-        start = np.cumsum(self.size) - self.size
-        size = self.size[rows]
-        return Traces(self.key[rows], self.halved[rows], size, self.shingles[ranges(size, start[rows])])
+        start, size = np.cumsum(self.size) - self.size, self.size[rows]
+        return Traces(self.key[rows], self.halved[rows], size, _slices(self.shingles, start[rows], size))
+
+
+def _slices(
+    numbers: npt.NDArray[np.uint32], start: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint32]:
+    """Some slices of a column, one after the other, by Arrow: places to take numbers from would be twice as large as they are."""
+    parts = pa.LargeListViewArray.from_arrays(pa.array(start), pa.array(size), pa.array(numbers))
+    return np.asarray(parts.flatten().to_numpy())
 
 
 NONE = Traces(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
 
 
-def keys(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+@kernel("i64[] u32[] i64[] u64 u64[]!")
+def _keys(offsets, shingles, rows, salt, out):
+    for i in range(len(rows)):
+        least = ~np.uint64(0)
+        for s in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
+            least = min(least, mix64(np.uint64(shingles[s]) ^ salt))
+        out[i] = least
+
+
+def keys(
+    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.uint64]:
     """The key of each document, uint64[documents]; the largest number of one without shingles.
 
     Args:
       offsets: where the shingles of each document begin, and the last one's end.
       shingles: of all documents, one after the other.
+      rows: which documents; none: all.
     """
-    found = np.full(len(offsets) - 1, np.uint64(2**64 - 1))
-    some = np.diff(offsets) > 0
-    if some.any():
-        found[some] = np.minimum.reduceat(_hashes(shingles), offsets[:-1][some])
+    rows = np.arange(len(offsets) - 1) if rows is None else rows
+    found = np.empty(len(rows), np.uint64)
+    _keys(offsets, shingles, rows, _SALT, found)
     return found
-
-
-def _hashes(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-    return mixed(shingles.astype(np.uint64) ^ _SALT)
 
 
 def below(known: npt.NDArray[np.uint64]) -> np.uint64:
@@ -83,26 +99,69 @@ def below(known: npt.NDArray[np.uint64]) -> np.uint64:
 
 def traces(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> Traces:
     """The trace of each document; arguments as of `keys`."""
-    n = np.diff(offsets)
+    rows = np.arange(len(offsets) - 1)
+    return Packed.of(*packed(offsets, shingles, rows)).take(rows)
+
+
+@inlined
+def _by_byte(values, n, shift, counts, out):
+    """The first `n` values in the order of one of their bytes, else as they were."""
+    counts[:] = 0
+    for i in range(n):
+        counts[(values[i] >> shift) & _BYTE] += 1
+    before = np.uint64(0)
+    for i in range(np.uint64(len(counts))):
+        own = counts[i]
+        counts[i] = before
+        before += own
+    for i in range(n):
+        place = (values[i] >> shift) & _BYTE
+        out[counts[place]] = values[i]
+        counts[place] += 1
+
+
+@kernel("i64[] u32[] i64[] i64[] u64[] u64[]! u64[]! u64[]! u32[]! i64[]!")
+def _pack(offsets, shingles, rows, halved, key, one, other, counts, numbers, sizes):
+    """A sort by bytes takes the same time whatever the text, and compiles in a third of the time of NumPy's."""
+    w = np.uint64(0)
+    for i in range(len(rows)):
+        start, end = np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])
+        below = np.uint64(1 << 32) >> np.uint64(halved[i])
+        n = np.uint64(0)
+        for s in range(start, end):
+            one[n] = mix64(np.uint64(shingles[s]) ^ _OTHER) >> _S32
+            n += np.uint64(one[n] < below)
+        for shift in range(np.uint64(0), np.uint64(32), np.uint64(16)):
+            _by_byte(one, n, shift, counts, other)
+            _by_byte(other, n, shift + np.uint64(8), counts, one)
+        first = w
+        numbers[w], numbers[w + _U1], numbers[w + _U2] = key[i] & _LOW32, key[i] >> _S32, halved[i]
+        w += np.uint64(_HEAD)
+        before = ~np.uint64(0)
+        for s in range(n):
+            numbers[w] = one[s]  # written over by the next if it was there before
+            w += np.uint64(one[s] != before)
+            before = one[s]
+        sizes[rows[i]] = w - first
+
+
+def packed(
+    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """The traces of some documents as `(offsets, numbers)`: of each its key and halvings, and then its shingles.
+
+    Args:
+      offsets, shingles: as of `keys`.
+      rows: the documents, rising; the others have no numbers.
+    """
+    n = np.diff(offsets)[rows]
     halved = np.ceil(np.log2(np.maximum(n, 1) / MOST)).clip(0).astype(np.int64)
-    hashes = mixed(shingles.astype(np.uint64) ^ _OTHER) >> np.uint64(32)
-    document = np.repeat(np.arange(len(n)), n)
-    kept = hashes < np.uint64(1 << 32) >> halved[document].astype(np.uint64)
-    sets = distinct_numbers(document[kept].astype(np.uint64) << np.uint64(32) | hashes[kept])
-    size = np.bincount((sets >> np.uint64(32)).astype(np.int64), minlength=len(n))
-    return Traces(keys(offsets, shingles), halved, size, sets.astype(np.uint32))
-
-
-def packed(some: Traces) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """`(offsets, numbers)`: of each document its key and halvings, and then its shingles."""
-    offsets = np.r_[0, np.cumsum(_HEAD + some.size)]
-    numbers = np.empty(int(offsets[-1]), np.uint32)
-    inside = np.ones(len(numbers), bool)
-    for place, column in enumerate((some.key & np.uint64(0xFFFFFFFF), some.key >> np.uint64(32), some.halved)):
-        numbers[offsets[:-1] + place] = column
-        inside[offsets[:-1] + place] = False
-    numbers[inside] = some.shingles
-    return offsets, numbers
+    memory = [np.empty(int(n.max(initial=0)) + 1, np.uint64) for _ in range(2)]
+    numbers, sizes = np.empty(int(n.sum()) + _HEAD * len(rows) + 1, np.uint32), np.zeros(len(offsets) - 1, np.int64)
+    counts = np.empty(256, np.uint64)
+    _pack(offsets, shingles, rows, halved, keys(offsets, shingles, rows), *memory, counts, numbers, sizes)
+    bounds = np.r_[0, np.cumsum(sizes)]
+    return bounds, numbers[: bounds[-1]].copy()  # a copy, for there was room for all shingles
 
 
 class Packed(NamedTuple):
@@ -136,7 +195,7 @@ class Packed(NamedTuple):
         """Some of them."""
         some = self.among(rows)
         size = some.size - _HEAD
-        shingles = self.numbers[ranges(size, some.start + _HEAD)]
+        shingles = _slices(self.numbers, some.start + _HEAD, size)
         return Traces(some.key, self.numbers[some.start + 2].astype(np.int64), size, shingles)
 
 

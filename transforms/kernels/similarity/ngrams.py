@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import inlined, kernel
-from transforms.kernels.models.linear import _first_slot
+from transforms.kernels.lookup import as_bits, is_among, n_below
 from transforms.kernels.text.text import Tokens
 
 _START, _PRIME = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
@@ -27,23 +27,22 @@ MOST = 255  # a higher count counts as this
 TF = np.array([0.0, *(1 + math.log(count) for count in range(1, MOST + 1))])
 _SKETCH_BITS = 22
 _MAYBE_BITS = 21  # 256 KB, of which 80,000 n-grams set one bit in twenty-five
-_TO_BIT, _S6, _LOW6, _ONE = np.uint64(64 - _MAYBE_BITS), np.uint64(6), np.uint64(63), np.uint64(1)
+_TO_BIT, _ONE = np.uint64(64 - _MAYBE_BITS), np.uint64(1)
 CONTINUITY = 0.25  # added to the variance: n-grams that are hardly there are not significant
 _GRADIENT = 1e-3  # what AdaGrad's sums of squares start from
 
 
 class NgramModel(NamedTuple):
-    """A weight per n-gram, in an open-addressing table with linear probing.
+    """A weight per n-gram.
 
-    Most n-grams of a text are not in the table. A bit for the top of each hash says so without a look at the table, which is
-    too large for the fastest memory. So that it is not larger still, a slot is one number: what the n-gram has in its low
-    bits gives way to its place in `weight`. Two n-grams that differ only there are taken for one; of 64 bits 40 or more are left.
+    Most n-grams of a text are not in the table. A bit for the top of each hash says so without a look at the hashes, which are
+    too large for the fastest memory; how many bits are set before it says where the hash would be, for they rise.
     """
 
     maybe: npt.NDArray[np.uint64]  # [1 << _MAYBE_BITS >> 6] bits
-    table: npt.NDArray[np.uint64]  # [slots], 0 is an empty one and there is one
-    number_bits: int  # the low bits of a slot: 1 + index into `weight`
-    weight: npt.NDArray[np.float32]  # [n-grams, experts]; 0: the n-gram is none of the expert's
+    before: npt.NDArray[np.uint32]  # [as many] n-grams before these
+    hash64: npt.NDArray[np.uint64]  # [n-grams + 1] rising; the last is none
+    weight: npt.NDArray[np.float32]  # [n-grams + 1, experts]; 0: the n-gram is none of the expert's
     longest: int  # n-gram, in tokens
     bias: npt.NDArray[np.float64]  # [experts]
 
@@ -227,33 +226,19 @@ def fit(
     return weight.astype(np.float32), float(bias)
 
 
-@kernel("u64[] u64[]! u64 u64[]!")
-def _fill(hash64, table, bits, maybe):
-    mask = np.uint64(len(table) - 1)
-    for i in range(len(hash64)):
-        bit = hash64[i] >> _TO_BIT
-        maybe[bit >> _S6] |= _ONE << (bit & _LOW6)
-        slot = np.uint64(_first_slot(hash64[i], mask))
-        while table[slot]:
-            slot = (slot + _ONE) & mask
-        table[slot] = (hash64[i] >> bits << bits) | np.uint64(i + 1)
-
-
 def ngram_model(
     hash64: npt.NDArray[np.uint64], weight: npt.NDArray[np.float32], longest: int, bias: npt.NDArray[np.float64]
 ) -> NgramModel:
-    """Build the table of n-grams; `hash64` holds each once, `weight` is float32[n-grams, experts]."""
-    table = np.zeros(1 << (2 * len(hash64) + 1).bit_length(), np.uint64)
-    maybe = np.zeros(1 << _MAYBE_BITS >> 6, np.uint64)
-    number_bits = (len(hash64) + 1).bit_length()
-    _fill(hash64, table, np.uint64(number_bits), maybe)
-    return NgramModel(maybe, table, number_bits, np.ascontiguousarray(weight), longest, bias)
+    """Build the table of n-grams; `hash64` holds each once, rising, `weight` is float32[n-grams, experts]."""
+    maybe, before = as_bits((hash64 >> _TO_BIT).astype(np.int64), 1 << _MAYBE_BITS)
+    last = np.uint64(2**64 - 1)
+    nothing = np.zeros((1, weight.shape[1]), np.float32)
+    return NgramModel(maybe, before, np.append(hash64, last), np.concatenate([weight, nothing]), longest, bias)
 
 
-@kernel("i64[] u64[] u64[] u64[] i64 f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
-def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, counts, touched, candidates, out):
+@kernel("i64[] u64[] u64[] u32[] u64[] f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
+def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts, touched, candidates, out):
     n_docs, experts = len(offsets) - 1, weight.shape[1]
-    mask, bits = np.uint64(len(table) - 1), np.uint64(number_bits)
     for d in range(n_docs):
         # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
         # writing down a candidate that the next one overwrites.
@@ -263,18 +248,16 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, co
             h = _START
             for j in range(start, min(start + np.uint64(longest), end)):
                 h = _extend(h, hash64[j])
-                bit = h >> _TO_BIT
                 candidates[n] = h
-                n += (maybe[bit >> _S6] >> (bit & _LOW6)) & _ONE
+                n += is_among(maybe, h >> _TO_BIT)
         n_touched = 0
         for i in range(n):
             h = candidates[i]
-            slot = np.uint64(_first_slot(h, mask))
-            while table[slot] and (table[slot] ^ h) >> bits:
-                slot = (slot + _ONE) & mask
-            if not table[slot]:
+            number = n_below(maybe, before, h >> _TO_BIT)
+            while known[number] < h:
+                number += _ONE
+            if known[number] != h:
                 continue
-            number = table[slot] - (h >> bits << bits)
             count = counts[number]
             touched[n_touched] = number
             n_touched += count == 0
@@ -282,7 +265,7 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, co
         for k in range(experts):
             total, norm = 0.0, 0.0
             for i in range(n_touched):
-                own = np.float64(weight[touched[i] - _ONE, k])
+                own = np.float64(weight[touched[i], k])
                 tf = TF[counts[touched[i]]]
                 total += own * tf
                 norm += tf * tf * (own != 0)
@@ -294,7 +277,7 @@ def _score(offsets, hash64, maybe, table, number_bits, weight, longest, bias, co
 def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
     """Log-odds by each expert, float32[documents, experts]; its bias where a document has none of its n-grams."""
     most = int(np.diff(tokens.offsets).max(initial=0))
-    counts, touched = np.zeros(len(model.weight) + 1, np.uint8), np.empty(len(model.weight) + 1, np.uint64)
+    counts, touched = np.zeros(len(model.weight), np.uint8), np.empty(len(model.weight), np.uint64)
     candidates = np.empty(most * model.longest + 1, np.uint64)
     out = np.empty((len(tokens.offsets) - 1, model.weight.shape[1]), np.float32)
     _score(tokens.offsets, tokens.hash64, *model, counts, touched, candidates, out)

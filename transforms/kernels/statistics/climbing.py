@@ -8,12 +8,13 @@ _PASSES, _STEP = 400, 1.7  # of EM; a step beyond 1 gets there sooner and still 
 _CLOSE = 2e-4  # of the log-likelihood, between passes
 
 
-@kernel("f64[] f64[,] i64 f64 f64[]!")
-def climb(target, parts, split, q, weight):
-    """Over-relaxed EM from some weights; the share is held at q if that is not negative."""
-    n = target.sum()
+@kernel("f64[] f64[,] i64 f64 f64[]! f64[]!")
+def climb(target, parts, split, q, weight, ratio):
+    """Over-relaxed EM from some weights; the share is held at q if that is not negative. `ratio` is memory for a target."""
+    n = 0.0
+    for cell in range(len(target)):
+        n += target[cell]
     before = -np.inf
-    ratio = np.empty(len(target))
     for _ in range(_PASSES):
         now = 0.0
         for cell in range(len(target)):
@@ -26,18 +27,19 @@ def climb(target, parts, split, q, weight):
         if now - before < _CLOSE and now >= before:
             break
         before = now
-        sums = np.zeros(2)
+        left = right = 0.0
         for part in range(len(weight)):
             rise = 0.0
             for cell in range(len(target)):
                 rise += parts[part, cell] * ratio[cell]
             weight[part] *= (rise / n) ** _STEP
-            sums[1 if part >= split else 0] += weight[part]
+            left += weight[part] * (part < split)
+            right += weight[part] * (part >= split)
         for part in range(len(weight)):
             if q < 0:
-                weight[part] /= sums[0] + sums[1]
+                weight[part] /= left + right
             elif part < split:
-                weight[part] *= (1 - q) / max(sums[0], 1e-300)
+                weight[part] *= (1 - q) / max(left, 1e-300)
             else:
-                weight[part] *= q / max(sums[1], 1e-300)
+                weight[part] *= q / max(right, 1e-300)
             weight[part] = max(weight[part], 1e-14)

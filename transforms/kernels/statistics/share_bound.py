@@ -76,7 +76,7 @@ def fit(
     weight = np.concatenate([(1 - share) * (0.999 * v + 0.001 / split), share * (0.999 * w + 0.001 / len(w))])
     weight = np.maximum(weight, 1e-12)
     target, parts = np.ascontiguousarray(target, np.float64), np.ascontiguousarray(parts, np.float64)
-    climb(target, parts, split, -1.0 if q is None else float(q), weight)
+    climb(target, parts, split, -1.0 if q is None else float(q), weight, np.empty(len(target)))
     total = weight[split:].sum() / weight.sum() if q is None else q
     return Fit(
         float(total),

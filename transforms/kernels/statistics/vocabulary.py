@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from transforms.kernels.statistics import diversity
 from transforms.kernels.statistics.diversity import TypeCounts
+from transforms.kernels.text.columns import ranges
 
 EVERYWHERE = 1 << 32
 MOST_COUNTS = 1 << 22  # over all populations: 12 bytes each
@@ -43,22 +44,19 @@ def count(
       names: the populations, different ones.
       below: only types below this are counted.
     """
-    own = np.where(group < 0, len(names), group).astype(np.uint64)
-    keys = np.repeat(own << np.uint64(32), np.diff(offsets))
-    if below < EVERYWHERE:
-        inside = types < below
-        keys, types = keys[inside], types[inside]
-    keys |= types
-    keys.sort()  # NumPy sorts numbers faster than a hash table counts them
-    first = np.flatnonzero(np.r_[np.ones(min(1, len(keys)), bool), keys[1:] != keys[:-1]])
-    documents, keys = np.diff(np.r_[first, len(keys)]), keys[first]
-    bounds = np.searchsorted(keys, np.arange(len(names) + 1, dtype=np.uint64) << np.uint64(32))
-    n = np.bincount(own[np.diff(offsets) > 0].astype(np.int64), minlength=len(names))
+    lengths = np.diff(offsets)
+    order = np.argsort(group, kind="stable")
+    sizes = np.r_[np.searchsorted(group[order], np.arange(len(names))), len(order)]
+    n = np.bincount(group[(group >= 0) & (lengths > 0)], minlength=len(names))
     counts = {}
     for number, name in enumerate(names):
-        part = slice(bounds[number], bounds[number + 1])
+        own = order[sizes[number] : sizes[number + 1]]
+        found = types[ranges(lengths[own], offsets[own])]
+        found = found if below == EVERYWHERE else found[found < below]
+        found.sort()  # numbers sort faster than a hash table counts them, and each population's own faster than all with a key
+        first = np.flatnonzero(np.r_[np.ones(min(1, len(found)), bool), found[1:] != found[:-1]])
         if n[number]:
-            counts[name] = TypeCounts(keys[part].astype(np.uint32), documents[part].copy())
+            counts[name] = TypeCounts(found[first], np.diff(np.r_[first, len(found)]))
     return _bounded(Vocabulary(counts, {name: int(n[i]) for i, name in enumerate(names) if n[i]}, below))
 
 

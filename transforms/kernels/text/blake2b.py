@@ -11,7 +11,7 @@ import numpy.typing as npt
 from transforms.kernels.compiled import kernel
 
 DIGEST_BYTES = 16
-_BLOCK = 128
+_BLOCK = np.uint64(128)
 _IV = np.array(
     [
         0x6A09E667F3BCC908,
@@ -92,36 +92,55 @@ def _compress(h, m, length, last):
     h[7] ^= v7 ^ v15
 
 
-@kernel("u8[] i64[] u8[]! u64[] u64[]! u64[,]!")
-def _digests(data, offsets, block, words, h, out):
+@kernel("u8[] i64[] u8[] i64[] u8[]! u64[] u64[]! u64[,]!")
+def _digests(heads, head_offsets, data, offsets, block, words, h, out):
     for d in range(len(out)):
-        at, end = offsets[d], offsets[d + 1]
+        # Unsigned, so that no index can count from the end: Numba would ask at each.
+        head, head_end = np.uint64(head_offsets[d]), np.uint64(head_offsets[d + 1])
+        at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         length = np.uint64(0)
         for i in range(8):
             h[i] = _IV[i]
         h[0] = _FIRST
-        while end - at > _BLOCK:  # the last block is never empty, unless the text is
-            first = np.uint64(at)  # unsigned, so that no index can count from the end: Numba would ask at each
-            for i in range(np.uint64(_BLOCK)):
-                block[i] = data[first + i]
-            at += _BLOCK
-            length += np.uint64(_BLOCK)
+        while True:
+            filled = min(head_end - head, _BLOCK)
+            for i in range(filled):
+                block[i] = heads[head + i]
+            head += filled
+            more = min(end - at, _BLOCK - filled)
+            if more == _BLOCK:
+                for i in range(_BLOCK):
+                    block[i] = data[at + i]
+            else:
+                for i in range(more):
+                    block[filled + i] = data[at + i]
+            at += more
+            length += filled + more
+            if head == head_end and at == end:  # so the last block is never empty, unless all is
+                break
             _compress(h, words, length, _MORE)
-        for i in range(end - at):
-            block[i] = data[at + i]
-        for i in range(end - at, _BLOCK):
+        for i in range(filled + more, _BLOCK):
             block[i] = 0
-        _compress(h, words, length + np.uint64(end - at), _LAST)
+        _compress(h, words, length, _LAST)
         out[d, 0], out[d, 1] = h[0], h[1]
 
 
-def digests(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """`hashlib.blake2b(data[offsets[i] : offsets[i + 1]], digest_size=16)` of each i, as two little-endian numbers each.
+Column = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+
+
+def digests(column: Column, heads: Column | None = None) -> npt.NDArray[np.uint64]:
+    """`hashlib.blake2b(head[i] + text[i], digest_size=16)` of each i, as two little-endian numbers each.
+
+    Args:
+      column: bytes, and where each text begins and the last one ends (`columns.text_buffers`).
+      heads: what goes before each text, likewise; none: nothing does.
 
     Returns:
       uint64[n, 2]; its bytes are the digests one after the other.
     """
-    out = np.empty((len(offsets) - 1, 2), np.uint64)
-    words, h = np.empty(_BLOCK // 8, np.uint64), np.empty(8, np.uint64)
-    _digests(data, offsets, words.view(np.uint8), words, h, out)
+    n = len(column[1]) - 1
+    heads = (np.zeros(1, np.uint8), np.zeros(n + 1, np.int64)) if heads is None else heads
+    out = np.empty((n, 2), np.uint64)
+    words, h = np.empty(16, np.uint64), np.empty(8, np.uint64)
+    _digests(*heads, *column, words.view(np.uint8), words, h, out)
     return out

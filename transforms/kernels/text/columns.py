@@ -22,9 +22,14 @@ def text_buffers(
     return data, np.require(offsets, requirements="A")  # memory of another process may lie anywhere
 
 
-def hash_texts(texts: pa.LargeStringArray | pa.LargeBinaryArray) -> pa.FixedSizeBinaryArray:
-    """BLAKE2b of each text, 16 bytes. Cryptographic, because a text must not be able to pose as another's duplicate."""
-    found = digests(*text_buffers(texts))
+def hash_texts(
+    texts: pa.LargeStringArray | pa.LargeBinaryArray, heads: pa.LargeBinaryArray | None = None
+) -> pa.FixedSizeBinaryArray:
+    """BLAKE2b of each text, behind its head where there are `heads`, 16 bytes.
+
+    Cryptographic, because a text must not be able to pose as another's duplicate.
+    """
+    found = digests(text_buffers(texts), None if heads is None else text_buffers(heads))
     return pa.FixedSizeBinaryArray.from_buffers(HASH, len(found), [None, pa.py_buffer(found.astype("<u8", copy=False))])
 
 

@@ -26,6 +26,7 @@ _MAGIC = np.frombuffer(MAGIC, np.uint8)
 _NEEDLES = np.frombuffer(b"".join(MACHINE), np.uint8)
 _NEEDLE_ENDS = np.cumsum([0, *map(len, MACHINE)])
 _JUMB = np.frombuffer(b"jumb", np.uint8)
+_FIRST = 0xF3  # byte of most variation selectors; in valid UTF-8 no other than a very rare character begins so
 _BLOCK = 64
 
 
@@ -35,22 +36,22 @@ def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
     A wrapper may stand anywhere in a text, and there may be several. Text without one costs a search for one byte.
     """
     data, offsets = text_buffers(text)
-    if _next(data, offsets[0], offsets[-1]) == offsets[-1]:
+    if not (data[offsets[0] : offsets[-1]] == _FIRST).any():
         return np.zeros(len(text), np.uint8)  # nearly always, and then the rest need not even be compiled
     return _find(data, offsets)
 
 
 @kernel("u8[] i64 i64")
 def _next(data, at, end):
-    """The next byte 0xF3 at or after `at`; `end` if there is none. In valid UTF-8 only a very rare character starts so."""
+    """The next byte that is `_FIRST` at or after `at`; `end` if there is none."""
     while at + _BLOCK <= end:
         found = False
-        for i in range(_BLOCK):  # without a branch, so that it becomes a vector loop
-            found |= data[at + i] == 0xF3
+        for i in range(np.uint64(_BLOCK)):  # without a branch, so that it becomes a vector loop
+            found |= data[np.uint64(at) + i] == _FIRST
         if found:
             break
         at += _BLOCK
-    while at < end and data[at] != 0xF3:
+    while at < end and data[at] != _FIRST:
         at += 1
     return at
 

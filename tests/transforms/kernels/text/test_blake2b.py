@@ -26,3 +26,11 @@ def test_lengths_around_a_block(n: int) -> None:
 def test_any_bytes_and_a_slice_of_a_column(values: list[bytes], start: int) -> None:
     column = pa.array(values, pa.large_binary()).slice(start)
     assert hash_texts(column).to_pylist() == [digest(value) for value in values[start:]]
+
+
+@pytest.mark.parametrize("n", [0, 1, 100, 127, 128, 129, 300])
+@pytest.mark.parametrize("head", [0, 1, 40, 127, 128, 129, 257])
+def test_a_text_behind_its_head(head: int, n: int) -> None:
+    heads, texts = [b"h" * head, b"", b"other"], [b"t" * n, b"t" * n, b""]
+    columns = [pa.array(values, pa.large_binary()) for values in (texts, heads)]
+    assert hash_texts(*columns).to_pylist() == [digest(a + b) for a, b in zip(heads, texts, strict=True)]

@@ -1,5 +1,6 @@
 import email.utils
 from datetime import UTC, date, datetime, timedelta, timezone
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -156,3 +157,18 @@ def test_forms_that_people_have(text, moment):
 def test_a_month_is_never_older_than_it_may_be():
     """A text of November 2022 may be of its last day, on which ChatGPT was there."""
     assert one("2022-11") > datetime(2022, 11, 30, tzinfo=UTC)
+
+
+@given(
+    st.lists(st.from_regex(r"[0-2][0-9]{3}[-/][01][0-9]-[0-3][0-9]", fullmatch=True), min_size=1, max_size=4),
+    st.sampled_from(
+        ["", "T10:00:59", " 10:00:00", "t23:59:60", "T10:00:00Z", " 24:00:00Z", "T10:00:00 ", "T10:00+0130"]
+    ),
+)
+def test_dates_that_arrow_reads_are_what_the_patterns_say(days: list[str], time: str) -> None:
+    values = pa.array([*(day + time for day in days), None], pa.string())
+    quick = dates.from_strings(values)
+    with mock.patch.object(dates, "_plain", return_value=None):
+        assert quick.equals(dates.from_strings(values))
+    if "/" not in "".join(days) and time in ("", "T10:00:00Z") and quick.null_count == 1:
+        assert dates._plain(values) is not None or min(days) < "0001"
