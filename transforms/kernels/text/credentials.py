@@ -38,7 +38,7 @@ def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
     data, offsets = text_buffers(text)
     if not (data[offsets[0] : offsets[-1]] == _FIRST).any():
         return np.zeros(len(text), np.uint8)  # nearly always, and then the rest need not even be compiled
-    return _find(data, offsets)
+    return _find(data, offsets, np.zeros(len(text), np.uint8))
 
 
 @kernel("u8[] i64 i64")
@@ -125,10 +125,9 @@ def _holds(data, needle):
     return False
 
 
-@kernel("u8[] i64[]")
-def _find(data, offsets):
+@kernel("u8[] i64[] u8[]")
+def _find(data, offsets, found):
     n_docs = len(offsets) - 1
-    found = np.zeros(n_docs, np.uint8)
     last = offsets[n_docs]
     at = _next(data, offsets[0], last)
     d = 0
