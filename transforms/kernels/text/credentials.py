@@ -38,7 +38,8 @@ def find(text: pa.LargeStringArray) -> npt.NDArray[np.uint8]:
     data, offsets = text_buffers(text)
     if not (data[offsets[0] : offsets[-1]] == _FIRST).any():
         return np.zeros(len(text), np.uint8)  # nearly always, and then the rest need not even be compiled
-    return _find(data, offsets)
+    bytes_of = np.empty((offsets[-1] - offsets[0]) // 3 + 1, np.uint8)  # a selector takes three bytes or four
+    return _find(data, offsets, np.zeros(len(text), np.uint8), bytes_of)
 
 
 @kernel("u8[] i64 i64")
@@ -89,12 +90,11 @@ def _run(data, at, end):
     return count, at
 
 
-@kernel("u8[] i64 i64 i64")
-def _judge(data, at, end, count):
-    """What the `count` bytes of a wrapper from `at` amount to; they start with the magic."""
+@kernel("u8[] i64 i64 i64 u8[]!")
+def _judge(data, at, end, count, manifest):
+    """What the `count` bytes of a wrapper from `at` amount to; they start with the magic. They are put into `manifest`."""
     if count < _HEADER:
         return MALFORMED
-    manifest = np.empty(count, np.uint8)
     for i in range(count):
         value, size = _selector(data, at, end)
         manifest[i] = value
@@ -109,26 +109,25 @@ def _judge(data, at, end, count):
         if manifest[4 + i] != _JUMB[i]:
             return MALFORMED
     for n in range(len(_NEEDLE_ENDS) - 1):
-        if _holds(manifest, _NEEDLES[_NEEDLE_ENDS[n] : _NEEDLE_ENDS[n + 1]]):
+        if _holds(manifest, _NEEDLE_ENDS[n], _NEEDLE_ENDS[n + 1]):
             return MACHINE_MADE
     return SILENT
 
 
-@kernel("u8[] u8[]")
-def _holds(data, needle):
-    for start in range(len(data) - len(needle) + 1):
+@kernel("u8[] i64 i64")
+def _holds(data, first, last):
+    for start in range(len(data) - (last - first) + 1):
         same = 0
-        while same < len(needle) and data[start + same] == needle[same]:
+        while same < last - first and data[start + same] == _NEEDLES[first + same]:
             same += 1
-        if same == len(needle):
+        if same == last - first:
             return True
     return False
 
 
-@kernel("u8[] i64[]")
-def _find(data, offsets):
+@kernel("u8[] i64[] u8[]! u8[]!")
+def _find(data, offsets, found, manifest):
     n_docs = len(offsets) - 1
-    found = np.zeros(n_docs, np.uint8)
     last = offsets[n_docs]
     at = _next(data, offsets[0], last)
     d = 0
@@ -141,7 +140,7 @@ def _find(data, offsets):
             continue
         count, behind = _run(data, at, end)
         marked = at - 3 >= offsets[d] and data[at - 3] == 0xEF and data[at - 2] == 0xBB and data[at - 1] == 0xBF
-        judged = _judge(data, at, end, count) if marked else MALFORMED
+        judged = _judge(data, at, end, count, manifest) if marked else MALFORMED
         found[d] = max(found[d], judged)
         at = _next(data, behind, last)
     return found
