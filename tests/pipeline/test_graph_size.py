@@ -48,7 +48,9 @@ def test_the_graph_of_many_splits_is_no_larger(changes: dict, tmp_path: pathlib.
     )
     assert abs(more - few) < 1000
     assert many < most + 1000  # it has no table of keys
-    assert most < MOST_BYTES  # groups are merged first, and labels are in parts, which is some steps more
+    assert most < MOST_BYTES + (
+        20_000 if changes else 0
+    )  # groups are merged first, and labels are in parts, which is some steps more
     files = [path.stat().st_size for path in (tmp_path / "graph100000").iterdir()]
     assert max(files) > 400_000  # there they are, once
     assert sum(size > 400_000 for size in files) == 1
