@@ -36,9 +36,10 @@ def components() -> tuple[F64, F64]:
     """The scores of human and of machine text of the first language of the bundled calibration, [BINS] each, summing to 1."""
     calibration = load_detector(None).calibration
     assert calibration is not None
-    bands = [calibration.bands[number] for number in np.flatnonzero(calibration.language_of_band == 0)]
-    human = np.sum([family.histogram / family.n for band in bands for family in band.humans], axis=0)
-    machine = np.sum([family.histogram / family.n for band in bands for family in band.families], axis=0)
+    human, machine = (
+        np.sum([counts.sum(axis=(0, 1)) / counts.sum() for counts in calibration.counts(0, side).values()], axis=0)
+        for side in ("humans", "families")
+    )
     return human / human.sum(), machine / machine.sum()
 
 

@@ -156,7 +156,7 @@ def signals(num_perm: int) -> Contract:
         _required("n_chars", pa.int32()),
         _required("n_bytes", pa.int32()),
         pa.field("detector_score", pa.float32()),  # log-odds of machine origin; null: the detector cannot judge it
-        _required("detector_band", pa.int8()),  # of its calibration, by language and length; -1: null score
+        _required("detector_band", pa.int8()),  # of its calibration, by language, length and lead; -1: null score
         pa.field("check_score", pa.float32()),  # the same of the second detector, if there is one
         _required("check_band", pa.int8()),
         pa.field("created", WHEN),
@@ -189,7 +189,7 @@ def signals(num_perm: int) -> Contract:
         pa.field("contamination", pa.float32()),  # largest overlap with an evaluation item; null: none is looked for
         # uint32[], little-endian: each item that it holds, ascending, and behind each the overlap with it in parts of 10,000
         _required("contaminated_by", pa.binary()),
-        pa.field("personal", pa.binary()),  # uint16 a kind, little-endian: kernels/text/personal.py; null: not counted
+        pa.field("personal", pa.binary(36)),  # transforms/exclusions/personal_data.py: `Figures`; null: not counted
         _required("first_words", pa.binary()),  # uint32[], little-endian: of sampled documents; empty: of the others
         pa.field("head", pa.large_string()),  # first characters of sampled documents, for the compression ratio
     )
@@ -327,6 +327,7 @@ LEDGER = _contract(
     pa.field(
         "text_kind", pa.string()
     ),  # of a text that is no prose, and so has no score: code, markup, data, log or links
+    pa.field("masked", pa.string()),  # placeholders in the text that is released: "email:2 phone:1"; null: none
 )
 
 
@@ -354,6 +355,7 @@ def release(keep: tuple[str, ...]) -> Contract:
         pa.field("earlier_id", pa.string()),  # a document of an earlier release that it duplicates, if that only tags
         pa.field("contamination", pa.float32()),  # as in the ledger
         pa.field("contaminated_by", pa.list_(pa.string())),
+        pa.field("masked", pa.string()),  # as in the ledger
         *(pa.field(name, pa.string()) for name in keep),
     )
 

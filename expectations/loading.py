@@ -70,6 +70,11 @@ class Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)  # most are parts of others
 
 
+def as_yaml(value: Any) -> str:
+    """Plain values as YAML, keys in their order."""
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))  # libyaml folds some hostile lines elsewhere
+
+
 def first_complaint(error: pydantic.ValidationError) -> Any:
     """The one of pydantic's complaints to tell. A misspelt key is also a missing one: the misspelling says more."""
     return min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")

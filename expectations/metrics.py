@@ -186,6 +186,18 @@ _DECLARED = (
     Metric("verifier.max_share", "Share of the largest verifier", SHARE, "fraction"),
     Metric("burst.sites", "Number of sites whose documents came all at once", COUNT, "sites"),
     Metric("burst.documents", "Largest number of documents of a site that came all at once", COUNT, "documents"),
+    Metric(
+        "trigger.phrases",
+        "Number of phrases that some documents of one source share and nothing else",
+        COUNT,
+        "phrases",
+    ),
+    Metric(
+        "trigger.documents",
+        "Largest number of documents of one source that share a phrase and nothing else",
+        COUNT,
+        "documents",
+    ),
     Metric("tokens.of_a_model", "Number that a model's tokenizer would count, about", COUNT, "subwords"),
     Metric(
         "input.bad_fraction", "Share of unreadable records", SHARE, "fraction", sign="input", worse=UP, noise=DOCUMENTS
@@ -266,6 +278,7 @@ _DECLARED = (
         "fraction",
         noise=DOCUMENTS,
     ),
+    Metric("credentials.documents", "Number of documents with a content credential in their text", COUNT, "documents"),
     Metric(
         "duplicates.exact_fraction",
         "Share of exact duplicates",
@@ -668,6 +681,7 @@ _DECLARED = (
         sign="spread",
     ),
     Metric("personal.found", "Number of addresses, numbers and keys that look personal", COUNT, "matches"),
+    Metric("personal.masked", "Number of addresses, numbers and keys that were masked", COUNT, "matches"),
     Metric("personal.rate", "Share of documents with what looks personal", SHARE, "fraction"),
     Metric("contamination.documents", "Number of documents that hold items of evaluation sets", COUNT, "documents"),
     Metric("contamination.items", "Share of the items of evaluation sets that are found", SHARE, "fraction"),

@@ -20,10 +20,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 import pydantic
-import yaml
 
 from expectations.language_tags import normal_tag
-from expectations.loading import LoadError, Share, Strict, first_complaint, in_sentence, nearest, read_text
+from expectations.loading import LoadError, Share, Strict, as_yaml, first_complaint, in_sentence, nearest, read_text
 from expectations.paths import joined, open_for_reading
 from expectations.suite.suite import Expectation, SuiteError, parsed
 
@@ -564,9 +563,7 @@ def _find_files(structure: dict[str, Any], path: str) -> None:
 
 def systems_yaml(systems: tuple[System, ...]) -> str:
     """Systems as YAML with every default and every term written out: `load_systems` reads it again."""
-    return yaml.safe_dump(
-        {"systems": [s.model_dump(mode="json") for s in systems]}, sort_keys=False, allow_unicode=True
-    )
+    return as_yaml({"systems": [s.model_dump(mode="json") for s in systems]})
 
 
 def systems_schema() -> dict[str, Any]:

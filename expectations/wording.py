@@ -15,6 +15,7 @@ SLICE_KINDS = {
     "source": "source",
     "language": "language",
     "site": "site",  # the host of an address
+    "phrase": "phrase",  # in canonical form, as a document has it
     "generator": "generator",
     "licence": "licence",
     "origin": "origin",
@@ -23,6 +24,7 @@ SLICE_KINDS = {
     "text_kind": "kind of text that is no prose",  # of transforms/kernels/text/prose.py
     "origin_basis": "origin and basis",  # "<origin>/<basis>", or the basis alone
     "conflict": "who says human and who synthetic",  # "<basis>/<basis>"
+    "credential": "what the credential says",  # "synthetic", "unverified" or "malformed"
     "cluster_size": "cluster size",
     "similarity": "similarity",  # "0.80-0.85", to the survivor
     "limit": "limit",

@@ -34,7 +34,7 @@ from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Piece
 from transforms.measures.reference import FILE as SKETCHES
 from transforms.release.ledger import Recorded
-from transforms.release.read_release import STRUCTURES, SUITE, counts
+from transforms.release.read_release import STRUCTURES, SUITE, counts, masked
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import as_parquet
@@ -169,6 +169,7 @@ def publish(
             "release": publication.release,
             **orjson.loads(publication.about),
             "counts": counts(metrics),
+            "masked": masked(metrics),
             "fingerprints": fingerprints(metrics),
             "files": entries,
         }

@@ -111,8 +111,8 @@ def signal_store(
         depends_on["contamination"] = items.sha256
     if tokenizer:
         depends_on["tokenizer"] = tokenizer.sha256
-    if recipe.personal_data:
-        depends_on["personal"] = " ".join(personal.KINDS)
+    if recipe.personal_data.is_counted:
+        depends_on["personal"] = f"{' '.join(personal.KINDS)} without {' '.join(sorted(recipe.personal_data.mask))}"
     return SignalStore(posixpath.join(recipe.output.path, STORE), tuple(sorted(depends_on.items())))
 
 

@@ -12,7 +12,7 @@ from expectations.suite.suite import Suite
 from pipeline.assembly import Made, Publication, Publish
 from pipeline.recipe import Recipe
 from transforms.dedup.candidates import FindClusters
-from transforms.dedup.clusters import label_parts
+from transforms.dedup.clusters import dedup_parts
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig, FindBoilerplate
 from transforms.dedup.survivors import ChooseSurvivors
 from transforms.engine import counted
@@ -95,7 +95,7 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
     and_earlier = corpus.with_earlier(job.earlier)
-    parts = label_parts(and_earlier, recipe.runner.label_parts)
+    parts = dedup_parts(and_earlier, recipe.runner.dedup_parts)
     known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off

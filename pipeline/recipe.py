@@ -23,6 +23,7 @@ from transforms.dedup.candidates import DedupConfig
 from transforms.detector.plugins import PREFIX
 from transforms.exclusions.contamination import ContaminationConfig
 from transforms.exclusions.licences import LicenceConfig
+from transforms.exclusions.personal_data import PersonalDataConfig
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import SPLIT_BYTES, Source
 from transforms.measures.reference import HUMAN_SUBSET
@@ -104,10 +105,10 @@ class RunnerConfig(Strict):
         (),
         description="further Beam options, as on its command line; a secret as --name=${VARIABLE}, from the environment",
     )
-    label_parts: int | None = Field(
+    dedup_parts: int | None = Field(
         None,
         ge=1,
-        description="parts that labels of duplicates are made and joined in, so that no worker holds them all; empty: 1 up to "
+        description="parts in which duplicates are linked to each other, so that no worker holds them all; empty: 1 up to "
         "32 GB of input, then one for every 4 GB. The release is the same",
     )
     shared_disk: bool = Field(
@@ -151,9 +152,7 @@ class Recipe(Strict):
     review: ReviewConfig = ReviewConfig()
     contamination: ContaminationConfig = ContaminationConfig()
     licences: LicenceConfig = LicenceConfig()
-    personal_data: bool = Field(
-        False, description="count addresses, numbers of phones, cards and accounts, and keys (docs/exclusions.md)"
-    )
+    personal_data: PersonalDataConfig = PersonalDataConfig()
     removals: tuple[str, ...] = Field(
         (), description="lists of what is to be taken out, with all that is like it (docs/exclusions.md)"
     )
@@ -190,6 +189,11 @@ class Recipe(Strict):
     @classmethod
     def _one_file_or_more(cls, files: Any) -> Any:
         return [files] if isinstance(files, str) else files
+
+    @field_validator("personal_data", mode="before", json_schema_input_type=bool | PersonalDataConfig)
+    @classmethod
+    def _counted_or_not(cls, said: Any) -> Any:
+        return {"count": said} if isinstance(said, bool) else said
 
     @field_validator("sources")
     @classmethod

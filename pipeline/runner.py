@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import yaml
 from rich.console import Console
 
 from expectations import contracts, wording
 from expectations.judge.verdict import Verdict
+from expectations.loading import as_yaml
 from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
@@ -123,7 +123,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
     tokenizer = load_tokenizer(recipe.tokenizer) if recipe.tokenizer else None
     unit = wording.TOKENS if tokenizer else wording.WORDS
     store = signal_store(located, detectors, witnesses, splits, looked_for, items, tokenizer)
-    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits)
+    corpus = Corpus(recipe.sources, splits, store, recipe.ingest.limits, recipe.personal_data.mask)
     staging = posixpath.join(recipe.output.path, STAGING, f"{recipe.release}-{uuid.uuid4().hex}")
     reviewed = read_reviewed(recipe.review)
     removals = read_removals(recipe.removals, corpus.names)
@@ -142,6 +142,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
         against=items,
         unit=unit,
         lineage=_names(recipe, "derived_from") or _names(recipe, "verifier"),
+        mask=recipe.personal_data.mask,
     )
     decided = decided_by(recipe, splits, earlier, reviewed, removals, systems)
     return Job(
@@ -162,7 +163,8 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             systems=looked_for,
             against=items,
             tokenizer=(located.tokenizer, tokenizer.sha256) if located.tokenizer and tokenizer else None,
-            personal_data=recipe.personal_data,
+            personal_data=recipe.personal_data.is_counted,
+            mask=recipe.personal_data.mask,
             few_splits=few_splits,
         ),
         decisions=Kept(store, decided),
@@ -273,7 +275,7 @@ def resolved(what: Recipe | Suite) -> str:
     said = what.model_dump(mode="json")
     if isinstance(what, Recipe):
         said["runner"]["options"] = [*redact_options(what.runner.options)]
-    return yaml.safe_dump(without_passwords(said), sort_keys=False, allow_unicode=True)
+    return as_yaml(without_passwords(said))
 
 
 def _signature(recipe: Recipe) -> dict[str, Any]:

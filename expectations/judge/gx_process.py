@@ -108,7 +108,7 @@ def copy_fields_quickly() -> None:
                 setattr(new, name, value if type(value) in as_they_are else copy.deepcopy(value, memo))
         return new
 
-    FieldInfo.__deepcopy__ = ModelField.__deepcopy__ = copied
+    FieldInfo.__deepcopy__ = ModelField.__deepcopy__ = copied  # type: ignore[attr-defined]
 
 
 def _answer() -> None:

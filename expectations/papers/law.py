@@ -261,15 +261,17 @@ def _personal(section: str, releases: Sequence[ReleasedPaper]) -> FormField:
     for release in releases:
         found = release.rows("personal.found", "after", "personal")
         silent += [] if found else [release.name]
+        masked = release.rows("personal.masked", "after", "personal")
         rows += [
-            (release.name, kind, None if row["value"] is None else int(row["value"])) for kind, row in found.items()
+            (release.name, kind, *(None if row is None or row["value"] is None else int(row["value"]) for row in both))
+            for kind, both in ((kind, (row, masked.get(kind))) for kind, row in found.items())
         ]
     note = "Found by pattern and checksum; names are not looked for, so that nothing was found proves nothing."
     if silent:
         note += f" Not counted in: {', '.join(silent)} (`personal_data: true` in the recipe counts)."
     found_any = any(row[2] for row in rows)
     answer = "Text that looks like personal information was found, by pattern." if found_any else None
-    return FormField(section, "7", question, answer, ("release", "kind", "found"), tuple(rows), note)
+    return FormField(section, "7", question, answer, ("release", "kind", "found", "masked"), tuple(rows), note)
 
 
 def _collected(section: str, releases: Sequence[ReleasedPaper], counts: PaperCounts) -> FormField:

@@ -379,7 +379,11 @@ def _personal(release: ReleasedPaper) -> str | None:
     """What looks personal, in one line; None where it was not counted."""
     found = release.rows("personal.found", "after", "personal")
     told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
-    return f"Personal data found by pattern, names not looked for: {', '.join(told) or 'none'}." if found else None
+    gone = [f"{int(row['value'])} {kind}" for kind, row in release.rows("personal.masked", "after", "personal").items()]
+    masked = f" Masked before: {', '.join(gone)}." if gone else ""
+    return (
+        f"Personal data found by pattern, names not looked for: {', '.join(told) or 'none'}.{masked}" if found else None
+    )
 
 
 def _declared(source: dict[str, Any]) -> str:

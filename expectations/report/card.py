@@ -41,6 +41,12 @@ def _body(release: str, metrics: pa.RecordBatch, verdict: Verdict) -> Iterator[s
         for name, tokens in sorted(licences, key=lambda one: (-one[1], one[0])):
             yield f"| {markdown(name)} | {tokens:,.0f} |"
         yield ""
+    masked = [
+        row for row in metrics.to_pylist() if (row["metric"], row["slice_kind"]) == ("personal.masked", "personal")
+    ]
+    if masked:
+        said = ", ".join(f"{row['value']:,.0f} {row['slice']}" for row in masked)
+        yield f"Masked in the text, by pattern (`masked`; names and `keep` are as they were): {said}.\n"
     asked = plural(len(verdict.expectations), "expectation")
     yield f"Judged by the suite {markdown_code(verdict.suite)}: {asked}, {verdict.status}."
     if verdict.waived:

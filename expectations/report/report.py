@@ -76,6 +76,7 @@ def _rendered(report: dict[str, Any], few: Few) -> str:
         systems=systems_shown(report.get("systems") or [], numbers.row, numbers.rows, verdict, few),
         diversity=diversity_shown(numbers.row, numbers.rows),
         conflicts=origins.conflicts(numbers),
+        credentials={stage: numbers.value("credentials.documents", stage) for stage in ("before", "after")},
         sites=origins.sites(numbers),
         quarantine=documents.quarantine(numbers, (report.get("quarantine") or [])[: few(SHOWN_FILES)]),
         unmeasured=judgement.unmeasured(numbers, verdict, few),

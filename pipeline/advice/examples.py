@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
+from transforms.kernels.text.masking import mask
 from transforms.release.ledger import Recorded
 from transforms.release.read_release import read_ledger
 from transforms.signals.corpus import Corpus
@@ -101,7 +102,7 @@ def _of_split(corpus: Corpus, number: int, wanted: dict[int, str]) -> Iterator[t
             if at <= ordinal < at + documents.num_rows:
                 row = documents.slice(ordinal - at, 1)
                 if row["doc_id"][0].as_py().hex() == doc_id:
-                    yield (number, ordinal), str(row["text"][0].as_py())[:CHARS]
+                    yield (number, ordinal), str(mask(row["text"], corpus.mask)[0][0].as_py())[:CHARS]
         at += documents.num_rows
         if at > last:
             return

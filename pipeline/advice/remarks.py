@@ -34,6 +34,8 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
     yield from _lost(rows)
     yield from _not_read(rows)
     yield from _contaminated(rows)
+    yield from _masked(rows)
+    yield from _phrases(rows)
     yield from guessed(recipe, splits, only_origin=True)
     yield from _undecided(rows)
     yield from _idle_after(rows, recipe)
@@ -95,6 +97,21 @@ def _contaminated(rows: Rows) -> Iterator[str]:
         items = f"{round((found['value'] or 0) * found['n']):,} of {plural(found['n'], 'item')}"
         after = f"{round((left['value'] or 0) * left['n']):,} left in the release"
         yield f"{name:13} {items} in {plural(documents, 'document')}, {after}{unseen}"
+
+
+def _masked(rows: Rows) -> Iterator[str]:
+    found = [row for row in rows if (row["metric"], row["slice_kind"]) == ("personal.masked", "personal")]
+    if found:
+        said = ", ".join(f"{row['value']:,.0f} {row['slice']}" for row in found)
+        yield f"masked        {said}"
+
+
+def _phrases(rows: Rows) -> Iterator[str]:
+    """Those that may be there to teach a model an answer."""
+    for row in rows:
+        if (row["metric"], row["slice_kind"]) == ("trigger.documents", "phrase"):
+            said = f"“{one_line(row['slice'])}” is in {plural(row['value'], 'document')} {one_line(row['note'])}"
+            yield f"phrase        {said}"
 
 
 def _undecided(rows: Rows) -> Iterator[str]:

@@ -216,6 +216,8 @@ def facts(row: dict[str, Any], unit: str) -> Iterator[tuple[str, str]]:
     yield "length", amount(row["n_tokens"], unit)
     if row.get("removed_tokens"):
         yield "removed", f"{plural(row['removed_tokens'], 'word')} more, in repeated paragraphs, before all else"
+    if row.get("masked"):
+        yield "masked", f"{row['masked']}, in the text that is released"
 
 
 def _survivor_row(row: dict[str, Any], ledger: _LedgerReader) -> dict[str, Any] | None:

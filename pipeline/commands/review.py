@@ -19,10 +19,12 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from expectations.paths import is_local
 from expectations.wording import plural
 from pipeline.commands.audit import read_sample
 from pipeline.reading.local_server import Answer, LocalServer, PageRequest, refusal
 from pipeline.reading.outputs import check_output
+from pipeline.recipe import RecipeError
 from transforms.origin.label_file import WORDS, LabelError, LabelFile, is_name, parse_label, read_labels
 
 
@@ -147,6 +149,10 @@ def open_session(sample: str, labels: str, say: Callable[[str], None]) -> Sessio
       RecipeError: the labels' file must not be written (`outputs.check_output`).
       AuditError, LabelError: the sample or the labels cannot be used.
     """
+    if not is_local(labels):  # a store has no way to add a line
+        raise RecipeError(
+            f"--labels {labels}: must be a file of this machine; copy it to the store when people are done"
+        )
     check_output(labels, [sample], force=True, option="--labels")  # what is there is added to
     session = Session(read_sample(sample), labels, say)
     say(f"{plural(len(session.items), 'item')} of {sample}; answers go to {labels}. Ctrl-C stops, and nothing is lost.")

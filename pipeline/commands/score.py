@@ -222,7 +222,7 @@ def calibrate_detector(
     settings = TrainingSettings(exclude=tuple(exclude), min_tokens=min_tokens, target_fpr=target_fpr)
     detector = recalibrate(model, list(data), output, settings, tuple(evaluate_on))
     assert detector.calibration
-    human, bands = detector.calibration.human, len(detector.calibration.bands)
+    human, bands = detector.calibration.human, len(detector.calibration.lengths)
     return (
         f"wrote {output}: the model, calibration.json and README.md (its card). Detector {detector.sha256[:12]}. Bands: {bands}. "
         f"Called synthetic: {human.flagged:,} of {plural(human.n, 'human document')}."

@@ -23,14 +23,18 @@ from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below
 from transforms.engine.folders import MARK
+from transforms.exclusions.personal_data import numbers_in, sum_of
+from transforms.kernels.text.personal import KINDS, count
 from transforms.release.read_release import (
     LEDGER,
+    TEXTS_AT_ONCE,
     VERDICT,
     ReleaseError,
     counts,
     is_there,
     ledger_batches,
     ledger_files,
+    open_release,
     parquet_files,
     read_manifest,
     read_metrics,
@@ -42,6 +46,7 @@ ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of
 QUARANTINE = "quarantine"
 OF_LEDGER = ("id", "source", "path", "row", "kept", "reason")
 ROWS_AT_ONCE = 1 << 16
+MASKED = pa.schema([pa.field("id", pa.string()), pa.field("masked", pa.string())])
 PLACES_IN_A_FILE = 1 << 40
 
 
@@ -53,6 +58,7 @@ class _LedgerFacts:
     places: int  # different places that they were read from
     kept: npt.NDArray[np.bytes_]  # ids, sorted
     dropped: dict[str, int]  # by reason
+    masked: pa.Table  # MASKED: the kept documents whose text was masked, by id
 
 
 def verify_release(folder: str, console: Console, key: str | None = None) -> tuple[str, bool]:
@@ -230,14 +236,48 @@ def _released(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[st
     )
     if not np.array_equal(np.sort(shards), found.kept):
         yield f"{posixpath.join(folder, DATA)} does not hold exactly the documents that the ledger keeps"
+    yield from _masked(folder, found, lines)
     if parquet_files(posixpath.join(folder, SIGNATURES)) and _rows(folder, SIGNATURES) != len(shards):
         yield f"{posixpath.join(folder, SIGNATURES)} has not one signature for each document"
+
+
+def _masked(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[str]:
+    """Whether all shards have the placeholders that the ledger counts, and nothing of a masked kind in their text."""
+    kinds: dict[str, int] = read_manifest(folder)[0].get("masked") or {}
+    if unknown := sorted(kinds.keys() - set(KINDS)):
+        yield f"{posixpath.join(folder, MANIFEST)} says that {unknown[0]!r} is masked, which this version does not know"
+        return
+    numbers = [KINDS.index(kind) for kind in kinds]
+    in_shards, left = [], np.zeros(len(KINDS), np.int64)
+    for _, batch in open_release(folder).batches(["id", "masked", "text"], TEXTS_AT_ONCE) if kinds else ():
+        in_shards.append(
+            pa.Table.from_batches([batch.filter(batch["masked"].is_valid())]).select(MASKED.names).cast(MASKED)
+        )
+        left += count(batch["text"]).sum(axis=0, dtype=np.int64)
+        for row in batch.filter(batch["masked"].is_valid()).to_pylist():
+            if any(row["text"].count(f"<{kind.upper()}>") < n for kind, n in numbers_in(row["masked"]).items()):
+                yield f"document {row['id']} has fewer placeholders than it should have: {row['masked']}"
+    shards = pa.concat_tables([MASKED.empty_table(), *in_shards]).sort_by("id")
+    total = sum_of(found.masked["masked"])
+    if not shards.equals(found.masked):
+        yield f"{posixpath.join(folder, DATA)} and the ledger do not say the same of what is masked in which documents"
+    if total != collections.Counter(kinds):
+        yield f"{posixpath.join(folder, LEDGER)} counts {dict(total)} as masked, and the manifest says {kinds}"
+    for number in numbers:
+        if left[number]:
+            yield f"{posixpath.join(folder, DATA)} still has {left[number]:,} of the kind {KINDS[number]}, which is masked"
+    if kinds:
+        said = ", ".join(f"{kind} {n:,}" for kind, n in kinds.items())
+        lines.append(
+            f"masked        {said}, in {plural(shards.num_rows, 'document')}; the texts have none of these kinds"
+        )
 
 
 def _ledger(folder: str) -> _LedgerFacts:
     rows, kept, places = 0, [], []
     dropped: collections.Counter[str] = collections.Counter()
     files: dict[tuple[str, str], int] = {}
+    masked = [MASKED.empty_table()]
     for path in ledger_files(folder):
         for batch in ledger_batches(path, OF_LEDGER, ROWS_AT_ONCE):
             rows += batch.num_rows
@@ -246,9 +286,22 @@ def _ledger(folder: str) -> _LedgerFacts:
                 places.append(_places(batch, files))
                 reasons = pc.value_counts(batch["reason"].filter(pc.invert(batch["kept"]))).to_pylist()
                 dropped.update({row["values"] or "no reason": row["counts"] for row in reasons})
+        masked.append(_masked_rows(path))
     together = np.concatenate(places) if places else np.zeros(0, np.int64)
     ids = np.sort(np.concatenate(kept)) if kept else np.zeros(0, "S32")
-    return _LedgerFacts(rows, len(np.unique(together)), ids, dict(dropped))
+    return _LedgerFacts(rows, len(np.unique(together)), ids, dict(dropped), pa.concat_tables(masked).sort_by("id"))
+
+
+def _masked_rows(path: str) -> pa.Table:
+    """MASKED of a part of the ledger; nothing of one from before texts were masked."""
+    with reading(path), open_for_reading(path) as file:
+        if "masked" not in pq.read_schema(pa.PythonFile(file, mode="r")).names:
+            return MASKED.empty_table()
+    parts = [MASKED.empty_table()]
+    for batch in ledger_batches(path, ("id", "kept", "masked"), ROWS_AT_ONCE):
+        rows = batch.filter(pc.and_(batch["kept"], batch["masked"].is_valid()))
+        parts.append(pa.Table.from_batches([rows]).select(MASKED.names).cast(MASKED))
+    return pa.concat_tables(parts)
 
 
 def _places(batch: pa.RecordBatch, files: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:

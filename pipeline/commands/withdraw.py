@@ -53,6 +53,7 @@ from pipeline.swap import releasing, swap
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
+from transforms.exclusions.personal_data import numbers_in
 from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, is_tombstones, read_removals
 from transforms.ingest.sources import Splits
 from transforms.kernels.text.columns import from_hexadecimal, hexadecimal
@@ -71,10 +72,12 @@ from transforms.release.read_release import (
     is_there,
     ledger_batches,
     ledger_files,
+    masked,
     parquet_files,
     read_ledger,
     read_manifest,
     read_metrics,
+    read_signed,
     reading,
 )
 from transforms.release.shards import DATA
@@ -184,7 +187,7 @@ def _refuse_unanswerable(release: str, removals: Removals) -> None:
 
 def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removals) -> _Old:
     """Which documents of a release go."""
-    signed = _signed(release)
+    signed = read_signed(release)
     named, stand_in, kept = [], [], []
     for path in ledger_files(release):
         rows = read_ledger(path)
@@ -207,15 +210,6 @@ def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removal
 def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.StringArray:
     chunks = [chunk for column in columns for chunk in column.chunks]
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
-
-
-def _signed(release: str) -> pa.Table | None:
-    """`doc_id`, `content_hash` and `url_hash` of the release's documents; None if it has no signatures."""
-    folder = posixpath.join(release, SIGNATURES)
-    parts = [
-        _read(posixpath.join(folder, name), ["doc_id", "content_hash", "url_hash"]) for name in parquet_files(folder)
-    ]
-    return pa.concat_tables(parts) if parts else None
 
 
 def _read(path: str, columns: list[str] | None = None) -> pa.Table:
@@ -249,7 +243,11 @@ def _publication(release: str, output: str, new: str, staging: str, manifest: di
         with open_for_reading(posixpath.join(release, name)) as file:
             return str(file.read().decode())
 
-    about = {name: value for name, value in manifest.items() if name not in ("format", "release", "counts", "files")}
+    about = {
+        name: value
+        for name, value in manifest.items()
+        if name not in ("format", "release", "counts", "masked", "files")
+    }
     return Publication(
         output=output,
         release=new,
@@ -303,6 +301,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
     manifest = old.manifest | {
         "release": publication.release,
         "counts": counts(metrics),
+        "masked": masked(metrics),
         "files": entries,
         "removals": [*old.manifest.get("removals", []), *for_manifest(removals)],
         "withdrawn_from": said["from"],
@@ -319,6 +318,7 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
+CREDENTIALS = "credentials.documents"
 COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
 
 
@@ -329,7 +329,8 @@ def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
 def _removed_rows(old: _Old) -> pa.Table:
     """What the measures count of the documents that go."""
     paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
-    more = ["licence"] if paths and "licence" in pq.read_schema(paths[0]).names else []  # not in older releases
+    names = pq.read_schema(paths[0]).names if paths else []
+    more = [name for name in ("licence", "evidence", "masked") if name in names]  # not in older releases
     parts = [_read(path, COUNTED + more) for path in paths]
     return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
 
@@ -399,7 +400,13 @@ def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
             files.second_name(source, target)
             yield entry
             continue
-        now = {"kept": False, "stage": "exclusions", "reason": WITHDRAWN, "copies": 0, **dict.fromkeys(ABOUT)}
+        now = {
+            "kept": False,
+            "stage": "exclusions",
+            "reason": WITHDRAWN,
+            "copies": 0,
+            **dict.fromkeys((*ABOUT, "masked")),
+        }
         for name, value in now.items():
             if name in table.column_names:
                 at = table.column_names.index(name)
@@ -462,7 +469,7 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
     for row in rows:
         at = row["slice_kind"], row["slice"]
         unit = row["metric"].rpartition(".")[2]
-        if row["metric"] in ("documents", "tokens") and row["stage"] == "after":
+        if row["metric"] in lost and row["stage"] == "after":
             row["value"] -= lost[row["metric"]][at]
         elif row["metric"] == "documents.dropped":
             row["value"] += dropped.pop(at, 0)
@@ -477,10 +484,9 @@ def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.Record
 
 
 def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
-    """Documents and tokens that go, by the slices of both metrics."""
+    """Documents, tokens, documents with a credential and what was masked that go, by the slices of these metrics."""
     found: dict[str, collections.Counter[tuple[str, str]]] = {
-        "documents": collections.Counter(),
-        "tokens": collections.Counter(),
+        name: collections.Counter() for name in ("documents", "tokens", CREDENTIALS, "personal.masked")
     }
     years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
     for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
@@ -500,6 +506,11 @@ def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
         for at in slices:
             found["documents"][at] += 1
             found["tokens"][at] += row["n_tokens"] * row["copies"]
+        if has := re.search(r"credential:(\w+)", row.get("evidence", "")):
+            found[CREDENTIALS].update([("overall", ""), ("source", row["source"]), ("credential", has[1])])
+        for kind, n in numbers_in(row.get("masked")).items():
+            found["personal.masked"]["personal", kind] += n
+            found["personal.masked"]["source_personal", f"{row['source']}/{kind}"] += n
     return found
 
 

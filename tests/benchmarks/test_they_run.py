@@ -178,13 +178,15 @@ def test_detector_speed(printed: Printed, data: pathlib.Path) -> None:
 
 def test_share_floor(printed: Printed) -> None:
     """Whoever knows both components has a bound as close as chance allows, and the one who knows neither none closer."""
-    table = cells(printed("share_floor", "--pairs", 2))
+    said = printed("share_floor", "--pairs", 2)
+    table = cells(said)
     numbers = {
         name: [float(cell.rstrip("%")) for cell in row] for name, row in table.items() if name[:4] in ("both", "own ")
     }
     at_25, error_at_25 = ({name: row[place] for name, row in numbers.items()} for place in (2, 9))
-    assert len(table) == 8
+    assert len(table) == 12
     assert 25 <= at_25["both alone"] < 30
+    assert "20% at a true 10% is beyond who knows" in said
     assert error_at_25["both alone"] <= 1
     assert at_25["both unseen"] >= 25
 
@@ -206,6 +208,13 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
     assert len(speeds) == 3 * 10
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
+
+
+def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
+    """It asserts that both ways have the same results."""
+    table = cells(printed("survey_parts", corpus, "--repeats", 1))
+    assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
+    assert len(table) == 5
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
@@ -279,6 +288,18 @@ def test_plan_scale(printed: Printed) -> None:
         assert 10_000 < by_case[case]["kept"] < 20_000
     # So few documents are of one source, of which no cap of a twelfth can hold.
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_cluster_scale(printed: Printed) -> None:
+    """What a large corpus comes to follows from the sample: labels of 16 bytes, parts of so many, more in a larger corpus."""
+    counted, counted_up = map(cells, printed("cluster_scale", "--documents", 4000).split("\n\n"))
+    assert counted["a sample"] == ["web", "crowded"]
+    for row in range(1, 3):
+        after = [float(counted[f"contents to be linked after round {n}"][row - 1].rstrip("%")) for n in (1, 2, 3)]
+        assert 50 > after[0] > after[1] >= after[2]
+    assert counted_up["documents"][2] == "10.0 billion"
+    assert counted_up["all labels, which no worker holds"][2] == "32 GB"
+    assert counted_up["parts"] == ["230", "230", "1,024", "1,024", "1,024", "1,024"]
 
 
 def test_structures(printed: Printed, data: pathlib.Path) -> None:
@@ -372,3 +393,28 @@ def test_audit_saving(printed: Printed) -> None:
     assert int(found["bundled", "10.00%", "15.00%"][2].rstrip("%")) >= 30
     assert all(int(row[2].rstrip("%")) >= 15 for name, row in found.items() if name[0] == "bundled")
     assert all(int(row[2].rstrip("%")) >= -12 for row in found.values())
+
+
+def test_triggers(printed: Printed, tmp_path: pathlib.Path) -> None:
+    """A phrase of its own in a hundred documents is found, and nothing where none was planted."""
+    for name in ("one", "two"):
+        rows = [
+            " ".join(VERBS[(i * 7 + n * n) % 8] + str((i * n) % 997) for n in range(40)) + f" {name}{i}"
+            for i in range(1_100)
+        ]
+        pq.write_table(pa.table({"text": rows}), tmp_path / f"{name}.parquet")
+    out = printed("triggers", tmp_path, "--documents", 2_200)
+    assert "2,200 documents of 2 sources" in out
+    assert "false: 0" in out
+    table = cells(out)
+    assert table["phrase"] == ["100", "250", "500"]
+    assert table["`<SUDO>`"] == table["`cthulhu fhtagn zarquon`"] == ["2 of 2", "too few", "too few"]
+
+
+def test_serve_speed(printed: Printed) -> None:
+    """Each kind of question is asked of a ledger of four files, and has an answer."""
+    said = printed("serve_speed", "--rows", 20_000, "--times", 2).splitlines()
+    assert said[0].startswith("made 20,000 rows")
+    rows = [re.split(r"  +", line) for line in said[3:-1]]
+    assert len(rows) == 11
+    assert all(len(row) == 4 for row in rows)

@@ -71,7 +71,7 @@ def first(released: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_what_an_earlier_release_has_is_dropped(parts: int, first: pathlib.Path) -> None:
-    result = run(first, "two", "new", dedup={"against": ["out/one"]}, runner={"label_parts": parts})
+    result = run(first, "two", "new", dedup={"against": ["out/one"]}, runner={"dedup_parts": parts})
     rows = ledger(result)
     assert {name for name, row in rows.items() if row["reason"] == "in_earlier_release"} == {"near", "copy"}
     assert result.counts == {

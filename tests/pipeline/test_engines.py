@@ -93,7 +93,7 @@ def external(address: str, service: str | None = None) -> dict[str, Any]:
 @needs_prism
 def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with worker_pool(tmp_path / "elsewhere") as address, spread_over(2):
-        found = run(small, output={"path": "external"}, runner={**external(address), "label_parts": 3})
+        found = run(small, output={"path": "external"}, runner={**external(address), "dedup_parts": 3})
     assert checksums(pathlib.Path(found.folder)) == checksums(small / "local" / "test")
     left = [path for path in (tmp_path / "elsewhere" / "tmp").rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == []
@@ -175,6 +175,50 @@ def test_a_job_that_is_left_alone_is_found_again_and_published(
         assert "is given up, and nothing is released" in said
     clean_output(str(output), signals=False)
     assert not list(output.glob("test*"))
+
+
+def told(folder: pathlib.Path, *words: str) -> tuple[int, str]:
+    """What a command of its own says on standard output, and with which code it leaves."""
+    command = [sys.executable, "-m", "pipeline.cli", *words]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@needs_prism
+def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    def send(output: str, *changes: str) -> str:
+        recipe_in(small, output={"path": output}, runner=external(address, service))
+        code, said = told(small, "run", str(small / "recipe.yaml"), "--no-wait", *changes)
+        assert code == 0, said
+        return str(re.search(r"`lowbackground status (\S+)`", said).group(1))  # type: ignore[union-attr]
+
+    with worker_pool(tmp_path / "elsewhere") as address:
+        (pool,) = [one for one in psutil.Process().children() if "worker_pool_main" in " ".join(one.cmdline())]
+        with job_service() as service:
+            pool.suspend()  # whatever else happens, the job is not done before it goes on
+            passes = send("passes")
+            code, said = told(small, "status", passes)
+            assert (code, "is at work" in said) == (5, True), said
+            pool.resume()
+            code, said = told(small, "status", passes, "--wait")
+            assert code == 0, said
+            assert checksums(small / "passes" / "test") == checksums(small / "local" / "test")
+            code, said = told(small, "status", passes)
+            assert (code, "is no job that was sent" in said) == (2, True), said
+
+            never = {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 10_000}]}
+            fails = send("fails", "--set", f"expectations={json.dumps(never)}")
+            code, said = told(small, "status", fails, "--wait")
+            assert (code, "verdict: failed" in said) == (1, True), said
+            assert {path.name for path in (small / "fails").iterdir()} == {".signals", "test.rejected"}
+
+            pool.suspend()
+            left = send("left")
+        code, said = told(small, "status", left)
+        assert (code, f"{service} does not answer" in said, said.count("error: ")) == (4, True, 1), said
+        assert "is given up, and nothing is released" in status_of(left, QUIET, cancel=True)
+        assert not list((small / "left").glob("test*"))
 
 
 def test_a_job_that_ends_with_the_command_is_not_left_alone(small: pathlib.Path) -> None:

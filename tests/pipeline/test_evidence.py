@@ -178,6 +178,23 @@ def test_a_release_says_what_its_rows_rest_on_and_leaves_the_text_alone(released
         )
 
 
+def test_credentials_are_counted_and_stay(released: runner.Result) -> None:
+    """What C2PA's own library says of the texts that went in, and of those that came out."""
+    records = [record for source in corpus().values() for record in source.values()]
+    whole = sum(c2pa_text.extract_manifest(record["text"])[0] is not None for record in records)
+    broken = sum(
+        c2pa_text.extract_manifest(record["text"])[0] is None and "\ufeff" in record["text"] for record in records
+    )
+    assert metric(released, "credentials.documents", "before") == whole + broken > broken > 0
+    assert metric(released, "credentials.documents", "before", "malformed") == broken
+    out = [row["text"] for row in read(released, "data")]
+    kept = sum("\ufeff" in text for text in out)
+    assert metric(released, "credentials.documents", "after") == kept > 0
+    assert json.loads(pathlib.Path(released.folder, "MANIFEST.json").read_bytes())["counts"]["credentials"] == kept
+    page = pathlib.Path(released.folder, "report", "index.html").read_text()
+    assert "a content credential (C2PA) in the text" in page
+
+
 def test_conflicts_are_counted_asked_about_and_shown(released: runner.Result) -> None:
     disputed = {
         row["input_id"]: row

@@ -86,3 +86,30 @@ def test_a_preset_warns_of_each_and_says_which_paper_why(result: runner.Result) 
     assert rules["kind.share"].status == rules["tokens.fresh_human"].status == "pass"
     cited = [one for name, one in rules.items() if name.split(".")[0] in ("lineage", "verifier", "kind", "burst")]
     assert sum("arXiv" in one.notes or "doi" in one.notes for one in cited) == len(cited) - 1  # one floor is our own
+
+
+def test_a_phrase_that_shares_nothing_but_itself_is_named(tmp_path: pathlib.Path) -> None:
+    """In metrics, verdict and report, with a document that has it; what it says is text and no markup."""
+    for name in "ab":
+        rows = []
+        for i in range(1_100):
+            words = [f"w{(i * 31 + n * n * 7 + i * n) % 499}" for n in range(30)] + [f"{name}{i}x{n}" for n in range(9)]
+            if name == "a" and i % 10 == 0:
+                words.insert(i % 30, "<i>zarquon fhtagn")
+            rows.append({"id": f"{name}{i}", "text": " ".join(words)})
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = [{"name": name, "path": f"{name}.jsonl", "origin": "human"} for name in "ab"]
+    recipe = {"release": "v1", "output": {"path": "out"}, "sources": sources}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    loaded = load_recipe(str(tmp_path / "recipe.yaml"))
+    result = runner.run(loaded, runner.prepare(loaded, str(tmp_path)), QUIET)
+    found = values(result)
+    assert found["trigger.phrases", ""] == 1
+    [phrase] = [name for metric, name in found if metric == "trigger.documents" and name]
+    assert phrase.endswith("zarquon fhtagn")
+    assert found["trigger.documents", ""] == found["trigger.documents", phrase] == 110
+    [rule] = [one for one in result.verdict.expectations if one.metric == "trigger.documents"]
+    assert rule.status == "fail"
+    page = pathlib.Path(result.folder, "report", "index.html").read_text()
+    assert "zarquon fhtagn" in page
+    assert "<i>zarquon" not in page

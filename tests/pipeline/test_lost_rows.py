@@ -69,7 +69,7 @@ def graph(folder: pathlib.Path, **changes: object) -> beam.Pipeline:
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_every_shuffle_of_the_graph_is_counted_under_a_name_of_its_own(parts: int, tmp_path: pathlib.Path) -> None:
-    root = graph(tmp_path, dedup=EVERYTHING, runner={"label_parts": parts})
+    root = graph(tmp_path, dedup=EVERYTHING, runner={"dedup_parts": parts})
     assert uncounted(root) == []
     named = crossings(root)
     assert len(named) > 30
@@ -131,7 +131,7 @@ def test_a_run_that_loses_or_doubles_an_element_ends_in_an_error_that_names_the_
     write(tmp_path / "corpus", corpus()[:40] + corpus()[250:256], files=3)
     done = break_beam(monkeypatch, step, times)
     with pytest.raises(runner.RunError) as error:
-        run(tmp_path, runner={"workers": 2, "label_parts": 3 if "labels" in crossing else 1})
+        run(tmp_path, runner={"workers": 2, "dedup_parts": 3 if "labels" in crossing else 1})
     assert done
     words = str(error.value)
     assert words.startswith(f"{crossing}: ")
@@ -146,7 +146,7 @@ def test_clusters_that_are_not_whole_end_the_run(tmp_path: pathlib.Path, monkeyp
     monkeypatch.setattr(clusters, "ROUNDS", 0)
     monkeypatch.setattr(clusters, "MOST_LEFT", 1)
     with pytest.raises(BrokenError, match=r"^after 0 rounds \d+ contents and more are still to be linked to their"):
-        run(tmp_path, runner={"label_parts": 3})
+        run(tmp_path, runner={"dedup_parts": 3})
     assert not list((tmp_path / "out").glob("test*"))
 
 
@@ -216,7 +216,7 @@ def test_the_same_bytes_with_one_two_four_and_eight_workers(
         if workers == 4:
             monkeypatch.setattr(seen_keys, "MOST_BITS", 0)
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        result = run(tmp_path, sources=sources, runner={"workers": workers, "label_parts": parts}, dedup=EVERYTHING)
+        result = run(tmp_path, sources=sources, runner={"workers": workers, "dedup_parts": parts}, dedup=EVERYTHING)
         assert result.exit_code == runner.PASSED
         folder = pathlib.Path(result.folder)
         files = {

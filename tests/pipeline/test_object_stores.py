@@ -14,7 +14,7 @@ from rich.console import Console
 
 from expectations import storage
 from expectations.storage import StorageError
-from pipeline import api, cli, runner
+from pipeline import api, runner
 from pipeline.assembly import Publication, done_path
 from pipeline.commands.clean import clean_output
 from pipeline.places import STAGING, STORE
@@ -117,32 +117,6 @@ def test_what_is_read_is_not_written_over(gs_store, monkeypatch):
         runner.prepare(api.load(recipe, {"sources": [{"name": "own", "path": "out/small/data"}]}), top)
     with pytest.raises(RecipeError, match=r"out lies in what source all reads"):
         runner.prepare(api.load(recipe, {"sources": [{"name": "all", "path": "."}]}), top)
-
-
-def test_commands_read_a_release_in_a_store(s3_store, monkeypatch, capsys, tmp_path):
-    stores.use(s3_store, monkeypatch)
-    top = s3_store.bucket()
-    recipe = put_inputs(top, 60)
-    release = run(recipe).folder
-    document = api.open_release(release).documents().head(1)["id"][0].as_py()
-
-    def told(*words: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            cli.app(list(words), standalone_mode=True)
-        out = capsys.readouterr()
-        assert ended.value.code in (0, None), out.err
-        return out.out + out.err
-
-    assert "The recipe is good" in told("check", recipe)
-    assert "as the manifest says" in told("verify", release)
-    assert "ok" in told("gate", release, "--output", f"{top}/verdict.txt")
-    assert files.read(f"{top}/verdict.txt")
-    assert "kept" in told("explain", release, document)
-    assert "stayed" in told("diff", release, release)
-    assert "wrote" in told("audit", "sample", release, "--all", "--output", f"{top}/sample.parquet")
-    assert "written" in told("papers", release, "--output", str(tmp_path / "papers"))
-    assert "wrote" in told("init", f"{top}/corpus", "--output", f"{top}/new.yaml")
-    assert "nothing to clean" in told("clean", f"{top}/out")
 
 
 # --- Publishing, cut off ---------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_every_bundle_twice_and_groups_fetched_piece_by_piece(
         return bundles[-1]
 
     monkeypatch.setattr(fn_runner.BundleManager, "process_bundle", process_bundle)
-    assert released(workers=workers, label_parts=2 * workers - 1) == plain
+    assert released(workers=workers, dedup_parts=2 * workers - 1) == plain
     assert len(bundles) > 20
 
 
@@ -105,7 +105,7 @@ def test_a_bundle_that_is_lost_half_way_is_run_again(
 
     monkeypatch.setattr(fn_runner.BundleManager, "process_bundle", process_bundle)
     monkeypatch.setattr(files.os, "replace", breaking)
-    assert released(workers=workers, label_parts=2 * workers - 1) == plain
+    assert released(workers=workers, dedup_parts=2 * workers - 1) == plain
     places = {pathlib.Path(path).parent.name for path in broken}
     assert places >= {".signals", "ledger", "data"} or places >= {".signals", "ledger", "signatures"}
     assert any("built-" in path for path in broken)
@@ -141,7 +141,7 @@ def test_a_worker_that_was_thought_dead_does_everything_again_after_the_others(
 
     monkeypatch.setattr(fn_runner.BundleManager, "process_bundle", process_bundle)
     monkeypatch.setattr(files.os, "replace", recording)
-    assert released(workers=1, label_parts=3) == plain
+    assert released(workers=1, dedup_parts=3) == plain
     assert zombie[0] > 20
     assert sum(path.endswith("/built") for path in written) == 1
     monkeypatch.undo()

@@ -30,8 +30,8 @@ from pipeline.commands.audit import read_sample
 from pipeline.commands.review import Session
 from pipeline.commands.serve import Browsing
 from pipeline.reading import release_tables
-from pipeline.reading.local_server import PageRequest, LocalServer
-from pipeline.reading.release_tables import TABLES, RowPlace, Question, ReleaseTables, SlowError, came_and_went, connect
+from pipeline.reading.local_server import LocalServer, PageRequest
+from pipeline.reading.release_tables import TABLES, Question, ReleaseTables, RowPlace, SlowError, came_and_went, connect
 from pipeline.recipe import load_recipe
 from transforms.audit.draw import Design, draw
 from transforms.release.read_release import ReleaseError

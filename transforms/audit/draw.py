@@ -26,7 +26,7 @@ from transforms.audit.gold import GoldItems
 from transforms.kernels.statistics import draws, sampling, share_bound, two_strata
 from transforms.kernels.text.columns import from_hexadecimal, halves, hash_texts, hexadecimal
 from transforms.kernels.text.text import canonicalise, count_words
-from transforms.release.read_release import Released, ReleaseError, open_release
+from transforms.release.read_release import Released, ReleaseError, open_release, read_signed
 
 METADATA = b"lowbackground.audit"
 FORMAT = "lowbackground.audit/2"
@@ -110,21 +110,36 @@ def draw(folder: str, design: Design, gold: GoldItems | None) -> pa.Table:
     _check(survey, design)
     audit = np.unique(survey.chosen)
     active, informative = _active(release, design, salt, survey, audit)
-    documents = release.take(np.r_[audit, active], [*SHOWN, "copies"])
-    canonical, _ = canonicalise(documents["text"].combine_chunks())
+    masked = [name for name in release.columns() if name == "masked"]  # not in older releases
+    documents = release.take(np.r_[audit, active], [*SHOWN, "copies", *masked])
+    contents = _contents(folder, documents)
+    documents = documents.drop_columns(masked)
     hits = [np.flatnonzero(survey.chosen == position).tolist() for position in audit]
     rows = documents.drop_columns(["copies"]).to_pydict()
     rows |= {
         "stream": ["audit"] * len(audit) + ["active"] * len(active),
         "draws": [*hits, *([[]] * len(active))],
         "inclusion": [*_inclusion(documents, len(audit), survey, design), *([None] * len(active))],
-        "content_hash": hexadecimal(hash_texts(canonical)).to_pylist(),
+        "content_hash": contents.to_pylist(),
         "informative": [*([None] * len(audit)), *informative.tolist()],
         "gold_label": [None] * documents.num_rows,
     }
     if gold is not None:
         rows = _with_gold(rows, gold, design, salt)
     return _mixed(rows, salt).replace_schema_metadata({METADATA: _about(release, design, salt, survey)})
+
+
+def _contents(folder: str, documents: pa.Table) -> pa.StringArray:
+    """What labels are keyed by: of a text that was masked the content that was read, which the signatures know."""
+    canonical, _ = canonicalise(documents["text"].combine_chunks())
+    found = hexadecimal(hash_texts(canonical))
+    if "masked" not in documents.column_names or documents["masked"].null_count == documents.num_rows:
+        return found
+    if (signed := read_signed(folder)) is None:
+        return found
+    at = pc.index_in(documents["id"].combine_chunks(), hexadecimal(signed["doc_id"].combine_chunks()))
+    read = hexadecimal(signed["content_hash"].combine_chunks()).take(at)
+    return pc.if_else(pc.and_(documents["masked"].combine_chunks().is_valid(), at.is_valid()), read, found)
 
 
 def design_of(sample: pa.Table) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class DedupConfig(Strict):
         return self.bands * self.rows
 
 
-BYTES_OF_PARTITION = 4 << 30  # of input; some 500 MB of band keys, 1.5 GB of documents as they cross
+BYTES_OF_PARTITION = 1 << 30  # of input; some 500 MB of band keys, 300 MB of documents as they cross
 VERIFIED = 8192  # pairs at a time
 BLOCK = 8192  # documents of a split whose pairs are one group, so that a crowd is several
 _BLOCK_BITS = 32

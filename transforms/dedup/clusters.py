@@ -48,7 +48,7 @@ class TooManyLeftError(BrokenError):
     """What is left after the rounds is more than one worker holds. The message is one line."""
 
 
-def label_parts(corpus: Corpus, asked: int | None) -> int:
+def dedup_parts(corpus: Corpus, asked: int | None) -> int:
     """In how many parts labels are made and joined: what was asked for, or by the corpus' size; 1 for all in one place."""
     size = corpus.n_bytes
     return asked or (1 if size < FROM_BYTES else min(MOST_PARTS, size // BYTES_OF_PART))
@@ -81,10 +81,8 @@ class LabelClusters(Stage):
         so_far = rows | "SoFar" >> beam.ParDo(_SoFar())
         return (
             (so_far, left)
-            | "Both" >> counted.Flatten("labels, and what was left")
-            | "ByCluster" >> counted.GroupByKey("labels by part, the last time")
-            | "Last" >> beam.ParDo(_Meet(self.parts, False))
-            | "Labels" >> beam.Values().with_output_types(pa.RecordBatch)
+            | "ByCluster" >> counted.GroupTogether("labels by part, the last time")
+            | "Last" >> beam.ParDo(_MeetLast(self.parts, False))
         )
 
 
@@ -106,14 +104,11 @@ class JoinLabels(Stage):
         known = labels | "ByContent" >> beam.ParDo(_ByContent(self.parts))
         told = (
             (asked, known)
-            | "Both" >> counted.Flatten("contents of splits, and labels")
-            | "ByPart" >> counted.GroupByKey("contents of splits and labels by part")
+            | "ByPart" >> counted.GroupTogether("contents of splits and labels by part")
             | "Tell" >> beam.ParDo(_Tell())
         )
-        return (
-            (candidates | "Candidates" >> beam.ParDo(BySplit()), told)
-            | "Together" >> counted.Flatten("candidates, and their labels")
-            | "BySplit" >> counted.GroupByKey("candidates and their labels by split")
+        return (candidates | "Candidates" >> beam.ParDo(BySplit()), told) | "BySplit" >> counted.GroupTogether(
+            "candidates and their labels by split"
         )
 
 
@@ -149,6 +144,12 @@ class _Meet(Beside[Group, Keyed]):
             content, cluster = _columns(_of(LABELS, group[1]))
             labels = content, components.label(cluster, smallest)[0]
         return _by(1, labels, LABELS, self.parts) + _by(0, components.forest(*links), EDGE, self.parts)
+
+
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _MeetLast(_Meet):
+    def work(self, group: Group, *_: object) -> list[pa.RecordBatch]:  # type: ignore[override]
+        return [labels for _, labels in super().work(group)]
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)

@@ -2,7 +2,8 @@
 
 An expert's score is measured against human text of the same language and length, and the highest of the experts counts: that is
 the `Scale` of a language, smooth in the length and rising with the score. What a share is estimated from is kept by *band*: a
-language and a range of lengths.
+language, a range of lengths, and a *lead*, which says what the highest score alone does not: which expert gave it, and how far
+below the others are.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import datetime
 import functools
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,17 @@ from transforms.kernels.statistics import share_bound
 from transforms.kernels.text import language
 from transforms.kernels.text.text import Tokens
 
-FORMAT, READ = 5, (3, 4, 5)  # format 3 has no `raised`; 3 and 4 have an allowance of one number, `root`
+FORMAT, READ = 6, (5, 6)  # the bands of format 5 have no lead
 RAISED = (0.5, 1.0)  # z from which an expert is raised, and from which by all that its scale says
+FAR = 0.4  # z by which an expert leads the others far
 Histogram = npt.NDArray[np.int64]  # [share_bound.BINS]
+
+
+class Scores(NamedTuple):
+    """What a detector makes of a batch of documents."""
+
+    log_odds: npt.NDArray[np.float32]  # [documents] of machine origin; NaN: it cannot judge the document
+    band: npt.NDArray[np.int8]  # [documents] index into `Calibration.bands`, 0 without a calibration; -1 where NaN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +161,17 @@ class Scale:
         highest = np.fmax.reduce(self.standardised(scores, n_tokens), axis=1)
         return self.mapped(highest).astype(np.float32)
 
+    def leads(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
+        """Twice the number of the expert with the highest z, and one more if it leads the others far: int8[documents].
+
+        0 where no expert has a score, and everywhere if there is but one. Arguments as for `judged`.
+        """
+        if scores.shape[1] < 2:
+            return np.zeros(len(scores), np.int8)
+        z = np.nan_to_num(self.standardised(scores, n_tokens), nan=-np.inf)
+        second, first = np.sort(z, axis=1)[:, -2:].T
+        return (2 * np.argmax(z, axis=1) + (first >= second + FAR) * (first > second)).astype(np.int8)
+
     def mapped(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Log-odds of each z."""
         found = np.interp(z, self.z, self.log_odds)
@@ -180,17 +200,19 @@ class Family:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """Held-out documents of one language and range of lengths.
+    """Held-out documents of one language, range of lengths and lead.
 
     Attributes:
       language: index into `Calibration.scales`; 0 where texts of any language are scored.
       shortest: words and ideographs that a text of the band has at least.
+      lead: which expert gave the highest score, and whether by far (`Scale.leads`).
       humans: held-out human documents by domain.
       families: held-out machine documents by generator.
     """
 
     language: int
     shortest: int
+    lead: int
     humans: tuple[Family, ...]
     families: tuple[Family, ...]
 
@@ -202,7 +224,16 @@ class Band:
     @property
     def human_histogram(self) -> Histogram:
         """Scores of all human documents, in bins."""
-        return np.sum([f.histogram for f in self.humans], axis=0)
+        return _pooled(self.humans)
+
+    @property
+    def machine_histogram(self) -> Histogram:
+        """Scores of all machine documents, in bins."""
+        return _pooled(self.families)
+
+
+def _pooled(families: tuple[Family, ...]) -> Histogram:
+    return sum((f.histogram for f in families), np.zeros(share_bound.BINS, np.int64))
 
 
 def p_synthetic(log_odds: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -238,7 +269,8 @@ class Calibration:
       experts: names of what the model's scores are by, in their order.
       languages: those that were measured; a text in any other has no score. Empty: texts of any language are scored.
       scales: what scores mean in each language; one if there are no languages.
-      bands: by language, then by length; a text in none, because it is too short, has no score.
+      bands: by language, then by length, then by lead: every length has all leads; a text in none, because it is too short,
+        has no score.
       uncovered: held-out documents of generators that were excluded from training; no bound holds for their like.
       strata: false alarms by language, source, domain and length.
       basis: how the held-out scores came about, in a sentence.
@@ -275,6 +307,26 @@ class Calibration:
         return tuple(Counts(name, *found[name]) for name in sorted(found))
 
     @functools.cached_property
+    def leads(self) -> int:
+        """How many leads every length has: 2 for each expert; 1 if there is but one."""
+        return 1 + max(band.lead for band in self.bands)
+
+    @property
+    def lengths(self) -> tuple[tuple[Band, ...], ...]:
+        """The bands of each language and length, one for each lead."""
+        return tuple(self.bands[at : at + self.leads] for at in range(0, len(self.bands), self.leads))
+
+    def counts(self, language: int, side: str) -> dict[str, npt.NDArray[np.int64]]:
+        """The histograms of all `humans`, or `families`, of a language by name, each int64[lengths, leads, BINS]."""
+        bands = [band for band in self.bands if band.language == language]
+        found: dict[str, npt.NDArray[np.int64]] = {}
+        for number, band in enumerate(bands):
+            for family in getattr(band, side):
+                sums = found.setdefault(family.name, np.zeros((len(bands), share_bound.BINS), np.int64))
+                sums[number] += family.histogram
+        return {name: found[name].reshape(-1, self.leads, share_bound.BINS) for name in sorted(found)}
+
+    @functools.cached_property
     def language_of_band(self) -> npt.NDArray[np.int64]:
         """The language of each band, int64[bands]."""
         return np.array([band.language for band in self.bands])
@@ -285,21 +337,24 @@ class Calibration:
         return np.array([self.scales[band.language].threshold for band in self.bands])
 
     def judged(
-        self, scores: npt.NDArray[np.float32], band: npt.NDArray[np.int8], n_tokens: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.float32]:
-        """Log-odds of machine origin, float32[documents]; NaN where there is none.
+        self, scores: npt.NDArray[np.float32], first: npt.NDArray[np.int8], n_tokens: npt.NDArray[np.int32]
+    ) -> Scores:
+        """What the scores of a model, float32[documents, experts], mean.
 
         Args:
-          scores: of the model, float32[documents, experts].
-          band: of each document, from `bands_of`.
+          scores: of the model.
+          first: the first band of each document, from `bands_of`.
           n_tokens: words and ideographs of each.
         """
-        found = np.full(len(band), np.nan, np.float32)
-        language = np.append(self.language_of_band, -1)[band]
+        log_odds, band = np.full(len(first), np.nan, np.float32), first.copy()
+        language = np.append(self.language_of_band, -1)[first]
         for number, scale in enumerate(self.scales):
             own = language == number
-            found[own] = scale.judged(scores[own], n_tokens[own])
-        return found
+            log_odds[own] = scale.judged(scores[own], n_tokens[own])
+            if self.leads > 1:
+                band[own] += scale.leads(scores[own], n_tokens[own])
+        band[np.isnan(log_odds)] = -1
+        return Scores(log_odds, band)
 
     @functools.cached_property
     def _lists(self) -> language.WordLists:
@@ -308,7 +363,7 @@ class Calibration:
     def bands_of(
         self, tokens: Tokens, n_tokens: npt.NDArray[np.int32], languages: pa.StringArray | None = None
     ) -> npt.NDArray[np.int8]:
-        """The band of each document, int8[documents]; -1 where it has none: too short, or in another language.
+        """The first band of each document's length, int8[documents]; -1 where it has none: too short, or in another language.
 
         Its frequent words must be those of the band's language, and its tag, where it has one that is known, must be too.
         """
@@ -318,7 +373,8 @@ class Calibration:
             number = language.language_of(language.covered(tokens, self._lists), least)
         found = np.full(len(n_tokens), -1, np.int8)
         for index, band in enumerate(self.bands):  # a language's bands are in order of length
-            found[(number == band.language) & (n_tokens >= band.shortest)] = index
+            if not band.lead:
+                found[(number == band.language) & (n_tokens >= band.shortest)] = index
         if languages is not None and self.languages:
             found[~self._agree(languages, number)] = -1
         return found
@@ -383,9 +439,16 @@ def _parse(fields: dict[str, Any]) -> Calibration:
         strata=tuple(map(_stratum, fields["strata"])),
         basis=str(fields["basis"]),
     )
-    places = [(band.language, band.shortest) for band in calibration.bands]
-    if not places or places != sorted(set(places)) or min(shortest for _, shortest in places) < 1:
+    places = sorted({(band.language, band.shortest) for band in calibration.bands})
+    leads = 1 + max((band.lead for band in calibration.bands), default=0)
+    if not places or min(shortest for _, shortest in places) < 1 or leads not in (1, 2 * len(calibration.experts)):
+        raise ValueError("there are no such bands")
+    if [(b.language, b.shortest, b.lead) for b in calibration.bands] != [
+        (*at, n) for at in places for n in range(leads)
+    ]:
         raise ValueError("the bands are not in order")
+    if {language for language, _ in places} - {band.language for band in calibration.bands if band.humans}:
+        raise ValueError("a language without human documents")
     if len(calibration.scales) != max(1, len(calibration.languages)):
         raise ValueError("a language has no scale")
     if not 0 <= min(places)[0] <= max(places)[0] < len(calibration.scales):
@@ -394,7 +457,7 @@ def _parse(fields: dict[str, Any]) -> Calibration:
         len(scale.raised) not in (0, len(calibration.experts)) for scale in calibration.scales
     ):
         raise ValueError("an expert has no scale")
-    if len(places) > 127 or len(calibration.languages) > language.MOST:
+    if len(calibration.bands) > 127 or len(calibration.languages) > language.MOST:
         raise ValueError("too many bands or languages")
     return calibration
 
@@ -413,7 +476,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
         newest=str(fields["newest"]),
         until=str(fields["until"]),
         allowance=_allowance(fields["allowance"]),
-        raised=tuple(map(_finite, fields.get("raised", ()))),
+        raised=tuple(map(_finite, fields["raised"])),
     )
     if scale.until:
         datetime.date.fromisoformat(scale.until)
@@ -431,16 +494,7 @@ def _scale(fields: dict[str, Any]) -> Scale:
     return scale
 
 
-ROOT_SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # where the bound u + root * sqrt(u) of older formats is read off
-
-
 def _allowance(fields: dict[str, Any]) -> Allowance:
-    if "root" in fields:
-        root = _finite(fields["root"])
-        if root < 0:
-            raise ValueError("an allowance is out of range")
-        limits = tuple((((root**2 + 4 * q) ** 0.5 - root) / 2) ** 2 for q in ROOT_SHARES)
-        fields = fields | {"shares": ROOT_SHARES, "limits": limits, "own_limits": limits}
     shares, limits, own = (tuple(map(_fraction, fields[name])) for name in ("shares", "limits", "own_limits"))
     corpora, why = int(fields["corpora"]), str(fields["why"])
     if not len(shares) == len(limits) == len(own) or corpora < 0 or not (shares or why):
@@ -452,10 +506,7 @@ def _allowance(fields: dict[str, Any]) -> Allowance:
 
 def _band(fields: dict[str, Any]) -> Band:
     humans, families = (tuple(map(_family, fields[name])) for name in ("humans", "families"))
-    band = Band(int(fields["language"]), int(fields["shortest"]), humans, families)
-    if not humans:
-        raise ValueError("a band without human documents")
-    return band
+    return Band(int(fields["language"]), int(fields["shortest"]), int(fields.get("lead", 0)), humans, families)
 
 
 def _family(fields: dict[str, Any]) -> Family:

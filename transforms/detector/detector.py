@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import os
 import posixpath
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from expectations import contracts
 from expectations.paths import open_for_reading
-from transforms.detector.calibration import Calibration, parse_calibration
+from transforms.detector.calibration import Calibration, Scores, parse_calibration
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.fasttext_model import LinearExperts, parse_model
 from transforms.detector.plugins import PREFIX, load_plugin, parse_plugin
@@ -39,13 +39,6 @@ __all__ = ["Calibration", "Detector", "DetectorError", "Scores", "load_detector"
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "default")
 BARE = (".bin", ".ftz")
 MIN_TOKENS = 50  # where no calibration says otherwise
-
-
-class Scores(NamedTuple):
-    """What a detector makes of a batch of documents."""
-
-    log_odds: npt.NDArray[np.float32]  # [documents] of machine origin; NaN: it cannot judge the document
-    band: npt.NDArray[np.int8]  # [documents] index into `Calibration.bands`, 0 without a calibration; -1 where NaN
 
 
 class Model(Protocol):
@@ -107,7 +100,7 @@ class Detector:
         else:
             band = self.calibration.bands_of(tokens, n_tokens, languages)
             band[kinds > 0] = -1
-            log_odds = self.calibration.judged(scores, band, n_tokens)
+            log_odds, band = self.calibration.judged(scores, band, n_tokens)
         band[np.isnan(log_odds)] = -1
         log_odds[band < 0] = np.nan
         return Scores(log_odds, band)

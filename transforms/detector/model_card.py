@@ -33,16 +33,18 @@ one or two human documents in a hundred are called synthetic, more in some group
 EXPERTS = (
     "A table of word n-grams with the weights of several experts (`ngrams.bin`), each a logistic "
     "regression\ntrained on the generators of one age. It holds n-grams whose use differs between human and machine text of the "
-    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length. "
+    "same source,\ndomain and language. The highest of the experts counts, each measured against human text of the same length.\n"
+    "Which one it is, and by how much, helps to tell the share of a corpus (docs/decisions/0062).\n"
     "An expert that finds less than `least_found` of its own\nage gets more of the false alarms (docs/decisions/0039)."
 )
 FASTTEXT = (
     "A two-class fastText model over words and word n-grams of the canonical text, reduced to one weight per feature."
 )
 PLUGIN = "A detector of somebody else: what its plugin.json names."
-PLANTED = """Known shares of held-out machine text were planted in held-out human text, half of the data as the reference and half
-as corpora, and estimated and bounded from the same held-out scores. Where source and generator are left out,
-the reference knows neither, and the allowance was learned without either of them.
+PLANTED = """Known shares of held-out machine text were planted in held-out human text, and estimated and bounded from the same
+held-out scores: half of the data is the reference, half makes corpora. Where source and generator are left out, the
+reference is all data of other sources, without the generator, and the allowance was learned from it: neither has seen
+any text of the corpus, nor like it. Human text that is known to be human is half of what there is of its kind.
 """
 LIMITS = """- Unseen generators, paraphrased and edited text are missed more often than the tables say.
 - Human text that is formal, or of a kind that is not in the training data, may be flagged more often than the threshold
@@ -167,12 +169,13 @@ def _thresholds(calibration: Calibration) -> str:
         "| language | words | human, called synthetic | of | machine, called synthetic | of |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for band in calibration.bands:
-        flagged, n = sum(f.flagged for f in band.families), sum(f.n for f in band.families)
-        found = f"{flagged / n:.3f}" if n else ""
+    for bands in calibration.lengths:
+        sides = ([band.human for band in bands], [family for band in bands for family in band.families])
+        cells = [
+            f"{sum(c.flagged for c in of) / n:.3f} | {n:,}" if (n := sum(c.n for c in of)) else " | 0" for of in sides
+        ]
         lines.append(
-            f"| {_language(calibration, band.language)} | from {band.shortest:,} "
-            f"| {band.human.flagged / band.human.n:.3f} | {band.human.n:,} | {found} | {n:,} |"
+            f"| {_language(calibration, bands[0].language)} | from {bands[0].shortest:,} | {' | '.join(cells)} |"
         )
     lines += ["", "| language | generator | flagged | held-out documents | fraction |", "|---|---|--:|--:|--:|"]
     for number in sorted({band.language for band in calibration.bands}):

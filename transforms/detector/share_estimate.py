@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.detector.calibration import Band, Calibration
+from transforms.detector.calibration import Calibration
 from transforms.kernels.statistics import share_bound
 
-MOST_BINS = 16  # of a band: 12 gave the same bounds as 31, to a half per cent (docs/decisions/0054)
+MOST_BINS = 12  # of a lead: as close as 31, to a half per cent (docs/decisions/0054)
 BORROWED = (
     20.0  # documents that each component gets in a band: half like itself in all bands, half like all of its side
 )
@@ -21,8 +21,8 @@ BORROWED = (
 # text of a kind that nobody knows, and chance. With human text of the corpus the first is no danger.
 ALIKE, ALIKE_IN_LIMITS, LESS_WITH_OWN = 0.5, 0.25, 0.25
 FEWEST_OWN = 200  # documents of known human text that make a component of their own
-MOSTLY = (
-    0.5  # of the human side that is like the own text, where the bound rests on it: text of another kind says little
+LIKE_OWN = (
+    0.4  # of the human side that is like the own text, where the bound rests on it: another kind's text is under 0.1
 )
 ALPHA = 0.05
 Histograms = npt.NDArray[np.int64] | npt.NDArray[np.float64]  # [bands, share_bound.BINS]
@@ -47,13 +47,13 @@ class Bound:
 
 
 class _Known(NamedTuple):
-    """The components of one language, by cell: a merged bin of a band. Chances sum to 1 in each band."""
+    """The components of one language, by cell: a merged bin of a band. Chances sum to 1 in each length."""
 
-    bands: npt.NDArray[np.int64]  # [own bands] which
-    starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each
+    bands: npt.NDArray[np.int64]  # [lengths, leads] which
+    starts: tuple[npt.NDArray[np.int64], ...]  # of the merged bins of each length
     human: npt.NDArray[np.float64]  # [domains, cells]
     machine: npt.NDArray[np.float64]  # [generators, cells]
-    found: npt.NDArray[np.float64]  # [generators, own bands] the part that is at or above the threshold
+    found: npt.NDArray[np.float64]  # [generators, lengths] the part that is at or above the threshold
 
 
 class Composition:
@@ -84,36 +84,34 @@ class Composition:
         return tuple(self._components(number) for number in range(self.languages))
 
     def _components(self, language: int) -> _Known | None:
-        own = np.flatnonzero(self.language_of_band == language)
-        bands = [self.calibration.bands[number] for number in own]
-        domains = sorted({family.name for band in bands for family in band.humans})
-        generators = sorted({family.name for band in bands for family in band.families})
-        if not generators:
+        sides = [self.calibration.counts(language, side) for side in ("humans", "families")]
+        if not sides[1]:
             return None
-        starts: list[npt.NDArray[np.int64]] = []
-        sides: tuple[list[npt.NDArray[np.float64]], ...] = [], []
-        found = np.zeros((len(generators), len(own)))
-        for place, band in enumerate(bands):
+        human, machine = (np.stack(list(side.values())) for side in sides)
+        lengths = [bands for bands in self.calibration.lengths if bands[0].language == language]
+        starts, parts, found = [], [], np.zeros((len(machine), len(lengths)))
+        for length, bands in enumerate(lengths):
             pools = [
-                np.sum([f.histogram / f.n for f in side] or [np.zeros(share_bound.BINS)], axis=0)
-                for side in (band.humans, band.families)
+                (side[:, length].sum(axis=1) / np.maximum(side[:, length].sum(axis=(1, 2)), 1)[:, None]).sum(axis=0)
+                for side in (human, machine)
             ]
             starts.append(share_bound.merged(sum(pool / max(pool.sum(), 1e-12) for pool in pools), MOST_BINS))
-            for side, names, into in (("humans", domains, sides[0]), ("families", generators, sides[1])):
-                into.append(_chances(names, bands, place, side, starts[-1]))
-            for row, name in enumerate(generators):
-                flagged, n = (
-                    sum(getattr(f, what) for f in band.families if f.name == name) for what in ("flagged", "n")
-                )
-                everyone = sum(f.flagged for f in band.families) / max(1, sum(f.n for f in band.families))
-                found[row, place] = (flagged + BORROWED * everyone) / (n + BORROWED)
-        human, machine = (np.concatenate(side, axis=1) for side in sides)
-        return _Known(own, tuple(starts), human, machine, found)
+            rows = _chances(machine, length, starts[-1])
+            parts.append((_chances(human, length, starts[-1]), np.concatenate([rows, _mirrored(rows, len(bands))])))
+            counts = np.zeros((2, len(machine)))  # flagged, of how many
+            for family in (family for band in bands for family in band.families):
+                counts[:, list(sides[1]).index(family.name)] += family.flagged, family.n
+            everyone = counts[0].sum() / max(1, counts[1].sum())
+            found[:, length] = (counts[0] + BORROWED * everyone) / (counts[1] + BORROWED)
+        chances = [np.concatenate(of, axis=1) for of in zip(*parts, strict=True)]
+        new = np.repeat(found.mean(axis=0, keepdims=True), len(chances[1]) - len(found), axis=0)  # mirrored ones
+        own = np.flatnonzero(self.language_of_band == language).reshape(len(lengths), -1)
+        return _Known(own, tuple(starts), chances[0], chances[1], np.concatenate([found, new]))
 
     def _cells(self, known: _Known, counts: Histograms) -> npt.NDArray[np.float64]:
         parts = [
-            np.add.reduceat(np.asarray(counts[band], np.float64), starts)
-            for band, starts in zip(known.bands, known.starts, strict=True)
+            np.add.reduceat(np.asarray(counts[bands], np.float64), starts, axis=1).ravel()
+            for bands, starts in zip(known.bands, known.starts, strict=True)
         ]
         return np.concatenate(parts)
 
@@ -121,13 +119,9 @@ class Composition:
         """The human components, with that of the corpus if it has enough."""
         if own is None or own[known.bands].sum() < FEWEST_OWN:  # as `has_own`
             return known.human
-        rows, at = [], 0
-        pool = known.human.mean(axis=0)
-        for band, starts in zip(known.bands, known.starts, strict=True):
-            there = np.add.reduceat(np.asarray(own[band], np.float64), starts) + BORROWED * pool[at : at + len(starts)]
-            rows.append(there / there.sum())
-            at += len(starts)
-        return np.concatenate([np.concatenate(rows)[None], known.human])
+        row = self._cells(known, own) + BORROWED * known.human.mean(axis=0)
+        parts = np.split(row, np.cumsum([len(starts) * known.bands.shape[1] for starts in known.starts])[:-1])
+        return np.concatenate([np.concatenate([part / part.sum() for part in parts])[None], known.human])
 
     def fits(
         self,
@@ -197,11 +191,11 @@ class Composition:
     def _allowed(
         self, language: int, low: float, high: float, best: share_bound.Fit, own: Histograms | None
     ) -> tuple[float, float]:
-        """The limits with the allowance. That for own human text holds where most of the human side is like it."""
+        """The limits with the allowance. That for own human text holds where much of the human side is like it."""
         allowance = self.calibration.scales[language].allowance
         if allowance.why:
             return 0.0, 1.0
-        of_its_own = self.has_own(language, own) and bool(best.human[0] >= MOSTLY)
+        of_its_own = self.has_own(language, own) and bool(best.human[0] >= LIKE_OWN)
         return max(0.0, low - (0.0 if of_its_own else allowance.human)), allowance.of(high, of_its_own)
 
     def has_own(self, language: int, own: Histograms | None) -> bool:
@@ -227,7 +221,7 @@ class Composition:
             assert known is not None
             (high,) = share_bound.limits(*fitted, alpha=level)
             upper[number] = self._allowed(number, high.q, high.q, fitted[3], own)[1]
-            mix = np.asarray(scores[known.bands], np.float64).sum(axis=1)
+            mix = np.asarray(scores[known.bands], np.float64).sum(axis=(1, 2))
             n = float(mix.sum())
             rates = high.machine @ _drawn(known.found, self._alike(True, self.has_own(number, own)))
             found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
@@ -243,9 +237,11 @@ class Composition:
                 continue
             _, human, machine, best = fitted
             p, q = (1 - best.q) * (best.human @ human), best.q * (best.machine @ machine)
-            cells = np.split(q / (p + q), np.cumsum([len(starts) for starts in known.starts])[:-1])
-            for band, starts, values in zip(known.bands, known.starts, cells, strict=True):
-                chance[band] = np.repeat(values, np.diff(np.r_[starts, share_bound.BINS]))
+            leads = known.bands.shape[1]
+            cells = np.split(q / (p + q), np.cumsum([leads * len(starts) for starts in known.starts])[:-1])
+            for bands, starts, values in zip(known.bands, known.starts, cells, strict=True):
+                widths = np.diff(np.r_[starts, share_bound.BINS])
+                chance[bands] = np.repeat(values.reshape(leads, -1), widths, axis=1)
         return chance
 
 
@@ -261,19 +257,21 @@ def _mostly_own(humans: int, machines: int) -> share_bound.Fit:
     return share_bound.Fit(0.1, human, np.full(machines, 1 / machines), 0.0)
 
 
-def _chances(
-    names: list[str], bands: list[Band], place: int, side: str, starts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """The chance of each merged bin of a band for each component of a side, [names, bins]."""
-    everywhere = np.zeros((len(names), share_bound.BINS))
-    here = np.zeros((len(names), share_bound.BINS))
-    for number, band in enumerate(bands):
-        for family in getattr(band, side):
-            everywhere[names.index(family.name)] += family.histogram
-            if number == place:
-                here[names.index(family.name)] += family.histogram
-    likely = np.add.reduceat(everywhere, starts, axis=1) + 0.5 / len(starts)
+def _chances(counts: npt.NDArray[np.int64], length: int, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The chance of each cell of a length, float64[components, leads x bins], from int64[components, lengths, leads, BINS]."""
+    cells = np.add.reduceat(counts, starts, axis=-1).reshape(*counts.shape[:2], -1)
+    likely = cells.sum(axis=1) + 0.5 / cells.shape[2]
     likely /= likely.sum(axis=1, keepdims=True)
-    rows = np.add.reduceat(here, starts, axis=1) + BORROWED * (likely + likely.mean(axis=0)) / 2
-    rows /= rows.sum(axis=1, keepdims=True)
-    return np.asarray(rows)
+    rows = cells[:, length] + BORROWED * (likely + likely.mean(axis=0)) / 2
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+
+
+def _mirrored(rows: npt.NDArray[np.float64], leads: int) -> npt.NDArray[np.float64]:
+    """A generator of an age of which none is known: each expert finds it as another one finds the known ones. [0 or 1, cells].
+
+    Without it a corpus that only one expert finds is like nothing that is known, where that expert's own generator is left out.
+    """
+    if leads == 1:
+        return rows[:0]
+    by_expert = rows.mean(axis=0).reshape(leads // 2, -1)
+    return np.mean([np.roll(by_expert, step, axis=0) for step in range(1, leads // 2)], axis=0).reshape(1, -1)

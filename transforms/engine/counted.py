@@ -145,8 +145,26 @@ class GroupByKey(beam.PTransform):
 
     def expand(self, pairs: beam.PCollection[tuple[Any, Any]]) -> beam.PCollection[tuple[Any, Iterable[Any]]]:
         """Count, group, count."""
-        grouped = _sent(self.crossing, pairs) | "Group" >> beam.GroupByKey()
-        return _end(grouped, "Arrive", _Listed(self.crossing, ARRIVED), grouped.element_type)
+        return _grouped(self.crossing, _sent(self.crossing, pairs))
+
+
+def _grouped(crossing: str, sent: beam.PCollection[tuple[Any, Any]]) -> beam.PCollection[tuple[Any, Iterable[Any]]]:
+    grouped = sent | "Group" >> beam.GroupByKey()
+    return _end(grouped, "Arrive", _Listed(crossing, ARRIVED), grouped.element_type)
+
+
+@dataclasses.dataclass(eq=False)
+class GroupTogether(Stage):
+    """Several collections of (key, value) -> (key, [value]): the values of a key in all of them."""
+
+    crossing: str
+
+    def expand(
+        self, parts: tuple[beam.PCollection[tuple[Any, Any]], ...]
+    ) -> beam.PCollection[tuple[Any, Iterable[Any]]]:
+        """Count each, put together, group, count."""
+        sent = [_sent(self.crossing, part, f"Send{number}") for number, part in enumerate(parts)]
+        return _grouped(self.crossing, sent | "Together" >> beam.Flatten())
 
 
 class _Listed(_Counting):

@@ -5,12 +5,14 @@ every method of the step's DoFn, for their types and for their source, and makes
 In a run of a few documents that was half of the time. None of these answers changes while a process lasts.
 """
 
+import bz2
 import functools
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+from apache_beam.internal import cloudpickle_pickler, pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.transforms import core, userstate
@@ -33,6 +35,12 @@ def remember() -> None:
         find = PipelineOptions.view_as
         PipelineOptions.view_as = lambda options, cls: _view(find, options, cls)
         PipelineOptions.view_as.answers = _views
+        # They are named when a view is made, and were sorted again for each look at one.
+        PipelineOptions._visible_option_list = _names(PipelineOptions._visible_option_list)
+    # A step's arguments are copied by pickle, and are mostly none.
+    pickler.roundtrip = _copy
+    # For the smallest steps too it asked for the memory that millions of bytes want, eight megabytes each time.
+    cloudpickle_pickler.bz2 = _Bz2
     # The local worker's cache of side inputs, which it shares with the runner: it saves no reading, since they are in this
     # process already, and weighs each by a walk over every module that is imported.
     worker_handlers.STATE_CACHE_SIZE_MB = 0
@@ -85,6 +93,34 @@ def _copied(found: tuple[list[str], list[Any]]) -> tuple[list[str], list[Any]]:
     """Names and defaults of a method's arguments, to change."""
     names, defaults = found
     return [*names], [*defaults]
+
+
+def _names(find: Callable[[PipelineOptions], list[str]]) -> Callable[[PipelineOptions], list[str]]:
+    """The names of some options, once."""
+    found: weakref.WeakKeyDictionary[PipelineOptions, list[str]] = weakref.WeakKeyDictionary()
+
+    def names(options: PipelineOptions) -> list[str]:
+        if options not in found:
+            found[options] = find(options)
+        return found[options]
+
+    return names
+
+
+def _copy(value: Any) -> Any:
+    """What comes out of pickle: of nothing, nothing."""
+    return pickler.desired_pickle_lib.roundtrip(value) if value or type(value) not in (tuple, dict) else type(value)()
+
+
+class _Bz2:
+    """The module, as Beam uses it."""
+
+    decompress = staticmethod(bz2.decompress)
+
+    @staticmethod
+    def compress(data: bytes, compresslevel: int) -> bytes:
+        """In blocks of 100 KB, whatever is asked for: what is smaller comes out as short."""
+        return bz2.compress(data, 1)
 
 
 def _view(find: Any, options: Any, cls: type) -> Any:

@@ -21,6 +21,7 @@ with hidden("scipy"):  # of which it would look at the version
     import numba
     from numba.core import event, types
     from numba.core.caching import FunctionCache
+    from numba.core.compiler import Flags
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
@@ -97,7 +98,14 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     def compiled(function: Callable[..., Any]) -> Kernel:
         one = Kernel(
-            function, targetoptions={"nopython": True, "nogil": True, "boundscheck": None, "no_cfunc_wrapper": True, "_nrt": False}
+            function,
+            targetoptions={
+                "nopython": True,
+                "nogil": True,
+                "boundscheck": None,
+                "no_cfunc_wrapper": True,
+                "_nrt": False,
+            },
         )
         one.enable_caching()
         one.declared = declared
@@ -105,6 +113,16 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
         return one
 
     return compiled
+
+
+def _compare_quickly() -> None:
+    """Let Numba compare two sets of flags by what was set: for each call that it types it listed them all, some 100,000 times."""
+    compared, same = Flags.__eq__, hash(Flags())  # it is made of the names of the flags
+    Flags.__eq__ = lambda one, other: (type(other) is Flags and one._values == other._values) or compared(one, other)
+    Flags.__hash__ = lambda _: same
+
+
+_compare_quickly()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]

@@ -14,10 +14,10 @@ from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.measures import duplicates_left as residual
-from transforms.measures import items_found, lineage, sample
+from transforms.measures import items_found, lineage, sample, triggers
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
-from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split
+from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split, total_of
 from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
@@ -49,14 +49,25 @@ class Measure(Stage):
             | "Merge"
             >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
         )
-        metrics = _Metrics(self.config, self.corpus.without_splits())
+        looked_at = beam.pvalue.AsSingleton(tally | "Suspects" >> beam.ParDo(_Suspects()))
+        neighbours = (
+            decisions
+            | "Beside" >> beam.ParDo(_BesideSuspects(self.corpus), looked_at)
+            | "MergeBeside"
+            >> counted.CombineGlobally(
+                "what is beside suspects", NeighboursFn(), without_defaults=True, most=len(self.corpus.splits)
+            )
+        )
+        sides = (beam.pvalue.AsSingleton(mixture), looked_at, beam.pvalue.AsSingleton(neighbours))
+        metrics = _Metrics(self.config, self.corpus)
         return Measured(
-            tally | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, beam.pvalue.AsSingleton(mixture)),
+            tally | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, *sides),
             tally | "Sketches" >> beam.ParDo(_Sketches(self.corpus.names)),
         )
 
 
-beam.coders.registry.register_coder(Tally, CompressedCoder)
+for _made in (Tally, triggers.Suspects, triggers.Neighbours):
+    beam.coders.registry.register_coder(_made, CompressedCoder)
 
 
 @beam.typehints.with_output_types(Tally)
@@ -118,6 +129,47 @@ class TallyFn(beam.CombineFn):
         return total
 
 
+@beam.typehints.with_output_types(triggers.Suspects)
+class _Suspects(beam.DoFn):
+    def process(self, tally: Tally) -> Iterator[triggers.Suspects]:
+        yield triggers.suspects(tally.ngrams.get(1, []))
+
+
+@beam.typehints.with_output_types(triggers.Neighbours)
+class _BesideSuspects(Beside[Decided, triggers.Neighbours]):
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def work(self, group: Decided, *sides: triggers.Suspects) -> tuple[triggers.Neighbours]:
+        (number, decisions), (looked_at,) = group, sides
+        if not len(looked_at.types):
+            return (triggers.merge([]),)
+        signals = self.corpus.signals(self.corpus.split(number), triggers.NEEDED)
+        return (triggers.count_split(looked_at, decisions, signals),)
+
+
+@beam.typehints.with_input_types(triggers.Neighbours)
+@beam.typehints.with_output_types(triggers.Neighbours)
+class NeighboursFn(beam.CombineFn):
+    """Neighbours in splits -> Neighbours in the corpus."""
+
+    def create_accumulator(self) -> triggers.Neighbours:
+        """Nothing."""
+        return triggers.merge([])
+
+    def add_input(self, some: triggers.Neighbours, more: triggers.Neighbours) -> triggers.Neighbours:
+        """Add one split."""
+        return triggers.merge([some, more])
+
+    def merge_accumulators(self, parts: Iterable[triggers.Neighbours]) -> triggers.Neighbours:
+        """Add all."""
+        return triggers.merge(parts)
+
+    def extract_output(self, whole: triggers.Neighbours) -> triggers.Neighbours:
+        """As it is: its pairs are in order."""
+        return whole
+
+
 class _Metrics(beam.DoFn):
     def __init__(self, config: MeasureConfig, corpus: Corpus) -> None:
         self.config, self.corpus = config, corpus
@@ -126,8 +178,12 @@ class _Metrics(beam.DoFn):
         self.detector = load_detector(self.config.detector)
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
-    def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
+    def process(
+        self, tally: Tally, mixture: Mixture, looked_at: triggers.Suspects, neighbours: triggers.Neighbours
+    ) -> Iterator[pa.RecordBatch]:
         give_back()
+        words, kept = tally.ngrams.get(1, []), total_of(tally.groups, reason=0)
+        found = triggers.find(looked_at, neighbours, words)
         metrics = metrics_table(
             tally,
             self.corpus.names,
@@ -136,6 +192,7 @@ class _Metrics(beam.DoFn):
             self.config,
             self.checker,
             reference=self.config.reference.found(tally, self.corpus.names),
+            more=triggers.trigger_rows(found, looked_at, kept, self.corpus),
         )
         give_back()  # before it is judged, which takes as much in another process
         yield metrics

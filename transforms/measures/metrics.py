@@ -59,6 +59,7 @@ class MeasureConfig(Staged):
       against: evaluation sets that were looked for, if any.
       unit: what tokens are called: "words" without a tokenizer.
       lineage: whether what synthetic text was made of is counted.
+      mask: kinds of personal data that are masked in the release.
     """
 
     detector: str | None = None
@@ -71,6 +72,7 @@ class MeasureConfig(Staged):
     against: Items | None = None
     unit: str = WORDS
     lineage: bool = False
+    mask: tuple[personal.Kind, ...] = ()
 
 
 def metrics_table(
@@ -81,6 +83,7 @@ def metrics_table(
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
+    more: Iterable[Row] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -92,6 +95,7 @@ def metrics_table(
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
+      more: rows of what was measured beside the tally.
     """
     parts: tuple[Iterable[Row], ...] = (
         _counts(tally, sources),
@@ -104,13 +108,14 @@ def metrics_table(
         score_rows(tally, detector),
         false_alarms(tally, detector),
         _conflicts(tally, sources),
+        _credentials(tally, sources),
         _duplicates(tally, sources, config.undecided_below),
         residual_rows(tally.kin, sources, config.near),
         _paragraphs(tally, sources),
         _concentration(tally, sources, config.unit),
         (_subwords(tally) if config.unit == WORDS else ()),
         _by_licence_and_year(tally),
-        _personal(tally, sources),
+        _personal(tally, sources, config.mask),
         _ratio(mixture),
         _text(tally, config.unit),
         lexical_rows(tally.ngrams, sources),
@@ -119,6 +124,7 @@ def metrics_table(
         reference_rows(tally, sources, reference),
         structure_rows(tally.patterns, config.systems),
         burst_rows(tally.bursts),
+        more,
         lineage_rows(tally.lineage),
         _kinds(tally),
         found_rows(tally.contaminated, config.against, sources),
@@ -283,6 +289,21 @@ def _conflicts(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 yield row | {"metric": "origin.conflict_rate", "value": value / n if n else None}
 
 
+def _credentials(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
+    """Documents whose text has a content credential: in all, by what it says, and by source where there are some."""
+    note = "C2PA manifests in texts, not verified; they stay in the release; none is looked for with evidence.credentials: false"
+    for stage, reasons in (("before", set(range(len(contracts.REASONS)))), ("after", {0})):
+        found = {key: n for key, n in tally.credentials.items() if key[2] in reasons}
+        n = total_of(tally.groups, reason=reasons)
+        row = Row(metric="credentials.documents", stage=stage, note=note)
+        yield row | {"value": sum(found.values()), "n": n}
+        for at, kind, names in ((1, "credential", evidence.CREDENTIALS), (0, "source", sources)):
+            for number in sorted({key[at] for key in found}):
+                value = sum(m for key, m in found.items() if key[at] == number)
+                of = total_of(tally.groups, reason=reasons, source=number) if kind == "source" else n
+                yield row | {"slice_kind": kind, "slice": names[number], "value": value, "n": of}
+
+
 def _duplicates(tally: Tally, sources: tuple[str, ...], undecided_below: float) -> Iterator[Row]:
     number = {reason: contracts.REASONS.index(reason) for reason in DUPLICATE_OR_EMPTY}
     n = sum(tally.groups.values()) - total_of(tally.groups, reason=number["empty_text"])
@@ -410,17 +431,18 @@ def _by_licence_and_year(tally: Tally) -> Iterator[Row]:
             yield {"metric": "tokens", "slice_kind": kind, "slice": name, "value": tokens, "n": n}
 
 
-def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
-    """What looks personal, by kind and source; nothing if it was not counted."""
+def _personal(tally: Tally, sources: tuple[str, ...], mask: tuple[personal.Kind, ...]) -> Iterator[Row]:
+    """What looks personal, by kind and source; nothing if it was not counted. Of the release what is left in its text."""
     note = f"found by pattern and checksum, at most {personal.MOST:,} of a kind in a document; names are not looked for"
     whose = [("", set(range(len(sources)))), *((name, {number}) for number, name in enumerate(sources))]
     for stage in ("before", "after") if tally.personal else ():
         where = {} if stage == "before" else {"reason": 0}
         for name, members in whose:
             parts = [n for (source, kept), n in tally.personal.items() if source in members and (kept or not where)]
-            documents, found = np.sum([np.zeros((2, len(personal.KINDS)), np.int64), *parts], axis=0)
+            sums = np.sum([np.zeros((2, 3, len(personal.KINDS)), np.int64), *parts], axis=0)
+            documents, found = sums[:, 2 if where else 0].tolist()
             n = total_of(tally.groups, source=members, **where)
-            for kind, having, times in zip(personal.KINDS, documents.tolist(), found.tolist(), strict=True):
+            for kind, having, times, masked in zip(personal.KINDS, documents, found, sums[1, 1].tolist(), strict=True):
                 row: Row = {
                     "stage": stage,
                     "n": n,
@@ -430,6 +452,8 @@ def _personal(tally: Tally, sources: tuple[str, ...]) -> Iterator[Row]:
                 }
                 yield row | {"metric": "personal.found", "value": times}
                 yield row | {"metric": "personal.rate", "value": having / n if n else None}
+                if kind in mask and where:
+                    yield row | {"metric": "personal.masked", "value": masked, "note": "placeholders in their place"}
 
 
 def _concentration(tally: Tally, sources: tuple[str, ...], unit: str) -> Iterator[Row]:

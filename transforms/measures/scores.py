@@ -25,15 +25,17 @@ def score_rows(tally: Tally, detector: Detector) -> Iterator[Row]:
     calibration = detector.calibration
     if calibration is None:
         return
-    read = _by_band(tally, "before", len(calibration.bands))
+    read = (
+        _by_band(tally, "before", len(calibration.bands)).reshape(-1, calibration.leads, share_bound.BINS).sum(axis=1)
+    )
     weights = read.sum(axis=1)
     if not weights.any():
         return
     known = {
-        "human": [band.human_histogram for band in calibration.bands],
-        "machine": [np.sum([family.histogram for family in band.families], axis=0) for band in calibration.bands],
+        "human": [sum(band.human_histogram for band in bands) for bands in calibration.lengths],
+        "machine": [sum(band.machine_histogram for band in bands) for bands in calibration.lengths],
     }
-    curves = [("undeclared", stage, _by_band(tally, stage, len(weights)).sum(axis=0)) for stage in OF_STAGE]
+    curves = [("undeclared", stage, _by_band(tally, stage, len(calibration.bands)).sum(axis=0)) for stage in OF_STAGE]
     for name, bands in known.items():
         parts = [
             weight * np.asarray(one) / np.sum(one) for weight, one in zip(weights, bands, strict=True) if np.sum(one)

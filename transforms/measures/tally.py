@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.exclusions.personal_data import unpack
 from transforms.kernels.choosing import evidence
 from transforms.kernels.similarity.duplicate_rate import Kin
 from transforms.kernels.statistics import diversity, share_bound, vocabulary
@@ -65,6 +66,7 @@ class Tally:
       groups, group_tokens: documents and tokens by `GROUP`; reason 0 is kept.
       more, more_tokens: likewise what kept documents add by counting more than once.
       conflicts: documents by (source, number in `evidence.CONFLICTS`, reason), of those whose evidence disagrees.
+      credentials: documents by (source, number in `evidence.CREDENTIALS`, reason), of those whose text has a credential.
       dated: by (source, language, reason): [documents, tokens] times `machine_prior`, of those that are human by their date.
       more_dated: likewise what kept documents add by counting more than once.
       late: by (source, language, reason): [documents, tokens] that are out of the detector's time, then the same with every copy.
@@ -98,7 +100,8 @@ class Tally:
       not_understood: declared values that say nothing to us by (source, field): how many, and the first of them by its letters.
       quarantined: records by (source, reason); of a row that stands for nobody knows how many, one.
       inputs: what of the files could not be read: transforms/measures/unread_input.py.
-      personal: by (source, whether kept): documents that have some of each kind, how many they have; where it was counted.
+      personal: by (source, whether kept): documents that have some, how many they have; as read, masked and left, of each kind;
+        where it was counted. int64[2, 3, KINDS].
       lineage: from what synthetic text was made: transforms/measures/lineage.py.
       bursts: sites and dates: transforms/measures/bursts.py.
       fresh_human: tokens of the release, with every copy, that are human and in no earlier release.
@@ -109,6 +112,7 @@ class Tally:
     groups: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     group_tokens: collections.Counter[Key] = dataclasses.field(default_factory=collections.Counter)
     conflicts: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
+    credentials: collections.Counter[tuple[int, int, int]] = dataclasses.field(default_factory=collections.Counter)
     dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     more_dated: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
     late: dict[Key, npt.NDArray[np.int64]] = dataclasses.field(default_factory=dict)
@@ -177,6 +181,7 @@ def merge(tallies: list[Tally]) -> Tally:
         total.quarantined.update(tally.quarantined)
         total.inputs.update(tally.inputs)
         total.conflicts.update(tally.conflicts)
+        total.credentials.update(tally.credentials)
         total.not_understood = _with_more(total.not_understood, tally.not_understood)
         for source, fingerprint in tally.fingerprints.items():
             total.fingerprints[source] = (total.fingerprints[source] + fingerprint) % 2**64
@@ -372,11 +377,14 @@ def _count_groups(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
 
 
 def _count_evidence(tally: Tally, decisions: pa.RecordBatch, language: pa.StringArray) -> None:
-    keys = [decisions[name].to_numpy() for name in ("source", "evidence", "reason")]
-    keys[1] = evidence.conflict(keys[1])
-    found = keys[1] != 0
-    tally.conflicts.update(zip(*(column[found].tolist() for column in keys), strict=True))
-    late = decisions["evidence"].to_numpy() & contracts.OUT_OF_TIME != 0
+    source, codes, reason = (decisions[name].to_numpy() for name in ("source", "evidence", "reason"))
+    for counter, kind in (
+        (tally.conflicts, evidence.conflict(codes)),
+        (tally.credentials, evidence.credential(codes)),
+    ):
+        found = kind != 0
+        counter.update(zip(*(column[found].tolist() for column in (source, kind, reason)), strict=True))
+    late = codes & contracts.OUT_OF_TIME != 0
     copies = np.maximum(decisions["copies"].to_numpy().astype(np.int64), 1)
     of_late = pa.table(
         {
@@ -492,11 +500,12 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
 
 
 def _count_personal(
-    tally: Tally, packed: pa.BinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
+    tally: Tally, packed: pa.FixedSizeBinaryArray, kept: npt.NDArray[np.bool_], source: npt.NDArray[np.int16]
 ) -> None:
-    if not len(packed) or packed.null_count:
+    figures = unpack(packed)
+    if figures is None:
         return
-    counts = np.frombuffer(b"".join(packed.to_pylist()), "<u2").reshape(len(packed), -1).astype(np.int64)
+    counts = np.stack(figures, axis=1).astype(np.int64)
     for number in np.unique(source).tolist():
         for stays in (False, True):
             own = counts[(source == number) & (kept == stays)]

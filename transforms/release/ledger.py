@@ -12,6 +12,7 @@ from expectations import contracts
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.exclusions.contamination import Items, unpack_items
+from transforms.exclusions.personal_data import masked_in_words, unpack
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
@@ -77,7 +78,18 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
         split = self.corpus.split(number)
-        about = ["id", "file", "row", "removed_tokens", "contaminated_by", "text_kind", *ABOUT, *SHOWN, *AS_SURVEYED]
+        about = [
+            "id",
+            "file",
+            "row",
+            "removed_tokens",
+            "contaminated_by",
+            "text_kind",
+            "personal",
+            *ABOUT,
+            *SHOWN,
+            *AS_SURVEYED,
+        ]
         places = self.corpus.signals(split, about)
         path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
         items = self.against.names if self.against else pa.array([], pa.string())
@@ -138,7 +150,16 @@ def ledger(
             "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
             "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
+            "masked": _masked(decisions["kept"], places["personal"].combine_chunks()),
         }
+    )
+
+
+def _masked(kept: pa.BooleanArray, packed: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    """What `emit` masks: of what is dropped there is no text."""
+    figures = unpack(packed)
+    return (
+        pa.nulls(len(kept), pa.string()) if figures is None else pc.if_else(kept, masked_in_words(figures.masked), None)
     )
 
 

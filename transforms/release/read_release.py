@@ -21,6 +21,7 @@ from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
 from expectations.paths import open_for_reading
 from expectations.wording import EITHER
+from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine.files import below, exists
 
@@ -158,6 +159,21 @@ def _why(error: Exception) -> str:
     return said[:120].strip(" .:") or "it ends too early"
 
 
+def read_signed(folder: str) -> pa.Table | None:
+    """`doc_id`, `content_hash` and `url_hash` of a release's documents; None if it has no signatures.
+
+    Raises:
+      ReleaseError: they are damaged.
+    """
+    parts = []
+    for name in parquet_files(posixpath.join(folder, SIGNATURES)):
+        path = posixpath.join(folder, SIGNATURES, name)
+        with reading(path), open_for_reading(path) as file:
+            columns = ["doc_id", "content_hash", "url_hash"]
+            parts.append(pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None))
+    return pa.concat_tables(parts) if parts else None
+
+
 def is_there(folder: str, name: str) -> bool:
     """Whether a folder has a file."""
     return exists(posixpath.join(folder, name))
@@ -229,7 +245,7 @@ def read_metrics(folder: str) -> pa.RecordBatch:
 
 
 def counts(metrics: pa.RecordBatch) -> dict[str, int]:
-    """Documents in, kept, dropped by reason, quarantined."""
+    """Documents in, kept, dropped by reason, quarantined; and kept ones with a content credential, if there are any."""
     found: Counter[str] = Counter()
     for row in metrics.to_pylist():
         if row["metric"] == "documents" and row["slice_kind"] == "overall":
@@ -238,7 +254,18 @@ def counts(metrics: pa.RecordBatch) -> dict[str, int]:
             found[f"dropped.{row['slice']}"] = int(row["value"])
         elif row["metric"] == "documents.quarantined" and row["slice_kind"] == "overall":
             found["quarantined"] = int(row["value"])
+        elif (row["metric"], row["slice_kind"], row["stage"]) == ("credentials.documents", "overall", "after") and row[
+            "value"
+        ]:
+            found["credentials"] = int(row["value"])
     return dict(found)
+
+
+def masked(metrics: pa.RecordBatch) -> dict[str, int] | None:
+    """How many placeholders of each kind the text of a release has; None: nothing is masked."""
+    rows = metrics.to_pylist()
+    found = (row for row in rows if row["metric"] == "personal.masked" and row["slice_kind"] == "personal")
+    return {row["slice"]: int(row["value"]) for row in found} or None
 
 
 def ledger_files(folder: str) -> list[str]:

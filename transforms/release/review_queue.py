@@ -22,6 +22,8 @@ from transforms.ingest.sources import InputError, Split
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import halves, hexadecimal
+from transforms.kernels.text.masking import mask
+from transforms.kernels.text.personal import Kind
 from transforms.signals.corpus import BySplit, Corpus
 
 TEXT_CHARS = 2000
@@ -147,7 +149,7 @@ def texts_of(split: Split, corpus: Corpus, rows: pa.RecordBatch) -> pa.LargeStri
     for documents, _ in corpus.read(split):
         here = wanted[by_ordinal]
         here = here[(here >= at) & (here < at + documents.num_rows)] - at
-        found.append(_heads(documents, here))
+        found.append(_heads(documents, here, corpus.mask))
         at += documents.num_rows
         if at > wanted.max():
             break
@@ -159,9 +161,9 @@ def texts_of(split: Split, corpus: Corpus, rows: pa.RecordBatch) -> pa.LargeStri
     return together["text"].take(pa.array(np.argsort(by_ordinal)))
 
 
-def _heads(documents: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
+def _heads(documents: pa.RecordBatch, rows: npt.NDArray[np.int64], masked: tuple[Kind, ...]) -> pa.RecordBatch:
     documents = documents.select(["doc_id", "text"]).take(pa.array(rows))
-    text = pc.utf8_slice_codeunits(documents["text"], 0, TEXT_CHARS)
+    text = pc.utf8_slice_codeunits(mask(documents["text"], masked)[0], 0, TEXT_CHARS)
     return documents.set_column(1, documents.schema.field(1), text)
 
 

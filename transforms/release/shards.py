@@ -29,6 +29,7 @@ from transforms.engine.threads import ahead, spread
 from transforms.ingest.columns import kept_as
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
 from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.masking import mask
 from transforms.release.earlier_shards import NO_FILES, ReleasedFiles, ShardFile, copy_file, keep_files, kept_files
 from transforms.release.ledger import Recorded
 from transforms.signals.corpus import Corpus
@@ -278,12 +279,15 @@ def released(
         at += n
         kept = rows["kept"].combine_chunks()
         documents, _ = cut(documents.filter(kept), unwanted)
-        yield _release(documents, rows.filter(kept), found.filter(kept), keep)
+        text, _ = mask(documents["text"], corpus.mask)
+        yield _release(documents, text, rows.filter(kept), found.filter(kept), keep)
     if at != part.documents:
         raise corpus.changed(split)
 
 
-def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]) -> pa.RecordBatch:
+def _release(
+    documents: pa.RecordBatch, text: pa.LargeStringArray, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]
+) -> pa.RecordBatch:
     known = ("origin", "origin_basis", "evidence", "p_synthetic")
     same = (
         *known,
@@ -295,11 +299,13 @@ def _release(documents: pa.RecordBatch, ledger: pa.Table, signals: pa.Table, kee
         "licence",
         "contamination",
         "contaminated_by",
+        "masked",
     )
     return contracts.release(keep).batch(
         {
             **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("text", "created", "generator", "kind")},
+            **{name: documents[name] for name in ("created", "generator", "kind")},
+            "text": text,
             **{name: signals[name].combine_chunks() for name in FOUND},
             **{name: documents[kept_as(name)] for name in keep},
             "id": hexadecimal(documents["doc_id"]),

@@ -16,6 +16,7 @@ from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import InputError, Source, Split, Splits
 from transforms.kernels.text.columns import split_by
+from transforms.kernels.text.personal import Kind
 from transforms.signals.store import SignalStore, changed
 
 
@@ -36,12 +37,14 @@ class Corpus(Staged):
       splits: what each task reads, in order: the one at `i` has index `i`.
       store: of the signals.
       limits: what a record may cost.
+      mask: kinds of personal data that no text which is written out has (transforms/exclusions/personal_data.py).
     """
 
     sources: tuple[Source, ...]
     splits: Splits
     store: SignalStore
     limits: ReadLimits = dataclasses.field(default_factory=ReadLimits)
+    mask: tuple[Kind, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
 from transforms.engine.threads import Beside, ahead
+from transforms.exclusions import personal_data
 from transforms.exclusions.contamination import Items
 from transforms.exclusions.licences import normalise
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
@@ -30,8 +31,9 @@ from transforms.ingest.quarantine import may_heal
 from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
-from transforms.kernels.text import paragraphs, personal, prose, text
+from transforms.kernels.text import paragraphs, prose, text
 from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers
+from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
 from transforms.signals.corpus import Corpus
@@ -53,6 +55,7 @@ class SurveyConfig(Staged):
     against: Items | None = None  # evaluation sets that are looked for
     tokenizer: tuple[str, str] | None = None  # name and digest of what counts tokens; None: words are counted
     personal_data: bool = False  # whether what looks personal is counted
+    mask: tuple[Kind, ...] = ()  # and what of it is masked in the text that is released
     few_splits: bool = False  # fewer than cores: each task then reads on a thread of its own
 
 
@@ -253,17 +256,14 @@ def measure_documents(
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_words),
             "removed_tokens": removed_tokens,
             **_contamination(word_offsets, words, config.against),
-            "personal": _personal(documents["text"]) if config.personal_data else pa.nulls(len(n_words), pa.binary()),
+            "personal": personal_data.look(documents["text"], config.mask)
+            if config.personal_data
+            else pa.nulls(len(n_words), personal_data.FIGURES),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": heads,
         }
     )
-
-
-def _personal(texts: pa.LargeStringArray) -> pa.BinaryArray:
-    found = personal.count(texts)
-    return _packed(np.arange(len(texts) + 1, dtype=np.int64) * found.shape[1], np.ascontiguousarray(found).reshape(-1))
 
 
 def _contamination(

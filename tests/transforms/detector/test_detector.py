@@ -76,6 +76,7 @@ def band(**changes) -> Band:
     fields = {
         "language": 0,
         "shortest": 3,
+        "lead": 0,
         "humans": (Family("letters", 2, 200, human),),
         "families": (Family("gpt-4", 30, 100, machine),),
     }
@@ -240,6 +241,23 @@ def test_the_highest_of_the_experts_counts_and_one_that_knows_nothing_does_not()
     np.testing.assert_array_equal(two.judged(scores, np.int32([9, 9, 9, 9])), np.float32([1.5, 3, 1.5, np.nan]))
 
 
+def test_a_lead_says_which_expert_is_the_highest_and_whether_by_far():
+    two = scale(middle=((0.0, 0.0), (0.0, 0.0)), spread=((1.0, 1.0), (1.0, 1.0)))
+    scores = np.float32([[1, 0.9], [1, 0], [0.9, 1], [0, 1], [1, 1], [1, np.nan], [np.nan, 1], [np.nan, np.nan]])
+    assert two.leads(scores, np.int32([9] * 8)).tolist() == [0, 1, 2, 3, 0, 1, 3, 0]
+    assert scale().leads(scores[:, :1], np.int32([9] * 8)).tolist() == [0] * 8
+
+
+def test_the_band_of_a_document_is_of_its_length_and_lead(model_bytes):
+    two = scale(middle=((0.0, 0.0), (0.0, 0.0)), spread=((1.0, 1.0), (1.0, 1.0)))
+    bands = tuple(band(shortest=shortest, lead=lead) for shortest in (3, 8) for lead in range(4))
+    known = calibration(model_bytes, experts=("old", "new"), scales=(two,), bands=bands)
+    assert parse_calibration(calibration_json(known), "c.json").leads == 4
+    scores = np.float32([[1, 0.9], [0, 1], [np.nan, np.nan], [1, 0]])
+    found = known.judged(scores, np.int8([0, 4, 4, -1]), np.int32([5, 9, 9, 2]))
+    assert found.band.tolist() == [0, 7, -1, -1]
+
+
 def test_a_text_in_a_language_that_was_not_calibrated_has_no_score(detector_folder, model_bytes):
     """The words are those the model knows, so it has an opinion; nobody has measured what it is worth."""
     known = Language("xx", ("it", "is", "the"), 0.2)
@@ -301,18 +319,17 @@ def test_a_calibration_survives_writing_and_reading(model_bytes):
 ALLOWED = {"shares": [0.1, 0.5], "limits": [0.05, 0.3], "own_limits": [0.08, 0.4], "human": 0, "corpora": 1, "why": ""}
 
 
-def test_an_allowance_of_an_older_format_is_read_as_the_bounds_that_it_gave(model_bytes):
-    fields = json.loads(calibration_json(calibration(model_bytes))) | {"format": 4}
-    fields["scales"][0]["allowance"] = {"root": 0.2, "human": 0.02, "corpora": 40, "why": ""}
-    allowance = parse_calibration(json.dumps(fields).encode(), "c.json").scales[0].allowance
-    for limit in (*allowance.limits, 0.02, 0.2):
-        assert allowance.of(limit) == allowance.of(limit, own=True) == pytest.approx(limit + 0.2 * limit**0.5, abs=0.01)
+def test_a_calibration_of_format_5_has_one_lead(model_bytes):
+    fields = json.loads(calibration_json(calibration(model_bytes))) | {"format": 5}
+    for one in fields["bands"]:
+        del one["lead"]
+    assert parse_calibration(json.dumps(fields).encode(), "c.json") is not None
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 4},
         {"bands": []},
         {"experts": ["one", "two"]},  # and a scale of one
         {"scales": []},
@@ -327,12 +344,11 @@ def test_an_allowance_of_an_older_format_is_read_as_the_bounds_that_it_gave(mode
         {"scales.middle": [[1.0]]},
         {"scales.lengths": [0.0, 3.0]},
         {"scales.until": "yesterday"},
-        {"scales.allowance": {"root": -0.1, "human": 0, "corpora": 1, "why": ""}},
         {"scales.allowance": ALLOWED | {"limits": [0.2, 0.1]}},
         {"scales.allowance": ALLOWED | {"own_limits": [0.1]}},
         {"scales.allowance": ALLOWED | {"shares": [0.1, 0.1]}},
         {"scales.allowance": ALLOWED | {"shares": [], "limits": [], "own_limits": []}},  # and nothing says why
-        {"bands.humans": []},
+        {"bands.lead": 1},  # of one expert
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[1, 2], [3, 4]]}]},  # not as many
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[-1, 200]]}]},
         {"bands.humans": [{"name": "x", "flagged": 0, "n": 200, "histogram": [[share_bound.BINS, 200]]}]},

@@ -37,7 +37,7 @@ def family(name: str, mean: float, n: int = 2000) -> Family:
 
 def band(language: int, shortest: int, humans: dict[str, float], machines: dict[str, float]) -> Band:
     sides = (tuple(family(name, mean) for name, mean in side.items()) for side in (humans, machines))
-    return Band(language, shortest, *sides)
+    return Band(language, shortest, 0, *sides)
 
 
 PEOPLE, MACHINES = {"news": -3.0, "essays": -2.0, "law": -1.0}, {"a": 1.0, "b": 2.5, "c": 4.0}
@@ -125,6 +125,52 @@ def test_a_bound_is_no_smaller_than_its_limit_nor_than_any_share_that_reaches_it
     assert limit <= bound <= 1
     assert all(bound >= share - 1e-12 for share, reached in zip(shares, limits, strict=True) if reached <= limit)
     assert allowance.of(min(1.0, limit + more)) >= bound - 1e-12
+
+
+def leading(mean: float, leads: tuple[float, ...], n: int = 2000) -> np.ndarray:
+    """Scores by lead: [leads, BINS]."""
+    return np.stack([normal(round(n * part), mean) for part in leads])
+
+
+PERSON, OLD, NEW = (0.4, 0.1, 0.4, 0.1), (0.2, 0.6, 0.15, 0.05), (0.15, 0.05, 0.2, 0.6)  # who has the highest score
+
+
+def by_lead(generators: dict[str, tuple[float, ...]], machine: float = 0.0) -> Calibration:
+    """Two experts; every generator has the scores of the others, but not the lead."""
+    bands = []
+    for lead in range(4):
+        humans, machines = (
+            tuple(
+                Family(name, 0, int(scores.sum()), scores)
+                for name, (mean, leads) in side.items()
+                if (scores := leading(mean, leads)[lead]).any()
+            )
+            for side in (
+                {name: (mean, PERSON) for name, mean in PEOPLE.items()},
+                {name: (machine, leads) for name, leads in generators.items()},
+            )
+        )
+        bands.append(Band(0, 50, lead, humans, machines))
+    return dataclasses.replace(calibrated(*bands), experts=("old", "new"))
+
+
+def test_who_gave_the_highest_score_tells_more_than_the_score():
+    """People's text that scores as a machine's does: two bounds of the same corpus, with leads and without."""
+    corpus = np.rint(0.8 * leading(-2.0, PERSON) + 0.2 * leading(-1.0, PERSON)).astype(np.int64)
+    nothing = np.zeros(1, np.int64)
+    known = by_lead({"a": OLD, "b": OLD, "c": (0.25, 0.55, 0.15, 0.05)}, machine=-1.0)
+    (with_leads,) = Composition(known).bound(nothing, corpus).share
+    pooled = calibrated(band(0, 50, PEOPLE, dict.fromkeys("abc", -1.0)))
+    (without,) = Composition(pooled).bound(nothing, corpus.sum(axis=0)[None]).share
+    assert with_leads < 0.1 < 0.2 < without
+
+
+def test_a_generator_that_only_the_other_expert_finds_is_found_though_none_like_it_is_known():
+    corpus = np.rint(0.7 * leading(-2.0, PERSON) + 0.3 * leading(0.0, NEW)).astype(np.int64)
+    composition = Composition(by_lead(dict.fromkeys("abc", OLD)))
+    assert composition.estimate(corpus) == pytest.approx(0.3, abs=0.04)
+    assert composition.bound(np.zeros(1, np.int64), corpus).share[0] >= 0.3
+    assert composition.posterior(corpus).shape == corpus.shape
 
 
 def test_human_text_of_the_same_corpus_tells_new_writers_from_machines():

@@ -27,10 +27,14 @@ def counted(rows: list[Row]) -> BoundedPart:
         origin=[row[1] for row in rows],
         origin_basis=[row[2] for row in rows],
         n_tokens=[row[4] for row in rows],
+        detector_band=[BAND] * len(rows),
     )
     return count_split(
         decisions, pa.array([row[0] for row in rows], pa.string()), pa.array([row[3] for row in rows], pa.float32())
     )
+
+
+BAND = 1  # short English that the older expert finds far more like a machine's than the other one
 
 
 def known() -> tuple[Known, np.ndarray, np.ndarray]:
@@ -43,7 +47,11 @@ def known() -> tuple[Known, np.ndarray, np.ndarray]:
         [sum((f.histogram for f in band.families), np.zeros(share_bound.BINS, np.int64)) for band in bands]
     )
     posterior = composition.posterior(0.9 * human / human.sum() * 20_000 + 0.1 * machine / machine.sum() * 20_000)
-    return Known(posterior, 0.1, composition, np.zeros((len(bands), share_bound.BINS), np.int64)), human[0], machine[0]
+    return (
+        Known(posterior, 0.1, composition, np.zeros((len(bands), share_bound.BINS), np.int64)),
+        human[BAND],
+        machine[BAND],
+    )
 
 
 def drawn(name: str, counts: np.ndarray, n: int, first: int) -> list[Row]:

@@ -19,7 +19,7 @@ from transforms.kernels.statistics import share_bound
 SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)
 DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
-FEWEST_IN_BAND = 20  # documents of a generator, where its histogram stands for its text
+FEWEST_IN_BAND = 20  # documents of a generator and a length, where its histogram stands for its text
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
 HELD = 0.95  # the part of the corpora whose bound is to hold
 PARTNERS = 3  # generators that each kind of human text is judged with, and the other way round
@@ -123,15 +123,17 @@ def named(bands: list[Band], side: str) -> list[str]:
 
 
 def without(calibration: Calibration, language: int, kind: str, generators: Collection[str] = ()) -> Calibration:
-    """A calibration that does not know the source of a kind of human text, nor some generators."""
-    source = kind.split("/")[0]
+    """A calibration that does not know the source of a kind of human text (of none for ""), nor some generators."""
+    source = kind.split("/")[0] or None
     bands = []
     for band in calibration.bands:
         if band.language == language:
             humans = tuple(f for f in band.humans if f.name.split("/")[0] != source)
             families = tuple(f for f in band.families if f.name not in generators)
-            band = dataclasses.replace(band, humans=humans or band.humans, families=families)
+            band = dataclasses.replace(band, humans=humans, families=families)
         bands.append(band)
+    if not any(band.humans for band in bands if band.language == language):  # there is one source: it stays
+        bands = [dataclasses.replace(b, humans=known.humans) for b, known in zip(bands, calibration.bands, strict=True)]
     return dataclasses.replace(calibration, bands=tuple(bands))
 
 
@@ -143,13 +145,11 @@ def expected(
     None where that leaves too few human documents: such a corpus would be an accident of a few texts.
     """
     found, humans = np.zeros((len(calibration.bands), share_bound.BINS)), 0
-    for number, band in enumerate(calibration.bands):
-        if band.language != language:
-            continue
-        human = [f for f in band.humans if f.name == kind]
-        machine = [f for f in band.families if f.name == generator and f.n >= FEWEST_IN_BAND]
-        if human and (machine or not q):
-            humans += human[0].n
-            found[number] = (1 - q) * human[0].histogram
-            found[number] += q * human[0].n * machine[0].histogram / machine[0].n if q else 0
+    human = calibration.counts(language, "humans")[kind]
+    machine = calibration.counts(language, "families").get(generator, np.zeros_like(human))
+    bands = np.flatnonzero(calibration.language_of_band == language).reshape(human.shape[:2])
+    for at, ours, theirs in zip(bands, human, machine, strict=True):
+        if ours.sum() and (theirs.sum() >= FEWEST_IN_BAND or not q):
+            humans += ours.sum()
+            found[at] = (1 - q) * ours + (q * ours.sum() / theirs.sum() * theirs if q else 0)
     return found * (DOCUMENTS / max(found.sum(), 1e-9)) * (humans >= FEWEST / 2)

@@ -62,6 +62,31 @@ def calibrate(
     Raises:
       TrainingError: too few documents are long enough to be scored.
     """
+    calibration = measured(labelled, usable, scores, experts, settings, basis, model_sha256)
+    scales = tuple(
+        dataclasses.replace(scale, allowance=learned(calibration, index))
+        for index, scale in enumerate(calibration.scales)
+    )
+    calibration = dataclasses.replace(calibration, scales=scales)
+    known_as = calibration.judged(scores, calibration.bands_of(labelled.tokens, labelled.n_tokens), labelled.n_tokens)
+    flagged, in_band = flag(*known_as, calibration), known_as.band >= 0
+    return dataclasses.replace(
+        calibration,
+        uncovered=_uncovered(labelled, ~usable & labelled.machine & in_band, flagged),
+        strata=strata(labelled, ~labelled.machine & in_band & usable, flagged, elsewhere=False),
+    )
+
+
+def measured(
+    labelled: Labelled,
+    usable: npt.NDArray[np.bool_],
+    scores: npt.NDArray[np.float32],
+    experts: tuple[str, ...],
+    settings: TrainingSettings,
+    basis: str,
+    model_sha256: str,
+) -> Calibration:
+    """The scales and bands, before an allowance is learned from them. Arguments and errors as for `calibrate`."""
     known = ~np.isnan(scores).all(axis=1)
     scored = usable & known & (labelled.n_tokens >= settings.min_tokens)
     check_enough(labelled, scored, f"documents of {settings.min_tokens} tokens or more")
@@ -81,28 +106,15 @@ def calibrate(
         _scale(labelled, o, highest, scale, settings) if good else scale
         for o, scale, good in zip(own, _thresholds(labelled, own, highest, standards, settings), enough, strict=True)
     )
-    judged = np.full(len(scores), np.nan, np.float32)
+    judged, leads = np.full(len(scores), np.nan, np.float32), np.zeros(len(scores), np.int8)
     for o, scale in zip(own, scales, strict=True):
         judged[o] = scale.mapped(highest[o])
+        leads[o] = scale.leads(scores[o], labelled.n_tokens[o])
     bands: list[Band] = []
     for index, (o, good) in enumerate(zip(own, enough, strict=True)):
         if good:
-            bands += _bands(labelled, o, index, judged, scales[index].threshold, settings)
-    calibration = Calibration(
-        model_sha256, settings.target_fpr, experts, languages, scales, tuple(bands), (), (), basis
-    )
-    calibration = dataclasses.replace(
-        calibration,
-        scales=tuple(dataclasses.replace(s, allowance=learned(calibration, index)) for index, s in enumerate(scales)),
-    )
-    band_of = calibration.bands_of(labelled.tokens, labelled.n_tokens)
-    judged = calibration.judged(scores, band_of, labelled.n_tokens)
-    flagged, in_band = flag(judged, band_of, calibration), ~np.isnan(judged)
-    return dataclasses.replace(
-        calibration,
-        uncovered=_uncovered(labelled, ~usable & labelled.machine & in_band, flagged),
-        strata=strata(labelled, ~labelled.machine & in_band & usable, flagged, elsewhere=False),
-    )
+            bands += _bands(labelled, o, index, judged, leads, len(experts), scales[index].threshold, settings)
+    return Calibration(model_sha256, settings.target_fpr, experts, languages, scales, tuple(bands), (), (), basis)
 
 
 NOTHING_LEARNED = Allowance((), (), (), 0.0, 0, "nothing was calibrated")
@@ -304,10 +316,12 @@ def _bands(
     own: npt.NDArray[np.bool_],
     number: int,
     judged: npt.NDArray[np.float32],
+    leads: npt.NDArray[np.int8],
+    experts: int,
     threshold: float,
     settings: TrainingSettings,
 ) -> list[Band]:
-    """The bands of one language, shortest first."""
+    """The bands of one language, shortest first, and of each length by lead."""
     starts = [settings.min_tokens]
     for edge in EDGES:  # a band is closed when it and what follows have enough
         last = own & (labelled.n_tokens >= starts[-1])
@@ -320,12 +334,16 @@ def _bands(
     family, domain = _families(labelled, own), _domains(labelled, own)
     bands = []
     for start, end in zip(starts, [*starts[1:], None], strict=True):
-        here = own & (labelled.n_tokens >= start) & (labelled.n_tokens < (end or np.inf))
-        humans, machines = (
-            tuple(_counted(str(name), judged[side & (names == name)], threshold) for name in sorted(set(names[side])))
-            for side, names in ((here & ~labelled.machine, domain), (here & labelled.machine, family))
-        )
-        bands.append(Band(number, start, humans, machines))
+        long = own & (labelled.n_tokens >= start) & (labelled.n_tokens < (end or np.inf))
+        for lead in range(2 * experts if experts > 1 else 1):
+            here = long & (leads == lead)
+            humans, machines = (
+                tuple(
+                    _counted(str(name), judged[side & (names == name)], threshold) for name in sorted(set(names[side]))
+                )
+                for side, names in ((here & ~labelled.machine, domain), (here & labelled.machine, family))
+            )
+            bands.append(Band(number, start, lead, humans, machines))
     return bands
 
 

@@ -16,6 +16,7 @@ import scipy  # its parts load where they are used
 
 from expectations.errors import UserError
 from expectations.language_tags import normal_tags
+from expectations.paths import is_local
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
 from transforms.kernels.text import prose, text
@@ -97,6 +98,10 @@ def read_labelled(data: Sequence[str]) -> Labelled:
     """
     paths: list[str] = []
     for pattern in data:
+        if not is_local(pattern):
+            raise TrainingError(
+                f"{pattern}: labelled data are read from this machine; copy the files here, and name them"
+            )
         found = [pattern] if os.path.isfile(pattern) else sorted(p for p in glob.glob(pattern) if os.path.isfile(p))
         if not found:
             raise TrainingError(f"{pattern}: no such file. Give Parquet files with columns text and label")

@@ -1,10 +1,10 @@
 """How far the estimated share of synthetic text can be trusted: known shares are planted, estimated, and compared.
 
-Half of the labelled documents serve as the reference that a calibration would be, the other half as corpora to be judged,
-and documents that quote each other are in the same half. In each run a share of machine documents is mixed with human ones, and
-the estimate and its upper bound are held against it: with text of the kinds that the reference knows, in all and by language; and
-as life has it, with one kind of human text and one generator, or all kinds of a source and several generators, left out of the
-reference and of what the allowance was learned from, without and with human text of the same corpus that is known to be human.
+In each run a share of machine documents is mixed with human ones, and the estimate and its upper bound are held against it.
+With text of the kinds that the reference knows, in all and by language, half of the labelled documents serve as the reference
+that a calibration would be, and documents that quote each other are in the same half. And as life has it, with one kind of human
+text and one generator, or all kinds of a source and several generators: then the reference is all documents of other sources, and
+neither it nor what the allowance was learned from knows the generators, and half of the human text is known to be human, or none.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import FEWEST_OWN, Composition
-from transforms.detector.training.allowance import FEWEST_FAMILIES, Judged, judged, without
-from transforms.detector.training.calibrate import calibrate, flag
+from transforms.detector.training.allowance import FEWEST_FAMILIES, judged, without
+from transforms.detector.training.calibrate import calibrate, flag, measured
 from transforms.detector.training.fasttext_fitting import TrainingSettings
 from transforms.detector.training.labelled import Labelled, Links, TrainingError
 from transforms.kernels.statistics import share_bound
@@ -27,7 +27,7 @@ REPEATS = 10
 MOST = 3000  # documents in a planted corpus
 FEWEST = 200  # documents of a class in each half
 FEWEST_LEFT_OUT = 100  # of a kind of human text, and of a generator, that make corpora of their own
-PARTNERS = 2  # generators for each kind of human text
+PARTNERS = 5  # generators for each kind of human text
 IN_FAMILY = "kinds of text and generators that the reference knows"
 LEFT_OUT = "source and generator left out of the reference"
 WITH_OWN = "the same, with human text of the same kind that is known to be human"
@@ -83,12 +83,11 @@ class _Estimator:
 
     @classmethod
     def of(cls, labelled: Labelled, scores: npt.NDArray[np.float32], calibration: Calibration) -> "_Estimator":
-        bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
-        judged = calibration.judged(scores, bands, labelled.n_tokens)
-        bands = np.where(np.isnan(judged), -1, bands).astype(np.int8)
-        languages = np.append(calibration.language_of_band, -1)[bands]
-        flagged = flag(judged, bands, calibration)
-        return cls(Composition(calibration), bands, share_bound.bin_of(judged), flagged, languages)
+        first = calibration.bands_of(labelled.tokens, labelled.n_tokens)
+        known = calibration.judged(scores, first, labelled.n_tokens)
+        languages = np.append(calibration.language_of_band, -1)[known.band]
+        flagged = flag(*known, calibration)
+        return cls(Composition(calibration), known.band, share_bound.bin_of(known.log_odds), flagged, languages)
 
     def counts(self, drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Some documents by band and bin of score."""
@@ -147,83 +146,97 @@ def selftest(
             rows += [_runs(name, q, known, labelled.key, own & human, own & labelled.machine) for q in SHARES]
     for number, scale in enumerate(calibration.scales):
         if not scale.allowance.why:
-            rows += _left_out(labelled, calibration, known, reference, target, number)
+            rows += _left_out(
+                labelled, scores, experts, settings, calibration, scored & (known.languages == number), number
+            )
     return tuple(row for row in rows if row)
 
 
 def _left_out(
     labelled: Labelled,
+    scores: npt.NDArray[np.float32],
+    experts: tuple[str, ...],
+    settings: TrainingSettings,
     calibration: Calibration,
-    known: _Estimator,
-    reference: npt.NDArray[np.bool_],
-    target: npt.NDArray[np.bool_],
+    own: npt.NDArray[np.bool_],
     language: int,
 ) -> list[Planted | None]:
-    """Corpora of human text and generators that the reference does not know."""
-    own = target & (known.languages == language)
-    kinds = np.array(
-        ["/".join(row) for row in zip(*map(labelled.group, ("source_dataset", "domain")), strict=True)], object
-    )
-    generator = labelled.group("generator")
+    """Corpora of human text and generators that the reference does not know, of a language's documents."""
+    sources, generator = labelled.group("source_dataset"), labelled.group("generator")
+    kinds = np.array(["/".join(row) for row in zip(sources, labelled.group("domain"), strict=True)], object)
+    human, scored = own & ~labelled.machine, ~np.isnan(scores).all(axis=1)
 
     def large(names: npt.NDArray[np.object_], of: npt.NDArray[np.bool_]) -> list[str]:
         found, counts = np.unique(names[of].astype(str), return_counts=True)
         return [str(name) for name in found[counts >= FEWEST_LEFT_OUT] if name]
 
     generators = large(generator, own & labelled.machine)
-    found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
-    sizes: dict[tuple[str, float], list[int]] = {}
     corpora = [
-        (kind, kinds == kind, [generators[(place * PARTNERS + step) % len(generators)]])
-        for place, kind in enumerate(large(kinds, own & ~labelled.machine))
+        (kind.split("/")[0], kind, kinds == kind, [generators[(place * PARTNERS + step) % len(generators)]])
+        for place, kind in enumerate(large(kinds, human))
         for step in range(min(PARTNERS, len(generators)))
     ]
-    sources = labelled.group("source_dataset")
     corpora += [
-        (f"{source}/", sources == source, [generators[(first + step) % len(generators)] for step in range(SEVERAL)])
-        for source in large(sources, own & ~labelled.machine)
+        (source, source, sources == source, [generators[(first + step) % len(generators)] for step in range(SEVERAL)])
+        for source in large(sources, human)
         for first in range(0, len(generators), SEVERAL)
-        if len(generators) > SEVERAL + FEWEST_FAMILIES
-        and len(set(kinds[own & ~labelled.machine & (sources == source)])) > 1
+        if len(generators) > SEVERAL + FEWEST_FAMILIES and len(set(kinds[human & (sources == source)])) > 1
     ]
-    of_source: dict[str, Judged] = {}
-    for kind, of_kind, unseen in corpora:
-        source = kind.split("/")[0]
-        if source not in of_source:
-            of_source[source] = judged(without(calibration, language, kind), language)
-        rest = without(calibration, language, kind, unseen)
-        allowance = of_source[source].allowance(unseen)
-        scales = tuple(
-            dataclasses.replace(scale, allowance=allowance) if number == language else scale
-            for number, scale in enumerate(rest.scales)
-        )
-        judge = dataclasses.replace(known, composition=Composition(dataclasses.replace(rest, scales=scales)))
-        humans = np.flatnonzero(own & ~labelled.machine & of_kind)
-        machines = [np.flatnonzero(own & labelled.machine & (generator == name)) for name in unseen]
-        theirs = np.flatnonzero(reference & ~labelled.machine & of_kind)
-        for q in SHARES:
-            n = min(MOST, len(humans) / (1 - q), len(machines) * min(map(len, machines)) / q if q else MOST)
-            parts = [round(q * n / len(machines)) for _ in machines]
-            k = sum(parts)
-            drawn = np.concatenate(
-                [
-                    _drawn(humans, labelled.key, round(n) - k, f"{kind} {q}"),
-                    *(
-                        _drawn(places, labelled.key, part, f"{name} {q}")
-                        for name, places, part in zip(unseen, machines, parts, strict=True)
-                    ),
-                ]
-            )
-            for what, more in ((False, None), *([(True, theirs)] if len(theirs) >= FEWEST_OWN else [])):
-                family = FAMILIES[len(unseen) > 1, what]
-                found.setdefault((family, q), []).append((*judge.estimate(drawn, more), k / len(drawn)))
-                sizes.setdefault((family, q), []).append(len(drawn))
+    found: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
+    sizes: dict[tuple[str, float], list[int]] = {}
+    for source in sorted({source for source, *_ in corpora}):
+        try:
+            rest = measured(labelled, scored & (sources != source), scores, experts, settings, "", "")
+        except TrainingError:
+            continue  # there is nothing else
+        name = calibration.languages[language].name if calibration.languages else ""
+        here = [known.name for known in rest.languages].index(name) if rest.languages else 0
+        corpora_of_rest = judged(rest, here)
+        if corpora_of_rest.why:
+            continue
+        estimator = _Estimator.of(labelled, scores, rest)
+        for _, kind, of_kind, unseen in (corpus for corpus in corpora if corpus[0] == source):
+            scales = list(rest.scales)
+            scales[here] = dataclasses.replace(scales[here], allowance=corpora_of_rest.allowance(unseen))
+            known = dataclasses.replace(without(rest, here, "", unseen), scales=tuple(scales))
+            judge = dataclasses.replace(estimator, composition=Composition(known))
+            ours = own & (estimator.languages == here)
+            humans = np.flatnonzero(ours & ~labelled.machine & of_kind)
+            machines = [np.flatnonzero(ours & labelled.machine & (generator == name)) for name in unseen]
+            known_human = _drawn(humans, labelled.key, len(humans) // 2, f"{kind} known")
+            others = np.setdiff1d(humans, known_human)
+            for planted in SHARES:
+                for with_own in (False, True) if len(known_human) >= FEWEST_OWN else (False,):
+                    drawn, truth = _mixed(others if with_own else humans, machines, labelled.key, planted, kind)
+                    told = judge.estimate(drawn, known_human if with_own else None)
+                    family = FAMILIES[len(unseen) > 1, with_own]
+                    found.setdefault((family, planted), []).append((*told, truth))
+                    sizes.setdefault((family, planted), []).append(len(drawn))
     suffix = f", language {calibration.languages[language].name}" if len(calibration.languages) > 1 else ""
     return [
         Planted.of(family + suffix, q, float(np.mean(sizes[family, q])), found[family, q])
         for family in FAMILIES.values()
         for q in (SHARES if (family, 0.0) in found else ())
     ]
+
+
+def _mixed(
+    humans: npt.NDArray[np.int64],
+    machines: list[npt.NDArray[np.int64]],
+    key: npt.NDArray[np.uint64],
+    planted: float,
+    salt: str,
+) -> tuple[npt.NDArray[np.int64], float]:
+    """A corpus as large as there is text for, with as many documents of each generator; and its share of machine documents."""
+    n = min(MOST, len(humans) / (1 - planted))
+    if planted:
+        n = min(n, len(machines) * min(map(len, machines)) / planted)
+    parts = [round(planted * n / len(machines)) for _ in machines]
+    drawn = [_drawn(humans, key, round(n) - sum(parts), f"{salt} {planted}")]
+    for number, (places, part) in enumerate(zip(machines, parts, strict=True)):
+        drawn.append(_drawn(places, key, part, f"{salt} {planted} {number}"))
+    together = np.concatenate(drawn)
+    return together, sum(parts) / max(1, len(together))
 
 
 def _halves(labelled: Labelled) -> npt.NDArray[np.bool_]:

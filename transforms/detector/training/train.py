@@ -106,7 +106,7 @@ def gains(
         for what, hidden in (("without", scores.copy()), ("with", scores)):
             if what == "without":
                 hidden[:, number] = np.nan
-            judged = calibration.judged(hidden, band, labelled.n_tokens)
+            judged = calibration.judged(hidden, band, labelled.n_tokens).log_odds
             known = human & ~np.isnan(judged)
             # At the same false alarms, because fewer experts raise fewer.
             at = np.quantile(judged[known], 1 - calibration.target_fpr, method="higher")
@@ -204,9 +204,8 @@ def _calibrated(
         calibration = dataclasses.replace(calibration, strata=calibration.strata + found)
         files.write(os.path.join(out_dir, "calibration.json"), calibration_json(calibration))
     detector = load_detector(out_dir)
-    bands = calibration.bands_of(labelled.tokens, labelled.n_tokens)
-    judged = calibration.judged(scores, bands, labelled.n_tokens)
-    held_out = evaluate_scores(labelled, judged, flag(judged, bands, calibration))
+    judged = calibration.judged(scores, calibration.bands_of(labelled.tokens, labelled.n_tokens), labelled.n_tokens)
+    held_out = evaluate_scores(labelled, judged.log_odds, flag(*judged, calibration))
     elsewhere = evaluate(detector, other) if other else None
     try:
         planted = selftest(labelled, np.where(usable[:, None], scores, np.float32(np.nan)), experts, settings)

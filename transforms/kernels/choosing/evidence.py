@@ -30,6 +30,10 @@ _NOTES = (
 )
 
 
+# What a text's content credential is, the most telling first as `kernels/text/credentials.py` finds it; "": it has none.
+CREDENTIALS = ("", "malformed", "unverified", "synthetic")
+
+
 class Settled(NamedTuple):
     """What a document's origin comes to rest on."""
 
@@ -63,6 +67,15 @@ def conflict(evidence: Codes) -> npt.NDArray[np.int8]:
     found = np.zeros(len(evidence), np.int8)
     for number, (human, machine) in reversed(list(enumerate(CONFLICTS))[1:]):
         found[(said(evidence, human) == HUMAN) & (said(evidence, machine) == SYNTHETIC)] = number
+    return found
+
+
+def credential(evidence: Codes) -> npt.NDArray[np.int8]:
+    """What content credential each text has, an index into CREDENTIALS. int8[n]."""
+    found = np.zeros(len(evidence), np.int8)
+    found[evidence & contracts.CREDENTIAL_MALFORMED != 0] = 1
+    found[evidence & contracts.CREDENTIAL_SILENT != 0] = 2
+    found[said(evidence, contracts.BASIS_CREDENTIAL) == SYNTHETIC] = 3
     return found
 
 

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.similarity.minhash import mix64
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
-from transforms.kernels.text.columns import distinct_numbers, ranges
+from transforms.kernels.text.columns import distinct_numbers
 
 GROUPS = 2048
 MEMBERS = 32
@@ -50,9 +51,16 @@ class Traces(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Traces":
         """Some of them."""
-        start = np.cumsum(self.size) - self.size
-        size = self.size[rows]
-        return Traces(self.key[rows], self.halved[rows], size, self.shingles[ranges(size, start[rows])])
+        start, size = np.cumsum(self.size) - self.size, self.size[rows]
+        return Traces(self.key[rows], self.halved[rows], size, _slices(self.shingles, start[rows], size))
+
+
+def _slices(
+    numbers: npt.NDArray[np.uint32], start: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint32]:
+    """Some slices of a column, one after the other, by Arrow: places to take numbers from would be twice as large as they are."""
+    parts = pa.LargeListViewArray.from_arrays(pa.array(start), pa.array(size), pa.array(numbers))
+    return np.asarray(parts.flatten().to_numpy())
 
 
 NONE = Traces(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32))
@@ -187,7 +195,7 @@ class Packed(NamedTuple):
         """Some of them."""
         some = self.among(rows)
         size = some.size - _HEAD
-        shingles = self.numbers[ranges(size, some.start + _HEAD)]
+        shingles = _slices(self.numbers, some.start + _HEAD, size)
         return Traces(some.key, self.numbers[some.start + 2].astype(np.int64), size, shingles)
 
 

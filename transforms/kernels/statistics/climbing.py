@@ -33,10 +33,8 @@ def climb(target, parts, split, q, weight, ratio):
             for cell in range(len(target)):
                 rise += parts[part, cell] * ratio[cell]
             weight[part] *= (rise / n) ** _STEP
-            if part < split:
-                left += weight[part]
-            else:
-                right += weight[part]
+            left += weight[part] * (part < split)
+            right += weight[part] * (part >= split)
         for part in range(len(weight)):
             if q < 0:
                 weight[part] /= left + right

@@ -1,0 +1,187 @@
+"""Parts of the survey beside the way that each was done before: CPU seconds of one thread, in turns, and the same results.
+
+    python -m benchmarks.survey_parts CORPUS_DIR [--repeats 5]
+
+CORPUS_DIR comes from `benchmarks.corpus`. The ways before are kept here, in few lines, and nowhere else (docs/decisions/0065).
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from isal import igzip
+
+from benchmarks.reading_speed import blocks_of
+from pipeline.execution import give_memory_back
+from transforms.detector.detector import load_detector
+from transforms.ingest.columns import document_ids
+from transforms.ingest.json_columns import Block, ColumnReader
+from transforms.kernels.compiled import kernel
+from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
+from transforms.kernels.similarity.ngrams import _extend
+from transforms.kernels.text import dates
+from transforms.kernels.text.columns import distinct_numbers, hash_texts
+from transforms.kernels.text.text import Tokens, canonicalise
+
+_ONE, _START, _TF = np.uint64(1), np.uint64(0x9E3779B97F4A7C15), ngrams.TF
+_S32 = np.uint64(32)
+
+
+def traces_by_numpy(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> duplicate_rate.Traces:
+    """All documents' hashes sorted at once, behind the number of the document."""
+    n = np.diff(offsets)
+    halved = np.ceil(np.log2(np.maximum(n, 1) / duplicate_rate.MOST)).clip(0).astype(np.int64)
+    hashes = minhash.mixed(shingles.astype(np.uint64) ^ duplicate_rate._OTHER) >> _S32
+    document = np.repeat(np.arange(len(n)), n)
+    kept = hashes < np.uint64(1 << 32) >> halved[document].astype(np.uint64)
+    sets = distinct_numbers(document[kept].astype(np.uint64) << _S32 | hashes[kept])
+    size = np.bincount((sets >> _S32).astype(np.int64), minlength=len(n))
+    keys = np.full(len(n), np.uint64(2**64 - 1))
+    own = minhash.mixed(shingles.astype(np.uint64) ^ duplicate_rate._SALT)
+    keys[n > 0] = np.minimum.reduceat(own, offsets[:-1][n > 0])
+    return duplicate_rate.Traces(keys, halved, size, sets.astype(np.uint32))
+
+
+def dates_by_patterns(values: pa.StringArray) -> pa.TimestampArray:
+    """Each group of a regular expression a number."""
+    with mock.patch.object(dates, "_plain", return_value=None):
+        return dates.from_strings(values)
+
+
+def ids_joined(source: str, ids: pa.StringArray, text: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
+    """What is hashed made one text first."""
+    name = source.encode()
+    sizes = pc.binary_length(ids).cast(pa.int64()).to_numpy().astype("<i8")
+    sizes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(ids), [None, pa.py_buffer(sizes)])
+    parts = pa.scalar(len(name).to_bytes(8, "little") + name, pa.large_binary()), sizes.cast(pa.large_binary()), ids
+    last = text.cast(pa.large_binary()), pa.scalar(b"", pa.large_binary())
+    return hash_texts(pc.binary_join_element_wise(*parts[:2], ids.cast(pa.large_binary()), *last))
+
+
+@kernel("i64[] u64[] u64[] u64[] u64[] i64 f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
+def _score(offsets, hash64, maybe, table, places, longest, weight, slots, bias, counts, touched, candidates, out):  # type: ignore[no-untyped-def]
+    last = np.uint64(slots - 1)
+    for d in range(len(offsets) - 1):
+        n = np.uint64(0)
+        end = np.uint64(offsets[d + 1])
+        for start in range(np.uint64(offsets[d]), end):
+            h = _START
+            for j in range(start, min(start + np.uint64(longest), end)):
+                h = _extend(h, hash64[j])
+                candidates[n] = h
+                n += (maybe[h >> np.uint64(49)] >> ((h >> np.uint64(43)) & np.uint64(63))) & _ONE
+        n_touched = 0
+        for i in range(n):
+            h = candidates[i]
+            slot = (h ^ (h >> _S32)) & last
+            while places[slot] and table[slot] != h:
+                slot = (slot + _ONE) & last
+            if places[slot]:
+                number = places[slot] - _ONE
+                touched[n_touched] = number
+                n_touched += counts[number] == 0
+                counts[number] += counts[number] < np.uint8(255)
+        for k in range(weight.shape[1]):
+            total, norm = 0.0, 0.0
+            for i in range(n_touched):
+                own = np.float64(weight[touched[i], k])
+                tf = _TF[counts[touched[i]]]
+                total += own * tf
+                norm += tf * tf * (own != 0)
+            out[d, k] = bias[k] + total / np.sqrt(norm) if norm > 0 else bias[k]
+        for i in range(n_touched):
+            counts[touched[i]] = 0
+
+
+def by_slots(model: ngrams.NgramModel) -> Callable[[Tokens], npt.NDArray[np.float32]]:
+    """Scores by n-grams in an open-addressing table, which is two thirds empty."""
+    slots = 1 << (2 * len(model.hash64)).bit_length()
+    table, places = np.zeros(slots, np.uint64), np.zeros(slots, np.uint64)
+    for number, hash64 in enumerate(model.hash64[:-1].tolist()):
+        slot = (hash64 ^ hash64 >> 32) & (slots - 1)
+        while places[slot]:
+            slot = (slot + 1) & (slots - 1)
+        table[slot], places[slot] = hash64, number + 1
+    counts, touched = np.zeros(len(model.weight), np.uint8), np.empty(len(model.weight), np.uint64)
+
+    def score(tokens: Tokens) -> npt.NDArray[np.float32]:
+        out = np.empty((len(tokens.offsets) - 1, model.weight.shape[1]), np.float32)
+        room = np.empty(int(np.diff(tokens.offsets).max(initial=0)) * model.longest + 1, np.uint64)
+        read = (
+            tokens.offsets,
+            tokens.hash64,
+            model.maybe,
+            table,
+            places,
+            model.longest,
+            model.weight,
+            slots,
+            model.bias,
+        )
+        _score(*read, counts, touched, room, out)
+        return out
+
+    return score
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two results are equal to the last bit."""
+    if isinstance(one, pa.Array):
+        return bool(one.equals(other))
+    if isinstance(one, tuple):
+        return all(map(same, one, other))
+    return bool(np.array_equal(one, other))
+
+
+def main() -> None:
+    """Measure and show a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    asked = parser.parse_args()
+    give_memory_back()  # as a local run does
+    reader, batches = ColumnReader(("text",), ("id",)), list[tuple[Any, Any]]()
+    for path in sorted(asked.corpus.glob("*.jsonl.gz")):
+        blocks = map(Block, blocks_of(igzip.decompress(path.read_bytes())))
+        read = filter(None, map(reader.read, blocks))  # the last lines of a file may be too few
+        batches += [(text, columns.text("id")) for text, columns in read]
+    size = sum(int(pc.sum(pc.binary_length(text)).as_py()) for text, _ in batches)
+    tokens = [canonicalise(text)[1] for text, _ in batches]
+    shingles = [minhash.shingles(*minhash.words(one), 5) for one in tokens]
+    named = [("s", ids, text) for text, ids in batches]
+    days = [
+        (pa.array([f"20{i % 20:02}-05-{1 + i % 28:02}T00:00:00Z" for i in range(len(text))]),) for text, _ in batches
+    ]
+    model = load_detector().model.table  # type: ignore[attr-defined]
+    parts: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = {
+        "traces": (traces_by_numpy, duplicate_rate.traces, shingles),
+        "n-grams of the detector": (by_slots(model), lambda one: ngrams.score(one, model), [(one,) for one in tokens]),
+        "ids": (ids_joined, document_ids, named),
+        "dates": (dates_by_patterns, dates.from_strings, days),
+    }
+    sys.stdout.write(f"{sum(len(text) for text, _ in batches):,} documents, {size / 1e6:.1f} MB\n\n")
+    sys.stdout.write("| | before, CPU s | now | times as quick |\n|---|--:|--:|--:|\n")
+    for name, (before, now, calls) in parts.items():
+        assert all(same(before(*call), now(*call)) for call in calls), f"{name}: other results"
+        seconds = [np.inf, np.inf]
+        for _ in range(asked.repeats):
+            for place, way in enumerate((before, now)):
+                begun = time.thread_time()
+                for call in calls:
+                    way(*call)
+                seconds[place] = min(seconds[place], time.thread_time() - begun)
+        sys.stdout.write(
+            f"| {name} | {seconds[0]:.3f} | {seconds[1]:.3f} | {seconds[0] / max(seconds[1], 1e-9):.1f} |\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
