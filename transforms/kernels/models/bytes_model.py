@@ -124,7 +124,7 @@ def bits_per_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], t
     return out
 
 
-@kernel("u64[] i64 u8[] u8[] u8[] i32[] f64[]")
+@kernel("u64[] i64 u8[] u8[] u8[] i32[] f64[]", allocates=True)
 def _after(keys, length, symbol, cost, weight, first, table):
     out = np.empty(len(keys))
     for i in range(len(keys)):

@@ -149,7 +149,7 @@ def shingles(
     return offsets, out[:n]
 
 
-@kernel("i64[] u64[] i64")
+@kernel("i64[] u64[] i64", allocates=True)
 def _shingle_sets(word_offsets, words, ngram):
     out = np.empty(len(words), np.uint64)
     out_offsets = np.zeros(len(word_offsets), np.int64)

@@ -61,7 +61,7 @@ def _extend(h, hash64):
     return (((h << _ROLL) | (h >> _BACK)) ^ hash64) * _PRIME
 
 
-@kernel("i64[] u64[] bool[] i64")
+@kernel("i64[] u64[] bool[] i64", allocates=True)
 def _count(offsets, hash64, skipped, longest):
     n_docs = len(offsets) - 1
     ends = np.zeros(n_docs + 1, np.int64)
@@ -116,7 +116,7 @@ def features(
     return Features(offsets, numbers[kept], TF[counts[kept]].astype(np.float32), hash64[often])
 
 
-@kernel("i64[] i32[] i64[] i64[] bool[] i64 i64")
+@kernel("i64[] i32[] i64[] i64[] bool[] i64 i64", allocates=True)
 def _presence(offsets, number, documents, cell, machine, n_cells, n_features):
     counts = np.zeros((2, n_cells, n_features), np.int32)
     for d in documents:
@@ -162,7 +162,7 @@ def separation(
     return difference / np.sqrt(variance + CONTINUITY), counts.sum(axis=(0, 1), dtype=np.int64)
 
 
-@kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64 f64")
+@kernel("i64[] i32[] f32[] i64[] bool[] f64[] i64 i64 f64 f64", allocates=True)
 def _adagrad(offsets, number, tf, documents, machine, importance, n_features, epochs, rate, decay):
     weight, squares = np.zeros(n_features), np.full(n_features, _GRADIENT)
     bias, bias_squares = 0.0, _GRADIENT

@@ -63,7 +63,7 @@ def build(lists: Sequence[Sequence[str]], needed: Sequence[int]) -> TermTable:
     )
 
 
-@kernel("i64[] u64[] u64[] i32[] i32[] i64[] u64[] i32[] i32[]")
+@kernel("i64[] u64[] u64[] i32[] i32[] i64[] u64[] i32[] i32[]", allocates=True)
 def _find(offsets, hash64, keys, heads, following, starts, tokens, owner, needed):
     found = np.zeros((len(needed), len(offsets) - 1), np.bool_)
     seen = np.full(len(owner), -1, np.int64)  # the document that a term was last counted in

@@ -30,7 +30,7 @@ def _copied(data, start, stop, out, n):
     return n + stop - start
 
 
-@kernel("u8[] i64[] i64 u64[] u8[]! u64[] u8[] u8[] u64[]")
+@kernel("u8[] i64[] i64 u64[] u8[]! u64[] u8[] u8[] u64[]", allocates=True)
 def _without(data, offsets, longest, unwanted, folded, words, form, classes, spelled):
     # The loop of `paragraphs._find` once more: what the two could share made that one, which is always on, 20% slower.
     n_docs = len(offsets) - 1

@@ -31,7 +31,7 @@ def _unreserved() -> npt.NDArray[np.bool_]:
 _HEX, _UNRESERVED = _hex_digits(), _unreserved()
 
 
-@kernel("u8[] i64[] u8[] bool[]")
+@kernel("u8[] i64[] u8[] bool[]", allocates=True)
 def _decode_unreserved(data, offsets, digits, unreserved):
     out = np.empty(offsets[-1] - offsets[0] + 1, np.uint8)  # never empty, because an Arrow buffer must not be
     out_offsets = np.zeros(len(offsets), np.int64)
