@@ -88,8 +88,10 @@ def hub_header(release: str, rows: Sequence[dict[str, Any]], schema: pa.Schema |
         header["configs"] = [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*"}]}]
         header["dataset_info"] = {
             "features": [_feature(field) for field in schema],
-            "splits": [{"name": "train", "num_examples": documents}],
+            # Both sizes are those of the files: what they take in memory nobody has counted, and without it splits are no splits.
+            "splits": [{"name": "train", "num_bytes": n_bytes, "num_examples": documents}],
             "download_size": n_bytes,
+            "dataset_size": n_bytes,
         }
     written = {key: value for key, value in header.items() if value}
     return f"---\n{yaml.safe_dump(written, sort_keys=False)}---"

@@ -43,7 +43,12 @@ def test_it_says_what_is_in_the_release_and_nothing_that_is_not() -> None:
     assert found["language"] == ["en", "zh"]
     assert found["license"] == ["cc-by-4.0", "other"]
     assert found["size_categories"] == ["10K<n<100K"]
-    assert found["dataset_info"]["splits"] == [{"name": "train", "num_examples": 40_000}]
+    info = datasets.DatasetInfo._from_yaml_dict(found["dataset_info"])
+    assert (info.splits["train"].num_examples, info.splits["train"].num_bytes, info.download_size) == (
+        40_000,
+        1234,
+        1234,
+    )
     assert found["tags"] == ["lowbackground", "synthetic"]
 
 
