@@ -204,7 +204,7 @@ def main() -> None:
         "rows": rows,
         "first_small_run_seconds": round(first.seconds, 1),
         **{f"later_{kind}_cpu_seconds": round(one.cpu, 1) for kind, one in later.items()},
-        **{f"later_{kind}_share": round(one.cpu / run.cpu, 3) for kind, one in later.items()},
+        **{f"later_{kind}_share": round(one.cpu / max(run.cpu, 0.01), 3) for kind, one in later.items()},
         "base_mb": round(base.peak / 1e6),
         "bytes_per_document_above_base": round((run.peak - base.peak) / documents),
     }

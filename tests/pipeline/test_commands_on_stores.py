@@ -48,6 +48,7 @@ DOES = {
     "detector card": (["--model", "{top}/made"], 2, "{top}/made/model.bin: not found"),
     "detector selftest": (["{top}/gold.parquet"], 2, "are read from this machine; copy the files here"),
     "withdraw": (["{rel}", "{top}/removals.jsonl", "--name", "third"], 0, "{top}/out/third/MANIFEST.json"),
+    "serve": (["{top}/out/demo"], 2, "copy it to a folder first"),
     "clean": (["{top}/out"], 0, "nothing to clean"),
     "demo": (["{top}/demo"], 2, "must be a folder of this machine"),
 }  # fmt: skip

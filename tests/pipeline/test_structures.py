@@ -14,6 +14,7 @@ from pipeline import runner
 from pipeline.commands.gate import judge_again
 from pipeline.commands.plan import plan_mixture
 from pipeline.recipe import RecipeError, load_recipe
+from tests.pipeline.test_store import signals_in
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 HOSTILE = "<script>alert(1)</script> \u202e"
@@ -139,14 +140,14 @@ def test_another_expectation_reads_no_text_and_another_word_does(
     drowned: tuple[pathlib.Path, runner.Result],
 ) -> None:
     folder, _ = drowned
-    signals = set((folder / "out" / ".signals").glob("*.parquet"))
+    signals = signals_in(folder)
     relaxed = RIVER | {
         "expectations": [{"kind": "retention", "structures": ["river"], "min": 0.2}],
         "rationale": "else",
     }
     passed = run(folder, None, relaxed)
     assert passed.exit_code == runner.PASSED
-    assert set((folder / "out" / ".signals").glob("*.parquet")) == signals
+    assert signals_in(folder) == signals
     manifest = json.loads(pathlib.Path(passed.folder, "MANIFEST.json").read_text())
     about = manifest["structures"][0]
     assert (about["id"], about["rationale"], len(about["definition_sha256"])) == ("places", "else", 64)
@@ -157,7 +158,7 @@ def test_another_expectation_reads_no_text_and_another_word_does(
     assert outcomes(again)["retention", "places/river"].worst.value == 1
     other_words = relaxed | {"structures": [{"id": "river", "kind": "lexicon", "terms": ["brook"]}]}
     run(folder, None, other_words, release="words")
-    assert len(set((folder / "out" / ".signals").glob("*.parquet"))) == 2 * len(signals)
+    assert len(signals_in(folder)) == 2 * len(signals)
     with pytest.raises(StructuresError, match="by other structures, slice or weight"):
         run(folder, None, other_words | {"reference": {"release": "out/test"}}, release="other")
     with pytest.raises(StructuresError, match="is not a release"):
@@ -183,7 +184,7 @@ def test_too_little_data_is_inconclusive_and_warns(tmp_path: pathlib.Path) -> No
 
 def test_without_structures_nothing_is_looked_for(tmp_path: pathlib.Path) -> None:
     result = run(tmp_path, corpus(30, 0, lost=False), None)
-    signals = pq.read_table(next((tmp_path / "out" / ".signals").glob("[!.]*[!e].parquet")))
+    signals = pq.read_table(next(path for path in signals_in(tmp_path) if "quarantine" not in path.name))
     if "compliance" in signals.column_names:
         assert signals["compliance"].null_count == signals.num_rows
     rows = pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist()
@@ -303,8 +304,8 @@ def test_a_fasttext_model_is_asked_while_the_text_is_read(tmp_path: pathlib.Path
     truth = first["structure.core", "places/river"]["value"]
     assert first["structure.found", "places/wet"]["value"] == pytest.approx(truth)  # an easy one: it errs nowhere
     assert first["structure.core", "places/wet"]["value"] == pytest.approx(truth)
-    signals = set((tmp_path / "out" / ".signals").glob("*.parquet"))
+    signals = signals_in(tmp_path)
     label(60)
     again = cores("two")
-    assert set((tmp_path / "out" / ".signals").glob("*.parquet")) == signals  # more labels read no text
+    assert signals_in(tmp_path) == signals  # more labels read no text
     assert again["structure.core", "places/wet"]["lower"] > first["structure.core", "places/wet"]["lower"]

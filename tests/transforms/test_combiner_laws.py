@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from benchmarks.plan_scale import CASES, SOURCES, offer
 from expectations import contracts
 from tests.transforms.measures.test_tally import filled
+from tests.transforms.measures.test_triggers import corpus, measured
 from transforms.dedup.clusters import EDGE, ForestFn
 from transforms.dedup.repeated_paragraphs import COUNTED, SeenParagraphs, SortedFn
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
 from transforms.engine.counted import _CountedFn, rows_of
 from transforms.ingest.sources import Piece, Source, Split
+from transforms.measures.measure import NeighboursFn
 from transforms.mixture.balance import EdgesFn, ScoresFn, WeighedFn
 from transforms.mixture.cells import Rule, count_scores, opinion, weigh
 from transforms.mixture.config import RatioConfig
@@ -86,6 +88,11 @@ def queue(_: pathlib.Path) -> Case:
     return Case(QueueFn(), [rows(QUEUED, 3, id=[f"{k}"] * 3, place=[k, k + 10, k + 20]) for k in range(PARTS)])
 
 
+def neighbours(_: pathlib.Path) -> Case:
+    _, parts, _ = measured(corpus("a phrase of its own", 100), PARTS)
+    return Case(NeighboursFn(), parts)
+
+
 def mixture(step: str) -> Callable[[pathlib.Path], Case]:
     def case(_: pathlib.Path) -> Case:
         sources = tuple(Source(name=f"s{n:02d}", path="x") for n in range(SOURCES))
@@ -117,6 +124,7 @@ CASES_OF = {
     "SortedFn": sorted_numbers,
     "FirstFn": first,
     "QueueFn": queue,
+    "NeighboursFn": neighbours,
     "ScoresFn": mixture("scores"),
     "WeighedFn": mixture("weighed"),
     "EdgesFn": mixture("edges"),

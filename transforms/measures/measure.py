@@ -52,7 +52,7 @@ class Measure(Stage):
         looked_at = beam.pvalue.AsSingleton(tally | "Suspects" >> beam.ParDo(_Suspects()))
         neighbours = (
             decisions
-            | "Beside" >> beam.ParDo(_BesideSuspects(self.corpus), looked_at)
+            | "Beside" >> counted.ParDo("decisions to what is beside suspects", _BesideSuspects(self.corpus), looked_at)
             | "MergeBeside"
             >> counted.CombineGlobally(
                 "what is beside suspects", NeighboursFn(), without_defaults=True, most=len(self.corpus.splits)
