@@ -171,7 +171,9 @@ def test_signals_of_another_text_are_found_out_and_running_again_helps(
     run(corpus, "a")
     path = corpus / "in" / "1.jsonl"
     path.write_text(path.read_text().replace("lose nothing", "keep secrets"))
-    other = {"output": {"path": "out", "keep": ["title"]}}  # or the shards of `a`, of what was surveyed, would be copied
+    other = {
+        "output": {"path": "out", "keep": ["title"]}
+    }  # or the shards of `a`, of what was surveyed, would be copied
     with pytest.raises(runner.RunError, match=r"1\.jsonl.* is not what the survey read; run again"):
         run(corpus, "b", **other)
     assert any("keep secrets" in row["text"] for rows in shards(run(corpus, "b", **other)) for row in rows)
