@@ -158,7 +158,10 @@ def load_kernels() -> None:
 
 def _keep(connection: object) -> None:
     """Fork once more: this one waits for the process and says how it ended."""
+    import contextlib
     import marshal
+    import select
+    import signal
     import socket
 
     assert isinstance(connection, socket.socket)
@@ -174,8 +177,11 @@ def _keep(connection: object) -> None:
         _become(words, cwd, environment)
     for fd in fds:
         os.close(fd)
+    if hasattr(os, "pidfd_open") and connection in select.select([connection, os.pidfd_open(child)], [], [])[0]:
+        os.kill(child, signal.SIGTERM)  # what was called is gone, stopped by somebody who meant this
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    connection.send(bytes([code if code >= 0 else 128 - code]))
+    with contextlib.suppress(BrokenPipeError):
+        connection.send(bytes([code if code >= 0 else 128 - code]))
     os._exit(0)
 
 
