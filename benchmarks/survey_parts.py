@@ -26,13 +26,12 @@ from transforms.ingest.columns import document_ids
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
-from transforms.kernels.similarity.ngrams import _extend
+from transforms.kernels.similarity.ngrams import _START, _extend, weigh
 from transforms.kernels.text import dates
 from transforms.kernels.text.columns import distinct_numbers, hash_texts
 from transforms.kernels.text.text import Tokens, canonicalise
 
-_ONE, _START, _TF = np.uint64(1), np.uint64(0x9E3779B97F4A7C15), ngrams.TF
-_S32 = np.uint64(32)
+_ONE, _S32 = np.uint64(1), np.uint64(32)
 
 
 def traces_by_numpy(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> duplicate_rate.Traces:
@@ -89,16 +88,7 @@ def _score(offsets, hash64, maybe, table, places, longest, weight, slots, bias, 
                 touched[n_touched] = number
                 n_touched += counts[number] == 0
                 counts[number] += counts[number] < np.uint8(255)
-        for k in range(weight.shape[1]):
-            total, norm = 0.0, 0.0
-            for i in range(n_touched):
-                own = np.float64(weight[touched[i], k])
-                tf = _TF[counts[touched[i]]]
-                total += own * tf
-                norm += tf * tf * (own != 0)
-            out[d, k] = bias[k] + total / np.sqrt(norm) if norm > 0 else bias[k]
-        for i in range(n_touched):
-            counts[touched[i]] = 0
+        weigh(touched, n_touched, counts, weight, bias, d, out)
 
 
 def by_slots(model: ngrams.NgramModel) -> Callable[[Tokens], npt.NDArray[np.float32]]:

@@ -129,8 +129,7 @@ def _how_read(recipe: Recipe) -> dict[str, str]:
 def _removal(recipe: Recipe, splits: tuple[Split, ...]) -> str:
     """What the removed paragraphs depend on: the limit and, since they are counted across it, the whole corpus."""
     pieces = sorted((split.source, *map(str, piece.key)) for split in splits for piece in split.pieces)
-    what = [recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces]
-    return hashlib.blake2b(orjson.dumps(what, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    return _digest(recipe.dedup.paragraphs.max_documents, _how_read(recipe), pieces)
 
 
 def boilerplate(recipe: Recipe, few_splits: bool) -> BoilerplateConfig:

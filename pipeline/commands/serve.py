@@ -228,13 +228,13 @@ def _facets(asked: Question, counted: RowCounts, own: dict[str, Any]) -> list[di
         found = []
         for value, n in values[:VALUES]:
             if facet == TENTHS:
-                low, high = (None, None) if value is None else (value / 10, (value + 1) / 10)
-                is_chosen = value is not None and (asked.low, asked.high) == (low, high)
-                leads = dataclasses.replace(asked, low=None, high=None) if is_chosen else None
-                leads = leads or dataclasses.replace(asked, low=low, high=high)
-                label = "not scored" if value is None else f"{low} to {high}"
-                if value is None:  # no range has them
+                if value is None:  # no range has those without a score
                     continue
+                low, high = value / 10, (value + 1) / 10
+                is_chosen = (asked.low, asked.high) == (low, high)
+                bounds = (None, None) if is_chosen else (low, high)
+                leads = dataclasses.replace(asked, low=bounds[0], high=bounds[1])
+                label = f"{low} to {high}"
             else:
                 is_chosen = facet in chosen
                 rest = tuple(one for one in asked.where if one[0] != facet)

@@ -279,29 +279,25 @@ def _ledger(folder: str) -> _LedgerFacts:
     files: dict[tuple[str, str], int] = {}
     masked = [MASKED.empty_table()]
     for path in ledger_files(folder):
-        for batch in ledger_batches(path, OF_LEDGER, ROWS_AT_ONCE):
+        for batch in ledger_batches(path, OF_LEDGER, ROWS_AT_ONCE, newer=["masked"]):
             rows += batch.num_rows
+            masked.append(_masked_rows(batch))
             with reading(path):
                 kept.append(_as_ids(batch["id"].filter(batch["kept"])))
                 places.append(_places(batch, files))
                 reasons = pc.value_counts(batch["reason"].filter(pc.invert(batch["kept"]))).to_pylist()
                 dropped.update({row["values"] or "no reason": row["counts"] for row in reasons})
-        masked.append(_masked_rows(path))
     together = np.concatenate(places) if places else np.zeros(0, np.int64)
     ids = np.sort(np.concatenate(kept)) if kept else np.zeros(0, "S32")
     return _LedgerFacts(rows, len(np.unique(together)), ids, dict(dropped), pa.concat_tables(masked).sort_by("id"))
 
 
-def _masked_rows(path: str) -> pa.Table:
-    """MASKED of a part of the ledger; nothing of one from before texts were masked."""
-    with reading(path), open_for_reading(path) as file:
-        if "masked" not in pq.read_schema(pa.PythonFile(file, mode="r")).names:
-            return MASKED.empty_table()
-    parts = [MASKED.empty_table()]
-    for batch in ledger_batches(path, ("id", "kept", "masked"), ROWS_AT_ONCE):
-        rows = batch.filter(pc.and_(batch["kept"], batch["masked"].is_valid()))
-        parts.append(pa.Table.from_batches([rows]).select(MASKED.names).cast(MASKED))
-    return pa.concat_tables(parts)
+def _masked_rows(ledger: pa.RecordBatch) -> pa.Table:
+    """MASKED of some rows; nothing of those from before texts were masked."""
+    if "masked" not in ledger.schema.names:
+        return MASKED.empty_table()
+    rows = ledger.filter(pc.and_(ledger["kept"], ledger["masked"].is_valid()))
+    return pa.Table.from_batches([rows]).select(MASKED.names).cast(MASKED)
 
 
 def _places(batch: pa.RecordBatch, files: dict[tuple[str, str], int]) -> npt.NDArray[np.int64]:

@@ -9,11 +9,11 @@ import pathlib
 import pydoc_data.topics
 import shutil
 import subprocess
-import sys
 
 import pytest
 import warm
 import yaml
+from clean_environment import environment_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -24,19 +24,8 @@ LIMIT = {"expect": "metric_to_be_between", "metric": "documents", "min": 10}
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The folder of an environment's programs. Made by uv, in seconds, from where pip would take it."""
-    folder = tmp_path_factory.mktemp("tools") / "env"
-    uv = [sys.executable, "-m", "uv"]
-    made = subprocess.run([*uv, "venv", "-q", "--python", sys.executable, folder], check=False)
-    got = (
-        made.returncode
-        or subprocess.run(
-            [*uv, "pip", "install", "-q", "--python", folder / "bin" / "python", *TOOLS], check=False
-        ).returncode
-    )
-    if got:
-        pytest.skip("the other tools cannot be installed here: no index of packages can be reached")
-    return folder / "bin"
+    """The folder of their programs."""
+    return environment_of(tmp_path_factory.mktemp("tools"), TOOLS)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import pathlib
 import pydoc_data.topics
 import re
 import subprocess
-import sys
 
 import pytest
 import warm
+from clean_environment import environment_of
 
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "public_tools" / "check.py"
 
@@ -16,14 +16,9 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "public_tools" / "chec
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """An environment with what the script says to install."""
-    env = tmp_path_factory.mktemp("public") / "env"
     named = re.search(r"pip install (.+)", SCRIPT.read_text())
     assert named is not None
-    uv = [sys.executable, "-m", "uv"]
-    for words in (["venv", "-q", env], ["pip", "install", "-q", "--python", env / "bin" / "python", *named[1].split()]):
-        if subprocess.run([*uv, *words], check=False).returncode:
-            pytest.skip("the public tools cannot be installed here: no index of packages can be reached")
-    return env / "bin" / "python"
+    return environment_of(tmp_path_factory.mktemp("public"), named[1].split()) / "python"
 
 
 def test_public_tools_alone_verify_a_release_and_find_a_changed_byte(

@@ -7,6 +7,7 @@ line between single documents; here is the engine's side.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split, Splits
 from transforms.mixture.cells import Opinion, Rule, ScoreCounts, Weighed, count_scores, opinion, weigh
-from transforms.mixture.left_by_dedup import OFFER
+from transforms.mixture.left_by_dedup import offer_of
 from transforms.mixture.selection import REASON_OF_LIMIT, REASON_OF_SHARE, Edges, Mixture, edges, settle, take
 from transforms.mixture.targets import Aim, aim
 from transforms.signals.kept import Kept
@@ -82,7 +83,7 @@ class _Pass(beam.DoFn):
         self.rule, self.kept, self.splits = rule, kept, splits
 
     def offer(self, number: int) -> pa.RecordBatch:
-        return self.kept.read(OFFER, contracts.OFFER.schema, self.splits[number])
+        return offer_of(self.kept, self.splits[number])
 
 
 class _CountScores(_Pass):
@@ -158,7 +159,7 @@ class OfferReader:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """One batch for each split."""
-        return spread(lambda split: self.kept.read(OFFER, contracts.OFFER.schema, split), iter(self.splits))
+        return spread(functools.partial(offer_of, self.kept), iter(self.splits))
 
 
 @beam.typehints.with_input_types(ScoreCounts)

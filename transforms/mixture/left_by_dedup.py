@@ -36,6 +36,11 @@ def was_decided(kept: Kept, split: Split) -> bool:
     return kept.has(DECISIONS, signals, split) and kept.has(OFFER, signals, split)
 
 
+def offer_of(kept: Kept, split: Split) -> pa.RecordBatch:
+    """OFFER of a split, by ordinal. Errors as for `Kept.read`."""
+    return kept.read(OFFER, contracts.OFFER.schema, split)
+
+
 def decisions_of(kept: Kept, splits: Iterable[Split]) -> str | None:
     """What dedup decided on splits, as `digest_of` says it: what is made of all decisions is made of this."""
     return digest_of(kept.path(DECISIONS, split) for split in splits)

@@ -312,8 +312,10 @@ def ledger_rows(path: str) -> int:
         return int(pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata.num_rows)
 
 
-def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 1 << 17) -> Iterator[pa.RecordBatch]:
-    """Some columns of a part of the ledger, or all that it has.
+def ledger_batches(
+    path: str, columns: Sequence[str] | None = None, rows: int = 1 << 17, newer: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of a part of the ledger, or all that it has; those that are `newer` only if it has them.
 
     Raises:
       ReleaseError: it is damaged, or has not these columns.
@@ -324,6 +326,7 @@ def ledger_batches(path: str, columns: Sequence[str] | None = None, rows: int = 
         old = "id" not in names and _BEFORE in names
         stored = [_BEFORE if old and name == "id" else name for name in columns or ("id", "kept")]
         _has(part, stored)
+        stored += [name for name in newer if name in names]
         for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else stored):
             batch.validate(full=True)  # also that its texts are UTF-8
             yield batch.rename_columns(["id" if n == _BEFORE else n for n in batch.schema.names]) if old else batch

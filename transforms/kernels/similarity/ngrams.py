@@ -236,10 +236,24 @@ def ngram_model(
     return NgramModel(maybe, before, np.append(hash64, last), np.concatenate([weight, nothing]), longest, bias)
 
 
+@inlined
+def weigh(touched, n, counts, weight, bias, d, out):
+    """Row d of `out` from a document's first n n-grams of `touched` and their counts, which are 0 again afterwards."""
+    for k in range(weight.shape[1]):
+        total, norm = 0.0, 0.0
+        for i in range(n):
+            own = np.float64(weight[touched[i], k])
+            tf = TF[counts[touched[i]]]
+            total += own * tf
+            norm += tf * tf * (own != 0)
+        out[d, k] = bias[k] + total / np.sqrt(norm) if norm > 0 else bias[k]
+    for i in range(n):
+        counts[touched[i]] = 0
+
+
 @kernel("i64[] u64[] u64[] u32[] u64[] f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
 def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts, touched, candidates, out):
-    n_docs, experts = len(offsets) - 1, weight.shape[1]
-    for d in range(n_docs):
+    for d in range(len(offsets) - 1):
         # First all that may be in the table, then the table: a branch that the processor cannot guess costs more than
         # writing down a candidate that the next one overwrites.
         n = np.uint64(0)
@@ -262,16 +276,7 @@ def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts,
             touched[n_touched] = number
             n_touched += count == 0
             counts[number] = count + (count < MOST)
-        for k in range(experts):
-            total, norm = 0.0, 0.0
-            for i in range(n_touched):
-                own = np.float64(weight[touched[i], k])
-                tf = TF[counts[touched[i]]]
-                total += own * tf
-                norm += tf * tf * (own != 0)
-            out[d, k] = bias[k] + total / np.sqrt(norm) if norm > 0 else bias[k]
-        for i in range(n_touched):
-            counts[touched[i]] = 0
+        weigh(touched, n_touched, counts, weight, bias, d, out)
 
 
 def score(tokens: Tokens, model: NgramModel) -> npt.NDArray[np.float32]:
