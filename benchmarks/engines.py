@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tests.stores import s3_server
-from tests.workers import ROOT, environment, prism, prisms_of, worker_pool
+from tests.workers import ROOT, environment, prism, prisms_of, seen, worker_pool
 from transforms.engine import files
 from transforms.engine.folders import MARK
 
@@ -82,8 +82,8 @@ class Ran:
 def cpu_of_children() -> float:
     """CPU seconds of all that this process has started: of those that have ended, and of those still there."""
     done = os.times()
-    alive = [one.cpu_times() for one in psutil.Process().children(recursive=True)]
-    return done.children_user + done.children_system + sum(sum(one[:4]) for one in alive)
+    alive = [sum(times[:4]) for _, times in seen(psutil.Process.cpu_times)]
+    return done.children_user + done.children_system + sum(alive)
 
 
 @contextlib.contextmanager
@@ -99,8 +99,8 @@ def elsewhere(engine: Engine, folder: pathlib.Path, dies_after: str | None) -> I
 
 def at_work(recipe: str) -> bool:
     """Whether the job of a recipe of this machine has written something, beside what it was sent with."""
-    attempts = pathlib.Path(recipe).parent.glob("out/.staging/*")
-    return any(one.name not in ("graph", MARK) for attempt in attempts if attempt.is_dir() for one in attempt.iterdir())
+    there = pathlib.Path(recipe).parent.glob("out/.staging/*/*")
+    return any(one.name not in ("graph", MARK) for one in there)
 
 
 def run(engine: Engine, recipe: str, pools: pathlib.Path, dies_after: str | None = None, killed: str = "") -> Ran:
@@ -118,7 +118,8 @@ def run(engine: Engine, recipe: str, pools: pathlib.Path, dies_after: str | None
             while not at_work(recipe) and job.poll() is None and time.monotonic() < begun + BOUND:
                 time.sleep(0.01)  # an engine that dies before it has a job is started again by Beam
             for one in [psutil.Process(job.pid)] if killed == "command" else prisms_of(job.pid):
-                one.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
         try:
             said = job.communicate(timeout=BOUND)[1]
         except subprocess.TimeoutExpired:

@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import apache_beam as beam
 import psutil
@@ -31,9 +32,33 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
+Seen = TypeVar("Seen")
+
+
+def seen(look: Callable[[psutil.Process], Seen], pid: int | None = None) -> list[tuple[psutil.Process, Seen]]:
+    """What is seen of each process that `pid` (this one by default), or one that it started, has started.
+
+    One that ends between the list and the look is left out: any of them may, at any time.
+    """
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append((one, look(one)))
+    return found
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is no more, or is only waited for."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def prisms_of(pid: int) -> list[psutil.Process]:
     """Engines that this process, or one that it started, has started."""
-    return [one for one in psutil.Process(pid).children(recursive=True) if one.name() == "prism"]
+    return [one for one, name in seen(psutil.Process.name, pid) if name == "prism"]
 
 
 def free_port() -> int:
@@ -53,9 +78,8 @@ def serving(command: list[str], port: int, **how: object) -> Iterator[str]:
             time.sleep(0.1)
         yield f"localhost:{port}"
     finally:
-        for one in [*psutil.Process(server.pid).children(recursive=True), server]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
+        seen(psutil.Process.kill, server.pid)
+        server.kill()
         server.wait(30)
 
 

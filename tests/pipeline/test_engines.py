@@ -33,7 +33,7 @@ from pipeline.recipe import RecipeError, RunnerConfig
 from tests.pipeline.test_flow import QUIET, corpus, recipe_in, run, write
 from tests.pipeline.test_graph_size import MOST_BYTES, Forgetful, of_splits
 from tests.pipeline.test_retries import checksums
-from tests.workers import environment, job_service, prism, prisms_of, spread_over, worker_pool
+from tests.workers import environment, has_ended, job_service, prism, prisms_of, spread_over, worker_pool
 from transforms.engine import counted, staged
 from transforms.engine.folders import FolderError
 from transforms.engine.job_graph import JobGraph
@@ -262,7 +262,7 @@ def test_no_engine_outlives_a_command_that_is_stopped(tmp_path: pathlib.Path) ->
     assert job.returncode == runner.BROKE, said
     assert "Stopped. Nothing was released" in said
     assert len(engines) == 1
-    assert not engines[0].is_running() or engines[0].status() == psutil.STATUS_ZOMBIE
+    assert has_ended(engines[0].pid)
     assert not (tmp_path / "out" / "test").exists()
 
 

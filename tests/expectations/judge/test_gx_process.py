@@ -11,6 +11,7 @@ import pytest
 from expectations import contracts
 from expectations.judge import gx, gx_process
 from expectations.suite.suite import load_suite
+from tests.workers import has_ended, seen
 
 REAL = gx_process.command  # before a fixture of every test replaces it
 
@@ -24,7 +25,7 @@ def _as_a_user_starts_it(monkeypatch):
 
 
 def started():
-    return [process for process in psutil.Process().children() if gx_process.__name__ in process.cmdline()]
+    return [process for process, command in seen(psutil.Process.cmdline) if gx_process.__name__ in command]
 
 
 def metrics(*values):
@@ -75,6 +76,6 @@ def test_it_ends_with_whoever_started_it():
     code = f"{start}; print(gx_process._waiting[0].pid, flush=True); os._exit(1)"
     child = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout)
     limit = time.monotonic() + 120
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+    while not has_ended(child):
         assert time.monotonic() < limit
         time.sleep(0.1)
