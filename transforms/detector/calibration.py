@@ -406,13 +406,18 @@ def parse_calibration(data: bytes, path: str) -> Calibration:
       DetectorError: it is not one, or its numbers contradict each other.
     """
     try:
-        return _parse(json.loads(data))
+        return _parsed(data)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, IndexError) as error:
         what = f"{type(error).__name__}: {error}"[:160]
         raise DetectorError(
             f"{path}: not a calibration of format {FORMAT} ({what}). Calibrate the detector again, with "
             "`lowbackground detector calibrate`"
         ) from None
+
+
+@functools.lru_cache(8)  # every stage that scores or counts loads its detector
+def _parsed(data: bytes) -> Calibration:
+    return _parse(json.loads(data))
 
 
 def _parse(fields: dict[str, Any]) -> Calibration:

@@ -20,7 +20,7 @@ from transforms.kernels.text.text import PUNCTUATION, Tokens
 MOST = 32  # languages
 FIRST = 200  # words of a text that are looked at
 _ONE = np.uint64(1)
-_FACTORS = np.arange(1, 512, 2).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_FACTORS = np.arange(1, 512, 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _LANES = 4  # languages that are counted in one number, 16 bits each
 
 
