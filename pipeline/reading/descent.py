@@ -317,7 +317,8 @@ def descent_lines(found: Descent, release: str) -> Iterator[str]:
         yield f"  {folder} cannot be read, so whether it holds any is not known"
     if found.models is None:
         return
-    yield f"  {plural(len(found.models), 'model')} of {plural(found.cards, 'card')} descend from {release}"
+    verb = "descends" if len(found.models) == 1 else "descend"
+    yield f"  {plural(len(found.models), 'model')} of {plural(found.cards, 'card')} {verb} from {release}"
     for model in found.models:
         yield f"  {model.card}: {model.why}"
     shown = sorted(found.silent.items())
