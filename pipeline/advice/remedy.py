@@ -39,7 +39,10 @@ WAYS = {
     "origin.conflict": "look at {where}/review/queue.parquet; where the declaration is wrong, correct `origin` of the source",
     "duplicates.": "see with `lowbackground explain {where} --reason near_duplicate` what was dropped",
 }
-LOSSES = ("input.", "duplicates.removed_fraction")  # of which more should be allowed only when it is known what they were
+LOSSES = (
+    "input.",
+    "duplicates.removed_fraction",
+)  # of which more should be allowed only when it is known what they were
 LONGEST_SIGNATURE = 2048  # of `dedup.bands` x `dedup.rows`
 STEP = Decimal("0.001")  # that limits are proposed in
 
