@@ -148,7 +148,7 @@ def load_kernels() -> None:
 
     for package in (pipeline, transforms, expectations):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name != "pipeline.cli":  # its screen looks at the environment
+            if not module.name.startswith(("pipeline.cli", "pipeline.console")):  # the screen looks at the environment
                 importlib.import_module(module.name)
     with open(os.path.join(tempfile.gettempdir(), f"lowbackground-tests-{os.getuid()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
