@@ -68,7 +68,7 @@ def call(path: str, words: list[str]) -> int:
     request = marshal.dumps((words, os.getcwd(), dict(os.environ)))
     with_fds = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", range(FDS)))]
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    for left in range(500, -1, -1):
+    for left in range(6000, -1, -1):
         try:
             connection.connect(path)
             break
@@ -188,15 +188,17 @@ def _keep(connection: object) -> None:
 def _become(words: list[str], cwd: str, environment: dict[str, str]) -> None:
     """Run `-m MODULE ...` or `-c CODE ...` as Python does, and end."""
     import importlib.util
+    import tempfile
     import time
     import traceback
     import types
 
     os.chdir(cwd)
-    sys.path[0] = cwd
+    sys.path[:1] = [cwd, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    tempfile.tempdir = None  # it is where this environment says
     sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, errors="backslashreplace")
     how, what, *rest = words

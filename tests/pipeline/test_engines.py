@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 import psutil
 import pytest
+import warm
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker import sdk_worker
@@ -52,7 +53,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def lowbackground(folder: pathlib.Path, *words: str) -> str:
-    command = [sys.executable, "-m", "pipeline.cli", *words]
+    command = [*warm.python(), "-m", "pipeline.cli", *words]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "prism" not in done.stderr.lower()  # its chatter
@@ -92,7 +93,7 @@ def external(address: str, service: str | None = None) -> dict[str, Any]:
 
 @needs_prism
 def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with worker_pool(tmp_path / "elsewhere") as address, spread_over(2):
+    with worker_pool(tmp_path / "elsewhere", python=warm.python()) as address, spread_over(2):
         found = run(small, output={"path": "external"}, runner={**external(address), "dedup_parts": 3})
     assert checksums(pathlib.Path(found.folder)) == checksums(small / "local" / "test")
     left = [path for path in (tmp_path / "elsewhere" / "tmp").rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -106,7 +107,10 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line_and_no_release(
     """After the last step: the release is built, and has no place. After every other: `python -m benchmarks.engines`."""
     begun = time.monotonic()
     words = r"^a worker died at its work: it was killed, or had no more memory; nothing was released\. Run again"
-    with worker_pool(tmp_path / "elsewhere", "PublishRelease/") as address, pytest.raises(runner.RunError, match=words):
+    with (
+        worker_pool(tmp_path / "elsewhere", "PublishRelease/", warm.python()) as address,
+        pytest.raises(runner.RunError, match=words),
+    ):
         run(small, output={"path": "killed"}, runner=external(address))
     assert time.monotonic() - begun < 300
     assert prisms_of(os.getpid()) == []
@@ -146,7 +150,7 @@ def test_a_job_that_is_left_alone_is_found_again_and_published(
             runner.run(recipe, runner.prepare(recipe, str(small)), how.pop("console", QUIET), **how)
         return str(left.value).split("`")[1].split()[-1]
 
-    with job_service() as service, worker_pool(tmp_path / "elsewhere") as address:
+    with job_service() as service, worker_pool(tmp_path / "elsewhere", python=warm.python()) as address:
         attempt = send(wait=False)
         assert re.fullmatch(r"job-\d+ is at work: survey \d+%  \d of 3 files, .*", str(status_of(attempt, QUIET)))
         with pytest.raises(
@@ -197,7 +201,7 @@ class Slow(beam.DoFn):
 
     def finish_bundle(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):  # Prism did not split it: one bundle, alone
-            self.together.wait(10)
+            self.together.wait(30)
         self.its.inc()
 
 
@@ -205,7 +209,7 @@ class Slow(beam.DoFn):
 def test_what_prism_forgets_is_counted_all_the_same(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two bundles that tell it of a new counter at once it keeps one, and asks only then what the counter is."""
     ask = sdk_worker.SdkHarness._request_monitoring_infos
-    late = lambda *words: threading.Timer(0.3, ask, words).start()  # noqa: E731 (as on a machine with too much to do)
+    late = lambda *words: threading.Timer(3, ask, words).start()  # noqa: E731 (as on a machine with too much to do)
     monkeypatch.setattr(sdk_worker.SdkHarness, "_request_monitoring_infos", late)
     config = RunnerConfig(name="PrismRunner", options=(f"--prism_location={prism()}",))
     with engines.engine(config) as its:
@@ -252,13 +256,13 @@ def test_no_engine_outlives_a_command_that_is_stopped(tmp_path: pathlib.Path) ->
     command = [sys.executable, "-m", "pipeline.cli", "run", "recipe.yaml"]
     job = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     engines: list[psutil.Process] = []
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not engines and job.poll() is None and time.monotonic() < until:
         engines = prisms_of(job.pid)
         time.sleep(0.05)
     time.sleep(1)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=120)
+    _, said = job.communicate(timeout=300)
     assert job.returncode == runner.BROKE, said
     assert "Stopped. Nothing was released" in said
     assert len(engines) == 1
