@@ -37,6 +37,7 @@ from transforms.release.ledger import Recorded
 from transforms.release.read_release import STRUCTURES, SUITE, counts, masked
 from transforms.release.shards import DATA, Shard
 from transforms.signals.corpus import Corpus
+from transforms.signals.kept import Kept
 from transforms.signals.store import as_parquet
 
 QUEUE = "review/queue.parquet"
@@ -76,6 +77,7 @@ class Publication(Attempt, Staged):
     corpus: Corpus
     tombstones: tuple[Piece, ...] = ()  # of what was withdrawn from earlier releases
     structures: str = ""  # systems of structures as YAML, terms written out; empty: there are none
+    texts: Kept | None = None  # beginnings of documents that earlier runs read
 
     def located(self) -> "Publication":
         """The same, with its folders as a worker finds them."""
@@ -157,7 +159,7 @@ def publish(
     ]
     if publication.structures:
         entries.append(write_file(folder, STRUCTURES, publication.structures.encode()))
-    dropped = tuple(examples(publication.corpus, recorded))
+    dropped = tuple(examples(publication.corpus, recorded, publication.texts))
     entries.append(write_report(folder, publication, metrics, verdict, entries, shown, dropped))
     if verdict.passed:
         entries += _place_tombstones(recorded, publication.tombstones, folder)

@@ -469,18 +469,24 @@ def withdraw(
     release: Annotated[str, typer.Argument(help="folder of a release", metavar="RELEASE")],
     lists: Annotated[list[str], typer.Argument(help="lists of removals, JSON lines", metavar="LIST...")],
     name: Annotated[str | None, typer.Option("--name", help="of the new release; else RELEASE-withdrawn")] = None,
+    cards: Annotated[
+        str | None,
+        typer.Option("--cards", help="folder of models' cards: which were trained on it is named", metavar="DIR"),
+    ] = None,
     today: Today = None,
     as_json: Json = False,
 ) -> None:
     """Make a release without what lists of removals name, from the release alone; exit code 1 if its suite now fails.
 
-    Example: lowbackground withdraw releases/v2 requests.jsonl --name v2.1
+    Releases beside it that hold the same documents or were made with it are named, and models whose cards name one of these.
+
+    Example: lowbackground withdraw releases/v2 requests.jsonl --name v2.1 --cards models
     """
     from pipeline.commands.withdraw import receipt_json, receipt_text
     from pipeline.commands.withdraw import withdraw as make
     from pipeline.reading.answer import deliver
 
-    receipt = make(release, lists, name, progress, today)
+    receipt = make(release, lists, name, progress, today, cards)
     deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n", None, "")
     raise typer.Exit(0 if receipt.passed else 1)
 

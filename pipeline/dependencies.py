@@ -87,6 +87,11 @@ def measured_by(
     return _digest(decided, asked, held_against, measure.reference.sha256, [*map(str, measure.unread)], earlier_human)
 
 
+def shown_by(recipe: Recipe) -> str:
+    """What the beginnings of documents depend on beside the signals."""
+    return _digest(code(), recipe.personal_data.mask)
+
+
 def signal_store(
     recipe: Recipe,
     detectors: str,

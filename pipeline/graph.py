@@ -135,7 +135,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         found  = balanced.mixture | "Measured" >> MeasuredBefore(job.measures)
     else:
         measured = balanced | "Measure" >> Measure(job.measure, corpus)
-        review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue)
+        review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue, job.publication.texts)
         found  = Measures(measured.metrics, measured.sketches, review)
         found | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)
     verdict    = found.metrics | "Gate" >> Gate(job.suite, job.params, job.today)

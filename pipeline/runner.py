@@ -23,7 +23,7 @@ from expectations.storage import StorageError
 from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.assembly import Publication
-from pipeline.dependencies import boilerplate, code, decided_by, measured_by, signal_store
+from pipeline.dependencies import boilerplate, code, decided_by, measured_by, shown_by, signal_store
 from pipeline.engines import load_engine, refuse_unsafe
 from pipeline.execution import RunError, execute, n_bytes, n_files, put_in
 from pipeline.graph import Job, build, with_what_is_kept
@@ -184,6 +184,7 @@ def prepare(recipe: Recipe, base_dir: str, today: str | None = None) -> Job:
             corpus=corpus,
             tombstones=tuple(split.pieces[0] for split in earlier if split.pieces[0].format == TOMBSTONES),
             structures=systems_yaml(systems) if systems else "",
+            texts=Kept(store, shown_by(recipe)),
         ),
         today=date,
     )

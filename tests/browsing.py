@@ -17,7 +17,8 @@ if CHROMIUM is None:
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("axe_playwright_python", reason="axe-core is not installed (axe-playwright-python brings it)")
 
-api.expect.set_options(timeout=60_000)  # of a machine with too much to do
+PATIENCE = 120_000  # milliseconds, of a machine with too much to do
+api.expect.set_options(timeout=PATIENCE)
 
 # A browser of a test asks nobody for anything but the page.
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -29,7 +30,7 @@ _AXE = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_
 def started() -> Iterator[Any]:
     """A browser."""
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -37,7 +38,7 @@ def started() -> Iterator[Any]:
 def opened(browser: Any, address: str, own: str | None = None, **options: Any) -> Any:
     """A page at an address; whatever goes wrong on it, or is asked of anybody but `own`, is in `page.wrong`."""
     page = browser.new_context(**options).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE)
     page.wrong = []
     mine = (own, "data:") if own else (address,)
     page.on("pageerror", lambda error: page.wrong.append(str(error)))

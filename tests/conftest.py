@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import stores
 import warm
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from expectations.judge import gx_process
 
-# No deadline: the first call of a kernel compiles it. Derandomised: a failure in CI is a failure here.
-settings.register_profile("lowbackground", deadline=None, derandomize=True, print_blob=True)
+# No deadline: the first call of a kernel compiles it, and a machine may have too much to do. Derandomised: a failure in CI
+# is a failure here.
+settings.register_profile(
+    "lowbackground", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("lowbackground")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+SILENCE = 180  # seconds, after which nobody waits any more
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIATESTSONLY00000", "AWS_SECRET_ACCESS_KEY": "a+secret/that-nobody-may-see"}
 
 
@@ -129,7 +130,7 @@ class _Passing(http.server.BaseHTTPRequestHandler):
         elif what == "reset":
             self._cut()
         elif what == "silent":
-            time.sleep(40)
+            time.sleep(SILENCE)
             self._cut()
         else:
             if what == "slow":

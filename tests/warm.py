@@ -68,7 +68,7 @@ def call(path: str, words: list[str]) -> int:
     request = marshal.dumps((words, os.getcwd(), dict(os.environ)))
     with_fds = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", range(FDS)))]
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    for left in range(500, -1, -1):
+    for left in range(6000, -1, -1):
         try:
             connection.connect(path)
             break

@@ -61,26 +61,38 @@ def prisms_of(pid: int) -> list[psutil.Process]:
     return [one for one, name in seen(psutil.Process.name, pid) if name == "prism"]
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        return int(free.getsockname()[1])
-
-
 @contextlib.contextmanager
-def serving(command: list[str], port: int, **how: object) -> Iterator[str]:
-    """A server of this machine in a process of its own, killed in the end with all that it has started."""
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
-                break
-            time.sleep(0.1)
-        yield f"localhost:{port}"
-    finally:
-        seen(psutil.Process.kill, server.pid)
-        server.kill()
-        server.wait(30)
+def serving(command: Callable[[int], list[str]], **how: object) -> Iterator[str]:
+    """A server of this machine in a process of its own, killed in the end with all that it has started.
+
+    Args:
+      command: its words, for a port. One that was free a moment ago may be taken: then the server ends, and has another.
+      how: it is started.
+    """
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(command(port), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **how)  # type: ignore[call-overload]
+        try:
+            if _listens(server, port):
+                yield f"localhost:{port}"
+                return
+        finally:
+            seen(psutil.Process.kill, server.pid)
+            server.kill()
+            server.wait()
+    raise AssertionError(f"no server: {' '.join(command(port))}")
+
+
+def _listens(server: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait until a server listens. It may end before, or not have begun after five minutes."""
+    until = time.monotonic() + 300
+    while server.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("localhost", port), 1):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @contextlib.contextmanager
@@ -98,21 +110,15 @@ def worker_pool(folder: pathlib.Path, dies_after: str | None = None) -> Iterator
     python.chmod(0o755)
     more = {"DIES_AFTER": dies_after} if dies_after else {}
     its = environment(TMPDIR=str(folder / "tmp"), PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}", **more)
-    command = [
-        sys.executable,
-        "-m",
-        "apache_beam.runners.worker.worker_pool_main",
-        f"--service_port={(port := free_port())}",
-    ]
-    with serving(command, port, cwd=folder, env=its) as address:
+    command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    with serving(lambda port: [*command, f"--service_port={port}"], cwd=folder, env=its) as address:
         yield address
 
 
 @contextlib.contextmanager
 def job_service() -> Iterator[str]:
     """Prism as a service that outlives commands."""
-    port = free_port()
-    with serving([str(prism()), f"--job_port={port}", "--serve_http=false"], port) as address:
+    with serving(lambda port: [str(prism()), f"--job_port={port}", "--serve_http=false"]) as address:
         yield address
 
 

@@ -6,7 +6,7 @@ allowed, items of evaluation sets) is named without its text.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
-from transforms.kernels.text.masking import mask
 from transforms.release.ledger import Recorded
 from transforms.release.read_release import read_ledger
+from transforms.signals.beginnings import texts_of
 from transforms.signals.corpus import Corpus
+from transforms.signals.kept import Kept
 
 PARTS = 64  # of the ledger that are looked at
 EACH = 2  # examples of a reason
-CHARS = 2_000  # of a text that are read
 WORDS = 90  # of a text that are shown
 UNBROKEN, ENDS = 30, 10  # a longer stretch that both texts have is cut down to so many words at each end
 HIDDEN = ("withdrawn", "licence", "contaminated", "empty_text")
@@ -32,8 +32,13 @@ Place = tuple[int, int]  # number of a split, and of a document in it
 Pieces = list[tuple[str, bool]]  # stretches of a text, and whether the other text has something else there
 
 
-def examples(corpus: Corpus, recorded: Sequence[Recorded]) -> list[dict[str, Any]]:
+def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = None) -> list[dict[str, Any]]:
     """At most `EACH` of every reason, in the order of `contracts.REASONS`.
+
+    Args:
+      corpus: what was read.
+      recorded: its ledger.
+      texts: that earlier runs read.
 
     Returns:
       For each: `COLUMNS` of the ledger; `text`, its Pieces, None if it is not shown; `survivor`, None or its `source`,
@@ -46,8 +51,8 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded]) -> list[dict[str, Any
     chosen = [row for reason in contracts.REASONS[1:] for row in _of_reason(rows, reason)]
     stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
     wanted = [row for row in chosen if row["reason"] not in HIDDEN]
-    texts = _texts(corpus, [*wanted, *stands_for.values()])
-    return [_example(row, stands_for.get(row["survivor_id"]), texts) for row in chosen]
+    shown = _texts(corpus, [*wanted, *stands_for.values()], texts)
+    return [_example(row, stands_for.get(row["survivor_id"]), shown) for row in chosen]
 
 
 def _rows(parts: Sequence[Recorded]) -> pa.Table:
@@ -83,29 +88,22 @@ def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in reversed(found)}
 
 
-def _texts(corpus: Corpus, rows: Sequence[dict[str, Any]]) -> dict[Place, str]:
+def _texts(corpus: Corpus, rows: Sequence[dict[str, Any]], texts: Kept | None) -> dict[Place, str]:
     """The first characters of some documents, by their place. One whose file is gone or changed has none."""
     found: dict[Place, str] = {}
-    by_split = itertools.groupby(sorted(rows, key=_place), key=lambda row: row["split"])
-    for number, some in by_split:
+    ids = {_place(row): bytes.fromhex(row["id"]) for row in rows}
+    for number, places in itertools.groupby(sorted(ids), key=lambda place: place[0]):
+        own = [*places]
+        asked = [{"ordinal": ordinal, "doc_id": ids[number, ordinal]} for _, ordinal in own]
+        batch = pa.RecordBatch.from_pylist(
+            asked, schema=pa.schema([("ordinal", pa.int64()), ("doc_id", contracts.HASH)])
+        )
         try:
-            found |= dict(_of_split(corpus, number, {row["ordinal"]: row["id"] for row in some}))
+            first = texts_of(corpus.split(number), corpus, batch, texts)
         except (InputError, OSError, pa.ArrowException):
             continue
+        found |= dict(zip(own, first.to_pylist(), strict=True))
     return found
-
-
-def _of_split(corpus: Corpus, number: int, wanted: dict[int, str]) -> Iterator[tuple[Place, str]]:
-    at, last = 0, max(wanted)
-    for documents, _ in corpus.read(corpus.split(number)):
-        for ordinal, doc_id in wanted.items():
-            if at <= ordinal < at + documents.num_rows:
-                row = documents.slice(ordinal - at, 1)
-                if row["doc_id"][0].as_py().hex() == doc_id:
-                    yield (number, ordinal), str(mask(row["text"], corpus.mask)[0][0].as_py())[:CHARS]
-        at += documents.num_rows
-        if at > last:
-            return
 
 
 def _place(row: dict[str, Any]) -> Place:

@@ -125,7 +125,7 @@ def write_recipe(
         )
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
-    lines = [f"wrote {output} with {len(sources)} source(s): {found}", *skipped, *_together(sources), *said]
+    lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(sources), *said]
     lines += [*guessed(sources, planned.splits), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 

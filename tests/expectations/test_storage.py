@@ -31,7 +31,7 @@ def read(path: str) -> bytes:
 
 
 def test_what_was_put_is_found_listed_read_copied_and_deleted(store):
-    top = store.bucket()
+    top, began = store.bucket(), time.time()
     put(f"{top}/a/one", DATA)
     put(f"{top}/a/b/two [x]*", b"2")
     put(f"{top}/a/empty", b"")
@@ -44,7 +44,7 @@ def test_what_was_put_is_found_listed_read_copied_and_deleted(store):
     assert one is not None
     assert folder is not None
     assert (one.size, one.is_folder, folder.is_folder) == (len(DATA), False, True)
-    assert abs(one.changed - time.time()) < 60
+    assert began - 2 <= one.changed <= time.time() + 2
     assert storage.find(f"{top}/a/on") is None
     storage.copy(f"{top}/a/one", f"{top}/c/one")
     storage.delete(f"{top}/a/one")
@@ -141,7 +141,7 @@ def test_a_store_that_does_not_answer_is_one_error_with_its_name_and_soon(store,
         assert top in str(told.value)
         assert f"127.0.0.1:{proxy.server_port} does not answer (" in str(told.value)
     assert "\n" not in str(told.value)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < stores.SILENCE / 2
 
 
 def test_nobody_listens(store, monkeypatch):

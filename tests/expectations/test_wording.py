@@ -18,7 +18,7 @@ THINGS = (
     "|objects|places|questions|records|references|rows|rules|shards|shingles|slices|sources|splits|structures|texts|tokens|types"
     "|values|warnings|words"
 )
-BEHIND = re.compile(rf"(?: [a-z-]+)? (?:{THINGS})\b")
+BEHIND = re.compile(rf"(?: [a-z-]+)? (?:(?:{THINGS})\b|[a-z]+\(s\))")
 CONSTANT = re.compile(r"[A-Z][A-Z_]+")  # never one
 
 
@@ -49,7 +49,12 @@ def test_no_count_is_followed_by_a_plural_that_is_written_out() -> None:
 
 
 def test_the_test_before_finds_what_it_is_about() -> None:
-    assert len([*counts_of_one(ast.parse("f'{n:,} files' f'{len(x)} bad records' f'{row[0]:,.0f} rows'"))]) == 3
+    assert (
+        len(
+            [*counts_of_one(ast.parse("f'{n:,} files' f'{len(x)} bad records' f'{row[0]:,.0f} rows' f'{n:,} page(s)'"))]
+        )
+        == 4
+    )
     assert not [*counts_of_one(ast.parse("f'{plural(n, chr(1))} here' f'{MOST:,} files' f'{path} files'"))]
 
 

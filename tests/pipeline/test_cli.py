@@ -160,8 +160,12 @@ def test_a_killed_run_leaves_no_release_and_the_next_one_succeeds(recipe: pathli
         )
     command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--set", "ingest.split_bytes=1000"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list((folder / "out" / ".signals").glob("*.parquet")):
+    deadline = time.monotonic() + 300
+    while (
+        process.poll() is None
+        and time.monotonic() < deadline
+        and not list((folder / "out" / ".signals").glob("*.parquet"))
+    ):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

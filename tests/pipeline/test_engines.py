@@ -197,7 +197,7 @@ class Slow(beam.DoFn):
 
     def finish_bundle(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):  # Prism did not split it: one bundle, alone
-            self.together.wait(10)
+            self.together.wait(30)
         self.its.inc()
 
 
@@ -205,7 +205,7 @@ class Slow(beam.DoFn):
 def test_what_prism_forgets_is_counted_all_the_same(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two bundles that tell it of a new counter at once it keeps one, and asks only then what the counter is."""
     ask = sdk_worker.SdkHarness._request_monitoring_infos
-    late = lambda *words: threading.Timer(0.3, ask, words).start()  # noqa: E731 (as on a machine with too much to do)
+    late = lambda *words: threading.Timer(3, ask, words).start()  # noqa: E731 (as on a machine with too much to do)
     monkeypatch.setattr(sdk_worker.SdkHarness, "_request_monitoring_infos", late)
     config = RunnerConfig(name="PrismRunner", options=(f"--prism_location={prism()}",))
     with engines.engine(config) as its:
@@ -252,13 +252,13 @@ def test_no_engine_outlives_a_command_that_is_stopped(tmp_path: pathlib.Path) ->
     command = [sys.executable, "-m", "pipeline.cli", "run", "recipe.yaml"]
     job = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     engines: list[psutil.Process] = []
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not engines and job.poll() is None and time.monotonic() < until:
         engines = prisms_of(job.pid)
         time.sleep(0.05)
     time.sleep(1)
     job.send_signal(signal.SIGTERM)
-    _, said = job.communicate(timeout=120)
+    _, said = job.communicate(timeout=300)
     assert job.returncode == runner.BROKE, said
     assert "Stopped. Nothing was released" in said
     assert len(engines) == 1

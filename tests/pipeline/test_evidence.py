@@ -21,7 +21,7 @@ from pipeline.recipe import RecipeError, load_recipe
 from tests.pipeline.test_store import signals_in
 from transforms.origin.phrase_files import PhraseError
 from transforms.origin.watermarks import WatermarkError
-from transforms.release.review_queue import TEXT_CHARS
+from transforms.signals.beginnings import TEXT_CHARS
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
 PLUGINS = pathlib.Path(__file__).parent.parent / "plugins"

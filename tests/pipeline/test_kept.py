@@ -15,6 +15,7 @@ from pipeline.recipe import Recipe, load_recipe
 from transforms.detector.detector import BUNDLED
 from transforms.ingest import sources
 from transforms.release import shards as writing
+from transforms.signals import beginnings
 from transforms.survey import text_to_signals
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the tests)
@@ -68,8 +69,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     """What was surveyed and written anew, and which results were found."""
-    noted: dict[str, list] = {"surveyed": [], "written": [], "found": []}
-    survey, written = text_to_signals.survey_split, writing.released
+    noted: dict[str, list] = {"surveyed": [], "written": [], "shown": [], "found": []}
+    survey, written, shown = text_to_signals.survey_split, writing.released, beginnings._read
 
     def surveying(split, *rest):  # type: ignore[no-untyped-def]
         noted["surveyed"].append(split.index)
@@ -79,6 +80,10 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
         noted["written"].append(part.split)
         return written(part, *rest)
 
+    def showing(split, *rest):  # type: ignore[no-untyped-def]
+        noted["shown"].append(split.index)
+        return shown(split, *rest)
+
     def looking(job: Job) -> Job:
         job = with_what_is_kept(job)
         noted["found"].append((job.is_decided, job.is_measured))
@@ -86,6 +91,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
 
     monkeypatch.setattr(text_to_signals, "survey_split", surveying)
     monkeypatch.setattr(writing, "released", writing_)
+    monkeypatch.setattr(beginnings, "_read", showing)
     monkeypatch.setattr(runner, "with_what_is_kept", looking)
     return noted
 
@@ -121,7 +127,7 @@ def test_a_later_run_is_the_same_bytes_as_one_that_finds_nothing(
 
 def test_another_gate_writes_no_shard_and_measures_nothing(before: pathlib.Path, did: dict[str, list]) -> None:
     again = run(before, "again", expectations="mixed")
-    assert did == {"surveyed": [], "written": [], "found": [ALL]}
+    assert did == {"surveyed": [], "written": [], "shown": [], "found": [ALL]}
     shards = {name for name in again if name.startswith(("data/", "signatures/"))}
     assert len(shards) == 2
     assert all(again[name] == (before / "out" / "first" / name).read_bytes() for name in shards)

@@ -151,24 +151,18 @@ class Scale:
             z + np.clip((z - RAISED[0]) / (RAISED[1] - RAISED[0]), 0, 1) * np.array(self.raised) if self.raised else z
         )
 
-    def judged(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """Log-odds of each document, float32[documents]; NaN where no expert has a score.
+    def judged(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Log-odds of each document, float32[documents]; NaN where no expert has a score. `z` is `standardised`."""
+        return self.mapped(np.fmax.reduce(z, axis=1)).astype(np.float32)
 
-        Args:
-          scores: float32[documents, experts].
-          n_tokens: words and ideographs of each.
-        """
-        highest = np.fmax.reduce(self.standardised(scores, n_tokens), axis=1)
-        return self.mapped(highest).astype(np.float32)
-
-    def leads(self, scores: npt.NDArray[np.float32], n_tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
+    def leads(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
         """Twice the number of the expert with the highest z, and one more if it leads the others far: int8[documents].
 
-        0 where no expert has a score, and everywhere if there is but one. Arguments as for `judged`.
+        0 where no expert has a score, and everywhere if there is but one. `z` is `standardised`.
         """
-        if scores.shape[1] < 2:
-            return np.zeros(len(scores), np.int8)
-        z = np.nan_to_num(self.standardised(scores, n_tokens), nan=-np.inf)
+        if z.shape[1] < 2:
+            return np.zeros(len(z), np.int8)
+        z = np.nan_to_num(z, nan=-np.inf)
         second, first = np.sort(z, axis=1)[:, -2:].T
         return (2 * np.argmax(z, axis=1) + (first >= second + FAR) * (first > second)).astype(np.int8)
 
@@ -348,11 +342,12 @@ class Calibration:
         """
         log_odds, band = np.full(len(first), np.nan, np.float32), first.copy()
         language = np.append(self.language_of_band, -1)[first]
-        for number, scale in enumerate(self.scales):
-            own = language == number
-            log_odds[own] = scale.judged(scores[own], n_tokens[own])
+        for number in np.unique(language[language >= 0]):
+            own, scale = language == number, self.scales[number]
+            z = scale.standardised(scores[own], n_tokens[own])
+            log_odds[own] = scale.judged(z)
             if self.leads > 1:
-                band[own] += scale.leads(scores[own], n_tokens[own])
+                band[own] += scale.leads(z)
         band[np.isnan(log_odds)] = -1
         return Scores(log_odds, band)
 
@@ -411,13 +406,18 @@ def parse_calibration(data: bytes, path: str) -> Calibration:
       DetectorError: it is not one, or its numbers contradict each other.
     """
     try:
-        return _parse(json.loads(data))
+        return _parsed(data)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, IndexError) as error:
         what = f"{type(error).__name__}: {error}"[:160]
         raise DetectorError(
             f"{path}: not a calibration of format {FORMAT} ({what}). Calibrate the detector again, with "
             "`lowbackground detector calibrate`"
         ) from None
+
+
+@functools.lru_cache(8)  # every stage that scores or counts loads its detector
+def _parsed(data: bytes) -> Calibration:
+    return _parse(json.loads(data))
 
 
 def _parse(fields: dict[str, Any]) -> Calibration:

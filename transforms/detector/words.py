@@ -30,7 +30,8 @@ from transforms.detector.calibration import Language
 from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.training.calibrate import languages_of
 from transforms.detector.training.labelled import Labelled, TrainingError
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.lookup import as_bits, is_among, n_below
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text import language
 from transforms.kernels.text.columns import ranges
@@ -46,6 +47,8 @@ CARD = (
 FIRST = 100  # words of a document that are looked at; one with fewer has no score
 RAREST = 20  # documents of each class that a word must occur in
 MOST = 5000  # words of a language, the most frequent
+_MAYBE_BITS = 18  # 32 KB, of which the words of four languages set one bit in thirteen
+_TO_BIT, _ONE, _OF_LANGUAGE = np.uint64(64 - _MAYBE_BITS), np.uint64(1), np.uint64(0x9E3779B97F4A7C15)
 _COLUMNS = {"language": pa.int8(), "word": pa.string(), "human": pa.int32(), "machine": pa.int32()}
 SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
@@ -57,18 +60,18 @@ class Words:
     Attributes:
       version: of the table, a hash of its bytes.
       languages: how a text's language is known.
-      hash64, weight, number: what a present word adds to the log-odds, in an open-addressing table for each language, one after
-        the other; `number` counts the words of the table from 1, 0 is an empty slot.
-      starts: where the table of each language begins; int64[languages + 1].
+      maybe, before: bits of `key` that are counted (`kernels/lookup.py`).
+      key: of a word in a language (`_keyed`), rising; the last is none.
+      weight: what each adds to the log-odds of a text that has it.
       absent: log-odds of a text that has none of the words; float64[languages].
     """
 
     version: str
     languages: tuple[Language, ...]
-    hash64: npt.NDArray[np.uint64]
+    maybe: npt.NDArray[np.uint64]
+    before: npt.NDArray[np.uint32]
+    key: npt.NDArray[np.uint64]
     weight: npt.NDArray[np.float64]
-    number: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
     absent: npt.NDArray[np.float64]
 
     @functools.cached_property
@@ -88,21 +91,19 @@ class Words:
         """The same for tokens that are there already, float32[texts, 1]."""
         least = np.array([known.least for known in self.languages], np.float32)
         spoken = language.language_of(language.covered(tokens, self._lists), least)
-        seen = np.zeros(int(self.number.max(initial=0)) + 1, np.int64)
         out = np.full(len(tokens.offsets) - 1, np.nan, np.float32)
-        _ratios(
+        read = (
             tokens.offsets,
             tokens.kind,
             tokens.hash64,
             spoken,
-            self.hash64,
+            self.maybe,
+            self.before,
+            self.key,
             self.weight,
-            self.number,
-            self.starts,
             self.absent,
-            seen,
-            out,
         )
+        _ratios(*read, np.zeros(len(self.key), np.int64), np.empty(FIRST + 1, np.uint64), out)
         return out[:, None]
 
 
@@ -112,29 +113,39 @@ def bundled() -> Words:
         return read_words(source.read(), FILE)
 
 
-@kernel("i64[] u8[] u64[] i8[] u64[] f64[] i64[] i64[] f64[] i64[]! f32[]!")
-def _ratios(offsets, kind, hash64, spoken, table, weight, number, starts, absent, seen, out):  # type: ignore[no-untyped-def]
+@inlined
+def _keyed(hash64, language):  # type: ignore[no-untyped-def]
+    """A word's name in the table of all languages."""
+    return hash64 ^ np.uint64(language) * _OF_LANGUAGE
+
+
+@kernel("i64[] u8[] u64[] i8[] u64[] u32[] u64[] f64[] f64[] i64[]! u64[]! f32[]!")
+def _ratios(offsets, kind, hash64, spoken, maybe, before, known, weight, absent, seen, found, out):  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         if spoken[d] < 0:
             continue
-        start = starts[spoken[d]]
-        last = starts[spoken[d] + 1] - start - 1
-        total, words = absent[spoken[d]], 0
-        for t in range(offsets[d], offsets[d + 1]):
-            if kind[t] == PUNCTUATION:
-                continue
-            slot = np.int64(hash64[t] & np.uint64(last))
-            while number[start + slot]:
-                if table[start + slot] == hash64[t]:
-                    if seen[number[start + slot]] != d + 1:
-                        seen[number[start + slot]] = d + 1
-                        total += weight[start + slot]
-                    break
-                slot = (slot + 1) & last
-            words += 1
+        # First all that may be in the table, then the table, as with n-grams (`kernels/similarity/ngrams.py`).
+        n, words = np.uint64(0), np.uint64(0)
+        for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
+            key = _keyed(hash64[t], spoken[d])
+            is_word = np.uint64(kind[t] != PUNCTUATION)
+            found[n] = key
+            n += is_word & is_among(maybe, key >> _TO_BIT)
+            words += is_word
             if words == FIRST:
-                out[d] = total
                 break
+        if words < FIRST:
+            continue
+        total = absent[spoken[d]]
+        for i in range(n):
+            key = found[i]
+            number = n_below(maybe, before, key >> _TO_BIT)
+            while known[number] < key:
+                number += _ONE
+            if known[number] == key:
+                total += weight[number] * (seen[number] != d + 1)
+                seen[number] = d + 1
+        out[d] = total
 
 
 def count_words(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> bytes:
@@ -219,7 +230,7 @@ def read_words(data: bytes, path: str) -> Words:
 
 
 def _words(version: str, languages: tuple[Language, ...], totals: list[tuple[int, int]], table: pa.Table) -> Words:
-    tables, starts, absent, count = [], [0], [], 0
+    keys, weights, absent = [], [], []
     for place, (n_human, n_machine) in enumerate(totals):
         own = table.filter(pc.equal(table["language"], place))
         human, machine = (own[name].to_numpy().astype(np.float64) for name in ("human", "machine"))
@@ -229,22 +240,13 @@ def _words(version: str, languages: tuple[Language, ...], totals: list[tuple[int
             raise ValueError("a count is not between 0 and the number of documents")
         gone = np.log((1 - q) / (1 - p))
         absent.append(float(gone.sum()))
-        words = [word.encode() for word in own["word"].to_pylist()]
-        slots = 1 << (2 * len(words) + 1).bit_length()
-        filled = np.zeros(slots, np.uint64), np.zeros(slots), np.zeros(slots, np.int64)
-        _fill(hash_words(words), np.log(q / p) - gone, count, *filled)
-        tables.append(filled)
-        starts.append(starts[-1] + slots)
-        count += len(words)
-    hash64, weight, number = (np.concatenate(column) for column in zip(*tables, strict=True))
-    return Words(version, languages, hash64, weight, number, np.array(starts), np.array(absent))
-
-
-@kernel("u64[] f64[] i64 u64[]! f64[]! i64[]!")
-def _fill(hash64, weights, before, table, weight, number):  # type: ignore[no-untyped-def]
-    last = len(table) - 1
-    for i in range(len(hash64)):
-        slot = np.int64(hash64[i] & np.uint64(last))
-        while number[slot]:
-            slot = (slot + 1) & last
-        table[slot], weight[slot], number[slot] = hash64[i], weights[i], before + i + 1
+        keys.append(_keyed.py_func(hash_words([word.encode() for word in own["word"].to_pylist()]), np.array([place])))
+        weights.append(np.log(q / p) - gone)
+    key = np.concatenate(keys)
+    order = np.argsort(key)
+    key = key[order]
+    if (key[1:] == key[:-1]).any():
+        raise ValueError("a word is there twice")
+    maybe, before = as_bits((key >> _TO_BIT).astype(np.int64), 1 << _MAYBE_BITS)
+    weight = np.append(np.concatenate(weights)[order], 0.0)
+    return Words(version, languages, maybe, before, np.append(key, np.uint64(2**64 - 1)), weight, np.array(absent))

@@ -1,8 +1,8 @@
 """(split, DECISION) -> REVIEW: documents whose evidence disagrees, for a person to look at.
 
 Of each kind of conflict the recipe's number of documents is taken, the first in salted hash order, from those that dedup
-kept: whichever files they came in, the same documents are asked about. Their text is read once more, and only that of the
-splits that hold one. A document that a person has judged is not asked about again.
+kept: whichever files they came in, the same documents are asked about. Text is read once more of the splits that hold one which
+no earlier run has shown (transforms/signals/beginnings.py). A document that a person has judged is not asked about again.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,15 +17,14 @@ from expectations import contracts
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
-from transforms.ingest.sources import InputError, Split
+from transforms.ingest.sources import InputError
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
 from transforms.kernels.text.columns import halves, hexadecimal
-from transforms.kernels.text.masking import mask
-from transforms.kernels.text.personal import Kind
+from transforms.signals.beginnings import texts_of
 from transforms.signals.corpus import BySplit, Corpus
+from transforms.signals.kept import Kept
 
-TEXT_CHARS = 2000
 DISPUTED = pa.schema(
     [
         *(contracts.DECISION.schema.field(name) for name in ("doc_id", "split", "ordinal", "source", "n_tokens")),
@@ -45,6 +43,7 @@ class Review(Stage):
     corpus: Corpus
     salt: str
     most: int  # documents of each kind of conflict
+    texts: Kept | None = None  # that earlier runs read
 
     def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[pa.RecordBatch]:
         """A combine over a few narrow rows, then one reading of each split that holds one of the chosen."""
@@ -55,7 +54,7 @@ class Review(Stage):
             >> counted.CombineGlobally("disputed documents", FirstFn(self.salt, self.most), without_defaults=True)
             | "BySplit" >> beam.ParDo(BySplit())
             | "Spread" >> counted.Reshuffle("documents to review")
-            | "ReadAgain" >> beam.ParDo(_ReadAgain(self.corpus))
+            | "ReadAgain" >> beam.ParDo(_ReadAgain(self.corpus, self.texts))
             | "Queue" >> counted.CombineGlobally("the review queue", QueueFn())
         )
 
@@ -121,8 +120,8 @@ class FirstFn(beam.CombineFn):
 
 @beam.typehints.with_output_types(pa.RecordBatch)
 class _ReadAgain(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
+    def __init__(self, corpus: Corpus, texts: Kept | None) -> None:
+        self.corpus, self.texts = corpus, texts
 
     def work(self, element: tuple[int, pa.RecordBatch], *_: object) -> tuple[pa.RecordBatch]:
         number, rows = element
@@ -130,41 +129,10 @@ class _ReadAgain(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
         ordinal = pa.array(rows["ordinal"].to_numpy().astype(np.int64))
         hashes = self.corpus.signals(split, ["content_hash"])["content_hash"].combine_chunks().take(ordinal)
         try:
-            text = texts_of(split, self.corpus, rows)
+            text = texts_of(split, self.corpus, rows, self.texts)
         except InputError:
             raise self.corpus.changed(split) from None
         return (queued(rows, hashes, text, self.corpus.source(split).name),)
-
-
-def texts_of(split: Split, corpus: Corpus, rows: pa.RecordBatch) -> pa.LargeStringArray:
-    """The first characters of some documents of a split, read again, in the order of `rows` (DISPUTED).
-
-    Raises:
-      InputError: the split is not what the survey read.
-    """
-    wanted = rows["ordinal"].to_numpy().astype(np.int64)
-    by_ordinal = np.argsort(wanted)
-    found: list[pa.RecordBatch] = []
-    at = 0
-    for documents, _ in corpus.read(split):
-        here = wanted[by_ordinal]
-        here = here[(here >= at) & (here < at + documents.num_rows)] - at
-        found.append(_heads(documents, here, corpus.mask))
-        at += documents.num_rows
-        if at > wanted.max():
-            break
-    together = pa.concat_batches(found)
-    if not together["doc_id"].equals(rows["doc_id"].take(pa.array(by_ordinal))):
-        raise InputError(
-            f"source {corpus.source(split).name!r}: {split.pieces[0].path} changed while the run was going; run again"
-        )
-    return together["text"].take(pa.array(np.argsort(by_ordinal)))
-
-
-def _heads(documents: pa.RecordBatch, rows: npt.NDArray[np.int64], masked: tuple[Kind, ...]) -> pa.RecordBatch:
-    documents = documents.select(["doc_id", "text"]).take(pa.array(rows))
-    text = pc.utf8_slice_codeunits(mask(documents["text"], masked)[0], 0, TEXT_CHARS)
-    return documents.set_column(1, documents.schema.field(1), text)
 
 
 def queued(

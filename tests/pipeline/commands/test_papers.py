@@ -309,7 +309,7 @@ def test_openlineage_events_reach_a_receiver(release, kept, tmp_path) -> None:
     thread.start()
     try:
         client = OpenLineageClient(
-            transport=HttpTransport(HttpConfig(url=f"http://127.0.0.1:{server.server_port}", timeout=20))
+            transport=HttpTransport(HttpConfig(url=f"http://127.0.0.1:{server.server_port}", timeout=120))
         )
         for event in events:
             facets = [one.get("inputFacets", {}).get("dataQualityAssertions") for one in event["inputs"]]

@@ -229,7 +229,7 @@ def test_a_scale_is_smooth_in_length_and_rises_with_the_score():
     made = scale()
     score, words = np.float32([[1], [1], [1], [2]]), np.int32([3, 30, 3000, 300])
     np.testing.assert_allclose(made.standardised(score, words)[:, 0], [1, 1 / 1.5, 0.5, 1], atol=1e-6)
-    np.testing.assert_allclose(made.judged(score, words), [1.5, 1, 0.75, 1.5], atol=1e-6)
+    np.testing.assert_allclose(made.judged(made.standardised(score, words)), [1.5, 1, 0.75, 1.5], atol=1e-6)
     assert made.mapped(np.array([-4.0, 4.0])).tolist() == [-2, 6]  # beyond the knots it goes on
     z = np.linspace(-9, 9, 1000)
     assert (np.diff(made.mapped(z)) > 0).all()
@@ -238,14 +238,16 @@ def test_a_scale_is_smooth_in_length_and_rises_with_the_score():
 def test_the_highest_of_the_experts_counts_and_one_that_knows_nothing_does_not():
     two = scale(middle=((0.0, 0.0), (10.0, 10.0)), spread=((1.0, 1.0), (2.0, 2.0)))
     scores = np.float32([[1, 10], [0, 14], [1, np.nan], [np.nan, np.nan]])
-    np.testing.assert_array_equal(two.judged(scores, np.int32([9, 9, 9, 9])), np.float32([1.5, 3, 1.5, np.nan]))
+    z = two.standardised(scores, np.int32([9, 9, 9, 9]))
+    np.testing.assert_array_equal(two.judged(z), np.float32([1.5, 3, 1.5, np.nan]))
 
 
 def test_a_lead_says_which_expert_is_the_highest_and_whether_by_far():
     two = scale(middle=((0.0, 0.0), (0.0, 0.0)), spread=((1.0, 1.0), (1.0, 1.0)))
     scores = np.float32([[1, 0.9], [1, 0], [0.9, 1], [0, 1], [1, 1], [1, np.nan], [np.nan, 1], [np.nan, np.nan]])
-    assert two.leads(scores, np.int32([9] * 8)).tolist() == [0, 1, 2, 3, 0, 1, 3, 0]
-    assert scale().leads(scores[:, :1], np.int32([9] * 8)).tolist() == [0] * 8
+    z = two.standardised(scores, np.int32([9] * 8))
+    assert two.leads(z).tolist() == [0, 1, 2, 3, 0, 1, 3, 0]
+    assert scale().leads(z[:, :1]).tolist() == [0] * 8
 
 
 def test_the_band_of_a_document_is_of_its_length_and_lead(model_bytes):

@@ -6,7 +6,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -113,9 +112,8 @@ def test_a_lease_is_held_until_its_owner_ends_however_it_does(tmp_path: pathlib.
         pass
     os.kill(owner.pid, signal.SIGKILL)
     owner.wait()
-    began = time.monotonic()
-    with folders.held(path, "the release", forget=True):
-        assert time.monotonic() - began < 30
+    with folders.held(path, "the release", forget=True, patience=0):
+        pass
     assert not os.path.exists(path)
 
 

@@ -109,7 +109,7 @@ def measured(
     judged, leads = np.full(len(scores), np.nan, np.float32), np.zeros(len(scores), np.int8)
     for o, scale in zip(own, scales, strict=True):
         judged[o] = scale.mapped(highest[o])
-        leads[o] = scale.leads(scores[o], labelled.n_tokens[o])
+        leads[o] = scale.leads(scale.standardised(scores[o], labelled.n_tokens[o]))
     bands: list[Band] = []
     for index, (o, good) in enumerate(zip(own, enough, strict=True)):
         if good:

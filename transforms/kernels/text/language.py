@@ -5,6 +5,7 @@ of another language's. That tells the few languages of a calibration apart, and 
 asked here: a score means nothing in a language in which it was not measured.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,21 +20,24 @@ from transforms.kernels.text.text import PUNCTUATION, Tokens
 MOST = 32  # languages
 FIRST = 200  # words of a text that are looked at
 _ONE = np.uint64(1)
+_FACTORS = np.arange(1, 512, 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 _LANES = 4  # languages that are counted in one number, 16 bits each
 
 
 class WordLists(NamedTuple):
-    """The frequent words of some languages: a table of their hashes, so thin that most are in their slot or in the next."""
+    """The frequent words of some languages, and a table of their numbers, which are looked up by a part of their hashes."""
 
-    hash64: npt.NDArray[np.uint64]  # [slots + words + 1], slots a power of two
-    ones: npt.NDArray[np.uint64]  # [as many, languages / _LANES] 1 in the lane of each language that has the word
-    slots: int
+    hash64: npt.NDArray[np.uint64]  # [words + 1]; the last is no word
+    ones: npt.NDArray[np.uint64]  # [words + 1, languages / _LANES] 1 in the lane of each language that has the word
+    number: npt.NDArray[np.uint32]  # [slots + words] of the word that is there; `words`: none
+    factor: np.uint64  # of a hash, before its highest bits say the slot
+    shift: int  # to these
     probes: int  # each word is fewer slots behind its own than this
     n: int  # languages
 
 
 def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
-    """Build the table.
+    """Build the table: of some sizes and factors the first at which each word has a slot of its own, so that one look is enough.
 
     Args:
       lists: for each language its words, as tokens of canonical text.
@@ -44,51 +48,43 @@ def word_lists(lists: Sequence[Sequence[str]]) -> WordLists:
     if len(lists) > MOST:
         raise ValueError(f"{plural(len(lists), 'language')}; at most {MOST}")
     words = list(dict.fromkeys(word for listed in lists for word in listed))
-    number = {word: row for row, word in enumerate(words)}
-    ones = np.zeros((len(words), -(-len(lists) // _LANES) or 1), np.uint64)
+    of_word = {word: row for row, word in enumerate(words)}
+    ones = np.zeros((len(words) + 1, -(-len(lists) // _LANES) or 1), np.uint64)
     for language, listed in enumerate(lists):
-        rows = np.unique([number[word] for word in listed])
+        rows = np.unique([of_word[word] for word in listed])
         ones[rows, language // _LANES] |= np.uint64(1) << np.uint64(16 * (language % _LANES))
-    slots = 1 << (8 * len(words) + 1).bit_length()
-    hash64 = np.zeros(slots + len(words) + 1, np.uint64)
-    table = np.zeros((len(hash64), ones.shape[1]), np.uint64)
-    probes = _fill(hash_words([word.encode() for word in words]), ones, slots, hash64, table)
-    return WordLists(hash64, table, slots, probes, len(lists))
+    hash64 = np.append(hash_words([word.encode() for word in words]), np.uint64(0))
+    fewest = (8 * len(words) + 1).bit_length()
+    for bits, factor in itertools.product(range(fewest, fewest + 4), _FACTORS):
+        shift = 64 - bits
+        first = hash64[:-1] * factor >> np.uint64(shift)
+        if len(np.unique(first)) == len(words):
+            break
+    number, probes = np.full((1 << bits) + len(words), len(words), np.uint32), 1
+    for row, slot in enumerate(first.tolist()):
+        behind = int(np.argmax(number[slot:] == len(words)))
+        number[slot + behind] = row
+        probes = max(probes, behind + 1)
+    return WordLists(hash64, ones, number, factor, shift, probes, len(lists))
 
 
-@kernel("u64[] u64[,] i64 u64[]! u64[,]!")
-def _fill(hash64, ones, slots, table_hash64, table_ones):
-    farthest = 0
-    for i in range(len(hash64)):
-        first = np.int64(hash64[i] & np.uint64(slots - 1))
-        slot = first
-        while table_hash64[slot]:
-            slot += 1
-        table_hash64[slot] = hash64[i]
-        for lane in range(ones.shape[1]):
-            table_ones[slot, lane] = ones[i, lane]
-        farthest = max(farthest, slot - first)
-    return farthest + 1
-
-
-@kernel("i64[] u8[] u64[] u64[] u64[,] i64 i64 i64 f32[,]!")
-def _covered(offsets, kind, hash64, table_hash64, table_ones, slots, probes, n, out):
-    last = np.uint64(slots - 1)
+@kernel("i64[] u8[] u64[] u64[] u64[,] u32[] u64 i64 i64 i64 f32[,]!")
+def _covered(offsets, kind, hash64, known, ones, number, factor, shift, probes, n, out):
     for d in range(len(offsets) - 1):
-        for lane in range(np.uint64(table_ones.shape[1])):
-            count, words = np.uint64(0), np.uint64(0)
-            for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
+        start, end, words = np.uint64(offsets[d]), np.uint64(offsets[d]), np.uint64(0)
+        while end < np.uint64(offsets[d + 1]) and words < FIRST:
+            words += np.uint64(kind[end] != PUNCTUATION)
+            end += _ONE
+        for lane in range(np.uint64(ones.shape[1])):
+            count = np.uint64(0)
+            for behind in range(np.uint64(probes)):
                 # No branch: whether a word is a frequent one is nothing that the processor could guess. A mark is no word.
-                h = hash64[t]
-                first = h & last
-                for slot in range(first, first + np.uint64(probes)):
-                    count += np.uint64(table_hash64[slot] == h) * table_ones[slot, lane]
-                words += np.uint64(kind[t] != PUNCTUATION)
-                if words == FIRST:
-                    break
-            start = np.int64(lane) * _LANES
-            for number in range(start, min(start + _LANES, n) if words else start):
-                out[d, number] = ((count >> np.uint64(16 * (number - start))) & np.uint64(0xFFFF)) / words
+                for t in range(start, end):
+                    found = np.uint64(number[(hash64[t] * factor >> np.uint64(shift)) + behind])
+                    count += np.uint64(known[found] == hash64[t]) * ones[found, lane]
+            first = np.int64(lane) * _LANES
+            for place in range(first, min(first + _LANES, n) if words else first):
+                out[d, place] = ((count >> np.uint64(16 * (place - first))) & np.uint64(0xFFFF)) / words
 
 
 def covered(tokens: Tokens, lists: WordLists) -> npt.NDArray[np.float32]:
