@@ -5,10 +5,10 @@ the middle. So the whole histogram of scores is explained: a corpus is a mixture
 
     (1 - q_l) sum_d v_d P_dl + q_l sum_g w_g Q_gl
 
-of human domains d and generators g that are known, in proportions v and w that are not, with a share q_l of its own for each range
-of lengths l, because a machine's texts are seldom as long as people's (`fit`). Their mean q over documents is the share, and
-`limits` are the smallest and the largest that the scores do not contradict: where the profile log-likelihood, all else chosen best
-for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
+of human domains d and generators g that are known, in proportions v and w that are not, with a share q_l for each range of
+lengths l, because a machine's texts are seldom as long as people's (`fit`). Their mean q over documents is the share, and
+`limits` are the smallest and the largest that the scores do not contradict: where the profile log-likelihood, all else chosen
+best for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
 
 What no known component looks like is not in it: a new domain of human text or a new generator. `transforms/detector` learns how
 far that leads astray from domains and generators that are left out, and adds it.

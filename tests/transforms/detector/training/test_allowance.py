@@ -8,7 +8,7 @@ from transforms.kernels.statistics import share_bound
 
 
 def test_a_hard_generator_counts_however_few_its_corpora_are():
-    """Counted by corpora, one in forty is nothing: so bounds missed half of the text of the hardest generator that is left out."""
+    """Counted by corpora, one in forty is nothing, and bounds missed the hardest generator that is left out."""
     easy, hard = (np.array(SHARES) * part for part in (1.0, 0.7))
     limits = np.stack([easy] * 39 + [hard])
     judged = Judged(("easy",) * 39 + ("hard",), np.stack([limits, limits]), 0.0, "")
