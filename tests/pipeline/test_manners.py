@@ -119,11 +119,16 @@ def test_quiet_and_verbose_exclude_each_other(tmp_path: pathlib.Path) -> None:
 
 
 def test_completion_is_shown_and_installed_with_exit_code_0(tmp_path: pathlib.Path) -> None:
-    home = {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    shown = lowbackground("--show-completion", "bash", cwd=tmp_path, **home)
+    def in_bash(option: str) -> subprocess.CompletedProcess[str]:
+        """It is for the shell that it is called from, which a process sees by whose child it is."""
+        command = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, "-m", "pipeline.cli", option]
+        home = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False)
+
+    shown = in_bash("--show-completion")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "complete -o default" in shown.stdout
-    installed = lowbackground("--install-completion", "bash", cwd=tmp_path, **home)
+    installed = in_bash("--install-completion")
     assert (installed.returncode, "completion installed" in installed.stdout) == (0, True)
     assert (tmp_path / ".bashrc").exists()
 
