@@ -1,13 +1,16 @@
 """Engines against storage: who starts, ends, gives the same bytes, survives what befalls it, and for how much CPU.
 
-    python -m benchmarks.engines CORPUS OUT_DIR [--engine NAME ...] [--store disk s3] [--kill STEP ...]
+    python -m benchmarks.engines CORPUS OUT_DIR [--engine NAME ...] [--store disk s3] [--kill [STEP ...]]
 
 CORPUS is a folder from `benchmarks.corpus`. Every run is a command of its own; its CPU seconds are those of all its processes,
 of the engine and of workers elsewhere too. Bytes are the same if every file of the release is that of the first engine and
 storage, but for those that name the runner, and for the place of the input in the ledger's paths. What befalls it: on this
-machine the command is killed while it is at work, on Prism with LOOPBACK workers the engine; of workers elsewhere one is killed
-after each step that is named. It has survived if it ended in time with exit code 4 and one line, nothing was released, no
-process stayed, and the next run gives the same bytes. Prism is needed (tests/workers.py), and `moto` for s3.
+machine the command is killed while it is at work, on Prism with LOOPBACK workers the engine.
+It has survived if it ended in time with exit code 4 and one line, nothing was released, no process stayed, and the next run
+gives the same bytes. Prism is needed (tests/workers.py), and `moto` for s3.
+
+`--kill` prints a table of its own: on Prism, with all kinds of dedup and labels in parts, the one worker elsewhere is killed
+after each step of the graph (or after those that are named), each time in a run from nothing; the next run is local.
 """
 
 import argparse
@@ -27,17 +30,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline import engines, runner
+from pipeline.graph import build
+from pipeline.recipe import load_recipe
 from tests.stores import s3_server
 from tests.workers import ROOT, environment, prism, prisms_of, seen, worker_pool
 from transforms.engine import files
-from transforms.engine.folders import MARK
+from transforms.engine.job_graph import JobGraph
 
-STEPS = (
-    "Survey", "FindClusters", "Attribute", "ChooseSurvivors", "Offer", "Balance", "Record", "Measure", "Review", "Gate", "Emit",
-    "Publish",
-)  # fmt: skip
 NAMES_THE_RUNNER = ("recipe.yaml", "report/index.html")
 BOUND = 1800  # seconds that a run with a fault may take, on a machine that is busy
+EVERYTHING = {
+    "dedup": {"paragraphs": {"remove": True}, "verify": "exact", "url": True}, "runner": {"dedup_parts": 2},
+    "evidence": {"queue": 5},
+}  # fmt: skip
 LAUNCH = """
 import sys
 from pipeline.cli import main
@@ -98,9 +104,8 @@ def elsewhere(engine: Engine, folder: pathlib.Path, dies_after: str | None) -> I
 
 
 def at_work(recipe: str) -> bool:
-    """Whether the job of a recipe of this machine has written something, beside what it was sent with."""
-    there = pathlib.Path(recipe).parent.glob("out/.staging/*/*")
-    return any(one.name not in ("graph", MARK) for one in there)
+    """Whether the job of a recipe of this machine, of which nothing was kept, has written the signals of a split."""
+    return any(pathlib.Path(recipe).parent.glob("out/.signals/*.parquet"))
 
 
 def run(engine: Engine, recipe: str, pools: pathlib.Path, dies_after: str | None = None, killed: str = "") -> Ran:
@@ -150,35 +155,55 @@ def bytes_of(recipe: str) -> dict[str, str]:
     return found
 
 
-def recipe_in(place: str, number: int) -> str:
+def recipe_in(place: str, name: str, **more: object) -> str:
     """Write a recipe beside a corpus, with paths that are relative: it is the same wherever it lies. Returns its path."""
-    recipe = f"{place}/{number}/recipe.yaml"
+    recipe = f"{place}/{name}/recipe.yaml"
     said = {
         "release": "bench", "sources": [{"name": "corpus", "path": "../in/part-*"}], "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
-        "output": {"path": "out"},
+        "output": {"path": "out"}, **more,
     }  # fmt: skip
     files.write(recipe, json.dumps(said).encode())
     return recipe
 
 
-def faults(engine: Engine, recipe: str, pools: pathlib.Path, same: dict[str, str], kill: list[str]) -> str:
-    """`survived of tried`, and the first that was not survived."""
-    tried: list[tuple[str, Ran]] = []
-    if engine.elsewhere == 1:
-        tried = [(step, run(engine, recipe, pools, dies_after=f"{step}/")) for step in kill]
-    elif not engine.elsewhere:
-        tried = [("at work", run(engine, recipe, pools, killed="engine" if prism_of(engine) else "command"))]
-    if not tried:
+def faults(engine: Engine, recipe: str, pools: pathlib.Path, same: dict[str, str]) -> str:
+    """Whether a run from nothing survives that its command, or its engine, is killed; and what it said, if not."""
+    if engine.elsewhere:
         return ""
-    again = run(engine, recipe, pools)
-    good = [ended_well(one, engine) and again.code == 0 and bytes_of(recipe) == same for _, one in tried]
-    bad = [
-        f"; not {name}: exit code {one.code}, {one.said[-200:]}"
-        for (name, one), ok in zip(tried, good, strict=True)
-        if not ok
-    ]
-    return f"{sum(good)} of {len(good)}{''.join(bad[:1])}"
+    one = run(engine, recipe, pools, killed="engine" if prism_of(engine) else "command")
+    if has_survived(one, engine, recipe, run(engine, recipe, pools), same):
+        return "yes"
+    return f"NO: exit code {one.code}, {one.said[-200:]}"
+
+
+def steps_of(recipe: str) -> list[str]:
+    """The steps of a recipe's graph, in their order: a stage that is new is among them."""
+    loaded = load_recipe(recipe)
+    root = JobGraph(options=engines.options(loaded, 1))
+    build(root, runner.prepare(loaded, os.path.dirname(recipe)))
+    return [one.full_label for one in root.transforms_stack[0].parts]
+
+
+def deaths(place: str, pools: pathlib.Path, asked: list[str]) -> Iterator[list[str]]:
+    """By step of the graph: how a run ends whose worker is killed after it, and whether that does no harm."""
+    local, engine, recipe = ENGINES["local"], ENGINES["Prism, 1 elsewhere"], recipe_in(place, "unharmed", **EVERYTHING)
+    steps = asked or steps_of(recipe)
+    first = run(local, recipe, pools)
+    if first.code != 0:
+        raise SystemExit(first.said)
+    same = bytes_of(recipe)
+    for step in steps:
+        recipe = recipe_in(place, f"after-{step}", **EVERYTHING)
+        one = run(engine, recipe, pools, dies_after=step)
+        released = files.exists(f"{os.path.dirname(recipe)}/out/bench")
+        survived = not released and has_survived(one, engine, recipe, run(local, recipe, pools), same)
+        yield [step, str(one.code), f"{one.seconds:.0f}", "yes" if survived else f"NO: {one.said[-200:]}"]
+
+
+def has_survived(one: Ran, engine: Engine, recipe: str, again: Ran, same: dict[str, str]) -> bool:
+    """Whether a run that met with a fault ended as it should, and the next one gave the same bytes."""
+    return ended_well(one, engine) and again.code == 0 and bytes_of(recipe) == same
 
 
 def prism_of(engine: Engine) -> bool:
@@ -209,17 +234,18 @@ def rows(corpus: pathlib.Path, out: pathlib.Path, asked: argparse.Namespace) -> 
             for path in parts:
                 files.write(f"{place}/in/{path.name}", path.read_bytes())
             for number, name in enumerate(asked.engine):
-                engine, recipe = ENGINES[name], recipe_in(place, number)
+                engine, recipe = ENGINES[name], recipe_in(place, str(number))
                 found = run(engine, recipe, out)
                 if found.code != 0:
                     yield [name, store, f"exit code {found.code}: {found.said.splitlines()[-1][:90]}", "", "", "", ""]
                     continue
                 if first is None:
-                    first = found = run(engine, recipe, out)  # again, for that one may have compiled kernels
+                    recipe = recipe_in(place, "again")  # for that one may have compiled kernels
+                    first = found = run(engine, recipe, out)
                     same = bytes_of(recipe)
                 made = bytes_of(recipe)
                 other = sorted(name for name in {*made, *same} if made.get(name) != same.get(name))
-                survived = faults(engine, recipe, out, same, asked.kill) if store == "disk" else ""
+                survived = faults(engine, recipe_in(place, f"killed-{number}"), out, same) if store == "disk" else ""
                 is_same = f"NO: {', '.join(other[:3])}" if other else "yes"
                 yield [name, store, "yes", is_same, f"{found.cpu:.1f}", f"{found.cpu / first.cpu:.2f}", survived]
 
@@ -231,12 +257,16 @@ def main() -> None:
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--engine", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--store", nargs="+", choices=("disk", "s3"), default=["disk"])
-    parser.add_argument("--kill", nargs="*", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--kill", nargs="*", metavar="STEP", help="kill a worker after each step, or after these")
     asked = parser.parse_args()
     print("| engine | storage | ends | same bytes | CPU s | to the first | faults survived |")
     print("|---|---|---|---|--:|--:|---|")
     for row in rows(asked.corpus, asked.output.absolute(), asked):
         print("| " + " | ".join(row) + " |", flush=True)
+    if asked.kill is not None:
+        print("\n| killed after | exit code | s | survived |\n|---|--:|--:|---|")
+        for row in deaths(str(asked.output.absolute() / "disk"), asked.output.absolute(), asked.kill):
+            print("| " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

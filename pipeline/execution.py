@@ -202,15 +202,22 @@ def quiet() -> Iterator[None]:
     sdk_worker.print = lambda *_, **__: None  # of traces, which are in the error as well
     excepthook = threading.excepthook
     threading.excepthook = lambda said: None if _is_beams(said.thread) else excepthook(said)
+    is_over = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except (
+        grpc.RpcError
+    ):  # the engine went away, and workers in this process will say so for as long as they are at work
+        is_over = False
+        raise
     finally:
-        del sdk_worker.print
-        threading.excepthook = excepthook
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+        if is_over:
+            del sdk_worker.print
+            threading.excepthook = excepthook
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 def _is_beams(thread: threading.Thread | None) -> bool:

@@ -1,6 +1,6 @@
 """A worker of Beam's that may be told to die, and that Prism tells from others: `python -m tests.dying_worker -c CODE`.
 
-It stands in for `python` where a worker pool starts its workers. The name of a step, or a part of it, in the environment as
+It stands in for `python` where a worker pool starts its workers. The name of a step, or of a part of it, in the environment as
 DIES_AFTER kills it at the end of the first bundle with that step: all that the bundle writes is written, and nobody was told.
 Every worker of Beam's numbers its metrics from 1, and Prism takes equal numbers for equal metrics, so here each begins elsewhere.
 """
@@ -18,7 +18,7 @@ def die_after(step: str) -> None:
 
     def process_bundle(self, *words):  # type: ignore[no-untyped-def]
         done = below(self, *words)
-        if any(step in one.unique_name for one in self.process_bundle_descriptor.transforms.values()):
+        if any(f"/{step}/" in f"/{one.unique_name}/" for one in self.process_bundle_descriptor.transforms.values()):
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 

@@ -11,7 +11,8 @@ import zipfile
 import pytest
 
 from expectations import contracts
-from pipeline.cli import app, audit_app, detector_app, review_app
+from pipeline.cli import app
+from pipeline.console.application import audit_app, detector_app, review_app
 
 ROOT = pathlib.Path(__file__).parent.parent
 

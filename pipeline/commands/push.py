@@ -12,6 +12,7 @@ from expectations.errors import BrokenError
 from expectations.paths import is_local
 from expectations.wording import message, plural
 from pipeline.commands.verify import ATTRIBUTES, verify_release
+from pipeline.reading.descent import note_pushed, pushed_path, read_pushed
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import read_manifest
@@ -78,13 +79,20 @@ def push_release(release: str, target: str, console: Console, private: bool = Tr
         raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
     if console.quiet or not console.is_terminal:
         disable_progress_bars()
+    read_pushed(release)  # before anything is sent: it is added to afterwards
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
-        return _push(api, release, name[1], manifest, private)
+        pushed = _push(api, release, name[1], manifest, private)
     except PushError:
         raise
     except Exception as error:  # of the hub's client, of its HTTP library, of the network
         raise PushError(f"push {target}: {message(error).replace(token, '...')}") from None
+    try:
+        note_pushed(release, pushed.repository, pushed.revision)
+    except OSError as error:
+        said = f"{target} has {release} as revision {pushed.revision}, but that cannot be noted"
+        raise PushError(f"{said}: {pushed_path(release)}: {message(error)}") from None
+    return pushed
 
 
 def _push(api: Any, release: str, name: str, manifest: dict[str, Any], private: bool) -> Pushed:

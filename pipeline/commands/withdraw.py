@@ -46,6 +46,7 @@ from pipeline.assembly import (
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
 from pipeline.places import STAGING
+from pipeline.reading.descent import Descent, descent, descent_lines, said_of
 from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
@@ -66,11 +67,9 @@ from transforms.release.read_release import (
     STRUCTURES,
     SUITE,
     VERDICT,
-    ReleaseError,
     by_id,
     counts,
     is_there,
-    ledger_batches,
     ledger_files,
     masked,
     parquet_files,
@@ -101,17 +100,13 @@ class Receipt:
       folder: of the new release.
       said: for the manifest of the new release, and for programs.
       passed: whether the suite lets the new release pass.
-      still_there: releases beside it that hold documents that went, and how many.
-      descend: releases beside it whose recipe names the old one.
-      unread: releases beside it that cannot be read.
+      descent: releases and models that what went is in, or went into.
     """
 
     folder: str
     said: dict[str, Any]
     passed: bool
-    still_there: dict[str, int]
-    descend: tuple[str, ...]
-    unread: tuple[str, ...]
+    descent: Descent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +126,12 @@ class _Old:
 
 
 def withdraw(
-    release: str, lists: Sequence[str], name: str | None, console: Console, today: str | None = None
+    release: str,
+    lists: Sequence[str],
+    name: str | None,
+    console: Console,
+    today: str | None = None,
+    cards: str | None = None,
 ) -> Receipt:
     """Make a release without what lists of removals name, beside the old one.
 
@@ -141,9 +141,11 @@ def withdraw(
       name: of the new release; None: that of the old one with "-withdrawn" behind it.
       console: where progress goes.
       today: the day of it, as 2027-01-31; None: today's in UTC.
+      cards: folder of models' cards, to be named if what they were trained on was the release or descends from it.
 
     Raises:
-      ReleaseError, RecipeError: there is no such release, it is damaged, the name is taken, or nothing of it is named.
+      ReleaseError, RecipeError: there is no such release, it is damaged, the name is taken, nothing of it is named, or the
+        folder has no cards.
       RemovalError: a list cannot be used.
     """
     manifest, digest = read_manifest(release)
@@ -163,10 +165,11 @@ def withdraw(
     output = posixpath.dirname(release) or "."
     staging = posixpath.join(output, STAGING, f"{new}-{uuid.uuid4().hex}")
     publication = _publication(release, output, new, staging, manifest)
+    found = descent(release, old.gone, cards)
     with releasing(publication, replace=False):
-        said, passed = _build(publication, old, removals, day(today).isoformat())
+        said, passed = _build(publication, old, removals, day(today).isoformat(), found)
         folder = swap(publication, replace=False)
-    return Receipt(folder, said, passed, *_related(output, {new, manifest["release"]}, old))
+    return Receipt(folder, said, passed, found)
 
 
 def _refuse_unanswerable(release: str, removals: Removals) -> None:
@@ -260,7 +263,9 @@ def _publication(release: str, output: str, new: str, staging: str, manifest: di
     )
 
 
-def _build(publication: Publication, old: _Old, removals: Removals, today: str) -> tuple[dict[str, Any], bool]:
+def _build(
+    publication: Publication, old: _Old, removals: Removals, today: str, found: Descent
+) -> tuple[dict[str, Any], bool]:
     """The new release in the attempt's folder. Returns the receipt, and whether it passed."""
     folder = posixpath.join(publication.staging, f"built-{uuid.uuid4().hex}")
     folders.mark(folder, folders.Mark("release", publication.release))
@@ -277,6 +282,7 @@ def _build(publication: Publication, old: _Old, removals: Removals, today: str) 
         "named": old.named,
         "like_named": len(old.gone) - old.named,
         "suite": "passed" if verdict.passed else "failed",
+        **said_of(found),
     }
     receipts = [*_receipts(old.folder), said]
     entries = [
@@ -534,30 +540,6 @@ def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, tod
     return judge(pa.Table.from_batches([metrics]), rules, suite_params(recipe), day(today))
 
 
-def _related(output: str, but: set[str], old: _Old) -> tuple[dict[str, int], tuple[str, ...], tuple[str, ...]]:
-    """Releases beside this one that hold documents that went, those whose recipe names it, those that cannot be read."""
-    still: dict[str, int] = {}
-    descend, unread = [], []
-    names = {posixpath.dirname(name) for name in files.below(output) if posixpath.basename(name) == MANIFEST}
-    for name in sorted(names - but - {""}):
-        if "/" in name or name.startswith("."):
-            continue
-        folder = posixpath.join(output, name)
-        try:
-            parts = [rows for path in ledger_files(folder) for rows in ledger_batches(path, ["id", "kept"])]
-            recipe = released_recipe(folder)
-        except (ReleaseError, RecipeError):
-            unread.append(folder)
-            continue
-        held = [pc.sum(pc.and_(pc.is_in(rows["id"], old.gone), rows["kept"])).as_py() or 0 for rows in parts]
-        if sum(held):
-            still[folder] = sum(held)
-        parents = [*recipe.dedup.against, *([recipe.reference] if recipe.reference else [])]
-        if old.manifest["release"] in {posixpath.basename(one.rstrip("/")) for one in parents}:
-            descend.append(folder)
-    return still, tuple(descend), tuple(unread)
-
-
 def receipt_text(receipt: Receipt, old: str) -> str:
     """What was done, for a person."""
     said = receipt.said
@@ -568,10 +550,7 @@ def receipt_text(receipt: Receipt, old: str) -> str:
         f"  receipt     {receipt.folder}/{WITHDRAWAL}",
         f"  the suite   {said['suite']}" + ("" if receipt.passed else "; see its report before you give it to anybody"),
     ]
-    also = receipt.still_there.items()
-    lines += [f"  {folder} holds {n:,} of them as well: withdraw them there too" for folder, n in also]
-    lines += [f"  {folder} was made with {old} in its recipe" for folder in receipt.descend]
-    lines += [f"  {folder} cannot be read, so whether it holds any is not known" for folder in receipt.unread]
+    lines += descent_lines(receipt.descent, old)
     lines.append(f"  {old} is as it was; delete it, and all copies of it, yourself")
     return "\n".join(lines)
 
@@ -583,8 +562,7 @@ def receipt_json(receipt: Receipt) -> str:
         "folder": receipt.folder,
         "receipt": receipt.said,
         "passed": receipt.passed,
-        "still_there": receipt.still_there,
-        "descend": list(receipt.descend),
-        "unread": list(receipt.unread),
+        **dataclasses.asdict(receipt.descent),
+        "descend": list(receipt.descent.descend),
     }
     return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"

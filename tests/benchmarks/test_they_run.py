@@ -201,6 +201,18 @@ def test_tokens_per_word(printed: Printed, data: pathlib.Path, tmp_path: pathlib
     assert float(table["zh"][2]) < 0.9  # ideographs are words, and have no spaces between them
 
 
+def test_token_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    model = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model.save(str(tmp_path / "spaces.json"))
+    said = printed("token_costs", corpus, tmp_path / "out", tmp_path / "spaces.json", "--sample", 20, "--ratio", 1)
+    table = cells(said)
+    exact, about = (int(table[way][2].removeprefix("about ").replace(",", "")) for way in list(table)[-2:])
+    assert list(table)[-1] == "of 20 that are kept"
+    assert 0 < abs(about / exact - 1) < 0.1 or about == exact
+    assert re.search(r"^0\.\d+ tokens a word", said, re.MULTILINE)  # ideographs have no spaces between them
+
+
 def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     said = printed("reading_speed", corpus, "--megabytes", 0.2, "--repeats", 1)
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
@@ -288,6 +300,12 @@ def test_plan_scale(printed: Printed) -> None:
         assert 10_000 < by_case[case]["kept"] < 20_000
     # So few documents are of one source, of which no cap of a twelfth can hold.
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_many_files(printed: Printed) -> None:
+    said = printed("many_files", "--files", 40, "--few", 2, "--repeats", 1, "--commands", "init", "check").splitlines()
+    assert said[0] == "40 files of 2,000 bytes, and the same in 2"
+    assert [line.split()[0] for line in said[1:]] == ["init", "check"]
 
 
 def test_cluster_scale(printed: Printed) -> None:

@@ -1,8 +1,10 @@
 """Other engines: Prism, Beam's portable runner, gives the same bytes, with workers elsewhere too, and is gone after the run."""
 
 import contextlib
+import functools
 import io
 import json
+import logging
 import os
 import pathlib
 import re
@@ -15,8 +17,10 @@ import time
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import psutil
 import pytest
+import warm
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker import sdk_worker
@@ -33,7 +37,7 @@ from pipeline.recipe import RecipeError, RunnerConfig
 from tests.pipeline.test_flow import QUIET, corpus, recipe_in, run, write
 from tests.pipeline.test_graph_size import MOST_BYTES, Forgetful, of_splits
 from tests.pipeline.test_retries import checksums
-from tests.workers import environment, has_ended, job_service, prism, prisms_of, spread_over, worker_pool
+from tests.workers import environment, has_ended, job_service, prism, prisms_of, seen, spread_over, worker_pool
 from transforms.engine import counted, staged
 from transforms.engine.folders import FolderError
 from transforms.engine.job_graph import JobGraph
@@ -52,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def lowbackground(folder: pathlib.Path, *words: str) -> str:
-    command = [sys.executable, "-m", "pipeline.cli", *words]
+    command = [*warm.python(), "-m", "pipeline.cli", *words]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "prism" not in done.stderr.lower()  # its chatter
@@ -92,7 +96,7 @@ def external(address: str, service: str | None = None) -> dict[str, Any]:
 
 @needs_prism
 def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with worker_pool(tmp_path / "elsewhere") as address, spread_over(2):
+    with worker_pool(tmp_path / "elsewhere", python=warm.python()) as address, spread_over(2):
         found = run(small, output={"path": "external"}, runner={**external(address), "dedup_parts": 3})
     assert checksums(pathlib.Path(found.folder)) == checksums(small / "local" / "test")
     left = [path for path in (tmp_path / "elsewhere" / "tmp").rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -106,7 +110,10 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line_and_no_release(
     """After the last step: the release is built, and has no place. After every other: `python -m benchmarks.engines`."""
     begun = time.monotonic()
     words = r"^a worker died at its work: it was killed, or had no more memory; nothing was released\. Run again"
-    with worker_pool(tmp_path / "elsewhere", "PublishRelease/") as address, pytest.raises(runner.RunError, match=words):
+    with (
+        worker_pool(tmp_path / "elsewhere", "PublishRelease", warm.python()) as address,
+        pytest.raises(runner.RunError, match=words),
+    ):
         run(small, output={"path": "killed"}, runner=external(address))
     assert time.monotonic() - begun < 300
     assert prisms_of(os.getpid()) == []
@@ -134,6 +141,21 @@ def test_an_engine_that_is_killed_ends_the_run_with_one_line(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_worker_of_an_engine_that_is_gone_says_nothing_more(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    """One in this process may be at work when the command has said its line, on files that are there no more."""
+    monkeypatch.setattr(sdk_worker, "print", print, raising=False)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    for logger in map(logging.getLogger, ("apache_beam", "great_expectations", "root")):
+        request.addfinalizer(functools.partial(logger.setLevel, logger.level))
+    with pytest.raises(BrokenError, match="went away"), execution.plainly("PrismRunner"), execution.quiet():
+        raise grpc.RpcError("gone")
+    sdk_worker.print("Traceback")
+    logging.getLogger("apache_beam").error("Traceback")
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 @needs_prism
 def test_a_job_that_is_left_alone_is_found_again_and_published(
     small: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -146,7 +168,7 @@ def test_a_job_that_is_left_alone_is_found_again_and_published(
             runner.run(recipe, runner.prepare(recipe, str(small)), how.pop("console", QUIET), **how)
         return str(left.value).split("`")[1].split()[-1]
 
-    with job_service() as service, worker_pool(tmp_path / "elsewhere") as address:
+    with job_service() as service, worker_pool(tmp_path / "elsewhere", python=warm.python()) as address:
         attempt = send(wait=False)
         assert re.fullmatch(r"job-\d+ is at work: survey \d+%  \d of 3 files, .*", str(status_of(attempt, QUIET)))
         with pytest.raises(
@@ -175,6 +197,50 @@ def test_a_job_that_is_left_alone_is_found_again_and_published(
         assert "is given up, and nothing is released" in said
     clean_output(str(output), signals=False)
     assert not list(output.glob("test*"))
+
+
+def told(folder: pathlib.Path, *words: str) -> tuple[int, str]:
+    """What a command of its own says on standard output, and with which code it leaves."""
+    command = [*warm.python(), "-m", "pipeline.cli", *words]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@needs_prism
+def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    def send(output: str, *changes: str) -> str:
+        recipe_in(small, output={"path": output}, runner=external(address, service))
+        code, said = told(small, "run", "recipe.yaml", "--no-wait", *changes)
+        assert code == 0, said
+        return str(re.search(r"`lowbackground status (\S+)`", said).group(1))  # type: ignore[union-attr]
+
+    with worker_pool(tmp_path / "elsewhere") as address:
+        ((pool, _),) = [one for one in seen(psutil.Process.cmdline) if "worker_pool_main" in " ".join(one[1])]
+        with job_service() as service:
+            pool.suspend()  # whatever else happens, the job is not done before it goes on
+            passes = send("passes")
+            code, said = told(small, "status", passes)
+            assert (code, "is at work" in said) == (5, True), said
+            pool.resume()
+            code, said = told(small, "status", passes, "--wait")
+            assert code == 0, said
+            assert checksums(small / "passes" / "test") == checksums(small / "local" / "test")
+            code, said = told(small, "status", passes)
+            assert (code, "is no job that was sent" in said) == (2, True), said
+
+            never = {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 10_000}]}
+            fails = send("fails", "--set", f"expectations={json.dumps(never)}")
+            code, said = told(small, "status", fails, "--wait")
+            assert (code, "verdict: failed" in said) == (1, True), said
+            assert {path.name for path in (small / "fails").iterdir()} == {".signals", "test.rejected"}
+
+            pool.suspend()
+            left = send("left")
+        code, said = told(small, "status", left)
+        assert (code, f"{service} does not answer" in said, said.count("error: ")) == (4, True, 1), said
+        assert "is given up, and nothing is released" in status_of(left, QUIET, cancel=True)
+        assert not list((small / "left").glob("test*"))
 
 
 def test_a_job_that_ends_with_the_command_is_not_left_alone(small: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from pipeline import dependencies, runner
 from pipeline.graph import Job, with_what_is_kept
 from pipeline.recipe import Recipe, load_recipe
 from transforms.detector.detector import BUNDLED
-from transforms.ingest import sources
+from transforms.ingest import listing
 from transforms.release import shards as writing
 from transforms.signals import beginnings
 from transforms.survey import text_to_signals
@@ -151,7 +151,7 @@ def test_signals_that_came_out_otherwise_leave_behind_what_was_made_of_them(
     tmp_path: pathlib.Path, did: dict[str, list], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is edited, and its size and every time that is looked at are as they were."""
-    monkeypatch.setattr(sources, "fingerprint_of", lambda path: f"{os.path.getsize(path)}")
+    monkeypatch.setattr(listing, "fingerprint", lambda found: f"{found.st_size}")
     write(tmp_path / "in", "a.jsonl", range(40))
     run(tmp_path, "one")
     text = (tmp_path / "in" / "a.jsonl").read_text()

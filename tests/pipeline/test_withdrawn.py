@@ -13,7 +13,8 @@ from pipeline import runner
 from pipeline.commands.diff import difference
 from pipeline.commands.explain import explain_document
 from pipeline.commands.verify import verify_release
-from pipeline.commands.withdraw import receipt_text, withdraw
+from pipeline.commands.withdraw import receipt_json, receipt_text, withdraw
+from pipeline.reading.descent import note_pushed
 from pipeline.recipe import RecipeError, load_recipe
 from transforms.exclusions.removals import RemovalError
 from transforms.release.read_release import read_manifest
@@ -206,7 +207,9 @@ def test_a_withdrawal_after_another_keeps_both_receipts_and_all_tombstones(folde
     for number, (origin, name) in enumerate((("old", "d3"), ("old-withdrawn", "d4"))):
         write(folder / f"{number}.jsonl", [ASKED | {"id": name}])
         receipt = withdraw(str(folder / "out" / origin), [str(folder / f"{number}.jsonl")], None, QUIET)
-        assert receipt.still_there == ({str(folder / "out" / "old"): 1} if number else {})  # the old one is as it was
+        assert receipt.descent.still_there == (
+            {str(folder / "out" / "old"): 1} if number else {}
+        )  # the old one is as it was
     folder_ = receipt.folder
     assert folder_.endswith("old-withdrawn-withdrawn")
     assert len(json.loads(pathlib.Path(folder_, "withdrawal.json").read_text())["withdrawals"]) == 2
@@ -216,20 +219,91 @@ def test_a_withdrawal_after_another_keeps_both_receipts_and_all_tombstones(folde
     assert len(read_manifest(folder_)[0]["removals"]) == 2
 
 
-def test_other_releases_that_hold_it_are_named(folder: pathlib.Path) -> None:
-    run(folder, "old")
+# A card, by its place below the folder of models, and what is said of it; None: nothing is.
+CARDS = {
+    "by-name/README.md": (
+        "---\nlicense: mit\ndatasets:\n- old\n- other/set\n---\n# A model\n", "`datasets` has old: the release",
+    ),
+    "by-hub/README.md": ("---\r\ndatasets: ORG/Laws\r\n---\r\n", "`datasets` has ORG/Laws: the release"),
+    "by-address.md": (
+        "---\ndatasets: [{name: https://huggingface.co/datasets/org/laws/tree/main}]\n---\n", "org/laws/tree/main: the release",
+    ),
+    "by-hash/README.md": ("No header, but trained on manifest HASH.\n", "its card has the hash of the release"),
+    "of-child/README.md": ("---\ndatasets: [x/child]\n---\n", "`datasets` has x/child: child, made with old"),
+    "of-grandchild/README.md": ("---\ndatasets: grandchild\n---\n", "grandchild, made with child"),
+    "of-twin/README.md": ("---\ndatasets: twin\n---\n", "twin, which holds 1 of the documents"),
+    "org/tuned/README.md": ("---\nbase_model: someone/by-name\n---\n", "`base_model` has someone/by-name: by-name"),
+    "org/merged/README.md": (
+        "---\nbase_model:\n- far/away\n- org/tuned@abc\nmodel-index: [{name: Merged-7B}]\n---\n",
+        "`base_model` has org/tuned@abc: org/tuned",
+    ),
+    "circle/README.md": ("---\nbase_model: [lab/merged-7b, lab/circle]\n---\n", "`base_model` has lab/merged-7b"),
+    "cache/models--lab--snap/snapshots/0ab/README.md": ("---\nbase_model: lab/circle\n---\n", "lab/circle: circle"),
+    "hostile/README.md": (
+        "---\ndatasets: \"evil/\\e[2J\\n  forged/old\"\n---\n", "`datasets` has evil/\ufffd[2J\ufffd  forged/old",
+    ),
+    "innocent/README.md": ("---\ndatasets: [org/older, lawsuit, 7, null]\nbase_model: [other/tuned/x, '']\n---\nold\n", None),
+    "namesake/README.md": ("---\nbase_model: another/circle/tuned\n---\n", None),
+    "alone/README.md": ("---\nbase_model: lab/alone\n---\n", None),
+    ".git/README.md": ("---\ndatasets: old\n---\n", None),
+    "no-card.txt": ("---\ndatasets: old\n---\n", None),
+}  # fmt: skip
+SILENT = {
+    "bare/README.md": (b"# A model\n", "has no header"),
+    "broken/README.md": (b"---\ndatasets: [old\n---\n", "its header, line 2: not YAML"),
+    "twice/README.md": (b"---\ndatasets: a\ndatasets: old\n---\n", "its header, line 2: "),
+    "tagged/README.md": (b"---\ndatasets: !!python/object/apply:os.system [ls]\n---\n", "its header, line 1: "),
+    "open/README.md": (b"---\ndatasets: old\n", "has no header"),
+    "list/README.md": (b"---\n- old\n---\n", "has no header"),
+    "latin/README.md": (b"---\ndatasets: caf\xe9\n---\n", "line 2: is not UTF-8 text"),
+    "empty.md": (b"", "has no header"),
+}
+
+
+def test_releases_and_models_that_descend_from_it_are_named(folder: pathlib.Path) -> None:
+    old = run(folder, "old").folder
     run(folder, "twin", salt="other")
     run(folder, "child", dedup={"against": ["out/old"], "on_match": "tag"})
+    run(folder, "grandchild", dedup={"against": ["out/child"], "on_match": "tag"})
     write(folder / "list.jsonl", [ASKED | {"id": "d3"}])
     run(folder, "torn", salt="another")
     next((folder / "out" / "torn" / "ledger").glob("*.parquet")).unlink()
-    receipt = withdraw(str(folder / "out" / "old"), [str(folder / "list.jsonl")], None, QUIET)
-    assert receipt.unread == (str(folder / "out" / "torn"),)
-    assert receipt.still_there == {str(folder / "out" / "twin"): 1, str(folder / "out" / "child"): 1}
-    assert receipt.descend == (str(folder / "out" / "child"),)
+    note_pushed(old, "org/laws", "0" * 40)
+    models = folder / "models"
+    cards = {name: text.replace("HASH", read_manifest(old)[1]).encode() for name, (text, _) in CARDS.items()}
+    for name, text in (cards | {name: text for name, (text, _) in SILENT.items()}).items():
+        (models / name).parent.mkdir(parents=True, exist_ok=True)
+        (models / name).write_bytes(text)
+    with pytest.raises(RecipeError, match="has no cards; give the folder of models"):
+        withdraw(old, [str(folder / "list.jsonl")], None, QUIET, cards=str(folder / "corpus"))
+    receipt = withdraw(old, [str(folder / "list.jsonl")], None, QUIET, cards=str(models))
+
+    out, found = folder / "out", receipt.descent
+    assert found.unread == (str(out / "torn"),)
+    assert found.still_there == {str(out / name): 1 for name in ("twin", "child", "grandchild")}
+    assert found.descend == {str(out / "child"): "old", str(out / "grandchild"): "child"}
     said = receipt_text(receipt, "out/old")
     assert "holds 1 of them as well" in said
-    assert "was made with out/old" in said
+    assert "was made with old" in said
+
+    why = {str(pathlib.Path(one.card).relative_to(models)): one.why for one in found.models or ()}
+    assert why.keys() == {name for name, (_, expected) in CARDS.items() if expected}
+    for name, reason in why.items():
+        assert str(CARDS[name][1]) in reason
+    silent = {str(pathlib.Path(path).relative_to(models)): reason for path, reason in found.silent.items()}
+    assert silent.keys() == SILENT.keys()
+    for name, reason in silent.items():
+        assert SILENT[name][1] in reason
+        assert "\n" not in reason
+    hidden = sum(name.startswith(".") or not name.endswith(".md") for name in CARDS)
+    assert found.cards == len(CARDS) + len(SILENT) - hidden
+    assert f"{len(why)} models of {found.cards} cards descend from out/old" in said
+    assert "\x1b" not in said
+    [kept] = json.loads(pathlib.Path(receipt.folder, "withdrawal.json").read_text())["withdrawals"]
+    assert {one["name"] for one in kept["models"]} >= {"by-name", "org/tuned", "lab/snap"}
+    assert (kept["releases"], kept["cards_without_a_word"]) == (["child", "grandchild", "twin"], len(SILENT))
+    assert str(folder) not in json.dumps(kept)
+    assert json.loads(receipt_json(receipt))["descend"] == [str(out / "child"), str(out / "grandchild")]
 
 
 def test_what_cannot_be_withdrawn_is_said(folder: pathlib.Path) -> None:

@@ -5,7 +5,6 @@ over. Engines look at none of that. Here names are short, what is pickled lies i
 what a person is shown is the settings of our own stages.
 """
 
-import operator
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +15,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from apache_beam.portability.common_urns import combine_components, composites, primitives
 from google.protobuf.wrappers_pb2 import BytesValue
 
-from transforms.engine.staged import Staged, is_staging
+from transforms.engine.staged import Staged, is_staging, load
 
 PAYLOADS = {
     primitives.PAR_DO.urn: api.ParDoPayload,
@@ -70,16 +69,21 @@ class _Reference:
         self.pickled, self.number = pickled, number
 
     def __reduce__(self) -> Any:
-        return operator.getitem, (self.pickled, self.number)
+        return load, (*self.pickled.__reduce_ex__(None)[1], self.number)
 
 
 def _by_reference(job: api.Pipeline) -> None:
     """Take out of a job what engines do not need."""
     pickled = _Pickled()
     found: list[tuple[Any, Any, Any, _Reference]] = []  # a step, its payload, and a function in it
+    for name, collection in job.components.pcollections.items():
+        collection.unique_name = name  # of which a step's label is the better half
     for step in job.components.transforms.values():
         step.ClearField("annotations")
-        shown = [one for one in step.display_data if step.subtransforms and BEAMS_OWN not in one.payload]
+        if step.spec.urn == python_urns.GENERIC_COMPOSITE_TRANSFORM:
+            step.ClearField("spec")  # says that there are steps below, which is plain to see
+        is_shown = step.subtransforms and "/" not in step.unique_name  # what is below has the same settings
+        shown = [one for one in step.display_data if is_shown and BEAMS_OWN not in one.payload]
         del step.display_data[:]
         step.display_data.extend(shown)
         if step.spec.urn in PAYLOADS:

@@ -27,9 +27,10 @@ class Stage(beam.PTransform):
         given = next(hint for name, hint in said.items() if name != "return")
         return IOTypeHints.empty().with_input_types(*_types(given)).with_output_types(*_types(said["return"]))
 
-    def display_data(self) -> dict[str, Any]:
-        """The stage's settings, and how many of what it has many of."""
-        return dict(_settings(self))
+    def display_data(self) -> dict[str, str]:
+        """The stage's settings, and how many of what it has many of: one line, for Beam adds 100 bytes to each."""
+        said = [f"{name}={value}" for name, value in _settings(self)]
+        return {"settings": ", ".join(said)} if said else {}
 
 
 def _types(hint: Any) -> list[Any]:

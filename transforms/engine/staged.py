@@ -99,8 +99,8 @@ def is_staging() -> bool:
     return _folder.get() is not None
 
 
-def load(path: str) -> Any:
-    """The value in a file, read once in a process.
+def load(path: str, number: int | None = None) -> Any:
+    """The value in a file, read once in a process; or what it has under a number: one function, for it stands in a job so often.
 
     Raises:
       StagedError: it cannot be read, or is not what the launcher wrote.
@@ -108,7 +108,8 @@ def load(path: str) -> Any:
     with _lock:
         if path not in _held:
             _hold(path, _read(path))
-        return _held[path]
+        value = _held[path]
+    return value if number is None else value[number]
 
 
 def _name_of(data: bytes) -> str:

@@ -18,6 +18,7 @@ from expectations.wording import plural
 from pipeline import runner
 from pipeline.commands.push import PushError, push_release, pushed_text
 from pipeline.commands.verify import verify_release
+from pipeline.reading.descent import pushed_path, read_pushed
 from pipeline.recipe import RecipeError, load_recipe
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)
@@ -180,6 +181,9 @@ def test_each_release_is_a_revision_and_nothing_of_it_is_missing(
             (back / path).write_bytes(data)
         said, good = verify_release(str(back), QUIET)
         assert good, said
+        [noted] = read_pushed(release)
+        assert (noted["repository"], noted["revision"]) == ("org/name", pushed.revision)
+        assert noted["manifest_sha256"] == hashlib.sha256(published(release)["MANIFEST.json"]).hexdigest()
     assert second.gone > 0
     assert f"not in it any more: {plural(second.gone, 'file')} of the revision before" in pushed_text(
         second, releases[1]
@@ -212,6 +216,14 @@ def test_what_cannot_be_pushed(
     next((damaged / "data").iterdir()).write_bytes(b"torn")
     with pytest.raises(RecipeError, match="restore the release first"):
         push_release(str(damaged), "hf://datasets/org/name", QUIET)
+    notes = pathlib.Path(pushed_path(str(damaged)))
+    shutil.rmtree(damaged)
+    shutil.copytree(releases[0], damaged)
+    for theirs in (b"my own notes\n", b'{"format": "another"}\n'):
+        notes.write_bytes(theirs)
+        with pytest.raises(RecipeError, match=r"damaged\.pushed\.jsonl: .*; move it away"):
+            push_release(str(damaged), "hf://datasets/org/name", QUIET)
+        assert notes.read_bytes() == theirs
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(RecipeError, match="set the environment variable HF_TOKEN"):
         push_release(releases[0], "hf://datasets/org/name", QUIET)
