@@ -151,7 +151,6 @@ LONGEST = 400
 LONGER = {
     "expectations/contracts.py": 450,
     "expectations/loading.py": 450,
-    "expectations/metrics.py": 750,
     "expectations/papers/standards.py": 450,
     "expectations/release_diff.py": 450,
     "expectations/storage.py": 500,

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from expectations import metrics
+from expectations.metrics import declared
 from expectations.structures import (
     StructureReference,
     StructuresError,
@@ -238,7 +238,7 @@ def test_each_rule_asks_for_the_bound_that_speaks_against_the_release(tmp_path: 
     ]
     assert found[0].notes == "gender, owned by us: not fewer"
     assert found[2].severity == "warning"
-    assert {r.metric for r in found} <= set(metrics.METRICS)
+    assert {r.metric for r in found} <= set(declared.METRICS)
 
 
 def test_of_a_classifier_a_stage_is_judged_by_its_bound(tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.structures import (
     Association,
     Classifier,
