@@ -154,7 +154,6 @@ LONGER = {
     "expectations/papers/standards.py": 450,
     "expectations/release_diff.py": 450,
     "expectations/storage.py": 500,
-    "expectations/structures.py": 750,
     "pipeline/commands/explain.py": 450,
     "pipeline/commands/serve.py": 550,
     "pipeline/commands/withdraw.py": 600,

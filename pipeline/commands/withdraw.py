@@ -27,7 +27,7 @@ from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.structures import load_systems
+from expectations.structures.systems_file import load_systems
 from expectations.suite.suite import load_suite
 from expectations.wording import plural
 from pipeline.assembly import (

@@ -7,16 +7,9 @@ import pytest
 import yaml
 
 from expectations.metrics import declared
-from expectations.structures import (
-    StructureReference,
-    StructuresError,
-    System,
-    documents_needed,
-    load_systems,
-    rules,
-    systems_schema,
-    systems_yaml,
-)
+from expectations.structures.expected import documents_needed, rules
+from expectations.structures.system import StructureReference, StructuresError, System
+from expectations.structures.systems_file import load_systems, systems_schema, systems_yaml
 from expectations.suite.suite import SuiteError
 
 GALLERY = pathlib.Path(__file__).parents[2] / "examples" / "structures"
