@@ -156,7 +156,6 @@ LONGER = {
     "expectations/storage.py": 500,
     "pipeline/commands/explain.py": 450,
     "pipeline/commands/serve.py": 550,
-    "pipeline/commands/withdraw.py": 600,
     "pipeline/reading/release_tables.py": 500,
     "pipeline/recipe.py": 450,
     "transforms/audit/draw.py": 450,
