@@ -51,8 +51,9 @@ def late(*names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in late:
-            del sys.modules[name]
+        for name, one in late.items():
+            if sys.modules.get(name) is one:
+                del sys.modules[name]
 
 
 def lean() -> None:
@@ -94,6 +95,8 @@ class _LateName:
 
     @functools.cached_property
     def real(self) -> Any:
+        if isinstance(sys.modules.get(self.module), _LateModule):  # it is used while others are still imported
+            del sys.modules[self.module]
         return getattr(importlib.import_module(self.module), self.name)
 
 

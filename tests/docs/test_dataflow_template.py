@@ -1,6 +1,6 @@
 """The Flex Template: its parameters are the recipe's keys, it takes what a recipe takes, and its image copies what is there.
 
-No image is built here: there is no Docker. What a worker and a launcher run in it is run by other tests.
+No image is built here: there is no Docker daemon. `examples/dataflow/without_docker.py` does its steps without one.
 """
 
 import importlib.util

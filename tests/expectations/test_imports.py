@@ -73,3 +73,13 @@ def test_names_of_a_late_module_are_real_when_they_are_used() -> None:
 def test_what_is_imported_already_is_not_taken_away() -> None:
     with hidden("json"):
         assert importlib.import_module("json").loads("1") == 1
+
+
+def test_a_late_module_that_is_used_meanwhile_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As oauth2client uses httplib2 while Beam is imported, in an environment with the extra `gcp`."""
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with late("colorsys"):
+        from colorsys import rgb_to_hls
+
+        assert rgb_to_hls(0, 0, 0) == (0, 0, 0)
+    assert sys.modules["colorsys"].__file__

@@ -211,7 +211,7 @@ def told(folder: pathlib.Path, *words: str) -> tuple[int, str]:
 def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
     def send(output: str, *changes: str) -> str:
         recipe_in(small, output={"path": output}, runner=external(address, service))
-        code, said = told(small, "run", "recipe.yaml", "--no-wait", *changes)
+        code, said = told(small, "run", str(small / "recipe.yaml"), "--no-wait", *changes)
         assert code == 0, said
         return str(re.search(r"`lowbackground status (\S+)`", said).group(1))  # type: ignore[union-attr]
 
