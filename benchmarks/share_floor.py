@@ -112,7 +112,8 @@ def row(
     for number, theirs in enumerate(found):
         others = (sources != sources[number]) & (generators != generators[number])
         for into, rows in ((floor, learned), (held, learned[others] if others.any() else learned)):
-            allowance = Judged(("",) * len(rows), np.stack([rows, rows]), 0.0, "").allowance()
+            names = tuple(generators[others] if into is held and others.any() else generators)
+            allowance = Judged(names, np.stack([rows, rows]), 0.0, "").allowance()
             into[number] = [allowance.of(limit) for limit in theirs]
     shown = [at.index(q) for q in SHOWN]
     planted = [at.index(q) for q in SHARES]

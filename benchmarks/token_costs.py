@@ -53,10 +53,10 @@ def run(output: pathlib.Path, name: str, corpus: str, tokenizer: str | None, rat
 
 
 def documents(release: str) -> pa.Table:
-    """Ids, texts, words and origins of what is kept, in the order of its ids, which are hashes."""
+    """Ids, texts, words and probabilities of what is kept, in the order of its ids, which are hashes."""
     paths = sorted(glob.glob(f"{release}/data/*.parquet"))
     return pa.concat_tables(
-        [pq.read_table(path, columns=["id", "text", "n_tokens", "origin"]) for path in paths]
+        [pq.read_table(path, columns=["id", "text", "n_tokens", "p_synthetic"]) for path in paths]
     ).sort_by("id")
 
 
@@ -93,12 +93,12 @@ def table(output: pathlib.Path, corpus: str, tokenizer: str, sample: int, ratio:
         yield f"| {way} | {cpu:.1f} | {cpu / words:.2f} | {tokens} |"
     tokens = pa.array(model.count(kept["text"].cast(pa.large_string()).combine_chunks()))
     assert pc.sum(tokens).as_py() == exact
-    synthetic = pc.equal(kept["origin"], "synthetic")
+    likely = pc.fill_null(kept["p_synthetic"], 0.0).combine_chunks()
     by_words, by_tokens = (
-        (pc.sum(column.filter(synthetic)).as_py() or 0) / pc.sum(column).as_py()
+        pc.sum(pc.multiply(likely, column)).as_py() / pc.sum(column).as_py()
         for column in (kept["n_tokens"].combine_chunks(), tokens)
     )
-    yield f"{by_words:.2%} of the words and {by_tokens:.2%} of the tokens are in documents that are called synthetic"
+    yield f"synthetic, by `p_synthetic`: {by_words:.3%} of the words, {by_tokens:.3%} of the tokens"
     yield f"{factor:.3f} tokens a word by the sample, which is {about / exact - 1:+.1%} of what there are"
 
 

@@ -1,9 +1,9 @@
 """Libraries import other libraries for uses that nobody here has. What is hidden from them costs no time when a command starts.
 
 Beam imports pandas for data frames of its own, drivers of MongoDB and S3, the client of BigQuery, the flags of Abseil; Numba
-imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon. All of them go
-without. What they will not go without (Avro, HTTP, a cipher, another check of types; statistics and charts of columns) is
-imported when it is first used. Whoever imports one of these later, gets it.
+imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon, and its pandas
+Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, another check of types; statistics and
+charts of columns) is imported when it is first used. Whoever imports one of these later, gets it.
 """
 
 import functools
@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 OF_BEAM = ("absl", "apache_beam.io.gcp.bigquery", "boto3", "bson", "pandas", "pymongo")
-OF_GX = ("boto3", "botocore")
+OF_GX = ("boto3", "botocore", "pyarrow")
 LATE_OF_BEAM = (
     "beartype.door",
     "beartype.roar",

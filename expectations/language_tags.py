@@ -8,8 +8,10 @@ English. Script and region are left out. What is in no line stays as it is.
 import functools
 import os
 import re
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "language_tags.tsv")
 UNKNOWN = "unknown"
@@ -54,8 +56,10 @@ def is_known(tag: str) -> bool:
     return _table()[0].get(tag) == tag
 
 
-def normal_tags(column: pa.StringArray) -> pa.StringArray:
+def normal_tags(column: "pa.StringArray") -> "pa.StringArray":
     """The tag of each row, string[n]; null where nothing is said."""
+    import pyarrow as pa  # late: the process that judges goes without it (expectations/judge/gx_process.py)
+
     said = column.dictionary_encode()
     tags = pa.array(
         [normal_tag(one) or None if one is not None else None for one in said.dictionary.to_pylist()], pa.string()

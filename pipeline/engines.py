@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.job_server import JobServer
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, create_runner
+from apache_beam.runners.worker import sdk_worker
 
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment
@@ -31,6 +33,7 @@ from transforms.engine.progress import NAMESPACE
 
 LOCAL = "FnApiRunner"
 TIMER = "data_buffer_time_limit_ms"  # Beam's experiment: docs/decisions/0025
+LAST_BUNDLE = 10  # seconds
 
 
 def load_engine(config: RunnerConfig) -> PipelineRunner:
@@ -55,7 +58,8 @@ def load_engine(config: RunnerConfig) -> PipelineRunner:
 def engine(config: RunnerConfig) -> Iterator[PipelineRunner]:
     """A runner, whose job server, if it has a process of its own, ends when the block does, also on Ctrl-C or a kill.
 
-    Beam ends it when the interpreter does, and our commands end sooner (`cli.main`).
+    Beam ends it when the interpreter does, and our commands end sooner (`cli.main`). Workers in this process end first with what
+    they are at: else they would speak of, and write to, what is given up.
     """
     found = load_engine(config)
     if not isinstance(found, PortableRunner):
@@ -76,12 +80,35 @@ def engine(config: RunnerConfig) -> Iterator[PipelineRunner]:
     if is_main:
         signal.signal(signal.SIGTERM, stop)
     try:
-        yield found
+        with _workers_done():
+            yield found
     finally:
         for server in servers:
             server.stop()
         for number, handler in before:
             signal.signal(number, handler)
+
+
+@contextmanager
+def _workers_done() -> Iterator[None]:
+    """Wait in the end for bundles that workers in this process are at, for some seconds; of an engine that went away, too."""
+    harness, at_work, below = sdk_worker.SdkHarness, list[object](), sdk_worker.SdkHarness._execute
+
+    def execute(self: sdk_worker.SdkHarness, *task: object) -> None:
+        at_work.append(task)
+        try:
+            below(self, *task)
+        finally:
+            at_work.remove(task)
+
+    harness._execute = execute
+    try:
+        yield
+    finally:
+        harness._execute = below
+        until = time.monotonic() + LAST_BUNDLE
+        while at_work and time.monotonic() < until:
+            time.sleep(0.01)
 
 
 def outlives(config: RunnerConfig) -> bool:

@@ -20,6 +20,7 @@ from transforms.engine.threads import spread
 from transforms.exclusions.exclusions import Exclusions
 from transforms.ingest.paragraph_removal import MaybeUnwanted
 from transforms.ingest.sources import Split, Splits
+from transforms.measures.kept_vocabularies import VOCABULARIES
 from transforms.measures.measure import Measure
 from transforms.measures.metrics import MeasureConfig
 from transforms.measures.unread_input import NotRead
@@ -60,6 +61,7 @@ class Job:
     today: datetime.date  # that waivers of the suite are held against
     is_decided: bool = False  # dedup's decisions are kept, of this very corpus
     is_measured: bool = False  # and so are the measures
+    has_words: bool = False  # or what all documents say, whatever the mixture
 
     @property
     def splits(self) -> Splits:
@@ -86,9 +88,10 @@ def with_what_is_kept(job: Job) -> Job:
     """
     kept, splits = job.decisions, job.splits
     is_decided = all(spread(lambda split: was_decided(kept, split), iter(splits)))
-    is_measured = is_decided and job.measures.has(MEASURES, decisions_of(kept, splits))
+    made_of = decisions_of(kept, splits) if is_decided else None
+    is_measured, has_words = job.measures.has(MEASURES, made_of), kept.has(VOCABULARIES, made_of)
     emit = dataclasses.replace(job.emit, released=find_files(job.publication.output))
-    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured, emit=emit)
+    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured, has_words=has_words, emit=emit)
 
 
 def decide(root: beam.Pipeline, job: Job) -> Decisions:
@@ -134,7 +137,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     if job.is_measured:
         found  = balanced.mixture | "Measured" >> MeasuredBefore(job.measures)
     else:
-        measured = balanced | "Measure" >> Measure(job.measure, corpus)
+        measured = balanced | "Measure" >> Measure(job.measure, corpus, job.decisions, job.has_words)
         review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue, job.publication.texts)
         found  = Measures(measured.metrics, measured.sketches, review)
         found | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)

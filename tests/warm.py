@@ -148,7 +148,7 @@ def load_kernels() -> None:
 
     for package in (pipeline, transforms, expectations):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if module.name != "pipeline.cli":  # its screen looks at the environment
+            if not module.name.startswith(("pipeline.cli", "pipeline.console")):  # the screen looks at the environment
                 importlib.import_module(module.name)
     with open(os.path.join(tempfile.gettempdir(), f"lowbackground-tests-{os.getuid()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -188,15 +188,17 @@ def _keep(connection: object) -> None:
 def _become(words: list[str], cwd: str, environment: dict[str, str]) -> None:
     """Run `-m MODULE ...` or `-c CODE ...` as Python does, and end."""
     import importlib.util
+    import tempfile
     import time
     import traceback
     import types
 
     os.chdir(cwd)
-    sys.path[0] = cwd
+    sys.path[:1] = [cwd, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    tempfile.tempdir = None  # it is where this environment says
     sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, errors="backslashreplace")
     how, what, *rest = words

@@ -6,12 +6,13 @@ Prism is made by `go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
 import contextlib
 import os
 import pathlib
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import apache_beam as beam
@@ -96,21 +97,24 @@ def _listens(server: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 @contextlib.contextmanager
-def worker_pool(folder: pathlib.Path, dies_after: str | None = None) -> Iterator[str]:
+def worker_pool(
+    folder: pathlib.Path, dies_after: str | None = None, python: Sequence[str] = (sys.executable,)
+) -> Iterator[str]:
     """Workers in a folder of their own, with temporary files of their own: nothing is shared but what has absolute paths.
 
     Args:
       folder: of theirs; it is made.
       dies_after: a step after which a worker is killed.
+      python: what runs them, and stands for `python`.
     """
     for name in ("tmp", "bin"):
         (folder / name).mkdir(parents=True)
-    python = folder / "bin" / "python"  # what the pool starts its workers by
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.dying_worker "$@"\n')
-    python.chmod(0o755)
+    worker = folder / "bin" / "python"  # what the pool starts its workers by
+    worker.write_text(f'#!/bin/sh\nexec {shlex.join([*python, "-m", "tests.dying_worker"])} "$@"\n')
+    worker.chmod(0o755)
     more = {"DIES_AFTER": dies_after} if dies_after else {}
-    its = environment(TMPDIR=str(folder / "tmp"), PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}", **more)
-    command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    its = environment(TMPDIR=str(folder / "tmp"), PATH=f"{worker.parent}{os.pathsep}{os.environ['PATH']}", **more)
+    command = [*python, "-m", "apache_beam.runners.worker.worker_pool_main"]
     with serving(lambda port: [*command, f"--service_port={port}"], cwd=folder, env=its) as address:
         yield address
 

@@ -1,1 +1,1 @@
-"""One file for each command; `pipeline/cli.py` wires them to the command line."""
+"""One file for each command; `pipeline/console/` wires them to the command line."""

@@ -12,6 +12,7 @@ The same Python version gives the same bytes.
 import ast
 import collections
 import dataclasses
+import functools
 import gzip
 import hashlib
 import inspect
@@ -20,7 +21,7 @@ import os
 import pathlib
 import pydoc_data.topics
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 import orjson
@@ -70,7 +71,7 @@ def build_demo(folder: str, force: bool = False) -> DemoDocuments:
         raise RecipeError(f"demo {folder}: {root / 'recipe.yaml'} is not the demo's; name a new folder")
     corpus = root / "corpus"
     topics = list(_topics())
-    docstrings = _chosen(list(_docstrings()), DOCSTRINGS + UNDECLARED_HUMAN)
+    docstrings = _chosen(_docstrings(), DOCSTRINGS + UNDECLARED_HUMAN)
     machine: list[Record] = [orjson.loads(line) for line in _machine_lines()]
     held_out = docstrings[DOCSTRINGS:] + machine[-UNDECLARED_MACHINE:]
     undeclared: list[Record] = [{"id": f"web-{record['id']}", "text": record["text"]} for record in held_out]
@@ -131,15 +132,17 @@ def _topics() -> Iterator[Record]:
             yield {"id": f"{name}/{part}", "text": "\n\n".join(paragraphs)}
 
 
-def _docstrings() -> Iterator[Record]:
+@functools.cache  # some seconds; an interpreter's library stays as it is
+def _docstrings() -> tuple[Record, ...]:
     """The longer docstrings of the standard library, each text once."""
+    found: list[Record] = []
     stdlib = pathlib.Path(sysconfig.get_paths()["stdlib"])
     seen = set()
-    found: list[pathlib.Path] = []
+    paths: list[pathlib.Path] = []
     for folder, below, names in os.walk(stdlib):
         below[:] = set(below) - SKIPPED_FOLDERS
-        found += [pathlib.Path(folder, name) for name in names if name.endswith(".py")]
-    for path in sorted(found):
+        paths += [pathlib.Path(folder, name) for name in names if name.endswith(".py")]
+    for path in sorted(paths):
         relative = path.relative_to(stdlib)
         try:
             tree = ast.parse(path.read_bytes())
@@ -152,7 +155,8 @@ def _docstrings() -> Iterator[Record]:
             text = inspect.cleandoc(ast.get_docstring(node, clean=False) or "")
             if len(text) >= MIN_CHARS and text not in seen:
                 seen.add(text)
-                yield {"id": f"{module}:{getattr(node, 'name', '')}:{getattr(node, 'lineno', 0)}", "text": text}
+                found.append({"id": f"{module}:{getattr(node, 'name', '')}:{getattr(node, 'lineno', 0)}", "text": text})
+    return tuple(found)
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
@@ -165,7 +169,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
             left.extend(getattr(node, field, ()))
 
 
-def _chosen(records: list[Record], n: int) -> list[Record]:
+def _chosen(records: Sequence[Record], n: int) -> list[Record]:
     """`n` of the records, by hash."""
     return sorted(records, key=lambda r: hashlib.blake2b(str(r["id"]).encode(), digest_size=8).digest())[:n]
 

@@ -1,5 +1,6 @@
 """`init`: look at some input and write a commented recipe for it."""
 
+import dataclasses
 import glob
 import os
 import posixpath
@@ -14,9 +15,10 @@ from pipeline.advice.guesses import guessed
 from pipeline.advice.remarks import splits_found
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
-from pipeline.reading.proposals import FOLDERS, Proposal, folders_in, mapped, sources_of
+from pipeline.reading.proposals import FOLDERS, Proposal, mapped, sources_of
 from pipeline.reading.summary import unread
 from pipeline.recipe import RecipeError
+from transforms.ingest.listing import Listing
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
 from transforms.measures.unread_input import not_read
@@ -93,10 +95,10 @@ def write_recipe(
         for number, one in enumerate(proposals, 1)
     ]
     step("listing files")
-    planned = plan(sources)
+    planned = plan(sources, listed=_listed(proposals))
     step("looking at columns")
     proposals = [
-        mapped(Proposal(source, proposal.said), found.pieces)
+        mapped(dataclasses.replace(proposal, source=source), found.pieces)
         for source, proposal, found in zip(sources, proposals, planned.found, strict=True)
     ]
     sources = [proposal.source for proposal in proposals]
@@ -125,7 +127,7 @@ def write_recipe(
         )
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
-    lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(sources), *said]
+    lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(proposals), *said]
     lines += [*guessed(sources, planned.splits), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
@@ -148,21 +150,27 @@ def _of_format(proposal: Proposal, form: str | None) -> Proposal:
     """
     if form is None:
         return proposal
-    said = proposal.source.model_copy(update={"format": form})
+    said = dataclasses.replace(proposal, source=proposal.source.model_copy(update={"format": form}), said=())
     try:
-        find_files(said)
+        find_files(said.source, _listed([said]))
     except InputError:
-        if os.path.isdir(str(said.path)):
-            said = said.model_copy(update={"path": posixpath.join(glob.escape(str(said.path)), "**")})
-    return Proposal(said)
+        path = str(said.source.path)
+        if os.path.isdir(path):
+            return Proposal(said.source.model_copy(update={"path": posixpath.join(glob.escape(path), "**")}))
+    return said
 
 
-def _together(sources: Sequence[Source]) -> Iterator[str]:
+def _listed(proposals: Sequence[Proposal]) -> dict[str, Listing]:
+    """What the paths of sources stand for, so that no folder is listed twice."""
+    return {str(one.source.path): one.listing for one in proposals if one.listing}
+
+
+def _together(proposals: Sequence[Proposal]) -> Iterator[str]:
     """Which sources are many folders in one: they are told apart only if somebody says so."""
-    for source in sources:
-        n = len((isinstance(source.path, str) and folders_in(source.path)) or ())
-        if n > FOLDERS and source.path_pattern is None:
-            yield f"{source.name}: {plural(n, 'folder')} are one source; give a source of its own to each that is of another kind"
+    for one in proposals:
+        if one.n_folders > FOLDERS and one.source.path_pattern is None:
+            n = plural(one.n_folders, "folder")
+            yield f"{one.source.name}: {n} are one source; give a source of its own to each that is of another kind"
 
 
 def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:

@@ -38,7 +38,7 @@ Name = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class NamedModel:
     """A model that was trained on a release, or made of one that was.
 
     Attributes:
@@ -68,7 +68,7 @@ class Descent:
     still_there: dict[str, int]
     descend: dict[str, str]
     unread: tuple[str, ...]
-    models: tuple[Model, ...] | None = None
+    models: tuple[NamedModel, ...] | None = None
     silent: dict[str, str] = dataclasses.field(default_factory=dict)
     cards: int = 0
 
@@ -222,7 +222,7 @@ def _of_cards(folder: str, releases: Sequence[tuple[_Release, str]]) -> dict[str
             if card.path in why:
                 break
     _follow(read, why)
-    models = tuple(Model(card.path, card.names[0], one_line(why[card.path])) for card in read if card.path in why)
+    models = tuple(NamedModel(card.path, card.names[0], one_line(why[card.path])) for card in read if card.path in why)
     return {"models": models, "silent": silent, "cards": len(paths)}
 
 
@@ -317,7 +317,8 @@ def descent_lines(found: Descent, release: str) -> Iterator[str]:
         yield f"  {folder} cannot be read, so whether it holds any is not known"
     if found.models is None:
         return
-    yield f"  {plural(len(found.models), 'model')} of {plural(found.cards, 'card')} descend from {release}"
+    verb = "descends" if len(found.models) == 1 else "descend"
+    yield f"  {plural(len(found.models), 'model')} of {plural(found.cards, 'card')} {verb} from {release}"
     for model in found.models:
         yield f"  {model.card}: {model.why}"
     shown = sorted(found.silent.items())

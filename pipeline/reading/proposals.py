@@ -17,7 +17,7 @@ from transforms.ingest.decompress import DamageError, chunks, open_stored
 from transforms.ingest.first_bytes import LOOK_BYTES, kind_of, told_format
 from transforms.ingest.first_rows import FirstRows, first_rows
 from transforms.ingest.formats import FORMATS, has_ending, is_description, named
-from transforms.ingest.listing import Entry, list_path
+from transforms.ingest.listing import Entry, Listing, list_path
 from transforms.ingest.path_columns import values_of
 from transforms.ingest.sources import Fields, Piece, Source
 from transforms.ingest.tables import SNIFFED_BYTES, shown_dialect
@@ -61,10 +61,14 @@ class Proposal:
     Attributes:
       source: as the recipe has it.
       said: what was found and guessed, a line each.
+      listing: what its path stands for, if that was asked.
+      n_folders: that its folder holds, if nothing else is in it.
     """
 
     source: Source
     said: tuple[str, ...] = ()
+    listing: Listing | None = None
+    n_folders: int = 0
 
 
 # --- Which sources -----------------------------------------------------------------------------------------------------
@@ -74,58 +78,61 @@ def sources_of(path: str) -> list[Proposal]:
     """The sources of a path: of a folder that holds a few folders of data, one for each; and one more for what is read
     otherwise.
     """
-    return [proposal for source in _by_folder(path) for proposal in _by_kind(source)]
+    return [proposal for source, folders in _by_folder(path) for proposal in _by_kind(source, folders)]
 
 
-def folders_in(path: str) -> list[str] | None:
-    """The folders in a folder that holds nothing else; None if there is anything else, or no folder."""
+def _folders_in(path: str) -> list[str]:
+    """The folders in a folder that holds nothing else; none if there is anything else, or no folder."""
     if not os.path.isdir(path):  # nor of one in a store
-        return None
+        return []
     with os.scandir(path) as entries:
         visible = [
             entry for entry in entries if not entry.name.startswith((".", "_")) and not is_description(entry.name)
         ]
         folders = sorted(entry.path for entry in visible if entry.is_dir())
-    return folders if len(folders) == len(visible) else None
+    return folders if len(folders) == len(visible) else []
 
 
-def _by_folder(path: str) -> list[Source]:
+def _by_folder(path: str) -> list[tuple[Source, list[str]]]:
+    """Sources by their folders alone, and the folders in each that holds nothing else."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", posixpath.basename(path.rstrip("/")) or "corpus").strip("-.*") or "corpus"
-    folders = folders_in(path) or []
+    folders = _folders_in(path)
     if 1 < len(folders) <= FOLDERS and not _are_parts(folders):
         below = [source for folder in folders for source in _by_folder(folder)]
         if len(below) <= FOLDERS:
             return below
-    return [Source(name=name, path=path)]
+    return [(Source(name=name, path=path), folders)]
 
 
 def _are_parts(folders: Sequence[str]) -> bool:
     """Whether the folders of a folder are parts of one source, by their names."""
-    names = [posixpath.basename(folder) for folder in folders]
-    return all(map(_PARTS.fullmatch, names)) or _are_languages(names)
+    return all(map(_PARTS.fullmatch, map(posixpath.basename, folders))) or _are_languages(folders)
 
 
-def _are_languages(names: Sequence[str]) -> bool:
-    return len(names) > 1 and all(re.split("[-_]", name)[0].lower() in _LANGUAGES and len(name) <= 7 for name in names)
+def _are_languages(folders: Sequence[str]) -> bool:
+    names = map(posixpath.basename, folders)
+    return len(folders) > 1 and all(
+        re.split("[-_]", name)[0].lower() in _LANGUAGES and len(name) <= 7 for name in names
+    )
 
 
-def _by_kind(source: Source) -> Iterator[Proposal]:
+def _by_kind(source: Source, folders: Sequence[str]) -> Iterator[Proposal]:
     """A source as it is, if its files have known endings; what else can be read is a source of its own."""
     path = str(source.path)
     try:
         listing = list_path(path)
     except (OSError, ValueError):
-        yield Proposal(source)  # the plan says it
+        yield Proposal(source, n_folders=len(folders))  # the plan says it
         return
     entries = [entry for entry in listing.entries if entry.size and not is_description(entry.path)]
-    by_format = collections.Counter(named(entry.path)[0] for entry in entries)
+    forms = [named(entry.path)[0] for entry in entries]
+    by_format = collections.Counter(forms)
     data = sum(n for form, n in by_format.items() if form and not FORMATS[form].one_document)
-    folders = [posixpath.basename(folder) for folder in folders_in(path) or ()]
     if _are_languages(folders):
         source = source.model_copy(update={"path_pattern": "^(?P<language>[A-Za-z]{2})[-_/]"})
     strange: dict[str, list[Entry]] = collections.defaultdict(list)
-    for entry in entries:
-        if not named(entry.path)[0]:
+    for entry, form in zip(entries, forms, strict=True):
+        if not form:
             strange[posixpath.splitext(entry.path)[1].lower() if has_ending(entry.path) else ""].append(entry)
     known = any(by_format[form] for form in FORMATS)
     told = {ending: form for ending, some in strange.items() if (form := _told(some))}
@@ -141,8 +148,10 @@ def _by_kind(source: Source) -> Iterator[Proposal]:
                 )
     found += [*_of_endings(source, listing.kind, strange, told, is_all=not known)]
     lost = tuple(_not_possible(ending, some) for ending, some in sorted(strange.items()) if ending not in told)
-    yield Proposal(found[0].source, (*found[0].said, *lost))
-    yield from found[1:]
+    found[0] = Proposal(found[0].source, (*found[0].said, *lost))
+    for one in found:
+        is_same = one.source.path == path
+        yield dataclasses.replace(one, listing=listing, n_folders=len(folders)) if is_same else one
 
 
 def _of_endings(
@@ -212,20 +221,23 @@ def mapped(proposal: Proposal, pieces: Sequence[Piece]) -> Proposal:
     names = {name for found in rows for name in found.names}
     texts = documents.names(source.fields, "text")
     if any(name in names for name in texts) or not rows:
-        return Proposal(source, tuple(said))
+        return dataclasses.replace(proposal, said=tuple(said))
     chats = [name for name in texts if name.startswith(TURNS) and any(_has(found, name) for found in rows)]
     if chats:
         column = chats[0].removeprefix(TURNS)
         line = f"a conversation in `{column}` is one document of unknown origin; say `roles` if you know who wrote the turns"
-        return Proposal(source, (*said, line))
+        return dataclasses.replace(proposal, said=(*said, line))
     template = next((one for one in TEMPLATES if all(name in names for name in one)), None)
     text = "\n\n".join(f"{{{name}}}" for name in template) if template else _longest(rows)
     if text is None:
-        return Proposal(source, (*said, f"no column looks like a text (there is: {', '.join(sorted(names)[:12])})"))
+        return dataclasses.replace(
+            proposal, said=(*said, f"no column looks like a text (there is: {', '.join(sorted(names)[:12])})")
+        )
     why = "a layout of instructions" if template else "its values are the longest"
     shown = text.replace("\n", "\\n")
     fields = Fields(**{**source.fields.model_dump(), "text": text})
-    return Proposal(source.model_copy(update={"fields": fields}), (*said, f"text from `{shown}` (guessed: {why})"))
+    source = source.model_copy(update={"fields": fields})
+    return dataclasses.replace(proposal, source=source, said=(*said, f"text from `{shown}` (guessed: {why})"))
 
 
 def _of_formats(pieces: Sequence[Piece]) -> Iterator[str]:

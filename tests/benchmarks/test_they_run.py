@@ -302,6 +302,12 @@ def test_plan_scale(printed: Printed) -> None:
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
 
 
+def test_many_files(printed: Printed) -> None:
+    said = printed("many_files", "--files", 40, "--few", 2, "--repeats", 1, "--commands", "init", "check").splitlines()
+    assert said[0] == "40 files of 2,000 bytes, and the same in 2"
+    assert [line.split()[0] for line in said[1:]] == ["init", "check"]
+
+
 def test_cluster_scale(printed: Printed) -> None:
     """What a large corpus comes to follows from the sample: labels of 16 bytes, parts of so many, more in a larger corpus."""
     counted, counted_up = map(cells, printed("cluster_scale", "--documents", 4000).split("\n\n"))

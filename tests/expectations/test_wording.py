@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import wording
+from expectations import contracts, wording
 
 ROOT = pathlib.Path(__file__).parents[2]
 THINGS = (
@@ -123,3 +123,7 @@ def test_a_tiny_part_is_not_said_to_five_digits() -> None:
     assert wording.part_of(2, 50_000) == "under 0.1%"
     assert wording.part_of(124, 1000) == "12.4%"
     assert wording.part_of(0, 10) == "0%"
+
+
+def test_every_reason_has_words() -> None:
+    assert {"", *wording.REASONS} == set(contracts.REASONS)

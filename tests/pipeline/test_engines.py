@@ -56,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def lowbackground(folder: pathlib.Path, *words: str) -> str:
-    command = [sys.executable, "-m", "pipeline.cli", *words]
+    command = [*warm.python(), "-m", "pipeline.cli", *words]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "prism" not in done.stderr.lower()  # its chatter
@@ -96,7 +96,7 @@ def external(address: str, service: str | None = None) -> dict[str, Any]:
 
 @needs_prism
 def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with worker_pool(tmp_path / "elsewhere") as address, spread_over(2):
+    with worker_pool(tmp_path / "elsewhere", python=warm.python()) as address, spread_over(2):
         found = run(small, output={"path": "external"}, runner={**external(address), "dedup_parts": 3})
     assert checksums(pathlib.Path(found.folder)) == checksums(small / "local" / "test")
     left = [path for path in (tmp_path / "elsewhere" / "tmp").rglob("*") if path.is_file() and path.suffix != ".lock"]
@@ -110,7 +110,10 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_line_and_no_release(
     """After the last step: the release is built, and has no place. After every other: `python -m benchmarks.engines`."""
     begun = time.monotonic()
     words = r"^a worker died at its work: it was killed, or had no more memory; nothing was released\. Run again"
-    with worker_pool(tmp_path / "elsewhere", "PublishRelease") as address, pytest.raises(runner.RunError, match=words):
+    with (
+        worker_pool(tmp_path / "elsewhere", "PublishRelease", warm.python()) as address,
+        pytest.raises(runner.RunError, match=words),
+    ):
         run(small, output={"path": "killed"}, runner=external(address))
     assert time.monotonic() - begun < 300
     assert prisms_of(os.getpid()) == []
@@ -165,7 +168,7 @@ def test_a_job_that_is_left_alone_is_found_again_and_published(
             runner.run(recipe, runner.prepare(recipe, str(small)), how.pop("console", QUIET), **how)
         return str(left.value).split("`")[1].split()[-1]
 
-    with job_service() as service, worker_pool(tmp_path / "elsewhere") as address:
+    with job_service() as service, worker_pool(tmp_path / "elsewhere", python=warm.python()) as address:
         attempt = send(wait=False)
         assert re.fullmatch(r"job-\d+ is at work: survey \d+%  \d of 3 files, .*", str(status_of(attempt, QUIET)))
         with pytest.raises(

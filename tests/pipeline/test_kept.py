@@ -13,7 +13,7 @@ from pipeline import dependencies, runner
 from pipeline.graph import Job, with_what_is_kept
 from pipeline.recipe import Recipe, load_recipe
 from transforms.detector.detector import BUNDLED
-from transforms.ingest import sources
+from transforms.ingest import listing
 from transforms.release import shards as writing
 from transforms.signals import beginnings
 from transforms.survey import text_to_signals
@@ -69,7 +69,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     """What was surveyed and written anew, and which results were found."""
-    noted: dict[str, list] = {"surveyed": [], "written": [], "shown": [], "found": []}
+    noted: dict[str, list] = {"surveyed": [], "written": [], "shown": [], "found": [], "words": []}
     survey, written, shown = text_to_signals.survey_split, writing.released, beginnings._read
 
     def surveying(split, *rest):  # type: ignore[no-untyped-def]
@@ -87,6 +87,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     def looking(job: Job) -> Job:
         job = with_what_is_kept(job)
         noted["found"].append((job.is_decided, job.is_measured))
+        noted["words"].append(job.has_words)
         return job
 
     monkeypatch.setattr(text_to_signals, "survey_split", surveying)
@@ -115,7 +116,7 @@ def test_a_later_run_is_the_same_bytes_as_one_that_finds_nothing(
     changes: dict, found: tuple[bool, bool], before: pathlib.Path, did: dict[str, list]
 ) -> None:
     with_it = run(before, "later", **changes)
-    assert (did["found"], did["surveyed"]) == ([found], [])
+    assert (did["found"], did["surveyed"], did["words"]) == ([found], [], [True])
     shutil.move(before / "out", before / "aside")
     try:
         assert run(before, "later", **changes) == with_it
@@ -127,7 +128,7 @@ def test_a_later_run_is_the_same_bytes_as_one_that_finds_nothing(
 
 def test_another_gate_writes_no_shard_and_measures_nothing(before: pathlib.Path, did: dict[str, list]) -> None:
     again = run(before, "again", expectations="mixed")
-    assert did == {"surveyed": [], "written": [], "shown": [], "found": [ALL]}
+    assert did == {"surveyed": [], "written": [], "shown": [], "found": [ALL], "words": [True]}
     shards = {name for name in again if name.startswith(("data/", "signatures/"))}
     assert len(shards) == 2
     assert all(again[name] == (before / "out" / "first" / name).read_bytes() for name in shards)
@@ -150,7 +151,7 @@ def test_signals_that_came_out_otherwise_leave_behind_what_was_made_of_them(
     tmp_path: pathlib.Path, did: dict[str, list], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is edited, and its size and every time that is looked at are as they were."""
-    monkeypatch.setattr(sources, "fingerprint_of", lambda path: f"{os.path.getsize(path)}")
+    monkeypatch.setattr(listing, "fingerprint", lambda found: f"{found.st_size}")
     write(tmp_path / "in", "a.jsonl", range(40))
     run(tmp_path, "one")
     text = (tmp_path / "in" / "a.jsonl").read_text()

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 import warm
 
 from pipeline import cli, log
 from pipeline.advice.remedy import rules_of
+from pipeline.console import application
 from pipeline.recipe import parse_recipe
 from pipeline.runner import suite_params
 
@@ -80,13 +82,13 @@ def commands(group, name: str = ""):
         yield from commands(command, full) if hasattr(command, "commands") else [(full, command)]
 
 
-COMMANDS = dict(commands(cli.typer.main.get_command(cli.app)))
+COMMANDS = dict(commands(typer.main.get_command(cli.app)))
 
 
 def test_help_names_every_command_in_a_section_and_cuts_nothing_off(tmp_path: pathlib.Path) -> None:
     said = lowbackground("-h", cwd=tmp_path, COLUMNS="80").stdout
     assert "..." not in said.replace("ARGS]...", "")
-    assert [title for title in cli.SECTIONS if f"\n{title}:\n" in said] == list(cli.SECTIONS)
+    assert [title for title in application.SECTIONS if f"\n{title}:\n" in said] == list(application.SECTIONS)
     assert "\nCommands:\n" not in said  # a command in no section
     for name in {name.split()[0] for name in COMMANDS}:
         assert f"\n  {name} " in said
@@ -110,7 +112,7 @@ def test_every_command_has_an_example_that_the_command_line_takes(name: str) -> 
     ],
 )
 def test_options_of_every_command_may_stand_anywhere(given: list[str], taken: list[str]) -> None:
-    assert cli._general_first(given) == taken
+    assert application._general_first(given) == taken
 
 
 def test_quiet_and_verbose_exclude_each_other(tmp_path: pathlib.Path) -> None:
@@ -119,11 +121,16 @@ def test_quiet_and_verbose_exclude_each_other(tmp_path: pathlib.Path) -> None:
 
 
 def test_completion_is_shown_and_installed_with_exit_code_0(tmp_path: pathlib.Path) -> None:
-    home = {"HOME": str(tmp_path), "SHELL": "/bin/bash"}
-    shown = lowbackground("--show-completion", "bash", cwd=tmp_path, **home)
+    def in_bash(option: str) -> subprocess.CompletedProcess[str]:
+        """It is for the shell that it is called from, which a process sees by whose child it is."""
+        command = ["bash", "-c", '"$@"; exit $?', "bash", sys.executable, "-m", "pipeline.cli", option]
+        home = {**os.environ, "HOME": str(tmp_path)}
+        return subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, check=False)
+
+    shown = in_bash("--show-completion")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "complete -o default" in shown.stdout
-    installed = lowbackground("--install-completion", "bash", cwd=tmp_path, **home)
+    installed = in_bash("--install-completion")
     assert (installed.returncode, "completion installed" in installed.stdout) == (0, True)
     assert (tmp_path / ".bashrc").exists()
 

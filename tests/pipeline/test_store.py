@@ -167,7 +167,7 @@ def test_signals_of_another_text_are_found_out_and_running_again_helps(
     corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a file system that does not tell of the edit at all."""
-    monkeypatch.setattr("transforms.ingest.sources.fingerprint_of", lambda path: "the same")
+    monkeypatch.setattr("transforms.ingest.listing.fingerprint", lambda found: "the same")
     run(corpus, "a")
     path = corpus / "in" / "1.jsonl"
     path.write_text(path.read_text().replace("lose nothing", "keep secrets"))

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import warm
 import yaml
+import zstandard
 
 from pipeline.reading.document_text import input_text, released_recipe
 from transforms.release.read_release import read_manifest
@@ -111,6 +112,25 @@ def test_what_was_written_is_read_back(released):
         ("assistant", "synthetic", "some-model"),
     }
     assert {(row[4], row[7]) for row in rows if row[0] == "hive"} == {("de", "2020"), ("en", "2020")}
+
+
+def test_what_is_exported_is_read_back_too(released, tmp_path):
+    """Every document of the ten layouts, once, with its text and its columns."""
+    folder, _ = released
+    done = lowbackground("export", str(folder), "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = b"".join(
+        zstandard.ZstdDecompressor().stream_reader(path.open("rb")).readall() for path in exported(tmp_path)
+    )
+    columns = ("id", "text", "source", "origin", "role", "year", "url")
+    back = sorted(tuple(row[name] for name in columns) for row in map(json.loads, lines.splitlines()))
+    there = duckdb.sql(f"select {', '.join(columns)} from '{folder}/data/*.parquet' order by id").fetchall()
+    assert back == there
+    assert {row[2] for row in back} == {path.name for path in (folder.parent.parent / "data").iterdir()}
+
+
+def exported(folder):
+    return sorted((folder / "out").rglob("*.jsonl.zst"))
 
 
 def test_a_text_is_found_again_in_the_input_by_its_path(released):

@@ -17,9 +17,13 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
+from pipeline.commands import init
+from pipeline.reading import summary
 from pipeline.recipe import load_recipe
-from transforms.ingest import readers
+from transforms.ingest import decompress, listing, readers
 from transforms.ingest.json_columns import SHOWN_LINES, ColumnReader
+from transforms.ingest.size_limits import ReadLimits
+from transforms.ingest.sources import Source, plan_splits
 from transforms.kernels.compiled import n_compiled
 from transforms.kernels.similarity import duplicate_rate
 from transforms.kernels.statistics import diversity
@@ -29,6 +33,7 @@ from transforms.survey.text_to_signals import HeadSample
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the tests)
 FILES, DOCUMENTS, BLOCK = 2, 3000, 1 << 20
+MANY = 300
 WORDS = (
     "harbour",
     "lamp",
@@ -124,6 +129,56 @@ def test_a_run_writes_no_more_of_a_document_than_its_signals_and_its_text(corpus
     assert size(corpus / "out" / ".signals") < 2000 * documents  # of 60 words, and nearly half of them sampled
     assert size(first.folder / "data") < size(corpus / "in") / 2
     assert size(first.folder / "signatures") < 600 * documents
+
+
+class Looks(NamedTuple):
+    """How often the file system was asked."""
+
+    listed: list[str]  # folders
+    looked_at: list[int]  # inodes of files that a listing finds
+    asked: list[str]  # paths, of anything else
+    opened: list[str]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    found = Looks([], [], [], [])
+    scandir, look, opens, status = os.scandir, listing.fingerprint, decompress.open_for_reading, os.stat
+    monkeypatch.setattr(os, "scandir", lambda folder: (found.listed.append(str(folder)), scandir(folder))[1])
+    monkeypatch.setattr(listing, "fingerprint", lambda one: (found.looked_at.append(one.st_ino), look(one))[1])
+    monkeypatch.setattr(decompress, "open_for_reading", lambda path: (found.opened.append(path), opens(path))[1])
+    monkeypatch.setattr(os, "stat", lambda path, **how: (found.asked.append(str(path)), status(path, **how))[1])
+    return found
+
+
+@pytest.mark.parametrize("command", ["init", "check"])
+def test_of_many_files_each_is_looked_at_once_and_few_are_opened(
+    command: str, tmp_path: pathlib.Path, looks: Looks
+) -> None:
+    for number in range(MANY):
+        (tmp_path / "laws" / f"law {number}").mkdir(parents=True)
+        (tmp_path / "laws" / f"law {number}" / "act.jsonl").write_text(json.dumps({"text": text(number)}) + "\n")
+    if command == "init":
+        init.write_recipe([str(tmp_path / "laws")], str(tmp_path / "recipe.yaml"))
+    else:
+        (tmp_path / "recipe.yaml").write_text("{release: r, sources: [{name: s, path: laws}], output: {path: out}}")
+        recipe = load_recipe(str(tmp_path / "recipe.yaml"))
+        summary.checked(recipe, runner.prepare(recipe, str(tmp_path)))
+    of_input = [folder for folder in looks.listed if "/law" in folder]
+    assert len(set(of_input)) == MANY + 1
+    assert len(of_input) <= MANY + 2  # the top once more, to see which folders there are
+    assert len(looks.looked_at) == len(set(looks.looked_at)) == MANY
+    assert 0 < len(looks.opened) < MANY / 4  # the samples, more than once
+    assert sum("/law" in path for path in looks.asked) < MANY / 4  # of what is opened
+
+
+def test_small_files_are_opened_once_when_they_are_read(tmp_path: pathlib.Path, looks: Looks) -> None:
+    for number in range(MANY):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps({"text": text(number)}) + "\n")
+    source = Source(name="s", path=str(tmp_path))
+    batches = [batch for split in plan_splits([source]) for batch, _ in readers.read_split(split, source, ReadLimits())]
+    assert sum(batch.num_rows for batch in batches) == len(looks.opened) == MANY
+    assert sum(path.endswith(".jsonl") for path in looks.asked) == MANY  # that it is no FIFO
 
 
 def test_another_ratio_surveys_nothing_and_compiles_nothing(corpus: pathlib.Path, first: Work) -> None:

@@ -64,12 +64,12 @@ class Language:
 class Allowance:
     """How far limits of a share lay off where writers and generators were left out of the reference, learned when calibrating.
 
-    A bound is the largest planted share at which corpora like it had a limit no higher than its own, but for one in twenty
-    (a Neyman bound). So it is learned, for each planted share, what limit all but a twentieth of the corpora had.
+    A bound is the largest planted share at which corpora like it had a limit no higher than its own (a Neyman bound). So it is
+    learned, for each planted share, what limit three quarters of the corpora of every generator had; at the largest, all of them.
 
     Attributes:
       shares: that were planted, rising, each in (0, 1).
-      limits: of the profile likelihood that 95 % of the corpora of each share reached; nowhere falling.
+      limits: of the profile likelihood that they reached at each share; nowhere falling.
       own_limits: the same for corpora with human text of the same kind that is known to be human.
       human: how much of a share may be human text that writes unlike the reference, in [0, 1].
       corpora: how many of each share were judged; 0: there are too few kinds of text to say, and no bound can be given.

@@ -152,8 +152,8 @@ def _thresholds(calibration: Calibration) -> str:
     lines = [
         f"Chosen so that {calibration.target_fpr:.1%} of the held-out human documents are called synthetic, at any length.",
         f"A text of fewer than {calibration.min_tokens} words and ideographs, or in another language, has no score. The",
-        "allowance says which limit of the likelihood is which bound: the share at which 95% of the corpora whose source and",
-        "generator were left out had that limit or a higher one.",
+        "allowance says which limit of the likelihood is which bound: of corpora whose source and generator were left out, three",
+        "quarters of those of every generator had that limit or a higher one; at the largest share, all of them.",
         "",
         "| language | synthetic from log-odds | knows generators until | the newest | allowance |",
         "|---|--:|---|---|---|",

@@ -55,6 +55,11 @@ class _Known(NamedTuple):
     machine: npt.NDArray[np.float64]  # [generators, cells]
     found: npt.NDArray[np.float64]  # [generators, lengths] the part that is at or above the threshold
 
+    @property
+    def length(self) -> npt.NDArray[np.int64]:
+        """Which length each cell is of, [cells]."""
+        return np.repeat(np.arange(len(self.starts)), [len(starts) * self.bands.shape[1] for starts in self.starts])
+
 
 class Composition:
     """What a corpus is composed of: the human domains and the generators of a calibration, in unknown proportions.
@@ -120,8 +125,8 @@ class Composition:
         if own is None or own[known.bands].sum() < FEWEST_OWN:  # as `has_own`
             return known.human
         row = self._cells(known, own) + BORROWED * known.human.mean(axis=0)
-        parts = np.split(row, np.cumsum([len(starts) * known.bands.shape[1] for starts in known.starts])[:-1])
-        return np.concatenate([np.concatenate([part / part.sum() for part in parts])[None], known.human])
+        row /= np.bincount(known.length, row)[known.length]
+        return np.concatenate([row[None], known.human])
 
     def fits(
         self,
@@ -149,8 +154,9 @@ class Composition:
                 continue
             human = self._human(known, own)
             machine = _drawn(known.machine, self._alike(bounding, of_its_own=len(human) > len(known.human)))
-            start = _mostly_own(len(human), len(machine)) if len(human) > len(known.human) else None
-            found.append((cells, human, machine, share_bound.fit(cells, human, machine, start=start)))
+            start = _mostly_own(len(human), len(machine), known.length) if len(human) > len(known.human) else None
+            fitted = share_bound.fit(cells, human, machine, start=start, length=known.length)
+            found.append((cells, human, machine, fitted))
         return found
 
     def fit(self, scores: Histograms, own: Histograms | None = None) -> npt.NDArray[np.float64]:
@@ -224,7 +230,7 @@ class Composition:
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=(1, 2))
             n = float(mix.sum())
             rates = high.machine @ _drawn(known.found, self._alike(True, self.has_own(number, own)))
-            found = high.q * float(rates @ (mix / n))  # what the bound takes to be flagged of it
+            found = float(rates @ (high.shares * mix / n))  # what the bound takes to be flagged of it
             kept = 1 - min(flagged[number] / n, 1.0)
             residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0
         return Bound(upper, residual)
@@ -236,7 +242,8 @@ class Composition:
             if known is None or fitted is None:
                 continue
             _, human, machine, best = fitted
-            p, q = (1 - best.q) * (best.human @ human), best.q * (best.machine @ machine)
+            share = best.shares[known.length]
+            p, q = (1 - share) * (best.human @ human), share * (best.machine @ machine)
             leads = known.bands.shape[1]
             cells = np.split(q / (p + q), np.cumsum([leads * len(starts) for starts in known.starts])[:-1])
             for bands, starts, values in zip(known.bands, known.starts, cells, strict=True):
@@ -250,11 +257,12 @@ def _drawn(rows: npt.NDArray[np.float64], alike: float) -> npt.NDArray[np.float6
     return np.asarray((1 - alike) * rows + alike * rows.mean(axis=0))
 
 
-def _mostly_own(humans: int, machines: int) -> share_bound.Fit:
+def _mostly_own(humans: int, machines: int, length: npt.NDArray[np.int64]) -> share_bound.Fit:
     """Where a fit with own human text starts: a known kind that is just like the own text takes nothing away from it."""
     human = np.full(humans, 0.1 / humans)
     human[0] += 0.9
-    return share_bound.Fit(0.1, human, np.full(machines, 1 / machines), 0.0)
+    shares = np.full(int(length.max()) + 1, 0.1)
+    return share_bound.Fit(0.1, human, np.full(machines, 1 / machines), 0.0, shares, length)
 
 
 def _chances(counts: npt.NDArray[np.int64], length: int, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

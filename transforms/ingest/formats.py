@@ -63,7 +63,7 @@ NAMES_OF_DESCRIPTIONS = {"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "C
 
 def named(path: str) -> tuple[str, str]:
     """Format and compression by the ending of a name: ("jsonl", "gzip"), or ("", ...) where the ending says nothing."""
-    stem, ending = posixpath.splitext(posixpath.basename(path).lower())
+    stem, ending = posixpath.splitext(path.rpartition("/")[2].lower())
     if ending in SHORT:
         return SHORT[ending]
     compression = COMPRESSIONS.get(ending, "")
@@ -80,5 +80,5 @@ def has_ending(path: str) -> bool:
 
 def is_description(path: str) -> bool:
     """Whether a file of this name describes a data set."""
-    name = posixpath.basename(path)
+    name = path.rpartition("/")[2]
     return name in DESCRIPTIONS or name.upper() in NAMES_OF_DESCRIPTIONS

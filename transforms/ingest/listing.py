@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from apache_beam.io.filesystem import FileSystem
@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
     path: str
     size: int | None
-    changed: float  # seconds since 1970
+    fingerprint: str  # changes when the file does: see `fingerprint`
     real: str  # the same for every name of a file that links give it
 
 
@@ -77,12 +77,28 @@ def is_regular(path: str) -> bool:
     return not is_local(path) or stat.S_ISREG(os.stat(path).st_mode)
 
 
+def fingerprint(found: os.stat_result) -> str:
+    """What changes when a file of this machine does.
+
+    The time of change of the inode is set by the system alone: it tells an edit that keeps the size and sets the time back.
+    """
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
+
+
+def fingerprint_of(path: str) -> str:
+    """The fingerprint of a file of this machine; nothing of one in an object store, whose time of change nobody sets back."""
+    try:
+        return fingerprint(os.stat(path))
+    except OSError:  # not local, or gone: for the reader to say
+        return ""
+
+
 def _list_local(path: str) -> Listing:
     unread: list[Unread] = []
     if os.path.isdir(path):
         return Listing("folder", list(_walk(path, unread, hidden=False)), unread)
     if os.path.lexists(path):
-        entry = _file(path, os.path.realpath(path), unread)
+        entry = _file(path, os.path.realpath(path), lambda: os.stat(path), unread)
         return Listing("file", [entry] if entry else [], unread)
     special = _SPECIAL.search(path)
     if special is None:
@@ -114,17 +130,19 @@ def _walk(top: str, unread: list[Unread], hidden: bool, depth: int | None = None
             unread.append(Unread(folder, "linked_again"))
             continue
         visited.add(real)
+        inside, really = "" if folder == "." else folder.rstrip("/") + "/", real.rstrip("/") + "/"
         for entry in _entries(folder, unread, folder == top):
-            path = os.path.normpath(entry.path)
+            path = inside + entry.name
             if not hidden and entry.name.startswith((".", "_")):
                 unread.append(Unread(path, "hidden"))
-            elif not os.path.isdir(path):
-                if found := _file(path, posixpath.join(real, entry.name), unread):
+            elif not _is_folder(entry):
+                own = os.path.realpath(path) if entry.is_symlink() else really + entry.name
+                if found := _file(path, own, entry.stat, unread):
                     yield found
             elif depth is not None and path.count("/") >= depth:
                 continue  # deeper than a pattern looks
             elif not entry.is_symlink():
-                folders.append((path, posixpath.join(real, entry.name)))
+                folders.append((path, really + entry.name))
             else:
                 target = os.path.realpath(path)
                 loops = (real + "/").startswith(target.rstrip("/") + "/")
@@ -142,16 +160,24 @@ def _entries(folder: str, unread: list[Unread], is_top: bool) -> list[os.DirEntr
         return []
 
 
-def _file(path: str, real: str, unread: list[Unread]) -> Entry | None:
-    """A file as it is; a link to nothing without size; anything else is unread."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one; the system is asked again of links only."""
     try:
-        status = os.stat(path)
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _file(path: str, real: str, look: Callable[[], os.stat_result], unread: list[Unread]) -> Entry | None:
+    """A file as it is, looked at once; a link to nothing without size; anything else is unread."""
+    try:
+        status = look()
     except OSError:  # nothing is there, a loop of links, or no right to look
-        return Entry(path, None, 0.0, os.path.abspath(path))
+        return Entry(path, None, "0-0.0", os.path.abspath(path))
     if not stat.S_ISREG(status.st_mode):
         unread.append(Unread(path, "not_a_file"))
         return None
-    return Entry(path, status.st_size, status.st_mtime, os.path.realpath(path) if os.path.islink(path) else real)
+    return Entry(path, status.st_size, fingerprint(status), real)
 
 
 def _list_remote(path: str) -> Listing:
@@ -172,7 +198,7 @@ def _list_remote(path: str) -> Listing:
 
 
 def _entry(file: storage.StoredObject) -> Entry:
-    return Entry(file.path, file.size, file.changed, file.path)
+    return Entry(file.path, file.size, f"{file.size or 0}-{file.changed!r}", file.path)
 
 
 def _without_hidden(entries: list[Entry], below: str) -> tuple[list[Entry], list[Unread]]:

@@ -25,17 +25,19 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 def values_of(source: Source, piece: Piece) -> dict[str, str]:
     """The columns that the path of a file gives, and their value."""
-    return dict(_values(source, piece.path, FORMATS[piece.format].one_document))
+    return dict(_values(source.path, source.path_pattern, piece.path, FORMATS[piece.format].one_document))
 
 
 @functools.lru_cache(4096)
-def _values(source: Source, path: str, is_document: bool) -> tuple[tuple[str, str], ...]:
-    inside = below(path, source)
+def _values(
+    tops: str | tuple[str, ...], pattern: str | None, path: str, is_document: bool
+) -> tuple[tuple[str, str], ...]:
+    inside = below(path, tops)
     found = {"id": inside} if is_document else {}
-    for part in posixpath.dirname(inside).split("/"):
+    for part in posixpath.dirname(inside).split("/") if "=" in inside else ():
         if (match := _HIVE.fullmatch(part)) and match[2] != _HIVE_NULL:
             found[match[1]] = unquote(match[2])
-    if source.path_pattern and (groups := re.search(source.path_pattern, inside)):
+    if pattern and (groups := re.search(pattern, inside)):
         found |= {name: value for name, value in groups.groupdict().items() if value}
     return tuple(found.items())
 

@@ -7,11 +7,13 @@ depends on the files alone: sources in the recipe's order, paths sorted.
 import collections
 import dataclasses
 import datetime
+import functools
 import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import pyarrow as pa
@@ -29,7 +31,7 @@ from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.computed import template
 from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
-from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, is_regular, list_path
+from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, fingerprint_of, is_regular, list_path
 
 FormatName = Literal[
     "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
@@ -41,6 +43,8 @@ _SPLIT_WORDS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
+NOTHING_LISTED: Mapping[str, Listing] = MappingProxyType({})
+_MAY_SAY_SPLIT = re.compile("|".join(_SPLIT_WORDS))
 
 
 class InputError(UserError):
@@ -178,7 +182,7 @@ class Piece:
       format: one of `formats.FORMATS`.
       compression: "", or one of `formats.COMPRESSIONS`.
       size: bytes in storage of this piece.
-      fingerprint: changes when the file does: see `fingerprint_of`.
+      fingerprint: changes when the file does: see `listing.fingerprint`.
       row_groups: first and end of the range; None: the whole file.
       folder: that a relative path is in: the launcher's own, which need not be a worker's.
     """
@@ -250,18 +254,20 @@ def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> l
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
+def plan(
+    sources: Sequence[Source], target_bytes: int = SPLIT_BYTES, listed: Mapping[str, Listing] = NOTHING_LISTED
+) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Sources are listed, and footers of Parquet files read, on a thread for each core.
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
-    any other file is read as a whole.
+    any other file is read as a whole. `listed`: what some paths stand for, where that was asked before.
 
     Raises:
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = _read_by_none(tuple(spread(find_files, iter(sources))))
+    found = _read_by_none(tuple(spread(lambda source: find_files(source, listed), iter(sources))))
     for number, files in enumerate(found):
         large = [
             piece
@@ -287,10 +293,10 @@ def _read_by_none(found: tuple[Found, ...]) -> tuple[Found, ...]:
     return tuple(Found(files.pieces, tuple(one for one in files.unread if one.path not in read)) for files in found)
 
 
-def find_files(source: Source) -> Found:
+def find_files(source: Source, listed: Mapping[str, Listing] = NOTHING_LISTED) -> Found:
     """Every file of a source, sorted by path, and every entry of its folders and patterns that is not read.
 
-    One that two patterns match counts once, and so does one that has several names by links.
+    One that two patterns match counts once, and so does one that has several names by links. `listed`: as in `plan`.
 
     Raises:
       InputError: a path matches no file of a known format, or cannot be listed.
@@ -299,8 +305,9 @@ def find_files(source: Source) -> Found:
     real: dict[str, str] = {}
     unread: dict[str, str] = {}
     for path in (source.path,) if isinstance(source.path, str) else source.path:
-        listing = _listed(source, path)
-        pieces, others = _sorted_out(source, listing)
+        listing = listed.get(path) or _listed(source, path)
+        here = "" if not is_local(path) or os.path.isabs(path) else os.getcwd()
+        pieces, others = _sorted_out(source, listing, here)
         if not pieces:
             raise InputError(_nothing(source, path, [*others, *listing.unread]))
         for piece in pieces:
@@ -311,12 +318,15 @@ def find_files(source: Source) -> Found:
         by_path.update((piece.path, piece) for piece in pieces)
         real.update((entry.path, entry.real) for entry in listing.entries)
         unread.update((one.path, one.reason) for one in (*others, *listing.unread))
-    chosen: dict[str, str] = {}
-    # Of several names of one file, one that needs no link.
-    for path in sorted(by_path, key=lambda path: (os.path.abspath(path) != real[path], path)):
-        if chosen.setdefault(real[path], path) != path:
-            del by_path[path]
-            unread[path] = "linked_again"
+    names_of: dict[str, list[str]] = collections.defaultdict(list)
+    for path in by_path:
+        names_of[real[path]].append(path)
+    for file, names in names_of.items():
+        if len(names) > 1:  # one that needs no link stays
+            names.sort(key=lambda path: (os.path.abspath(path) != file, path))
+            for path in names[1:]:
+                del by_path[path]
+                unread[path] = "linked_again"
     pieces = [by_path[path] for path in sorted(by_path)]
     rest = [Unread(path, reason) for path, reason in sorted(unread.items()) if path not in by_path]
     return Found(tuple(pieces), tuple(rest))
@@ -342,23 +352,33 @@ def ending_of(path: str) -> str:
     return posixpath.splitext(stem)[1] + ending if ending in COMPRESSIONS else ending
 
 
-def below(path: str, source: Source) -> str:
-    """A path from the source's folder on, or from the first folder of its pattern that is one; else the file's name."""
-    tops = (source.path,) if isinstance(source.path, str) else source.path
-    for top in tops:
+def below(path: str, tops: str | tuple[str, ...]) -> str:
+    """A path from a source's folder on, or from the first folder of its pattern that is one; else the file's name."""
+    for start in _starts(tops):
+        if path.startswith(start):
+            return path[len(start) :]
+    return posixpath.basename(path)
+
+
+@functools.lru_cache(256)  # one source may have a million files
+def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
+    """What stands before the names below a source's folders, the first that fits."""
+    starts: list[str] = []
+    for top in (path,) if isinstance(path, str) else path:
         special = re.search(r"[*?\[]", top)
         fixed = top[: special.start()].rpartition("/")[0] if special and not os.path.lexists(top) else top
-        for start in (fixed, os.path.normpath(fixed)):
-            if path.startswith(start.rstrip("/") + "/"):
-                return path[len(start.rstrip("/")) + 1 :]
+        starts += [start.rstrip("/") + "/" for start in (fixed, os.path.normpath(fixed))]
         if special and not fixed:
-            return path
-    return posixpath.basename(path)
+            starts.append("")
+    return tuple(dict.fromkeys(starts))
 
 
 def split_of(path: str, source: Source) -> str:
     """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
-    for part in reversed(below(path, source).lower().split("/")):
+    inside = below(path, source.path).lower()
+    if not _MAY_SAY_SPLIT.search(inside):
+        return ""
+    for part in reversed(inside.split("/")):
         for word in re.split(r"[^a-z]+", part):
             if word in _SPLIT_WORDS:
                 return _SPLIT_WORDS[word]
@@ -371,12 +391,12 @@ def splits_of(source: Source, paths: Iterable[str]) -> dict[str, int]:
     return {part: parts[part] for part in (*SPLITS, "") if parts[part]}
 
 
-def _sorted_out(source: Source, listing: Listing) -> tuple[list[Piece], list[Unread]]:
-    """The files that are read, and the others with their reasons."""
+def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Piece], list[Unread]]:
+    """The files that are read, and the others with their reasons. `folder`: that their paths, if relative, are in."""
     pieces: list[Piece] = []
     others: list[Unread] = []
     for entry in listing.entries:
-        piece, reason = _piece(source, entry, listing.kind)
+        piece, reason = _piece(source, entry, listing.kind, folder)
         if piece:
             pieces.append(piece)
         else:
@@ -406,7 +426,7 @@ def _listed(source: Source, path: str) -> Listing:
         ) from error
 
 
-def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
+def _piece(source: Source, entry: Entry, kind: str, folder: str) -> tuple[Piece | None, str]:
     """The file as a piece; or nothing, and why it is not data of the source's format."""
     format = source.format
     known, compression = named(entry.path)
@@ -427,27 +447,13 @@ def _piece(source: Source, entry: Entry, kind: str) -> tuple[Piece | None, str]:
             None,
             "empty_file",
         )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
-    fingerprint = fingerprint_of(entry.path) or f"{entry.size or 0}-{entry.changed!r}"
-    at = "" if not is_local(entry.path) or os.path.isabs(entry.path) else os.getcwd()
-    return Piece(entry.path, chosen, compression, entry.size or 0, fingerprint, folder=at), ""
+    return Piece(entry.path, chosen, compression, entry.size or 0, entry.fingerprint, folder=folder), ""
 
 
 def _is_meant(format: str, known: str, path: str) -> bool:
     """Whether a file of a folder is of the format that the recipe names: by its ending, or because it has none."""
     alike = {"lines": "text", "json": "jsonl"}
     return known == alike.get(format, format) or (not known and not has_ending(path))
-
-
-def fingerprint_of(path: str) -> str:
-    """What changes when a local file does; nothing of one in an object store, whose time of change nobody sets back.
-
-    The time of change of the inode is set by the system alone: it tells an edit that keeps the size and sets the time back.
-    """
-    try:
-        found = os.stat(path)
-    except OSError:  # not local, or gone: for the reader to say
-        return ""
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
 
 
 def unchanged(split: Split) -> None:

@@ -15,6 +15,7 @@ from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, lineage, sample, triggers
+from transforms.measures.kept_vocabularies import KeepVocabularies, complete
 from transforms.measures.metrics import MeasureConfig, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split, total_of
@@ -22,6 +23,7 @@ from transforms.measures.unread_input import count_inputs
 from transforms.mixture.balance import Decided
 from transforms.mixture.selection import Mixture
 from transforms.signals.corpus import Corpus
+from transforms.signals.kept import Kept
 from transforms.signals.store import as_parquet
 from transforms.structures import shares as cores
 
@@ -39,16 +41,20 @@ class Measure(Stage):
 
     config: MeasureConfig
     corpus: Corpus
+    decisions: Kept  # of dedup
+    has_words: bool = False  # an earlier run of the same decisions left its vocabularies
 
     def expand(self, inputs: tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]) -> Measured:
         """One pass over the signals, then one combine."""
         decisions, mixture = inputs
+        merged = TallyFn(self.decisions if self.has_words else None)
         tally = (
             decisions
-            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config))
-            | "Merge"
-            >> counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=len(self.corpus.splits))
+            | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config, not self.has_words))
+            | "Merge" >> counted.CombineGlobally("tallies", merged, without_defaults=True, most=len(self.corpus.splits))
         )
+        if not self.has_words:
+            tally | "KeepWords" >> beam.ParDo(KeepVocabularies(self.decisions, self.corpus.splits))
         looked_at = beam.pvalue.AsSingleton(tally | "Suspects" >> beam.ParDo(_Suspects()))
         neighbours = (
             decisions
@@ -72,13 +78,14 @@ for _made in (Tally, triggers.Suspects, triggers.Neighbours):
 
 @beam.typehints.with_output_types(Tally)
 class _TallySplit(Beside[Decided, Tally]):
-    def __init__(self, corpus: Corpus, config: MeasureConfig) -> None:
+    def __init__(self, corpus: Corpus, config: MeasureConfig, words_of_all: bool) -> None:
+        self.words_of_all = words_of_all
         self.corpus, self.systems, self.against, self.lineage = corpus, config.systems, config.against, config.lineage
 
     def work(self, group: Decided, *_: object) -> tuple[Tally]:
         number, decisions = group
         corpus, split = self.corpus, self.corpus.split(number)
-        tally = tally_split(decisions, corpus.signals(split, NEEDED))
+        tally = tally_split(decisions, corpus.signals(split, NEEDED), self.words_of_all)
         tally.kin = residual.count_split(decisions, corpus.signals(split, residual.NEEDED))
         if self.systems.systems:
             signals = corpus.signals(split, cores.NEEDED)
@@ -99,7 +106,10 @@ class _TallySplit(Beside[Decided, Tally]):
 @beam.typehints.with_input_types(Tally)
 @beam.typehints.with_output_types(Tally)
 class TallyFn(beam.CombineFn):
-    """Tally of splits -> Tally of the corpus."""
+    """Tally of splits -> Tally of the corpus; `words`: where the vocabularies of all documents are, if splits have but some."""
+
+    def __init__(self, words: Kept | None = None) -> None:
+        self.words = words
 
     def create_accumulator(self) -> Tally:
         """Nothing counted."""
@@ -124,7 +134,7 @@ class TallyFn(beam.CombineFn):
 
     def extract_output(self, total: Tally) -> Tally:
         """In one order, its sample read once for all that look at it."""
-        total = ordered(total)
+        total = ordered(complete(total, self.words) if self.words else total)
         total.sampled = [sample.read(sample.merge(total.sampled))]
         return total
 

@@ -27,7 +27,7 @@ from transforms.measures.bounded import BoundedPart
 from transforms.measures.bursts import Dated
 from transforms.measures.lineage import Lineage
 from transforms.measures.unread_input import Inputs
-from transforms.signals.populations import FOLDS, folds, how_far, whose
+from transforms.signals.populations import FOLDS, STAGES, folds, how_far, whose
 
 GROUP = ("source", "language", "generator", "origin", "origin_basis", "reason", "detector_band")
 SKETCHES = tuple(f"ngrams_{order}" for order in diversity.ORDERS)
@@ -264,12 +264,13 @@ def ordered(tally: Tally) -> Tally:
     return tally
 
 
-def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
+def tally_split(decisions: pa.RecordBatch, signals: pa.Table, words_of_all: bool = True) -> Tally:
     """Count one split.
 
     Args:
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED` of the split's signals, in the same order.
+      words_of_all: false: words and n-grams are counted of what the mixture drops alone (`kept_vocabularies.complete`).
     """
     tally = Tally()
     columns = {name: signals[name].combine_chunks() for name in NEEDED}
@@ -287,7 +288,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table) -> Tally:
     odd = np.flatnonzero(kinds)
     tally.text_kinds = collections.Counter(zip(kinds[odd].tolist(), reason[odd].tolist(), strict=True))
     tally.not_understood = _not_understood(columns["not_understood"], source)
-    _count_ngrams(tally, decisions, columns)
+    _count_ngrams(tally, decisions, columns, words_of_all)
     _count_personal(tally, columns["personal"], kept, source)
     _count_paragraphs(tally, columns, kept, source)
     tally.bursts = bursts.count_split(decisions["kept"], columns["host"], columns["created"])
@@ -479,7 +480,7 @@ def _year(columns: dict[str, pa.Array]) -> pa.StringArray:
     return pc.year(columns["created"].cast(pa.timestamp("us"))).cast(pa.string())
 
 
-def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array]) -> None:
+def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa.Array], of_all: bool) -> None:
     language = columns["language"].fill_null("unknown").dictionary_encode()
     fold = folds(first_half(columns["content_hash"])).astype(np.int64)
     parts = [how_far(decisions), whose(decisions), decisions["source"].to_numpy(), language.indices.to_numpy()]
@@ -487,16 +488,19 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     words = language.dictionary.to_pylist()
     names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
     by_fold = [(*name, number) for name in names for number in range(FOLDS)]
+    counted = of_all | (parts[0] == STAGES.index("deduplicated"))
+    group = np.where(counted, group.ravel(), -1)
+    fold = np.where(counted, group * FOLDS + fold, -1)
     for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
         offsets, types = numbers(columns[sketch])
-        tally.ngrams[order] = [vocabulary.count(offsets, types, group.ravel(), names)]
+        tally.ngrams[order] = [vocabulary.count(offsets, types, group, names)]
         if order == 1 and columns["created"].null_count < len(fold):
             dates = _year(columns).filter(decisions["kept"]).dictionary_encode()
             years = [(year,) for year in dates.dictionary.to_pylist()]
             of_year = np.full(len(fold), -1, np.int64)
             of_year[decisions["kept"].to_numpy(zero_copy_only=False)] = dates.indices.fill_null(-1).to_numpy()
             tally.dated_words = [vocabulary.count(offsets, types, of_year, years)]
-        tally.folded[order] = [vocabulary.count(offsets, types, group.ravel() * FOLDS + fold, by_fold, below)]
+        tally.folded[order] = [vocabulary.count(offsets, types, fold, by_fold, below)]
 
 
 def _count_personal(

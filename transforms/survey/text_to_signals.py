@@ -222,11 +222,11 @@ def measure_documents(
     documents = documents.set_column(documents.schema.get_field_index("language"), "language", language)
     scored = documents["text"], tokens, n_words, kinds, language
     score, band = detectors[0].score(*scored)
-    check = detectors[1].score(*scored) if detectors[1] else None
+    undecided = (band >= 0) & (documents["declared_origin"].to_numpy() == contracts.UNKNOWN)
     sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
-    heads = pc.if_else(pa.array(sampled), pc.utf8_slice_codeunits(documents["text"], 0, diversity.HEAD_CHARS), None)
+    of_sampled = pc.if_else(pa.array(sampled), documents["text"], None)
     return contracts.signals(config.num_perm).batch(
         {
             **{name: documents[name] for name in AS_READ},
@@ -245,10 +245,7 @@ def measure_documents(
             "n_bytes": pc.binary_length(documents["text"]),
             "detector_score": pa.array(score, mask=np.isnan(score)),
             "detector_band": band,
-            "check_score": pa.array(check.log_odds, mask=check.band < 0)
-            if check
-            else pa.nulls(len(band), pa.float32()),
-            "check_band": check.band if check else np.full(len(band), -1, np.int8),
+            **_cross_check(detectors[1], scored, undecided),
             **sketches,
             "paragraphs": _packed(repeats.offsets, repeats.hashes),
             "n_paragraphs": repeats.n_paragraphs,
@@ -261,9 +258,23 @@ def measure_documents(
             else pa.nulls(len(n_words), personal_data.FIGURES),
             "compliance": comply(documents, tokens, source, config.systems),
             "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
-            "head": heads,
+            "head": pc.utf8_slice_codeunits(of_sampled, 0, diversity.HEAD_CHARS),
         }
     )
+
+
+def _cross_check(
+    checker: Detector | None, scored: tuple[Any, ...], undecided: npt.NDArray[np.bool_]
+) -> dict[str, pa.Array | npt.NDArray[np.int8]]:
+    """The columns of SIGNALS from a second detector: it is asked where an origin may rest on the first, and read nowhere else."""
+    if checker is None or not undecided.any():
+        return {
+            "check_score": pa.nulls(len(undecided), pa.float32()),
+            "check_band": np.full(len(undecided), -1, np.int8),
+        }
+    score, band = checker.score(*scored)
+    band[~undecided] = -1
+    return {"check_score": pa.array(score, mask=band < 0), "check_band": band}
 
 
 def _contamination(

@@ -79,3 +79,12 @@ def test_it_ends_with_whoever_started_it():
     while not has_ended(child):
         assert time.monotonic() < limit
         time.sleep(0.1)
+
+
+def test_it_goes_without_what_only_others_need():
+    heavy = "('pyarrow', 'scipy', 'altair', 'botocore', 'numba', 'apache_beam')"
+    code = f"import os, sys; os._exit = lambda code: print(*[name for name in {heavy} if name in sys.modules], 'end')"
+    code += "; from expectations.judge.gx_process import _answer; _answer()"
+    command = [sys.executable, "-P", "-c", code]
+    said = subprocess.run(command, input=b"", capture_output=True, check=False)
+    assert said.stderr.split()[-1:] == [b"end"], said

@@ -1,5 +1,6 @@
 """The tally of the whole is that of its parts, in whatever order and splits they come: what it says of paragraphs."""
 
+import dataclasses
 import random
 import re
 
@@ -126,3 +127,36 @@ def test_where_there_is_no_number_the_note_says_why() -> None:
             sentence,
         )
         assert "no reason was recorded" not in sentence, row["metric"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "words", "asked", "found"),
+    [
+        ([contracts.HUMAN, contracts.SYNTHETIC], 120, 0, [False, False]),
+        ([contracts.UNKNOWN, contracts.HUMAN], 120, 2, [True, False]),
+        ([contracts.UNKNOWN, contracts.UNKNOWN], 20, 0, [False, False]),  # too short for a score
+    ],
+)
+def test_a_second_detector_is_asked_only_where_an_origin_may_rest_on_the_first(declared, words, asked, found):
+    first, second = text_to_signals.load_detectors(CONFIG)
+    texts = []
+
+    class Counting:
+        experts = second.model.experts
+
+        def scores(self, of, tokens):
+            texts.extend(of.to_pylist())
+            return second.model.scores(of, tokens)
+
+    sentence = (
+        "The committee met on Tuesday to discuss the state of the bridge, and it was decided that it would be closed. "
+    )
+    documents = filled(contracts.DOCUMENT, 2, text=[sentence * (words // 20)] * 2, declared_origin=declared)
+    loaded = (first, dataclasses.replace(second, model=Counting())), load_witnesses(EVIDENCE)
+    signals = text_to_signals.measure_documents(documents, CONFIG, *loaded, text_to_signals.HeadSample())
+    assert len(texts) == asked
+    assert (
+        signals["check_score"].is_valid().to_pylist()
+        == found
+        == [band >= 0 for band in signals["check_band"].to_pylist()]
+    )

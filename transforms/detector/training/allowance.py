@@ -21,7 +21,8 @@ DOCUMENTS = 3000
 FEWEST = 100  # documents of a kind of human text or of a generator that a corpus is made of
 FEWEST_IN_BAND = 20  # documents of a generator and a length, where its histogram stands for its text
 FEWEST_FAMILIES, FEWEST_KINDS = 3, 3  # that a language needs for a bound
-HELD = 0.95  # the part of the corpora whose bound is to hold
+MISSED = 0.25  # of the corpora of any one generator, at most
+HELD = 0.95  # of the kinds of human text, none of whose text is taken for a machine's any more
 PARTNERS = 3  # generators that each kind of human text is judged with, and the other way round
 
 
@@ -46,7 +47,7 @@ class Judged:
         if self.why:
             return Allowance((), (), (), 0.0, 0, self.why)
         kept = np.array([name not in unseen for name in self.generators])
-        plain, own = (_reached(limits[kept]) for limits in self.limits)
+        plain, own = (_reached(limits[kept], np.array(self.generators)[kept]) for limits in self.limits)
         return Allowance(SHARES, plain, own, self.human, int(kept.sum()), "")
 
 
@@ -76,7 +77,7 @@ def judged(calibration: Calibration, language: int) -> Judged:
     for kind, generator in pairs_of(kinds, generators, PARTNERS):
         corpora = [expected(calibration, language, kind, generator, q) for q in SHARES]
         if not corpora[0].sum():
-            continue  # they have no length in common
+            continue  # there is too little of one of them
         rest = Composition(without(calibration, language, kind, (generator,)))
         fits = [
             rest.fits(corpus, own, bounding=True)[language]
@@ -89,10 +90,21 @@ def judged(calibration: Calibration, language: int) -> Judged:
     return Judged(tuple(names), shaped, float(np.clip(np.nanquantile(human, HELD), 0, 1)), "")
 
 
-def _reached(limits: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    """The limit that all but a twentieth of the corpora reached at each share: as conformal prediction counts them, [shares]."""
-    under = max(0, int((1 - HELD) * (len(limits) + 1) + 1e-9) - 1)
-    return tuple(np.maximum.accumulate(np.sort(limits, axis=0)[under]).tolist())
+def _reached(limits: npt.NDArray[np.float64], generators: npt.NDArray[np.str_]) -> tuple[float, ...]:
+    """The limit at each share that all but a quarter of the corpora of any one generator reached; at the largest share, all.
+
+    Counted by generator, because a new one is as unlike the others as they are unlike each other, in all of its corpora. At the
+    largest share that is most of what differs, so the hardest corpus counts there.
+    """
+    hardest = np.min(
+        [
+            np.quantile(limits[generators == name], MISSED, axis=0, method="lower")
+            for name in sorted(set(generators.tolist()))
+        ],
+        axis=0,
+    )
+    hardest[-1] = limits[:, -1].min()
+    return tuple(np.maximum.accumulate(hardest).tolist())
 
 
 def pairs_of(kinds: list[str], generators: list[str], partners: int) -> list[tuple[str, str]]:
@@ -140,16 +152,19 @@ def without(calibration: Calibration, language: int, kind: str, generators: Coll
 def expected(
     calibration: Calibration, language: int, kind: str, generator: str, q: float
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Expected documents by band and bin: both sides in the lengths of the human text, where the generator has enough.
+    """Expected documents by band and bin, each side in the lengths that its text has; those of a few texts are left out.
 
-    None where that leaves too few human documents: such a corpus would be an accident of a few texts.
+    None where that leaves too few human documents, or no machine ones: such a corpus would be an accident of a few texts.
     """
-    found, humans = np.zeros((len(calibration.bands), share_bound.BINS)), 0
+    found = np.zeros((len(calibration.bands), share_bound.BINS))
     human = calibration.counts(language, "humans")[kind]
-    machine = calibration.counts(language, "families").get(generator, np.zeros_like(human))
-    bands = np.flatnonzero(calibration.language_of_band == language).reshape(human.shape[:2])
-    for at, ours, theirs in zip(bands, human, machine, strict=True):
-        if ours.sum() and (theirs.sum() >= FEWEST_IN_BAND or not q):
-            humans += ours.sum()
-            found[at] = (1 - q) * ours + (q * ours.sum() / theirs.sum() * theirs if q else 0)
-    return found * (DOCUMENTS / max(found.sum(), 1e-9)) * (humans >= FEWEST / 2)
+    if human.sum() < FEWEST / 2:
+        return found
+    parts = [((1 - q), human)]
+    if q:
+        machine = calibration.counts(language, "families").get(generator, np.zeros_like(human))
+        parts.append((q, machine * (machine.sum(axis=(1, 2), keepdims=True) >= FEWEST_IN_BAND)))
+    if all(side.any() for _, side in parts):
+        whole = sum(part * side / side.sum() for part, side in parts)
+        found[calibration.language_of_band == language] = DOCUMENTS * whole.reshape(-1, share_bound.BINS)
+    return found

@@ -8,6 +8,7 @@ chance of the right child (hierarchical softmax, Joulin et al. 2016, arXiv:1607.
 """
 
 import functools
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,10 @@ _END_OF_TEXT = np.uint64(  # its `hash_words`, which would be compiled for it wh
     functools.reduce(lambda hashed, byte: (hashed ^ byte) * int(_FNV64_PRIME) % 2**64, EOS.encode(), int(_FNV64_OFFSET))
 )
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
-_KNOWN = 1 << 12  # words of a batch whose sums are kept
-_LOW32, _S32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_KNOWN = 1 << 14  # words whose sums a thread keeps
+_LONGEST_KNOWN = 16  # bytes of such a word, which are compared
+_LOW32, _EIGHT, _S32, _S56 = np.uint64(0xFFFFFFFF), np.uint64(8), np.uint64(32), np.uint64(56)
+_of_thread = threading.local()
 
 
 class SubwordModel(NamedTuple):
@@ -211,7 +214,7 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
 
 @kernel(
     "u8[] i64[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! "
-    "f64[]! u64[]! i64[]! f32[,]! i64[]! f32[]!"
+    "f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
 )
 def _best(  # noqa: C901 (one pass, one loop)
     data,
@@ -258,17 +261,19 @@ def _best(  # noqa: C901 (one pass, one loop)
             while at < end and _space(data[at]):
                 at += 1
             size = 1
-            hash64 = _FNV64_OFFSET
+            hash64, low, high = _FNV64_OFFSET, np.uint64(0), np.uint64(0)
             while at < end and not _space(data[at]):
                 hash64 = (hash64 ^ np.uint64(data[at])) * _FNV64_PRIME
+                low, high = low << _EIGHT | np.uint64(data[at]), high << _EIGHT | low >> _S56
                 word[size] = data[at]
                 size += 1
                 at += 1
             if size == 1 or hash64 == end_of_text:
                 break
-            place = hash64 & np.uint64(_KNOWN - 1)
-            if known[place] != hash64:
-                known[place] = hash64
+            long = size > _LONGEST_KNOWN + 1
+            place = np.uint64(_KNOWN) if long else hash64 & np.uint64(_KNOWN - 1)
+            if long or known[place, 0] != low or known[place, 1] != high:
+                known[place, 0], known[place, 1] = low, high
                 n_known[place] = _sum_features(
                     word,
                     size,
@@ -322,10 +327,7 @@ def _best(  # noqa: C901 (one pass, one loop)
 
 
 def _memory(first: int, model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
-    """To work in: a word and its n-grams, the sum of a text; inner nodes that wait.
-
-    Most words were there before: the sum of each stays where its hash says, until another word takes the place.
-    """
+    """To work in: a word and its n-grams, the sum of a text; inner nodes that wait."""
     dim, labels = model.vector.shape[1], len(model.left) + 1
     return (
         np.zeros(first + 2, np.uint8),
@@ -333,10 +335,21 @@ def _memory(first: int, model: SubwordModel) -> tuple[npt.NDArray[np.generic], .
         np.zeros(dim, np.float32),
         np.zeros(labels, np.int64),
         np.zeros(labels, np.float64),
-        np.zeros(_KNOWN, np.uint64),
-        np.zeros(_KNOWN, np.int64),
-        np.empty((_KNOWN, dim), np.float32),
     )
+
+
+def _known(model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
+    """Words, how many features each has, and their sums. Most words were there before, in this batch or in an earlier one.
+
+    The sum of each stays where its hash says, until another word takes the place; behind them is room for a word that is too
+    long to be kept. All bytes of a word are compared: what was there before must not change what is found.
+    """
+    if getattr(_of_thread, "vector", None) is not model.vector:
+        sums = np.empty((_KNOWN + 1, model.vector.shape[1]), np.float32)
+        _of_thread.known = np.zeros((_KNOWN + 1, 2), np.uint64), np.zeros(_KNOWN + 1, np.int64), sums
+        _of_thread.vector = model.vector
+    known: tuple[npt.NDArray[np.generic], ...] = _of_thread.known
+    return known
 
 
 def best_label(
@@ -352,5 +365,5 @@ def best_label(
     data, offsets = text_buffers(texts)
     first = min(first, int(np.diff(offsets).max(initial=0)))
     found, log_chance = np.empty(len(texts), np.int64), np.empty(len(texts), np.float32)
-    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, *_memory(first, model), found, log_chance)
+    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, *_memory(first, model), *_known(model), found, log_chance)
     return found, np.minimum(np.exp(log_chance), 1).astype(np.float32)

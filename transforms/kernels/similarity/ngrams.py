@@ -27,7 +27,7 @@ MOST = 255  # a higher count counts as this
 TF = np.array([0.0, *(1 + math.log(count) for count in range(1, MOST + 1))])
 _SKETCH_BITS = 22
 _MAYBE_BITS = 21  # 256 KB, of which 80,000 n-grams set one bit in twenty-five
-_TO_BIT, _ONE = np.uint64(64 - _MAYBE_BITS), np.uint64(1)
+_TO_BIT, _ONE, _THREE = np.uint64(64 - _MAYBE_BITS), np.uint64(1), np.uint64(3)
 CONTINUITY = 0.25  # added to the variance: n-grams that are hardly there are not significant
 _GRADIENT = 1e-3  # what AdaGrad's sums of squares start from
 
@@ -251,6 +251,17 @@ def weigh(touched, n, counts, weight, bias, d, out):
         counts[touched[i]] = 0
 
 
+@inlined
+def _propose(hash64, start, size, maybe, candidates, n):
+    """Append the n-grams from a token on that may be in the table to the first n candidates: how many there are now."""
+    h = _START
+    for j in range(start, start + size):
+        h = _extend(h, hash64[j])
+        candidates[n] = h
+        n += is_among(maybe, h >> _TO_BIT)
+    return n
+
+
 @kernel("i64[] u64[] u64[] u32[] u64[] f32[,] i64 f64[] u8[]! u64[]! u64[]! f32[,]!")
 def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts, touched, candidates, out):
     for d in range(len(offsets) - 1):
@@ -259,11 +270,11 @@ def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts,
         n = np.uint64(0)
         end = np.uint64(offsets[d + 1])
         for start in range(np.uint64(offsets[d]), end):
-            h = _START
-            for j in range(start, min(start + np.uint64(longest), end)):
-                h = _extend(h, hash64[j])
-                candidates[n] = h
-                n += is_among(maybe, h >> _TO_BIT)
+            size = min(np.uint64(longest), end - start)
+            if size == _THREE:  # as in the detector that is bundled: the loop over a constant is no loop
+                n = _propose(hash64, start, _THREE, maybe, candidates, n)
+            else:
+                n = _propose(hash64, start, size, maybe, candidates, n)
         n_touched = 0
         for i in range(n):
             h = candidates[i]

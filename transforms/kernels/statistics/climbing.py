@@ -6,40 +6,85 @@ from transforms.kernels.compiled import kernel
 
 _PASSES, _STEP = 400, 1.7  # of EM; a step beyond 1 gets there sooner and still rises (Salakhutdinov and Roweis 2003)
 _CLOSE = 2e-4  # of the log-likelihood, between passes
+_EDGE = 1e-9  # how near a share comes to 0 and 1, so that no cell is impossible
+_STEEPEST, _HALVINGS = 30.0, 50  # of the multiplier that holds a share: sinh of it reaches 5e12
 
 
-@kernel("f64[] f64[,] i64 f64 f64[]! f64[]!")
-def climb(target, parts, split, q, weight, ratio):
-    """Over-relaxed EM from some weights; the share is held at q if that is not negative. `ratio` is memory for a target."""
+@kernel("f64[]! f64[] f64 f64[]!")
+def _hold(shares, documents, total, found):
+    """Shares by length that hold so many machine documents, and else explain most: f log s + (1 - f) log(1 - s) is greatest.
+
+    That is where f - s = m s (1 - s) in each length, with one multiplier m for all. `found` is memory for f.
+    """
+    for at in range(len(shares)):
+        found[at] = shares[at]
+    low, high = -_STEEPEST, _STEEPEST
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        m = np.sinh(middle)
+        now = 0.0
+        for at in range(len(shares)):
+            root = np.sqrt(max((m + 1) ** 2 - 4 * m * found[at], 0.0))
+            share = 2 * found[at] / (m + 1 + root) if m > -1 else (m + 1 - root) / (2 * m)
+            shares[at] = min(max(share, 1e-12), 1 - 1e-12)
+            now += documents[at] * shares[at]
+        if now > total:
+            low = middle
+        else:
+            high = middle
+
+
+@kernel("f64[,] i64 i64[] f64[] f64[] f64[]!")
+def _weigh(parts, split, length, shares, ratio, weight):
+    """The next weights of the components of each side, by how much of the documents each explains."""
+    left = right = 0.0
+    for part in range(len(weight)):
+        rise = 0.0
+        for cell in range(len(ratio)):
+            share = shares[length[cell]]
+            rise += parts[part, cell] * ratio[cell] * ((1 - share) if part < split else share)
+        weight[part] *= rise**_STEP
+        left += weight[part] * (part < split)
+        right += weight[part] * (part >= split)
+    for part in range(len(weight)):
+        weight[part] = max(weight[part] / max(left if part < split else right, 1e-300), 1e-14)
+
+
+@kernel("f64[] f64[,] i64 i64[] f64[] f64 f64[]! f64[]! f64[]! f64[]!")
+def climb(target, parts, split, length, documents, q, weight, shares, found, ratio):
+    """Over-relaxed EM from some weights and shares of machine documents by length.
+
+    Their mean over documents is held at q if that is not negative. `found` and `ratio` are memory for lengths and cells.
+    """
     n = 0.0
-    for cell in range(len(target)):
-        n += target[cell]
+    for at in range(len(documents)):
+        n += documents[at]
     before = -np.inf
     for _ in range(_PASSES):
         now = 0.0
+        for at in range(len(found)):
+            found[at] = 0.0
         for cell in range(len(target)):
-            mixed = 0.0
-            for part in range(len(weight)):
-                mixed += weight[part] * parts[part, cell]
+            human = machine = 0.0
+            for part in range(split):
+                human += weight[part] * parts[part, cell]
+            for part in range(split, len(weight)):
+                machine += weight[part] * parts[part, cell]
+            share = shares[length[cell]]
+            mixed = (1 - share) * human + share * machine
             if target[cell] > 0:
                 now += target[cell] * np.log(mixed)
             ratio[cell] = target[cell] / mixed
+            found[length[cell]] += ratio[cell] * share * machine
         if now - before < _CLOSE and now >= before:
             break
         before = now
-        left = right = 0.0
-        for part in range(len(weight)):
-            rise = 0.0
-            for cell in range(len(target)):
-                rise += parts[part, cell] * ratio[cell]
-            weight[part] *= (rise / n) ** _STEP
-            left += weight[part] * (part < split)
-            right += weight[part] * (part >= split)
-        for part in range(len(weight)):
-            if q < 0:
-                weight[part] /= left + right
-            elif part < split:
-                weight[part] *= (1 - q) / max(left, 1e-300)
-            else:
-                weight[part] *= q / max(right, 1e-300)
-            weight[part] = max(weight[part], 1e-14)
+        _weigh(parts, split, length, shares, ratio, weight)
+        for at in range(len(shares)):
+            told = found[at] / documents[at] if documents[at] > 0 else shares[at]
+            told = min(max(told, _EDGE), 1 - _EDGE)
+            odds = shares[at] / (1 - shares[at])
+            odds *= (told / (1 - told) / odds) ** _STEP
+            shares[at] = min(max(odds / (1 + odds), _EDGE), 1 - _EDGE)
+        if q >= 0:
+            _hold(shares, documents, n * q, found)

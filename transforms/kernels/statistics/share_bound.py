@@ -3,11 +3,12 @@
 Counting flagged documents is biased: E[flagged] = q TPR + (1 - q) FPR, nine points too high at q = 0 for a good detector cut in
 the middle. So the whole histogram of scores is explained: a corpus is a mixture
 
-    (1 - q) sum_d v_d P_d + q sum_g w_g Q_g
+    (1 - q_l) sum_d v_d P_dl + q_l sum_g w_g Q_gl
 
-of human domains d and generators g that are known, in proportions v and w that are not (`fit`). The likelihood is concave in the
-weights, so the share q that fits best is one number, and `upper` is the largest share that the scores do not contradict: where
-the profile log-likelihood, v and w chosen best for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
+of human domains d and generators g that are known, in proportions v and w that are not, with a share q_l for each range of
+lengths l, because a machine's texts are seldom as long as people's (`fit`). Their mean q over documents is the share, and
+`limits` are the smallest and the largest that the scores do not contradict: where the profile log-likelihood, all else chosen
+best for each q, has fallen by z^2 / 2 (Wilks 1938; Venzon and Moolgavkar 1988).
 
 What no known component looks like is not in it: a new domain of human text or a new generator. `transforms/detector` learns how
 far that leads astray from domains and generators that are left out, and adds it.
@@ -47,6 +48,8 @@ class Fit(NamedTuple):
     human: npt.NDArray[np.float64]  # [human components] their weights, which sum to 1
     machine: npt.NDArray[np.float64]  # [machine components] likewise
     log_likelihood: float
+    shares: npt.NDArray[np.float64]  # [lengths] of machine documents
+    length: npt.NDArray[np.int64]  # [cells] which length each is of
 
 
 def fit(
@@ -55,34 +58,43 @@ def fit(
     machine: npt.NDArray[np.float64],
     q: float | None = None,
     start: Fit | None = None,
+    length: npt.NDArray[np.int64] | None = None,
 ) -> Fit:
     """The weights that explain a corpus best, by over-relaxed EM; the same input gives the same output.
 
     Args:
       target: documents of the corpus by cell, [cells].
-      human: the chance of each cell for documents of each human component, positive, [components, cells]. If cells are of
-        several bands, chances sum to 1 within each: then nothing is assumed of how many documents a band has.
+      human: the chance of each cell for documents of each human component, positive, [components, cells]. Chances sum to 1
+        within each length: nothing is assumed of how many documents a length has.
       machine: likewise for machine components.
       q: the share, if it is held; in [0, 1].
-      start: weights to start from.
+      start: weights and shares to start from.
+      length: of each cell, from 0, [cells]; by default that of the start, else there is one.
     """
     from transforms.kernels.statistics.climbing import climb  # late: who reads a bound needs no compiled code
 
     split = len(human)
+    if length is None:
+        length = start.length if start else np.zeros(len(target), np.int64)
     parts = np.concatenate([human, machine])
     v = start.human if start else np.full(split, 1 / split)
     w = start.machine if start else np.full(len(machine), 1 / len(machine))
-    share = q if q is not None else (min(max(start.q, 0.001), 0.999) if start else 0.1)
-    weight = np.concatenate([(1 - share) * (0.999 * v + 0.001 / split), share * (0.999 * w + 0.001 / len(w))])
-    weight = np.maximum(weight, 1e-12)
+    weight = np.maximum(np.concatenate([0.999 * v + 0.001 / split, 0.999 * w + 0.001 / len(w)]), 1e-12)
+    shares = start.shares if start else np.full(int(length.max()) + 1, 0.1 if q is None else q)
+    shares = np.clip(shares, *(0.001, 0.999) if q is None else (1e-9, 1 - 1e-9))
     target, parts = np.ascontiguousarray(target, np.float64), np.ascontiguousarray(parts, np.float64)
-    climb(target, parts, split, -1.0 if q is None else float(q), weight, np.empty(len(target)))
-    total = weight[split:].sum() / weight.sum() if q is None else q
+    documents = np.bincount(length, target)
+    memory = np.empty(len(shares)), np.empty(len(target))
+    climb(target, parts, split, length, documents, -1.0 if q is None else float(q), weight, shares, *memory)
+    v, w = weight[:split] / weight[:split].sum(), weight[split:] / weight[split:].sum()
+    at = shares[length]
     return Fit(
-        float(total),
-        weight[:split] / weight[:split].sum(),
-        weight[split:] / weight[split:].sum(),
-        float(target @ np.log(weight @ parts)),
+        float(documents @ shares / max(documents.sum(), 1e-300)) if q is None else q,
+        v,
+        w,
+        float(target @ np.log((1 - at) * (v @ human) + at * (w @ machine))),
+        shares,
+        length,
     )
 
 

@@ -209,6 +209,20 @@ def passes(laid: Cut, n: int, limit: float, alpha: float) -> float:
     return float(_chance(p, q, parts, _longest(outcomes, float(values[low])))[0])
 
 
+def _likely_passes(laid: Cut, n: int, limit: float, alpha: float, likely: float) -> bool:
+    """Whether `passes` is `likely` or more: where the lowest outcome certifies that has such a chance."""
+    parts = draws_of(n)
+    outcomes = _ordered(parts, laid.top)
+    values = np.unique(outcomes)
+    p, q = (np.array([expected]) for expected in laid.shares)
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        enough = _chance(p, q, parts, _longest(outcomes, float(values[middle])))[0] >= likely
+        low, high = (low, middle) if enough else (middle + 1, high)
+    return not _may_be(limit, parts, laid.top, _longest(outcomes, float(values[low])), alpha)
+
+
 def labels_needed(laid: Cut, limit: float, alpha: float, likely: float, most: int) -> int | None:
     """How many draws certify "at most `limit`" with a chance of `likely`, to one in fifty; None: more than `most`.
 
@@ -218,7 +232,7 @@ def labels_needed(laid: Cut, limit: float, alpha: float, likely: float, most: in
         max(1, int(0.8 * np.log(alpha) / np.log1p(-limit))) if 0 < limit < 1 else 1
     )  # fewer never do, even if none is marked
     while n <= most:
-        if passes(laid, n, limit, alpha) >= likely:
+        if _likely_passes(laid, n, limit, alpha, likely):
             return n
         n += 1 + n // 50
     return None

@@ -18,6 +18,7 @@ EVERYWHERE = 1 << 32
 MOST_COUNTS = 1 << 22  # over all populations: 12 bytes each
 
 Population = tuple[Any, ...]
+_NONE = diversity.merge([])
 
 
 class Vocabulary(NamedTuple):
@@ -72,6 +73,19 @@ def merge(parts: list[Vocabulary]) -> Vocabulary:
             grouped.setdefault(population, []).append(_cut(counts, below))
             documents[population] = documents.get(population, 0) + part.documents[population]
     return _bounded(Vocabulary({p: diversity.merge(c) for p, c in grouped.items()}, documents, below))
+
+
+def less(whole: Vocabulary, part: Vocabulary) -> Vocabulary:
+    """The vocabulary of the documents of the whole that are not in a part of it."""
+    below = min(whole.below, part.below)
+    left = {name: n - part.documents.get(name, 0) for name, n in whole.documents.items()}
+    counts = {}
+    for name in (name for name, n in left.items() if n):
+        own, gone = (_cut(one.counts.get(name, _NONE), below) for one in (whole, part))
+        documents = own.documents.copy()
+        documents[np.searchsorted(own.types, gone.types)] -= gone.documents
+        counts[name] = TypeCounts(own.types[documents > 0], documents[documents > 0])
+    return Vocabulary(counts, {name: left[name] for name in counts}, below)
 
 
 def _cut(counts: TypeCounts, below: int) -> TypeCounts:

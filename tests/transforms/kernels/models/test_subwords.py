@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import fasttext
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from transforms.detector.fasttext_file import DetectorError, read_labels
 from transforms.detector.languages import FILE, FIRST, find_languages, spoken
-from transforms.kernels.models.subwords import best_label
+from transforms.kernels.models.linear import hash_words
+from transforms.kernels.models.subwords import _KNOWN, best_label
 
 SENTENCES = {
     "en": "The committee met on Tuesday to discuss the state of the bridge, and it was decided that it would be closed.",
@@ -99,6 +101,23 @@ def test_a_thousand_texts_get_the_language_and_the_chance_that_fasttext_gives_th
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=8))
 def test_any_text_does(ours, theirs, texts):
     agree(texts, ours, theirs)
+
+
+@pytest.mark.parametrize("end", ["", "zusammengehörig"])
+def test_what_was_read_before_changes_nothing(ours, end):
+    """A thread keeps the sums of words. Two that have one place stay apart, also if their last sixteen bytes are the same."""
+    _, model = ours
+    letters = str.maketrans("0123456789", "aeioulnrst")
+    words = [str(number**3).translate(letters) + end for number in range(2000)]
+    places = (hash_words([word.encode() for word in words]) % _KNOWN).tolist()
+    one, other = next((places.index(at), row) for row, at in enumerate(places) if places.index(at) < row)
+    texts = [words[one], words[other], words[one], f"{words[other]} {words[one]} {words[other]}"]
+    with ThreadPoolExecutor(1) as anew:
+        fresh = [model._replace(vector=model.vector.copy()) for _ in texts]
+        alone = [anew.submit(best_label, texts_of([text]), own, FIRST) for text, own in zip(texts, fresh, strict=True)]
+    together = best_label(texts_of(texts), model, FIRST)
+    np.testing.assert_array_equal(together, np.concatenate([found.result() for found in alone], axis=1))
+    assert len(set(together[1].tolist())) == 3
 
 
 def test_sentences_are_told_and_the_first_bytes_are_enough(ours):

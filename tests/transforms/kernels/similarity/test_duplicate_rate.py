@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -37,9 +38,15 @@ def flat(sets: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
     return offsets, np.array([h for one in sets for h in sorted(one)], np.uint32)
 
 
-def gathered(sets: list[set[int]]) -> Kin:
+def gathering(sets: list[set[int]]) -> Callable[[], Kin]:
+    """What gathers the same documents, as often as it is called."""
     names = np.array([hashed(7, number) for number in range(len(sets))], np.uint64)
-    return duplicate_rate.gather(duplicate_rate.traces(*flat(sets)), names, np.arange(len(sets), dtype=np.int32))
+    columns, numbers = flat(sets), np.arange(len(sets), dtype=np.int32)
+    return lambda: duplicate_rate.gather(duplicate_rate.traces(*columns), names, numbers)
+
+
+def gathered(sets: list[set[int]]) -> Kin:
+    return gathering(sets)()
 
 
 def jaccard(one: set[int], other: set[int]) -> float:
@@ -50,12 +57,12 @@ def jaccard(one: set[int], other: set[int]) -> float:
 def test_a_sample_says_what_all_pairs_say(pairs: int) -> None:
     """Of 3,000 documents 512 groups are drawn, sixty times: limits hold, and the mean is right."""
     sets = planted(1, 3000, pairs)
-    truth, drawn = by_all_pairs(sets), []
+    truth, gather, drawn = by_all_pairs(sets), gathering(sets), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicate_rate, "GROUPS", 512)
         for salt in range(60):
             patch.setattr(duplicate_rate, "_SALT", np.uint64(hashed(11, salt)))
-            found = gathered(sets)
+            found = gather()
             drawn.append(duplicate_rate.rate(found, duplicate_rate.nearest(found), LEAST))
     assert all(512 <= rate.documents < 600 for rate in drawn), "few of the documents are drawn"
     assert all(rate.lower <= rate.value <= rate.upper for rate in drawn)

@@ -86,6 +86,20 @@ def test_a_share_that_is_held_explains_it_no_better(counts, q):
     assert held.log_likelihood <= best.log_likelihood + 0.05
 
 
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.floats(0.01, 0.99))
+@settings(max_examples=30, deadline=None)
+def test_lengths_have_shares_of_their_own_and_together_the_one_that_is_held(shares, q):
+    each = [n * ((1 - s) * HUMAN[0] + s * MACHINE[1]) for n, s in zip((4000, 1000, 500), shares, strict=True)]
+    target, length = np.concatenate(each), np.repeat(np.arange(3), 10)
+    parts = [np.tile(side, 3) for side in (HUMAN, MACHINE)]
+    best = share_bound.fit(target, *parts, length=length)
+    np.testing.assert_allclose(best.shares, shares, atol=0.03)
+    assert best.q == pytest.approx(np.average(shares, weights=(4000, 1000, 500)), abs=0.01)
+    held = share_bound.fit(target, *parts, q, best)
+    assert held.shares @ [4000, 1000, 500] == pytest.approx(5500 * q, rel=1e-3)
+    assert held.log_likelihood <= best.log_likelihood + 0.05
+
+
 def test_limits_hold_the_truth_as_often_as_they_say():
     draw = np.random.default_rng(5)  # a test may draw; the product hashes
     human, machine, q = np.array([0.5, 0.5]) @ HUMAN, np.array([0.5, 0.5]) @ MACHINE, 0.1

@@ -85,6 +85,16 @@ def test_labels_are_saved_where_scores_tell_and_hardly_lost_where_they_do_not():
     assert two_strata.labels_needed(useless, 0.05, 0.05, 0.9, 200) is None
 
 
+@pytest.mark.parametrize("likely", [0.3, 0.9])
+def test_labels_needed_are_the_first_that_pass_often_enough(likely):
+    laid, limit = Cut(0, 0.1, (0.2, 0.01)), 0.08
+    n = int(0.8 * np.log(0.05) / np.log1p(-limit))
+    while two_strata.passes(laid, n, limit, 0.05) < likely:
+        n += 1 + n // 50
+    assert two_strata.labels_needed(laid, limit, 0.05, likely, 400) == n
+    assert two_strata.labels_needed(laid, limit, 0.05, likely, n - 1) is None
+
+
 def test_the_cut_is_where_marked_ones_gather():
     human, machine = np.array([50.0, 40, 9, 1, 0]), np.array([0.0, 1, 1, 2, 6])
     odds = machine / np.maximum(human, 0.1)

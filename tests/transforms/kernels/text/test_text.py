@@ -1,5 +1,6 @@
 """The canonical form against a plain reference in Python, and the rules that the module states."""
 
+import functools
 import unicodedata
 
 import numpy as np
@@ -13,6 +14,7 @@ from transforms.kernels.text import text
 FOLD = {ord(other): ascii_char for ascii_char, others in text._FOLDED.items() for other in others}
 
 
+@functools.cache
 def kind_of(char: str) -> str:
     """Class of a character, from its category and the blocks that the module names."""
     point, category = ord(char), unicodedata.category(char)
