@@ -28,7 +28,7 @@ class Stage(beam.PTransform):
         return IOTypeHints.empty().with_input_types(*_types(given)).with_output_types(*_types(said["return"]))
 
     def display_data(self) -> dict[str, str]:
-        """The stage's settings, and how many of what it has many of: one line, for Beam adds 100 bytes to each."""
+        """The stage's settings, and how many of what it has many of: in one line, for Beam has 100 bytes for each."""
         said = [f"{name}={value}" for name, value in _settings(self)]
         return {"settings": ", ".join(said)} if said else {}
 
