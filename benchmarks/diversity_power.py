@@ -27,9 +27,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations import contracts, structures
+from expectations import contracts
 from expectations.judge.gx import compare
-from expectations.structures import System
+from expectations.structures import expected
+from expectations.structures.system import StructureReference, System
 from expectations.suite.suite import Expectation
 from pipeline.commands import demo
 from transforms.kernels.statistics.sampling import places
@@ -99,7 +100,7 @@ def _share(value: float) -> str:
 def gates(systems: Systems) -> dict[str, Expectation]:
     """The rules: of the presets against a reference, and of the group."""
     found = {}
-    for rule in (*REFERENCE_RULES, *structures.rules(systems.systems)):
+    for rule in (*REFERENCE_RULES, *expected.rules(systems.systems)):
         name = rule.metric.removeprefix("reference.")
         of = f" of {rule.slice_kind}" if rule.slice_kind in ("source", "language") else ""
         found[name + of + (f", surely {rule.min}" if rule.bound == "upper" and rule.min is not None else "")] = rule
@@ -229,9 +230,7 @@ def judged(
     half = from_table(pa.table(sketches(theirs, names)), "half")
     (group,) = systems.systems
     earlier = cores.from_metrics(in_table(list(cores.structure_rows(theirs.patterns, systems))), group, "half")
-    of_release = group.model_copy(
-        update={"reference": structures.StructureReference.model_validate({"release": "half"})}
-    )
+    of_release = group.model_copy(update={"reference": StructureReference.model_validate({"release": "half"})})
     against = Systems((of_release,), (earlier,))
     rows = in_table([*reference_rows(mine, names, half), *cores.structure_rows(mine.patterns, against)]).to_pylist()
     said = {}

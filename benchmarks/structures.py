@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.minhash_vs_peers import sample
-from expectations.structures import Regex, load_systems
+from expectations.structures.structure import Regex
+from expectations.structures.systems_file import load_systems
 from transforms.kernels.text import lexicon
 from transforms.kernels.text.text import canonicalise
 from transforms.structures.find import Systems

@@ -15,7 +15,8 @@ import pydantic
 import typer
 from pydantic_core import PydanticUndefined
 
-from expectations import contracts, metrics, wording
+from expectations import contracts, wording
+from expectations.metrics import declared
 from pipeline import cli
 from pipeline.recipe import Recipe
 
@@ -132,13 +133,13 @@ def table_of_metrics() -> str:
     """All metrics with their facts."""
     lines = [
         "# Metrics", "",
-        "What `metrics.parquet` may hold and suites may ask, from one table (`expectations/metrics.py`). *Sign* is what a metric",
+        "What `metrics.parquet` may hold and suites may ask, from one table (`expectations/metrics/`). *Sign* is what a metric",
         "tells of collapse, in the order in which it is seen; *worse* is the way in which it gets worse; what *grows* with the",
         "corpus is compared only between releases of one size.",
         "",
         "| metric | what it is | unit | sign | worse | grows |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for metric in sorted(metrics.METRICS.values(), key=lambda m: m.name):
+    for metric in sorted(declared.METRICS.values(), key=lambda m: m.name):
         sign = "" if metric.sign == "other" else metric.sign
         grows = "yes" if metric.grows else ""
         lines.append(f"| `{metric.name}` | {_cell(metric.title)} | {metric.unit} | {sign} | {metric.worse} | {grows} |")

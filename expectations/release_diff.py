@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from expectations import intervals, metrics, wording
+from expectations import intervals, wording
+from expectations.metrics import declared
+from expectations.metrics.metric import DOCUMENTS, EARLY, SIGNS, SPLITS, TOKENS
 from expectations.wording import plural
 
 Row = Mapping[str, Any]
@@ -79,7 +81,7 @@ def movements(
     keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
     found = [_moved(key, tables, name, same_detector, same_unit) for key in keys]
     chosen = [one for one in found if one.before is not None or one.after is not None]
-    return sorted(chosen, key=lambda one: (metrics.SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
+    return sorted(chosen, key=lambda one: (SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
 
 
 def _key(row: Row) -> Key:
@@ -91,7 +93,7 @@ def _place(one: Movement) -> Key:
 
 
 def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool, same_unit: bool) -> Movement:
-    about = metrics.find(key[0])
+    about = declared.find(key[0])
     sign, worse = about.sign, about.worse
     first, second = (table.get(key) for table in tables)
     before, after = (wording.stable(row["value"]) if row else None for row in (first, second))
@@ -138,7 +140,7 @@ def noise_of(
     Returns:
       None where nothing is known; then the basis says why, and is empty for a plain count.
     """
-    metric, about = key[0], metrics.find(key[0])
+    metric, about = key[0], declared.find(key[0])
     if metric.startswith("synthetic_share.") and not same_detector:
         return None, "not scored by the same detector"
     if about.of_tokens and not same_unit:
@@ -161,18 +163,18 @@ def noise_of(
     if limits is not None:
         return limits, basis
     pairs = list(zip((first, second), tables, strict=True))
-    if about.noise == metrics.DOCUMENTS and min(n) > 0:
+    if about.noise == DOCUMENTS and min(n) > 0:
         worth = [m / _together(metric, table) for m, table in zip(n, tables, strict=True)]
         low, high = _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True)))
         # A share that grows does so at most as fast as the corpus.
         growth = max(first["value"], second["value"]) * (max(n) / min(n) - 1) if about.grows else 0.0
         return (low + growth, high + growth), _as_drawn(worth, n)
-    if about.noise == metrics.TOKENS and min(n) > 0:
+    if about.noise == TOKENS and min(n) > 0:
         worth = [_worth(metric, row, table) for row, table in pairs]
         return _mover(*(_wilson(row["value"], m) for (row, _), m in zip(pairs, worth, strict=True))), (
             "documents as drawn, for their lengths fewer"
         )
-    if about.noise == metrics.SPLITS:
+    if about.noise == SPLITS:
         logs = metric.startswith("lexical.entropy")
         scale = [1 / math.log(2) if logs else row["value"] for row in (first, second)]
         spread = SIGMAS * DOCUMENTED * math.hypot(*(s / math.sqrt(m) for s, m in zip(scale, n, strict=True)))
@@ -336,7 +338,7 @@ def decides(one: Movement) -> bool:
 
 def verdict(found: Sequence[Movement]) -> Comparison:
     """What the movements come to, in one line."""
-    asked = [one for one in found if decides(one) and metrics.find(one.metric).worse]
+    asked = [one for one in found if decides(one) and declared.find(one.metric).worse]
     known = [one for one in asked if one.low is not None]
     untold = sum(one.status == "unknown" for one in asked)
     unknown = f"; {untold} cannot be told from noise" if untold else ""
@@ -352,7 +354,7 @@ def verdict(found: Sequence[Movement]) -> Comparison:
         moved = [one for one in known if one.status == status]
         if moved:
             first = min(moved, key=lambda one: one.sign != LEADS)
-            early = ", an early sign of collapse" if first.sign in metrics.EARLY and status == "worse" else ""
+            early = ", an early sign of collapse" if first.sign in EARLY and status == "worse" else ""
             more = (
                 [f"{plural(len(moved) - 1, 'other number')} moved the {way} way beyond noise"] if len(moved) > 1 else []
             )
@@ -363,7 +365,7 @@ def verdict(found: Sequence[Movement]) -> Comparison:
 
 def in_words(one: Movement) -> str:
     """A movement as a person says it: "Synthetic share of tokens nearly doubled, from 6.2% to 11.5% (+5.3 points)"."""
-    about = metrics.find(one.metric)
+    about = declared.find(one.metric)
     assert one.before is not None, one
     assert one.after is not None, one
     kind = wording.SLICE_KINDS.get(one.slice_kind, one.slice_kind)
@@ -382,7 +384,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
     slices = [one for one in found if not decides(one) and one.status in ("worse", "better", "moved")]
     lines = []
     for one in [*whole, *slices[:most]]:
-        form = metrics.find(one.metric).form
+        form = declared.find(one.metric).form
         before, after = both(one)
         said = (
             one.status if one.status not in ("unknown", "same") else "?" if one.status == "unknown" else "within noise"
@@ -403,7 +405,7 @@ def as_lines(found: Sequence[Movement], most: int = 20) -> list[str]:
 
 def both(one: Movement) -> tuple[str, str]:
     """The number in either release, with so many digits that what differs looks different."""
-    form = metrics.find(one.metric).form
+    form = declared.find(one.metric).form
     if one.before is None or one.after is None:
         return wording.number(one.before, form), wording.number(one.after, form)
     return wording.told_apart(one.before, one.after, form)

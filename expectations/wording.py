@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from expectations import metrics
+from expectations.metrics import declared
 
 WORDS, TOKENS = "words", "tokens"  # what `n_tokens` counts: words and ideographs, or a model's tokens by `tokenizer:`
 EITHER = f"{WORDS} or {TOKENS}"  # where no release is at hand that says which
@@ -190,8 +190,8 @@ def of_a_model(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def title(metric: str, unit: str = EITHER) -> str:
     """A metric's name in a sentence, where `n_tokens` counts `unit`: "Synthetic share of words"."""
-    known = metrics.METRICS.get(metric)
-    return known.title.replace(TOKENS, unit) if known else metrics.find(metric).title
+    known = declared.METRICS.get(metric)
+    return known.title.replace(TOKENS, unit) if known else declared.find(metric).title
 
 
 def subject(metric: str, stage: str, slice_kind: str, slice_: str | None, unit: str = EITHER) -> str:

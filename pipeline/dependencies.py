@@ -15,7 +15,8 @@ import re
 
 import orjson
 
-from expectations.structures import System, systems_yaml
+from expectations.structures.system import System
+from expectations.structures.systems_file import systems_yaml
 from pipeline.places import STORE
 from pipeline.recipe import Recipe
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig

@@ -20,7 +20,9 @@ from expectations import contracts, wording
 from expectations.judge.verdict import Verdict
 from expectations.loading import as_yaml
 from expectations.storage import StorageError
-from expectations.structures import Classifier, StructuresError, System, load_systems, systems_yaml
+from expectations.structures.structure import Classifier
+from expectations.structures.system import StructuresError, System
+from expectations.structures.systems_file import load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from pipeline.assembly import Publication
 from pipeline.dependencies import boilerplate, code, decided_by, measured_by, shown_by, signal_store

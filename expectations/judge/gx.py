@@ -20,8 +20,9 @@ from typing import Any
 
 import pandas
 
-from expectations import metrics, wording
+from expectations import wording
 from expectations.judge.rule import compare
+from expectations.metrics import declared
 from expectations.suite.shorthands import NAMED, Named
 from expectations.suite.suite import Expectation, Suite
 
@@ -273,7 +274,7 @@ def _asked(cls: Any, configuration: Any) -> dict[str, str]:
         (value if isinstance(value, int | float) else None) for value in (asked["min_value"], asked["max_value"])
     )
     limits = (
-        wording.limits(low, high, metrics.find(asked["metric"]).form)
+        wording.limits(low, high, declared.find(asked["metric"]).form)
         if (low, high) != (None, None)
         else "within limits"
     )

@@ -14,11 +14,13 @@ from typing import Any, ClassVar, Literal
 import pyarrow as pa
 import pydantic
 
-from expectations import contracts, metrics, wording
+from expectations import contracts, wording
 from expectations.errors import UserError
 from expectations.judge import gx_process
 from expectations.judge.blind_spots import blind_spots
 from expectations.loading import LoadError, parse_json
+from expectations.metrics import declared
+from expectations.metrics.row import CERTIFIED
 from expectations.suite.suite import Expectation, Suite, SuiteError
 from expectations.suite.waivers import State
 
@@ -266,14 +268,14 @@ def _float(limit: float | str | None) -> float | None:
 
 
 def _threshold(item: Expectation, written: Expectation) -> str:
-    words = wording.limits(_float(item.min), _float(item.max), metrics.find(item.metric).form)
+    words = wording.limits(_float(item.min), _float(item.max), declared.find(item.metric).form)
     parameters = [limit for limit in (written.min, written.max) if isinstance(limit, str)]
     return f"{words} ({', '.join(parameters)})" if parameters else words
 
 
 def _message(item: Expectation, status: str, error: str | None, slices: list[SliceOutcome], unit: str) -> str:
     """One sentence: what, what was seen, what was allowed."""
-    form = metrics.find(item.metric).form
+    form = declared.find(item.metric).form
     low, high = _float(item.min), _float(item.max)
     if status == "error":
         about = wording.subject(item.metric, item.stage, item.slice_kind, item.slice, unit)
@@ -290,7 +292,7 @@ def _message(item: Expectation, status: str, error: str | None, slices: list[Sli
         assert worst.observed is not None, item
         verb = "is" if item.bound == "value" else f"has {'an' if item.bound == 'upper' else 'a'} {item.bound} bound of"
         sentence = f"{about} {verb} {wording.comparison(worst.observed, low, high, form)}"
-    if worst.note and worst.note.startswith(f"{metrics.CERTIFIED}:"):
+    if worst.note and worst.note.startswith(f"{CERTIFIED}:"):
         sentence += f" ({worst.note})"
     many = sum(one.status != "pass" for one in slices)
     if len(slices) > 1:

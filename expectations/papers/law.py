@@ -8,7 +8,7 @@ answered from a release, and are left open.
 
 from collections.abc import Callable, Sequence
 
-from expectations.metrics import find
+from expectations.metrics.declared import find
 from expectations.papers.facts import PaperCounts, ReleasedPaper
 from expectations.papers.form import UNKNOWN, Cell, FormField, LawForm
 from expectations.wording import number, plural

@@ -6,7 +6,9 @@ Names of releases, sources and slices come from data, so they are hostile: see `
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expectations import metrics, release_diff, wording
+from expectations import release_diff, wording
+from expectations.metrics import declared
+from expectations.metrics.metric import EARLY, SIGNS
 from expectations.release_diff import Comparison, Movement
 from expectations.report.page import page
 
@@ -98,9 +100,9 @@ def _signs(found: Sequence[Movement]) -> list[dict[str, Any]]:
     """How many numbers of whole releases moved which way, by sign, in the order in which signs are seen."""
     asked = [one for one in found if release_diff.decides(one)]
     rows = [
-        {"name": name, "early": name in metrics.EARLY}
+        {"name": name, "early": name in EARLY}
         | {status: sum(one.sign == name and one.status == status for one in asked) for status in STATUSES}
-        for name in metrics.SIGNS
+        for name in SIGNS
     ]
     return [row for row in rows if any(row[status] for status in STATUSES)]
 
@@ -126,7 +128,7 @@ def _numbers(
 
 
 def _row(one: Movement, values: Sequence[float | None] | None) -> dict[str, Any]:
-    form = metrics.find(one.metric).form
+    form = declared.find(one.metric).form
     kind = wording.SLICE_KINDS.get(one.slice_kind, one.slice_kind)
     return {
         "sign": one.sign,

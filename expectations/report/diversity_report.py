@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from expectations import metrics, wording
+from expectations import wording
+from expectations.metrics import declared
 from expectations.report import figures
 
 Row = dict[str, Any]
@@ -107,7 +108,7 @@ def _measured(row: Callable[..., Row], metric: str, reference: str) -> dict[str,
 
 
 def _said(found: Row, metric: str) -> dict[str, Any]:
-    form = metrics.find(metric).form
+    form = declared.find(metric).form
     limits = None
     if found["lower"] is not None and found["upper"] is not None:
         limits = wording.span(found["lower"], found["upper"], form)

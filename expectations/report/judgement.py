@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from expectations import metrics, wording
+from expectations import wording
+from expectations.metrics import declared
 from expectations.report.numbers import Few, Numbers
 from expectations.report.page import STATUS
 from expectations.wording import plural
@@ -124,7 +125,7 @@ def unmeasured(numbers: Numbers, verdict: Mapping[str, Any], few: Few) -> dict[s
     """Numbers without a value, each with its reason once, and expectations that found nothing to look at."""
     groups: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for row in numbers.rows:
-        if row["metric"] in metrics.METRICS and row["value"] is row["lower"] is row["upper"] is None:
+        if row["metric"] in declared.METRICS and row["value"] is row["lower"] is row["upper"] is None:
             groups.setdefault((row["metric"], row.get("note")), []).append(row)
     lines = []
     for (metric, note), rows in groups.items():

@@ -16,7 +16,8 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from expectations import metrics, wording
+from expectations import wording
+from expectations.metrics import declared
 
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
@@ -101,7 +102,7 @@ def _environment() -> jinja2.Environment:
         "count": lambda value: wording.number(value, "count"),
         "share": lambda value: wording.number(value, "share"),
         "span": lambda row: wording.span(row["lower"], row["upper"], "share"),
-        "said": lambda value, metric: wording.number(value, metrics.find(metric).form),
+        "said": lambda value, metric: wording.number(value, declared.find(metric).form),
         "title_of": wording.title,
         "kind": lambda kind: wording.SLICE_KINDS.get(kind, kind),
         "reason": lambda reason: wording.REASONS.get(reason, reason),

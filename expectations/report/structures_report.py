@@ -5,7 +5,7 @@ from typing import Any
 
 from expectations import wording
 from expectations.report.numbers import Few
-from expectations.structures import Sample
+from expectations.structures.structure import Sample
 
 SHOWN_SYSTEMS, SHOWN_STRUCTURES, SHOWN_PATTERNS = 12, 40, 12
 STAGES = (("before", "As read"), ("deduplicated", "After dedup"), ("after", "In the release"))

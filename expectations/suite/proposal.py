@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from expectations import metrics, release_diff, wording
+from expectations import release_diff, wording
+from expectations.metrics import declared
 from expectations.release_diff import Key, Row
 from expectations.wording import plural
 
@@ -62,7 +63,7 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
     released = {key[0] for table in by_key for key in table if key[1] == "after"}
     keys = {key for table in by_key for key in table if key[1] == "after" or key[0] not in released}
     found, left_out = [], {}
-    for key in sorted(keys, key=lambda k: (metrics.find(k[0]).rank, k)):
+    for key in sorted(keys, key=lambda k: (declared.find(k[0]).rank, k)):
         try:
             found.append(_proposed(key, by_key, same_detector))
         except NoLimitError as reason:
@@ -76,7 +77,7 @@ def _key(row: Row) -> Key:
 
 def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool) -> Proposed:
     metric, stage = key[:2]
-    about = metrics.find(metric)
+    about = declared.find(metric)
     sign, worse, form = about.sign, about.worse, about.form
     share = metric in ("synthetic_share.tokens", "synthetic_share.documents")
     bound: Literal["value", "upper"] = "upper" if share else "value"
@@ -97,17 +98,17 @@ def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool
 
 
 def _refuse(metric: str, worse: str, measured: int, references: int, other_detector: bool) -> None:
-    if metric not in metrics.METRICS:
+    if metric not in declared.METRICS:
         raise NoLimitError("a metric that this version does not know")
     if measured < references:
         raise NoLimitError(f"not measured in {references - measured} of {references}")
-    if metrics.find(metric).form == "count" and not worse:
+    if declared.find(metric).form == "count" and not worse:
         raise NoLimitError("a count, which is what it is")
-    if metrics.find(metric).sign == "other":
+    if declared.find(metric).sign == "other":
         raise NoLimitError("nobody says which way is worse")
     if other_detector:
         raise NoLimitError("the references were not scored by the same detector")
-    if metrics.find(metric).grows:
+    if declared.find(metric).grows:
         raise NoLimitError("it grows with the corpus")
 
 
@@ -164,7 +165,7 @@ def suite_yaml(found: Sequence[Proposed], left_out: Mapping[str, str], names: Se
         "expectations:",
     ]
     for one in found:
-        form = metrics.find(one.metric).form
+        form = declared.find(one.metric).form
         seen = ", ".join(wording.number(value, form, 4) for value in one.seen)
         lines += ["", f"  # {one.sign}: {wording.title(one.metric)}. Seen: {seen}.", f"  # {one.basis}."]
         for at, (key, value) in enumerate(one.expectation().items()):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from expectations.loading import nearest
-from expectations.metrics import METRICS
+from expectations.metrics.declared import METRICS
 
 GENERIC = "metric_to_be_between"
 ALWAYS = ("expect", "severity", "notes", "waivers", "min_documents")  # keys that every expectation takes

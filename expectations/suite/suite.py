@@ -18,7 +18,7 @@ import pydantic
 from expectations.errors import UserError
 from expectations.language_tags import UNKNOWN, normal_tag
 from expectations.loading import Loaded, LoadError, Strict, first_complaint, in_sentence, nearest, parse_yaml, read_text
-from expectations.metrics import METRICS, find
+from expectations.metrics.declared import METRICS, find
 from expectations.paths import is_local, joined
 from expectations.suite.shorthands import GENERIC, NAMED, schema_of, translated
 from expectations.suite.waivers import Waiver

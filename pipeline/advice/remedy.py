@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from expectations import metrics
 from expectations.judge.verdict import Outcome, Verdict
+from expectations.metrics import declared
 from expectations.suite.suite import Suite, idle_limit, load_suite, presets
 from expectations.wording import one_line
 from pipeline.recipe import Recipe, load_recipe
@@ -167,7 +167,7 @@ def limit_that_holds(outcome: Outcome) -> float | None:
     if outcome.worst is None or outcome.worst.observed is None or (outcome.min is None) == (outcome.max is None):
         return None
     up = outcome.max is not None
-    if metrics.find(outcome.metric).form == "count":
+    if declared.find(outcome.metric).form == "count":
         return float(Decimal(repr(outcome.worst.observed)).to_integral_value(_towards(up)))
     return float(_rounded(Decimal(repr(outcome.worst.observed)), up))
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.structures import load_systems
+from expectations.structures.systems_file import load_systems
 from expectations.suite.suite import load_suite
 from pipeline.reading.outputs import an_answer, check_output, save
 from pipeline.recipe import load_recipe

@@ -5,7 +5,8 @@ import itertools
 import json
 from collections.abc import Sequence
 
-from expectations import metrics, release_diff, wording
+from expectations import release_diff, wording
+from expectations.metrics import declared
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
 from pipeline.commands.diff import ComparedRelease, called, moved_between, read_release
@@ -88,7 +89,7 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def _line(one: Movement, values: Sequence[float | None]) -> str:
-    form = metrics.find(one.metric).form
+    form = declared.find(one.metric).form
     first, last = (wording.number(values[at], form) for at in (0, -1))
     said = {"unknown": "?", "same": "within noise"}.get(one.status, one.status)
     of = "" if one.slice_kind == "overall" else f', {one.slice_kind} "{one.slice}"'

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from expectations.structures import systems_schema
+from expectations.structures.systems_file import systems_schema
 from expectations.suite.suite import suite_schema
 from pipeline.reading.answer import chosen
 from pipeline.recipe import Recipe

@@ -8,12 +8,11 @@ Documents and tokens are counted anew; bounds of the synthetic share are widened
 was that went; all other numbers of the release are as they were before, and say so. The suite judges once more.
 """
 
-import collections
 import dataclasses
 import posixpath
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,24 +26,32 @@ from expectations import contracts, wording
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict, judge
 from expectations.paths import open_for_reading
-from expectations.structures import load_systems
+from expectations.structures.systems_file import load_systems
 from expectations.suite.suite import load_suite
-from expectations.wording import plural
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
-    REPORT,
     WITHDRAWAL,
     Publication,
     as_json,
     done_path,
-    entry_of,
     write_card,
     write_file,
     write_report,
 )
 from pipeline.commands.verify import QUARANTINE, verify_release
+from pipeline.commands.withdrawn_files import (
+    Withdrawn,
+    filtered,
+    ledger,
+    read_table,
+    removed_rows,
+    shards,
+    tombstones,
+    unchanged,
+)
+from pipeline.commands.withdrawn_metrics import metrics_left
 from pipeline.places import STAGING
 from pipeline.reading.descent import Descent, descent, descent_lines, said_of
 from pipeline.reading.document_text import released_recipe
@@ -54,15 +61,11 @@ from pipeline.swap import releasing, swap
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files, folders
-from transforms.exclusions.personal_data import numbers_in
-from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, is_tombstones, read_removals
+from transforms.exclusions.removals import Removals, for_manifest, read_removals
 from transforms.ingest.sources import Splits
 from transforms.kernels.text.columns import from_hexadecimal, hexadecimal
-from transforms.measures.metrics import in_table
 from transforms.release.gate import with_rules
-from transforms.release.ledger import ABOUT
 from transforms.release.read_release import (
-    LEDGER,
     METRICS,
     STRUCTURES,
     SUITE,
@@ -79,7 +82,6 @@ from transforms.release.read_release import (
     read_signed,
     reading,
 )
-from transforms.release.shards import DATA
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, as_parquet
 
@@ -89,7 +91,6 @@ STAND_IN = (
     "near_duplicate",
     "same_url",
 )  # why a document may have been dropped for one that is kept
-WITHDRAWN = "withdrawn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,22 +108,6 @@ class Receipt:
     said: dict[str, Any]
     passed: bool
     descent: Descent
-
-
-@dataclasses.dataclass(frozen=True)
-class _Old:
-    """A release, and what of it goes.
-
-    Attributes:
-      gone: ids of the documents of the release that go, sorted, in hexadecimal.
-      named: how many of them the list names; the others stand for duplicates that it names.
-    """
-
-    folder: str
-    manifest: dict[str, Any]
-    sha256: str
-    gone: pa.StringArray
-    named: int
 
 
 def withdraw(
@@ -188,7 +173,7 @@ def _refuse_unanswerable(release: str, removals: Removals) -> None:
         )
 
 
-def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removals) -> _Old:
+def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removals) -> Withdrawn:
     """Which documents of a release go."""
     signed = read_signed(release)
     named, stand_in, kept = [], [], []
@@ -207,17 +192,12 @@ def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removal
     direct = _joined(named).unique()
     candidates = pa.concat_arrays([direct, _joined(stand_in)]).unique()
     gone = candidates.filter(pc.is_in(candidates, _joined(kept)))
-    return _Old(release, manifest, digest, gone.take(pc.sort_indices(gone)), len(direct))
+    return Withdrawn(release, manifest, digest, gone.take(pc.sort_indices(gone)), len(direct))
 
 
 def _joined(columns: Sequence[pa.ChunkedArray]) -> pa.StringArray:
     chunks = [chunk for column in columns for chunk in column.chunks]
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
-
-
-def _read(path: str, columns: list[str] | None = None) -> pa.Table:
-    with reading(path), open_for_reading(path) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None)
 
 
 def _as_signals(rows: pa.Table, signed: pa.Table | None) -> dict[str, pa.Array]:
@@ -264,13 +244,13 @@ def _publication(release: str, output: str, new: str, staging: str, manifest: di
 
 
 def _build(
-    publication: Publication, old: _Old, removals: Removals, today: str, found: Descent
+    publication: Publication, old: Withdrawn, removals: Removals, today: str, found: Descent
 ) -> tuple[dict[str, Any], bool]:
     """The new release in the attempt's folder. Returns the receipt, and whether it passed."""
     folder = posixpath.join(publication.staging, f"built-{uuid.uuid4().hex}")
     folders.mark(folder, folders.Mark("release", publication.release))
-    removed = _removed_rows(old)
-    metrics = _metrics(read_metrics(old.folder), removed, old)
+    removed = removed_rows(old)
+    metrics = metrics_left(read_metrics(old.folder), removed, old)
     verdict = _judged(old.folder, publication, metrics, today)
     said = {
         "from": {"release": old.manifest["release"], "manifest_sha256": old.sha256},
@@ -286,11 +266,11 @@ def _build(
     }
     receipts = [*_receipts(old.folder), said]
     entries = [
-        *_shards(old, folder),
-        *_filtered(old, folder, SIGNATURES, "doc_id"),
-        *_ledger(old, folder),
-        *_tombstones(old, folder),
-        *_same(old, folder),
+        *shards(old, folder),
+        *filtered(old, folder, SIGNATURES, "doc_id"),
+        *ledger(old, folder),
+        *tombstones(old, folder),
+        *unchanged(old, folder),
         write_file(folder, METRICS, as_parquet(metrics)),
         write_file(folder, VERDICT, verdict.to_json().encode()),
         write_file(folder, GX_SUITE, as_json(gx_json.suite(verdict))),
@@ -298,7 +278,7 @@ def _build(
         write_file(folder, WITHDRAWAL, as_json({"format": "lowbackground.withdrawal/1", "withdrawals": receipts})),
     ]
     if is_there(old.folder, QUEUE):
-        queue = by_id(_read(posixpath.join(old.folder, QUEUE)))
+        queue = by_id(read_table(posixpath.join(old.folder, QUEUE)))
         queue = queue.filter(pc.invert(pc.is_in(queue["id"], old.gone)))
         entries.append(write_file(folder, QUEUE, as_parquet(queue)) | {"rows": queue.num_rows})
     entries.append(write_report(folder, publication, metrics, verdict, entries, _quarantine(old.folder)))
@@ -324,212 +304,14 @@ def _receipts(folder: str) -> list[Any]:
         return list(orjson.loads(file.read())["withdrawals"])
 
 
-CREDENTIALS = "credentials.documents"
-COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
-
-
-def _entries(old: _Old, under: str) -> list[dict[str, Any]]:
-    return [entry for entry in old.manifest["files"] if posixpath.dirname(entry["path"]) == under]
-
-
-def _removed_rows(old: _Old) -> pa.Table:
-    """What the measures count of the documents that go."""
-    paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
-    names = pq.read_schema(paths[0]).names if paths else []
-    more = [name for name in ("licence", "evidence", "masked") if name in names]  # not in older releases
-    parts = [_read(path, COUNTED + more) for path in paths]
-    return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
-
-
-def _shards(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
-    """The shards, without the documents that go; one that has none of them is the same file, one that is left empty is none."""
-    kept = []
-    for entry in _entries(old, DATA):
-        ids = _read(posixpath.join(old.folder, entry["path"]), ["id"])["id"]
-        hit = int(pc.sum(pc.is_in(ids, old.gone)).as_py() or 0)
-        if hit < len(ids):
-            kept.append((entry, hit))
-    for number, (entry, hit) in enumerate(kept):
-        name = f"{DATA}/train-{number:05d}-of-{len(kept):05d}.parquet"
-        source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name)
-        if not hit:
-            files.second_name(source, target)
-            yield entry | {"path": name}
-            continue
-        rows, tokens = _without(source, target, old.gone)
-        yield entry_of(folder, name, entry["what"]) | {"rows": rows, "tokens": tokens}
-
-
-def _without(source: str, target: str, gone: pa.StringArray) -> tuple[int, int]:
-    """Write a shard without some of its documents, row group by row group. Returns its documents and their tokens."""
-    rows = tokens = 0
-    with open_for_reading(source) as file, files.whole(target) as out:
-        shard = pq.ParquetFile(pa.PythonFile(file, mode="r"))
-        words = ["source", "language", "origin", "origin_basis", "evidence", "generator"]
-        with pq.ParquetWriter(
-            out,
-            shard.schema_arrow,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=words,
-            write_page_index=True,
-        ) as writer:
-            for group in range(shard.num_row_groups):
-                table = shard.read_row_group(group)
-                table = table.filter(pc.invert(pc.is_in(table["id"], gone)))
-                if table.num_rows:
-                    writer.write_table(table, row_group_size=table.num_rows)
-                rows += table.num_rows
-                tokens += int(pc.sum(table["n_tokens"]).as_py() or 0)
-    return rows, tokens
-
-
-def _filtered(old: _Old, folder: str, under: str, column: str) -> Iterator[dict[str, Any]]:
-    """Files of hashes, one row a document, without the documents that go."""
-    gone = from_hexadecimal(old.gone)
-    for entry in _entries(old, under):
-        table = _read(posixpath.join(old.folder, entry["path"]))
-        table = table.filter(pc.invert(pc.is_in(table[column], gone)))
-        with files.whole(posixpath.join(folder, entry["path"])) as out:
-            pq.write_table(table, out, compression="NONE", use_dictionary=False, write_statistics=False)
-        yield entry_of(folder, entry["path"], entry["what"]) | {"rows": table.num_rows}
-
-
-def _ledger(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
-    """The ledger: what goes was withdrawn, and nothing more is said of whose it was."""
-    for entry in _entries(old, LEDGER):
-        source, target = posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"])
-        stored = _read(source)
-        table = by_id(stored)
-        goes = pc.and_(pc.is_in(table["id"], old.gone), table["kept"])
-        if table is stored and not pc.any(goes).as_py():
-            files.second_name(source, target)
-            yield entry
-            continue
-        now = {
-            "kept": False,
-            "stage": "exclusions",
-            "reason": WITHDRAWN,
-            "copies": 0,
-            **dict.fromkeys((*ABOUT, "masked")),
-        }
-        for name, value in now.items():
-            if name in table.column_names:
-                at = table.column_names.index(name)
-                column = pc.if_else(goes, pa.scalar(value, table.schema.field(name).type), table[name])
-                table = table.set_column(at, table.schema.field(name), column)
-        with files.whole(target) as out:
-            pq.write_table(table, out, compression="zstd")
-        yield entry_of(folder, entry["path"], entry["what"]) | {"rows": table.num_rows}
-
-
-def _tombstones(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
-    """What is known of what goes now, and of what went before."""
-    earlier = [entry for entry in old.manifest["files"] if is_tombstones(entry["path"])]
-    gone = from_hexadecimal(old.gone)
-    parts = [_read(posixpath.join(old.folder, entry["path"])) for entry in _entries(old, SIGNATURES)]
-    n = len(earlier) + bool(parts)
-    if parts:
-        table = pa.concat_tables([part.filter(pc.is_in(part["doc_id"], gone)) for part in parts])
-        name = f"{TOMBSTONES}/part-00000-of-{n:05d}.parquet"
-        with files.whole(posixpath.join(folder, name)) as out:
-            pq.write_table(table, out, compression="NONE", use_dictionary=False, write_statistics=False)
-        yield entry_of(
-            folder, name, "hashes and signatures of what was withdrawn, so that it does not come back; no text"
-        )
-    for number, entry in enumerate(earlier, n - len(earlier)):
-        name = f"{TOMBSTONES}/part-{number:05d}-of-{n:05d}.parquet"
-        files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, name))
-        yield entry | {"path": name}
-
-
-MADE_ANEW = (METRICS, VERDICT, GX_SUITE, GX_VALIDATION, WITHDRAWAL, QUEUE, REPORT, "README.md")
-MADE_BY_ROWS = (DATA, SIGNATURES, LEDGER, TOMBSTONES)
-
-
-def _same(old: _Old, folder: str) -> Iterator[dict[str, Any]]:
-    """All files that say nothing of single documents: recipe, suite, sketches, what could not be read."""
-    for entry in old.manifest["files"]:
-        if entry["path"] not in MADE_ANEW and posixpath.dirname(entry["path"]) not in MADE_BY_ROWS:
-            files.second_name(posixpath.join(old.folder, entry["path"]), posixpath.join(folder, entry["path"]))
-            yield entry
-
-
 def _quarantine(folder: str) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     for name in parquet_files(posixpath.join(folder, QUARANTINE)):
         if len(shown) < SHOWN_QUARANTINE:
-            shown += _read(posixpath.join(folder, QUARANTINE, name), ["path", "row", "reason", "detail"]).to_pylist()
+            shown += read_table(
+                posixpath.join(folder, QUARANTINE, name), ["path", "row", "reason", "detail"]
+            ).to_pylist()
     return shown[:SHOWN_QUARANTINE]
-
-
-def _metrics(metrics: pa.RecordBatch, removed: pa.Table, old: _Old) -> pa.RecordBatch:
-    """METRICS of what is left: counts that are exact, bounds that hold, and of the rest what it was before."""
-    lost = _lost(removed)
-    rows: list[dict[str, Any]] = metrics.to_pylist()
-    before = {(row["metric"], row["slice_kind"], row["slice"]): row["value"] for row in rows if row["stage"] == "after"}
-    note = f"of {old.manifest['release']}, before the withdrawal of {plural(removed.num_rows, 'document')}"
-    dropped: dict[tuple[str, str], float] = {("overall", ""): removed.num_rows, ("reason", WITHDRAWN): removed.num_rows}
-    for source, n in collections.Counter(removed["source"].to_pylist()).items():
-        dropped["source_reason", f"{source}/{WITHDRAWN}"] = n
-    for row in rows:
-        at = row["slice_kind"], row["slice"]
-        unit = row["metric"].rpartition(".")[2]
-        if row["metric"] in lost and row["stage"] == "after":
-            row["value"] -= lost[row["metric"]][at]
-        elif row["metric"] == "documents.dropped":
-            row["value"] += dropped.pop(at, 0)
-        elif row["stage"] != "before":
-            if row["metric"].startswith("synthetic_share.") and (whole := before.get((unit, *at))) is not None:
-                _widen(row, whole, lost[unit][at])
-            row["note"] = f"{note}; {row['note']}" if row["note"] else note
-    sources = {tuple(at): n for at, n in dropped.items()}
-    template = next(row for row in rows if row["metric"] == "documents.dropped")
-    rows += [template | {"slice_kind": kind, "slice": name, "value": n} for (kind, name), n in sources.items()]
-    return in_table(rows, wording.unit_of(rows))  # type: ignore[arg-type]
-
-
-def _lost(removed: pa.Table) -> dict[str, collections.Counter[tuple[str, str]]]:
-    """Documents, tokens, documents with a credential and what was masked that go, by the slices of these metrics."""
-    found: dict[str, collections.Counter[tuple[str, str]]] = {
-        name: collections.Counter() for name in ("documents", "tokens", CREDENTIALS, "personal.masked")
-    }
-    years = pc.fill_null(pc.year(removed["created"].cast(pa.timestamp("us"))).cast(pa.string()), "unknown")
-    for row in removed.set_column(removed.column_names.index("created"), "year", years).to_pylist():
-        language = row["language"] or "unknown"
-        generator = (row["generator"] or "unknown") if row["origin"] == "synthetic" else ""
-        slices = [
-            ("overall", ""),
-            ("source", row["source"]),
-            ("language", language),
-            ("year", row["year"]),
-            ("origin", row["origin"]),
-            ("source_origin", f"{row['source']}/{row['origin']}"),
-            ("origin_basis", f"{row['origin']}/{row['origin_basis']}"),
-            *([("generator", generator)] if generator else []),
-            *([("licence", row["licence"])] if "licence" in row else []),
-        ]
-        for at in slices:
-            found["documents"][at] += 1
-            found["tokens"][at] += row["n_tokens"] * row["copies"]
-        if has := re.search(r"credential:(\w+)", row.get("evidence", "")):
-            found[CREDENTIALS].update([("overall", ""), ("source", row["source"]), ("credential", has[1])])
-        for kind, n in numbers_in(row.get("masked")).items():
-            found["personal.masked"]["personal", kind] += n
-            found["personal.masked"]["source_personal", f"{row['source']}/{kind}"] += n
-    return found
-
-
-def _widen(row: dict[str, Any], whole: float, lost: float) -> None:
-    """Bounds of a share of what is left, whatever went: all of it human for the upper one, all synthetic for the lower one."""
-    left = whole - lost
-    if left <= 0:
-        row["value"] = row["lower"] = row["upper"] = None
-        return
-    if row["upper"] is not None:
-        row["upper"] = min(1.0, row["upper"] * whole / left)
-    if row["lower"] is not None:
-        row["lower"] = max(0.0, (row["lower"] * whole - lost) / left)
 
 
 def _judged(release: str, publication: Publication, metrics: pa.RecordBatch, today: str) -> Verdict:

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from expectations.language_tags import is_known, normal_tag, normal_tags
-from expectations.structures import Slice
+from expectations.structures.system import Slice
 from expectations.suite.suite import Expectation
 from transforms.mixture.config import Limit
 

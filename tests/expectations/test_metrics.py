@@ -1,28 +1,32 @@
 """Every metric is declared once, and what is derived from the table follows it."""
 
-from expectations import metrics, wording
+from expectations import wording
+from expectations.metrics import declared
+from expectations.metrics.metric import EARLY, SIGNS
 
 
 def test_every_metric_is_a_sign_that_is_known() -> None:
-    for name, metric in metrics.METRICS.items():
+    for name, metric in declared.METRICS.items():
         assert metric.name == name
-        assert metric.sign in metrics.SIGNS
+        assert metric.sign in SIGNS
         assert metric.title[:1].isupper(), name
         assert not metric.title.endswith("."), name
 
 
 def test_only_what_says_which_way_is_worse_is_an_early_sign() -> None:
-    undirected = {m.name for m in metrics.METRICS.values() if m.sign in metrics.EARLY and not m.worse}
+    undirected = {m.name for m in declared.METRICS.values() if m.sign in EARLY and not m.worse}
     assert {name.split(".")[0] for name in undirected} <= {"lm", "length", "structure"}  # "spread" goes either way
 
 
 def test_signs_are_in_the_order_in_which_they_are_seen() -> None:
-    ranks = [metrics.find(name).rank for name in ("reference.tail_mass", "lexical.hill_1_1", "lexical.mattr", "tokens")]
+    ranks = [
+        declared.find(name).rank for name in ("reference.tail_mass", "lexical.hill_1_1", "lexical.mattr", "tokens")
+    ]
     assert ranks == sorted(ranks)
 
 
 def test_a_metric_of_another_version_is_called_by_its_name_and_claims_nothing() -> None:
-    one = metrics.find("invented.later")
+    one = declared.find("invented.later")
     assert (one.title, one.form, one.sign, one.worse, one.grows) == ("invented.later", "number", "other", "", False)
 
 

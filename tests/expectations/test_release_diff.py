@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expectations import release_diff
-from expectations.metrics import METRICS, find
+from expectations.metrics.declared import METRICS, find
 from expectations.release_diff import Movement, as_lines, movements, verdict
 
 

@@ -6,17 +6,10 @@ import jsonschema
 import pytest
 import yaml
 
-from expectations import metrics
-from expectations.structures import (
-    StructureReference,
-    StructuresError,
-    System,
-    documents_needed,
-    load_systems,
-    rules,
-    systems_schema,
-    systems_yaml,
-)
+from expectations.metrics import declared
+from expectations.structures.expected import documents_needed, rules
+from expectations.structures.system import StructureReference, StructuresError, System
+from expectations.structures.systems_file import load_systems, systems_schema, systems_yaml
 from expectations.suite.suite import SuiteError
 
 GALLERY = pathlib.Path(__file__).parents[2] / "examples" / "structures"
@@ -238,7 +231,7 @@ def test_each_rule_asks_for_the_bound_that_speaks_against_the_release(tmp_path: 
     ]
     assert found[0].notes == "gender, owned by us: not fewer"
     assert found[2].severity == "warning"
-    assert {r.metric for r in found} <= set(metrics.METRICS)
+    assert {r.metric for r in found} <= set(declared.METRICS)
 
 
 def test_of_a_classifier_a_stage_is_judged_by_its_bound(tmp_path: pathlib.Path) -> None:

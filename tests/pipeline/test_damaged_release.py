@@ -15,7 +15,7 @@ from small_release import documents, write_release
 
 from expectations import contracts
 from expectations.judge.verdict import VerdictError, judge
-from expectations.structures import StructuresError
+from expectations.structures.system import StructuresError
 from expectations.suite.suite import SuiteError, load_suite
 from pipeline.commands.audit import certify_sample, read_sample, sample_release
 from pipeline.commands.diff import difference

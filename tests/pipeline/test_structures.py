@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from expectations.structures import StructuresError
+from expectations.structures.system import StructuresError
 from pipeline import runner
 from pipeline.commands.gate import judge_again
 from pipeline.commands.plan import plan_mixture

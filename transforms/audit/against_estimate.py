@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from expectations import contracts
-from expectations.metrics import CERTIFIED
+from expectations.metrics.row import CERTIFIED
 from expectations.suite.suite import Expectation, Suite
 from expectations.wording import number, plural
 from transforms.audit.certificate import Certificate, Weights

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, vocabulary, vocabulary_distance

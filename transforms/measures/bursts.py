@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.measures.bounded import Bounded, BoundedPart
 from transforms.measures.sites import site_hashes
 

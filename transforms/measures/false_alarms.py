@@ -7,7 +7,7 @@ language (Liang et al. 2023, arXiv 2304.02819). So a release that rests on a det
 from collections.abc import Iterator
 
 from expectations import contracts
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.detector.detector import Detector
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 from transforms.measures.tally import Tally, total_of

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.exclusions.contamination import Items, unpack_items
 from transforms.kernels.similarity.overlap import PARTS
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.kernels.statistics import hill
 from transforms.kernels.text.columns import halves, hash_texts
 from transforms.measures.bounded import Bounded, BoundedPart

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
-from expectations.metrics import Row, find
+from expectations.metrics.declared import find
+from expectations.metrics.row import Row
 from expectations.wording import TOKENS, WORDS, plural
 from transforms.detector.detector import Detector
 from transforms.engine.staged import Staged
@@ -156,7 +157,7 @@ def in_table(rows: list[Row], unit: str = WORDS) -> pa.RecordBatch:
     template = dict.fromkeys(contracts.METRICS.schema.names) | {"stage": "after", "slice_kind": "overall", "slice": ""}
     whole: list[dict[str, Any]] = [{**template, "unit": find(row["metric"]).unit, **row} for row in rows]
     unsaid = sorted({row["metric"] for row in whole if not row["unit"]})
-    assert not unsaid, f"neither expectations/metrics.py nor the row says the unit of {', '.join(unsaid)}"
+    assert not unsaid, f"neither expectations/metrics/ nor the row says the unit of {', '.join(unsaid)}"
     for row in whole:
         row["unit"] = unit if row["unit"] == TOKENS else row["unit"]
     whole.sort(key=lambda row: tuple(str(row[k]) for k in ("metric", "stage", "slice_kind", "slice")))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.detector.detector import Detector
 from transforms.kernels.statistics import share_bound
 from transforms.measures.synthetic_share import OF_STAGE, REASONS_OF

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.kernels.statistics import share_bound
 from transforms.kernels.text.columns import halves, hash_texts
 from transforms.measures.bounded import Bounded, BoundedPart

@@ -8,7 +8,7 @@ lie outside of the two: whoever needs the number names it in the recipe.
 
 from collections.abc import Iterator, Mapping
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.wording import plural
 
 MOST_UNKNOWN = 0.05  # of the words may be of languages that are not here

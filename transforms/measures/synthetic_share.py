@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from expectations import contracts
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.detector.calibration import Calibration
 from transforms.detector.detector import Detector

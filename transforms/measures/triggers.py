@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import diversity, vocabulary
 from transforms.kernels.statistics.diversity import TypeCounts

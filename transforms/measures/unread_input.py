@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import FILE_REASONS, WHOLE_FILE

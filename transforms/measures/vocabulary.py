@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Iterator
 
-from expectations.metrics import Row
+from expectations.metrics.row import Row
 from transforms.kernels.statistics import diversity, hill, vocabulary
 from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.hill import Spectrum

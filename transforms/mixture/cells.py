@@ -25,7 +25,8 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import nearest
-from expectations.structures import Avoid, StructuresError, System
+from expectations.structures.rules import Avoid
+from expectations.structures.system import StructuresError, System
 from expectations.wording import WORDS
 from transforms.detector.calibration import Calibration
 from transforms.detector.share_estimate import Composition

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from expectations import contracts
-from expectations.structures import System
+from expectations.structures.system import System
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside

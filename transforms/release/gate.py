@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 
-from expectations import structures
 from expectations.judge.verdict import judge
-from expectations.structures import System
+from expectations.structures import expected
+from expectations.structures.system import System
 from expectations.suite.suite import Expectation, Suite, presets
 from transforms.engine.stage import Stage
 from transforms.engine.staged import Staged
@@ -59,7 +59,7 @@ def with_rules(
     if suite.suite in presets():
         asked = (REFERENCE_RULES, has_reference), (LINEAGE_RULES, has_lineage), (VERIFIER_RULES, has_verifier)
         kept = [one for rules_, applies in asked if applies for one in rules_]
-    return suite.model_copy(update={"expectations": (*first, *suite.expectations, *kept, *structures.rules(systems))})
+    return suite.model_copy(update={"expectations": (*first, *suite.expectations, *kept, *expected.rules(systems))})
 
 
 def rules(fail_on_shortage: bool, fail_on_source_loss: bool, has_limits: bool) -> list[Expectation]:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from expectations.paths import open_for_reading
-from expectations.structures import Classifier, Sample, Structure, StructuresError, System
+from expectations.structures.structure import Classifier, Sample, Structure
+from expectations.structures.system import StructuresError, System
 from expectations.wording import plural
 from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.language_tags import normal_tag
-from expectations.structures import Classifier, Column, Lexicon, Regex, StructuresError, System
+from expectations.structures.structure import Classifier, Column, Lexicon, Regex
+from expectations.structures.system import StructuresError, System
 from transforms.engine.staged import Staged
 from transforms.kernels.statistics.structures import IN_SLICE, Cores
 from transforms.kernels.text import lexicon

@@ -12,18 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.metrics import Row
-from expectations.structures import (
-    Association,
-    Classifier,
-    Slice,
-    StructuresError,
-    System,
-    TargetDistribution,
-    association_slice,
-    documents_needed,
-    group_slice,
-)
+from expectations.metrics.row import Row
+from expectations.structures.expected import association_slice, documents_needed, group_slice
+from expectations.structures.rules import Association, TargetDistribution
+from expectations.structures.structure import Classifier
+from expectations.structures.system import Slice, StructuresError, System
 from transforms.kernels.statistics import classifier_correction
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.certify import Gold

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import metrics, release_diff
+from expectations import release_diff
+from expectations.metrics import declared
 from expectations.release_diff import Comparison, Movement
 from expectations.report import diff_page as movement_page
 
@@ -52,7 +53,7 @@ class Page(html.parser.HTMLParser):
 def moved(
     metric: str, status: str = "worse", slice_: str = "", basis: str = "limits of the numbers", **more: object
 ) -> Movement:
-    sign = metrics.find(metric).sign
+    sign = declared.find(metric).sign
     kind = more.pop("slice_kind", "source" if slice_ else "overall")
     limits = (
         (-0.3, -0.1) if status in ("worse", "better", "moved") else (-0.3, 0.2) if status == "same" else (None, None)

@@ -3,7 +3,7 @@
 import jsonschema
 import pytest
 
-from expectations.metrics import METRICS
+from expectations.metrics.declared import METRICS
 from expectations.suite.shorthands import NAMED
 from expectations.suite.suite import SuiteError, load_suite, suite_schema
 from expectations.wording import SLICE_KINDS

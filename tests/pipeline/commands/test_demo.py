@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from expectations import metrics
+from expectations.metrics.declared import METRICS
 from pipeline import runner
 from pipeline.advice.page import joined
 from pipeline.advice.remarks import hint, remarks
@@ -207,5 +207,5 @@ def test_the_flow_finds_what_was_planted(
             assert (row["kept"], survivor["kept"], survivor["origin"]) == (False, True, "human")
     for row in pq.read_table(pathlib.Path(result.folder, "metrics.parquet")).to_pylist():
         if row["metric"] != "input.fingerprint":  # which has no number
-            declared = metrics.METRICS[row["metric"]]
+            declared = METRICS[row["metric"]]
             assert declared.unit in ("", row["unit"]) or (declared.unit, row["unit"]) == ("tokens", "words"), row

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from expectations import contracts
-from expectations.structures import StructuresError, System
+from expectations.structures.system import StructuresError, System
 from transforms.detector.detector import load_detector
 from transforms.ingest.sources import Source
 from transforms.kernels.choosing import order

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from expectations import contracts
-from expectations.structures import Classifier, Sample, StructuresError, System, load_systems
+from expectations.structures.structure import Classifier, Sample
+from expectations.structures.system import StructuresError, System
+from expectations.structures.systems_file import load_systems
 from transforms.kernels.statistics.structures import IN_SLICE
 from transforms.kernels.text.text import canonicalise
 from transforms.structures.classify import judge, with_samples

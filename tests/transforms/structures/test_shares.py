@@ -14,7 +14,8 @@ from scipy import stats
 
 from expectations import contracts
 from expectations.judge.verdict import judge
-from expectations.structures import StructuresError, System, documents_needed, rules
+from expectations.structures.expected import documents_needed, rules
+from expectations.structures.system import StructuresError, System
 from expectations.suite.suite import Suite
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.text.text import canonicalise
