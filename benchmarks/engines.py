@@ -9,13 +9,8 @@ machine the command is killed while it is at work, on Prism with LOOPBACK worker
 It has survived if it ended in time with exit code 4 and one line, nothing was released, no process stayed, and the next run
 gives the same bytes. Prism is needed (tests/workers.py), and `moto` for s3.
 
-<<<<<<< HEAD
 `--kill` prints a table of its own: on Prism, with all kinds of dedup and labels in parts, the one worker elsewhere is killed
 after each step of the graph (or after those that are named), each time in a run from nothing; the next run is local.
-=======
-`--kill` prints a table of its own: on Prism, with all kinds of dedup and labels in parts, the worker elsewhere is killed after
-each step of the graph (or after those that are named), each time in a run from nothing; the next run is local.
->>>>>>> cluster
 """
 
 import argparse

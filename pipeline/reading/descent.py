@@ -19,12 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.loading import LoadError, parse_yaml, read_text
+from expectations.paths import is_local
 from expectations.wording import message, one_line, plural
 from pipeline.reading.document_text import released_recipe
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files
-from transforms.release.read_release import ReleaseError, ledger_batches, ledger_files, read_manifest
+from transforms.engine.folders import names_in
+from transforms.ingest.listing import UNREAD, Unread, list_path
+from transforms.release.read_release import ReleaseError, is_there, ledger_batches, ledger_files, read_manifest
 
 PUSHED = ".pushed.jsonl"
 FORMAT = "lowbackground.pushed/1"
@@ -137,11 +140,11 @@ def descent(release: str, gone: pa.StringArray, cards: str | None) -> Descent:
     first = _Release(release, (manifest["release"], posixpath.basename(release)), sha256, frozenset(), 0)
     found: list[_Release] = []
     unread: list[str] = []
-    names = {posixpath.dirname(name) for name in files.below(output) if posixpath.basename(name) == MANIFEST}
-    for name in sorted(names - {"", posixpath.basename(release)}):
-        if "/" in name or name.startswith("."):
+    seen = {os.path.realpath(release)}
+    for folder in sorted(_beside(output), key=lambda path: (os.path.islink(path), path)):
+        if (real := os.path.realpath(folder)) in seen:  # as `latest` is, a link
             continue
-        folder = posixpath.join(output, name)
+        seen.add(real)
         try:
             found.append(_release(folder, gone))
         except (ReleaseError, RecipeError):
@@ -162,6 +165,13 @@ def descent(release: str, gone: pa.StringArray, cards: str | None) -> Descent:
         if folder not in descend
     ]
     return dataclasses.replace(Descent(still, descend, tuple(unread)), **_of_cards(cards, about))
+
+
+def _beside(output: str) -> Iterator[str]:
+    """Folders of releases that lie in a folder, or that links in it lead to: some have their old ones on another disk."""
+    for name in names_in(output):
+        if not name.startswith(".") and is_there(posixpath.join(output, name), MANIFEST):
+            yield posixpath.join(output, name)
 
 
 def _release(folder: str, gone: pa.StringArray) -> _Release:
@@ -200,16 +210,16 @@ class _Card:
 
 def _of_cards(folder: str, releases: Sequence[tuple[_Release, str]]) -> dict[str, Any]:
     """What the cards of a folder say of releases and of each other."""
-    paths = [
-        name
-        for name in files.below(folder)
-        if name.lower().endswith(".md") and not any(part.startswith(".") for part in name.split("/"))
-    ]
-    if not paths:
+    listing = list_path(folder, hidden=True)
+    inside = posixpath.join(os.path.normpath(folder) if is_local(folder) else folder, "")
+    entries = {entry.path.removeprefix(inside): entry.size for entry in listing.entries}
+    paths = [name for name in sorted(entries) if _is_card(name)] if listing.kind == "folder" else []
+    unread = {one.path: UNREAD[one.reason] for one in listing.unread if _may_hide_cards(one, inside)}
+    if not paths and not unread:
         raise RecipeError(f"--cards {folder}: has no cards; give the folder of models, each with a README.md")
-    read, silent = [], {}
+    read, silent = [], {path: f"is {why}" for path, why in unread.items()}
     for name in paths:
-        card = _read_card(folder, name)
+        card = _read_card(folder, name) if entries[name] is not None else f"is {UNREAD['dangling_link']}"
         read.append(card) if isinstance(card, _Card) else silent.update({posixpath.join(folder, name): card})
     known = [(one, about, {*map(_parts, (*one.names, *_repositories(one.folder)))}) for one, about in releases]
     why = {}
@@ -224,6 +234,18 @@ def _of_cards(folder: str, releases: Sequence[tuple[_Release, str]]) -> dict[str
     _follow(read, why)
     models = tuple(NamedModel(card.path, card.names[0], one_line(why[card.path])) for card in read if card.path in why)
     return {"models": models, "silent": silent, "cards": len(paths)}
+
+
+def _is_card(name: str) -> bool:
+    return name.lower().endswith(".md") and not any(part.startswith(".") for part in name.split("/"))
+
+
+def _may_hide_cards(one: Unread, inside: str) -> bool:
+    """Whether there may be a card in what is not read: a folder that cannot be listed, or something with the name of a card."""
+    name = one.path.removeprefix(inside)
+    return (one.reason == "cannot_list" and _is_card(f"{name}/README.md")) or (
+        one.reason == "not_a_file" and _is_card(name)
+    )
 
 
 def _follow(cards: Sequence[_Card], why: dict[str, str]) -> None:
@@ -257,7 +279,7 @@ def _read_card(folder: str, name: str) -> _Card | str:
         header = _HEADER.match(text)
         about = parse_yaml(header[1], "its header").value if header else None
     except (LoadError, OSError) as error:
-        return one_line(message(error).removeprefix(f"{path}: "))
+        return one_line(message(error).removeprefix(path).lstrip(":, "))
     hashes = frozenset(re.findall(r"\b[0-9a-f]{64}\b", text))
     if not isinstance(about, dict):
         if not hashes:

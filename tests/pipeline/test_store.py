@@ -12,9 +12,11 @@ from pipeline import runner
 from pipeline.commands.plan import plan_mixture
 from pipeline.recipe import Recipe, load_recipe
 from transforms.ingest import decompress, readers
+from transforms.measures.kept_vocabularies import VOCABULARIES
 from transforms.mixture.left_by_dedup import DECISIONS, OFFER
 from transforms.release.earlier_shards import SHARDS
 from transforms.release.kept_measures import MEASURES
+from transforms.signals.beginnings import TEXTS
 from transforms.survey import text_to_signals
 
 QUIET = Console(file=open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the tests)
@@ -74,7 +76,8 @@ def stored(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def signals_in(folder: pathlib.Path) -> set[pathlib.Path]:
     """What the survey left in the store, and not what later stages keep there."""
-    return {path for path in stored(folder) if path.suffixes[0].strip(".") not in (DECISIONS, OFFER, MEASURES, SHARDS)}
+    later = (DECISIONS, MEASURES, OFFER, SHARDS, TEXTS, VOCABULARIES)
+    return {path for path in stored(folder) if path.suffixes[0].strip(".") not in later}
 
 
 def test_an_increment_surveys_what_is_new_and_little_else(tmp_path: pathlib.Path, surveyed: list[str]) -> None:

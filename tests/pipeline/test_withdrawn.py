@@ -1,6 +1,7 @@
 """Whole runs with lists of removals: what goes, what goes with it, and that it does not come back in a later release."""
 
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -245,6 +246,7 @@ CARDS = {
     "innocent/README.md": ("---\ndatasets: [org/older, lawsuit, 7, null]\nbase_model: [other/tuned/x, '']\n---\nold\n", None),
     "namesake/README.md": ("---\nbase_model: another/circle/tuned\n---\n", None),
     "alone/README.md": ("---\nbase_model: lab/alone\n---\n", None),
+    "_kept/README.md": ("---\ndatasets: old\n---\n", "`datasets` has old: the release"),
     ".git/README.md": ("---\ndatasets: old\n---\n", None),
     "no-card.txt": ("---\ndatasets: old\n---\n", None),
 }  # fmt: skip
@@ -274,6 +276,15 @@ def test_releases_and_models_that_descend_from_it_are_named(folder: pathlib.Path
     for name, text in (cards | {name: text for name, (text, _) in SILENT.items()}).items():
         (models / name).parent.mkdir(parents=True, exist_ok=True)
         (models / name).write_bytes(text)
+    on_another_disk = folder / "disk"
+    on_another_disk.mkdir()
+    for place in (folder / "out" / "twin", models / "by-name", models / "_kept"):
+        place.rename(on_another_disk / place.name)
+        place.symlink_to(on_another_disk / place.name)
+    (folder / "out" / "latest").symlink_to("old")
+    os.mkfifo(models / "waits.md")
+    (models / "gone.md").symlink_to("nowhere")
+    (models / "up").symlink_to(models)
     with pytest.raises(RecipeError, match="has no cards; give the folder of models"):
         withdraw(old, [str(folder / "list.jsonl")], None, QUIET, cards=str(folder / "corpus"))
     receipt = withdraw(old, [str(folder / "list.jsonl")], None, QUIET, cards=str(models))
@@ -291,17 +302,18 @@ def test_releases_and_models_that_descend_from_it_are_named(folder: pathlib.Path
     for name, reason in why.items():
         assert str(CARDS[name][1]) in reason
     silent = {str(pathlib.Path(path).relative_to(models)): reason for path, reason in found.silent.items()}
+    assert (silent.pop("waits.md"), silent.pop("gone.md")) == ("is a FIFO, socket or device", "is a link to nothing")
     assert silent.keys() == SILENT.keys()
     for name, reason in silent.items():
         assert SILENT[name][1] in reason
         assert "\n" not in reason
     hidden = sum(name.startswith(".") or not name.endswith(".md") for name in CARDS)
-    assert found.cards == len(CARDS) + len(SILENT) - hidden
+    assert found.cards == len(CARDS) + len(SILENT) - hidden + 1  # gone.md
     assert f"{len(why)} models of {found.cards} cards descend from out/old" in said
     assert "\x1b" not in said
     [kept] = json.loads(pathlib.Path(receipt.folder, "withdrawal.json").read_text())["withdrawals"]
     assert {one["name"] for one in kept["models"]} >= {"by-name", "org/tuned", "lab/snap"}
-    assert (kept["releases"], kept["cards_without_a_word"]) == (["child", "grandchild", "twin"], len(SILENT))
+    assert (kept["releases"], kept["cards_without_a_word"]) == (["child", "grandchild", "twin"], len(SILENT) + 2)
     assert str(folder) not in json.dumps(kept)
     assert json.loads(receipt_json(receipt))["descend"] == [str(out / "child"), str(out / "grandchild")]
 

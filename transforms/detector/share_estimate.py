@@ -230,8 +230,9 @@ class Composition:
             mix = np.asarray(scores[known.bands], np.float64).sum(axis=(1, 2))
             n = float(mix.sum())
             rates = high.machine @ _drawn(known.found, self._alike(True, self.has_own(number, own)))
-            found = float(rates @ (high.shares * mix / n))  # what the bound takes to be flagged of it
-            kept = 1 - min(flagged[number] / n, 1.0)
+            part = min(flagged[number] / n, 1.0)
+            found = min(float(rates @ (high.shares * mix / n)), part)  # of it flagged: no more than was
+            kept = 1 - part
             residual[number] = min(1.0, max(0.0, upper[number] - found) / kept) if kept > 0 else 1.0
         return Bound(upper, residual)
 

@@ -58,14 +58,18 @@ class Listing(NamedTuple):
     unread: list[Unread]
 
 
-def list_path(path: str) -> Listing:
+def list_path(path: str, hidden: bool = False) -> Listing:
     """List a file, a folder with all below it, or a pattern (`*` stays in a folder, `**` does not).
+
+    Args:
+      path: what to list.
+      hidden: of a folder, whether what starts with `.` or `_` is listed as well.
 
     Raises:
       OSError: it cannot be listed, or a folder below it cannot.
       StorageError: its store cannot be asked.
     """
-    return _list_local(os.path.normpath(path)) if is_local(path) else _list_remote(path)
+    return _list_local(os.path.normpath(path), hidden) if is_local(path) else _list_remote(path, hidden)
 
 
 def is_regular(path: str) -> bool:
@@ -93,10 +97,10 @@ def fingerprint_of(path: str) -> str:
         return ""
 
 
-def _list_local(path: str) -> Listing:
+def _list_local(path: str, hidden: bool) -> Listing:
     unread: list[Unread] = []
     if os.path.isdir(path):
-        return Listing("folder", list(_walk(path, unread, hidden=False)), unread)
+        return Listing("folder", list(_walk(path, unread, hidden)), unread)
     if os.path.lexists(path):
         entry = _file(path, os.path.realpath(path), lambda: os.stat(path), unread)
         return Listing("file", [entry] if entry else [], unread)
@@ -180,7 +184,7 @@ def _file(path: str, real: str, look: Callable[[], os.stat_result], unread: list
     return Entry(path, status.st_size, fingerprint(status), real)
 
 
-def _list_remote(path: str) -> Listing:
+def _list_remote(path: str, hidden: bool) -> Listing:
     path = storage.pinned(path)
     found = storage.find(path)
     if found is not None and not found.is_folder:
@@ -188,7 +192,8 @@ def _list_remote(path: str) -> Listing:
     special = _SPECIAL.search(path)
     if found is not None or special is None:
         inside = path.rstrip("/") + "/"
-        return Listing("folder", *_without_hidden([_entry(one) for one in storage.below(path)], inside))
+        below = [_entry(one) for one in storage.below(path)]
+        return Listing("folder", below, []) if hidden else Listing("folder", *_without_hidden(below, inside))
     fixed = path[: special.start()].rpartition("/")[0]
     wanted = re.compile(FileSystem.translate_pattern(path))
     matched = [_entry(one) for one in storage.below(fixed) if wanted.match(one.path)]

@@ -102,6 +102,20 @@ def test_with_its_allowance_the_bound_holds_whoever_wrote_it(q, machine):
     assert 0 <= bound.residual[0] <= 1
 
 
+@pytest.mark.parametrize("documents", [1, 2, 5, 40, 400])
+@pytest.mark.parametrize("at", [-1.0, 0.5, 3.0])
+@pytest.mark.parametrize("part", [0, 0.5])
+def test_what_is_taken_to_be_flagged_was_flagged(documents, at, part):
+    """One document that was not flagged had a share of 99 % and a bound of 18 %: most of it counted as found and gone."""
+    flagged = int(part * documents)
+    scores = np.stack([normal(documents, at), np.zeros(share_bound.BINS, np.int64)])
+    composition = Composition(calibrated(SHORT, LONG, allowances=(added(0.05),)))
+    bound = composition.bound(np.array([flagged]), scores)
+    hidden = flagged + bound.residual[0] * (documents - flagged)
+    assert hidden >= bound.share[0] * documents - 1e-9
+    assert composition.estimate(scores) <= bound.share[0] <= 1
+
+
 def test_an_allowance_widens_the_bound_and_without_one_all_of_it_may_be_synthetic():
     scores = corpus(0.2)
     plain = Composition(TWO).bound(np.zeros(1, np.int64), scores).share[0]
