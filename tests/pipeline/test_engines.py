@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from typing import Any
@@ -24,6 +25,7 @@ import warm
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker import sdk_worker
+from clean_environment import environment_of
 from rich.console import Console
 
 from expectations.errors import BrokenError
@@ -37,7 +39,7 @@ from pipeline.recipe import RecipeError, RunnerConfig
 from tests.pipeline.test_flow import QUIET, corpus, recipe_in, run, write
 from tests.pipeline.test_graph_size import MOST_BYTES, Forgetful, of_splits
 from tests.pipeline.test_retries import checksums
-from tests.workers import environment, has_ended, job_service, prism, prisms_of, seen, spread_over, worker_pool
+from tests.workers import ROOT, environment, has_ended, job_service, prism, prisms_of, seen, spread_over, worker_pool
 from transforms.engine import counted, staged
 from transforms.engine.folders import FolderError
 from transforms.engine.job_graph import JobGraph
@@ -429,6 +431,17 @@ def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
     known = {f"beam:transform:{what}:v1" for what in ("pardo", "group_by_key", "flatten", "impulse", "window_into")}
     assert {urn for urn in done if "combine" not in urn} <= known
     assert json.loads(str(dataflow.job))["type"] == "JOB_TYPE_BATCH"
+
+
+def test_dataflow_takes_it_where_the_extra_gcp_is_installed(tmp_path: pathlib.Path) -> None:
+    """The test above, in an environment that has Beam's extra before everything that this one has."""
+    bin_ = environment_of(tmp_path, [f"apache-beam[gcp]=={beam.__version__}"])
+    (site,) = (bin_.parent / "lib").glob("python*/site-packages")
+    (site / "ours.pth").write_text(sysconfig.get_path("purelib"))
+    test = f"{__file__}::{test_the_graph_is_a_job_that_dataflow_takes_without_a_network.__name__}"
+    command = [bin_ / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "there", test]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def test_an_option_that_beam_cannot_read_is_refused_in_one_line(

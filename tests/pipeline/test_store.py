@@ -111,7 +111,9 @@ def test_every_kind_of_damage_to_every_file_of_the_store_heals_by_itself(
     surveyed.clear()
     assert shards(run(corpus, "b", **remove)) == expected
     assert surveyed == []
-    assert len(stored(corpus)) == 5 * 3 + 2  # paragraphs, signals, quarantine, decisions, offers; measures, shards
+    assert (
+        len(stored(corpus)) == 5 * 3 + 3
+    )  # paragraphs, signals, quarantine, decisions, offers; measures, shards, vocabularies
     for number, path in enumerate(stored(corpus)):
         data = bytearray(path.read_bytes())
         data[len(data) // 3] ^= 4

@@ -33,6 +33,10 @@ class JobGraph(beam.Pipeline):
         super().__init__(*words, **options)
         self.component_id_map = _ShortNames()
 
+    def run(self, test_runner_api: bool | str = False) -> Any:
+        """As Beam's, without making another pipeline of the job first, which would be of Beam's size (for Dataflow, it is)."""
+        return super().run(test_runner_api)
+
     def to_runner_api(self, return_context: bool = False, **options: Any) -> Any:
         """The job, as Beam's runners ask for it."""
         made = super().to_runner_api(return_context=return_context, **options)
@@ -81,7 +85,11 @@ def _by_reference(job: api.Pipeline) -> None:
     for step in job.components.transforms.values():
         step.ClearField("annotations")
         if step.spec.urn == python_urns.GENERIC_COMPOSITE_TRANSFORM:
-            step.ClearField("spec")  # says that there are steps below, which is plain to see
+            # What says that there are steps below is plain to see. One that has no spec may have no outputs, for Dataflow's
+            # translation: what they are is said below it.
+            for name in ("spec", "inputs", "outputs") if "/" in step.unique_name else ():
+                step.ClearField(name)
+            step.spec.ClearField("payload")
         is_shown = step.subtransforms and "/" not in step.unique_name  # what is below has the same settings
         shown = [one for one in step.display_data if is_shown and BEAMS_OWN not in one.payload]
         del step.display_data[:]
