@@ -56,6 +56,9 @@ def main() -> None:
 
 def _code_of_command() -> int:
     """Run the command. An exit code is its own only if it says so; whatever else ends it is a run that broke."""
+    if "" in sys.argv[1:]:  # which would be this folder to one command and / to another
+        complain("error: a word of the command is empty; was a variable of the shell not set?")
+        return WRONG
     try:
         code = app(standalone_mode=False)
     except typer.Abort:

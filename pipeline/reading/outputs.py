@@ -21,6 +21,7 @@ from pipeline.places import STAGING, STORE
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.engine import files
+from transforms.ingest.listing import list_path
 from transforms.release.read_release import METRICS, VERDICT
 
 # Formats of the JSON that `gate`, `diff` and `history` write: each can be made again from the releases.
@@ -180,8 +181,13 @@ def _local(inputs: Sequence[str]) -> Iterator[str]:
     for name in inputs:
         if not is_local(name):
             continue
-        if not os.path.exists(name) and _GLOB.search(name):
-            yield from glob.iglob(name, recursive=True, include_hidden=True)
+        if not os.path.exists(name) and "**" in name:
+            with contextlib.suppress(OSError):  # a folder that cannot be listed is not read either
+                yield from (
+                    entry.path for entry in list_path(name).entries
+                )  # each folder once, whatever links lead to it
+        elif not os.path.exists(name) and _GLOB.search(name):
+            yield from glob.iglob(name, include_hidden=True)
         else:
             yield name
 

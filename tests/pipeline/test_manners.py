@@ -336,6 +336,24 @@ def test_init_is_not_silent_for_long(tmp_path: pathlib.Path) -> None:
     assert "s  listing files" in said.stderr
 
 
+@pytest.mark.parametrize("words", [("clean", ""), ("score", "", "-o", "x.parquet"), ("init", "data", "-o", "")])
+def test_an_empty_word_is_no_folder(tmp_path: pathlib.Path, words: tuple[str, ...]) -> None:
+    """It was `/` to `clean`, and the folder that one is in to `score`."""
+    said = lowbackground(*words, cwd=tmp_path)
+    assert (said.returncode, said.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert said.stderr == "error: a word of the command is empty; was a variable of the shell not set?\n"
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: pathlib.Path) -> None:
+    """Each of two loops doubled what `**` stood for, in the check of what would be written."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.jsonl").write_text(json.dumps({"text": WORDS}) + "\n")
+    for name, to in (("loop", "."), ("up", "..")):
+        (tmp_path / "real" / name).symlink_to(to)
+    said = lowbackground("init", "**/a.jsonl", "-o", "recipe.yaml", cwd=tmp_path)
+    assert (said.returncode, "with 1 source" in said.stdout) == (0, True), said.stderr
+
+
 # The last line of a failure
 
 
