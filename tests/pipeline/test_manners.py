@@ -328,7 +328,7 @@ def test_init_is_not_silent_for_long(tmp_path: pathlib.Path) -> None:
     # A second step that waits, in the real command: listing a bucket takes as long.
     slow = (
         "import time, pipeline.commands.init as init; plan = init.plan\n"
-        "def wait(sources):\n    time.sleep(3)\n    return plan(sources)\n"
+        "def wait(*how, **named):\n    time.sleep(3)\n    return plan(*how, **named)\n"
         "init.plan = wait\nimport sys; sys.argv = ['lowbackground', 'init', 'data']\nfrom pipeline.cli import main; main()"
     )
     said = subprocess.run([*warm.python(), "-c", slow], cwd=tmp_path, capture_output=True, text=True, check=False)
