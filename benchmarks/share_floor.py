@@ -109,11 +109,11 @@ def row(
     learned = found[:, [at.index(q) for q in SHARES]]
     sources, generators = (np.array(names) for names in zip(*((k.split("/")[0], g) for k, g in chosen), strict=True))
     floor, held = np.zeros((2, *found.shape))
+    everything = np.ones(len(found), bool)
     for number, theirs in enumerate(found):
         others = (sources != sources[number]) & (generators != generators[number])
-        for into, rows in ((floor, learned), (held, learned[others] if others.any() else learned)):
-            names = tuple(generators[others] if into is held and others.any() else generators)
-            allowance = Judged(names, np.stack([rows, rows]), 0.0, "").allowance()
+        for into, rows in ((floor, everything), (held, others if others.any() else everything)):
+            allowance = Judged(tuple(generators[rows]), np.stack([learned[rows]] * 2), 0.0, "").allowance()
             into[number] = [allowance.of(limit) for limit in theirs]
     shown = [at.index(q) for q in SHOWN]
     planted = [at.index(q) for q in SHARES]

@@ -4,24 +4,14 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pydantic
 
 from expectations.loading import LoadError, Strict, as_yaml, first_complaint, in_sentence, nearest, read_text
 from expectations.paths import joined, open_for_reading
-from expectations.structures.rules import (
-    Association,
-    Avoid,
-    CoreEffectiveNumber,
-    ExpectedDevianceRatio,
-    MaxCore,
-    MinShare,
-    Retention,
-    StageDelta,
-    TargetDistribution,
-)
-from expectations.structures.structure import Classifier, Column, LabelledFile, Lexicon, Regex, Sample
+from expectations.structures.rules import Rule
+from expectations.structures.structure import LabelledFile, Lexicon, Sample, Structure
 from expectations.structures.system import Owner, Slice, StructuresError, System
 from expectations.suite.suite import SuiteError, parsed
 
@@ -121,23 +111,13 @@ def systems_schema() -> dict[str, Any]:
     return _SystemsFile.model_json_schema()
 
 
-_MODELS: dict[str, type[pydantic.BaseModel]] = {
-    "lexicon": Lexicon,
-    "regex": Regex,
-    "column": Column,
-    "classifier": Classifier,
-}
-_RULES: dict[str, type[pydantic.BaseModel]] = {
-    "min_share": MinShare,
-    "retention": Retention,
-    "max_core": MaxCore,
-    "expected_deviance_ratio": ExpectedDevianceRatio,
-    "core_effective_number": CoreEffectiveNumber,
-    "target_distribution": TargetDistribution,
-    "avoid": Avoid,
-    "association": Association,
-    "stage_delta": StageDelta,
-}
+def _by_kind(union: Any) -> dict[str, type[pydantic.BaseModel]]:
+    """The members of a union that its `kind` tells apart, by that word."""
+    members = get_args(get_args(union)[0])
+    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}
+
+
+_MODELS, _RULES = _by_kind(Structure), _by_kind(Rule)
 
 
 def _one_line(error: pydantic.ValidationError) -> tuple[list[Any], str]:

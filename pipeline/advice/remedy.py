@@ -39,10 +39,8 @@ WAYS = {
     "origin.conflict": "look at {where}/review/queue.parquet; where the declaration is wrong, correct `origin` of the source",
     "duplicates.": "see with `lowbackground explain {where} --reason near_duplicate` what was dropped",
 }
-LOSSES = (
-    "input.",
-    "duplicates.removed_fraction",
-)  # of which more should be allowed only when it is known what they were
+# More of these should be allowed only when it is known what they were.
+LOSSES = ("input.", "duplicates.removed_fraction")
 LONGEST_SIGNATURE = 2048  # of `dedup.bands` x `dedup.rows`
 STEP = Decimal("0.001")  # that limits are proposed in
 
@@ -121,8 +119,10 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, 
     of_share = outcome.metric.startswith("synthetic_share.")
     # One source is no reason to allow the whole corpus more.
     for_whole = outcome.slice_kind == "overall" or not of_share
-    of_metric = _of_metric(outcome, recipe, where, max(dropped, key=lambda one: (dropped[one], one)) if dropped else "")
-    if outcome.metric.startswith(LOSSES):
+    most = max(dropped, key=lambda one: (dropped[one], one)) if dropped else ""
+    of_metric = [*_of_metric(outcome, recipe, where, most)]
+    is_loss = outcome.metric.startswith(LOSSES)
+    if is_loss:
         yield from of_metric
     if (found := _PARAMETER.search(outcome.threshold)) and limit is not None and found[1] in KEYS and for_whole:
         value = _rounded(Decimal(repr(limit)) / Decimal(found[2] or 1), up=outcome.max is not None)
@@ -135,7 +135,8 @@ def _knobs(outcome: Outcome, folder: str, recipe: Recipe, dropped: Mapping[str, 
         # A bound above the limit with an estimate within it comes of what undeclared text may hide, and nothing else.
         hides = outcome.worst is not None and outcome.worst.value is not None and outcome.worst.value <= outcome.max
         yield from (*declare, *cuts) if hides else (*cuts, *declare)
-    yield from of_metric
+    if not is_loss:
+        yield from of_metric
 
 
 def _of_metric(outcome: Outcome, recipe: Recipe, where: str, reason: str) -> Iterator[str]:

@@ -122,9 +122,14 @@ def filtered(old: Withdrawn, folder: str, under: str, column: str) -> Iterator[d
     for entry in _entries(old, under):
         table = read_table(posixpath.join(old.folder, entry["path"]))
         table = table.filter(pc.invert(pc.is_in(table[column], gone)))
-        with files.whole(posixpath.join(folder, entry["path"])) as out:
-            pq.write_table(table, out, compression="NONE", use_dictionary=False, write_statistics=False)
+        _write_hashes(table, posixpath.join(folder, entry["path"]))
         yield entry_of(folder, entry["path"], entry["what"]) | {"rows": table.num_rows}
+
+
+def _write_hashes(table: pa.Table, path: str) -> None:
+    """Hashes are like nothing else: they compress to nothing less, and no reader looks for a range of them."""
+    with files.whole(path) as out:
+        pq.write_table(table, out, compression="NONE", use_dictionary=False, write_statistics=False)
 
 
 def ledger(old: Withdrawn, folder: str) -> Iterator[dict[str, Any]]:
@@ -164,8 +169,7 @@ def tombstones(old: Withdrawn, folder: str) -> Iterator[dict[str, Any]]:
     if parts:
         table = pa.concat_tables([part.filter(pc.is_in(part["doc_id"], gone)) for part in parts])
         name = f"{TOMBSTONES}/part-00000-of-{n:05d}.parquet"
-        with files.whole(posixpath.join(folder, name)) as out:
-            pq.write_table(table, out, compression="NONE", use_dictionary=False, write_statistics=False)
+        _write_hashes(table, posixpath.join(folder, name))
         yield entry_of(
             folder, name, "hashes and signatures of what was withdrawn, so that it does not come back; no text"
         )

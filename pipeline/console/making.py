@@ -1,7 +1,8 @@
 """Commands that make a release."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -23,6 +24,8 @@ from pipeline.console.application import (
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from pipeline.runner import Result
+    from transforms.ingest.sources import Split
 
 
 @app.command()
@@ -112,8 +115,6 @@ def _run(
 ) -> None:
     from pipeline.jobs import JobLeftError
     from pipeline.progress import compiling
-    from pipeline.reading.answer import deliver
-    from pipeline.reading.summary import ran, ran_json
     from pipeline.runner import prepare
     from pipeline.runner import run as run_job
 
@@ -121,17 +122,29 @@ def _run(
         with compiling(err):
             job = prepare(recipe, os.path.dirname(path) or ".", today)
             result = run_job(recipe, job, progress, replace, wait)
-        if recipe.papers:
-            from pipeline.commands.papers import write_asked
-
-            write_asked(recipe, result, today)
+        _write_papers(recipe, result, today)
     except JobLeftError as left:
         out.print(str(left), markup=False)
         raise typer.Exit(AT_WORK if wait else 0) from None
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
         raise typer.Exit(4) from None
-    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, job.splits, path) + "\n", None, "")
+    _answer(recipe, result, path, as_json, job.splits)
+
+
+def _write_papers(recipe: "Recipe", result: "Result", today: str | None) -> None:
+    if recipe.papers:
+        from pipeline.commands.papers import write_asked
+
+        write_asked(recipe, result, today)
+
+
+def _answer(recipe: "Recipe", result: "Result", path: str, as_json: bool, splits: Sequence["Split"] = ()) -> NoReturn:
+    """Say what came of a run, and end as it did."""
+    from pipeline.reading.answer import deliver
+    from pipeline.reading.summary import ran, ran_json
+
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, splits, path) + "\n", None, "")
     raise typer.Exit(result.exit_code)
 
 
@@ -147,8 +160,6 @@ def status(
     Example: lowbackground status releases/.staging/demo-4b5f4da0c4ea4d5a8ae3a8ef5e0b1c77 --wait
     """
     from pipeline.commands.status import status_of
-    from pipeline.reading.answer import deliver
-    from pipeline.reading.summary import ran, ran_json
     from pipeline.recipe import load_recipe
 
     result = status_of(job, progress, wait, cancel)
@@ -157,12 +168,8 @@ def status(
         raise typer.Exit(0 if cancel else AT_WORK)
     path = os.path.join(result.folder, "recipe.yaml")
     recipe = load_recipe(path)
-    if recipe.papers:
-        from pipeline.commands.papers import write_asked
-
-        write_asked(recipe, result, None)
-    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, path=path) + "\n", None, "")
-    raise typer.Exit(result.exit_code)
+    _write_papers(recipe, result, None)
+    _answer(recipe, result, path, as_json)
 
 
 @app.command()

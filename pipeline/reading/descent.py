@@ -152,8 +152,9 @@ def descent(release: str, gone: pa.StringArray, cards: str | None) -> Descent:
     made_with = _made_with(first, found)
     still = {one.folder: one.holds for one in found if one.holds}
     descend = {folder: made_with[folder] for folder in sorted(made_with)}
+    of_releases = Descent(still, descend, tuple(unread))
     if cards is None:
-        return Descent(still, descend, tuple(unread))
+        return of_releases
     named = {one.folder: one for one in found}
     about = [(first, "the release")]
     about += [
@@ -164,7 +165,7 @@ def descent(release: str, gone: pa.StringArray, cards: str | None) -> Descent:
         for folder, n in still.items()
         if folder not in descend
     ]
-    return dataclasses.replace(Descent(still, descend, tuple(unread)), **_of_cards(cards, about))
+    return dataclasses.replace(of_releases, **_of_cards(cards, about))
 
 
 def _beside(output: str) -> Iterator[str]:

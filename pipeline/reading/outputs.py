@@ -182,10 +182,9 @@ def _local(inputs: Sequence[str]) -> Iterator[str]:
         if not is_local(name):
             continue
         if not os.path.exists(name) and "**" in name:
-            with contextlib.suppress(OSError):  # a folder that cannot be listed is not read either
-                yield from (
-                    entry.path for entry in list_path(name).entries
-                )  # each folder once, whatever links lead to it
+            # Each folder once, whatever links lead to it; one that cannot be listed is not read either.
+            with contextlib.suppress(OSError):
+                yield from (entry.path for entry in list_path(name).entries)
         elif not os.path.exists(name) and _GLOB.search(name):
             yield from glob.iglob(name, include_hidden=True)
         else:

@@ -31,7 +31,7 @@ from transforms.detector.fasttext_file import DetectorError
 from transforms.detector.training.calibrate import languages_of
 from transforms.detector.training.labelled import Labelled, TrainingError
 from transforms.kernels.compiled import inlined, kernel
-from transforms.kernels.lookup import as_bits, is_among, n_below
+from transforms.kernels.lookup import as_bits, first_from, is_among
 from transforms.kernels.models.linear import hash_words
 from transforms.kernels.text import language
 from transforms.kernels.text.columns import ranges
@@ -139,9 +139,7 @@ def _ratios(offsets, kind, hash64, spoken, maybe, before, known, weight, absent,
         total = absent[spoken[d]]
         for i in range(n):
             key = found[i]
-            number = n_below(maybe, before, key >> _TO_BIT)
-            while known[number] < key:
-                number += _ONE
+            number = first_from(maybe, before, known, key, key >> _TO_BIT)
             if known[number] == key:
                 total += weight[number] * (seen[number] != d + 1)
                 seen[number] = d + 1

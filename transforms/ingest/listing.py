@@ -177,7 +177,7 @@ def _file(path: str, real: str, look: Callable[[], os.stat_result], unread: list
     try:
         status = look()
     except OSError:  # nothing is there, a loop of links, or no right to look
-        return Entry(path, None, "0-0.0", os.path.abspath(path))
+        return Entry(path, None, _by_time(None, 0.0), os.path.abspath(path))
     if not stat.S_ISREG(status.st_mode):
         unread.append(Unread(path, "not_a_file"))
         return None
@@ -203,7 +203,12 @@ def _list_remote(path: str, hidden: bool) -> Listing:
 
 
 def _entry(file: storage.StoredObject) -> Entry:
-    return Entry(file.path, file.size, f"{file.size or 0}-{file.changed!r}", file.path)
+    return Entry(file.path, file.size, _by_time(file.size, file.changed), file.path)
+
+
+def _by_time(size: int | None, changed: float) -> str:
+    """The fingerprint of what the system of this machine does not know."""
+    return f"{size or 0}-{changed!r}"
 
 
 def _without_hidden(entries: list[Entry], below: str) -> tuple[list[Entry], list[Unread]]:

@@ -65,6 +65,18 @@ def is_among(bits, place):
 
 
 @inlined
+def first_from(bits, before, values, value, place):
+    """Where `value` is in `values`, which ascend, or would be; the last is no less than any value that is asked for.
+
+    `place`, the highest bits of the value, says by the bits of all places where it may begin: mostly there.
+    """
+    number = n_below(bits, before, place)
+    while values[number] < value:
+        number += _ONE
+    return number
+
+
+@inlined
 def n_below(bits, before, place):
     """How many places are below `place`; of the 64 about it, one that is there twice counts once.
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import inlined, kernel
-from transforms.kernels.lookup import as_bits, is_among, n_below
+from transforms.kernels.lookup import as_bits, first_from, is_among
 from transforms.kernels.text.text import Tokens
 
 _START, _PRIME = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
@@ -278,9 +278,7 @@ def _score(offsets, hash64, maybe, before, known, weight, longest, bias, counts,
         n_touched = 0
         for i in range(n):
             h = candidates[i]
-            number = n_below(maybe, before, h >> _TO_BIT)
-            while known[number] < h:
-                number += _ONE
+            number = first_from(maybe, before, known, h, h >> _TO_BIT)
             if known[number] != h:
                 continue
             count = counts[number]

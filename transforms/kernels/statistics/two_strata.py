@@ -12,6 +12,7 @@ Where nothing is marked no stratification can beat a uniform draw (the worst cas
 sixth more labels; where something is, and scores tell it, a quarter to a half fewer: `python -m benchmarks.audit_saving`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -193,34 +194,38 @@ def _chances(weight: F64, odds: F64, marked: float) -> F64:
     return np.asarray(there / (1 + there))
 
 
+def _up_to(laid: Cut, n: int) -> tuple[Callable[[int], I64], int]:
+    """By rank of an outcome of n draws, the lowest first, all that is not above it (`_longest`); and how many ranks there are."""
+    outcomes = _ordered(draws_of(n), laid.top)
+    values = np.unique(outcomes)
+    return lambda rank: _longest(outcomes, float(values[rank])), len(values)
+
+
+def _expected(laid: Cut, n: int, longest: I64) -> float:
+    """The chance of an outcome of n draws that is not above `longest`, if strata are as `laid` expects."""
+    p, q = (np.array([share]) for share in laid.shares)
+    return float(_chance(p, q, draws_of(n), longest)[0])
+
+
 def passes(laid: Cut, n: int, limit: float, alpha: float) -> float:
     """The chance that n draws certify "at most `limit`", if strata are as `laid` expects."""
-    parts = draws_of(n)
-    outcomes = _ordered(parts, laid.top)
-    values = np.unique(outcomes)
-    low, high = -1, len(values) - 1  # the highest outcome that certifies
+    up_to, ranks = _up_to(laid, n)
+    low, high = -1, ranks - 1  # the highest outcome that certifies
     while low < high:
         middle = (low + high + 1) // 2
-        out = not _may_be(limit, parts, laid.top, _longest(outcomes, float(values[middle])), alpha)
+        out = not _may_be(limit, draws_of(n), laid.top, up_to(middle), alpha)
         low, high = (middle, high) if out else (low, middle - 1)
-    if low < 0:
-        return 0.0
-    p, q = (np.array([expected]) for expected in laid.shares)
-    return float(_chance(p, q, parts, _longest(outcomes, float(values[low])))[0])
+    return _expected(laid, n, up_to(low)) if low >= 0 else 0.0
 
 
 def _likely_passes(laid: Cut, n: int, limit: float, alpha: float, likely: float) -> bool:
     """Whether `passes` is `likely` or more: where the lowest outcome certifies that has such a chance."""
-    parts = draws_of(n)
-    outcomes = _ordered(parts, laid.top)
-    values = np.unique(outcomes)
-    p, q = (np.array([expected]) for expected in laid.shares)
-    low, high = 0, len(values) - 1
+    up_to, ranks = _up_to(laid, n)
+    low, high = 0, ranks - 1
     while low < high:
         middle = (low + high) // 2
-        enough = _chance(p, q, parts, _longest(outcomes, float(values[middle])))[0] >= likely
-        low, high = (low, middle) if enough else (middle + 1, high)
-    return not _may_be(limit, parts, laid.top, _longest(outcomes, float(values[low])), alpha)
+        low, high = (low, middle) if _expected(laid, n, up_to(middle)) >= likely else (middle + 1, high)
+    return not _may_be(limit, draws_of(n), laid.top, up_to(low), alpha)
 
 
 def labels_needed(laid: Cut, limit: float, alpha: float, likely: float, most: int) -> int | None:
