@@ -222,8 +222,8 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
 
 
 @kernel(
-    "u8[] i64[] bool[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64[] u8[]! u64[]! f32[]! i64[]! "
-    "f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
+    "u8[] i64[] bool[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64[] u8[]! u64[]! "
+    "f32[]! i64[]! f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
 )
 def _best(  # noqa: C901 (one pass, one loop)
     data,

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import inlined, kernel
 
 DIGEST_BYTES = 16
 LONG = 1 << 16  # bytes of a text that is hashed alone
@@ -50,9 +50,9 @@ _FIRST = _IV[0] ^ np.uint64(0x01010000 ^ DIGEST_BYTES)  # no key, one leaf
 _NO, _YES = np.uint64(0), ~np.uint64(0)
 _32, _24, _16, _63 = (np.uint64(n) for n in (32, 24, 16, 63))
 _40, _48, _1 = (np.uint64(64 - n) for n in (24, 16, 63))
-# The memory that is worked in has rows of a number for each lane: 16 that are mixed, 16 of the block, the same in the order of a
-# round, 8 of the state, and how many bytes were read, and whether they were the last (all ones). It is one array with fixed places
-# in it, for of several LLVM could not know that they do not overlap, and would make no vectors.
+# The memory that is worked in has rows of a number for each lane: 16 that are mixed, 16 of the block, the same in the order of
+# a round, 8 of the state, and how many bytes were read, and whether they were the last (all ones). It is one array with fixed
+# places in it, for of several LLVM could not know that they do not overlap, and would make no vectors.
 _LANES = np.uint64(8)
 _READ, _ORDERED, _STATE, _LENGTH, _LAST, _END = (_LANES * np.uint64(row) for row in (16, 32, 48, 56, 57, 58))
 
@@ -117,13 +117,31 @@ def _compress(w):
         w[_STATE + i] ^= w[i] ^ w[64 + i]
 
 
+@inlined
+def _fill(block, first, heads, head, head_end, data, at, end):
+    """Write the next bytes of a text into its block, and zeros behind the last: how many of its head, and how many others."""
+    # Unsigned, so that no index can count from the end: Numba would ask at each.
+    filled = min(head_end - head, _BLOCK)
+    for i in range(filled):
+        block[first + i] = heads[head + i]
+    more = min(end - at, _BLOCK - filled)
+    if more == _BLOCK:
+        for i in range(_BLOCK):
+            block[first + i] = data[at + i]
+    else:
+        for i in range(more):
+            block[first + filled + i] = data[at + i]
+        for i in range(filled + more, _BLOCK):
+            block[first + i] = 0
+    return filled, more
+
+
 @kernel("u8[] i64[] u8[] i64[] i64[] u8[]! u64[] u64[]! i64[]! u64[]! u64[]! u64[,]!")
 def _digests(heads, head_offsets, data, offsets, texts, block, words, w, text_of, head_of, at_of, out):
     taken = 0
     text_of[:] = -1
     while True:
         idle = np.uint64(0)
-        # Unsigned, so that no index can count from the end: Numba would ask at each.
         for lane in range(_LANES):
             if text_of[lane] < 0:
                 if taken == len(texts):
@@ -135,20 +153,9 @@ def _digests(heads, head_offsets, data, offsets, texts, block, words, w, text_of
                 for i in range(np.uint64(8)):
                     w[_STATE + _LANES * i + lane] = _IV[i]
                 w[_STATE + lane], w[_LENGTH + lane] = _FIRST, 0
-            d, head, at, first = text_of[lane], head_of[lane], at_of[lane], _BLOCK * lane
+            d, head, at = text_of[lane], head_of[lane], at_of[lane]
             head_end, end = np.uint64(head_offsets[d + 1]), np.uint64(offsets[d + 1])
-            filled = min(head_end - head, _BLOCK)
-            for i in range(filled):
-                block[first + i] = heads[head + i]
-            more = min(end - at, _BLOCK - filled)
-            if more == _BLOCK:
-                for i in range(_BLOCK):
-                    block[first + i] = data[at + i]
-            else:
-                for i in range(more):
-                    block[first + filled + i] = data[at + i]
-                for i in range(filled + more, _BLOCK):
-                    block[first + i] = 0
+            filled, more = _fill(block, _BLOCK * lane, heads, head, head_end, data, at, end)
             head_of[lane], at_of[lane] = head + filled, at + more
             w[_LENGTH + lane] += filled + more
             # So the last block is never empty, unless all is.
@@ -185,9 +192,7 @@ def digests(column: Column, heads: Column | None = None) -> npt.NDArray[np.uint6
     is_long = np.diff(offsets) > LONG
     words, lanes = np.zeros(int(_BLOCK * _LANES) // 8, np.uint64), int(_LANES)
     memory = words.view(np.uint8), words, np.zeros(int(_END), np.uint64), np.empty(lanes, np.int64)
-    _digests(
-        *heads, *column, np.flatnonzero(~is_long), *memory, *(np.empty(lanes, np.uint64) for _ in range(2)), out
-    )
+    _digests(*heads, *column, np.flatnonzero(~is_long), *memory, *(np.empty(lanes, np.uint64) for _ in range(2)), out)
     for i in np.flatnonzero(is_long).tolist():
         hashed = hashlib.blake2b(heads[0][heads[1][i] : heads[1][i + 1]], digest_size=DIGEST_BYTES)
         hashed.update(data[offsets[i] : offsets[i + 1]])
