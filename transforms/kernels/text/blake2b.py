@@ -194,7 +194,7 @@ def digests(column: Column, heads: Column | None = None) -> npt.NDArray[np.uint6
     memory = words.view(np.uint8), words, np.zeros(int(_END), np.uint64), np.empty(lanes, np.int64)
     _digests(*heads, *column, np.flatnonzero(~is_long), *memory, *(np.empty(lanes, np.uint64) for _ in range(2)), out)
     for i in np.flatnonzero(is_long).tolist():
-        hashed = hashlib.blake2b(heads[0][heads[1][i] : heads[1][i + 1]], digest_size=DIGEST_BYTES)
-        hashed.update(data[offsets[i] : offsets[i + 1]])
+        hashed = hashlib.blake2b(heads[0][heads[1][i] : heads[1][i + 1]].data, digest_size=DIGEST_BYTES)
+        hashed.update(data[offsets[i] : offsets[i + 1]].data)
         out[i] = np.frombuffer(hashed.digest(), "<u8")
     return out
