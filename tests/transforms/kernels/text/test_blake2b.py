@@ -22,7 +22,7 @@ def test_lengths_around_a_block(n: int) -> None:
     assert found == [digest(value), EMPTY_HASH, digest(value)]
 
 
-@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 3))
+@given(st.lists(st.binary(max_size=300), max_size=14), st.integers(0, 3))
 def test_any_bytes_and_a_slice_of_a_column(values: list[bytes], start: int) -> None:
     column = pa.array(values, pa.large_binary()).slice(start)
     assert hash_texts(column).to_pylist() == [digest(value) for value in values[start:]]
