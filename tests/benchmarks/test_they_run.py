@@ -148,7 +148,7 @@ def test_growth(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) 
     said = printed("growth", corpus, "--files", 2, "--base-mb", 1, "--json", tmp_path / "out.json")
     (row,) = json.loads((tmp_path / "out.json").read_text())["rows"]
     assert 200 < row["documents"] < 400  # of 400 in three files
-    assert row["bytes_per_document"] == pytest.approx((row["peak_mb"] - 1) * 1e6 / row["documents"], rel=0.01)
+    assert row["bytes_per_document"] == pytest.approx((row["peak_mb"] - 1) * 1e6 / row["documents"], rel=0.1)
     assert cells(said)["lowbackground"][1] == str(row["documents"])
     grown = [growth.Grown(**row | {"documents": n, "seconds": 0.5 * n**1.1}) for n in (1_000, 3_000, 70_000)]
     assert growth.exponent(grown, "seconds") == pytest.approx(1.1, abs=0.001)
