@@ -130,6 +130,7 @@ def test_dedup_alone(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.P
     assert f"bytes_per_document_above_base: {found['bytes_per_document_above_base']}" in said
 
 
+@pytest.mark.slow
 def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Without datatrove, which needs an environment of its own."""
     said = printed("run_vs_datatrove", corpus, "--json", tmp_path / "out.json")
@@ -162,6 +163,7 @@ def test_the_peer(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path
     assert set(found["seconds"]) == {"score and sign", "buckets", "cluster"}
 
 
+@pytest.mark.slow
 def test_dedup_quality(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed(
         "dedup_quality", data, "--documents", 300, "--templates", 200, "--limits", 0.8, "--json", tmp_path / "out.json"
@@ -291,6 +293,7 @@ def test_detector_study_by_generator(printed: Printed, data: pathlib.Path) -> No
     assert all(float(auroc) > 0.9 for auroc in table["all"][1::2])
 
 
+@pytest.mark.slow
 def test_diversity_power(printed: Printed, data: pathlib.Path) -> None:
     said = printed("diversity_power", data, "--documents", 200, "--nulls", 2, "--plants", 1)
     assert said.startswith("200 documents of 5 sources, ")
@@ -352,6 +355,7 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     assert plain < odd
 
 
+@pytest.mark.slow
 def test_storage_costs(
     printed: Printed,
     corpus: pathlib.Path,
@@ -365,6 +369,7 @@ def test_storage_costs(
     assert float(found["store"][-1]) > 0.5
 
 
+@pytest.mark.slow
 def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed("engine_costs", corpus, tmp_path / "out")
     sizes = {path.name: path.stat().st_size for path in corpus.glob("part-*")}
@@ -392,6 +397,7 @@ def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path)
     )
 
 
+@pytest.mark.slow
 def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
     """The stages of a crowd are there, and both lines of what it takes."""
     said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
@@ -412,6 +418,7 @@ def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathli
     assert "; 0 records lost without a word; exit code 0 " in said
 
 
+@pytest.mark.slow
 def test_audit_saving(printed: Printed) -> None:
     """The bound of an audit by score holds with a detector that is upside down, and saves labels with ours."""
     coverage, saved = (part.splitlines() for part in printed("audit_saving", "--audits", 2).split("\n\n"))
