@@ -62,7 +62,7 @@ class SignalStore:
         key = {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,
-            "pieces": [piece.key for piece in split.pieces],
+            "pieces": split.key,
             **dict(self.depends_on),
             "source": dict(self.depends_on)[f"source {split.source}"],
         }
