@@ -29,6 +29,7 @@ _COUNTED_IN_TABLE = 1 << 17  # occurrences from which on they are, and slots of 
 SAMPLE_DOCUMENTS = 512
 SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of them will be dropped
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
+_SHIFT = np.uint64(32)
 
 
 class TypeCounts(NamedTuple):
