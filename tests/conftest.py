@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import collections
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,12 @@ settings.register_profile(
     "lowbackground", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lowbackground")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that no long one is left to one worker at the end."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
