@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
-from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64, mixed
 from transforms.kernels.text.columns import distinct_numbers, starts
 
@@ -30,6 +29,7 @@ _COUNTED_IN_TABLE = 1 << 17  # occurrences from which on they are, and slots of 
 SAMPLE_DOCUMENTS = 512
 SAMPLE_PER_SPLIT = 2 * SAMPLE_DOCUMENTS  # more than are needed, because some of them will be dropped
 _SAMPLE_SALT = np.uint64(0x6C6F776261636B67)
+_SHIFT = np.uint64(32)
 
 
 class TypeCounts(NamedTuple):
@@ -39,22 +39,33 @@ class TypeCounts(NamedTuple):
     documents: npt.NDArray[np.int64]
 
 
-@kernel("i64[] u64[] i64 i64 u32[]! i64[]! u32[]! i64[]!")
-def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):
-    n = 0
+@kernel("i64[] u64[] i64 i64 u64[]! u64[]! u32[]! i64[]!")
+def _sketch(word_offsets, words, order, rate, hashes, table, out, out_offsets):
+    n, others, last = np.uint64(0), np.uint64(rate - 1), np.uint64(_SLOTS - 1)
     for d in range(len(word_offsets) - 1):
-        start = word_offsets[d]
-        end = min(word_offsets[d + 1], start + WINDOW)
-        for t in range(start, end - order + 1):
-            h = np.uint64(order)
-            for i in range(order):
-                h = h * POLYNOMIAL + words[t + i]
-            value = np.uint32(mix64(h) >> np.uint64(32))
-            if value & np.uint32(rate - 1):  # a division would take longer than all else
-                continue
-            if is_new(table, stamp, _SLOTS, d, value >> np.uint32(8), value):
-                out[n] = value
-                n += 1
+        start = np.uint64(word_offsets[d])
+        size = np.uint64(max(0, min(word_offsets[d + 1] - word_offsets[d], WINDOW) - order + 1))
+        # Without a branch, so that LLVM makes vector loops of these.
+        for t in range(size):
+            hashes[t] = np.uint64(order)
+        for i in range(np.uint64(order)):
+            for t in range(size):
+                hashes[t] = hashes[t] * POLYNOMIAL + words[start + t + i]
+        for t in range(size):
+            hashes[t] = mix64(hashes[t]) >> _SHIFT
+        drawn = np.uint64(0)
+        for t in range(size):
+            hashes[drawn] = hashes[t]
+            drawn += np.uint64(hashes[t] & others == 0)
+        # A slot counts only if the document is in it, so that nothing has to be cleared for the next.
+        mark = np.uint64(d + 1) << _SHIFT
+        for t in range(drawn):
+            own, slot = mark | hashes[t], (hashes[t] >> np.uint64(8)) & last
+            while table[slot] != own and table[slot] >= mark:
+                slot = (slot + np.uint64(1)) & last
+            out[n] = hashes[t]  # written over by the next if it was there before: no branch to guess
+            n += np.uint64(table[slot] != own)
+            table[slot] = own
         out_offsets[d + 1] = n
     return n
 
@@ -63,10 +74,10 @@ def sketch(
     word_offsets: npt.NDArray[np.int64], word_hashes: npt.NDArray[np.uint64], order: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """`(offsets, types)`: the sampled distinct n-grams of each document's first `WINDOW` words."""
-    # The types of one document: an open-addressing table whose slots count only if stamped with the document.
-    table, stamp = np.empty(_SLOTS, np.uint32), np.full(_SLOTS, -1, np.int64)
-    out, offsets = np.empty(len(word_hashes), np.uint32), np.zeros(len(word_offsets), np.int64)
-    n = _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)], table, stamp, out, offsets)
+    # The n-grams of one document, and its types: an open-addressing table.
+    memory = np.empty(WINDOW + 1, np.uint64), np.zeros(_SLOTS, np.uint64)
+    out, offsets = np.empty(len(word_hashes) + 1, np.uint32), np.zeros(len(word_offsets), np.int64)
+    n = _sketch(word_offsets, word_hashes, order, RATES[ORDERS.index(order)], *memory, out, offsets)
     return offsets, out[:n].copy()  # a copy, for there was room for all words
 
 

@@ -108,12 +108,16 @@ def partition(values: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np
 
 
 def split_by(keys: npt.NDArray[np.int64], batch: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
-    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one."""
-    order = np.argsort(keys, kind="stable")
-    ordered = batch.take(pa.array(order))
-    bounds = np.flatnonzero(np.diff(keys[order], prepend=keys[order][:1] - 1, append=keys[order][-1:] + 1))
+    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one.
+
+    Nothing is copied of a batch that is in order.
+    """
+    if (keys[1:] < keys[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+        keys, batch = keys[order], batch.take(pa.array(order))
+    bounds = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1, append=keys[-1:] + 1))
     return [
-        (int(keys[order[start]]), ordered.slice(start, end - start))
+        (int(keys[start]), batch.slice(start, end - start))
         for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     ]
 
