@@ -28,7 +28,21 @@ from transforms.kernels.compiled import kernel
 from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
 from transforms.kernels.similarity.ngrams import _START, _extend, weigh
 from transforms.kernels.text import dates
-from transforms.kernels.text.columns import distinct_numbers, hash_texts
+from transforms.kernels.text.columns import distinct_numbers, hash_texts, text_buffers
+from transforms.kernels.text.personal import (
+    _ALPHANUMERIC,
+    _AT,
+    _BETWEEN,
+    _CLASSES,
+    _COLON,
+    _DIGIT,
+    _DOT,
+    _HYPHEN,
+    _TOKEN,
+    _UPPER,
+    KINDS,
+    may_hold,
+)
 from transforms.kernels.text.text import Tokens, canonicalise
 
 _ONE, _S32 = np.uint64(1), np.uint64(32)
@@ -122,6 +136,45 @@ def by_slots(model: ngrams.NgramModel) -> Callable[[Tokens], npt.NDArray[np.floa
     return score
 
 
+@kernel("u8[] i64[] u8[] u8[,]!")
+def _may_hold(data, offsets, classes, may):  # type: ignore[no-untyped-def]
+    for d in range(len(offsets) - 1):
+        digits, dots, colons, token, upper, hyphens = 0, 0, 0, 0, 0, 0
+        was_digit, was_dot = False, False
+        for i in range(offsets[d], offsets[d + 1]):
+            c = classes[data[i]]
+            is_digit, is_dot = c & _DIGIT != 0, data[i] == _DOT
+            if is_digit:
+                digits += 1
+                may[d, 1] |= digits == 7
+                may[d, 2] |= digits == 13
+                may[d, 3] |= upper == 2 and i + 1 < offsets[d + 1] and classes[data[i + 1]] & _DIGIT != 0
+                dots += was_dot
+                may[d, 4] |= dots >= 3
+            elif not c & _BETWEEN:
+                digits = 0
+            if not is_digit and not (is_dot and was_digit):
+                dots = 0
+            upper = upper + 1 if c & _UPPER else 0
+            hyphens = hyphens + 1 if c & _HYPHEN else 0
+            token = token + 1 if c & _TOKEN else 0
+            may[d, 5] |= token >= 20 or hyphens >= 5
+            if c & _COLON:
+                colons += 1
+                may[d, 4] |= colons >= 2
+            elif not c & _ALPHANUMERIC:
+                colons = 0
+            may[d, 0] |= c & _AT != 0
+            was_digit, was_dot = is_digit, is_dot and was_digit
+
+
+def may_hold_by_states(text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
+    """Every byte changes what was seen of each kind so far."""
+    may = np.zeros((len(text), len(KINDS)), np.uint8)
+    _may_hold(*text_buffers(text), _CLASSES, may)
+    return may.view(bool)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two results are equal to the last bit."""
     if isinstance(one, pa.Array):
@@ -155,6 +208,7 @@ def main() -> None:
         "traces": (traces_by_numpy, duplicate_rate.traces, shingles),
         "n-grams of the detector": (by_slots(model), lambda one: ngrams.score(one, model), [(one,) for one in tokens]),
         "ids": (ids_joined, document_ids, named),
+        "what may be personal": (may_hold_by_states, may_hold, [(text,) for text, _ in batches]),
         "dates": (dates_by_patterns, dates.from_strings, days),
     }
     sys.stdout.write(f"{sum(len(text) for text, _ in batches):,} documents, {size / 1e6:.1f} MB\n\n")

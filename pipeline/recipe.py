@@ -297,7 +297,8 @@ def _remember_secrets(section: Any) -> None:
 
 
 def _explain(complaint: Any) -> str:
-    place = ".".join(str(part) for part in complaint["loc"])
+    either = next((at for at, part in enumerate(complaint["loc"][:-1]) if part in _EITHER), None)
+    place = ".".join(str(part) for part in complaint["loc"][: None if either is None else either + 1])
     if complaint["type"] == "extra_forbidden":
         *parents, wrong = complaint["loc"]
         known = _known_keys(parents)
@@ -310,6 +311,8 @@ def _explain(complaint: Any) -> str:
     if given is None:
         return f"{place}: is empty; give it a value, or leave the line out for the default"
     message = _WANTED.get(complaint["type"], complaint["msg"].removeprefix("Value error, "))
+    if either is not None:
+        message = f"input should be {_EITHER[complaint['loc'][either]]}"
     message = message[:1].lower() + message[1:]
     if complaint["type"] != "value_error":
         message += f", got {_clipped(given)}"
@@ -324,6 +327,12 @@ def _explain(complaint: Any) -> str:
 _WANTED = {
     "tuple_type": "input should be a list, as [one, another]",
     "model_type": "input should be a section with keys of its own",
+}
+
+# Keys that may be of more than one type: of these pydantic says only what the first one lacks.
+_EITHER = {
+    "path": "a path, or a list of paths",
+    "expectations": "the name of a preset, a file, or a suite, as {suite: mine, expectations: [one, another]}",
 }
 
 

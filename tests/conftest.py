@@ -3,6 +3,7 @@
 import collections
 import gc
 import os
+import tempfile
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -50,6 +51,19 @@ def _warm_great_expectations() -> Iterator[None]:
     """A command that is called in a test's own process starts Great Expectations in one that has it imported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gx_process, "command", lambda: [*warm.python(), "-m", "expectations.judge.gx_process"])
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folders_of_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Beam makes a folder for each pipeline, and deletes that of one which is run. In tests they are where pytest deletes."""
+    below, folder = tempfile.mkdtemp, tmp_path_factory.mktemp("pipelines")
+
+    def mkdtemp(suffix: Any = None, prefix: Any = None, dir: Any = None) -> Any:
+        return below(suffix, prefix, folder if prefix == "beam-pipeline-temp" else dir)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", mkdtemp)
         yield
 
 

@@ -18,6 +18,7 @@ import stores
 import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from benchmarks import growth
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.text.columns import text_buffers
 from transforms.measures.yardstick import read_yardstick
@@ -141,6 +142,17 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     # Of a process that a warm Python forked no CPU is seen here.
     assert min(found["later_ratio_cpu_seconds"], found["rows"][0]["cpu_seconds"]) >= 0
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
+
+
+def test_growth(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A size is the first so many files. The slope is that of a line through logarithms, whatever the units."""
+    said = printed("growth", corpus, "--files", 2, "--base-mb", 1, "--json", tmp_path / "out.json")
+    (row,) = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert 200 < row["documents"] < 400  # of 400 in three files
+    assert row["bytes_per_document"] == pytest.approx((row["peak_mb"] - 1) * 1e6 / row["documents"], rel=0.1)
+    assert cells(said)["lowbackground"][1] == str(row["documents"])
+    grown = [growth.Grown(**row | {"documents": n, "seconds": 0.5 * n**1.1}) for n in (1_000, 3_000, 70_000)]
+    assert growth.exponent(grown, "seconds") == pytest.approx(1.1, abs=0.001)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("datatrove") is None, reason="datatrove has an environment of its own")

@@ -60,6 +60,18 @@ def test_dedup(tmp_path: pathlib.Path, dedup: object, said: str) -> None:
     assert told(tmp_path, dedup=dedup) == said
 
 
+@pytest.mark.parametrize("given", [5, {"a": "b"}, [], [5]])
+def test_a_key_of_more_than_one_type_says_all_of_them(tmp_path: pathlib.Path, given: object) -> None:
+    """pydantic complains of each type in turn, and calls the first one by its Python name."""
+    said = told(tmp_path, sources=[{"name": "web", "path": given}])
+    assert said == f"sources.0.path: input should be a path, or a list of paths, got {given!r}"
+
+
+def test_a_list_of_expectations_is_told_what_a_suite_is(tmp_path: pathlib.Path) -> None:
+    said = told(tmp_path, expectations=["a", "b"])
+    assert said.startswith("expectations: input should be the name of a preset, a file, or a suite, as {suite: mine, ")
+
+
 def test_a_rule_that_does_not_exist_is_answered_with_the_nearest(tmp_path: pathlib.Path) -> None:
     assert told(tmp_path, dedup={"survivor": ["protectd"]}).endswith(", got 'protectd'; did you mean 'protected'?")
 

@@ -32,6 +32,8 @@ def mask(text: pa.LargeStringArray, kinds: Sequence[Kind]) -> tuple[pa.LargeStri
       large_string, and uint16[n, KINDS].
     """
     masked = np.zeros((len(text), len(KINDS)), np.int64)
+    if not kinds:
+        return text, masked.astype(np.uint16)
     numbers = [KINDS.index(kind) for kind in _SUREST if kind in kinds]
     rows = np.flatnonzero(may_hold(text)[:, numbers].any(axis=1))
     for number in range(PASSES):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.text.columns import text_buffers
 
 Kind = Literal["email", "phone", "card", "iban", "ip", "key"]
@@ -21,8 +21,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST = 65_535  # of a kind in a document that are counted
 _MARK = "\x1f"
 
-_OTHER, _DIGIT, _UPPER, _LOWER, _BETWEEN, _AT, _COLON, _TOKEN = range(8)
-_DOT, _HYPHEN = ord("."), ord("-")
+_DIGIT, _UPPER, _LOWER, _BETWEEN, _AT, _COLON, _HYPHEN, _UNDERSCORE = (1 << bit for bit in range(8))
+_ALPHANUMERIC = _DIGIT | _UPPER | _LOWER
+_TOKEN = _ALPHANUMERIC | _HYPHEN | _UNDERSCORE
+_RARE = _DIGIT | _AT | _COLON | _HYPHEN  # one of them stands in all that is looked for, but for some keys
+_DOT, _KEY = ord("."), 20  # bytes of the shortest key
 # Two characters of a country and the length of its account numbers (SWIFT's registry).
 _LENGTHS = """
 AD:24 AE:23 AL:28 AT:20 AZ:28 BA:20 BE:16 BG:22 BH:22 BR:29 BY:28 CH:21 CR:22 CY:28 CZ:24 DE:22 DK:18 DO:28 EE:20 EG:29
@@ -74,57 +77,62 @@ class Spans(NamedTuple):
 
 
 def _classes() -> npt.NDArray[np.uint8]:
-    table = np.full(256, _OTHER, np.uint8)
+    table = np.zeros(256, np.uint8)
     table[list(b"0123456789")] = _DIGIT
     table[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")] = _UPPER
     table[list(b"abcdefghijklmnopqrstuvwxyz")] = _LOWER
     table[list(b" ().-/+" + _MARK.encode())] = _BETWEEN  # as which the patterns see it
-    table[ord("@")], table[ord(":")], table[ord("_")] = _AT, _COLON, _TOKEN
+    table[ord("-")] |= _HYPHEN
+    table[ord("@")], table[ord(":")], table[ord("_")] = _AT, _COLON, _UNDERSCORE
     return table
 
 
 _CLASSES = _classes()
 
 
+@inlined
+def _back(data, classes, of, at, end):  # type: ignore[no-untyped-def]
+    """The last place from `at` down to `end` whose byte is of none of these classes; `end` if there is none."""
+    while at > end and classes[data[at]] & of:
+        at -= 1
+    return at
+
+
 @kernel("u8[] i64[] u8[] u8[,]!")
-def _may_hold(data, offsets, classes, may):  # noqa: C901 (one pass, one loop)
+def _may_hold(data, offsets, classes, may):
     """For each document and kind whether it may hold one: a superset of those that do."""
     for d in range(len(offsets) - 1):
-        digits, dots, colons, token, upper, hyphens = 0, 0, 0, 0, 0, 0
-        was_digit, was_dot = False, False
-        for i in range(offsets[d], offsets[d + 1]):
-            byte = data[i]
-            c = classes[byte]
-            is_digit, is_dot = c == _DIGIT, byte == _DOT
-            if is_digit:
-                digits += 1
-                if digits == 7:
-                    may[d, 1] = 1
-                if digits == 13:
-                    may[d, 2] = 1
-                if upper == 2 and i + 1 < offsets[d + 1] and classes[data[i + 1]] == _DIGIT:
-                    may[d, 3] = 1
-                dots += was_dot
-                if dots >= 3:
-                    may[d, 4] = 1
-            elif c != _BETWEEN:
-                digits = 0
-            if not is_digit and not (is_dot and was_digit):
-                dots = 0
-            upper = upper + 1 if c == _UPPER else 0
-            hyphens = hyphens + 1 if byte == _HYPHEN else 0
-            token = token + 1 if is_digit or c in (_UPPER, _LOWER, _TOKEN) or byte == _HYPHEN else 0
-            if token >= 20 or hyphens >= 5:
-                may[d, 5] = 1
-            if c == _COLON:
-                colons += 1
-                if colons >= 2:
-                    may[d, 4] = 1
-            elif not is_digit and c not in (_UPPER, _LOWER):
-                colons = 0
-            if c == _AT:
+        before, end = offsets[d] - 1, offsets[d + 1]
+        digits, dots, digit, colon = 0, 0, before, before  # the last of each, and how many belong together
+        for i in range(before + 1, end):
+            c = classes[data[i]]
+            if not c & _RARE:
+                continue
+            if c & _DIGIT:
+                if digit < i - 1:
+                    is_dotted = digit == i - 2 and digits > 0 and data[i - 1] == _DOT
+                    dots = dots + 1 if is_dotted else 0
+                    digits = digits if _back(data, classes, _BETWEEN, i - 1, digit) == digit else 0
+                digits, digit = digits + 1, i
+                may[d, 1] |= digits >= 7
+                may[d, 2] |= digits >= 13
+                may[d, 4] |= dots >= 3
+                if i + 1 < end and classes[data[i + 1]] & _DIGIT and classes[data[i - 1]] & _UPPER:
+                    may[d, 3] |= _back(data, classes, _UPPER, i - 1, before) == i - 3
+            elif c & _COLON:
+                may[d, 4] |= colon > before and _back(data, classes, _ALPHANUMERIC, i - 1, colon) == colon
+                colon = i
+            elif c & _AT:
                 may[d, 0] = 1
-            was_digit, was_dot = is_digit, is_dot and was_digit
+            else:
+                may[d, 5] |= _back(data, classes, _HYPHEN, i, max(before, i - 5)) <= i - 5
+        i = before + _KEY
+        while i < end:  # only the ends of what may be a key are looked at
+            gap = _back(data, classes, _TOKEN, i, i - _KEY)
+            if gap == i - _KEY:
+                may[d, 5] = 1
+                break
+            i = gap + _KEY
 
 
 def may_hold(text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
