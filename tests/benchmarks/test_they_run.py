@@ -397,6 +397,12 @@ def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path)
     )
 
 
+def test_counting(printed: Printed) -> None:
+    """Both ways are asserted to find the same, in a table and past what it holds."""
+    table = cells(printed("counting", "--documents", 1100, "--parts", 3, "--repeats", 1))
+    assert list(table)[1:] == ["types of 1,100 documents", "3 parts as one", "rows of 1,100 documents"]
+
+
 @pytest.mark.slow
 def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
     """The stages of a crowd are there, and both lines of what it takes."""
