@@ -231,8 +231,8 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     said = printed("reading_speed", corpus, "--megabytes", 0.2, "--repeats", 1)
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
     assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
-    speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
-    assert len(speeds) == 3 * 10
+    speeds = re.findall(r"^  (.{32}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
+    assert len(speeds) == 3 * 13
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
