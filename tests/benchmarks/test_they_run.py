@@ -240,7 +240,7 @@ def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
     """It asserts that both ways have the same results."""
     table = cells(printed("survey_parts", corpus, "--repeats", 1))
     assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
-    assert len(table) == 9
+    assert len(table) == 10
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
