@@ -14,6 +14,7 @@ from pipeline.graph import Job, with_what_is_kept
 from pipeline.recipe import Recipe, load_recipe
 from transforms.detector.detector import BUNDLED
 from transforms.ingest import listing
+from transforms.release import released_text
 from transforms.release import shards as writing
 from transforms.signals import beginnings
 from transforms.survey import text_to_signals
@@ -69,8 +70,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     """What was surveyed and written anew, and which results were found."""
-    noted: dict[str, list] = {"surveyed": [], "written": [], "shown": [], "found": [], "words": []}
+    noted: dict[str, list] = {"surveyed": [], "written": [], "shown": [], "found": [], "words": [], "read": []}
     survey, written, shown = text_to_signals.survey_split, writing.released, beginnings._read
+    read_again = released_text.ahead
 
     def surveying(split, *rest):  # type: ignore[no-untyped-def]
         noted["surveyed"].append(split.index)
@@ -84,6 +86,10 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
         noted["shown"].append(split.index)
         return shown(split, *rest)
 
+    def reading(batches):  # type: ignore[no-untyped-def]
+        noted["read"].append(1)
+        return read_again(batches)
+
     def looking(job: Job) -> Job:
         job = with_what_is_kept(job)
         noted["found"].append((job.is_decided, job.is_measured))
@@ -93,6 +99,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     monkeypatch.setattr(text_to_signals, "survey_split", surveying)
     monkeypatch.setattr(writing, "released", writing_)
     monkeypatch.setattr(beginnings, "_read", showing)
+    monkeypatch.setattr(released_text, "ahead", reading)
     monkeypatch.setattr(runner, "with_what_is_kept", looking)
     return noted
 
@@ -128,10 +135,28 @@ def test_a_later_run_is_the_same_bytes_as_one_that_finds_nothing(
 
 def test_another_gate_writes_no_shard_and_measures_nothing(before: pathlib.Path, did: dict[str, list]) -> None:
     again = run(before, "again", expectations="mixed")
-    assert did == {"surveyed": [], "written": [], "shown": [], "found": [ALL], "words": [True]}
+    assert did == {"surveyed": [], "written": [], "shown": [], "found": [ALL], "words": [True], "read": []}
     shards = {name for name in again if name.startswith(("data/", "signatures/"))}
     assert len(shards) == 2
     assert all(again[name] == (before / "out" / "first" / name).read_bytes() for name in shards)
+
+
+def test_fewer_of_the_documents_are_written_from_the_release_that_has_more(
+    before: pathlib.Path, did: dict[str, list]
+) -> None:
+    fewer = {"ratio": {"max_synthetic_share": 0.3}}
+    with_it = run(before, "fewer", **fewer)
+    assert did["written"]
+    assert did["read"] == []
+    releases = sorted((before / "out").glob("[!.]*"))
+    (before / "aside").mkdir()
+    for release in releases:
+        shutil.move(release, before / "aside")
+    assert run(before, "fewer", **fewer) == with_it
+    assert did["read"]
+    shutil.rmtree(before / "out" / "fewer")
+    for release in releases:
+        shutil.move(before / "aside" / release.name, release)
 
 
 def test_what_is_damaged_is_made_anew(before: pathlib.Path, did: dict[str, list]) -> None:
@@ -157,6 +182,7 @@ def test_signals_that_came_out_otherwise_leave_behind_what_was_made_of_them(
     run(tmp_path, "one")
     text = (tmp_path / "in" / "a.jsonl").read_text()
     (tmp_path / "in" / "a.jsonl").write_text(text.replace("word31 ", "word97 "))
+    shutil.rmtree(tmp_path / "out" / "one")  # which has the text as it was
     with pytest.raises(Exception, match="not what the survey read; run again"):
         run(tmp_path, "two", output={"path": "out", "row_group_bytes": 3000})  # emit reads it
     did["found"].clear()

@@ -18,7 +18,7 @@ from pipeline.graph import build
 from pipeline.recipe import RecipeError, load_recipe, parse_recipe
 from transforms.dedup import repeated_paragraphs as boilerplate
 from transforms.kernels.text import paragraphs
-from transforms.release import shards as emit
+from transforms.release import released_text as emit
 from transforms.signals.corpus import Corpus
 from transforms.survey import text_to_signals
 

@@ -84,7 +84,7 @@ def _made_of(digest: str) -> str:
 
 def remember(path: str) -> None:
     """Take a file that was written just now for whole."""
-    _verified[path] = _as_it_is(path)
+    _verified[path] = as_it_is(path)
 
 
 def verify(path: str, made_of: str = "") -> bool:
@@ -95,7 +95,7 @@ def verify(path: str, made_of: str = "") -> bool:
       DamagedError: it is not what was written.
     """
     _verified.pop(path, None)
-    now = _as_it_is(path)
+    now = as_it_is(path)
     footer = _read(path)
     _verified[path] = now
     return AGAIN.encode() not in footer and _made_of(made_of).encode() in footer
@@ -107,11 +107,12 @@ def ensure(path: str) -> None:
     Raises:
       FileNotFoundError, DamagedError: as `verify`.
     """
-    if path not in _verified or _verified[path] != _as_it_is(path):
+    if path not in _verified or _verified[path] != as_it_is(path):
         verify(path)
 
 
-def _as_it_is(path: str) -> object:
+def as_it_is(path: str) -> object:
+    """What tells that a file was touched, without reading it; None in an object store."""
     if not is_local(path):
         return None
     found = os.stat(path)

@@ -6,7 +6,6 @@ depend on the splits and the decisions only, so they come out the same whoever d
 
 import dataclasses
 import hashlib
-import itertools
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,19 +24,18 @@ from transforms.engine import counted
 from transforms.engine.files import HashedFile
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
-from transforms.engine.threads import ahead, spread
-from transforms.ingest.columns import kept_as
-from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides, cut
-from transforms.kernels.text.columns import hexadecimal
-from transforms.kernels.text.masking import mask
+from transforms.engine.threads import spread
+from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides
+from transforms.kernels.text.columns import text_buffers
 from transforms.release.earlier_shards import NO_FILES, ReleasedFiles, ShardFile, copy_file, keep_files, kept_files
+from transforms.release.earlier_texts import EarlierTexts, TextPlace
 from transforms.release.ledger import Recorded
+from transforms.release.released_text import ReleasedBatch, released
 from transforms.signals.corpus import Corpus
 from transforms.signals.kept import Kept
 from transforms.signals.store import SignalStore, read_parquet
 
 DATA = "data"
-FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
 COMPRESSION = {"compression": "zstd", "compression_level": 3}
 AT_ONCE_BYTES = 32_000_000  # of kept text in a split that is read as a whole
 
@@ -111,7 +109,11 @@ class EmitConfig:
         asked = self.shards
         settings = [self.code, self.num_perm, asked.shard_bytes, asked.row_group_bytes, asked.signatures, asked.keep]
         parts = [part.made_of for part in task.parts]
-        return Kept(store, hashlib.blake2b(orjson.dumps([settings, parts]), digest_size=16).hexdigest())
+        return _kept(store, settings, parts)
+
+
+def _kept(store: SignalStore, *depends_on: object) -> Kept:
+    return Kept(store, hashlib.blake2b(orjson.dumps(depends_on), digest_size=16).hexdigest())
 
 
 @dataclasses.dataclass(eq=False)
@@ -205,19 +207,31 @@ def _written(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted)
         yield write_signatures(task, config, corpus)
     schema = contracts.release(config.shards.keep).schema
     writer: _ShardWriter | None = None
-    number = 0
-    parts = spread(lambda part: _released_part(part, config, corpus, unwanted), iter(task.parts))
-    for batch in itertools.chain.from_iterable(parts):
-        if not batch.num_rows:  # nothing of it is kept, so it opens no shard
-            continue
-        writer = writer or _ShardWriter(task.number, number, schema, config)
-        writer.add(batch)
-        TALLY.add(documents_written=batch.num_rows)
-        if writer.text_bytes >= config.shards.shard_bytes:
-            yield writer.close()
-            writer, number = None, number + 1
+    shards: list[Shard] = []
+    placed: list[list[Any]] = []  # of each part its batches: number, shard, first row there, ordinals
+    places = _kept(corpus.store, config.code, config.shards.keep)
+    earlier = EarlierTexts(places, config.released, config.shards.keep)
+    parts = spread(lambda part: _released_part(part, corpus, unwanted, earlier), iter(task.parts))
+    for batches in parts:
+        placed.append([])
+        for one in batches:
+            if not one.rows.num_rows:  # nothing of it is kept, so it opens no shard
+                continue
+            writer = writer or _ShardWriter(task.number, len(shards), schema, config)
+            placed[-1].append((one.number, len(shards), writer.rows, one.ordinals))
+            writer.add(one.rows)
+            TALLY.add(documents_written=one.rows.num_rows)
+            if writer.text_bytes >= config.shards.shard_bytes:
+                shards.append(writer.close())
+                yield shards[-1]
+                writer = None
     if writer is not None:
-        yield writer.close()
+        shards.append(writer.close())
+        yield shards[-1]
+    for part, own in zip(task.parts, placed, strict=True):
+        read = [TextPlace(number, shards[at].sha256, *rows) for number, at, *rows in own if number is not None]
+        if len(read) == len(own):  # else an earlier release has as much of it, or more
+            earlier.keep(corpus.split(part.split), read)
 
 
 def _copied(task: Task, config: EmitConfig, kept: Kept) -> list[Shard]:
@@ -253,65 +267,12 @@ def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
     return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
-def _released_part(part: Recorded, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterable[pa.RecordBatch]:
+def _released_part(
+    part: Recorded, corpus: Corpus, unwanted: Unwanted, earlier: EarlierTexts
+) -> Iterable[ReleasedBatch]:
     """All batches of a small split at once, so that several are read at a time; those of a large one as they come."""
-    batches = released(part, config.shards.keep, corpus, unwanted)
+    batches = released(part, corpus, unwanted, earlier)
     return list(batches) if part.kept_bytes <= AT_ONCE_BYTES else batches
-
-
-def released(
-    part: Recorded, keep: tuple[str, ...], corpus: Corpus, unwanted: Unwanted = None
-) -> Iterator[pa.RecordBatch]:
-    """RELEASE batches of one split: its text again, with what the ledger says of it, and the columns `keep` of the input.
-
-    Raises:
-      InputError: the split is not what the survey read.
-    """
-    split = corpus.split(part.split)
-    ledger = read_parquet(part.path).combine_chunks()
-    surveyed = corpus.signals(split, ["doc_id", *FOUND]).combine_chunks()
-    at = 0
-    for documents, _ in ahead(corpus.read(split, keep)):
-        n = documents.num_rows
-        if not documents["doc_id"].equals(surveyed["doc_id"].slice(at, n).combine_chunks()):
-            raise corpus.changed(split)
-        rows, found = ledger.slice(at, n), surveyed.slice(at, n)
-        at += n
-        kept = rows["kept"].combine_chunks()
-        documents, _ = cut(documents.filter(kept), unwanted)
-        text, _ = mask(documents["text"], corpus.mask)
-        yield _release(documents, text, rows.filter(kept), found.filter(kept), keep)
-    if at != part.documents:
-        raise corpus.changed(split)
-
-
-def _release(
-    documents: pa.RecordBatch, text: pa.LargeStringArray, ledger: pa.Table, signals: pa.Table, keep: tuple[str, ...]
-) -> pa.RecordBatch:
-    known = ("origin", "origin_basis", "evidence", "p_synthetic")
-    same = (
-        *known,
-        "n_tokens",
-        "cluster_size",
-        "copies",
-        "earlier_id",
-        "source",
-        "licence",
-        "contamination",
-        "contaminated_by",
-        "masked",
-    )
-    return contracts.release(keep).batch(
-        {
-            **{name: ledger[name].combine_chunks() for name in same},
-            **{name: documents[name] for name in ("created", "generator", "kind")},
-            "text": text,
-            **{name: signals[name].combine_chunks() for name in FOUND},
-            **{name: documents[kept_as(name)] for name in keep},
-            "id": hexadecimal(documents["doc_id"]),
-            "input_id": documents["id"],
-        }
-    )
 
 
 class _ShardWriter:
@@ -334,7 +295,9 @@ class _ShardWriter:
 
     def add(self, batch: pa.RecordBatch) -> None:
         self.pending.append(batch)
-        size = batch["text"].nbytes
+        self.rows += batch.num_rows
+        begins = text_buffers(batch["text"])[1]
+        size = int(begins[-1] - begins[0]) + begins.nbytes
         self.text_bytes += size
         self.pending_bytes += size
         if self.pending_bytes >= self.config.shards.row_group_bytes:
@@ -345,7 +308,6 @@ class _ShardWriter:
         if self.pending:
             table = pa.Table.from_batches(self.pending, self.schema)
             self.writer.write_table(table, row_group_size=table.num_rows)
-            self.rows += table.num_rows
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
         self.pending, self.pending_bytes = [], 0
 

@@ -1,8 +1,10 @@
 """Shards and their neighbours, whatever the sizes of batches, row groups and shards: every writer, from one byte upwards."""
 
 import hashlib
+import itertools
 import json
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations import contracts
+from transforms.ingest import readers
 from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
-from transforms.ingest.sources import Source, plan_splits
+from transforms.ingest.sources import Source, Split, plan_splits
 from transforms.kernels.text.columns import hexadecimal
+from transforms.release.earlier_shards import NO_FILES, ReleasedFiles
+from transforms.release.earlier_texts import EarlierTexts
 from transforms.release.ledger import Recorded
-from transforms.release.shards import EmitConfig, ShardConfig, Task, plan, write_shards
+from transforms.release.shards import EmitConfig, Shard, ShardConfig, plan, write_shards
 from transforms.signals import store as signals
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, write_parquet
@@ -25,20 +30,24 @@ from transforms.signals.store import SignalStore, write_parquet
 NUM_PERM = 4
 
 
-def emitted(
-    folder: pathlib.Path, texts: list[list[str]], kept: list[list[bool]], batch_bytes: int = 1 << 20, **shards: int
-) -> list[pa.Table]:
-    """Files of one document a line, really read; a ledger and signatures as the stages before leave them; and their shards."""
+class Surveyed(NamedTuple):
+    """Files of one document a line, as the survey leaves them: one split each."""
+
+    corpus: Corpus
+    documents: list[pa.RecordBatch]
+
+
+def surveyed(folder: pathlib.Path, texts: list[list[str]], batch_bytes: int = 1 << 20) -> Surveyed:
+    """Really written, really read."""
     (folder / "in").mkdir(parents=True)
     for number, lines in enumerate(texts):
         records = [json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(lines)]
         (folder / "in" / f"{number:03d}.jsonl").write_text("".join(records))
-    source = Source(name="s", path=str(folder / "in"))
+    source, limits = Source(name="s", path=str(folder / "in")), ReadLimits(batch_bytes=batch_bytes)
     splits = tuple(plan_splits([source], 1))
     store = SignalStore(str(folder / "signals"), (("source 0", "s"),))
-    limits, recorded = ReadLimits(batch_bytes=batch_bytes), []
-    for split, chosen in zip(splits, [k for lines, k in zip(texts, kept, strict=True) if lines], strict=False):
-        documents = pa.concat_batches([good for good, _ in read_split(split, source, limits)])
+    read = [pa.concat_batches([good for good, _ in read_split(split, source, limits)]) for split in splits]
+    for split, documents in zip(splits, read, strict=True):
         n = documents.num_rows
         signed = contracts.signed(NUM_PERM).batch(
             {
@@ -49,27 +58,39 @@ def emitted(
         left = signed.append_column("language", documents["language"])
         left = left.append_column("language_confidence", pa.nulls(n, pa.float32()))
         store.write(split, [left], left.schema)
-        path = folder / "staging" / "ledger" / f"{split.index}.parquet"
+    return Surveyed(Corpus((source,), splits, store, limits), read)
+
+
+def written(
+    found: Surveyed, staging: pathlib.Path, kept: list[list[bool]], earlier: ReleasedFiles = NO_FILES, **shards: int
+) -> list[Shard]:
+    """The shards of what is kept, split by split, with a ledger as the stage before leaves it."""
+    recorded = []
+    for split, documents, chosen in zip(found.corpus.splits, found.documents, kept, strict=True):
+        path = staging / "ledger" / f"{split.index}.parquet"
         write_parquet(str(path), [ledger(documents, chosen)], contracts.LEDGER.schema)
         size = sum(len(row["text"]) for row, k in zip(documents.to_pylist(), chosen, strict=True) if k)
-        recorded.append(Recorded(split.index, str(path), n, sum(chosen), size))
-    config = EmitConfig(ShardConfig(**shards), str(folder / "staging"), NUM_PERM, "code")
-    corpus = Corpus((source,), splits, store, limits)
-    (folder / "staging" / "data").mkdir(parents=True)
-    (folder / "staging" / "signatures").mkdir()
+        recorded.append(Recorded(split.index, str(path), documents.num_rows, sum(chosen), size))
+    config = EmitConfig(ShardConfig(**shards), str(staging), NUM_PERM, "code", earlier)
+    tasks = plan(recorded, config.shards)
+    return [shard for task in tasks for shard in write_shards(task, config, found.corpus)]
+
+
+def emitted(
+    folder: pathlib.Path, texts: list[list[str]], kept: list[list[bool]], batch_bytes: int = 1 << 20, **shards: int
+) -> list[pa.Table]:
+    """The documents of every shard, which is what is said of it."""
+    chosen = [k for lines, k in zip(texts, kept, strict=True) if lines]
     tables = []
-    for task in plan(recorded, config.shards):
-        written = list(write_shards(Task(task.number, task.parts), config, corpus))
-        assert [shard.number for shard in written[1:]] == list(range(len(written) - 1))
-        for shard in written:
-            data = pathlib.Path(shard.path).read_bytes()
-            assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
-            table = pq.read_table(shard.path)
-            assert table.num_rows == shard.rows
-            assert shard.rows
-            tables += [table] if shard.folder == "data" else []
-        [signed_rows] = [shard.rows for shard in written if shard.folder == "signatures"]
-        assert signed_rows == sum(shard.rows for shard in written if shard.folder == "data")
+    found = written(surveyed(folder, texts, batch_bytes), folder / "staging", chosen, **shards)
+    for _, (signatures, *data) in itertools.groupby(found, key=lambda shard: shard.task):
+        assert [shard.number for shard in data] == list(range(len(data)))
+        assert signatures.rows == sum(shard.rows for shard in data)
+        for shard in (signatures, *data):
+            content = pathlib.Path(shard.path).read_bytes()
+            assert (shard.bytes, shard.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+            assert pq.read_metadata(shard.path).num_rows == shard.rows > 0
+        tables += [pq.read_table(shard.path) for shard in data]
     return tables
 
 
@@ -142,6 +163,118 @@ def test_borders_of_batches_change_nothing(tmp_path_factory: pytest.TempPathFact
     assert found == [
         t for some, chosen in zip(texts, kept, strict=True) for t, k in zip(some, chosen, strict=True) if k
     ]
+
+
+LONG = [[f"text {file} {i} {'x' * (7 * i)}" for i in range(24)] for file in range(2)]
+EVERY = [[True] * 24] * 2
+MOST = [[(3 * i + file) % 7 > 0 for i in range(24)] for file in range(2)]
+HALF = [[a and b % 2 > 0 for b, a in enumerate(some)] for some in MOST]
+SMALL = {"row_group_bytes": 300, "shard_bytes": 1200}
+
+
+class Twice(NamedTuple):
+    """A corpus that a run has released most of, and the bytes that half of it are for a run that finds nothing."""
+
+    found: Surveyed
+    earlier: list[Shard]
+    expected: list[bytes]
+
+    def again(self, staging: pathlib.Path, kept: list[list[bool]]) -> list[bytes]:
+        """What a later run writes, which finds the earlier one."""
+        places = ReleasedFiles({shard.sha256: shard.path for shard in self.earlier})
+        return contents(written(self.found, staging, kept, places, **SMALL))
+
+
+def contents(shards: list[Shard]) -> list[bytes]:
+    return [pathlib.Path(shard.path).read_bytes() for shard in shards]
+
+
+@pytest.fixture
+def twice(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Twice:
+    monkeypatch.setattr(readers, "SMALL_BYTES", 0)  # so that a split is many batches
+    found = surveyed(tmp_path, LONG, 256)
+    expected = contents(written(found, tmp_path / "alone", HALF, **SMALL))
+    earlier = written(found, tmp_path / "earlier", MOST, **SMALL)  # its places are kept over those of the other
+    assert len(expected) > 3 < len(earlier)
+    return Twice(found, earlier, expected)
+
+
+@pytest.fixture
+def from_input(monkeypatch: pytest.MonkeyPatch, twice: Twice) -> list[int]:
+    """The splits whose text is read from the input."""
+    numbers, reading = [], Corpus.read
+
+    def noting(self: Corpus, split: Split, *rest: object) -> object:
+        numbers.append(split.index)
+        return reading(self, split, *rest)
+
+    monkeypatch.setattr(Corpus, "read", noting)
+    return numbers
+
+
+def test_text_that_an_earlier_release_has_is_read_there(
+    tmp_path: pathlib.Path, twice: Twice, from_input: list[int]
+) -> None:
+    for number in range(2):  # what the first of them keeps does not hide the one that has more
+        assert twice.again(tmp_path / f"later {number}", HALF) == twice.expected
+    assert from_input == []
+    assert sum(map(len, twice.again(tmp_path / "more", EVERY))) > sum(shard.bytes for shard in twice.earlier)
+    assert sorted(from_input) == [0, 1]  # not all of it is there
+
+
+def flipped(path: pathlib.Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:90] + bytes([data[90] ^ 1]) + data[91:])
+
+
+DAMAGE = {
+    "gone": pathlib.Path.unlink,
+    "another file": lambda path: path.write_bytes(b"PAR1"),
+    "half a file": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "one bit": flipped,
+    "nothing": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize(
+    ("which", "damage"), [*(("a shard", how) for how in DAMAGE), ("what is kept", "gone"), ("what is kept", "one bit")]
+)
+def test_what_is_damaged_is_read_from_the_input(
+    tmp_path: pathlib.Path, twice: Twice, from_input: list[int], which: str, damage: str
+) -> None:
+    data = [pathlib.Path(shard.path) for shard in twice.earlier if shard.folder == "data"]
+    for path in data[1:2] if which == "a shard" else (tmp_path / "signals").glob("*.places.parquet"):
+        DAMAGE[damage](path)
+    assert twice.again(tmp_path / "later", HALF) == twice.expected
+    assert from_input
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 4])
+def test_a_shard_that_changes_while_it_is_read_costs_no_row_and_doubles_none(
+    tmp_path: pathlib.Path, twice: Twice, from_input: list[int], fails_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = itertools.count()
+    reading = pq.ParquetFile.read_row_group
+
+    def touching(self: pq.ParquetFile, *rest: object, **more: object) -> pa.Table:
+        if next(reads) == fails_at:
+            for shard in twice.earlier:
+                flipped(pathlib.Path(shard.path))
+        return reading(self, *rest, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", touching)
+    assert twice.again(tmp_path / "later", HALF) == twice.expected
+    assert from_input
+
+
+def test_rows_of_another_document_are_not_taken(
+    tmp_path: pathlib.Path, twice: Twice, from_input: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = EarlierTexts._places
+    before = lambda self, split: [one._replace(row=max(one.row - 1, 0)) for one in known(self, split)]  # noqa: E731
+    monkeypatch.setattr(EarlierTexts, "_places", before)
+    assert twice.again(tmp_path / "later", HALF) == twice.expected
+    assert sorted(from_input) == [0, 1]
 
 
 @pytest.mark.parametrize(

