@@ -11,13 +11,15 @@ import hashlib
 import importlib.resources
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import markupsafe
 
 from expectations import wording
 from expectations.metrics import declared
+
+if TYPE_CHECKING:
+    import jinja2
 
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
@@ -85,7 +87,9 @@ def _named(text: str) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment() -> "jinja2.Environment":
+    import jinja2  # late: a run begins without it
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("expectations"),
         autoescape=True,
@@ -114,7 +118,7 @@ def _environment() -> jinja2.Environment:
 
 def printable(value: Any) -> Any:
     """What a template prints: our own markup as it is, text with unprintable characters marked, a dash for None."""
-    if isinstance(value, markupsafe.Markup | jinja2.Undefined):
+    if isinstance(value, markupsafe.Markup):
         return value
     return "–" if value is None else _UNPRINTABLE.sub("\ufffd", str(value))
 
