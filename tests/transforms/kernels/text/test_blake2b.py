@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.kernels.text.blake2b import LONG
 from transforms.kernels.text.columns import EMPTY_HASH, hash_texts
 
 
@@ -16,7 +15,7 @@ def digest(value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=16).digest()
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 8, 63, 127, 128, 129, 255, 256, 257, 2047, 2048, LONG, LONG + 1])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 63, 127, 128, 129, 255, 256, 257, 2047, 2048, 100_000])
 def test_lengths_around_a_block(n: int) -> None:
     value = bytes(np.arange(n, dtype=np.uint32).astype(np.uint8))
     found = hash_texts(pa.array([value, b"", value], pa.large_binary())).to_pylist()
@@ -29,7 +28,7 @@ def test_any_bytes_and_a_slice_of_a_column(values: list[bytes], start: int) -> N
     assert hash_texts(column).to_pylist() == [digest(value) for value in values[start:]]
 
 
-@pytest.mark.parametrize("n", [0, 1, 100, 127, 128, 129, 300, LONG + 1])
+@pytest.mark.parametrize("n", [0, 1, 100, 127, 128, 129, 300, 70_000])
 @pytest.mark.parametrize("head", [0, 1, 40, 127, 128, 129, 257])
 def test_a_text_behind_its_head(head: int, n: int) -> None:
     heads, texts = [b"h" * head, b"", b"other"], [b"t" * n, b"t" * n, b""]
