@@ -317,6 +317,13 @@ def test_plan_scale(printed: Printed) -> None:
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
 
 
+def test_start(printed: Printed) -> None:
+    table = cells(printed("start", "--repeats", 1, "--kernels", 1))
+    assert [*table] == ["what", "run, until the first document is read", "SciPy's special functions, imported",
+                        "1 kernel, compiled"]  # fmt: skip
+    assert all(re.fullmatch(r"\d+\.\d\d", row[1]) for row in [*table.values()][1:])
+
+
 def test_many_files(printed: Printed) -> None:
     said = printed("many_files", "--files", 40, "--few", 2, "--repeats", 1, "--commands", "init", "check").splitlines()
     assert said[0] == "40 files of 2,000 bytes, and the same in 2"
