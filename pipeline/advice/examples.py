@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,10 +17,10 @@ from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
 from transforms.release.ledger import Recorded
-from transforms.release.read_release import read_ledger
 from transforms.signals.beginnings import texts_of
 from transforms.signals.corpus import Corpus
 from transforms.signals.kept import Kept
+from transforms.signals.store import read_parquet
 
 PARTS = 64  # of the ledger that are looked at
 EACH = 2  # examples of a reason
@@ -59,11 +60,11 @@ def _rows(parts: Sequence[Recorded]) -> pa.Table:
     """The rows of some parts of the ledger, each with its `place`: split and ordinal."""
     found = []
     for part in parts:
-        table = read_ledger(part.path).select(list(COLUMNS))
-        number = pa.array([part.split] * table.num_rows, pa.int64())
-        found.append(
-            table.append_column("split", number).append_column("ordinal", pa.array(range(table.num_rows), pa.int64()))
-        )
+        table = read_parquet(part.path, list(COLUMNS))
+        places = {"split": np.full(table.num_rows, part.split), "ordinal": np.arange(table.num_rows)}
+        for name, numbers in places.items():
+            table = table.append_column(name, pa.array(numbers, pa.int64()))
+        found.append(table)
     return pa.concat_tables(found) if found else pa.table({"id": pa.array([], pa.string())})
 
 

@@ -70,20 +70,20 @@ class EarlierTexts:
             self._kept.write(PLACES, pa.RecordBatch.from_arrays(rows, schema=ROWS), made_of, split)
 
     def read(
-        self, split: Split, wanted: npt.NDArray[np.int64]
+        self, split: Split, wanted: npt.NDArray[np.bool_]
     ) -> Iterator[tuple[int, npt.NDArray[np.int64], pa.RecordBatch]]:
         """Some documents of a split: none if not all of them are known, and no more once something is amiss.
 
         Args:
           split: of which its signals are those of the documents.
-          wanted: ordinals, rising.
+          wanted: of all its documents, which.
 
         Yields:
           The number of a batch, which of the wanted were in it, and `COLUMNS` and what is kept of the input.
         """
         places = self._places(split)
-        chosen = [np.isin(place.ordinals, wanted, assume_unique=True) for place in places]
-        if sum(map(np.count_nonzero, chosen)) < len(wanted):
+        chosen = [wanted[place.ordinals] for place in places]
+        if sum(map(np.count_nonzero, chosen)) < np.count_nonzero(wanted):
             return
         for place, some in zip(places, chosen, strict=True):
             if some.any():
