@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from benchmarks.run_vs_datatrove import measured
+from benchmarks.run_vs_datatrove import linked, measured
 from expectations import contracts
 from pipeline import engines, execution, runner
 from pipeline.recipe import Recipe
@@ -135,10 +135,7 @@ def one(files: list[pathlib.Path], work: pathlib.Path) -> dict[str, float]:
 
 def peer(files: list[pathlib.Path], work: pathlib.Path, python: str, documents: int) -> dict[str, float]:
     """The peer on the same files."""
-    corpus = work / "peer-corpus"
-    corpus.mkdir()
-    for path in files:
-        (corpus / path.name).symlink_to(path)
+    corpus = linked(files, work / "peer-corpus")
     script = pathlib.Path(__file__).resolve().with_name("datatrove_peer.py")
     run = measured([python, str(script), str(corpus), str(work / "peer")], work, work / "peer.log")
     return {

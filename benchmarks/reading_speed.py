@@ -31,7 +31,7 @@ from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
 
-BLOCK = 1 << 20
+BLOCK = 2 << 20
 KEYS = ("text", "id", "created", "url")
 SHORT = 150  # characters
 METADATA = {"created": "2019-05-13T00:00:00Z", "url": "http://example.org/", "added": "2020-01-01", "score": 0.25,

@@ -80,13 +80,18 @@ def look(process: psutil.Process, cpu: dict[int, float]) -> int:
     return total
 
 
-def measured(command: list[str], cwd: pathlib.Path, log: pathlib.Path) -> Measured:
-    """Run a command and look at its processes every 50 ms; what it says goes to files, so that no pipe can fill."""
+def measured(command: list[str], cwd: pathlib.Path, log: pathlib.Path, cores: int | None = None) -> Measured:
+    """Run a command and look at its processes every 50 ms; what it says goes to files, so that no pipe can fill.
+
+    Of the machine's cores it has all, or the first so many.
+    """
     out = log.with_suffix(".out")
     with log.open("w") as errors, out.open("w") as output:
         before, started, peak = busy(), time.perf_counter(), 0
         cpu: dict[int, float] = {}
         process = psutil.Popen(command, cwd=cwd, stdout=output, stderr=errors)
+        if cores:
+            process.cpu_affinity(process.cpu_affinity()[:cores])  # before it has a second thread
         while process.poll() is None:
             peak = max(peak, look(process, cpu))
             time.sleep(0.05)
@@ -107,6 +112,7 @@ def ours(
     ratio: float = 1.0,
     fewest: int = 1,
     more: bool = False,
+    cores: int | None = None,
 ) -> Measured:
     """Run lowbackground on a corpus: another release of the same name finds what the one before left."""
     recipe = work / f"{name}.yaml"
@@ -114,7 +120,7 @@ def ours(
     path = f"{corpus}/*.jsonl.gz" + (f", {work}/more/*.jsonl.gz" if more else "")
     recipe.write_text(RECIPE.format(path=path, out=work / name, model=model, **said))
     command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe)]
-    return measured(command, pathlib.Path.cwd(), work / f"{name}.log")
+    return measured(command, pathlib.Path.cwd(), work / f"{name}.log", cores)
 
 
 def peer(corpus: pathlib.Path, work: pathlib.Path, python: str, model: pathlib.Path) -> tuple[Measured, set[str]]:
@@ -138,6 +144,15 @@ def small(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:
         with gzip.open(path) as file:
             lines = [line for line, _ in zip(file, range(max(1, documents // len(files))), strict=False)]
         (folder / path.name).write_bytes(gzip.compress(b"".join(lines)))
+
+
+def linked(files: list[pathlib.Path], folder: pathlib.Path) -> pathlib.Path:
+    """A folder of some files of a corpus, and of nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path in files:
+        (folder / path.name).symlink_to(path)
+    return folder
 
 
 def new(corpus: pathlib.Path, folder: pathlib.Path, documents: int) -> None:

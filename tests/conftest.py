@@ -1,6 +1,8 @@
 """Settings that every test shares."""
 
+import collections
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,12 @@ settings.register_profile(
 settings.load_profile("lowbackground")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that no long one is left to one worker at the end."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once() -> None:
     """Of several workers, in a fresh clone, one compiles the kernels; or each would, and what they call as well."""
@@ -31,6 +39,19 @@ def _warm_great_expectations() -> Iterator[None]:
     """A command that is called in a test's own process starts Great Expectations in one that has it imported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gx_process, "command", lambda: [*warm.python(), "-m", "expectations.judge.gx_process"])
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _folders_of_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Beam makes a folder for each pipeline, and deletes that of one which is run. In tests they are where pytest deletes."""
+    below, folder = tempfile.mkdtemp, tmp_path_factory.mktemp("pipelines")
+
+    def mkdtemp(suffix: Any = None, prefix: Any = None, dir: Any = None) -> Any:
+        return below(suffix, prefix, folder if prefix == "beam-pipeline-temp" else dir)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "mkdtemp", mkdtemp)
         yield
 
 

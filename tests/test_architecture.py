@@ -92,6 +92,7 @@ def test_the_import_rules_hold() -> None:
     assert subprocess.run([script], cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_exactly_the_three_packages(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)

@@ -62,6 +62,7 @@ def test_what_is_written_is_what_planted_says(data: pathlib.Path, tmp_path: path
         ]
 
 
+@pytest.mark.slow
 def test_originals_beyond_the_real_documents_are_not_duplicates() -> None:
     """Three times as many originals as real documents: none equals another, nor is near another."""
     originals = Originals(TEXTS)

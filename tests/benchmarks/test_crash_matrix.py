@@ -3,11 +3,13 @@
 import pathlib
 import subprocess
 
+import pytest
 import warm
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_it_visits_operations_and_says_how_many() -> None:
     command = [
         *warm.python(),

@@ -45,6 +45,7 @@ def test_candidates_follow_the_s_curve():
         assert abs(met - expected) <= 4 * error + 1e-9, (low, n, met, expected)
 
 
+@pytest.mark.slow
 def test_exact_mode_is_exact(measured):
     documents, _, matrix, _ = measured
     ledger = quality.ledger_of(documents, verify="exact", min_similarity=0.85)
@@ -58,6 +59,7 @@ def test_exact_mode_is_exact(measured):
             assert row["similarity"] == pytest.approx(quality.jaccard(matrix, number, row["survivor"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_estimates_are_as_good_as_they_say(measured):
     documents, _, matrix, signature = measured
     ledger = quality.ledger_of(documents)
@@ -69,6 +71,7 @@ def test_estimates_are_as_good_as_they_say(measured):
     assert (exact >= 0.8 - 4 * np.sqrt(0.8 * 0.2 / signature.shape[1])).all()
 
 
+@pytest.mark.slow
 def test_of_a_template_family_estimates_drop_too_much_and_exact_mode_does_not():
     """What README says of the default: errors that all pairs share, three standard errors at the most."""
     family = quality.template_family(600)

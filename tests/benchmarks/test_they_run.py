@@ -18,6 +18,7 @@ import stores
 import warm
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from benchmarks import growth
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.text.columns import text_buffers
 from transforms.measures.yardstick import read_yardstick
@@ -129,6 +130,7 @@ def test_dedup_alone(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.P
     assert f"bytes_per_document_above_base: {found['bytes_per_document_above_base']}" in said
 
 
+@pytest.mark.slow
 def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Without datatrove, which needs an environment of its own."""
     said = printed("run_vs_datatrove", corpus, "--json", tmp_path / "out.json")
@@ -142,6 +144,17 @@ def test_the_whole_run(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib
     assert re.search(r"^kept +\d+$", said, re.MULTILINE)
 
 
+def test_growth(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """A size is the first so many files. The slope is that of a line through logarithms, whatever the units."""
+    said = printed("growth", corpus, "--files", 2, "--base-mb", 1, "--json", tmp_path / "out.json")
+    (row,) = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert 200 < row["documents"] < 400  # of 400 in three files
+    assert row["bytes_per_document"] == pytest.approx((row["peak_mb"] - 1) * 1e6 / row["documents"], rel=0.1)
+    assert cells(said)["lowbackground"][1] == str(row["documents"])
+    grown = [growth.Grown(**row | {"documents": n, "seconds": 0.5 * n**1.1}) for n in (1_000, 3_000, 70_000)]
+    assert growth.exponent(grown, "seconds") == pytest.approx(1.1, abs=0.001)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("datatrove") is None, reason="datatrove has an environment of its own")
 def test_the_peer(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     found = json.loads(
@@ -150,6 +163,7 @@ def test_the_peer(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path
     assert set(found["seconds"]) == {"score and sign", "buckets", "cluster"}
 
 
+@pytest.mark.slow
 def test_dedup_quality(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed(
         "dedup_quality", data, "--documents", 300, "--templates", 200, "--limits", 0.8, "--json", tmp_path / "out.json"
@@ -279,6 +293,7 @@ def test_detector_study_by_generator(printed: Printed, data: pathlib.Path) -> No
     assert all(float(auroc) > 0.9 for auroc in table["all"][1::2])
 
 
+@pytest.mark.slow
 def test_diversity_power(printed: Printed, data: pathlib.Path) -> None:
     said = printed("diversity_power", data, "--documents", 200, "--nulls", 2, "--plants", 1)
     assert said.startswith("200 documents of 5 sources, ")
@@ -340,6 +355,7 @@ def test_yardstick(printed: Printed, data: pathlib.Path, tmp_path: pathlib.Path)
     assert plain < odd
 
 
+@pytest.mark.slow
 def test_storage_costs(
     printed: Printed,
     corpus: pathlib.Path,
@@ -353,6 +369,7 @@ def test_storage_costs(
     assert float(found["store"][-1]) > 0.5
 
 
+@pytest.mark.slow
 def test_engine_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed("engine_costs", corpus, tmp_path / "out")
     sizes = {path.name: path.stat().st_size for path in corpus.glob("part-*")}
@@ -380,6 +397,7 @@ def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path)
     )
 
 
+@pytest.mark.slow
 def test_memory_by_stage(printed: Printed, tmp_path: pathlib.Path) -> None:
     """The stages of a crowd are there, and both lines of what it takes."""
     said = printed("memory_by_stage", tmp_path / "out", "--copies", 80, "--json", tmp_path / "out.json")
@@ -400,6 +418,7 @@ def test_every_entry_of_a_folder_is_accounted_for(printed: Printed, data: pathli
     assert "; 0 records lost without a word; exit code 0 " in said
 
 
+@pytest.mark.slow
 def test_audit_saving(printed: Printed) -> None:
     """The bound of an audit by score holds with a detector that is upside down, and saves labels with ours."""
     coverage, saved = (part.splitlines() for part in printed("audit_saving", "--audits", 2).split("\n\n"))

@@ -33,6 +33,7 @@ def test_passages_are_the_text_in_pieces() -> None:
     assert all(way_out.PASSAGE * 0.5 <= len(piece) <= way_out.PASSAGE * 1.6 for piece in pieces)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_refused_is_no_way_out(
     data: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

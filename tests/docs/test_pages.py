@@ -32,6 +32,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory):
     return examples.Runner(tmp_path_factory.mktemp("pages"), tuple(warm.python()), str(programs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, path in PAGES.items() if examples._runs(path.read_text())])
 def test_examples_print_what_the_page_shows(name: str, runner) -> None:
     shown = PAGES[name].read_text(encoding="utf-8")
@@ -71,6 +72,7 @@ def test_seconds_and_checksums_are_not_compared_and_numbers_only_on_the_pages_py
     assert not examples.same("12 of 13", "none of 13", exact=False)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = json.loads((ROOT / "examples" / "release.ipynb").read_text())["cells"]
     monkeypatch.chdir(tmp_path)

@@ -21,6 +21,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return environment_of(tmp_path_factory.mktemp("public"), named[1].split()) / "python"
 
 
+@pytest.mark.slow
 def test_public_tools_alone_verify_a_release_and_find_a_changed_byte(
     python: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_files_that_are_not_read_are_said(corpus: pathlib.Path) -> None:
     assert "not read" not in lowbackground("check", "mine.yaml", cwd=corpus).stdout
 
 
+@pytest.mark.slow
 def test_a_release_is_judged_again_by_its_own_suite_wherever_it_stands(recipe: pathlib.Path) -> None:
     """Its suite was a file beside the recipe, which nobody needs any more."""
     folder = recipe.parent
@@ -149,6 +150,7 @@ def test_piped_progress_is_plain_lines(recipe: pathlib.Path) -> None:
     assert "\x1b" not in result.stderr + result.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_release_and_the_next_one_succeeds(recipe: pathlib.Path) -> None:
     folder = recipe.parent
     line = json.dumps({"text": WORDS * 20, "origin": "human"})

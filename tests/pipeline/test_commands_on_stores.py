@@ -5,6 +5,7 @@ import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import stores
 import typer
 from cryptography.hazmat.primitives import serialization
@@ -58,6 +59,7 @@ def test_every_command_is_in_the_table():
     assert {name for name, _ in commands(typer.main.get_command(cli.app))} == DOES.keys()
 
 
+@pytest.mark.slow
 def test_each_does_its_work_in_a_store_or_says_in_one_line_what_to_do(s3_store, capsys, monkeypatch):
     stores.use(s3_store, monkeypatch)
     top = s3_store.bucket()

@@ -132,6 +132,7 @@ def test_or_no_release_passes(folder: pathlib.Path) -> None:
     assert run(folder, "fail", contamination={"against": ["benchmarks/tales.jsonl"]}).exit_code == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_read_again_for_another_answer(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found is in the signals: dropping, marking and failing need no text. Another limit or another item does."""
     run(folder, "tag")
@@ -145,6 +146,7 @@ def test_nothing_is_read_again_for_another_answer(folder: pathlib.Path, monkeypa
     assert surveyed
 
 
+@pytest.mark.slow
 def test_a_release_does_not_depend_on_workers(folder: pathlib.Path) -> None:
     many = documents() * 30
     for number in range(6):

@@ -8,8 +8,10 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +74,16 @@ def run(out: pathlib.Path, built: pathlib.Path, replace: bool, attempt: int, fau
         if faults:
             faults.paused = False
         swap(job, replace)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """In memory where there is a file system in memory: a disk that is told of every file that goes is waited for."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -107,6 +107,7 @@ def test_or_tagged(first: pathlib.Path) -> None:
     assert {row["input_id"] for row in shard if row["earlier_id"]} == {"near", "copy"}
 
 
+@pytest.mark.slow
 def test_a_release_against_itself_keeps_nothing_and_a_second_generation_is_compared_with_both(
     first: pathlib.Path,
 ) -> None:
@@ -176,6 +177,7 @@ def test_remove_from_a_what_is_in_b(tmp_path: pathlib.Path) -> None:
     assert all(rows[f"b{n}"]["kept"] for n in range(3))
 
 
+@pytest.mark.slow
 def test_a_source_that_loses_much_is_named(tmp_path: pathlib.Path) -> None:
     write(tmp_path, "a", *documents(0, 6, created="2001-01-01"))
     write(tmp_path, "b", *({"id": f"b{n}", "text": TOPICS[n] + " once more"} for n in range(6)))

@@ -74,6 +74,7 @@ def on_prism(folder: pathlib.Path, output: str, *options: str) -> dict[str, str]
     return checksums(folder / output / "demo")
 
 
+@pytest.mark.slow
 @needs_prism
 def test_the_demo_is_the_same_bytes_on_prism(demo: pathlib.Path) -> None:
     local = checksums(demo / "local" / "demo")
@@ -96,6 +97,7 @@ def external(address: str, service: str | None = None) -> dict[str, Any]:
     return {"name": "PrismRunner" if service is None else "PortableRunner", "options": options}
 
 
+@pytest.mark.slow
 @needs_prism
 def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with worker_pool(tmp_path / "elsewhere", python=warm.python()) as address, spread_over(2):
@@ -105,6 +107,7 @@ def test_two_workers_elsewhere_give_the_same_bytes(small: pathlib.Path, tmp_path
     assert left == []
 
 
+@pytest.mark.slow
 @needs_prism
 def test_a_worker_that_is_killed_ends_the_run_with_one_line_and_no_release(
     small: pathlib.Path, tmp_path: pathlib.Path
@@ -158,6 +161,7 @@ def test_a_worker_of_an_engine_that_is_gone_says_nothing_more(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 @needs_prism
 def test_a_job_that_is_left_alone_is_found_again_and_published(
     small: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch

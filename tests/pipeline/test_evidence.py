@@ -275,6 +275,7 @@ def test_what_a_removed_paragraph_said_still_counts(tmp_path: pathlib.Path) -> N
     assert not any("favourite season" in row["text"] for row in read(result, "data"))
 
 
+@pytest.mark.slow
 def test_what_is_switched_off_is_silent_and_other_evidence_is_looked_for_again(tmp_path: pathlib.Path) -> None:
     data = {"web": corpus()["web"], "books": corpus()["books"]}
     off = run(tmp_path, data, evidence={"credentials": False, "boilerplate": False, "queue": 0})

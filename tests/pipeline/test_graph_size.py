@@ -59,6 +59,7 @@ ALL = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"dedup": EVERYTHING}, ALL], ids=["plain", "everything", "in parts"])
 def test_the_graph_of_many_splits_is_no_larger(changes: dict, tmp_path: pathlib.Path) -> None:
     """In a folder whose path, which stands in every step, is of 140 characters, wherever tests run."""
@@ -158,6 +159,7 @@ def test_a_worker_that_cannot_read_it_says_so(how: str, tmp_path: pathlib.Path) 
     assert str(path) in str(error.value)
 
 
+@pytest.mark.slow
 def test_relative_paths_are_the_launchers(tmp_path: pathlib.Path) -> None:
     """The release of a run in another folder than the recipe's has the paths as they are written, and is found all the same."""
     write(tmp_path / "corpus", corpus()[:40], files=2)

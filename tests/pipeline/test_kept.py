@@ -172,6 +172,7 @@ def test_what_is_damaged_is_made_anew(before: pathlib.Path, did: dict[str, list]
     assert did["written"]
 
 
+@pytest.mark.slow
 def test_signals_that_came_out_otherwise_leave_behind_what_was_made_of_them(
     tmp_path: pathlib.Path, did: dict[str, list], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_file_that_could_not_be_read_leaves_nothing_for_later(
     assert did["found"] == [(False, False)] * 2
 
 
+@pytest.mark.slow
 def test_an_increment_writes_the_shards_that_are_new_and_few_others(
     tmp_path: pathlib.Path, did: dict[str, list]
 ) -> None:

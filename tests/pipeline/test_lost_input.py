@@ -161,6 +161,7 @@ def test_every_file_that_is_not_read_is_named(tmp_path):
         assert "1 .7z, 1 .avro, 1 .docx, 1 .h5, 1 .npy, 1 .pdf, 1 .pkl, 1 .rar and 3 endings more" in words
 
 
+@pytest.mark.slow
 def test_splits_of_a_data_set_are_said_and_can_be_chosen(tmp_path):
     names = (
         "en/train-00000-of-00001",

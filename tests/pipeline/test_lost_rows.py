@@ -195,6 +195,7 @@ def test_four_workers_lose_nothing_under_load(tmp_path: pathlib.Path) -> None:
 MAY_DIFFER = {"recipe.yaml", "report/index.html", "MANIFEST.json"}  # these say how many workers there were
 
 
+@pytest.mark.slow
 def test_the_same_bytes_with_one_two_four_and_eight_workers(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

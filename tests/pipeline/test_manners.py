@@ -391,6 +391,7 @@ def test_a_failure_for_a_program_keeps_standard_output_clean(released: pathlib.P
     assert gated.stderr.splitlines()[-1].startswith("failed: a rule of every run")
 
 
+@pytest.mark.slow
 def test_a_failed_run_ends_with_what_would_mend_it(tmp_path: pathlib.Path) -> None:
     write_corpus(tmp_path)
     wrong = lowbackground("run", "recipe.yaml", "--set", "ingest.max_bad_fraction=0.001", cwd=tmp_path)

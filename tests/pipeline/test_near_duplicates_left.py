@@ -65,6 +65,7 @@ def having_one(folder: pathlib.Path, name: str) -> float:
     return len(found) / len(sets)
 
 
+@pytest.mark.slow
 def test_bands_that_see_leave_what_signatures_are_wrong_about(tmp_path: pathlib.Path) -> None:
     """A few pairs of 0.88 are under 0.8 by their signatures, which would say that none is left."""
     found, said = rates(tmp_path, "found", {})

@@ -76,6 +76,7 @@ def rows(folder: str) -> int:
     return sum(pq.read_table(pa.BufferReader(files.read(f"{folder}/{name}"))).num_rows for name in shards)
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_bytes_and_replacing_it_leaves_nothing_of_it(store, tmp_path):
     top = store.bucket()
     recipe = put_inputs(top, 90)
@@ -165,6 +166,7 @@ def old_and_new(tmp_path):
     return made["old"], made["new"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", "fail"])
 def test_publishing_cut_off_anywhere_is_the_old_release_or_none_and_then_the_new_one(
     gs_store, monkeypatch, old_and_new, kind
@@ -256,6 +258,7 @@ def test_what_is_no_file_of_the_release_is_not_replaced(gs_store, monkeypatch, o
 HARMS = ("503", "reset", "cut", "lost", "half")
 
 
+@pytest.mark.slow
 def test_a_run_whose_requests_fail_ends_right_and_says_no_secret(s3_store, monkeypatch, caplog):
     stores.use(s3_store, monkeypatch)
     top = s3_store.bucket()

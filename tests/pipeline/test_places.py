@@ -54,6 +54,7 @@ COMPILES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", [True, False])
 def test_a_read_only_install_compiles_and_says_where_once(install, tmp_path, home):
     (tmp_path / "home").mkdir()

@@ -187,6 +187,7 @@ def test_off_is_what_it_was_and_ids_are_the_same(released: runner.Result, tmp_pa
     assert {r["value"] for r in rows_of_metrics(off) if r["metric"] == "paragraphs.removed_tokens"} == {0.0}
 
 
+@pytest.mark.slow
 def test_a_second_run_reads_text_to_write_and_for_new_files_only(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_thirty_thousand_controls_are_one_mark_a_part(browser, server):
     assert page.locator("#text .mark").all_inner_texts() == ["U+202E × 20000"]
 
 
+@pytest.mark.slow
 def test_one_goes_on_where_one_stopped_and_reviewers_do_not_mix(browser, server):
     page = opened(browser, server)
     for number in (1, 2):

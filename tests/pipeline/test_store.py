@@ -81,6 +81,7 @@ def signals_in(folder: pathlib.Path) -> set[pathlib.Path]:
     return {path for path in stored(folder) if path.suffixes[0].strip(".") not in later}
 
 
+@pytest.mark.slow
 def test_an_increment_surveys_what_is_new_and_little_else(tmp_path: pathlib.Path, surveyed: list[str]) -> None:
     """A file before all others, in splits of about five files: a few neighbours are read with it, and no other text."""
     (tmp_path / "in").mkdir()
@@ -103,6 +104,7 @@ def test_an_increment_surveys_what_is_new_and_little_else(tmp_path: pathlib.Path
     assert result.counts["documents_in"] == 3 * len(sizes)
 
 
+@pytest.mark.slow
 def test_every_kind_of_damage_to_every_file_of_the_store_heals_by_itself(
     corpus: pathlib.Path, surveyed: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,6 +129,7 @@ def test_every_kind_of_damage_to_every_file_of_the_store_heals_by_itself(
     assert (surveyed, caplog.messages) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
     corpus: pathlib.Path, surveyed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_file_that_could_not_be_opened_once_is_read_the_next_time(
         assert shards(second) == expected
 
 
+@pytest.mark.slow
 def test_an_edit_that_keeps_size_and_time_is_seen(corpus: pathlib.Path, surveyed: list[str]) -> None:
     run(corpus, "a")
     surveyed.clear()
@@ -168,6 +172,7 @@ def test_an_edit_that_keeps_size_and_time_is_seen(corpus: pathlib.Path, surveyed
     assert sum("keep secrets" in row["text"] for rows in shards(result) for row in rows) == 5
 
 
+@pytest.mark.slow
 def test_signals_of_another_text_are_found_out_and_running_again_helps(
     corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

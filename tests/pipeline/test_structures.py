@@ -136,6 +136,7 @@ def test_gate_judges_again_by_the_systems_of_the_release(
     assert (code, verdict.reasons) == (runner.FAILED, result.verdict.reasons)
 
 
+@pytest.mark.slow
 def test_another_expectation_reads_no_text_and_another_word_does(
     drowned: tuple[pathlib.Path, runner.Result],
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_text_is_found_again_in_the_input_by_its_path(released):
         assert input_text(row, "ten", released_recipe("ten")) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_release_is_the_same_whatever_the_workers(released, workers):
     folder, _ = released

@@ -104,6 +104,7 @@ def test_a_document_goes_with_all_that_is_like_it(folder: pathlib.Path) -> None:
     assert "d1" not in explain_document(result.folder, "near1").split("like  ")[1]
 
 
+@pytest.mark.slow
 def test_it_does_not_come_back(folder: pathlib.Path) -> None:
     """Not in a release that is held against this one, nor in one that is held against that one, whatever it calls the text."""
     first = run(folder, "first", {"author": "author 1"}, {"id": "d5"})
@@ -124,6 +125,7 @@ def test_it_does_not_come_back(folder: pathlib.Path) -> None:
     assert set(pq.read_schema(held[0]).names) == {"doc_id", "content_hash", "url_hash", "n_shingles", "signature"}
 
 
+@pytest.mark.slow
 def test_nothing_is_surveyed_again_for_another_list(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(folder, "one")
     monkeypatch.setattr(

@@ -2,7 +2,7 @@
 
     split ─► which band keys occur twice ─┐
     split ───────────────────────────► band keys ─► [partition] ─► candidate pairs ─► [split of left]  ─► + its signature
-          ─► [split of right] ─► verified edges ─► labels (content -> cluster): transforms/dedup/clusters.py
+          ─► [splits of right] ─► verified edges ─► labels (content -> cluster): transforms/dedup/clusters.py
 
 Square brackets are shuffles. Most band keys occur once and join nothing: a table of bits, far smaller than the keys,
 keeps nearly all of those out of the shuffle. A node of the duplicate graph is a *content* (the first half of a content
@@ -14,8 +14,10 @@ Which document of a component stays is decided in `transforms/dedup/survivors.py
 further splits. On request, documents with one address are a pair whatever their texts.
 """
 
+import collections
 import dataclasses
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -41,9 +43,15 @@ from transforms.signals.corpus import Corpus
 
 def partitions(corpus: Corpus) -> int:
     """How many parts a shuffle by hash has: it grows with the splits, so that a part stays small, but slower, because the
-    number of batches that are shuffled is the product of the two. Of very large corpora a part is of so many bytes.
+    number of batches that are shuffled is the product of the two (docs/decisions/0082). Of very large corpora a part is of so
+    many bytes.
     """
-    return max(min(1024, max(16, len(corpus.splits) // 4)), corpus.n_bytes // BYTES_OF_PARTITION)
+    return max(min(1024, max(8, len(corpus.splits) // 16)), corpus.n_bytes // BYTES_OF_PARTITION)
+
+
+def splits_together(corpus: Corpus) -> int:
+    """Of how many splits the pairs are one part of a shuffle, so that it has as many parts as one by hash."""
+    return -(-len(corpus.splits) // partitions(corpus))
 
 
 Rank = Literal[
@@ -178,7 +186,7 @@ class FindClusters(Stage):
             | "CandidatePairs" >> beam.ParDo(_CandidatePairs())
             | "ByLeftSplit" >> counted.GroupByKey("pairs by left split")
             | "AttachSignature" >> beam.ParDo(_AttachSignature(corpus))
-            | "ByRightSplit" >> counted.GroupByKey("pairs by right split")
+            | "ByRightSplits" >> counted.GroupByKey("pairs by right splits")
             | "Verify" >> beam.ParDo(_Verify(corpus, config.least_of_pair))
             | "Label" >> LabelClusters(self.parts, len(corpus.splits))
         )
@@ -228,8 +236,7 @@ def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndar
     url = signals["url_hash"].combine_chunks()
     hashes = url.fill_null(0).to_numpy()
     has = np.flatnonzero((hashes != 0) & (content != _EMPTY))
-    _, first = np.unique(np.stack([hashes[has], content[has]]), axis=1, return_index=True)
-    has = has[first]
+    has = has[firsts(hashes[has], content[has])]
     keys = np.concatenate([bands, salted(hashes[has], _URL_SALT)])
     return keys, np.concatenate([rows, has]), np.arange(len(keys)) >= len(bands)
 
@@ -253,9 +260,9 @@ class _CandidatePairs(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, pa
         # The same pair shares many bands: once per partition is enough, and left is always the smaller content. Of a pair
         # that is found in both ways, the one by its address stays.
         swap = content[left] > content[right]
-        order = np.argsort(~bands["sure"].to_numpy(zero_copy_only=False)[left], kind="stable")
-        smaller, larger = np.where(swap, right, left)[order], np.where(swap, left, right)[order]
-        first = np.unique(np.stack([content[smaller], content[larger]]), axis=1, return_index=True)[1]
+        smaller, larger = np.where(swap, right, left), np.where(swap, left, right)
+        by_text = ~bands["sure"].to_numpy(zero_copy_only=False)[left]
+        first = firsts(content[smaller], content[larger], by_text)
         sure = {"sure": bands["sure"].take(pa.array(smaller[first]))}
         pairs = _side(bands, smaller[first], "left") | _side(bands, larger[first], "right") | sure
         if not len(first):
@@ -277,14 +284,18 @@ class _AttachSignature(Beside[tuple[int, Iterable[pa.RecordBatch]], tuple[int, p
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> list[tuple[int, pa.RecordBatch]]:
         number, batches = group
-        return by_right_split(_distinct(_concat(batches)), _signature(self.corpus, number >> _BLOCK_BITS))
+        signature = _signature(self.corpus, number >> _BLOCK_BITS)
+        return by_right_splits(_distinct(_concat(batches)), signature, splits_together(self.corpus))
 
 
-def by_right_split(pairs: pa.RecordBatch, signature: pa.FixedSizeBinaryArray) -> list[tuple[int, pa.RecordBatch]]:
-    """Pairs of one left split by their right one, each left document with its signature once and a list of its pairs.
+def by_right_splits(
+    pairs: pa.RecordBatch, signature: pa.FixedSizeBinaryArray, together: int
+) -> list[tuple[int, pa.RecordBatch]]:
+    """Pairs of one left split by so many right ones together, in whose order they are: with each right split every left document
+    with its signature once, and a list of its pairs.
 
     In a cluster a document has some fifteen pairs, and in a star one document has as many as there are others: a signature in
-    each pair was nearly all that crossed.
+    each pair was nearly all that crossed. So were, of many splits, batches of a few pairs: one for each two splits.
     """
     split, document = pairs["right_split"].to_numpy(), pairs["left_ordinal"].to_numpy()
     order = np.lexsort((document, split))
@@ -294,7 +305,8 @@ def by_right_split(pairs: pa.RecordBatch, signature: pa.FixedSizeBinaryArray) ->
     pairs = pairs.take(pa.array(order))
     lists = {name: pa.ListArray.from_arrays(offsets, pairs[name]) for name in ("right", "right_ordinal", "sure")}
     left = {"left": pairs["left"].take(pa.array(first)), "left_signature": signature.take(pa.array(document[first]))}
-    return split_by(split[first].astype(np.int64), pa.RecordBatch.from_pydict(left | lists))
+    batch = pa.RecordBatch.from_pydict({"right_split": pa.array(split[first]), **left, **lists})
+    return split_by(split[first].astype(np.int64) // together, batch)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
@@ -303,13 +315,28 @@ class _Verify(Beside[tuple[int, Iterable[pa.RecordBatch]], pa.RecordBatch]):
         self.corpus, self.least = corpus, least
 
     def work(self, group: tuple[int, Iterable[pa.RecordBatch]], *_: object) -> tuple[pa.RecordBatch]:
-        split, batches = group
-        signature = signatures(_signature(self.corpus, split))
-        return (_concat(edges(batch, signature, self.least) for batch in batches),)
+        return (verified(group[1], functools.partial(_signature, self.corpus), self.least),)
 
 
-def edges(by_left: pa.RecordBatch, signature: np.ndarray, least: float) -> pa.RecordBatch:
-    """EDGE of the pairs in `by_right_split` that are similar enough, or sure. `signature`: of the right split, by ordinal."""
+def verified(
+    batches: Iterable[pa.RecordBatch], signature: Callable[[int], pa.FixedSizeBinaryArray], least: float
+) -> pa.RecordBatch:
+    """EDGE of the pairs in `by_right_splits`, of any left splits, that are similar enough, or sure.
+
+    One right split after the other: its signatures, by ordinal, are what is held. `signature`: of a split.
+    """
+    of_split = collections.defaultdict(list)
+    for batch in batches:
+        for split, pairs in split_by(batch["right_split"].to_numpy().astype(np.int64), batch):
+            of_split[split].append(pairs)
+    found = []
+    for split, parts in of_split.items():
+        right = signatures(signature(split))
+        found += [_edges(pairs, right, least) for pairs in parts]
+    return _concat(found)
+
+
+def _edges(by_left: pa.RecordBatch, signature: np.ndarray, least: float) -> pa.RecordBatch:
     lists = by_left["right"]
     of = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
     left, ordinal = signatures(by_left["left_signature"]), by_left["right_ordinal"].flatten().to_numpy()
@@ -328,11 +355,15 @@ def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:
     """Each pair of contents once: it may have been found in several partitions. One that is sure in any is sure."""
-    left, right = pairs["left"].to_numpy(), pairs["right"].to_numpy()
-    order = np.lexsort((~pairs["sure"].to_numpy(zero_copy_only=False), right, left))
-    left, right = left[order], right[order]
-    first = np.r_[True, (left[1:] != left[:-1]) | (right[1:] != right[:-1])]
-    return pairs.take(pa.array(order[first]))
+    by_text = ~pairs["sure"].to_numpy(zero_copy_only=False)
+    return pairs.take(pa.array(firsts(pairs["left"].to_numpy(), pairs["right"].to_numpy(), by_text)))
+
+
+def firsts(one: np.ndarray, other: np.ndarray, rank: np.ndarray | None = None) -> np.ndarray:
+    """Of each pair of values, ascending, the row that has it: the one of the smallest rank, and then the first. int64[n]."""
+    order = np.lexsort((other, one) if rank is None else (rank, other, one))
+    one, other = one[order], other[order]
+    return order[np.r_[True, (one[1:] != one[:-1]) | (other[1:] != other[:-1])][: len(order)]]
 
 
 def _concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:

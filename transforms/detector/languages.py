@@ -28,10 +28,17 @@ def _model() -> tuple[pa.StringArray, SubwordModel]:
     return pa.array([normal_tag(label) for label in labels], pa.string()), model
 
 
-def find_languages(texts: pa.LargeStringArray) -> tuple[pa.StringArray, npt.NDArray[np.float32]]:
-    """The language of each text, null where none is sure enough; and the chance of the likeliest one, in [0, 1]."""
+def find_languages(
+    texts: pa.LargeStringArray, asked: npt.NDArray[np.bool_] | None = None
+) -> tuple[pa.StringArray, npt.NDArray[np.float32]]:
+    """The language of each text, null where none is sure enough; and the chance of the likeliest one, in [0, 1].
+
+    Args:
+      texts: as they were read.
+      asked: of which texts, bool[texts]; none: of all.
+    """
     tags, model = _model()
-    label, chance = best_label(texts, model, FIRST)
+    label, chance = best_label(texts, model, FIRST, asked)
     return tags.take(pa.array(label, mask=chance < SURE)), chance
 
 
@@ -48,9 +55,8 @@ def spoken(
     Returns:
       string[n], null where it is unknown; float32[n], null where the language was not looked for.
     """
-    asked = pc.and_(declared.is_null(), pa.array(prose))
-    if not pc.any(asked).as_py():
+    asked = declared.is_null().to_numpy(zero_copy_only=False) & prose
+    if not asked.any():
         return declared, pa.nulls(len(texts), pa.float32())
-    found, chance = find_languages(texts.filter(asked))
-    sureness = pc.replace_with_mask(pa.nulls(len(texts), pa.float32()), asked, pa.array(chance))
-    return pc.replace_with_mask(declared, asked, found), sureness
+    found, chance = find_languages(texts, asked)
+    return pc.coalesce(declared, found), pa.array(chance, mask=~asked)

@@ -5,6 +5,7 @@ over. Engines look at none of that. Here names are short, what is pickled lies i
 what a person is shown is the settings of our own stages.
 """
 
+import os
 from typing import Any
 
 import apache_beam as beam
@@ -32,6 +33,9 @@ class JobGraph(beam.Pipeline):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.component_id_map = _ShortNames()
+        os.rmdir(
+            self.local_tempdir
+        )  # for jars of transforms in other languages; Beam leaves that of a job which is not run
 
     def run(self, test_runner_api: bool | str = False) -> Any:
         """As Beam's, without making another pipeline of the job first, which would be of Beam's size (for Dataflow, it is)."""

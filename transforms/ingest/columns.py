@@ -107,14 +107,17 @@ class ArrowColumns:
     def __init__(self, batch: pa.RecordBatch, mask: npt.NDArray[np.bool_] | None = None) -> None:
         self.batch = batch
         self.mask = mask
+        self.names = frozenset(batch.schema.names)
 
     def get(self, name: str) -> pa.Array | None:
         """The column, or the child of a struct column."""
         if computed.is_computed(name):
             return computed.made(name, self.get, self.text)
+        if self.names.isdisjoint((name, name.split(".")[0])):  # as most of the names that are tried
+            return None
         if column_type(self.batch.schema, name) is None:
             return None
-        if name in self.batch.schema.names:
+        if name in self.names:
             column = self.batch[name]
         else:
             top, *rest = name.split(".")

@@ -21,7 +21,7 @@ from transforms.ingest.listing import is_regular
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece
 
-READ_BYTES = 1 << 20  # per read of a stream
+READ_BYTES = 2 << 20  # per read of a stream
 BOM = b"\xef\xbb\xbf"
 TAIL_BYTES = 1024
 SPOOLED_BYTES = 16 << 20  # of an unpacked file that are held in memory; more go to a temporary one

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 
 from transforms.ingest.columns import ArrowColumns
+from transforms.kernels.text.json_lines import odd_numbers
 
 SHOWN_LINES = 8  # of a block that say which types it has
 FEWEST_LINES = 8  # for fewer it is not worth it
@@ -89,7 +90,9 @@ class ColumnReader:
         text = _first_given(texts) if texts else pa.nulls(len(block), pa.large_string())
         if text.type != pa.large_string():
             raise _OddError
-        others = {name: found for name in self.others if (found := _column(batch, name)) is not None}
+        present = frozenset(batch.schema.names)
+        asked = [name for name in self.others if not present.isdisjoint((name, name.split(".")[0]))]
+        others = {name: found for name in asked if (found := _column(batch, name)) is not None}
         return text, ArrowColumns(pa.RecordBatch.from_arrays(list(others.values()), names=list(others)))
 
     def _table(self, block: Block, shown: list[dict[str, Any]]) -> pa.Table:
@@ -105,13 +108,13 @@ class ColumnReader:
                 return _parsed(block, _fields([path for path in self.paths if path[0] in keys], shown), "error")
             except pa.ArrowInvalid:
                 pass
-        if _may_be_too_deep(block):
+        odd = odd_numbers(block.data, block.starts, block.ends)
+        if _may_be_too_deep(block) or (odd.any() and _has(_lines(block).filter(pa.array(odd)), _NO_NUMBER)):
             raise _OddError
+        whole = _as_one_value(block)
         rare = self.tops - keys - self.found  # each column costs time, also an empty one
         pattern = "|".join(map(re.escape, sorted(rare)))
-        if not pattern.isascii() or _has(block, f'{_NO_NUMBER}|"({pattern})"|{_SPELLED_KEY}'):
-            if _has(block, _NO_NUMBER):
-                raise _OddError
+        if not pattern.isascii() or _has(whole, _SPELLED_KEY) or _has(whole, f'"({pattern})"'):
             self.found |= {key for key in rare if orjson.dumps(key) in block.content}
             rare = set()
         return _parsed(block, _fields([path for path in self.paths if path[0] not in rare], shown), "ignore")
@@ -136,8 +139,16 @@ def _as_one_value(block: Block) -> pa.LargeBinaryArray:
     return pa.Array.from_buffers(pa.large_binary(), 1, buffers)
 
 
-def _has(block: Block, pattern: str) -> bool:
-    return bool(pc.match_substring_regex(_as_one_value(block), pattern)[0].as_py())
+def _lines(block: Block) -> pa.LargeBinaryArray:
+    """Every line with its end."""
+    offsets = np.append(block.starts, len(block.content))
+    return pa.Array.from_buffers(
+        pa.large_binary(), len(block), [None, pa.py_buffer(offsets), pa.py_buffer(block.content)]
+    )
+
+
+def _has(values: pa.LargeBinaryArray, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(values, pattern)).as_py())
 
 
 def _parsed(block: Block, fields: list[pa.Field], unexpected: str) -> pa.Table:
@@ -170,6 +181,8 @@ def _fields(paths: Sequence[_Path], records: Sequence[dict[str, Any]]) -> list[p
 
 def _may_be_too_deep(block: Block) -> bool:
     """Whether a line has so many opening brackets that `orjson` may refuse it."""
+    if block.longest <= DEEPEST:
+        return False
     at = np.flatnonzero((block.data & 0xDF) == ord("["))  # or {
     if not (at[DEEPEST:] - at[:-DEEPEST] < block.longest).any():
         return False

@@ -95,8 +95,8 @@ class Reading:
 
     @property
     def chunk_bytes(self) -> int:
-        """How much to read at once: small chunks are joined to batches, and stay in the processor's cache till then."""
-        return max(64, min(READ_BYTES, self.limits.batch_bytes))
+        """How much to read at once: about a batch, so that what a batch costs is paid once and nothing need be joined."""
+        return max(64, min(READ_BYTES, 2 * self.limits.batch_bytes))
 
     def bad(self, row: int, reason: str, detail: str, raw: bytes = b"") -> Bad:
         """A bad record of this piece, with the first bytes of `raw`."""
@@ -242,6 +242,8 @@ def bytes_as_text(values: pa.Array) -> tuple[pa.LargeStringArray, Callable[[int]
 
 def joined(batches: list[pa.RecordBatch], keep: tuple[str, ...]) -> pa.RecordBatch:
     """Batches of documents as one; none as an empty one."""
+    if len(batches) == 1:
+        return batches[0]
     return pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema=documents.schema(keep))
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from expectations.wording import plural
+from transforms.kernels.text.columns import text_buffers
 
 TEXT_TOO_LONG, LINE_TOO_LONG, FILE_TOO_LARGE = "text_too_long", "line_too_long", "file_too_large"
 
@@ -30,8 +30,8 @@ class ReadLimits:
 
     def fits(self, text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
         """Which texts are there and not longer than a document may be. bool[n]."""
-        found = pc.fill_null(pc.less_equal(pc.binary_length(text), self.max_text_bytes), False)
-        return np.asarray(found.to_numpy(zero_copy_only=False))
+        fits = np.diff(text_buffers(text)[1]) <= self.max_text_bytes
+        return fits & text.is_valid().to_numpy(zero_copy_only=False) if text.null_count else fits
 
     def text_too_long(self) -> tuple[str, str]:
         """Reason and detail of a text that does not fit."""

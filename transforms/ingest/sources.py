@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import functools
 import hashlib
+import json
 import os
 import posixpath
 import re
@@ -217,6 +218,11 @@ class Split:
     source: int  # its number in the recipe
     pieces: tuple[Piece, ...]
     n_bytes: int  # in storage
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A digest of all that its content depends on. It is pickled with the split, which may have thousands of pieces."""
+        return hashlib.blake2b(json.dumps([piece.key for piece in self.pieces]).encode(), digest_size=16).hexdigest()
 
 
 coders.registry.register_coder(

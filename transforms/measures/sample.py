@@ -5,6 +5,7 @@ together from changes nothing. Contents are unique after dedup, and so are keys.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,9 +144,21 @@ def by_fold(points: embedding.Points, fold: npt.NDArray[np.int8]) -> list[embedd
     return [embedding.sums(points[fold == number]) for number in range(FOLDS)]
 
 
+class _Each(NamedTuple):
+    """What is found once of each sampled document, whatever slices it is in."""
+
+    points: embedding.Points
+    ratios: npt.NDArray[np.float64]
+    repeated: repetition.RepeatedNgrams
+    templates: repetition.RepeatedNgrams
+
+
 def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
     """What is measured in the sample: by stage and slice."""
     whole = merge(parts)
+    words = words_of(whole)
+    each = _Each(points_of(whole), repetition.mattr(*words), repetition.repeated(*words), repetition.templates(*words))
+    whole = whole.append_column("row", pa.array(np.arange(whole.num_rows)))
     known: dict[tuple[bool, bytes], list[Row]] = {}  # of one source a slice is there twice
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
@@ -155,9 +168,9 @@ def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...
                 own = chosen.filter(pa.array(mask))
                 # Of the whole release a number is told however few documents it rests on, or none.
                 always = kind == "overall" and STAGES[at] == "after"
-                which = always, own["key"].to_numpy().tobytes()
+                which = always, own["row"].to_numpy().tobytes()
                 if which not in known:
-                    known[which] = list(_measured(own, always))
+                    known[which] = list(_measured(own, each, always))
                 row: Row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
                 yield from (row | measured for measured in known[which])
 
@@ -172,17 +185,17 @@ def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[
         yield "language", name, pc.equal(chosen["language"], name).to_numpy(zero_copy_only=False)
 
 
-def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
+def _measured(chosen: pa.RecordBatch, each: _Each, always: bool) -> Iterator[Row]:
     row: Row = {"n": chosen.num_rows}
+    rows = chosen["row"].to_numpy()
     sampled = f"of {plural(chosen.num_rows, 'document')}, a sample by hash"
-    sums = embedding.sums(points_of(chosen))
+    sums = embedding.sums(each.points[rows])
     hashed = f"{sampled}; hashed words and pairs, {embedding.DIMENSIONS} dimensions"
     for metric, value in zip(("vendi_1", "vendi_inf"), embedding.vendi(sums), strict=True):
         yield row | {"metric": f"semantic.{metric}", "value": value, "note": hashed}
     distance = embedding.mean_distance(sums)
     yield row | {"metric": "semantic.mean_distance", "value": distance, "note": hashed}
-    words = words_of(chosen)
-    ratios = repetition.mattr(*words)
+    ratios = each.ratios[rows]
     ratios = ratios[~np.isnan(ratios)]
     yield row | Row(
         metric="lexical.mattr",
@@ -192,10 +205,10 @@ def _measured(chosen: pa.RecordBatch, always: bool) -> Iterator[Row]:
     )
     grows = f"{sampled}; grows with their number"
     note = f"{repetition.REPEATED_NGRAM}-grams of the first {repetition.REPEATED_WORDS} words, {grows}"
-    value = repetition.self_repetition(*words)
+    value = repetition.self_repetition(each.repeated, rows)
     yield row | {"metric": "repetition.self_repetition", "value": value, "note": note}
     note = f"a phrase of {repetition.PHRASE_NGRAM} words in {repetition.PHRASE_DOCUMENTS} or more, {grows}"
-    value = repetition.template_rate(*words)
+    value = repetition.template_rate(each.templates, rows)
     yield row | {"metric": "repetition.template_rate", "value": value, "note": note}
     yield from _hardness(chosen, row, always)
     yield from _topics(chosen, row, always)

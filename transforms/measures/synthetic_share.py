@@ -24,7 +24,7 @@ from transforms.detector.detector import Detector
 from transforms.detector.share_estimate import Bound, Composition
 from transforms.kernels.statistics import share_bound
 from transforms.measures.sites import Known
-from transforms.measures.tally import Key, Tally, total_of
+from transforms.measures.tally import Key, Tally, total_of, totals_by
 from transforms.origin.witnesses import PRIORS
 
 # The reasons of the documents of each population: all that was read, what dedup kept, what is released; reason 0 is kept.
@@ -214,13 +214,18 @@ class _Stratum:
 
     def scores(self, population: str) -> npt.NDArray[np.int64]:
         """Documents and tokens by score, int64[2, bands, BINS]."""
+        return self._scores[population]
+
+    @functools.cached_property
+    def _scores(self) -> dict[str, npt.NDArray[np.int64]]:
         bands = len(self.calibration.bands) if self.calibration else 1
-        found = np.zeros((2, bands, share_bound.BINS), np.int64)
-        reasons = REASONS_OF[population]
-        more = self.tally.more_scores if population == "kept" else {}
-        for (source, language, reason, band), counts in (*self.tally.scores.items(), *more.items()):
-            if reason in reasons and self._holds(source, language):
-                found[:, int(band)] += counts
+        found = {name: np.zeros((2, bands, share_bound.BINS), np.int64) for name in REASONS_OF}
+        for copies, scores in ((False, self.tally.scores), (True, self.tally.more_scores)):
+            for (source, language, reason, band), counts in scores.items():
+                if self._holds(source, language):
+                    for name, reasons in REASONS_OF.items():
+                        if reason in reasons and (name == "kept" or not copies):
+                            found[name][:, int(band)] += counts
         return found
 
     def _holds(self, source: object, language: object) -> bool:
@@ -368,10 +373,9 @@ class _Stratum:
     def _by_language(self, unit: str, population: str, **where: object) -> npt.NDArray[np.int64]:
         """The scored undeclared weight by language of its band, int64[languages]."""
         chosen = {**where, "reason": REASONS_OF[population], "origin_basis": contracts.BASIS_DETECTOR}
+        of_band = totals_by((self.released if population == "kept" else self.groups)[unit], "detector_band", **chosen)
         bands = range(len(self.composition.language_of_band))
-        counts = (self.released if population == "kept" else self.groups)[unit]
-        of_band = [total_of(counts, **chosen, detector_band=band) for band in bands]
-        return self.composition.by_language(np.array(of_band))
+        return self.composition.by_language(np.array([of_band[band] for band in bands]))
 
     def out_of_time(self, unit: str, stage: str) -> float | None:
         """The part of the text that is later than the machines that the detector knows; None where there is nothing."""

@@ -6,6 +6,7 @@ whole in any order (the laws are tested).
 
 import collections
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from transforms.kernels.statistics import diversity, share_bound, vocabulary
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
-from transforms.kernels.text.columns import first_half, halves, numbers
+from transforms.kernels.text.columns import distinct_rows, first_half, halves, numbers
 from transforms.measures import bursts, items_found, lineage, sample, sites
 from transforms.measures import duplicates_left as residual
 from transforms.measures.bounded import BoundedPart
@@ -161,8 +162,24 @@ class Tally:
 
 def total_of(counts: collections.Counter[Key], **where: object) -> int:
     """The sum of the groups that match; a value may be a set of accepted ones."""
-    at = {GROUP.index(name): value if isinstance(value, set) else {value} for name, value in where.items()}
-    return sum(n for key, n in counts.items() if all(key[i] in accepted for i, accepted in at.items()))
+    return sum(n for _, n in _matching(counts, where))
+
+
+def totals_by(counts: collections.Counter[Key], name: str, **where: object) -> collections.Counter[int | str]:
+    """The sums of the groups that match, by what one of `GROUP` is in them."""
+    at = GROUP.index(name)
+    sums: collections.Counter[int | str] = collections.Counter()
+    for key, n in _matching(counts, where):
+        sums[key[at]] += n
+    return sums
+
+
+def _matching(counts: collections.Counter[Key], where: dict[str, object]) -> Iterable[tuple[Key, int]]:
+    found: Iterable[tuple[Key, int]] = counts.items()
+    for name, value in where.items():
+        at, accepted = GROUP.index(name), value if isinstance(value, set) else {value}
+        found = [one for one in found if one[0][at] in accepted]
+    return found
 
 
 def merge(tallies: list[Tally]) -> Tally:
@@ -428,10 +445,9 @@ def _count_known_humans(tally: Tally, decisions: pa.RecordBatch, columns: dict[s
     bins = share_bound.bin_of(columns["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32))
     human = (decisions["origin"].to_numpy() == contracts.HUMAN) & (bins >= 0)
     human &= decisions["origin_basis"].to_numpy() != contracts.BASIS_DETECTOR
-    reason, band = (decisions[name].to_numpy()[human].astype(np.int64) for name in ("reason", "detector_band"))
-    groups, inverse = np.unique(np.stack([reason, band], axis=1), axis=0, return_inverse=True)
+    groups, which = distinct_rows(*(decisions[name].to_numpy()[human] for name in ("reason", "detector_band")))
     counts = np.zeros((len(groups), share_bound.BINS), np.int64)
-    np.add.at(counts, (inverse.ravel(), bins[human]), 1)
+    np.add.at(counts, (which, bins[human]), 1)
     for number, (why, at) in enumerate(groups.tolist()):
         tally.own[why, at] = counts[number]
 
@@ -440,24 +456,18 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = decisions["origin_basis"].to_numpy() == contracts.BASIS_DETECTOR
     language = columns["language"].fill_null("unknown").filter(pa.array(rests)).dictionary_encode()
     score = columns["detector_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False).astype(np.float32)
-    keys = np.stack(
-        [
-            *(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason", "detector_band")),
-            language.indices.to_numpy().astype(np.int64),
-        ],
-        axis=1,
-    )
+    keys = [decisions[name].to_numpy()[rests] for name in ("source", "reason", "detector_band")]
     tokens = decisions["n_tokens"].to_numpy()[rests].astype(np.int64)
     bins = share_bound.bin_of(score)  # all of these have a score, so a bin
     names = language.dictionary.to_pylist()
-    groups, inverse = np.unique(keys, axis=0, return_inverse=True)
+    groups, which = distinct_rows(*keys, language.indices.to_numpy())
     copies = decisions["copies"].to_numpy()[rests].astype(np.int64)
     counts, more = np.zeros((2, 2, len(groups), share_bound.BINS), np.int64)
     for into, times in ((counts, np.ones_like(copies)), (more, np.maximum(copies - 1, 0))):
-        np.add.at(into[0], (inverse.ravel(), bins), times)
-        np.add.at(into[1], (inverse.ravel(), bins), times * tokens)
+        np.add.at(into[0], (which, bins), times)
+        np.add.at(into[1], (which, bins), times * tokens)
     squares = np.zeros(len(groups), np.int64)
-    np.add.at(squares, inverse.ravel(), tokens**2)
+    np.add.at(squares, which, tokens**2)
     for number, (source, reason, band, at) in enumerate(groups.tolist()):
         tally.scores[source, names[at], reason, band] = counts[:, number]
         if more[:, number].any():
@@ -467,12 +477,9 @@ def _count_scores(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     rests = rests & (band >= 0)
     checked = columns["check_score"].filter(pa.array(rests)).to_numpy(zero_copy_only=False)
     bins = share_bound.bin_of(checked.astype(np.float32))
-    parts = np.stack(
-        [*(decisions[name].to_numpy()[rests].astype(np.int64) for name in ("source", "reason")), band[rests]], 1
-    )
-    found, inverse = np.unique(parts, axis=0, return_inverse=True)
+    found, which = distinct_rows(*(decisions[name].to_numpy()[rests] for name in ("source", "reason")), band[rests])
     for number, (source, reason, at) in enumerate(found.tolist()):
-        own = bins[inverse.ravel() == number]
+        own = bins[which == number]
         tally.checked[source, reason, at] = np.bincount(own, minlength=share_bound.BINS).astype(np.int64)
 
 
@@ -484,12 +491,12 @@ def _count_ngrams(tally: Tally, decisions: pa.RecordBatch, columns: dict[str, pa
     language = columns["language"].fill_null("unknown").dictionary_encode()
     fold = folds(first_half(columns["content_hash"])).astype(np.int64)
     parts = [how_far(decisions), whose(decisions), decisions["source"].to_numpy(), language.indices.to_numpy()]
-    groups, group = np.unique(np.stack([part.astype(np.int64) for part in parts], axis=1), axis=0, return_inverse=True)
+    groups, group = distinct_rows(*parts)
     words = language.dictionary.to_pylist()
     names = [(at, who, source, words[number]) for at, who, source, number in groups.tolist()]
     by_fold = [(*name, number) for name in names for number in range(FOLDS)]
     counted = of_all | (parts[0] == STAGES.index("deduplicated"))
-    group = np.where(counted, group.ravel(), -1)
+    group = np.where(counted, group, -1)
     fold = np.where(counted, group * FOLDS + fold, -1)
     for order, sketch, below in zip(diversity.ORDERS, SKETCHES, FOLDED_BELOW, strict=True):
         offsets, types = numbers(columns[sketch])

@@ -1,10 +1,10 @@
 """Vocabularies -> METRICS: how diverse words, pairs and triples are, of whom, and which stage takes the diversity."""
 
 from collections.abc import Callable, Container, Iterator
+from typing import NamedTuple
 
 from expectations.metrics.row import Row
 from transforms.kernels.statistics import diversity, hill, vocabulary
-from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.hill import Spectrum
 from transforms.kernels.statistics.vocabulary import Population, Vocabulary
 from transforms.signals.populations import OF_ORIGIN, STAGES
@@ -37,15 +37,31 @@ def _among(at: int, values: Container[object]) -> Chosen:
     return lambda population: population[at] in values
 
 
-def chosen(one: Vocabulary, at: int, which: Chosen) -> tuple[int, TypeCounts]:
-    """The documents of a slice that came at least so far: how many, and the counts of their types."""
-    names = [name for name in one.counts if name[0] >= at and which(name)]
-    return sum(one.documents[name] for name in names), diversity.merge([one.counts[name] for name in names])
-
-
 def one_in(order: int, below: int) -> float:
     """One n-gram type in so many is counted."""
     return diversity.RATES[diversity.ORDERS.index(order)] * vocabulary.EVERYWHERE / below
+
+
+class _Stage(NamedTuple):
+    """What documents of a slice come to that came at least so far."""
+
+    documents: int
+    spectrum: Spectrum
+    distinct: float
+    entropy: float
+
+
+def _stages(whole: Vocabulary, names: tuple[Population, ...], rate: float) -> list[_Stage]:
+    """Some populations by stage; the last is counted first, because its documents are in all of them."""
+    found: list[_Stage] = []
+    counts, documents = diversity.merge([]), 0
+    for at in reversed(range(len(STAGES))):
+        own = [name for name in names if name[0] == at]
+        counts = diversity.merge([counts, *(whole.counts[name] for name in own)])
+        documents += sum(whole.documents[name] for name in own)
+        spectrum = hill.spectrum(counts.documents, rate)
+        found.append(_Stage(documents, spectrum, diversity.distinct(counts), diversity.entropy(counts, rate)))
+    return found[::-1]
 
 
 def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) -> Iterator[Row]:
@@ -54,21 +70,22 @@ def lexical_rows(ngrams: dict[int, list[Vocabulary]], sources: tuple[str, ...]) 
         whole = vocabulary.merge(ngrams.get(order, []))
         rate = one_in(order, whole.below)
         note = f"document frequency, first {diversity.WINDOW} words" + (f", 1 type in {rate:g}" if rate > 1 else "")
+        known: dict[tuple[Population, ...], list[_Stage]] = {}  # of one source a slice is there twice
         for kind, name, which in slices(whole, sources):
-            seen: list[tuple[int, Spectrum]] = []
-            for at, stage in enumerate(STAGES):
-                n, counts = chosen(whole, at, which)
-                seen.append((n, hill.spectrum(counts.documents, rate)))
-                row: Row = {"stage": stage, "slice_kind": kind, "slice": name, "n": n, "note": note}
-                if n or (kind == "overall" and stage == "after"):
-                    yield from _stage(counts, seen[-1][1], order, row)
-            yield from _kept(seen, order, {"slice_kind": kind, "slice": name})
+            names = tuple(population for population in whole.counts if which(population))
+            if names not in known:
+                known[names] = _stages(whole, names, rate)
+            for stage, one in zip(STAGES, known[names], strict=True):
+                row: Row = {"stage": stage, "slice_kind": kind, "slice": name, "n": one.documents, "note": note}
+                if one.documents or (kind == "overall" and stage == "after"):
+                    yield from _stage(one, order, row)
+            yield from _kept(known[names], order, {"slice_kind": kind, "slice": name})
 
 
-def _stage(counts: TypeCounts, found: Spectrum, order: int, row: Row) -> Iterator[Row]:
-    yield row | {"metric": f"lexical.distinct_{order}", "value": diversity.distinct(counts)}
-    entropy = diversity.entropy(counts, found.one_in)
-    yield row | {"metric": f"lexical.entropy_{order}", "value": entropy}
+def _stage(one: _Stage, order: int, row: Row) -> Iterator[Row]:
+    found = one.spectrum
+    yield row | {"metric": f"lexical.distinct_{order}", "value": one.distinct}
+    yield row | {"metric": f"lexical.entropy_{order}", "value": one.entropy}
     for q, value in zip(hill.ORDERS, hill.profile(found), strict=True):
         note = row["note"] if found.one_in == 1 or q == "0" else f"{row['note']}; {OF_SAMPLED[q]}"
         yield row | {"metric": f"lexical.hill_{q}_{order}", "value": value, "note": note}
@@ -78,14 +95,17 @@ def _stage(counts: TypeCounts, found: Spectrum, order: int, row: Row) -> Iterato
         yield row | {"metric": "lexical.zipf_slope", "value": hill.zipf_slope(found), "note": note}
 
 
-def _kept(seen: list[tuple[int, Spectrum]], order: int, row: Row) -> Iterator[Row]:
+def _kept(seen: list[_Stage], order: int, row: Row) -> Iterator[Row]:
     """What each stage left of the diversity that it was given: at one budget, so that less text alone changes nothing."""
     for at in range(1, len(STAGES)):
-        (given, before), (left, after) = seen[at - 1], seen[at]
-        if not left:
+        given, left = seen[at - 1], seen[at]
+        if not left.documents:
             continue
+        before, after = given.spectrum, left.spectrum
         kept = hill.occurrences(after) / hill.occurrences(before)
         ratios = hill.profile(after) / hill.profile(before, kept)
         note = f"against {STAGES[at - 1]}, at one number of occurrences; counted, not estimated"
         for q, value in list(zip(hill.ORDERS, ratios, strict=True))[:-1]:
-            yield row | Row(metric=f"lexical.stage_hill_{q}_{order}", stage=STAGES[at], value=value, n=given, note=note)
+            yield row | Row(
+                metric=f"lexical.stage_hill_{q}_{order}", stage=STAGES[at], value=value, n=given.documents, note=note
+            )

@@ -18,7 +18,7 @@ import pyarrow as pa
 from expectations import contracts
 from transforms.engine import counted
 from transforms.engine.stage import Stage
-from transforms.engine.threads import spread
+from transforms.engine.threads import Beside, R, T, spread
 from transforms.ingest.sources import Split, Splits
 from transforms.mixture.cells import Opinion, Rule, ScoreCounts, Weighed, count_scores, opinion, weigh
 from transforms.mixture.left_by_dedup import offer_of
@@ -78,48 +78,58 @@ class Balance(Stage):
         return counted.CombineGlobally(crossing, fn, without_defaults=True, most=len(self.splits))
 
 
-class _Pass(beam.DoFn):
+class _Step(beam.DoFn):
+    """One of those between the passes."""
+
     def __init__(self, rule: Rule, kept: Kept, splits: Splits) -> None:
         self.rule, self.kept, self.splits = rule, kept, splits
+
+
+class _Pass(_Step, Beside[T, R]):
+    """Over the offers of all splits, on all cores."""
 
     def offer(self, number: int) -> pa.RecordBatch:
         return offer_of(self.kept, self.splits[number])
 
 
-class _CountScores(_Pass):
-    def process(self, number: int) -> Iterator[ScoreCounts]:
-        yield count_scores(self.offer(number), self.rule)
+@beam.typehints.with_output_types(ScoreCounts)
+class _CountScores(_Pass[int, ScoreCounts]):
+    def work(self, number: int, *_: object) -> tuple[ScoreCounts]:
+        return (count_scores(self.offer(number), self.rule),)
 
 
-class _Think(_Pass):
+class _Think(_Step):
     def process(self, scores: ScoreCounts) -> Iterator[Opinion]:
         yield opinion(scores, self.rule)
 
 
-class _Weigh(_Pass):
-    def process(self, number: int, thought: Opinion) -> Iterator[Weighed]:
-        yield weigh(self.offer(number), self.rule, thought)
+@beam.typehints.with_output_types(Weighed)
+class _Weigh(_Pass[int, Weighed]):
+    def work(self, number: int, *sides: Opinion) -> tuple[Weighed]:
+        return (weigh(self.offer(number), self.rule, *sides),)
 
 
-class _Aim(_Pass):
+class _Aim(_Step):
     def process(self, weighed: Weighed, thought: Opinion) -> Iterator[Aim]:
         yield aim(weighed, self.rule, thought)
 
 
-class _FindEdges(_Pass):
-    def process(self, number: int, aimed: Aim) -> Iterator[Edges]:
-        yield edges(self.offer(number), self.rule, aimed)
+@beam.typehints.with_output_types(Edges)
+class _FindEdges(_Pass[int, Edges]):
+    def work(self, number: int, *sides: Aim) -> tuple[Edges]:
+        return (edges(self.offer(number), self.rule, *sides),)
 
 
-class _Settle(_Pass):
+class _Settle(_Step):
     def process(self, found: Edges, aimed: Aim) -> Iterator[Mixture]:
         yield settle(found, aimed, self.rule)
 
 
-class _Take(_Pass):
-    def process(self, element: Decided, mixture: Mixture) -> Iterator[Decided]:
+@beam.typehints.with_output_types(Decided)
+class _Take(_Pass[Decided, Decided]):
+    def work(self, element: Decided, *sides: Mixture) -> tuple[Decided]:
         number, decisions = element
-        yield number, taken(decisions, self.offer(number), self.rule, mixture)
+        return ((number, taken(decisions, self.offer(number), self.rule, *sides)),)
 
 
 def taken(decisions: pa.RecordBatch, offer: pa.RecordBatch, rule: Rule, mixture: Mixture) -> pa.RecordBatch:

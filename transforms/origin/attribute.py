@@ -7,7 +7,6 @@ a text is not like the machines that it knows. Nothing declared never means huma
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
 
 import apache_beam as beam
 import numpy as np
@@ -18,6 +17,7 @@ from expectations import contracts
 from transforms.detector import calibration
 from transforms.detector.detector import Detector, Scores, load_detector
 from transforms.engine.stage import Stage
+from transforms.engine.threads import Beside
 from transforms.exclusions.exclusions import NO_EXCLUSIONS, Exclusions
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import EARLIER, Source, Split
@@ -46,7 +46,8 @@ class Attribute(Stage):
         return surveyed | "Origin" >> beam.ParDo(own)
 
 
-class _Attribute(beam.DoFn):
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _Attribute(Beside[Split, pa.RecordBatch]):
     def __init__(
         self,
         corpus: Corpus,
@@ -62,14 +63,13 @@ class _Attribute(beam.DoFn):
     def setup(self) -> None:
         self.detector = load_detector(self.path)
 
-    def process(self, split: Split) -> Iterator[pa.RecordBatch]:
+    def work(self, split: Split, *_: object) -> tuple[pa.RecordBatch]:
         if split.source == EARLIER:
-            yield earlier(self.corpus.signals(split, ["doc_id", "content_hash"]), split)
-            return
+            return (earlier(self.corpus.signals(split, ["doc_id", "content_hash"]), split),)
         when = self.cutoffs[split.source], self.collected[split.source]
         signals = self.corpus.signals(split, sorted({*NEEDED, *self.exclusions.needed}))
         source = self.corpus.source(split).name
-        yield attribute(signals, split, self.detector, *when, self.reviewed, self.exclusions, source)
+        return (attribute(signals, split, self.detector, *when, self.reviewed, self.exclusions, source),)
 
 
 def attributed(candidates: pa.RecordBatch) -> int:

@@ -6,19 +6,19 @@ those. A file is written under another name and renamed, and carries a checksum:
 may heal, is as one that is not there (docs/decisions/0028).
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
-import os
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations.paths import open_for_reading
+from expectations.paths import is_local, open_for_reading
 from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
@@ -62,7 +62,7 @@ class SignalStore:
         key = {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,
-            "pieces": [piece.key for piece in split.pieces],
+            "pieces": split.key,
             **dict(self.depends_on),
             "source": dict(self.depends_on)[f"source {split.source}"],
         }
@@ -107,12 +107,7 @@ class SignalStore:
         path = self.path(split)
         if split.source != EARLIER:  # whose files are held against their manifest when the run is planned
             checksums.ensure(path)
-        if os.path.isfile(path):  # a local file is mapped, not copied
-            return pq.read_table(
-                path, columns=columns, use_threads=False, pre_buffer=False, memory_map=True, partitioning=None
-            )
-        with open_for_reading(path) as source:
-            return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
+        return _read(path, columns)
 
     def read_quarantine(self, split: Split, columns: list[str] | None = None) -> pa.Table:
         """Some columns of a split's records that could not be read, or all.
@@ -126,8 +121,8 @@ class SignalStore:
         """How many documents the split has."""
         path = self.path(split)
         checksums.ensure(path)
-        with open_for_reading(path) as source:
-            return pq.read_metadata(pa.PythonFile(source, mode="r")).num_rows
+        with _opened(path) as file:
+            return file.metadata.num_rows
 
 
 def changed(source: str, split: Split, store: SignalStore) -> InputError:
@@ -157,8 +152,24 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
       DamagedError: it is not what was written.
     """
     checksums.ensure(path)
-    with open_for_reading(path) as source:
-        return pq.read_table(pa.PythonFile(source, mode="r"), columns=columns, use_threads=False, pre_buffer=False)
+    return _read(path, columns)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[pq.ParquetFile]:
+    """A local file is mapped, not copied. Not as a data set of Arrow's: to look for one costs as much as most readings."""
+    with contextlib.ExitStack() as stack:
+        if is_local(path):
+            file = stack.enter_context(pa.memory_map(path))
+        else:
+            file = pa.PythonFile(stack.enter_context(open_for_reading(path)), mode="r")
+        yield pq.ParquetFile(file, pre_buffer=False)
+
+
+def _read(path: str, columns: list[str] | None) -> pa.Table:
+    with _opened(path) as file:
+        table = file.read(columns, use_threads=False)
+    return table if columns is None else table.select(columns)
 
 
 def as_parquet(table: pa.RecordBatch | pa.Table) -> bytes:

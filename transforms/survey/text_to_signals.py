@@ -159,7 +159,6 @@ class HeadSample:
 
     def thinned(self, signals: pa.Table) -> pa.Table:
         """SIGNALS without what is kept of documents that are no more among the smallest, now that more have been looked at."""
-        signals = signals.combine_chunks()
         content = signals["content_hash"].combine_chunks()
         heads = diversity.sample_keys(first_half(content)) < diversity.sample_below(self.smallest)
         packed = duplicate_rate.Packed.of(*numbers(signals["trace"].combine_chunks()))

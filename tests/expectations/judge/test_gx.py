@@ -194,6 +194,7 @@ def run(code, folder, *options, **variables):
     )
 
 
+@pytest.mark.slow
 def test_it_is_silent_offline_and_blind_to_the_project_and_cloud_around_it(tmp_path):
     """Traps: log lines, a progress bar, swallowed warnings, a `gx/` project in the folder, cloud variables."""
     (tmp_path / "gx").mkdir()
@@ -206,6 +207,7 @@ def test_it_is_silent_offline_and_blind_to_the_project_and_cloud_around_it(tmp_p
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_it_works_where_every_warning_is_an_error(tmp_path):
     code = GUARDED.replace('warnings.warn("a warning of the user")', "")
     code = code.replace("from expectations import gx", "warnings.simplefilter('error'); from expectations import gx")
@@ -213,6 +215,7 @@ def test_it_works_where_every_warning_is_an_error(tmp_path):
     assert done.stdout == "['pass', 'error']\n", done.stderr
 
 
+@pytest.mark.slow
 def test_trap_the_import_swallows_warnings(tmp_path):
     code = "import great_expectations, warnings; warnings.warn('a warning of the user')"
     done = run(code, tmp_path, "-W", "ignore::DeprecationWarning")

@@ -224,6 +224,7 @@ def test_a_certificate_of_another_release_is_refused(folder):
     assert "audit this one" in said
 
 
+@pytest.mark.slow
 def test_what_a_run_proposes_settles_it(folder):
     """Run, label, certify, gate: by the commands that the run itself prints, and nothing else."""
     (folder / "few").mkdir()

@@ -214,6 +214,7 @@ def test_what_the_run_saw_is_shown_and_an_unknown_reason_is_no_bug(tmp_path: pat
     assert "┼" in said
 
 
+@pytest.mark.slow
 def test_the_command_prints_no_control_character_wherever_it_is_run(tmp_path: pathlib.Path) -> None:
     """With relative paths in the recipe, from the folder of the run and from another one."""
 

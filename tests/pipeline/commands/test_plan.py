@@ -168,6 +168,7 @@ def test_the_plan_is_what_the_run_does_and_reads_no_text(
     assert {row["kind"] for row in other["strata"]} == {"", "textbook", "rephrased"}
 
 
+@pytest.mark.slow
 def test_a_plan_before_any_run_surveys_first(tmp_path: pathlib.Path) -> None:
     corpus(tmp_path)
     found = planned(tmp_path, RICH)

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 
 from transforms.dedup import candidates
-from transforms.dedup.candidates import BAND, VERIFIED, _distinct, by_right_split, edges
+from transforms.dedup.candidates import BAND, VERIFIED, _distinct, by_right_splits, verified
 from transforms.dedup.clusters import EDGE
 from transforms.engine.coders import RecordBatchCoder
+from transforms.ingest.sources import Split, Splits
+from transforms.signals.corpus import Corpus
+from transforms.signals.store import SignalStore
 
 PERMUTATIONS = 16
 SPLITS, DOCUMENTS = 3, 12
@@ -35,12 +38,15 @@ def pairs_of(rows: list[tuple[int, int, int, bool]]) -> pa.RecordBatch:
     )
 
 
-def found_of(pairs: pa.RecordBatch, signatures: np.ndarray, least: float) -> set[tuple[int, int]]:
+def found_of(pairs: pa.RecordBatch, signatures: np.ndarray, least: float, together: int) -> set[tuple[int, int]]:
+    """The edges of pairs that cross to so many right splits together."""
     coder, found = RecordBatchCoder(), set()
-    for split, batch in by_right_split(pairs, signature_column(signatures[0])):
+    for number, batch in by_right_splits(pairs, signature_column(signatures[0]), together):
         crossed = coder.decode(coder.encode(batch))
-        assert len(set(crossed["left"].to_pylist())) == crossed.num_rows  # each signature once
-        edge = edges(crossed, signatures[split], least)
+        places = list(zip(crossed["right_split"].to_pylist(), crossed["left"].to_pylist(), strict=True))
+        assert len(set(places)) == len(places)  # each signature once
+        assert {split // together for split, _ in places} == {number}
+        edge = verified([crossed], lambda split: signature_column(signatures[split]), least)
         assert edge.schema == EDGE
         found |= set(zip(*edge.to_pydict().values(), strict=True))
     return found
@@ -53,10 +59,13 @@ one_pair = st.tuples(
 
 @settings(max_examples=200, deadline=None)
 @given(
-    rows=st.lists(one_pair, min_size=1, max_size=80), salt=st.integers(0, 50), least=st.sampled_from([0.0, 0.5, 1.0])
+    rows=st.lists(one_pair, min_size=1, max_size=80),
+    salt=st.integers(0, 50),
+    least=st.sampled_from([0.0, 0.5, 1.0]),
+    together=st.integers(1, SPLITS),
 )
 def test_edges_are_those_of_every_pair_by_itself(
-    rows: list[tuple[int, int, int, bool]], salt: int, least: float
+    rows: list[tuple[int, int, int, bool]], salt: int, least: float, together: int
 ) -> None:
     at = np.arange(SPLITS * DOCUMENTS * PERMUTATIONS, dtype=np.uint64) + np.uint64(salt * 10_007)
     signatures = (at * np.uint64(2654435761) >> np.uint64(7)) % np.uint64(2)
@@ -66,7 +75,7 @@ def test_edges_are_those_of_every_pair_by_itself(
         for left, split, right, sure in rows
         if sure or (signatures[0][left] == signatures[split][right]).mean() >= least
     }
-    assert found_of(_distinct(pairs_of(rows)), signatures, least) == expected
+    assert found_of(_distinct(pairs_of(rows)), signatures, least, together) == expected
 
 
 @given(rows=st.lists(one_pair, min_size=1, max_size=80))
@@ -85,9 +94,9 @@ def test_a_star_of_many_pairs_carries_one_signature_and_is_verified_to_its_end()
     signatures = np.zeros((2, n, PERMUTATIONS), np.uint32)
     signatures[1, ::2] = 1
     pairs = pairs_of([(0, 1, i, False) for i in range(n)])
-    ((_, batch),) = by_right_split(pairs, signature_column(signatures[0]))
+    ((_, batch),) = by_right_splits(pairs, signature_column(signatures[0]), 2)
     assert len(RecordBatchCoder().encode(batch)) < 15 * n
-    assert found_of(pairs, signatures, 1.0) == {(0, 1500 + i) for i in range(1, n, 2)}
+    assert found_of(pairs, signatures, 1.0, 2) == {(0, 1500 + i) for i in range(1, n, 2)}
 
 
 def test_pairs_are_grouped_by_split_and_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,3 +128,13 @@ def test_pairs_are_grouped_by_split_and_block(monkeypatch: pytest.MonkeyPatch) -
         assert (len(groups) > 2) == (block < blocks[-1])
     assert found[1] == found[8] == found[blocks[-1]]
     assert len(found[1]) >= n - 1
+
+
+@pytest.mark.parametrize("n_splits", [1, 16, 300, 5_000])
+def test_what_is_shuffled_between_splits_is_few_batches(n_splits: int) -> None:
+    """A batch costs the engine the same whether it has a row or a thousand, and each split may have one for each part."""
+    splits = Splits(Split(number, 0, (), 8 << 20) for number in range(n_splits))
+    corpus = Corpus((), splits, SignalStore("nowhere", ()))
+    parts = candidates.partitions(corpus)
+    assert parts <= max(8, n_splits / 16)
+    assert (n_splits - 1) // candidates.splits_together(corpus) < parts

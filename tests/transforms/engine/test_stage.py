@@ -1,6 +1,7 @@
 """Beam checks the types of every collection that goes into a stage and comes out of it, and is shown its settings."""
 
 import dataclasses
+import pathlib
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -9,6 +10,7 @@ from apache_beam.transforms.display import DisplayData
 from apache_beam.typehints import TypeCheckError
 
 from transforms.dedup.candidates import DedupConfig
+from transforms.engine.job_graph import JobGraph
 from transforms.engine.stage import Stage
 
 
@@ -69,3 +71,10 @@ def test_its_settings_are_shown_and_nothing_long() -> None:
     (item,) = DisplayData.create_from(Swap(DedupConfig(), ("a", "b"))).items
     assert {"config.bands=14", "config.paragraphs.remove=False", "names=2"} < set(item.value.split(", "))
     assert "long" not in item.value
+
+
+def test_a_pipeline_that_is_not_run_leaves_no_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither ours, nor one of Beam's in a test."""
+    ours, beams = JobGraph(runner="DirectRunner"), beam.Pipeline(runner="DirectRunner")
+    assert not pathlib.Path(ours.local_tempdir).exists()
+    assert pathlib.Path(beams.local_tempdir).is_relative_to(tmp_path_factory.getbasetemp())

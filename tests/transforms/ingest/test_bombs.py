@@ -60,6 +60,7 @@ def test_a_value_that_stands_in_every_row_is_decoded_a_few_rows_at_a_time(tmp_pa
     assert megabytes < 450
 
 
+@pytest.mark.slow
 def test_millions_of_bad_lines_are_a_few_rows_and_the_rest_is_not_read(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"x\n" * 2_100_000))
     assert (tmp_path / "a.jsonl.gz").stat().st_size < 8_000
@@ -68,6 +69,7 @@ def test_millions_of_bad_lines_are_a_few_rows_and_the_rest_is_not_read(tmp_path)
     assert megabytes < 200
 
 
+@pytest.mark.slow
 def test_bad_lines_behind_a_document_are_all_counted(tmp_path):
     n = HOPELESS + 50_000
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "one"}\n' + b"x\n" * n))

@@ -110,6 +110,7 @@ def test_every_odd_line(line: str) -> None:
         assert read(content) == by_lines(content)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(content=files(), batch=st.sampled_from([64, 300, 1 << 16]))
 @example(content=filled('{"text": "a"}{"text": "b"}', '{"text":', '"c"}'), batch=1 << 16)
@@ -213,6 +214,7 @@ def read_all(folder: pathlib.Path, contents: list[bytes], limits: ReadLimits) ->
     return [row for good, _ in pairs for row in good.to_pylist()], [row for _, bad in pairs for row in bad.to_pylist()]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=small_files, batch=st.sampled_from([64, 1 << 16]))
 @example(texts=['{"text": "a"}\n'] * 20, batch=1 << 16)

@@ -556,6 +556,7 @@ def test_what_is_not_parquet_is_corrupt(tmp_path, content):
     assert reasons(read(tmp_path)[1]) == [(-1, "other_format" if content else "corrupt_file")]
 
 
+@pytest.mark.slow
 @given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
 def test_no_damage_to_a_file_is_an_exception(tmp_path_factory, position, flip):
     folder = tmp_path_factory.mktemp("damage")

@@ -56,7 +56,7 @@ def test_damaged_groups_are_lost_alone(tmp_path: pathlib.Path) -> None:
 
 
 def test_runs_of_groups_cover_each_once_whatever_their_sizes(tmp_path: pathlib.Path) -> None:
-    sizes = np.array([1, 10, 2_000_000, 5, 5, 700_000, 700_000, 1])
+    sizes = np.array([1, 10, 4_000_000, 5, 5, 1_400_000, 1_400_000, 1])
     path = tmp_path / "a.parquet"
     schema = pa.schema([("text", pa.string())])
     with pq.ParquetWriter(path, schema, compression="NONE", use_dictionary=False) as writer:

@@ -87,6 +87,7 @@ print(minhash.mixed(values).tobytes().hex(), minhash.sign(offsets, hashes, 8).to
 """
 
 
+@pytest.mark.slow
 def test_four_processes_that_compile_at_once_into_one_cache_say_the_same_and_a_fifth_loads_it(
     tmp_path, monkeypatch
 ) -> None:

@@ -108,6 +108,7 @@ def one_way(parts: Parts) -> str:
     return digest(fn.extract_output(total))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(data=st.data())
 def test_any_tree_of_merging_gives_the_same_bytes(parts: Parts, one_way: str, data: st.DataObject) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -114,24 +115,27 @@ def chosen(documents: list[Doc], by: Rule) -> tuple[Mixture, dict[int, int]]:
     return mixture, dict(zip([d.name for d in documents], copies.tolist(), strict=True))
 
 
+WHAT = ("human", "human", "synthetic", "flagged", "scored", "short")
+HAS = (None, *(names for n in range(5) for names in itertools.combinations(("river", "road", "slur", "song"), n)))
+
+
 @st.composite
-def corpora(draw: st.DrawFn, most: int = 60) -> list[Doc]:
-    """Declared and undeclared documents of several sources, languages and generators."""
+def corpora(draw: st.DrawFn, most: int = 30) -> list[Doc]:
+    """Declared and undeclared documents of several sources, languages and generators. Bytes: one draw, not ten a document."""
     documents = []
-    for name in range(draw(st.integers(1, most))):
-        tokens = draw(st.integers(1, 2000))
-        source, language = draw(st.integers(0, 3)), draw(st.sampled_from(["en", "sw", None]))
-        what = draw(st.sampled_from(["human", "human", "synthetic", "flagged", "scored", "short"]))
-        score = {"flagged": 3.0, "scored": draw(st.floats(-8, 0))}.get(what)
+    drawn = draw(st.integers(1, most).flatmap(lambda n: st.binary(min_size=9 * n, max_size=9 * n)))
+    rows = np.frombuffer(drawn, np.uint8).reshape(-1, 9).tolist()
+    for name, (tokens, source, language, what, score, generator, kind, again, has) in enumerate(rows):
+        what = WHAT[what % len(WHAT)]
         documents.append(Doc(
-            name, tokens, {"human": HUMAN, "synthetic": SYNTHETIC, "flagged": SYNTHETIC}.get(what, UNKNOWN),
+            name, 1 + tokens * tokens % 2000,
+            {"human": HUMAN, "synthetic": SYNTHETIC, "flagged": SYNTHETIC}.get(what, UNKNOWN),
             {"human": contracts.BASIS_DECLARED, "synthetic": contracts.BASIS_DECLARED,
              "short": contracts.BASIS_NONE}.get(what, contracts.BASIS_DETECTOR),
-            score, source, language,
-            draw(st.sampled_from(["gpt", "claude", None])) if what == "synthetic" else None,
-            draw(st.sampled_from(["textbook", "rephrased", None])) if what == "synthetic" else None,
-            again=draw(st.booleans()),
-            has=draw(st.none() | st.sets(st.sampled_from(("river", "road", "slur", "song"))).map(lambda s: tuple(sorted(s)))),
+            {"flagged": 3.0, "scored": -score / 32}.get(what), source % 4, ("en", "sw", None)[language % 3],
+            ("gpt", "claude", None)[generator % 3] if what == "synthetic" else None,
+            ("textbook", "rephrased", None)[kind % 3] if what == "synthetic" else None,
+            again=again % 2 == 1, has=HAS[has % len(HAS)],
         ))  # fmt: skip
     return documents
 

@@ -80,6 +80,7 @@ def test_talk_about_models_is_not_talk_of_one() -> None:
     )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from([e.example for e in SHIPPED] + ["plain text", '"', "> ", "\n", "It said: "]), max_size=6)
 )

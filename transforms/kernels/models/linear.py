@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import inlined, kernel
-from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash_token
+from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash32, hash_token
 
 EOS = "</s>"
 _EOS_HASH32 = hash_token(EOS)[1]
@@ -138,7 +138,7 @@ def score(tokens: Tokens, model: LinearModel) -> npt.NDArray[np.float32]:
     _score(
         tokens.offsets,
         tokens.hash64,
-        tokens.hash32,
+        hash32(tokens),
         model.table_hash64,
         model.table_weight,
         model.ngram_weight,

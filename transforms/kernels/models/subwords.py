@@ -7,7 +7,6 @@ chance of the right child (hierarchical softmax, Joulin et al. 2016, arXiv:1607.
 `Dictionary::getLine`, `computeSubwords` and `HierarchicalSoftmaxLoss::dfs`.
 """
 
-import functools
 import threading
 from typing import NamedTuple
 
@@ -22,13 +21,14 @@ from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME
 
 _LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
-_END_OF_TEXT = np.uint64(  # its `hash_words`, which would be compiled for it wherever this module is imported
-    functools.reduce(lambda hashed, byte: (hashed ^ byte) * int(_FNV64_PRIME) % 2**64, EOS.encode(), int(_FNV64_OFFSET))
-)
+_END_OF_TEXT = np.uint64(int.from_bytes(EOS.encode(), "little"))
+_SPACES = np.isin(np.arange(256), [0, *range(9, 14), 32])
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
 _KNOWN = 1 << 14  # words whose sums a thread keeps
-_LONGEST_KNOWN = 16  # bytes of such a word, which are compared
-_LOW32, _EIGHT, _S32, _S56 = np.uint64(0xFFFFFFFF), np.uint64(8), np.uint64(32), np.uint64(56)
+_LONGEST_KNOWN = np.uint64(16)  # bytes of such a word, which are compared
+_PLACE = np.uint64(64 - 14)  # its highest bits are below _KNOWN
+_LOW32, _S32, _ONE, _EIGHT = (np.uint64(n) for n in (0xFFFFFFFF, 32, 1, 8))
+_FIRST_FACTOR, _SECOND_FACTOR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)  # odd
 _of_thread = threading.local()
 
 
@@ -123,11 +123,6 @@ def _tree(counts: list[int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int3
 
 
 @inlined
-def _space(byte):
-    return byte == 32 or 9 <= byte <= 13 or byte == 0
-
-
-@inlined
 def _hashed(h, byte):
     """FNV-1a of 32 bits, one byte on, with fastText's extended sign."""
     return np.uint32((h ^ np.uint32(np.int8(byte))) * FNV32_PRIME)
@@ -138,6 +133,18 @@ def _bucket(h, buckets, inverse):
     """Of h % buckets, without a division (Lemire et al. 2019, arXiv:1902.01961); `inverse` is 2^64 / buckets, rounded up."""
     low = np.uint64(h) * inverse
     return ((low >> _S32) * buckets + ((low & _LOW32) * buckets >> _S32)) >> _S32
+
+
+@inlined
+def _first_bytes(size):
+    """Of eight bytes as a number the lowest."""
+    return ~np.uint64(0) if size >= _EIGHT else (_ONE << (_EIGHT * size)) - _ONE
+
+
+@inlined
+def _place_of(low, high):
+    """Where the sum of a word is kept."""
+    return ((low ^ (high >> _S32)) * _FIRST_FACTOR + high * _SECOND_FACTOR) >> _PLACE
 
 
 @inlined
@@ -156,7 +163,6 @@ def _add(total, vector, row):
 def _sum_features(  # noqa: C901 (one pass, one loop)
     word,
     size,
-    hash64,
     word_hash64,
     word_row,
     bucket_kept,
@@ -171,39 +177,42 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     found,
     total,
 ):
-    """Sum the vectors of a word's features: how many. `word` has `<` before it, and room for a `>` behind."""
+    """Sum the vectors of a word's features: how many. The word is behind `<` at `_EIGHT`, and there is room for a `>`."""
     _clear(total)
-    count = 0
+    count, end = 0, _EIGHT + size
+    hash64 = _FNV64_OFFSET
+    for i in range(_EIGHT, end):
+        hash64 = (hash64 ^ np.uint64(word[i])) * _FNV64_PRIME
     mask = np.uint64(len(word_hash64) - 1)
     slot = hash64 & mask
     while word_hash64[slot] and word_hash64[slot] != hash64:
-        slot = (slot + np.uint64(1)) & mask
+        slot = (slot + _ONE) & mask
     if word_hash64[slot]:
         _add(total, vector, word_row[slot])
         count += 1
-    elif size > len(label_mark):
+    elif size >= np.uint64(len(label_mark)):
         same = True
-        for k in range(len(label_mark)):
-            same = same and word[1 + k] == label_mark[k]
+        for k in range(np.uint64(len(label_mark))):
+            same = same and word[_EIGHT + k] == label_mark[k]
         if same:
             return count
-    word[size] = 62  # >
-    size += 1
+    first, word[end] = _EIGHT - _ONE, 62  # >
+    end += _ONE
     n_found = np.uint64(0)
-    for i in range(size):
+    for i in range(first, end):
         if (word[i] & 0xC0) == 0x80:
             continue
         h = FNV32_OFFSET
         j = i
         for n in range(1, longest + 1):
-            if j == size:
+            if j == end:
                 break
             h = _hashed(h, word[j])
-            j += 1
-            while j < size and (word[j] & 0xC0) == 0x80:
+            j += _ONE
+            while j < end and (word[j] & 0xC0) == 0x80:
                 h = _hashed(h, word[j])
-                j += 1
-            if n >= shortest and not (n == 1 and (i == 0 or j == size)):
+                j += _ONE
+            if n >= shortest and not (n == 1 and (i == first or j == end)):
                 bucket = _bucket(h, buckets, inverse)
                 found[n_found] = bucket  # written over by the next if it was pruned: no branch to guess
                 n_found += is_among(bucket_kept, bucket)
@@ -213,12 +222,13 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
 
 
 @kernel(
-    "u8[] i64[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64 u8[]! u64[]! f32[]! i64[]! "
-    "f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
+    "u8[] i64[] bool[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64[] u8[]! u64[]! "
+    "f32[]! i64[]! f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
 )
 def _best(  # noqa: C901 (one pass, one loop)
     data,
     offsets,
+    asked,
     first,
     word_hash64,
     word_row,
@@ -234,7 +244,7 @@ def _best(  # noqa: C901 (one pass, one loop)
     left,
     right,
     label_mark,
-    end_of_text,
+    word64,
     word,
     found,
     total,
@@ -248,36 +258,38 @@ def _best(  # noqa: C901 (one pass, one loop)
 ):
     n_labels = len(left) + 1
     inverse = ~np.uint64(0) // buckets + np.uint64(1)
-    word[0] = 60  # <
+    word[_EIGHT - _ONE] = 60  # <
     for d in range(len(offsets) - 1):
+        out[d] = -1
+        out_log[d] = -np.inf
+        if not asked[d]:
+            continue
         _clear(total)
         count = 0
-        at, end = offsets[d], offsets[d + 1]
-        if end - at > first:  # to where a character ends
-            end = at + first
+        # Unsigned, so that no index can count from the end: Numba would ask at each.
+        at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
+        if end - at > np.uint64(first):  # to where a character ends
+            end = at + np.uint64(first)
             while end > at and (data[end] & 0xC0) == 0x80:
-                end -= 1
+                end -= _ONE
         while at < end:
-            while at < end and _space(data[at]):
-                at += 1
-            size = 1
-            hash64, low, high = _FNV64_OFFSET, np.uint64(0), np.uint64(0)
-            while at < end and not _space(data[at]):
-                hash64 = (hash64 ^ np.uint64(data[at])) * _FNV64_PRIME
-                low, high = low << _EIGHT | np.uint64(data[at]), high << _EIGHT | low >> _S56
-                word[size] = data[at]
-                size += 1
-                at += 1
-            if size == 1 or hash64 == end_of_text:
+            while at < end and _SPACES[data[at]]:
+                at += _ONE
+            size = np.uint64(0)
+            while at < end and not _SPACES[data[at]]:
+                word[_EIGHT + size] = data[at]
+                size += _ONE
+                at += _ONE
+            low = word64[1] & _first_bytes(size)
+            high = word64[2] & _first_bytes(size - min(size, _EIGHT))
+            if size == 0 or (low == _END_OF_TEXT and high == 0):
                 break
-            long = size > _LONGEST_KNOWN + 1
-            place = np.uint64(_KNOWN) if long else hash64 & np.uint64(_KNOWN - 1)
-            if long or known[place, 0] != low or known[place, 1] != high:
+            place = np.uint64(_KNOWN) if size > _LONGEST_KNOWN else _place_of(low, high)
+            if size > _LONGEST_KNOWN or known[place, 0] != low or known[place, 1] != high:
                 known[place, 0], known[place, 1] = low, high
                 n_known[place] = _sum_features(
                     word,
                     size,
-                    hash64,
                     word_hash64,
                     word_row,
                     bucket_kept,
@@ -297,8 +309,6 @@ def _best(  # noqa: C901 (one pass, one loop)
         if eos_row >= 0:
             _add(total, vector, eos_row)
             count += 1
-        out[d] = -1
-        out_log[d] = -np.inf
         if count == 0:
             continue
         # The likelier child first; what is less likely than the best leaf so far is not looked at.
@@ -329,8 +339,10 @@ def _best(  # noqa: C901 (one pass, one loop)
 def _memory(first: int, model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
     """To work in: a word and its n-grams, the sum of a text; inner nodes that wait."""
     dim, labels = model.vector.shape[1], len(model.left) + 1
+    words = np.zeros(3 + first // 8 + 1, np.uint64)  # `<` in the first, at least two for the word, and room for `>`
     return (
-        np.zeros(first + 2, np.uint8),
+        words,
+        words.view(np.uint8),
         np.empty((first + 2) * model.longest + 1, np.uint64),
         np.zeros(dim, np.float32),
         np.zeros(labels, np.int64),
@@ -353,7 +365,7 @@ def _known(model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
 
 
 def best_label(
-    texts: pa.LargeStringArray, model: SubwordModel, first: int
+    texts: pa.LargeStringArray, model: SubwordModel, first: int, asked: npt.NDArray[np.bool_] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The label of each text, int64[texts], and its chance, float32[texts] in [0, 1]; -1 and 0 where a text has no feature.
 
@@ -361,9 +373,11 @@ def best_label(
       texts: as they were read; white space of any kind ends a word.
       model: of the labels.
       first: bytes of a text that are looked at.
+      asked: of which texts, bool[texts]; none: of all. Of the others it is as if they had no feature.
     """
     data, offsets = text_buffers(texts)
     first = min(first, int(np.diff(offsets).max(initial=0)))
     found, log_chance = np.empty(len(texts), np.int64), np.empty(len(texts), np.float32)
-    _best(data, offsets, first, *model, _LABEL, _END_OF_TEXT, *_memory(first, model), *_known(model), found, log_chance)
+    asked = np.ones(len(texts), np.bool_) if asked is None else asked
+    _best(data, offsets, asked, first, *model, _LABEL, *_memory(first, model), *_known(model), found, log_chance)
     return found, np.minimum(np.exp(log_chance), 1).astype(np.float32)

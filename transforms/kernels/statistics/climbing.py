@@ -34,27 +34,44 @@ def _hold(shares, documents, total, found):
             high = middle
 
 
-@kernel("f64[,] i64 i64[] f64[] f64[] f64[]!")
-def _weigh(parts, split, length, shares, ratio, weight):
-    """The next weights of the components of each side, by how much of the documents each explains."""
+@kernel("f64[,] i64 f64[] f64[]! f64[]!")
+def _mix(parts, split, weight, human, machine):
+    """The chance of each cell for the components of each side together: part by part, so that cells are added side by side."""
+    human[:] = 0.0
+    machine[:] = 0.0
+    for part in range(split):
+        for cell in range(len(human)):
+            human[cell] += weight[part] * parts[part, cell]
+    for part in range(split, len(weight)):
+        for cell in range(len(human)):
+            machine[cell] += weight[part] * parts[part, cell]
+
+
+@kernel("f64[,] i64 i64[] f64[] f64[] f64[]! f64[]!")
+def _weigh(cells, split, length, shares, ratio, weight, rise):
+    """The next weights of the components of each side, by how much of the documents each explains; `rise` is memory for that."""
+    rise[:] = 0.0
+    for cell in range(len(ratio)):  # cell by cell, so that parts are added side by side
+        share, own = shares[length[cell]], ratio[cell]
+        for part in range(np.uint64(split)):  # unsigned, or every place is looked at whether it counts from the end
+            rise[part] += cells[cell, part] * own * (1 - share)
+        for part in range(np.uint64(split), np.uint64(len(weight))):
+            rise[part] += cells[cell, part] * own * share
     left = right = 0.0
     for part in range(len(weight)):
-        rise = 0.0
-        for cell in range(len(ratio)):
-            share = shares[length[cell]]
-            rise += parts[part, cell] * ratio[cell] * ((1 - share) if part < split else share)
-        weight[part] *= rise**_STEP
+        weight[part] *= rise[part] ** _STEP
         left += weight[part] * (part < split)
         right += weight[part] * (part >= split)
     for part in range(len(weight)):
         weight[part] = max(weight[part] / max(left if part < split else right, 1e-300), 1e-14)
 
 
-@kernel("f64[] f64[,] i64 i64[] f64[] f64 f64[]! f64[]! f64[]! f64[]!")
-def climb(target, parts, split, length, documents, q, weight, shares, found, ratio):
+@kernel("f64[] f64[,] f64[,] i64 i64[] f64[] f64 f64[]! f64[]! f64[]! f64[]! f64[]! f64[]! f64[]!")
+def climb(target, parts, cells, split, length, documents, q, weight, shares, found, rise, human, machine, ratio):
     """Over-relaxed EM from some weights and shares of machine documents by length.
 
-    Their mean over documents is held at q if that is not negative. `found` and `ratio` are memory for lengths and cells.
+    Their mean over documents is held at q if that is not negative. `cells` are the parts, turned. `found` is memory for
+    lengths, `rise` for parts, and the last three are for cells.
     """
     n = 0.0
     for at in range(len(documents)):
@@ -64,22 +81,18 @@ def climb(target, parts, split, length, documents, q, weight, shares, found, rat
         now = 0.0
         for at in range(len(found)):
             found[at] = 0.0
+        _mix(parts, split, weight, human, machine)
         for cell in range(len(target)):
-            human = machine = 0.0
-            for part in range(split):
-                human += weight[part] * parts[part, cell]
-            for part in range(split, len(weight)):
-                machine += weight[part] * parts[part, cell]
             share = shares[length[cell]]
-            mixed = (1 - share) * human + share * machine
+            mixed = (1 - share) * human[cell] + share * machine[cell]
             if target[cell] > 0:
                 now += target[cell] * np.log(mixed)
             ratio[cell] = target[cell] / mixed
-            found[length[cell]] += ratio[cell] * share * machine
+            found[length[cell]] += ratio[cell] * share * machine[cell]
         if now - before < _CLOSE and now >= before:
             break
         before = now
-        _weigh(parts, split, length, shares, ratio, weight)
+        _weigh(cells, split, length, shares, ratio, weight, rise)
         for at in range(len(shares)):
             told = found[at] / documents[at] if documents[at] > 0 else shares[at]
             told = min(max(told, _EDGE), 1 - _EDGE)

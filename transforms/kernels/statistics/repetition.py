@@ -1,5 +1,7 @@
 """Repetition within and between documents, from their words: MATTR, self-repetition, shared phrases."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -84,51 +86,83 @@ def _ngrams(offsets, words, size, most, bits, out):
     return n
 
 
-@kernel("u64[] u64 i64 i64[]! bool[]!")
-def _others(ordered, bits, shared_by, others, shares):
-    """For each document: the other documents that have its n-grams, summed over these; and whether `shared_by` have one."""
+@kernel("u64[] u64 i64[] i64 i64[]! bool[]!")
+def _others(ordered, bits, place, shared_by, others, shares):
+    """For each document that has a place: the other ones that have its n-grams, summed; and whether `shared_by` have one."""
     low = (np.uint64(1) << bits) - np.uint64(1)
     start = 0
     while start < len(ordered):
         end, documents = start, 0
         while end < len(ordered) and ordered[end] >> bits == ordered[start] >> bits:
-            documents += end == start or ordered[end] != ordered[end - 1]
+            new = end == start or ordered[end] != ordered[end - 1]
+            documents += new and place[ordered[end] & low] >= 0
             end += 1
         for i in range(start, end):
-            if i == start or ordered[i] != ordered[i - 1]:
-                document = np.int64(ordered[i] & low)
-                others[document] += documents - 1
-                shares[document] |= documents >= shared_by
+            own = place[ordered[i] & low]
+            if own >= 0 and (i == start or ordered[i] != ordered[i - 1]):
+                others[own] += documents - 1
+                shares[own] |= documents >= shared_by
         start = end
 
 
-def _sharing(
-    offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], size: int, most: int, shared_by: int = 1
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    bits = np.uint64(max(1, len(offsets) - 1).bit_length())
+class RepeatedNgrams(NamedTuple):
+    """The n-grams that documents have more than once between them.
+
+    Attributes:
+      ordered: their hashes, rising, with the document in place of the lowest bits, uint64.
+      bits: how many these are.
+      documents: how many there are, also those that have none.
+    """
+
+    ordered: npt.NDArray[np.uint64]
+    bits: np.uint64
+    documents: int
+
+    def among(
+        self, rows: npt.NDArray[np.int64], shared_by: int = 1
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Of each of some documents, what `_others` says, among these."""
+        place = np.full(self.documents, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        others, shares = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
+        _others(self.ordered, self.bits, place, shared_by, others, shares)
+        return others, shares
+
+
+def _ngrams_of(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32], size: int, most: int) -> RepeatedNgrams:
+    """The phrases of `size` words in the first `most` words of documents that are there again."""
+    documents = len(offsets) - 1
+    bits = np.uint64(max(1, documents).bit_length())
     ngrams = np.empty(len(words), np.uint64)
     ngrams = ngrams[: _ngrams(offsets, words, size, most, bits, ngrams)]
-    ngrams.sort()  # one number for n-gram and document, because sorting pairs is slow
-    others, shares = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(offsets) - 1, np.bool_)
-    _others(ngrams, bits, shared_by, others, shares)
-    return others, shares
+    ngrams.sort()  # one number for n-gram and document, because sorting pairs is slow; once, whatever documents are asked of
+    again = np.zeros(len(ngrams), bool)
+    np.less(ngrams[1:] ^ ngrams[:-1], np.uint64(1) << bits, out=again[1:])  # the next has the same hash
+    again[:-1] |= again[1:]
+    return RepeatedNgrams(ngrams[again], bits, documents)
 
 
-def self_repetition(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:
+def repeated(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> RepeatedNgrams:
+    """What `self_repetition` looks at."""
+    return _ngrams_of(offsets, words, REPEATED_NGRAM, REPEATED_WORDS)
+
+
+def templates(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> RepeatedNgrams:
+    """What `template_rate` looks at."""
+    return _ngrams_of(offsets, words, PHRASE_NGRAM, MOST_WORDS)
+
+
+def self_repetition(one: RepeatedNgrams, rows: npt.NDArray[np.int64]) -> float:
     """Mean over documents of ln(1 + other documents that have its 4-grams, summed) (Salkar et al. 2022, AACL).
 
-    Of their first `REPEATED_WORDS` words. It grows with the number of documents. NaN if there are none.
+    Of their first `REPEATED_WORDS` words (`repeated`). It grows with the number of documents. NaN if there are none.
     """
-    if len(offsets) < 2:
-        return float("nan")
-    return float(np.log1p(_sharing(offsets, words, REPEATED_NGRAM, REPEATED_WORDS)[0]).mean())
+    return float(np.log1p(one.among(rows)[0]).mean()) if len(rows) else float("nan")
 
 
-def template_rate(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> float:
+def template_rate(one: RepeatedNgrams, rows: npt.NDArray[np.int64]) -> float:
     """Share of documents with a phrase of `PHRASE_NGRAM` words that `PHRASE_DOCUMENTS` documents or more have. NaN: none.
 
-    After Shaib et al. (2407.00211), with words in place of parts of speech. It grows with the number of documents.
+    After Shaib et al. (2407.00211), with words in place of parts of speech (`templates`). It grows with the number of documents.
     """
-    if len(offsets) < 2:
-        return float("nan")
-    return float(_sharing(offsets, words, PHRASE_NGRAM, MOST_WORDS, PHRASE_DOCUMENTS)[1].mean())
+    return float(one.among(rows, PHRASE_DOCUMENTS)[1].mean()) if len(rows) else float("nan")

@@ -14,6 +14,7 @@ What no known component looks like is not in it: a new domain of human text or a
 far that leads astray from domains and generators that are left out, and adds it.
 """
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ import numpy.typing as npt
 import scipy  # its parts load where they are used
 
 BINS, LOWEST, HIGHEST = 200, -20.0, 20.0  # log-odds
+_MOST_KEPT = 512  # fits, of some hundred numbers each
+_kept: dict[bytes, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}  # by what they were made from
 
 
 def histogram(log_odds: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -71,8 +74,6 @@ def fit(
       start: weights and shares to start from.
       length: of each cell, from 0, [cells]; by default that of the start, else there is one.
     """
-    from transforms.kernels.statistics.climbing import climb  # late: who reads a bound needs no compiled code
-
     split = len(human)
     if length is None:
         length = start.length if start else np.zeros(len(target), np.int64)
@@ -84,8 +85,7 @@ def fit(
     shares = np.clip(shares, *(0.001, 0.999) if q is None else (1e-9, 1 - 1e-9))
     target, parts = np.ascontiguousarray(target, np.float64), np.ascontiguousarray(parts, np.float64)
     documents = np.bincount(length, target)
-    memory = np.empty(len(shares)), np.empty(len(target))
-    climb(target, parts, split, length, documents, -1.0 if q is None else float(q), weight, shares, *memory)
+    weight, shares = _climbed(target, parts, split, length, -1.0 if q is None else float(q), weight, shares)
     v, w = weight[:split] / weight[:split].sum(), weight[split:] / weight[split:].sum()
     at = shares[length]
     return Fit(
@@ -96,6 +96,36 @@ def fit(
         shares,
         length,
     )
+
+
+def _climbed(
+    target: npt.NDArray[np.float64],
+    parts: npt.NDArray[np.float64],
+    split: int,
+    length: npt.NDArray[np.int64],
+    held: float,
+    weight: npt.NDArray[np.float64],
+    shares: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What `climb` comes to. A corpus, its one source and its one language ask the same, as does whoever judged it before."""
+    hashed = hashlib.blake2b(repr((parts.shape, split, held, len(shares))).encode(), digest_size=16)
+    for column in (target, parts, length, weight, shares):
+        hashed.update(column.tobytes())
+    key = hashed.digest()
+    known = _kept.get(key)
+    if known is None:
+        from transforms.kernels.statistics.climbing import climb  # late: who reads a bound needs no compiled code
+
+        known = weight.copy(), shares.copy()
+        memory = [np.empty(n) for n in (len(shares), len(parts), len(target), len(target), len(target))]
+        cells, documents = np.ascontiguousarray(parts.T), np.bincount(length, target)
+        climb(target, parts, cells, split, length, documents, held, *known, *memory)
+        for made in known:
+            made.flags.writeable = False  # others will be given it
+        while len(_kept) >= _MOST_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = known
+    return known
 
 
 def limits(

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.compiled import kernel
 from transforms.kernels.statistics import diversity
 from transforms.kernels.statistics.diversity import TypeCounts
-from transforms.kernels.text.columns import ranges
 
 EVERYWHERE = 1 << 32
 MOST_COUNTS = 1 << 22  # over all populations: 12 bytes each
@@ -45,20 +45,30 @@ def count(
       names: the populations, different ones.
       below: only types below this are counted.
     """
-    lengths = np.diff(offsets)
-    order = np.argsort(group, kind="stable")
-    sizes = np.r_[np.searchsorted(group[order], np.arange(len(names))), len(order)]
-    n = np.bincount(group[(group >= 0) & (lengths > 0)], minlength=len(names))
+    chosen, lengths = group >= 0, np.diff(offsets)
+    n = np.bincount(group[chosen & (lengths > 0)], minlength=len(names))
+    sizes = np.bincount(group[chosen], lengths[chosen], minlength=len(names)).astype(np.int64) + 1  # a place to spare
+    ends = np.cumsum(sizes) - sizes
+    gathered = np.empty(sizes.sum(), np.uint32)
+    starts = ends.copy()
+    _gather(offsets, types, group, below, ends, gathered)
     counts = {}
     for number, name in enumerate(names):
-        own = order[sizes[number] : sizes[number + 1]]
-        found = types[ranges(lengths[own], offsets[own])]
-        found = found if below == EVERYWHERE else found[found < below]
-        found.sort()  # numbers sort faster than a hash table counts them, and each population's own faster than all with a key
-        first = np.flatnonzero(np.r_[np.ones(min(1, len(found)), bool), found[1:] != found[:-1]])
-        if n[number]:
-            counts[name] = TypeCounts(found[first], np.diff(np.r_[first, len(found)]))
+        if n[number]:  # each population's own are counted faster than all with a key
+            counts[name] = diversity.count(gathered[starts[number] : ends[number]])
     return _bounded(Vocabulary(counts, {name: int(n[i]) for i, name in enumerate(names) if n[i]}, below))
+
+
+@kernel("i64[] u32[] i64[] i64 i64[]! u32[]!")
+def _gather(offsets, types, group, below, ends, out):
+    """The types below a bound of the documents of each group, where its place ends so far."""
+    for document in range(len(group)):
+        if group[document] >= 0:
+            end = ends[group[document]]
+            for at in range(offsets[document], offsets[document + 1]):
+                out[end] = types[at]  # written over by the next if it does not count
+                end += types[at] < below
+            ends[group[document]] = end
 
 
 def merge(parts: list[Vocabulary]) -> Vocabulary:

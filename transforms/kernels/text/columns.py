@@ -1,6 +1,7 @@
 """Hash columns as numbers, and numbers as hash columns. No copy where there need not be one."""
 
 import hashlib
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -64,12 +65,33 @@ def ranges(size: npt.NDArray[np.int64], start: npt.NDArray[np.int64] | int = 0) 
     return np.arange(int(size.sum())) + np.repeat(start - (np.cumsum(size) - size), size)
 
 
+def starts(rising: npt.NDArray[Number]) -> npt.NDArray[np.int64]:
+    """Where in numbers that rise each different one is for the first time."""
+    first = np.ones(len(rising), bool)
+    np.not_equal(rising[1:], rising[:-1], out=first[1:])
+    return np.flatnonzero(first)
+
+
 def distinct_numbers(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
     """The different values, rising. `numpy.unique` looks each up in a hash table: ten times as slow where most differ."""
     rising = np.sort(values)
-    first = np.ones(len(rising), bool)
-    np.not_equal(rising[1:], rising[:-1], out=first[1:])
-    return rising[first]
+    return rising[starts(rising)]
+
+
+def distinct_rows(*columns: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The different rows of columns of small whole numbers, rising, int64[rows, columns]; and which of them each row is.
+
+    As one number for each row, which sorts fifteen times as fast as `numpy.unique` sorts rows.
+    """
+    least = [int(column.min(initial=0)) for column in columns]
+    spans = [int(column.max(initial=0)) - low + 1 for column, low in zip(columns, least, strict=True)]
+    assert math.prod(spans) < 1 << 63, "the numbers of a row have to go into one"
+    key = np.zeros(len(columns[0]), np.int64)
+    for column, low, span in zip(columns, least, spans, strict=True):
+        key = key * span + (column.astype(np.int64) - low)
+    keys, which = np.unique(key, return_inverse=True)
+    rows = np.stack(np.unravel_index(keys, spans), axis=1) + np.array(least, np.int64)
+    return rows, which
 
 
 def signatures(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint32]:
@@ -86,12 +108,16 @@ def partition(values: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np
 
 
 def split_by(keys: npt.NDArray[np.int64], batch: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
-    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one."""
-    order = np.argsort(keys, kind="stable")
-    ordered = batch.take(pa.array(order))
-    bounds = np.flatnonzero(np.diff(keys[order], prepend=keys[order][:1] - 1, append=keys[order][-1:] + 1))
+    """Cut a batch into one batch per key, ascending by key; rows keep their order inside one.
+
+    Nothing is copied of a batch that is in order.
+    """
+    if (keys[1:] < keys[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+        keys, batch = keys[order], batch.take(pa.array(order))
+    bounds = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1, append=keys[-1:] + 1))
     return [
-        (int(keys[order[start]]), ordered.slice(start, end - start))
+        (int(keys[start]), batch.slice(start, end - start))
         for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     ]
 

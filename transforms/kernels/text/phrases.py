@@ -81,10 +81,13 @@ def find(text: pa.LargeStringArray, phrases: Phrases) -> npt.NDArray[np.int32]:
     if not len(at):
         return found
     candidates, text = candidates[at], text.take(pa.array(at))
-    forms = {"start": pc.utf8_slice_codeunits(text, 0, HEAD_CHARS), "line": without_quotations(text)}
+    at_start = np.array([entry.where == "start" for entry in phrases.entries])
+    elsewhere = pa.array(candidates[:, ~at_start].any(axis=1))
+    whole = without_quotations(pc.if_else(elsewhere, text, pa.scalar("", text.type)))  # of few, and it takes long
+    head = pc.utf8_slice_codeunits(text, 0, HEAD_CHARS)
     for number in np.flatnonzero(candidates.any(axis=0))[::-1].tolist():  # backwards: the first is written last
         rows = np.flatnonzero(candidates[:, number])
-        form = forms["start" if phrases.entries[number].where == "start" else "line"]
+        form = head if at_start[number] else whole
         found[at[rows[_where(form.take(pa.array(rows)), phrases.patterns[number])]]] = number
     return found
 

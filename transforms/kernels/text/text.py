@@ -88,7 +88,7 @@ class Tokens(NamedTuple):
     offsets: npt.NDArray[np.int64]  # [documents + 1]
     kind: npt.NDArray[np.uint8]  # [tokens] WORD, IDEOGRAPH or PUNCTUATION
     hash64: npt.NDArray[np.uint64]  # [tokens] FNV-1a 64 of the token's UTF-8 bytes
-    hash32: npt.NDArray[np.uint32]  # [tokens] fastText's hash: FNV-1a 32 with sign-extended bytes
+    text: pa.LargeStringArray  # [documents] the canonical form: their tokens, joined by one space
 
 
 class _Tables(NamedTuple):
@@ -265,7 +265,7 @@ def _find_letters(text, lower, letter, follow):
 
 
 @kernel(
-    "u8[] i64[] u8[] u64[] u8[]! u8[]! u8[]! u64[]! u32[]! u8[]! i64[]! i64[]! u8[]! u64[]! u32[]!",
+    "u8[] i64[] u8[] u64[] u8[]! u8[]! u8[]! u64[]! u8[]! i64[]! i64[]! u8[]! u64[]!",
 )
 def _canonicalise(  # noqa: C901 (one pass, one loop)
     data,
@@ -276,19 +276,17 @@ def _canonicalise(  # noqa: C901 (one pass, one loop)
     letter,
     follow,
     prefix64,
-    prefix32,
     out,
     out_offsets,
     token_offsets,
     kind,
     hash64,
-    hash32,
 ):
     """Bytes and tokens written. The hash of token t is at t + 1: it is stored when the next one opens."""
     n_docs = len(offsets) - 1
     w = np.uint64(0)  # bytes written
     t = np.uint64(0)  # tokens opened
-    h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+    h64 = _FNV64_OFFSET
     for d in range(n_docs):
         open_class = _SPACE  # class of the token being written; _SPACE: none
         open_bytes = np.uint64(0)  # the character written last
@@ -304,8 +302,7 @@ def _canonicalise(  # noqa: C901 (one pass, one loop)
                 if open_class != _LETTER:
                     open_class = _LETTER
                     hash64[t] = h64
-                    hash32[t] = h32
-                    h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+                    h64 = _FNV64_OFFSET
                     if t > first_token:
                         out[w] = 32
                         w += _ONE
@@ -313,14 +310,13 @@ def _canonicalise(  # noqa: C901 (one pass, one loop)
                     t += _ONE
                 # Eight bytes however many are letters: a count that varies would be a branch that the processor guesses.
                 n = np.uint64(follow[at - base])
-                prefix64[0], prefix32[0] = h64, h32
+                prefix64[0] = h64
                 for i in range(_EIGHT):
                     byte = lower[at - base + i]
                     out[w + i] = byte  # what is past the word is written over
                     h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
-                    h32 = np.uint32((h32 ^ np.uint32(byte)) * FNV32_PRIME)
-                    prefix64[i + _ONE], prefix32[i + _ONE] = h64, h32
-                h64, h32 = prefix64[n], prefix32[n]
+                    prefix64[i + _ONE] = h64
+                h64 = prefix64[n]
                 w += n
                 at += n
                 continue
@@ -365,8 +361,7 @@ def _canonicalise(  # noqa: C901 (one pass, one loop)
                 joins = c == _LETTER and open_class == _LETTER
             if not joins:
                 hash64[t] = h64
-                hash32[t] = h32
-                h64, h32 = _FNV64_OFFSET, FNV32_OFFSET
+                h64 = _FNV64_OFFSET
                 if t > first_token:
                     out[w] = 32
                     w += _ONE
@@ -380,11 +375,9 @@ def _canonicalise(  # noqa: C901 (one pass, one loop)
                     out[w] = byte
                     w += _ONE
                     h64 = (h64 ^ np.uint64(byte)) * _FNV64_PRIME
-                    h32 = np.uint32((h32 ^ np.uint32(np.int32(np.int8(byte)))) * FNV32_PRIME)
         out_offsets[d + 1] = w
         token_offsets[d + 1] = t
     hash64[t] = h64
-    hash32[t] = h32
     return w, t
 
 
@@ -409,16 +402,39 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
     longest = int(np.diff(offsets).max(initial=0))
     n_bytes = int(offsets[-1] - offsets[0])
     bytewise = np.zeros(longest + 8, np.uint8), np.empty(longest + 8, np.uint8), np.empty(longest, np.uint8)
-    prefixes = np.empty(9, np.uint64), np.empty(9, np.uint32)
     out_offsets, token_offsets = np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.int64)
     # A space is written before every token but the first, so the text at most doubles. Untouched pages cost nothing.
     out, kind = np.empty(2 * n_bytes + 8, np.uint8), np.empty(n_bytes + 1, np.uint8)
-    hash64, hash32 = np.empty(n_bytes + 2, np.uint64), np.empty(n_bytes + 2, np.uint32)
+    prefix64, hash64 = np.empty(9, np.uint64), np.empty(n_bytes + 2, np.uint64)
     w, t = _canonicalise(
-        data, offsets, classes, spelled, *bytewise, *prefixes, out, out_offsets, token_offsets, kind, hash64, hash32
+        data, offsets, classes, spelled, *bytewise, prefix64, out, out_offsets, token_offsets, kind, hash64
     )
     canonical = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(out_offsets), pa.py_buffer(out[:w]))
-    return canonical, Tokens(token_offsets, kind[:t], hash64[1 : t + 1], hash32[1 : t + 1])
+    return canonical, Tokens(token_offsets, kind[:t], hash64[1 : t + 1], canonical)
+
+
+@kernel("u8[] i64[] u32[]!")
+def _hash32(data, offsets, out):
+    t = 0
+    for d in range(len(offsets) - 1):
+        h = FNV32_OFFSET
+        for at in range(offsets[d], offsets[d + 1]):
+            if data[at] == 32:
+                out[t] = h
+                t += 1
+                h = FNV32_OFFSET
+            else:
+                h = np.uint32((h ^ np.uint32(np.int32(np.int8(data[at])))) * FNV32_PRIME)
+        if offsets[d] < offsets[d + 1]:
+            out[t] = h
+            t += 1
+
+
+def hash32(tokens: Tokens) -> npt.NDArray[np.uint32]:
+    """Each token's FNV-1a 32 with sign-extended bytes, as fastText hashes: only its models ask for it. uint32[tokens]."""
+    found = np.empty(len(tokens.hash64), np.uint32)
+    _hash32(*text_buffers(tokens.text), found)
+    return found
 
 
 @kernel("i64[] u8[] i32[]!")
@@ -436,7 +452,7 @@ def count_words(tokens: Tokens) -> npt.NDArray[np.int32]:
 
 
 def hash_token(token: str) -> tuple[np.uint64, np.uint32]:
-    """`(hash64, hash32)` of one token, as the kernel computes them."""
+    """`(hash64, hash32)` of one token, as the kernels compute them."""
     h64, h32 = int(_FNV64_OFFSET), int(FNV32_OFFSET)
     for byte in token.encode():
         h64 = ((h64 ^ byte) * int(_FNV64_PRIME)) & 0xFFFFFFFFFFFFFFFF

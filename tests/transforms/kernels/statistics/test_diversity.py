@@ -45,6 +45,28 @@ def test_merging_parts_counts_the_whole(values: list[str], at: int) -> None:
         assert merged.documents.tolist() == whole.documents.tolist()
 
 
+@pytest.mark.parametrize("different", [2, 30_000, 200_000])
+def test_many_types_are_counted_as_few_are(different: int) -> None:
+    """In a table; where most are seen once it fills up, and they are sorted."""
+    types = np.uint32(0x9E3779B1) * (np.arange(200_000, dtype=np.uint32) % different) << np.uint32(4)
+    expected, documents = np.unique(types, return_counts=True)
+    counts = diversity.count(types)
+    assert np.array_equal(counts.types, expected)
+    assert np.array_equal(counts.documents, documents)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 12), st.integers(1, 9)), max_size=7))
+def test_counts_add_up_in_any_number_of_parts(parts: list[dict[int, int]]) -> None:
+    columns = [
+        diversity.TypeCounts(np.array(sorted(p), np.uint32), np.array([p[t] for t in sorted(p)], np.int64))
+        for p in parts
+    ]
+    merged = diversity.merge(columns)
+    expected = sum(map(collections.Counter, parts), collections.Counter())
+    assert dict(zip(merged.types.tolist(), merged.documents.tolist(), strict=True)) == expected
+    assert merged.types.tolist() == sorted(expected)
+
+
 @pytest.mark.parametrize("order", [2, 3])
 def test_sampled_orders_estimate_the_whole(order: int) -> None:
     """40,000 different words in 400 documents: every n-gram is a type of its own."""

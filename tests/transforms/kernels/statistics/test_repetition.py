@@ -25,17 +25,21 @@ def test_mattr_is_the_mean_over_all_windows(values: list[list[int]], window: int
         assert number == pytest.approx(np.mean(ratios)) if ratios else math.isnan(number)
 
 
-@given(documents)
-def test_self_repetition_by_its_definition(values: list[list[int]]) -> None:
-    grams = [{tuple(d[at : at + 4]) for at in range(len(d) - 3)} for d in values]
+@given(documents, st.data())
+def test_self_repetition_by_its_definition(values: list[list[int]], data: st.DataObject) -> None:
+    rows = [row for row in range(len(values)) if data.draw(st.booleans())]
+    grams = [{tuple(values[row][at : at + 4]) for at in range(len(values[row]) - 3)} for row in rows]
     count = collections.Counter(g for own in grams for g in own)
-    expected = np.mean([math.log(1 + sum(count[g] - 1 for g in own)) for own in grams]) if values else math.nan
-    assert repetition.self_repetition(*columns(values)) == pytest.approx(expected, nan_ok=True)
+    expected = np.mean([math.log(1 + sum(count[g] - 1 for g in own)) for own in grams]) if rows else math.nan
+    found = repetition.self_repetition(repetition.repeated(*columns(values)), np.array(rows, np.int64))
+    assert found == pytest.approx(expected, nan_ok=True)
 
 
-@given(documents)
-def test_phrases_by_their_definition(values: list[list[int]]) -> None:
-    grams = [{tuple(d[at : at + 6]) for at in range(len(d) - 5)} for d in values]
+@given(documents, st.data())
+def test_phrases_by_their_definition(values: list[list[int]], data: st.DataObject) -> None:
+    rows = [row for row in range(len(values)) if data.draw(st.booleans())]
+    grams = [{tuple(values[row][at : at + 6]) for at in range(len(values[row]) - 5)} for row in rows]
     count = collections.Counter(g for own in grams for g in own)
-    expected = np.mean([any(count[g] >= 5 for g in own) for own in grams]) if values else math.nan
-    assert repetition.template_rate(*columns(values)) == pytest.approx(expected, nan_ok=True)
+    expected = np.mean([any(count[g] >= 5 for g in own) for own in grams]) if rows else math.nan
+    found = repetition.template_rate(repetition.templates(*columns(values)), np.array(rows, np.int64))
+    assert found == pytest.approx(expected, nan_ok=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.kernels.statistics import share_bound
+from transforms.kernels.statistics import climbing, share_bound
 
 
 def scores(mean: float, n: int = 20_000) -> np.ndarray:
@@ -49,6 +49,16 @@ def chances(mean: float) -> np.ndarray:
 
 HUMAN = np.stack([chances(-1.5), chances(-0.5)])
 MACHINE = np.stack([chances(1.5), chances(3.0)])
+
+
+def test_what_was_fitted_before_is_not_fitted_again(monkeypatch):
+    target = 10_000 * HUMAN[0] + 321 * MACHINE[1]
+    first = share_bound.limits(target, HUMAN, MACHINE, share_bound.fit(target, HUMAN, MACHINE), 0.05)
+    monkeypatch.delattr(climbing, "climb")
+    again = share_bound.limits(target.copy(), HUMAN, MACHINE, share_bound.fit(target, HUMAN, MACHINE), 0.05)
+    assert again[0].q == first[0].q
+    with pytest.raises(ImportError):
+        share_bound.fit(target + 1, HUMAN, MACHINE)
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.01, 0.05, 0.25, 0.5, 1.0])

@@ -61,6 +61,7 @@ def test_a_lost_tail_is_found() -> None:
     assert vocabulary_distance.distance(one, REFERENCE) > 0.05
 
 
+@pytest.mark.slow
 def test_limits_cover_what_they_promise() -> None:
     """Of 60 pairs of the same kind, the one-sided 95 % limits miss 1 on few occasions: at most 8 has a chance of 99.9 %."""
     under = over = 0

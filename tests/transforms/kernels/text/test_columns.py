@@ -53,3 +53,12 @@ def test_memory_may_lie_anywhere() -> None:
     elsewhere = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), 1, [None, _one_byte_on(signed.buffers()[1])])
     assert columns.signatures(elsewhere).flags.aligned
     assert columns.signatures(elsewhere).tolist() == columns.signatures(signed).tolist()
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 5), st.integers(-128, 127)), max_size=30))
+def test_different_rows_are_numpys(rows: list[tuple[int, int, int]]) -> None:
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    expected, which = np.unique(table, axis=0, return_inverse=True)
+    found = columns.distinct_rows(*(column.astype(np.int8) for column in table.T))
+    assert found[0].tolist() == expected.tolist()
+    assert found[1].tolist() == which.ravel().tolist()

@@ -45,6 +45,7 @@ def test_each_of_objects_that_follow_one_another_is_a_line(objects, indent, betw
     assert (rest, end.is_open, end.values) == (b"", False, len(objects))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.lists(OBJECTS, min_size=1) | VALUES.filter(lambda v: not isinstance(v, list))))
 def test_of_an_object_around_documents_each_object_in_its_lists_is_a_line(record):
     found, _, end = lines(json.dumps(record).encode(), around=True)
