@@ -6,10 +6,13 @@ and the script by their hashes, so that nothing else runs (decision 60). Without
 """
 
 import base64
+import contextlib
 import functools
 import hashlib
 import importlib.resources
 import math
+import os
+import pathlib
 import re
 from typing import Any
 
@@ -84,10 +87,37 @@ def _named(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Compiled templates on disk, which are not needed: what cannot be read is compiled, what cannot be written is not kept."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Read one, if it is whole."""
+        try:
+            super().load_bytecode(bucket)
+        except Exception:
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Write one, if there is room."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> _Compiled | None:
+    """Beside the templates, as Python keeps its own, where that can be written."""
+    folder = pathlib.Path(__file__).parents[1] / "templates" / "__pycache__"
+    with contextlib.suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return _Compiled(str(folder))
+    return None
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("expectations"),
+        bytecode_cache=_compiled(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,

@@ -1,8 +1,8 @@
 """Some dropped documents of each reason for the report, with their text and that of the document which stands for them.
 
-Chosen by their ids, which are hashes of what they say, from the first parts of the ledger: the same input gives the same
-examples, and a large corpus costs no more than a small one. What may not be shown (withdrawn text, licences that are not
-allowed, items of evaluation sets) is named without its text.
+Chosen by their ids, which are hashes of what they say, from the first parts of the ledger, and there from the first documents
+of a split, which are soonest read: the same input gives the same examples, and a large corpus costs no more than a small one.
+What may not be shown (withdrawn text, licences that are not allowed, items of evaluation sets) is named without its text.
 """
 
 import itertools
@@ -24,6 +24,7 @@ from transforms.signals.store import read_parquet
 
 PARTS = 64  # of the ledger that are looked at
 EACH = 2  # examples of a reason
+BLOCK = 2048  # documents: what a split begins with is read soonest
 WORDS = 90  # of a text that are shown
 UNBROKEN, ENDS = 30, 10  # a longer stretch that both texts have is cut down to so many words at each end
 HIDDEN = ("withdrawn", "licence", "contaminated", "empty_text")
@@ -69,17 +70,19 @@ def _rows(parts: Sequence[Recorded]) -> pa.Table:
 
 
 def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
-    """The first by id, those before others whose survivor is among the rows."""
+    """The first by id of the first block, those before others whose survivor is among the rows: of its block too."""
     own = rows.filter(pc.equal(rows["reason"], reason))
-    if own.num_rows == 0:
-        return []
+    block = pc.divide(own["ordinal"], BLOCK)
     if reason in contracts.DUPLICATE:
-        near = own.filter(pc.is_in(own["survivor_id"], rows["id"].combine_chunks()))
-        own = near if near.num_rows else own
+        survivor = pc.index_in(own["survivor_id"], rows["id"].combine_chunks())
+        if survivor.null_count < len(survivor):
+            block = pc.max_element_wise(block, pc.divide(rows["ordinal"].take(survivor), BLOCK))
+            own, block = own.filter(survivor.is_valid()), block.filter(survivor.is_valid())
     if own.num_rows == 0:  # which select_k_unstable cannot take
         return []
-    order = pc.select_k_unstable(own, EACH, [("id", "ascending"), ("split", "ascending"), ("ordinal", "ascending")])
-    return list(own.take(order).to_pylist())
+    own = own.append_column("block", block)
+    order = [(name, "ascending") for name in ("block", "id", "split", "ordinal")]
+    return list(own.take(pc.select_k_unstable(own, EACH, order)).to_pylist())
 
 
 def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
