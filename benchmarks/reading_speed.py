@@ -9,6 +9,7 @@ short texts, and short texts with metadata that nobody asked for.
 
 import argparse
 import gzip
+import hashlib
 import io
 import json
 import pathlib
@@ -22,6 +23,7 @@ from unittest import mock
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 from isal import igzip
 
 from pipeline import execution
@@ -30,6 +32,8 @@ from transforms.ingest.json_columns import FEWEST_LINES, Block, ColumnReader
 from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Piece, Source, Split
+from transforms.release.earlier_texts import VerifiedShard
+from transforms.release.shards import COMPRESSION
 
 BLOCK = 2 << 20
 KEYS = ("text", "id", "created", "url")
@@ -113,6 +117,14 @@ def parts(data: bytes, path: str) -> dict[str, Callable[[], None]]:
         for _ in read_split(split, source, ReadLimits()):
             pass
 
+    shard = pathlib.Path(path).with_suffix(".parquet")
+    documents = pa.Table.from_batches([good for good, _ in read_split(split, source, ReadLimits())])
+    pq.write_table(documents.select(["id", "text"]), shard, row_group_size=8192, use_dictionary=False, **COMPRESSION)
+    sha256 = hashlib.sha256(shard.read_bytes()).hexdigest()
+
+    def released() -> None:
+        VerifiedShard(str(shard), sha256, ["id", "text"]).rows(0, documents.num_rows)
+
     def by_lines() -> None:
         with mock.patch.object(ColumnReader, "read", return_value=None):
             whole()
@@ -132,6 +144,7 @@ def parts(data: bytes, path: str) -> dict[str, Callable[[], None]]:
         "parse: ours, by columns": over(by_columns),
         "ids": ids,
         "all, line by line": by_lines,
+        "from an earlier release": released,
         "all": whole,
     }
 

@@ -50,7 +50,8 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
     rows = _rows(parts)
     if rows.num_rows == 0:
         return []
-    chosen = [row for reason in contracts.REASONS[1:] for row in _of_reason(rows, reason)]
+    there = set(rows["reason"].unique().to_pylist())
+    chosen = [row for reason in contracts.REASONS[1:] if reason in there for row in _of_reason(rows, reason)]
     stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
     wanted = [row for row in chosen if row["reason"] not in HIDDEN]
     shown = _texts(corpus, [*wanted, *stands_for.values()], texts)
@@ -78,8 +79,6 @@ def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
         if survivor.null_count < len(survivor):
             block = pc.max_element_wise(block, pc.divide(rows["ordinal"].take(survivor), BLOCK))
             own, block = own.filter(survivor.is_valid()), block.filter(survivor.is_valid())
-    if own.num_rows == 0:  # which select_k_unstable cannot take
-        return []
     own = own.append_column("block", block)
     order = [(name, "ascending") for name in ("block", "id", "split", "ordinal")]
     return list(own.take(pc.select_k_unstable(own, EACH, order)).to_pylist())

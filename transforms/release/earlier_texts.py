@@ -59,7 +59,7 @@ class EarlierTexts:
 
     def __init__(self, kept: Kept, released: ReleasedFiles, keeps: tuple[str, ...]) -> None:
         self.keeps, self._kept, self._released = keeps, kept, released
-        self._shards: dict[str, _VerifiedShard] = {}
+        self._shards: dict[str, VerifiedShard] = {}
         self._lock = threading.Lock()
 
     def keep(self, split: Split, places: Sequence[TextPlace]) -> None:
@@ -110,11 +110,11 @@ class EarlierTexts:
         with self._lock:
             if place.sha256 not in self._shards:
                 path = self._released.places[place.sha256]
-                self._shards[place.sha256] = _VerifiedShard(path, place.sha256, [*COLUMNS, *self.keeps])
+                self._shards[place.sha256] = VerifiedShard(path, place.sha256, [*COLUMNS, *self.keeps])
             return self._shards[place.sha256].rows(place.row, len(place.ordinals))
 
 
-class _VerifiedShard:
+class VerifiedShard:
     """A shard that is what its manifest says.
 
     Raises:
@@ -135,7 +135,12 @@ class _VerifiedShard:
         self.held: dict[int, pa.Table] = {}
 
     def rows(self, first: int, n: int) -> pa.Table:
-        """So many rows from one on."""
+        """So many rows from one on.
+
+        Raises:
+          OSError, ArrowException: it cannot be read.
+          DamagedError: it was touched since it was verified.
+        """
         low, high = (bisect.bisect_right(self.begins, row) - 1 for row in (first, first + n - 1))
         groups = [self._group(number) for number in range(low, high + 1)]
         return pa.concat_tables(groups).slice(first - self.begins[low], n)

@@ -79,7 +79,6 @@ def test_what_a_split_begins_with_is_shown_first(
     for name, column in (("reason", reason), ("survivor_id", survivor)):
         rows = rows.set_column(rows.schema.get_field_index(name), name, column)
     assert sorted(row["ordinal"] for row in advice._of_reason(rows, "near_duplicate")) == [1, 2]
-    assert advice._of_reason(rows, "exact_duplicate") == []
 
 
 def test_what_may_not_be_shown_has_no_text(made: tuple[Corpus, Recorded]) -> None:
