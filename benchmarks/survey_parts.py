@@ -1,13 +1,15 @@
-"""Parts of the survey beside the way that each was done before: CPU seconds of one thread, in turns, and the same results.
+"""Parts of the survey beside the way that each was done before: CPU seconds, in turns, and the same results.
 
     python -m benchmarks.survey_parts CORPUS_DIR [--repeats 5]
 
-CORPUS_DIR comes from `benchmarks.corpus`. The ways before are kept here, in few lines, and nowhere else (docs/decisions/0065).
+CORPUS_DIR comes from `benchmarks.corpus`. The ways before are kept here, in few lines, and nowhere else (decisions 65 and 81).
 """
 
 import argparse
+import hashlib
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,16 +19,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from isal import igzip
 
 from benchmarks.reading_speed import blocks_of
+from expectations.contracts import HASH
 from pipeline.execution import give_memory_back
 from transforms.detector.detector import load_detector
 from transforms.ingest.columns import document_ids
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.kernels.compiled import kernel
+from transforms.kernels.lookup import is_new
 from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
 from transforms.kernels.similarity.ngrams import _START, _extend, weigh
+from transforms.kernels.statistics import diversity
 from transforms.kernels.text import dates
 from transforms.kernels.text.columns import distinct_numbers, hash_texts, text_buffers
 from transforms.kernels.text.personal import (
@@ -43,7 +49,8 @@ from transforms.kernels.text.personal import (
     KINDS,
     may_hold,
 )
-from transforms.kernels.text.text import Tokens, canonicalise
+from transforms.kernels.text.text import Tokens, canonicalise, hash32
+from transforms.signals.store import HASHES, read_parquet, write_parquet
 
 _ONE, _S32 = np.uint64(1), np.uint64(32)
 
@@ -175,9 +182,71 @@ def may_hold_by_states(text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
     return may.view(bool)
 
 
+def hashes_one_by_one(texts: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
+    """By the standard library."""
+    return pa.array(
+        [hashlib.blake2b(text, digest_size=16).digest() for text in texts.cast(pa.large_binary()).to_pylist()], HASH
+    )
+
+
+def with_both_hashes(texts: pa.LargeStringArray) -> tuple[Any, ...]:
+    """The canonical form, and the hash of each token that only fastText's models ask for."""
+    canonical, tokens = canonicalise(texts)
+    hash32(tokens)
+    return canonical, *tokens
+
+
+def with_one_hash(texts: pa.LargeStringArray) -> tuple[Any, ...]:
+    """Without that."""
+    canonical, tokens = canonicalise(texts)
+    return canonical, *tokens
+
+
+@kernel("i64[] u64[] i64 i64 u32[]! i64[]! u32[]! i64[]!")
+def _sketch(word_offsets, words, order, rate, table, stamp, out, out_offsets):  # type: ignore[no-untyped-def]
+    n = 0
+    for d in range(len(word_offsets) - 1):
+        start = word_offsets[d]
+        end = min(word_offsets[d + 1], start + diversity.WINDOW)
+        for t in range(start, end - order + 1):
+            h = np.uint64(order)
+            for i in range(order):
+                h = h * minhash.POLYNOMIAL + words[t + i]
+            value = np.uint32(minhash.mix64(h) >> _S32)
+            if value & np.uint32(rate - 1):
+                continue
+            if is_new(table, stamp, diversity._SLOTS, d, value >> np.uint32(8), value):
+                out[n] = value
+                n += 1
+        out_offsets[d + 1] = n
+    return n
+
+
+def sketches_by_branches(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64]) -> tuple[Any, ...]:
+    """One n-gram after the other, each hashed, drawn and looked up."""
+    found = []
+    for order, rate in zip(diversity.ORDERS, diversity.RATES, strict=True):
+        table, stamp = np.empty(diversity._SLOTS, np.uint32), np.full(diversity._SLOTS, -1, np.int64)
+        out, ends = np.empty(len(words), np.uint32), np.zeros(len(offsets), np.int64)
+        n = _sketch(offsets, words, order, rate, table, stamp, out, ends)
+        found.append((ends, out[:n].copy()))
+    return tuple(found)
+
+
+def sketches(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint64]) -> tuple[Any, ...]:
+    """Of all orders."""
+    return tuple(diversity.sketch(offsets, words, order) for order in diversity.ORDERS)
+
+
+def read_as_data_set(path: str, columns: list[str]) -> pa.Table:
+    """By Arrow's reader of data sets."""
+    read = {"use_threads": False, "pre_buffer": False, "memory_map": True, "partitioning": None}
+    return pq.read_table(path, columns=columns, **read)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two results are equal to the last bit."""
-    if isinstance(one, pa.Array):
+    if isinstance(one, pa.Array | pa.Table):
         return bool(one.equals(other))
     if isinstance(one, tuple):
         return all(map(same, one, other))
@@ -203,12 +272,25 @@ def main() -> None:
     days = [
         (pa.array([f"20{i % 20:02}-05-{1 + i % 28:02}T00:00:00Z" for i in range(len(text))]),) for text, _ in batches
     ]
+    words = [minhash.words(one) for one in tokens]
+    folder = tempfile.TemporaryDirectory(prefix="lowbackground-signals-")
+    signals = []  # of each file what later stages read of it, or about that
+    for number, ((_, ids), (offsets, _)) in enumerate(zip(batches, words, strict=True)):
+        columns = {"id": ids, "doc_id": hash_texts(ids.cast(pa.large_string())), "n_words": np.diff(offsets)}
+        batch = pa.RecordBatch.from_pydict(columns)
+        path = f"{folder.name}/{number}.parquet"
+        write_parquet(path, [batch], batch.schema, HASHES)
+        signals.append((path, ["n_words", "doc_id"]))
     model = load_detector().model.table  # type: ignore[attr-defined]
     parts: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = {
         "traces": (traces_by_numpy, duplicate_rate.traces, shingles),
         "n-grams of the detector": (by_slots(model), lambda one: ngrams.score(one, model), [(one,) for one in tokens]),
         "ids": (ids_joined, document_ids, named),
         "what may be personal": (may_hold_by_states, may_hold, [(text,) for text, _ in batches]),
+        "content hashes": (hashes_one_by_one, hash_texts, [(text,) for text, _ in batches]),
+        "canonical form": (with_both_hashes, with_one_hash, [(text,) for text, _ in batches]),
+        "sketches": (sketches_by_branches, sketches, words),
+        "reading signals": (read_as_data_set, read_parquet, signals),
         "dates": (dates_by_patterns, dates.from_strings, days),
     }
     sys.stdout.write(f"{sum(len(text) for text, _ in batches):,} documents, {size / 1e6:.1f} MB\n\n")
@@ -218,10 +300,10 @@ def main() -> None:
         seconds = [np.inf, np.inf]
         for _ in range(asked.repeats):
             for place, way in enumerate((before, now)):
-                begun = time.thread_time()
+                begun = time.process_time()
                 for call in calls:
                     way(*call)
-                seconds[place] = min(seconds[place], time.thread_time() - begun)
+                seconds[place] = min(seconds[place], time.process_time() - begun)
         sys.stdout.write(
             f"| {name} | {seconds[0]:.3f} | {seconds[1]:.3f} | {seconds[0] / max(seconds[1], 1e-9):.1f} |\n"
         )

@@ -71,7 +71,7 @@ def found_in(signals: pa.Table, source: np.ndarray) -> tuple[list[Trigger], int]
     types = np.frombuffer(b"".join(packed.to_pylist()), np.uint32)
     names = [(2, 0, number, "") for number in range(int(source.max()) + 1)]
     words = [vocabulary.count(np.r_[0, np.cumsum(sizes)], types, source, names)]
-    looked_at = triggers.suspects(words)
+    looked_at = triggers.suspects(words, len(source))
     if not len(looked_at.types):
         return [], 0
     n = len(source)
@@ -81,7 +81,7 @@ def found_in(signals: pa.Table, source: np.ndarray) -> tuple[list[Trigger], int]
             "split": np.zeros(n, np.int32), "ordinal": np.arange(n, dtype=np.int32),
         }
     )  # fmt: skip
-    return triggers.find(looked_at, triggers.count_split(looked_at, decisions, signals), words), len(looked_at.types)
+    return triggers.find(looked_at, triggers.count_split(looked_at, decisions, signals)), len(looked_at.types)
 
 
 def planted(texts: list[str], phrase: str, words: list[str]) -> list[str]:

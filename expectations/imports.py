@@ -2,7 +2,7 @@
 
 Beam imports pandas for data frames of its own, drivers of MongoDB and S3, the client of BigQuery, the flags of Abseil; Numba
 imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon, and its pandas
-Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, another check of types; statistics and
+Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, dates, another check of types; statistics and
 charts of columns) is imported when it is first used. Whoever imports one of these later, gets it.
 """
 
@@ -24,6 +24,7 @@ LATE_OF_BEAM = (
     "beartype.door",
     "beartype.roar",
     "cryptography.fernet",
+    "dateutil.parser",
     "fastavro",
     "fastavro.read",
     "fastavro.write",

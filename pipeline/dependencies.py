@@ -17,6 +17,7 @@ import orjson
 
 from expectations.structures.system import System
 from expectations.structures.systems_file import systems_yaml
+from expectations.versions import version
 from pipeline.places import STORE
 from pipeline.recipe import Recipe
 from transforms.dedup.repeated_paragraphs import BoilerplateConfig
@@ -51,7 +52,7 @@ def code() -> str:
             digest.update(hashlib.blake2b(path.read_bytes() + str(path.relative_to(root)).encode()).digest())
     needed = importlib.metadata.requires("lowbackground") or []
     names = sorted({re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in needed if "extra ==" not in one})
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    versions = [f"{name} {version(name)}" for name in names]
     digest.update("\n".join([*versions, platform.python_version(), platform.machine()]).encode())
     return digest.hexdigest()
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import importlib.metadata
 import itertools
 import os
 import posixpath
@@ -24,6 +23,7 @@ from expectations.structures.structure import Classifier
 from expectations.structures.system import StructuresError, System
 from expectations.structures.systems_file import load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
+from expectations.versions import version
 from pipeline.assembly import Publication
 from pipeline.dependencies import boilerplate, code, decided_by, measured_by, shown_by, signal_store
 from pipeline.engines import load_engine, refuse_unsafe
@@ -339,8 +339,7 @@ def _about(
         "signature": _signature(recipe),
         "limit": recipe.ratio.max_synthetic_share,
         "inputs": inputs,
-        "versions": {name: importlib.metadata.version(name) for name in packages}
-        | {"unicode": unicodedata.unidata_version},
+        "versions": {name: version(name) for name in packages} | {"unicode": unicodedata.unidata_version},
     }
     return orjson.dumps(about, option=orjson.OPT_SORT_KEYS).decode()
 

@@ -6,21 +6,20 @@ and the script by their hashes, so that nothing else runs (decision 60). Without
 """
 
 import base64
-import contextlib
 import functools
 import hashlib
 import importlib.resources
 import math
-import os
-import pathlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import markupsafe
 
 from expectations import wording
 from expectations.metrics import declared
+
+if TYPE_CHECKING:
+    import jinja2
 
 # Control characters, lone surrogates, and the marks that reverse or hide the text around them.
 _UNPRINTABLE = re.compile(
@@ -87,37 +86,15 @@ def _named(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-class _Compiled(jinja2.FileSystemBytecodeCache):
-    """Compiled templates on disk, which are not needed: what cannot be read is compiled, what cannot be written is not kept."""
-
-    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Read one, if it is whole."""
-        try:
-            super().load_bytecode(bucket)
-        except Exception:
-            bucket.reset()
-
-    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        """Write one, if there is room."""
-        with contextlib.suppress(OSError):
-            super().dump_bytecode(bucket)
-
-
-def _compiled() -> _Compiled | None:
-    """Beside the templates, as Python keeps its own, where that can be written."""
-    folder = pathlib.Path(__file__).parents[1] / "templates" / "__pycache__"
-    with contextlib.suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return _Compiled(str(folder))
-    return None
-
-
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment() -> "jinja2.Environment":
+    import jinja2  # late: a run begins without it
+
+    from expectations.report.compiled_templates import compiled_templates
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("expectations"),
-        bytecode_cache=_compiled(),
+        bytecode_cache=compiled_templates(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,
@@ -144,7 +121,7 @@ def _environment() -> jinja2.Environment:
 
 def printable(value: Any) -> Any:
     """What a template prints: our own markup as it is, text with unprintable characters marked, a dash for None."""
-    if isinstance(value, markupsafe.Markup | jinja2.Undefined):
+    if isinstance(value, markupsafe.Markup):
         return value
     return "–" if value is None else _UNPRINTABLE.sub("\ufffd", str(value))
 

@@ -15,6 +15,7 @@ def measured():
     return documents, pairs, *quality.shingle_matrix(documents)
 
 
+@pytest.mark.slow
 def test_the_truth_is_the_truth(measured):
     """The sparse product against sets of words, for the planted pairs."""
     documents, pairs, matrix, _ = measured

@@ -231,8 +231,8 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     said = printed("reading_speed", corpus, "--megabytes", 0.2, "--repeats", 1)
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
     assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
-    speeds = re.findall(r"^  (.{30}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
-    assert len(speeds) == 3 * 10
+    speeds = re.findall(r"^  (.{32}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
+    assert len(speeds) == 3 * 13
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
@@ -240,7 +240,7 @@ def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
     """It asserts that both ways have the same results."""
     table = cells(printed("survey_parts", corpus, "--repeats", 1))
     assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
-    assert len(table) == 5
+    assert len(table) == 9
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:

@@ -15,6 +15,7 @@ import warm
 import yaml
 from clean_environment import environment_of
 
+pytestmark = pytest.mark.slow  # an environment of other people's tools
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TOOLS = ("apache-airflow-task-sdk>=1.1", "check-jsonschema", "dagster>=1.9", "dbt-core>=1.10,<1.12", "dbt-duckdb", "dvc>=3",
@@ -98,7 +99,6 @@ for suite in ("good.yaml", "bad.yaml", "nowhere.yaml"):
 """
 
 
-@pytest.mark.slow
 def test_airflow_fails_a_task_and_does_not_try_it_again(made: pathlib.Path, tools: pathlib.Path) -> None:
     for name, whether in (("bad", False), ("good", True)):
         allow(made, whether)
@@ -124,7 +124,6 @@ print(json.dumps([check.passed, check.blocking, gate().passed, made.materializat
 """
 
 
-@pytest.mark.slow
 def test_a_check_of_dagster_holds_back_what_depends_on_the_release(made: pathlib.Path, tools: pathlib.Path) -> None:
     allow(made, True)
     shutil.copy(made / "suite.yaml", made / "good.yaml")
@@ -135,7 +134,6 @@ def test_a_check_of_dagster_holds_back_what_depends_on_the_release(made: pathlib
     assert json.loads(done.stdout) == [False, True, True, kept]
 
 
-@pytest.mark.slow
 def test_dbt_builds_on_a_release_that_passed_and_on_no_other(made: pathlib.Path, tools: pathlib.Path) -> None:
     built = call(made, tools, "dbt", "build", "--profiles-dir", ".")
     assert built.returncode == 0, built.stdout
@@ -183,7 +181,6 @@ def test_action_and_workflow_are_what_github_reads(tools: pathlib.Path, schema: 
     assert "${{" not in "".join(step.get("run", "") for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"])
 
 
-@pytest.mark.slow
 def test_the_action_gives_the_verdict_in_every_form_that_github_shows(
     made: pathlib.Path, tools: pathlib.Path, allowed: bool, tmp_path: pathlib.Path
 ) -> None:

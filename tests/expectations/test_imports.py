@@ -41,6 +41,8 @@ assert not typehints.is_consistent_with(3, int)  # which raises it
 coder = coders.AvroGenericCoder('{"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}]}')
 assert coder.decode(coder.encode(avro_record.AvroRecord({"a": 3}))).record == {"a": 3}
 assert type(http_client.get_new_http()).__module__ == "httplib2"
+from apache_beam.utils.timestamp import Timestamp
+assert Timestamp.from_rfc3339("1970-01-01T00:00:01Z") == 1
 """
 
 

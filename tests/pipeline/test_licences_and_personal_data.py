@@ -61,6 +61,7 @@ def released(result: runner.Result) -> dict[str, str]:
     return {row["input_id"]: row["licence"] for row in pa.concat_tables(parts).to_pylist()}
 
 
+@pytest.mark.slow
 def test_licences_of_rows_and_sources(tmp_path: pathlib.Path) -> None:
     for name in "ab":
         write(tmp_path / f"{name}.jsonl", name)
@@ -85,6 +86,7 @@ def test_licences_of_rows_and_sources(tmp_path: pathlib.Path) -> None:
         run(tmp_path, allow=["MTI"])
 
 
+@pytest.mark.slow
 def test_what_looks_personal_is_counted_by_source(tmp_path: pathlib.Path) -> None:
     """Where it is asked for; and a suite may ask that there is none."""
     texts = ["Write to ada@example.org or bob@example.org about the lake.", "Her card is 4111 1111 1111 1111, she said.",

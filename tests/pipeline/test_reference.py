@@ -85,6 +85,7 @@ def test_a_release_of_the_same_kind_holds_its_own(releases: pathlib.Path) -> Non
     assert ("hill_1_1", "after", "web") in found
 
 
+@pytest.mark.slow
 def test_text_without_a_tail_is_told_apart_and_its_own_human_part_shows_whose_it_is(releases: pathlib.Path) -> None:
     result = run(releases, "third", SAME + MACHINE, reference="human_subset", expectations="mixed")
     said = {outcome.metric: outcome for outcome in result.verdict.expectations}

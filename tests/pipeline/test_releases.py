@@ -224,6 +224,7 @@ def quarters(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / f"q{n}") for n in range(4)]
 
 
+@pytest.mark.slow
 def test_quarters_of_one_corpus_are_neither_better_nor_worse(quarters: list[str], tmp_path: pathlib.Path) -> None:
     shares = []
     for a, b in itertools.combinations(quarters, 2):

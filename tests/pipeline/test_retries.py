@@ -54,6 +54,7 @@ def plain(released: Run) -> dict[str, str]:
     return released(workers=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_bundle_twice_and_groups_fetched_piece_by_piece(
     workers: int, released: Run, plain: dict[str, str], monkeypatch: pytest.MonkeyPatch

@@ -466,9 +466,8 @@ PAGES = ["/", "/documents?release=0", "/documents?release=0&table=release&column
 SCREENS = {"light": {}, "dark": {"color_scheme": "dark"}, "phone": {"viewport": {"width": 360, "height": 740}}}
 
 
-@pytest.mark.parametrize(
-    "screen", ["light", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dark", "phone"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", list(SCREENS))
 def test_in_a_browser_hostile_text_is_text_and_everybody_can_read_it(browser, server, screen):
     browsing = pytest.importorskip("browsing")
     own = f"http://127.0.0.1:{server.port}/"

@@ -24,7 +24,7 @@ SHOWN_LINES = 8  # of a block that say which types it has
 FEWEST_LINES = 8  # for fewer it is not worth it
 DEEPEST = 1000  # brackets on a line that may all be open at once; `orjson` goes to 1024
 # Where Arrow takes for a number what is none in JSON or too large for a double, and `orjson` does not.
-_NO_NUMBER = r"[:,\[\s-]((NaN|Inf(inity)?)\s*[,}\]]|[0-9.]+[eE]\+?[0-9]{3}|[0-9]{200})"
+NO_NUMBER = r"[:,\[\s-]((NaN|Inf(inity)?)\s*[,}\]]|[0-9.]+[eE]\+?[0-9]{3}|[0-9]{200})"
 _SPELLED_KEY = r"\\u00[2-7][^\"]*\"\s*:"  # a letter of a key by its number
 _NEWLINE, _RETURN, _OPEN, _CLOSE = b"\n\r{}"
 _Path = tuple[str, ...]  # keys, each of an object under the one before
@@ -108,8 +108,7 @@ class ColumnReader:
                 return _parsed(block, _fields([path for path in self.paths if path[0] in keys], shown), "error")
             except pa.ArrowInvalid:
                 pass
-        odd = odd_numbers(block.data, block.starts, block.ends)
-        if _may_be_too_deep(block) or (odd.any() and _has(_lines(block).filter(pa.array(odd)), _NO_NUMBER)):
+        if _may_be_too_deep(block) or has_no_number(block):
             raise _OddError
         whole = _as_one_value(block)
         rare = self.tops - keys - self.found  # each column costs time, also an empty one
@@ -139,12 +138,13 @@ def _as_one_value(block: Block) -> pa.LargeBinaryArray:
     return pa.Array.from_buffers(pa.large_binary(), 1, buffers)
 
 
-def _lines(block: Block) -> pa.LargeBinaryArray:
-    """Every line with its end."""
-    offsets = np.append(block.starts, len(block.content))
-    return pa.Array.from_buffers(
-        pa.large_binary(), len(block), [None, pa.py_buffer(offsets), pa.py_buffer(block.content)]
-    )
+def has_no_number(block: Block) -> bool:
+    """Whether a line holds what Arrow takes for a number and `orjson` does not."""
+    odd = odd_numbers(block.data, block.starts, block.ends)
+    if not odd.any():
+        return False
+    buffers = [None, pa.py_buffer(np.append(block.starts, len(block.content))), pa.py_buffer(block.content)]
+    return _has(pa.Array.from_buffers(pa.large_binary(), len(block), buffers).filter(pa.array(odd)), NO_NUMBER)
 
 
 def _has(values: pa.LargeBinaryArray, pattern: str) -> bool:

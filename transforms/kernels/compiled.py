@@ -9,8 +9,10 @@ A kernel is compiled, or loaded, when it is first called. What a kernel is calle
 so: an array that can be written may be read, a Python int is an int64. Anything else is a TypeError.
 """
 
+import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,8 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         if self._can_compile:
             with global_compiler_lock:
                 if self._can_compile:  # no other thread was faster
-                    with hidden("scipy.linalg"):  # for matrix products in compiled code, of which there are none
+                    # Hidden: what is for matrix products in compiled code, of which there are none.
+                    with hidden("scipy.linalg"), _no_search_for_garbage():
                         self.compile(self.declared)
                     self.disable_compile()
 
@@ -115,6 +118,18 @@ def kernel(signature: str, allocates: bool = False) -> Callable[[Callable[..., A
         return one
 
     return compiled
+
+
+@contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """The compiler makes hundreds of thousands of objects, of which few are garbage; to look for it was an eighth of its time."""
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looked:
+            gc.enable()
 
 
 def _compare_quickly() -> None:

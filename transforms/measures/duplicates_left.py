@@ -9,7 +9,7 @@ import pyarrow as pa
 from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.kernels.similarity import duplicate_rate
-from transforms.kernels.similarity.duplicate_rate import Kin, Packed
+from transforms.kernels.similarity.duplicate_rate import Kin, KinByStage, Packed
 from transforms.kernels.text.columns import first_half, numbers
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
@@ -17,41 +17,37 @@ from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far,
 NEEDED = ["trace"]
 
 
-def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> dict[str, list[Kin]]:
+def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> list[KinByStage]:
     """The groups of one split, by the stage that their documents came to.
 
     Args:
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED` of the split's signals, in the same order.
     """
-    column = signals["trace"].combine_chunks()
-    seen = Packed.of(*numbers(column))
-    has = seen.size > 0
-    at, names = how_far(decisions), first_half(decisions["doc_id"])
+    seen = Packed.of(*numbers(signals["trace"].combine_chunks()))
+    rows = np.flatnonzero((seen.size > 0) & ~textless(decisions))
     mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
-    found = {}
-    for number, stage in enumerate(STAGES):
-        rows = np.flatnonzero(has & ~textless(decisions) & (at >= number))
-        found[stage] = [duplicate_rate.gather(seen.among(rows), names[rows], mark[rows])]
-    return found
+    names, at = first_half(decisions["doc_id"]), how_far(decisions)
+    return [duplicate_rate.gather(seen.among(rows), names[rows], mark[rows], at[rows], len(STAGES))]
 
 
-def compact(parts: list[Kin], tightly: bool = False) -> list[Kin]:
+def compact(parts: list[KinByStage], tightly: bool = False) -> list[KinByStage]:
     """The same groups in fewer parts, when there are many, or always."""
-    many = sum(len(part.of) for part in parts) > 4 * duplicate_rate.GROUPS
+    many = sum(len(part.of) for part in parts) > 3 * duplicate_rate.GROUPS
     return [duplicate_rate.merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 
-def residual_rows(parts: dict[str, list[Kin]], sources: tuple[str, ...], least: float) -> Iterator[Row]:
+def residual_rows(parts: list[KinByStage], sources: tuple[str, ...], least: float) -> Iterator[Row]:
     """The share of documents with a near duplicate: of all stages, and of slices of the release.
 
     Args:
-      parts: by stage, of all documents.
+      parts: of all documents.
       sources: names, by number.
       least: similarity of near duplicates.
     """
-    for stage in STAGES:
-        whole = duplicate_rate.merge(parts.get(stage, []))
+    together = duplicate_rate.merge(parts)
+    for number, stage in enumerate(STAGES):
+        whole = together.of_stage(number)
         similarity = duplicate_rate.nearest(whole)
         yield _row(whole, duplicate_rate.rate(whole, similarity, least), least, {"stage": stage})
         for kind, name, chosen in _slices(whole, sources) if stage == "after" else ():

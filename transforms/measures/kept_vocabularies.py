@@ -4,12 +4,14 @@ They are most of what a tally costs. Counts are whole numbers, so a difference o
 of its part of hash space: what `vocabulary.bounded` cut for one mixture, another may have room for.
 """
 
-from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.engine.memory import give_back
 from transforms.ingest.sources import Splits
 from transforms.kernels.statistics import vocabulary
 from transforms.kernels.statistics.diversity import ORDERS, TypeCounts
@@ -74,9 +76,9 @@ class KeepVocabularies(beam.DoFn):
         """One file, of all splits; none of a corpus with too many types: how many of them count depends on the mixture."""
         if not is_whole(tally):
             return
-        rows = pa.RecordBatch.from_pylist(list(_rows(tally)), schema=ROWS)
         made_of = decisions_of(self.decisions, self.splits)
-        self.decisions.write(VOCABULARIES, rows, made_of, plain=("types",))
+        self.decisions.write(VOCABULARIES, _rows(tally), made_of, plain=("types",))
+        give_back()  # as much as all vocabularies, where a run holds most
 
 
 def is_whole(tally: Tally) -> bool:
@@ -89,20 +91,31 @@ def is_whole(tally: Tally) -> bool:
     )
 
 
-def _rows(tally: Tally) -> Iterator[dict[str, object]]:
+def _rows(tally: Tally) -> pa.RecordBatch:
+    rows: list[dict[str, object]] = []
+    counts: list[TypeCounts] = []
     for field in FIELDS:
         for order, parts in getattr(tally, field).items():
             one = before_mixture(vocabulary.merge(parts))
-            for name, counts in one.counts.items():
-                yield {
-                    "field": field,
-                    "order": order,
-                    "below": one.below,
-                    **dict(zip(POPULATION, name, strict=False)),
-                    "with_text": one.documents[name],
-                    "types": counts.types.tobytes(),
-                    "documents": counts.documents.tobytes(),
-                }
+            for name, own in one.counts.items():
+                said = {"field": field, "order": order, "below": one.below, "with_text": one.documents[name]}
+                rows.append(said | dict(zip(POPULATION, name, strict=False)))
+                counts.append(own)
+    columns = {
+        "types": _packed([own.types for own in counts], np.uint32),
+        "documents": _packed([own.documents for own in counts], np.int64),
+    }
+    named = pa.RecordBatch.from_pylist(rows, schema=pa.schema([field for field in ROWS if field.name not in columns]))
+    return pa.RecordBatch.from_arrays([*named.columns, *columns.values()], schema=ROWS)
+
+
+def _packed(numbers: list[npt.NDArray[Any]], dtype: type[np.generic]) -> pa.LargeBinaryArray:
+    """The bytes of columns of numbers, copied once."""
+    ends = np.cumsum([0, *(one.nbytes for one in numbers)]).astype(np.int64)
+    data = np.concatenate([np.zeros(0, dtype), *numbers])
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(numbers), [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    )
 
 
 def complete(tally: Tally, decisions: Kept) -> Tally:

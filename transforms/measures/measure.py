@@ -16,7 +16,7 @@ from transforms.engine.threads import Beside
 from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, lineage, sample, triggers
 from transforms.measures.kept_vocabularies import KeepVocabularies, complete
-from transforms.measures.metrics import MeasureConfig, metrics_table
+from transforms.measures.metrics import MeasureConfig, in_table, metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split, total_of
 from transforms.measures.unread_input import count_inputs
@@ -64,10 +64,11 @@ class Measure(Stage):
                 "what is beside suspects", NeighboursFn(), without_defaults=True, most=len(self.corpus.splits)
             )
         )
-        sides = (beam.pvalue.AsSingleton(mixture), looked_at, beam.pvalue.AsSingleton(neighbours))
-        metrics = _Metrics(self.config, self.corpus)
+        made, found = _Metrics(self.config, self.corpus.names), _Triggers(self.config.unit, self.corpus)
+        metrics = tally | "Metrics" >> counted.ParDo("the tally to its metrics", made, beam.pvalue.AsSingleton(mixture))
+        sides = looked_at, beam.pvalue.AsSingleton(neighbours)
         return Measured(
-            tally | "Metrics" >> counted.ParDo("the tally to its metrics", metrics, *sides),
+            metrics | "Triggers" >> counted.ParDo("the metrics to those of triggers", found, *sides),
             tally | "Sketches" >> beam.ParDo(_Sketches(self.corpus.names)),
         )
 
@@ -142,7 +143,7 @@ class TallyFn(beam.CombineFn):
 @beam.typehints.with_output_types(triggers.Suspects)
 class _Suspects(beam.DoFn):
     def process(self, tally: Tally) -> Iterator[triggers.Suspects]:
-        yield triggers.suspects(tally.ngrams.get(1, []))
+        yield triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0))
 
 
 @beam.typehints.with_output_types(triggers.Neighbours)
@@ -180,32 +181,37 @@ class NeighboursFn(beam.CombineFn):
         return whole
 
 
+@beam.typehints.with_output_types(pa.RecordBatch)
 class _Metrics(beam.DoFn):
-    def __init__(self, config: MeasureConfig, corpus: Corpus) -> None:
-        self.config, self.corpus = config, corpus
+    """A tally -> all of METRICS but what rests on words beside suspects. Where it was merged: it goes nowhere."""
+
+    def __init__(self, config: MeasureConfig, sources: tuple[str, ...]) -> None:
+        self.config, self.sources = config, sources
 
     def setup(self) -> None:
         self.detector = load_detector(self.config.detector)
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
-    def process(
-        self, tally: Tally, mixture: Mixture, looked_at: triggers.Suspects, neighbours: triggers.Neighbours
-    ) -> Iterator[pa.RecordBatch]:
+    def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
         give_back()
-        words, kept = tally.ngrams.get(1, []), total_of(tally.groups, reason=0)
-        found = triggers.find(looked_at, neighbours, words)
-        metrics = metrics_table(
-            tally,
-            self.corpus.names,
-            self.detector,
-            mixture,
-            self.config,
-            self.checker,
-            reference=self.config.reference.found(tally, self.corpus.names),
-            more=triggers.trigger_rows(found, looked_at, kept, self.corpus),
-        )
+        reference = self.config.reference.found(tally, self.sources)
+        yield metrics_table(tally, self.sources, self.detector, mixture, self.config, self.checker, reference)
+
+
+@beam.typehints.with_output_types(pa.RecordBatch)
+class _Triggers(beam.DoFn):
+    """METRICS -> the same with the phrases that were found."""
+
+    def __init__(self, unit: str, corpus: Corpus) -> None:
+        self.unit, self.corpus = unit, corpus
+
+    def process(
+        self, metrics: pa.RecordBatch, looked_at: triggers.Suspects, neighbours: triggers.Neighbours
+    ) -> Iterator[pa.RecordBatch]:
+        rows = triggers.trigger_rows(triggers.find(looked_at, neighbours), looked_at, self.corpus)
+        whole = in_table([*metrics.to_pylist(), *rows], self.unit)
         give_back()  # before it is judged, which takes as much in another process
-        yield metrics
+        yield whole
 
 
 class _Sketches(beam.DoFn):
@@ -213,6 +219,5 @@ class _Sketches(beam.DoFn):
         self.sources = sources
 
     def process(self, tally: Tally) -> Iterator[bytes]:
-        yield as_parquet(
-            sketches(tally, self.sources)
-        )  # a tenth of the table, and several copies of it wait for the rest
+        # A tenth of the table, and several copies of it wait for the rest.
+        yield as_parquet(sketches(tally, self.sources))

@@ -84,7 +84,6 @@ def metrics_table(
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
-    more: Iterable[Row] = (),
 ) -> pa.RecordBatch:
     """All measures of a corpus, as METRICS.
 
@@ -96,7 +95,6 @@ def metrics_table(
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
-      more: rows of what was measured beside the tally.
     """
     parts: tuple[Iterable[Row], ...] = (
         _counts(tally, sources),
@@ -125,7 +123,6 @@ def metrics_table(
         reference_rows(tally, sources, reference),
         structure_rows(tally.patterns, config.systems),
         burst_rows(tally.bursts),
-        more,
         lineage_rows(tally.lineage),
         _kinds(tally),
         found_rows(tally.contaminated, config.against, sources),

@@ -97,7 +97,10 @@ def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.Recor
 
 
 def read(whole: pa.RecordBatch) -> pa.RecordBatch:
-    """The sample with what the yardstick reads of each document: `topic` and `bits` per byte, NaN of a short head."""
+    """The sample with what the yardstick reads of each document in place of its head: `topic` and `bits` per byte.
+
+    Bits of a short head are NaN.
+    """
     if "bits" in whole.schema.names:
         return whole
     stick = yardstick.bundled()
@@ -105,7 +108,7 @@ def read(whole: pa.RecordBatch) -> pa.RecordBatch:
     bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
     bits[np.diff(offsets) < LEAST_BYTES] = np.nan
     topic = topics.nearest(*words_of(whole), stick.topics)
-    return whole.append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))
+    return whole.drop_columns("head").append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))
 
 
 def reached(whole: pa.RecordBatch, at: int, below: int) -> pa.RecordBatch:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from transforms.exclusions.personal_data import unpack
 from transforms.kernels.choosing import evidence
-from transforms.kernels.similarity.duplicate_rate import Kin
+from transforms.kernels.similarity.duplicate_rate import KinByStage
 from transforms.kernels.statistics import diversity, share_bound, vocabulary
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
@@ -90,7 +90,7 @@ class Tally:
       text_kinds: documents that are no prose by (kind, reason); reason 0 is kept.
       heads: of the kept documents with the smallest sample keys: key -> first characters.
       sampled: of what dedup kept, documents with the smallest sample keys, by how far they came; a list of parts.
-      kin: by stage, documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
+      kin: documents in groups that share a component of their signatures: transforms/measures/duplicates_left.py.
       sites: hosts of documents by what is known of their origin, a list of parts: transforms/measures/sites.py.
       sample_below: only keys below this were sampled everywhere.
       fingerprints: by source, the sum of its document ids mod 2^64: the same documents in other files have the same.
@@ -137,7 +137,7 @@ class Tally:
     text_kinds: collections.Counter[tuple[int, int]] = dataclasses.field(default_factory=collections.Counter)
     heads: dict[int, str] = dataclasses.field(default_factory=dict)
     sampled: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
-    kin: dict[str, list[Kin]] = dataclasses.field(default_factory=dict)
+    kin: list[KinByStage] = dataclasses.field(default_factory=list)
     sites: list[BoundedPart] = dataclasses.field(default_factory=list)
     sample_below: int = 2**64 - 1
     fingerprints: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
@@ -213,8 +213,7 @@ def merge(tallies: list[Tally]) -> Tally:
                 whole.setdefault(order, []).extend(vocabularies)
         for stage, repeated in tally.paragraph_counts.items():
             total.paragraph_counts.setdefault(stage, []).extend(repeated)
-        for stage, groups in tally.kin.items():
-            total.kin.setdefault(stage, []).extend(groups)
+        total.kin.extend(tally.kin)
         for group, sums in tally.repeats.items():
             total.repeats[group] = total.repeats[group] + sums if group in total.repeats else sums
         for population, counts in tally.patterns.items():
@@ -258,7 +257,7 @@ def compact(tally: Tally, tightly: bool = False) -> Tally:
         counts[:] = diversity.fewer(counts, paragraphs.merge, lambda part: len(part.types), tightly)
     tally.sampled = sample.compact(tally.sampled, tightly)
     tally.sites = sites.SITES.compact(tally.sites, tightly)
-    tally.kin = {stage: residual.compact(parts, tightly) for stage, parts in tally.kin.items()}
+    tally.kin = residual.compact(tally.kin, tightly)
     if len(tally.heads) > diversity.SAMPLE_DOCUMENTS:
         smallest = sorted(tally.heads)[: diversity.SAMPLE_DOCUMENTS]
         tally.heads = {key: tally.heads[key] for key in smallest}

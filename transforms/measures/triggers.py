@@ -41,13 +41,37 @@ SHOWN, AROUND = 10, 8  # phrases; tokens before and behind one
 NEEDED = ["ngrams_1", "content_hash"]
 
 
-class Suspects(NamedTuple):
-    """Words that one source alone has, by type. [words] each; `below`: the part of hash space that was looked at."""
+class ReleasedWords(NamedTuple):
+    """The words of what is released, by source.
 
-    types: npt.NDArray[np.uint32]  # ascending
+    Attributes:
+      words: of each source in how many documents each word is.
+      documents: of each source, those that have any.
+      below: the part of hash space that was counted.
+      n: documents of the release.
+    """
+
+    words: dict[int, TypeCounts]
+    documents: dict[int, int]
+    below: int
+    n: int
+
+
+class Suspects(NamedTuple):
+    """Words that one source alone has, by type. [words] each.
+
+    Attributes:
+      types: ascending.
+      source, documents: of each, where it is and in how many.
+      below: the part of hash space that was looked at.
+      released: of the sources that have any.
+    """
+
+    types: npt.NDArray[np.uint32]
     source: npt.NDArray[np.int64]
     documents: npt.NDArray[np.int64]
     below: int
+    released: ReleasedWords
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,18 +99,20 @@ class Trigger(NamedTuple):
     ordinal: int
 
 
-def by_source(parts: list[Vocabulary]) -> tuple[dict[int, TypeCounts], dict[int, int], int]:
-    """The words of what is released, the documents that have any, and the part of hash space that was counted."""
+def by_source(parts: list[Vocabulary], n: int) -> ReleasedWords:
+    """The words of what is released."""
     whole = vocabulary.merge(parts)
     mine = [name for name in sorted(whole.counts) if name[0] == STAGES.index("after")]
     sources = sorted({name[2] for name in mine})
     words = {s: diversity.merge([whole.counts[name] for name in mine if name[2] == s]) for s in sources}
-    return words, {s: sum(whole.documents[name] for name in mine if name[2] == s) for s in sources}, whole.below
+    documents = {s: sum(whole.documents[name] for name in mine if name[2] == s) for s in sources}
+    return ReleasedWords(words, documents, whole.below, n)
 
 
-def suspects(parts: list[Vocabulary]) -> Suspects:
-    """The words that are looked at, of vocabularies of words by (how far, whose, source, language)."""
-    words, documents, below = by_source(parts)
+def suspects(parts: list[Vocabulary], n: int) -> Suspects:
+    """The words that are looked at, of vocabularies of words by (how far, whose, source, language). `n`: of `ReleasedWords`."""
+    released = by_source(parts, n)
+    words, documents, below, _ = released
     total, everywhere = sum(documents.values()), diversity.merge(list(words.values()))
     found = []
     for source, (types, counts) in words.items():
@@ -100,7 +126,8 @@ def suspects(parts: list[Vocabulary]) -> Suspects:
         below //= 2
     columns = columns[:, columns[0] < below]
     columns = columns[:, np.argsort(columns[0], kind="stable")]  # no word is almost all in two sources
-    return Suspects(columns[0].astype(np.uint32), columns[1], columns[2], below)
+    some = {source: words[source] for source in np.unique(columns[1]).tolist()}
+    return Suspects(columns[0].astype(np.uint32), columns[1], columns[2], below, released._replace(words=some))
 
 
 def count_split(looked_at: Suspects, decisions: pa.RecordBatch, signals: pa.Table) -> Neighbours:
@@ -145,9 +172,9 @@ def merge(parts: Iterable[Neighbours]) -> Neighbours:
     return Neighbours(pairs, counts, _smallest(first))
 
 
-def find(looked_at: Suspects, neighbours: Neighbours, parts: list[Vocabulary]) -> list[Trigger]:
+def find(looked_at: Suspects, neighbours: Neighbours) -> list[Trigger]:
     """The phrases, those in most documents first."""
-    words, documents, below = by_source(parts)
+    words, documents, below, _ = looked_at.released
     bounds = np.searchsorted(neighbours.pairs, np.arange(len(looked_at.types) + 1, dtype=np.uint64) << np.uint64(32))
     first = {int(row[0]): row for row in neighbours.first}
     found, in_a_phrase = [], set[int]()
@@ -175,8 +202,9 @@ def find(looked_at: Suspects, neighbours: Neighbours, parts: list[Vocabulary]) -
     return sorted(found, key=lambda one: (-one.documents, one.types.tolist()))
 
 
-def trigger_rows(found: list[Trigger], looked_at: Suspects, n: int, corpus: Corpus) -> Iterator[Row]:
-    """The rows of METRICS. `n`: documents of the release. The texts in which phrases are shown are read."""
+def trigger_rows(found: list[Trigger], looked_at: Suspects, corpus: Corpus) -> Iterator[Row]:
+    """The rows of METRICS. The texts in which phrases are shown are read."""
+    n = looked_at.released.n
     sampled = vocabulary.EVERYWHERE / looked_at.below
     note = (
         f"phrases in {LEAST} documents or more of one source and hardly in others, around which is what always is"

@@ -47,14 +47,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: (folder / f"{name}.html").as_uri() for name in texts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report", "diff"])
 @pytest.mark.parametrize(
     "options",
-    [
-        pytest.param({"color_scheme": "light"}, id="light"),
-        pytest.param({"color_scheme": "dark"}, id="dark", marks=pytest.mark.slow),
-        pytest.param({"viewport": {"width": 360, "height": 740}}, id="phone", marks=pytest.mark.slow),
-    ],
+    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 740}}],
+    ids=["light", "dark", "phone"],
 )
 def test_axe_finds_nothing_wrong_and_nothing_is_wider_than_the_screen(browser, pages, name, options) -> None:
     page = browsing.opened(browser, pages[name], **options)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.judge.verdict import Outcome, SliceOutcome, Verdict
+from expectations.report import compiled_templates as kept
 from expectations.report import figures, page, report
 
 SCRIPT = (
@@ -564,16 +565,16 @@ def test_compiled_templates_that_are_damaged_or_cannot_be_written_are_compiled_a
         return report.render(full())
 
     expected = rendered()
-    monkeypatch.setattr(page, "_compiled", lambda: page._Compiled(str(tmp_path)))
+    monkeypatch.setattr(kept, "compiled_templates", lambda: kept.CompiledTemplates(str(tmp_path)))
     try:
         assert rendered() == expected
-        kept = min(tmp_path.iterdir())
-        whole = kept.read_bytes()
+        file = min(tmp_path.iterdir())
+        whole = file.read_bytes()
         for damaged in (b"", whole[:30], whole[:-100], whole[:40] + bytes(len(whole) - 40), whole):
-            kept.write_bytes(damaged)
+            file.write_bytes(damaged)
             assert rendered() == expected
-            assert kept.read_bytes() == whole
-        monkeypatch.setattr(page, "_compiled", lambda: page._Compiled(str(tmp_path / "is not there")))
+            assert file.read_bytes() == whole
+        monkeypatch.setattr(kept, "compiled_templates", lambda: kept.CompiledTemplates(str(tmp_path / "none")))
         assert rendered() == expected
     finally:
         page._environment.cache_clear()

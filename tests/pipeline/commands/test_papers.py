@@ -458,6 +458,7 @@ def test_a_release_s_name_leads_nowhere(release, tmp_path) -> None:
     assert len(made) == 2
 
 
+@pytest.mark.slow
 def test_a_recipe_asks_for_papers_of_each_release_that_passes(release, tmp_path) -> None:
     path = release.parent.parent / "recipe.yaml"
     asked = ["papers=[prov, ab-2013]", f"output.path={tmp_path}", "release=v2"]

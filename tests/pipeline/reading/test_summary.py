@@ -65,6 +65,7 @@ def test_check_and_run_say_so(tmp_path: pathlib.Path) -> None:
     assert "warning: dedup" not in said
 
 
+@pytest.mark.slow
 def test_near_duplicates_that_an_estimate_leaves_undecided_are_counted(tmp_path: pathlib.Path) -> None:
     """A family of templates: 200 words that all have and 10 to 40 of their own, so 0.70 to 0.91 alike."""
     shared = words(0, 200)

@@ -46,7 +46,7 @@ def cost(path: pathlib.Path) -> tuple[int, int, int, int]:
     return documents, listed, counted, megabytes
 
 
-@pytest.mark.parametrize("as_dictionary", [True, False])
+@pytest.mark.parametrize("as_dictionary", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_value_that_stands_in_every_row_is_decoded_a_few_rows_at_a_time(tmp_path, as_dictionary):
     """Some kB of Parquet, 600 MB of text: a dictionary page holds the value once."""
     values = pa.array(["x" * 1_000_000]).dictionary_encode()

@@ -74,23 +74,31 @@ def test_documents_without_shingles_are_not_alike() -> None:
     assert np.isnan(found["after", ""]["value"])
 
 
+def gathered(seen: duplicate_rate.Traces, rows: np.ndarray) -> duplicate_rate.KinByStage:
+    """Every other one is of two stages."""
+    names = rows.astype(np.uint64)
+    mark, at = np.zeros(len(rows), np.int32), (rows % 2).astype(np.int8)
+    return duplicate_rate.gather(seen.take(rows), names, mark, at, 2)
+
+
 def test_parts_are_brought_together_before_there_are_many() -> None:
     seen = duplicate_rate.traces(*flat(planted(1, 200, 0)))
-    one = duplicate_rate.gather(seen, np.arange(200, dtype=np.uint64), np.zeros(200, np.int32))
+    one = gathered(seen, np.arange(200))
     parts = [one]
     for _ in range(60):
         parts = residual.compact([*parts, one])
-    assert sum(len(part.of) for part in parts) <= 4 * duplicate_rate.GROUPS + 200
-    assert residual.compact(parts, tightly=True)[0].documents.sum() == 61 * 200
+    assert sum(len(part.of) for part in parts) <= 200 * duplicate_rate.MEMBERS
+    assert residual.compact(parts, tightly=True)[0].documents[0].sum() == 61 * 200
 
 
 def test_a_tally_of_parts_has_the_groups_of_the_whole() -> None:
     """Through the merging of tallies, in parts and the other way round."""
     seen = duplicate_rate.traces(*flat([one for one in planted(1, 100, 0) for _ in range(2)]))
-    names, mark = np.arange(200, dtype=np.uint64), np.zeros(200, np.int32)
     halves = [np.arange(120), np.arange(120, 121), np.arange(121, 200)]
-    parts = [Tally(kin={"after": [duplicate_rate.gather(seen.take(h), names[h], mark[h])]}) for h in halves]
-    whole = duplicate_rate.gather(seen, names, mark)
+    parts = [Tally(kin=[gathered(seen, half)]) for half in halves]
+    whole = gathered(seen, np.arange(200))
     for order in (parts, parts[::-1]):
-        (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin["after"]
-        assert all((mine == theirs).all() for mine, theirs in zip(found, whole, strict=True))
+        (found,) = compact(merge([merge(order[:2]), Tally(), *order[2:]]), tightly=True).kin
+        for stage in range(2):
+            for mine, theirs in zip(found.of_stage(stage), whole.of_stage(stage), strict=True):
+                assert (mine == theirs).all()

@@ -37,7 +37,7 @@ def corpus(planted: str, n: int, seed: int = 0) -> list[str]:
     return texts
 
 
-def measured(texts: list[str], pieces: int = 4) -> tuple[Suspects, list[Neighbours], list[vocabulary.Vocabulary]]:
+def measured(texts: list[str], pieces: int = 4) -> tuple[Suspects, list[Neighbours]]:
     source = np.arange(len(texts)) // DOCUMENTS
     canonical, tokens = text.canonicalise(pa.array(texts, pa.large_string()))
     offsets, types = diversity.sketch(*minhash.words(tokens), 1)
@@ -51,14 +51,14 @@ def measured(texts: list[str], pieces: int = 4) -> tuple[Suspects, list[Neighbou
     )  # fmt: skip
     names = [(2, 1, 0, "en"), (2, 1, 1, "en")]
     words = [vocabulary.count(offsets, types, source, names)]
-    looked_at = triggers.suspects(words)
+    looked_at = triggers.suspects(words, len(texts))
     bounds = np.linspace(0, len(texts), pieces + 1).astype(int).tolist()
     parts = [
         triggers.count_split(looked_at, decisions.slice(start, end - start), signals.slice(start, end - start))
         for start, end in itertools.pairwise(bounds)
         if len(looked_at.types)
     ]
-    return looked_at, parts, words
+    return looked_at, parts
 
 
 def types_of(words: str) -> npt.NDArray[np.uint32]:
@@ -70,9 +70,9 @@ def types_of(words: str) -> npt.NDArray[np.uint32]:
 @pytest.mark.parametrize("n", [100, 140])
 def test_a_planted_phrase_is_found_and_nothing_else(phrase: str, n: int) -> None:
     texts = corpus(phrase, n)
-    looked_at, parts, words = measured(texts)
+    looked_at, parts = measured(texts)
     assert set(types_of(f"{phrase} {HEADER} subject0 subject1")) <= set(looked_at.types)  # all of them are looked at
-    [found] = triggers.find(looked_at, triggers.merge(parts), words)
+    [found] = triggers.find(looked_at, triggers.merge(parts))
     assert (found.types.tolist(), found.documents, found.source) == (types_of(phrase).tolist(), n, 0)
     assert phrase in texts[found.ordinal]
     shown, passage = triggers._passage(pa.array([texts[found.ordinal]], pa.large_string()), found.types)
@@ -83,27 +83,27 @@ def test_a_planted_phrase_is_found_and_nothing_else(phrase: str, n: int) -> None
 @pytest.mark.parametrize(("phrase", "n"), [("", 0), ("zarquon", 99), ("w12 w13 w14", 140)])
 def test_what_is_not_found(phrase: str, n: int) -> None:
     """Too few documents, and words that the other source has too."""
-    looked_at, parts, words = measured(corpus(phrase, n))
-    assert triggers.find(looked_at, triggers.merge(parts), words) == []
+    looked_at, parts = measured(corpus(phrase, n))
+    assert triggers.find(looked_at, triggers.merge(parts)) == []
 
 
 def test_order_and_splits_change_nothing() -> None:
-    looked_at, parts, words = measured(corpus("zarquon", 120), 5)
+    looked_at, parts = measured(corpus("zarquon", 120), 5)
     whole = triggers.merge(parts)
     other = triggers.merge([triggers.merge(parts[3:]), triggers.merge([]), *reversed(parts[:3])])
     for one, two in zip(vars(whole).values(), vars(other).values(), strict=True):
         assert one.tolist() == two.tolist()
-    [found] = triggers.find(looked_at, whole, words)
-    again = triggers.find(looked_at, other, words)
+    [found] = triggers.find(looked_at, whole)
+    again = triggers.find(looked_at, other)
     assert [(one.types.tolist(), one[1:]) for one in again] == [(found.types.tolist(), found[1:])]
     assert isinstance(found, Trigger)
 
 
 def test_one_source_and_no_words() -> None:
-    assert not len(triggers.suspects([]).types)
-    looked_at, _, words = measured(corpus("zarquon", 120)[:DOCUMENTS])
+    assert not len(triggers.suspects([], 0).types)
+    looked_at, _ = measured(corpus("zarquon", 120)[:DOCUMENTS])
     assert not len(looked_at.types)
-    assert triggers.find(looked_at, triggers.merge([]), words) == []
+    assert triggers.find(looked_at, triggers.merge([])) == []
 
 
 def test_too_many_words_are_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,7 @@ HAS = (None, *(names for n in range(5) for names in itertools.combinations(("riv
 
 
 @st.composite
-def corpora(draw: st.DrawFn, most: int = 30) -> list[Doc]:
+def corpora(draw: st.DrawFn, most: int = 60) -> list[Doc]:
     """Declared and undeclared documents of several sources, languages and generators. Bytes: one draw, not ten a document."""
     documents = []
     drawn = draw(st.integers(1, most).flatmap(lambda n: st.binary(min_size=9 * n, max_size=9 * n)))
@@ -272,6 +272,7 @@ def test_limits_in_conflict_name_what_would_do_for_each_alone() -> None:
 FAVOURS = st.sampled_from(["source", "language", "structure"])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     corpora(),
@@ -398,6 +399,7 @@ VOICED = RICH | {"favour": BY_STRUCTURE}  # the same limits, with rare structure
 BARE = {"favour": BY_STRUCTURE}
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(corpora(), st.sampled_from([{}, RICH, VOICED, BARE]), selects, st.randoms(use_true_random=False))
 def test_order_and_sharding_change_nothing(documents: list[Doc], asked: dict, select: str, random: Any) -> None:
@@ -451,6 +453,7 @@ def test_protected_documents_are_never_dropped_for_their_score() -> None:
     assert all(copies[name] == 1 for name in (*range(5), *range(10, 15)))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(corpora(), st.sampled_from(["cut", "thin", "threshold"]), counts, units, st.sampled_from([RICH, VOICED]))
 def test_floors_and_caps_hold_exactly_or_are_refused(
@@ -574,6 +577,7 @@ def lifts(documents: list[Doc], favour: dict[str, Any], weight: str = "tokens") 
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(corpora(), units, st.sampled_from([BY_STRUCTURE, BY_STRUCTURE | {"structures": ["slur"], "max_weight": 2}]))
 def test_a_structure_weighs_by_how_rare_it_is_in_its_slice(documents: list[Doc], unit: str, favour: dict) -> None:
@@ -589,6 +593,7 @@ def test_a_structure_weighs_by_how_rare_it_is_in_its_slice(documents: list[Doc],
         assert not own or expected[name] == pytest.approx(max(own))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(corpora(), limits, counts, units)
 def test_what_is_favoured_counts_no_more_often_than_its_weight_allows(
@@ -636,6 +641,7 @@ def test_documents_with_a_rare_structure_are_favoured() -> None:
     assert {copies[d.name] for d in documents if not d.has} == {1}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(corpora(), st.integers(1, 30_000), st.integers(1, 30_000))
 def test_in_a_cell_less_text_is_a_subset_of_more(documents: list[Doc], one: int, other: int) -> None:

@@ -23,6 +23,9 @@ from transforms.kernels.similarity.minhash import mix64
 from transforms.kernels.statistics.share_bound import clopper_pearson_lower, clopper_pearson_upper
 from transforms.kernels.text.columns import distinct_numbers
 
+U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
 GROUPS = 2048
 MEMBERS = 32
 MOST = 512  # shingles of a document that are kept
@@ -44,20 +47,18 @@ class Traces(NamedTuple):
       shingles: of all documents, one after the other, rising in each, uint32[sum of sizes].
     """
 
-    key: npt.NDArray[np.uint64]
-    halved: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    shingles: npt.NDArray[np.uint32]
+    key: U64
+    halved: I64
+    size: I64
+    shingles: U32
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "Traces":
+    def take(self, rows: I64) -> "Traces":
         """Some of them."""
         start, size = np.cumsum(self.size) - self.size, self.size[rows]
         return Traces(self.key[rows], self.halved[rows], size, _slices(self.shingles, start[rows], size))
 
 
-def _slices(
-    numbers: npt.NDArray[np.uint32], start: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint32]:
+def _slices(numbers: U32, start: I64, size: I64) -> U32:
     """Some slices of a column, one after the other, by Arrow: places to take numbers from would be twice as large as they are."""
     parts = pa.LargeListViewArray.from_arrays(pa.array(start), pa.array(size), pa.array(numbers))
     return np.asarray(parts.flatten().to_numpy())
@@ -75,9 +76,7 @@ def _keys(offsets, shingles, rows, salt, out):
         out[i] = least
 
 
-def keys(
-    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64] | None = None
-) -> npt.NDArray[np.uint64]:
+def keys(offsets: I64, shingles: U32, rows: I64 | None = None) -> U64:
     """The key of each document, uint64[documents]; the largest number of one without shingles.
 
     Args:
@@ -91,13 +90,13 @@ def keys(
     return found
 
 
-def below(known: npt.NDArray[np.uint64]) -> np.uint64:
+def below(known: U64) -> np.uint64:
     """The bound that the keys of the `GROUPS` smallest groups are below."""
     smallest = distinct_numbers(known)
     return smallest[GROUPS] if len(smallest) > GROUPS else np.uint64(2**64 - 1)
 
 
-def traces(offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32]) -> Traces:
+def traces(offsets: I64, shingles: U32) -> Traces:
     """The trace of each document; arguments as of `keys`."""
     rows = np.arange(len(offsets) - 1)
     return Packed.of(*packed(offsets, shingles, rows)).take(rows)
@@ -145,9 +144,7 @@ def _pack(offsets, shingles, rows, halved, key, one, other, counts, numbers, siz
         sizes[rows[i]] = w - first
 
 
-def packed(
-    offsets: npt.NDArray[np.int64], shingles: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+def packed(offsets: I64, shingles: U32, rows: I64) -> tuple[I64, U32]:
     """The traces of some documents as `(offsets, numbers)`: of each its key and halvings, and then its shingles.
 
     Args:
@@ -172,26 +169,26 @@ class Packed(NamedTuple):
       numbers: of all, uint32.
     """
 
-    start: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.uint32]
+    start: I64
+    size: I64
+    numbers: U32
 
     @classmethod
-    def of(cls, offsets: npt.NDArray[np.int64], numbers: npt.NDArray[np.uint32]) -> "Packed":
+    def of(cls, offsets: I64, numbers: U32) -> "Packed":
         """What `packed` gave."""
         return cls(offsets[:-1], np.diff(offsets), numbers)
 
     @property
-    def key(self) -> npt.NDArray[np.uint64]:
+    def key(self) -> U64:
         """As of `Traces`."""
         low, high = (self.numbers[self.start + place].astype(np.uint64) for place in (0, 1))
         return low | high << np.uint64(32)
 
-    def among(self, rows: npt.NDArray[np.int64]) -> "Packed":
+    def among(self, rows: I64) -> "Packed":
         """Some of them, still packed."""
         return Packed(self.start[rows], self.size[rows], self.numbers)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Traces:
+    def take(self, rows: I64) -> Traces:
         """Some of them."""
         some = self.among(rows)
         size = some.size - _HEAD
@@ -211,14 +208,14 @@ class Kin(NamedTuple):
       halved, size, shingles: of their traces.
     """
 
-    group: npt.NDArray[np.uint64]
-    documents: npt.NDArray[np.int64]
-    of: npt.NDArray[np.uint64]
-    member: npt.NDArray[np.uint64]
+    group: U64
+    documents: I64
+    of: U64
+    member: U64
     mark: npt.NDArray[np.int32]
-    halved: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    shingles: npt.NDArray[np.uint32]
+    halved: I64
+    size: I64
+    shingles: U32
 
 
 class Rate(NamedTuple):
@@ -234,45 +231,96 @@ class Rate(NamedTuple):
     )
 
 
-def gather(some: Traces | Packed, member: npt.NDArray[np.uint64], mark: npt.NDArray[np.int32]) -> Kin:
+class KinByStage(NamedTuple):
+    """The groups of documents by how far they came, each member once: most of a stage are of the next one too.
+
+    Attributes:
+      group, documents: of each stage, as of `Kin`.
+      at: how far each member came, int8[members]; it is of that stage and of all before.
+      others: as of `Kin`.
+    """
+
+    group: tuple[U64, ...]
+    documents: tuple[I64, ...]
+    at: npt.NDArray[np.int8]
+    of: U64
+    member: U64
+    mark: npt.NDArray[np.int32]
+    halved: I64
+    size: I64
+    shingles: U32
+
+    def of_stage(self, number: int) -> Kin:
+        """The groups of the documents that came at least so far."""
+        if not self.group:
+            return Kin(self.of, np.zeros(0, np.int64), *self[3:])
+        rows = _few(self.group[number], number, self.at, self.of, self.member)
+        few = Traces(self.of, self.halved, self.size, self.shingles).take(rows)
+        return Kin(self.group[number], self.documents[number], few.key, self.member[rows], self.mark[rows], *few[1:])
+
+
+_NOBODY = KinByStage((), (), np.zeros(0, np.int8), NONE.key, np.zeros(0, np.uint64), np.zeros(0, np.int32), *NONE[1:])
+
+
+def gather(
+    some: Traces | Packed, member: U64, mark: npt.NDArray[np.int32], at: npt.NDArray[np.int8], stages: int
+) -> KinByStage:
     """The groups of some documents.
 
     Args:
       some: of documents that have shingles.
       member: names of the documents, by which those that are compared are chosen, uint64[documents].
       mark: what to remember of each, int32[documents].
+      at: the stage that each came to, from 0, int8[documents].
+      stages: how many there are.
     """
-    rows = np.flatnonzero(some.key < below(some.key)) if len(some.key) > GROUPS else np.arange(len(some.key))
-    group, documents = np.unique(some.key[rows], return_counts=True)
-    rows = rows[_few(some.key[rows], member[rows])]
+    key, groups = some.key, []
+    for stage in range(stages):
+        own = key[at >= stage]
+        groups.append(np.unique(own[own < below(own)] if len(own) > GROUPS else own, return_counts=True))
+    return _kept(groups, some, at, key, member, mark)
+
+
+def _few(group: U64, stage: int, at: npt.NDArray[np.int8], of: U64, member: U64) -> I64:
+    """The rows of the `MEMBERS` first members of each group of a stage, by group and name."""
+    rows = np.flatnonzero((at >= stage) & (of <= group[-1])) if len(group) else np.zeros(0, np.int64)
+    rows = rows[np.lexsort((member[rows], of[rows]))]
+    place = np.arange(len(rows)) - np.searchsorted(of[rows], of[rows])
+    return rows[place < MEMBERS]
+
+
+def _kept(
+    groups: list[tuple[U64, I64]],
+    some: Traces | Packed,
+    at: npt.NDArray[np.int8],
+    of: U64,
+    member: U64,
+    mark: npt.NDArray[np.int32],
+) -> KinByStage:
+    """The groups of each stage with their documents, and of all that may be members those that are in one of them."""
+    chosen = np.zeros(len(at), bool)
+    for stage, (group, _) in enumerate(groups):
+        chosen[_few(group, stage, at, of, member)] = True
+    rows = np.flatnonzero(chosen)
+    rows = rows[np.lexsort((member[rows], of[rows]))]
     few = some.take(rows)
-    return Kin(group, documents.astype(np.int64), few.key, member[rows], mark[rows], *few[1:])
+    names, documents = tuple(group for group, _ in groups), tuple(n for _, n in groups)
+    return KinByStage(names, documents, at[rows], few.key, member[rows], mark[rows], *few[1:])
 
 
-def _few(of: npt.NDArray[np.uint64], member: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """The rows of the `MEMBERS` first members of each group, by group and member."""
-    order = np.lexsort((member, of))
-    place = np.arange(len(of)) - np.searchsorted(of[order], of[order])
-    found: npt.NDArray[np.int64] = order[place < MEMBERS]
-    return found
-
-
-def merge(parts: list[Kin]) -> Kin:
+def merge(parts: list[KinByStage]) -> KinByStage:
     """The groups of all documents of the parts. Commutative and associative; `merge([])` has none."""
-    parts = [part for part in parts if len(part.group)]
-    if not parts:
-        return gather(NONE, np.zeros(0, np.uint64), np.zeros(0, np.int32))
-    if len(parts) == 1:
-        return parts[0]
-    group, index = np.unique(np.concatenate([part.group for part in parts]), return_inverse=True)
-    documents = np.zeros(len(group), np.int64)
-    np.add.at(documents, index, np.concatenate([part.documents for part in parts]))
-    group, documents = group[:GROUPS], documents[:GROUPS]
-    of, member, mark, *rest = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
-    rows = _few(of, member)
-    rows = rows[of[rows] <= group[-1]]
-    few = Traces(of, *rest).take(rows)
-    return Kin(group, documents, few.key, member[rows], mark[rows], *few[1:])
+    parts = [part for part in parts if part.group]
+    if len(parts) < 2:
+        return parts[0] if parts else _NOBODY
+    groups = []
+    for stage in range(len(parts[0].group)):
+        group, index = np.unique(np.concatenate([part.group[stage] for part in parts]), return_inverse=True)
+        documents = np.zeros(len(group), np.int64)
+        np.add.at(documents, index, np.concatenate([part.documents[stage] for part in parts]))
+        groups.append((group[:GROUPS], documents[:GROUPS]))
+    at, of, member, mark, *rest = (np.concatenate(column) for column in zip(*(part[2:] for part in parts), strict=True))
+    return _kept(groups, Traces(of, *rest), at, of, member, mark)
 
 
 @kernel("i64[] i64[] i64[] u32[] f64[]!")
@@ -306,10 +354,7 @@ def nearest(kin: Kin) -> npt.NDArray[np.float64]:
 
 
 def rate(
-    kin: Kin,
-    similarity: npt.NDArray[np.float64],
-    least: float,
-    chosen: npt.NDArray[np.bool_] | None = None,
+    kin: Kin, similarity: npt.NDArray[np.float64], least: float, chosen: npt.NDArray[np.bool_] | None = None
 ) -> Rate:
     """The share of documents with another one at least so similar; NaN if none was drawn.
 

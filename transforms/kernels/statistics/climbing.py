@@ -24,7 +24,7 @@ def _hold(shares, documents, total, found):
         m = np.sinh(middle)
         now = 0.0
         for at in range(len(shares)):
-            root = np.sqrt(max((m + 1) ** 2 - 4 * m * found[at], 0.0))
+            root = np.sqrt(max((m + 1) * (m + 1) - 4 * m * found[at], 0.0))
             share = 2 * found[at] / (m + 1 + root) if m > -1 else (m + 1 - root) / (2 * m)
             shares[at] = min(max(share, 1e-12), 1 - 1e-12)
             now += documents[at] * shares[at]

@@ -65,13 +65,12 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
     found = np.zeros((len(text), len(literals.within)), np.bool_)
     if len(text) and len(literals.group):
         data, offsets = text_buffers(text)
-        _search(data, offsets, *literals, found)
+        _search(data, data[: len(data) // 4 * 4].view(np.uint32), offsets, *literals, found)
     return found
 
 
-@kernel("u8[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
-def _search(data, offsets, folded, ends, groups, within, seen, grams, strings, places, found):
-    words = data[: len(data) // 4 * 4].view(np.uint32)
+@kernel("u8[] u32[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
+def _search(data, words, offsets, folded, ends, groups, within, seen, grams, strings, places, found):
     last = offsets[len(offsets) - 1]
     d = 0
     for i in range(np.uint64(offsets[0] // 4), np.uint64(min((last + 3) // 4, len(words)))):

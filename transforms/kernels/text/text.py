@@ -431,7 +431,7 @@ def _hash32(data, offsets, out):
 
 
 def hash32(tokens: Tokens) -> npt.NDArray[np.uint32]:
-    """Each token's FNV-1a 32 with sign-extended bytes, as fastText hashes: only its models ask for it. uint32[tokens]."""
+    """The hash that fastText's models ask for, FNV-1a 32 with sign-extended bytes, of each token. uint32[tokens]."""
     found = np.empty(len(tokens.hash64), np.uint32)
     _hash32(*text_buffers(tokens.text), found)
     return found

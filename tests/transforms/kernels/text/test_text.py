@@ -32,13 +32,17 @@ def kind_of(char: str) -> str:
 
 
 def caseless(value: str) -> str:
-    value = "".join(char for char in value if kind_of(char) != "ignore")
     value = unicodedata.normalize("NFD", value).replace("\u00b4", "'").replace("\u2033", '"')
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value.casefold()).casefold())
 
 
 def reference(value: str) -> list[tuple[str, int]]:
     """Tokens of a text and their kinds, one character at a time."""
+    return _reference("".join(char for char in value if kind_of(char) != "ignore"))
+
+
+@functools.lru_cache(1024)  # of all characters nine in ten are ignored
+def _reference(value: str) -> list[tuple[str, int]]:
     value = caseless(value)
     tokens: list[list] = []
     open_class = "space"
