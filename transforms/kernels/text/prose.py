@@ -115,8 +115,8 @@ def _count(data, offsets, first, classes, no_end, out):  # noqa: C901 (one pass,
                     foreign += byte >= 128
                     last = data[at - 1]
                     if before == _STOP:
-                        strange |= last == _DOT or last == _COLON
-                        tight += last == _COMMA or last == _SEMICOLON
+                        strange |= (last == _DOT) | (last == _COLON)  # a tuple takes long to compile
+                        tight += (last == _COMMA) | (last == _SEMICOLON)
                     strange |= before == _OPEN and at - start > 1
                 elif kind == _DIGIT:
                     digits += 1
