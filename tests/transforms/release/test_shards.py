@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -254,15 +255,15 @@ def test_a_shard_that_changes_while_it_is_read_costs_no_row_and_doubles_none(
     tmp_path: pathlib.Path, twice: Twice, from_input: list[int], fails_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = itertools.count()
-    reading = pq.ParquetFile.read_row_group
+    reading = pq.ParquetFile.iter_batches
 
-    def touching(self: pq.ParquetFile, *rest: object, **more: object) -> pa.Table:
+    def touching(self: pq.ParquetFile, *rest: object, **more: object) -> Iterator[pa.RecordBatch]:
         if next(reads) == fails_at:
             for shard in twice.earlier:
                 flipped(pathlib.Path(shard.path))
         return reading(self, *rest, **more)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", touching)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", touching)
     assert twice.again(tmp_path / "later", HALF) == twice.expected
     assert from_input
 
