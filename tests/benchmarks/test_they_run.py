@@ -232,7 +232,7 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
     assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
     speeds = re.findall(r"^  (.{32}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
-    assert len(speeds) == 3 * 13
+    assert len(speeds) == 3 * 14
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
@@ -240,7 +240,7 @@ def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
     """It asserts that both ways have the same results."""
     table = cells(printed("survey_parts", corpus, "--repeats", 1))
     assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
-    assert len(table) == 9
+    assert len(table) == 10
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
@@ -395,6 +395,12 @@ def test_engines(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path)
     assert said.splitlines()[-1].startswith(
         "| local, 2 processes | disk | exit code 2: error: runner.options: --direct_running"
     )
+
+
+def test_counting(printed: Printed) -> None:
+    """Both ways are asserted to find the same, in a table and past what it holds."""
+    table = cells(printed("counting", "--documents", 1100, "--parts", 3, "--repeats", 1))
+    assert list(table)[1:] == ["types of 1,100 documents", "3 parts as one", "rows of 1,100 documents"]
 
 
 @pytest.mark.slow

@@ -126,8 +126,10 @@ class TallyFn(beam.CombineFn):
         return merge(list(tallies))
 
     def compact(self, total: Tally) -> Tally:
-        """In less space."""
-        return compact(total, tightly=True)
+        """In less space. What it took before is given back here and below: behind each, as much is taken again."""
+        total = compact(total, tightly=True)
+        give_back()
+        return total
 
     def get_accumulator_coder(self) -> CompressedCoder:
         """Some 350 bytes a document before, and half of that after."""
@@ -137,6 +139,7 @@ class TallyFn(beam.CombineFn):
         """In one order, its sample read once for all that look at it."""
         total = ordered(complete(total, self.words) if self.words else total)
         total.sampled = [sample.read(sample.merge(total.sampled))]
+        give_back()
         return total
 
 
@@ -193,9 +196,10 @@ class _Metrics(beam.DoFn):
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
     def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
-        give_back()
         reference = self.config.reference.found(tally, self.sources)
-        yield metrics_table(tally, self.sources, self.detector, mixture, self.config, self.checker, reference)
+        metrics = metrics_table(tally, self.sources, self.detector, mixture, self.config, self.checker, reference)
+        give_back()
+        yield metrics
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
@@ -220,4 +224,6 @@ class _Sketches(beam.DoFn):
 
     def process(self, tally: Tally) -> Iterator[bytes]:
         # A tenth of the table, and several copies of it wait for the rest.
-        yield as_parquet(sketches(tally, self.sources))
+        written = as_parquet(sketches(tally, self.sources))
+        give_back()
+        yield written

@@ -60,7 +60,7 @@ class EarlierTexts:
 
     def __init__(self, kept: Kept, released: ReleasedFiles, keeps: tuple[str, ...]) -> None:
         self.keeps, self._kept, self._released = keeps, kept, released
-        self._shards: dict[str, VerifiedShard] = {}
+        self._shards: dict[str, VerifiedShard | None] = {}
         self._lock = threading.Lock()
 
     def keep(self, split: Split, places: Sequence[TextPlace]) -> None:
@@ -110,9 +110,15 @@ class EarlierTexts:
     def _rows(self, place: TextPlace) -> pa.Table:
         with self._lock:
             if place.sha256 not in self._shards:
+                if len(self._shards) > THREADS:  # each is an open file, and what is held of it
+                    del self._shards[next(iter(self._shards))]
+                self._shards[place.sha256] = None  # what is amiss is not looked at once more for every split
                 path = self._released.places[place.sha256]
                 self._shards[place.sha256] = VerifiedShard(path, place.sha256, [*COLUMNS, *self.keeps])
-            return self._shards[place.sha256].rows(place.row, len(place.ordinals))
+            shard = self._shards[place.sha256]
+            if shard is None:
+                raise DamagedError(place.sha256)
+            return shard.rows(place.row, len(place.ordinals))
 
 
 class VerifiedShard:
@@ -151,7 +157,8 @@ class VerifiedShard:
             if len(self.held) > THREADS:
                 del self.held[min(self.held)]
             some = self.file.iter_batches(AT_ONCE, [number], self.columns, use_threads=False)
-            self.held[number] = pa.Table.from_batches(some)
+            group = pa.Table.from_batches(some)
             if as_it_is(self.path) != self.found:
                 raise DamagedError(self.path)
+            self.held[number] = group
         return self.held[number]

@@ -100,7 +100,7 @@ def _count(types, known, documents):
 
 def count(types: npt.NDArray[np.uint32]) -> TypeCounts:
     """Count the concatenated sketches of some documents."""
-    if len(types) >= _COUNTED_IN_TABLE:  # most of them again and again: in a fifth of the time that sorting takes
+    if len(types) >= _COUNTED_IN_TABLE:  # most of them again and again: in a third of the time that sorting takes
         known, documents = np.empty(_COUNTED_IN_TABLE, np.uint32), np.zeros(_COUNTED_IN_TABLE, np.int64)
         if _count(types, known, documents) >= 0:
             found = np.flatnonzero(documents)
