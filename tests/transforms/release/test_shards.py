@@ -293,7 +293,7 @@ def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
 ) -> None:
     n, looked, opened = 3 * THREADS, [], []
     found, every = surveyed(tmp_path, [[f"text {file} {i}" for i in range(3)] for file in range(n)]), [[True] * 3] * n
-    looking, rows = earlier_texts._VerifiedShard, EarlierTexts._rows
+    looking, rows = earlier_texts.VerifiedShard, EarlierTexts._rows
 
     def verifying(path: str, *rest: object) -> object:
         looked.append(path)
@@ -305,7 +305,7 @@ def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
         finally:
             opened.append(len(self._shards))
 
-    monkeypatch.setattr(earlier_texts, "_VerifiedShard", verifying)
+    monkeypatch.setattr(earlier_texts, "VerifiedShard", verifying)
     monkeypatch.setattr(EarlierTexts, "_rows", noting)
     _, *alone = written(found, tmp_path / "earlier", every, shard_bytes=1)  # a shard of each split
     alone = [shard for shard in alone if shard.folder == "data"]
