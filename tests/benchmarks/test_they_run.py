@@ -232,7 +232,7 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
     assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
     speeds = re.findall(r"^  (.{32}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
-    assert len(speeds) == 3 * 13
+    assert len(speeds) == 3 * 14
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
