@@ -90,11 +90,8 @@ def _named(text: str) -> str:
 def _environment() -> "jinja2.Environment":
     import jinja2  # late: a run begins without it
 
-    from expectations.report.compiled_templates import compiled_templates
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("expectations"),
-        bytecode_cache=compiled_templates(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,

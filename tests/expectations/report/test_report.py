@@ -6,15 +6,13 @@ import hashlib
 import html.parser
 import itertools
 import json
-import pathlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations.judge.verdict import Outcome, SliceOutcome, Verdict
-from expectations.report import compiled_templates as kept
-from expectations.report import figures, page, report
+from expectations.report import figures, report
 
 SCRIPT = (
     "</style></title></svg><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' style=x:url(//evil)"
@@ -555,26 +553,3 @@ def test_fractions_stay_inside_the_drawing(values: list[float | None], width: in
     assert 0 < drawing["one"] < width
     assert len(drawing["ticks"]) < 25
     assert figures.fractions([{"label": "x", "marks": []}], width) is None
-
-
-def test_compiled_templates_that_are_damaged_or_cannot_be_written_are_compiled_again(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def rendered() -> str:
-        page._environment.cache_clear()
-        return report.render(full())
-
-    expected = rendered()
-    monkeypatch.setattr(kept, "compiled_templates", lambda: kept.CompiledTemplates(str(tmp_path)))
-    try:
-        assert rendered() == expected
-        file = min(tmp_path.iterdir())
-        whole = file.read_bytes()
-        for damaged in (b"", whole[:30], whole[:-100], whole[:40] + bytes(len(whole) - 40), whole):
-            file.write_bytes(damaged)
-            assert rendered() == expected
-            assert file.read_bytes() == whole
-        monkeypatch.setattr(kept, "compiled_templates", lambda: kept.CompiledTemplates(str(tmp_path / "none")))
-        assert rendered() == expected
-    finally:
-        page._environment.cache_clear()
