@@ -31,6 +31,7 @@ LATE_OF_BEAM = (
     "fastavro.write",
     "httplib2",
 )
+STAR = "scipy._lib.array_api_compat.numpy"  # which takes all of NumPy, by a star
 LATE_OF_SCIPY = ("f2py", "testing")  # modules of NumPy
 LATE_OF_GX = ("altair", "jsonschema", "scipy")
 
@@ -159,7 +160,7 @@ def _while_scipy() -> Iterator[None]:
                 delattr(np, name)
 
 
-MEANWHILE = {"apache_beam": _while_beam, "scipy._lib.array_api_compat.numpy": _while_scipy}
+MEANWHILE = {"apache_beam": _while_beam, STAR: _while_scipy}
 
 
 class _OfPandas(importlib.abc.MetaPathFinder):

@@ -1,14 +1,15 @@
 """Some dropped documents of each reason for the report, with their text and that of the document which stands for them.
 
-Chosen by their ids, which are hashes of what they say, from the first parts of the ledger: the same input gives the same
-examples, and a large corpus costs no more than a small one. What may not be shown (withdrawn text, licences that are not
-allowed, items of evaluation sets) is named without its text.
+Chosen by their ids, which are hashes of what they say, from the first parts of the ledger, and there from the first documents
+of a split, which are soonest read: the same input gives the same examples, and a large corpus costs no more than a small one.
+What may not be shown (withdrawn text, licences that are not allowed, items of evaluation sets) is named without its text.
 """
 
 import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,13 +17,14 @@ from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
 from transforms.ingest.sources import InputError
 from transforms.release.ledger import Recorded
-from transforms.release.read_release import read_ledger
 from transforms.signals.beginnings import texts_of
 from transforms.signals.corpus import Corpus
 from transforms.signals.kept import Kept
+from transforms.signals.store import read_parquet
 
 PARTS = 64  # of the ledger that are looked at
 EACH = 2  # examples of a reason
+BLOCK = 2048  # documents: what a split begins with is read soonest
 WORDS = 90  # of a text that are shown
 UNBROKEN, ENDS = 30, 10  # a longer stretch that both texts have is cut down to so many words at each end
 HIDDEN = ("withdrawn", "licence", "contaminated", "empty_text")
@@ -48,7 +50,8 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
     rows = _rows(parts)
     if rows.num_rows == 0:
         return []
-    chosen = [row for reason in contracts.REASONS[1:] for row in _of_reason(rows, reason)]
+    there = set(rows["reason"].unique().to_pylist())
+    chosen = [row for reason in contracts.REASONS[1:] if reason in there for row in _of_reason(rows, reason)]
     stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
     wanted = [row for row in chosen if row["reason"] not in HIDDEN]
     shown = _texts(corpus, [*wanted, *stands_for.values()], texts)
@@ -59,26 +62,26 @@ def _rows(parts: Sequence[Recorded]) -> pa.Table:
     """The rows of some parts of the ledger, each with its `place`: split and ordinal."""
     found = []
     for part in parts:
-        table = read_ledger(part.path).select(list(COLUMNS))
-        number = pa.array([part.split] * table.num_rows, pa.int64())
-        found.append(
-            table.append_column("split", number).append_column("ordinal", pa.array(range(table.num_rows), pa.int64()))
-        )
+        table = read_parquet(part.path, list(COLUMNS))
+        places = {"split": np.full(table.num_rows, part.split), "ordinal": np.arange(table.num_rows)}
+        for name, numbers in places.items():
+            table = table.append_column(name, pa.array(numbers, pa.int64()))
+        found.append(table)
     return pa.concat_tables(found) if found else pa.table({"id": pa.array([], pa.string())})
 
 
 def _of_reason(rows: pa.Table, reason: str) -> list[dict[str, Any]]:
-    """The first by id, those before others whose survivor is among the rows."""
+    """The first by id of the first block, those before others whose survivor is among the rows: of its block too."""
     own = rows.filter(pc.equal(rows["reason"], reason))
-    if own.num_rows == 0:
-        return []
+    block = pc.divide(own["ordinal"], BLOCK)
     if reason in contracts.DUPLICATE:
-        near = own.filter(pc.is_in(own["survivor_id"], rows["id"].combine_chunks()))
-        own = near if near.num_rows else own
-    if own.num_rows == 0:  # which select_k_unstable cannot take
-        return []
-    order = pc.select_k_unstable(own, EACH, [("id", "ascending"), ("split", "ascending"), ("ordinal", "ascending")])
-    return list(own.take(order).to_pylist())
+        survivor = pc.index_in(own["survivor_id"], rows["id"].combine_chunks())
+        if survivor.null_count < len(survivor):
+            block = pc.max_element_wise(block, pc.divide(rows["ordinal"].take(survivor), BLOCK))
+            own, block = own.filter(survivor.is_valid()), block.filter(survivor.is_valid())
+    own = own.append_column("block", block)
+    order = [(name, "ascending") for name in ("block", "id", "split", "ordinal")]
+    return list(own.take(pc.select_k_unstable(own, EACH, order)).to_pylist())
 
 
 def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:

@@ -232,7 +232,7 @@ def test_reading_speed(printed: Printed, corpus: pathlib.Path) -> None:
     shapes = [line for line in said.splitlines() if line.endswith(" MB")]
     assert [line.split(":")[0] for line in shapes] == ["as it is", "short", "with metadata"]
     speeds = re.findall(r"^  (.{32}) *([\d,]+) MB/s +([\d.]+) times$", said, re.MULTILINE)
-    assert len(speeds) == 3 * 13
+    assert len(speeds) == 3 * 14
     assert all(int(speed.replace(",", "")) > 0 for _, speed, _ in speeds)
 
 
@@ -315,6 +315,13 @@ def test_plan_scale(printed: Printed) -> None:
         assert 10_000 < by_case[case]["kept"] < 20_000
     # So few documents are of one source, of which no cap of a twelfth can hold.
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_start(printed: Printed) -> None:
+    table = cells(printed("start", "--repeats", 1, "--kernels", 1))
+    assert [*table] == ["what", "run, until the first document is read", "SciPy's special functions, imported",
+                        "1 kernel, compiled"]  # fmt: skip
+    assert all(re.fullmatch(r"\d+\.\d\d", row[1]) for row in [*table.values()][1:])
 
 
 def test_many_files(printed: Printed) -> None:

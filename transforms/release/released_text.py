@@ -57,7 +57,7 @@ def released(part: Recorded, corpus: Corpus, unwanted: Unwanted, earlier: Earlie
     surveyed = corpus.signals(split, ["doc_id", *FOUND]).combine_chunks()
     kept = ledger["kept"].to_numpy()
     done, left = -1, part.kept
-    for number, ordinals, texts in earlier.read(split, np.flatnonzero(kept)):
+    for number, ordinals, texts in earlier.read(split, kept):
         rows = _release(texts, ledger, surveyed, ordinals, keep)
         if not rows["id"].equals(ledger["id"].take(pa.array(ordinals)).combine_chunks()):
             break  # another document than the one that is meant

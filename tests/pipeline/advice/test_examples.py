@@ -4,15 +4,15 @@ import json
 import pathlib
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from expectations import contracts
+from pipeline.advice import examples as advice
 from pipeline.advice.examples import EACH, WORDS, examples
 from transforms.ingest.sources import Source, Splits, plan_splits
 from transforms.release.ledger import Recorded
 from transforms.signals.corpus import Corpus
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, write_parquet
 
 TEXTS = {
     "kept": "the river runs through the old town and under the stone bridge",
@@ -51,7 +51,7 @@ def made(tmp_path: pathlib.Path) -> tuple[Corpus, Recorded]:
         empty = {field.name: None if field.nullable else 0 for field in contracts.LEDGER.schema}
         rows.append({**empty, **values})
     ledger = tmp_path / "ledger.parquet"
-    pq.write_table(pa.Table.from_pylist(rows, contracts.LEDGER.schema), ledger)
+    write_parquet(str(ledger), [pa.RecordBatch.from_pylist(rows, contracts.LEDGER.schema)], contracts.LEDGER.schema)
     return corpus, Recorded(0, str(ledger), len(rows), 1, 9)
 
 
@@ -65,6 +65,20 @@ def test_both_texts_are_shown_and_what_differs_is_marked(made: tuple[Corpus, Rec
     assert not [words for words, differs in found["exact_duplicate"]["text"] if differs], "case is no difference"
     long = found["over_limit"]
     assert (long["survivor"], len(long["text"][0][0].split()), long["text"][1]) == (None, WORDS, ("…", False))
+
+
+def test_what_a_split_begins_with_is_shown_first(
+    made: tuple[Corpus, Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that little is read; a duplicate is as far behind as its survivor."""
+    monkeypatch.setattr(advice, "BLOCK", 3)
+    rows = advice._rows([made[1]])
+    first, last = rows["id"][0].as_py(), rows["id"][5].as_py()
+    reason = pa.array(["near_duplicate"] * 4 + [None, None])
+    survivor = pa.array([last, first, first, first, first, last])
+    for name, column in (("reason", reason), ("survivor_id", survivor)):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, column)
+    assert sorted(row["ordinal"] for row in advice._of_reason(rows, "near_duplicate")) == [1, 2]
 
 
 def test_what_may_not_be_shown_has_no_text(made: tuple[Corpus, Recorded]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -256,15 +257,15 @@ def test_a_shard_that_changes_while_it_is_read_costs_no_row_and_doubles_none(
     tmp_path: pathlib.Path, twice: Twice, from_input: list[int], fails_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = itertools.count()
-    reading = pq.ParquetFile.read_row_group
+    reading = pq.ParquetFile.iter_batches
 
-    def touching(self: pq.ParquetFile, *rest: object, **more: object) -> pa.Table:
+    def touching(self: pq.ParquetFile, *rest: object, **more: object) -> Iterator[pa.RecordBatch]:
         if next(reads) == fails_at:
             for shard in twice.earlier:
                 flipped(pathlib.Path(shard.path))
         return reading(self, *rest, **more)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", touching)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", touching)
     assert twice.again(tmp_path / "later", HALF) == twice.expected
     assert from_input
 
@@ -292,7 +293,7 @@ def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
 ) -> None:
     n, looked, opened = 3 * THREADS, [], []
     found, every = surveyed(tmp_path, [[f"text {file} {i}" for i in range(3)] for file in range(n)]), [[True] * 3] * n
-    looking, rows = earlier_texts._VerifiedShard, EarlierTexts._rows
+    looking, rows = earlier_texts.VerifiedShard, EarlierTexts._rows
 
     def verifying(path: str, *rest: object) -> object:
         looked.append(path)
@@ -304,7 +305,7 @@ def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
         finally:
             opened.append(len(self._shards))
 
-    monkeypatch.setattr(earlier_texts, "_VerifiedShard", verifying)
+    monkeypatch.setattr(earlier_texts, "VerifiedShard", verifying)
     monkeypatch.setattr(EarlierTexts, "_rows", noting)
     _, *alone = written(found, tmp_path / "earlier", every, shard_bytes=1)  # a shard of each split
     alone = [shard for shard in alone if shard.folder == "data"]
