@@ -10,6 +10,9 @@ Pasarkar and Dieng 2310.12952). It is at most `DIMENSIONS`. The mean distance of
 1 - |mean x|^2.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +28,7 @@ from transforms.kernels.statistics.diversity import WINDOW
 DIMENSIONS = 256
 _LENGTH = 127.0
 _SLOTS = 2048  # a power of two, more than three times the words and pairs of a window
+_ALONE = threading.Lock()
 
 Points = npt.NDArray[np.int8]
 
@@ -63,11 +67,15 @@ def _embed(offsets, words, table, stamp, point, out):
                 out[d, i] = np.int8(np.rint(_LENGTH * point[i] / length))
 
 
-def _one_thread() -> threadpool_limits:
+@contextmanager
+def _one_thread() -> Iterator[None]:
     """Linear algebra on this thread alone: the last digits depend on how many there are, and matrices of this size take a
     hundred times as long where other work wants the cores.
+
+    The limit is the process's: of two threads here the first to leave would lift it for the other, so one waits.
     """
-    return threadpool_limits(1, "blas")
+    with _ALONE, threadpool_limits(1, "blas"):
+        yield
 
 
 def embed(offsets: npt.NDArray[np.int64], words: npt.NDArray[np.uint32]) -> Points:

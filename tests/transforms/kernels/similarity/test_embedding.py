@@ -1,9 +1,13 @@
 """Points, and the Vendi score against its authors' own code, whichever way it is computed."""
 
+import itertools
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 from vendi_score import vendi as oracle
 
 from transforms.kernels.similarity import embedding
@@ -76,3 +80,27 @@ def test_nothing_has_no_score() -> None:
     nothing = embedding.sums(embed("", ""))
     assert nothing.n == 0
     assert np.isnan([*embedding.vendi(nothing), embedding.mean_distance(nothing)]).all()
+
+
+def test_no_other_thread_lets_linear_algebra_have_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second is inside when the first leaves, if it may be."""
+    one, solve, calls = embedding.sums(points(1, 5)), np.linalg.eigvalsh, itertools.count()
+    inside, had = threading.Event(), []
+    first, second = (threading.Thread(target=embedding.vendi, args=(one,)) for _ in range(2))
+
+    def solving(matrix: np.ndarray) -> np.ndarray:
+        if next(calls) == 0:
+            second.start()
+            inside.wait(0.3)
+        else:
+            inside.set()
+            first.join(60)
+        had.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return solve(matrix)
+
+    monkeypatch.setattr(np.linalg, "eigvalsh", solving)
+    first.start()
+    first.join(60)
+    second.join(60)
+    assert set(had) == {1}
+    assert next(calls) == 2
