@@ -31,6 +31,7 @@ from benchmarks.run_vs_datatrove import measured
 from expectations.judge import gx_process
 from pipeline import runner
 from pipeline.recipe import load_recipe
+from transforms.ingest.sources import SPLIT_BYTES
 
 LEAST_SECONDS, LEAST_MB = 0.05, 8.0  # of a stage that has a line of its own
 
@@ -104,12 +105,13 @@ def alone(folder: pathlib.Path) -> None:
     (folder / "stages.json").write_text(json.dumps(found))
 
 
-def one(files: list[pathlib.Path], folder: pathlib.Path) -> dict[str, Any]:
+def one(files: list[pathlib.Path], folder: pathlib.Path, split_bytes: int = SPLIT_BYTES) -> dict[str, Any]:
     """Run some files as the command line does: what `alone` found, and the peak of the process tree in MB."""
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(json.dumps({
         "release": "memory",
         "sources": [{"name": "corpus", "path": [str(path.absolute()) for path in files]}],
+        "ingest": {"split_bytes": split_bytes},
         "ratio": {"max_synthetic_share": 1.0},
         "expectations": {"expectations": [{"expect": "metric_to_be_between", "metric": "documents", "min": 1}]},
         "output": {"path": str((folder / "out").absolute())},
@@ -170,13 +172,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("--corpus", type=pathlib.Path)
+    parser.add_argument("--split-bytes", type=int, default=SPLIT_BYTES, help="of the corpus: few of them, many splits")
     parser.add_argument("--copies", type=int, help="near copies in one cluster")
     parser.add_argument("--json", type=pathlib.Path, help="write the numbers here too")
     asked = parser.parse_args()
     few = copies(asked.output / "few", 160)
     runs = {"base": one(few, asked.output / "base")}
     if asked.corpus:
-        runs["corpus"] = one(sorted(asked.corpus.glob("part-*")), asked.output / "corpus")
+        runs["corpus"] = one(sorted(asked.corpus.glob("part-*")), asked.output / "corpus", asked.split_bytes)
         print(*table(runs["corpus"]["stages"]), sep="\n")
         print(said("corpus", runs["corpus"], runs["base"]))
     if asked.copies:

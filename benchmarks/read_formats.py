@@ -19,6 +19,7 @@ import zipfile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import execution
 from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, plan_splits
@@ -26,6 +27,7 @@ from transforms.ingest.sources import Source, plan_splits
 
 def main() -> None:
     """Write each format, read it, and print a table."""
+    execution.give_memory_back()  # as a local run does
     size = int(float(sys.argv[1] if len(sys.argv) > 1 else 20) * 1e6)
     pages = [text for _, text in sorted(pydoc_data.topics.topics.items()) if len(text) > 800]
     texts: list[str] = []
@@ -39,13 +41,14 @@ def main() -> None:
             (pathlib.Path(folder) / name).write_bytes(write(rows))
             source = Source(name="s", path=folder)
             splits = plan_splits([source])
-            for seconds in (0.0, 0.0):  # the second time everything is compiled
+            seconds = float("inf")
+            for _ in range(4):  # the first time kernels are compiled
                 begin, documents = time.process_time(), 0
                 for split in splits:
                     for batch, bad in read_split(split, source, ReadLimits()):
                         documents += batch.num_rows
                         assert not any(bad["records"].to_pylist())
-                seconds = time.process_time() - begin
+                seconds = min(seconds, time.process_time() - begin)
             assert documents == len(rows), (name, documents)
             print(f"{name:<16} {total / 1e6 / seconds:8.0f} MB/s  {len(rows) / seconds:10,.0f} documents/s")
 

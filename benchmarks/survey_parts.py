@@ -30,6 +30,7 @@ from transforms.ingest.columns import document_ids
 from transforms.ingest.json_columns import Block, ColumnReader
 from transforms.kernels.compiled import kernel
 from transforms.kernels.lookup import is_new
+from transforms.kernels.models.linear import hash32
 from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
 from transforms.kernels.similarity.ngrams import _START, _extend, weigh
 from transforms.kernels.statistics import diversity
@@ -49,7 +50,7 @@ from transforms.kernels.text.personal import (
     KINDS,
     may_hold,
 )
-from transforms.kernels.text.text import Tokens, canonicalise, hash32
+from transforms.kernels.text.text import Tokens, canonicalise
 from transforms.signals.store import HASHES, read_parquet, write_parquet
 
 _ONE, _S32 = np.uint64(1), np.uint64(32)

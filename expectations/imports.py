@@ -2,8 +2,9 @@
 
 Beam imports pandas for data frames of its own, drivers of MongoDB and S3, the client of BigQuery, the flags of Abseil; Numba
 imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon, and its pandas
-Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, dates, another check of types; statistics and
-charts of columns) is imported when it is first used. Whoever imports one of these later, gets it.
+Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, dates, another check of types for Beam; how
+NumPy compiles Fortran, for SciPy; statistics and charts of columns) is imported when it is first used. Whoever imports one of
+these later, gets it.
 """
 
 import functools
@@ -13,8 +14,8 @@ import importlib.machinery
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +31,8 @@ LATE_OF_BEAM = (
     "fastavro.write",
     "httplib2",
 )
+STAR = "scipy._lib.array_api_compat.numpy"  # which takes all of NumPy, by a star
+LATE_OF_SCIPY = ("f2py", "testing")  # modules of NumPy
 LATE_OF_GX = ("altair", "jsonschema", "scipy")
 
 
@@ -58,10 +61,10 @@ def late(*names: str) -> Iterator[None]:
 
 
 def lean() -> None:
-    """Let Beam and Pydantic, when this process imports them, look for no more than a command needs. It may be called again."""
+    """Let Beam, SciPy and Pydantic, when this process imports them, look for no more than it needs. It may be called again."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # for which it reads about every installed package
-    if "apache_beam" not in sys.modules and not any(isinstance(one, _OfBeam) for one in sys.meta_path):
-        sys.meta_path.insert(0, _OfBeam())
+    found = {*sys.modules, *(one.name for one in sys.meta_path if isinstance(one, _Once))}
+    sys.meta_path[:0] = [_Once(name) for name in MEANWHILE if name not in found]
 
 
 class _Hidden(importlib.abc.MetaPathFinder):
@@ -101,36 +104,63 @@ class _LateName:
         return getattr(importlib.import_module(self.module), self.name)
 
 
-class _OfBeam(importlib.abc.MetaPathFinder):
-    """Finds Beam, once."""
+class _Once(importlib.abc.MetaPathFinder):
+    """Finds a module, once, and imports it with something done meanwhile."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name != "apache_beam":
+        if name != self.name:
             return None
         sys.meta_path.remove(self)
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec and spec.loader:
-            spec.loader = _Lean(spec.loader)
+            spec.loader = _Lean(spec.loader, MEANWHILE[name])
         return spec
 
 
 class _Lean(importlib.abc.Loader):
-    def __init__(self, loader: importlib.abc.Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: importlib.abc.Loader, meanwhile: Callable[[], AbstractContextManager[None]]) -> None:
+        self.loader, self.meanwhile = loader, meanwhile
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__.loader = module.__loader__ = self.loader  # type: ignore[union-attr]
-        with hidden(*OF_BEAM), late(*LATE_OF_BEAM):
-            import pyarrow as pa
-
-            pa.array(())  # given a Python object it looks for pandas, once
+        with self.meanwhile():
             self.loader.exec_module(module)
-        sys.meta_path.insert(0, _OfPandas())
+
+
+@contextmanager
+def _while_beam() -> Iterator[None]:
+    with hidden(*OF_BEAM), late(*LATE_OF_BEAM):
+        import pyarrow as pa
+
+        pa.array(())  # given a Python object it looks for pandas, once
+        yield
+    sys.meta_path.insert(0, _OfPandas())
+
+
+@contextmanager
+def _while_scipy() -> Iterator[None]:
+    """NumPy's own names stand for modules that it would import for whoever takes all of it by a star."""
+    import numpy as np
+
+    late = {name: _LateModule(f"numpy.{name}") for name in LATE_OF_SCIPY if name not in vars(np)}
+    vars(np).update(late)
+    try:
+        yield
+    finally:
+        for name, one in late.items():
+            if vars(np).get(name) is one:
+                delattr(np, name)
+
+
+MEANWHILE = {"apache_beam": _while_beam, STAR: _while_scipy}
 
 
 class _OfPandas(importlib.abc.MetaPathFinder):

@@ -27,7 +27,7 @@ from apache_beam.runners.worker import sdk_worker
 from pipeline.recipe import Recipe, RecipeError, RunnerConfig
 from pipeline.redaction import from_environment
 from transforms.engine import introspection
-from transforms.engine.flush_timer import stop_timed_flush
+from transforms.engine.flush_timer import end_bundles_soon, stop_timed_flush
 from transforms.engine.memory import free_outputs
 from transforms.engine.progress import NAMESPACE
 
@@ -168,6 +168,7 @@ def options(recipe: Recipe, tasks: int) -> PipelineOptions:
     """Beam's options. The runner is always said: Beam's own default first tries to download another engine."""
     refuse_unsafe(recipe.runner)
     stop_timed_flush()
+    end_bundles_soon()
     introspection.remember()
     free_outputs()
     try:

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
@@ -219,6 +220,19 @@ def test_an_error_says_whose_it_is() -> None:
                         {node.name} if {"Exception", "ValueError"} & {ast.unparse(one) for one in node.bases} else set()
                     )
     assert found == inside.keys() | {"UserError", "BrokenError"}
+
+
+def test_ci_leaves_no_test_out() -> None:
+    """What a developer waits for has no slow tests (docs/decisions/0083); what CI runs has them all."""
+    tasks = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["poe"]["tasks"]
+    assert re.findall(r"poe (\S+)", (ROOT / ".ci" / "run").read_text()) == ["check-all"]
+    assert set(tasks["check-all"]["sequence"]) == {"static", "test-all"}
+    assert tasks["test-all"].startswith("pytest ")
+    assert {
+        word
+        for word in tasks["test-all"].split()
+        if word in ("-m", "-k") or word.startswith(("--ignore", "--deselect"))
+    } == set()
 
 
 def names(node: ast.AST) -> set[str]:

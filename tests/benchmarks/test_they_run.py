@@ -240,7 +240,7 @@ def test_survey_parts(printed: Printed, corpus: pathlib.Path) -> None:
     """It asserts that both ways have the same results."""
     table = cells(printed("survey_parts", corpus, "--repeats", 1))
     assert all(float(cell) >= 0 for name, row in table.items() if name for cell in row)
-    assert len(table) == 9
+    assert len(table) == 10
 
 
 def test_parts(printed: Printed, corpus: pathlib.Path) -> None:
@@ -315,6 +315,13 @@ def test_plan_scale(printed: Printed) -> None:
         assert 10_000 < by_case[case]["kept"] < 20_000
     # So few documents are of one source, of which no cap of a twelfth can hold.
     assert "at most 8% from source s00" in by_case["floors and caps"]["refused"]
+
+
+def test_start(printed: Printed) -> None:
+    table = cells(printed("start", "--repeats", 1, "--kernels", 1))
+    assert [*table] == ["what", "run, until the first document is read", "SciPy's special functions, imported",
+                        "1 kernel, compiled"]  # fmt: skip
+    assert all(re.fullmatch(r"\d+\.\d\d", row[1]) for row in [*table.values()][1:])
 
 
 def test_many_files(printed: Printed) -> None:

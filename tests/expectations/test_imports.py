@@ -44,10 +44,20 @@ assert type(http_client.get_new_http()).__module__ == "httplib2"
 from apache_beam.utils.timestamp import Timestamp
 assert Timestamp.from_rfc3339("1970-01-01T00:00:01Z") == 1
 """
+SPECIAL = """
+import numpy, scipy.special
+assert not {"numpy.f2py", "numpy.testing"} & {*sys.modules} and not {"f2py", "testing"} & {*vars(numpy)}
+assert scipy.special.betaincinv(1, 1, 0.25) == 0.25
+import scipy.optimize, scipy.stats
+numpy.testing.assert_allclose(scipy.stats.norm.ppf(0.975), 1.96, atol=0.01)
+assert numpy.f2py.get_include()
+"""
 
 
 @pytest.mark.parametrize(
-    "asked", [FRAME, SERIES, LATE], ids=["a frame", "a series, linear algebra, BigQuery", "what Beam calls late"]
+    "asked",
+    [FRAME, SERIES, LATE, SPECIAL],
+    ids=["a frame", "a series, linear algebra, BigQuery", "what Beam calls late", "all of NumPy, by a star"],
 )
 def test_libraries_go_without_and_who_asks_later_gets_it(asked: str) -> None:
     done = subprocess.run([sys.executable, "-c", BEAM + asked], capture_output=True, text=True, check=False)

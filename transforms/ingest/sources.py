@@ -381,10 +381,9 @@ def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def split_of(path: str, source: Source) -> str:
     """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
-    inside = below(path, source.path).lower()
-    if not _MAY_SAY_SPLIT.search(inside):
+    if not _MAY_SAY_SPLIT.search(path.lower()):
         return ""
-    for part in reversed(inside.split("/")):
+    for part in reversed(below(path, source.path).lower().split("/")):
         for word in re.split(r"[^a-z]+", part):
             if word in _SPLIT_WORDS:
                 return _SPLIT_WORDS[word]

@@ -59,7 +59,7 @@ class EarlierTexts:
 
     def __init__(self, kept: Kept, released: ReleasedFiles, keeps: tuple[str, ...]) -> None:
         self.keeps, self._kept, self._released = keeps, kept, released
-        self._shards: dict[str, _VerifiedShard] = {}
+        self._shards: dict[str, _VerifiedShard | None] = {}
         self._lock = threading.Lock()
 
     def keep(self, split: Split, places: Sequence[TextPlace]) -> None:
@@ -94,7 +94,10 @@ class EarlierTexts:
                 yield place.batch, place.ordinals[some], rows.to_batches()[0]
 
     def _made_of(self, split: Split) -> str | None:
-        return digest_of([self._kept.signals.path(split)])
+        """What is kept of a split is made of; None: nothing is, as in an object store: to verify a shard there costs more than
+        to read the input.
+        """
+        return digest_of([self._kept.signals.path(split)]) if is_local(self._kept.signals.folder) else None
 
     def _places(self, split: Split) -> list[TextPlace]:
         """Where the documents of a split are, if that is known. A run that cleans the store may be at work."""
@@ -109,9 +112,17 @@ class EarlierTexts:
     def _rows(self, place: TextPlace) -> pa.Table:
         with self._lock:
             if place.sha256 not in self._shards:
+                if len(self._shards) > THREADS:  # each is an open file, and what is held of it
+                    del self._shards[next(iter(self._shards))]
+                self._shards[place.sha256] = (
+                    None  # if something is amiss, it is not looked at once more for every split
+                )
                 path = self._released.places[place.sha256]
                 self._shards[place.sha256] = _VerifiedShard(path, place.sha256, [*COLUMNS, *self.keeps])
-            return self._shards[place.sha256].rows(place.row, len(place.ordinals))
+            shard = self._shards[place.sha256]
+            if shard is None:
+                raise DamagedError(place.sha256)
+            return shard.rows(place.row, len(place.ordinals))
 
 
 class _VerifiedShard:
@@ -123,8 +134,6 @@ class _VerifiedShard:
     """
 
     def __init__(self, path: str, sha256: str, columns: list[str]) -> None:
-        if not is_local(path):  # to verify it costs more than to read the input
-            raise FileNotFoundError(path)
         self.path, self.columns, self.found = path, columns, as_it_is(path)
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
@@ -144,7 +153,8 @@ class _VerifiedShard:
         if number not in self.held:
             if len(self.held) > THREADS:
                 del self.held[min(self.held)]
-            self.held[number] = self.file.read_row_group(number, self.columns, use_threads=False)
+            group = self.file.read_row_group(number, self.columns, use_threads=False)
             if as_it_is(self.path) != self.found:
                 raise DamagedError(self.path)
+            self.held[number] = group
         return self.held[number]

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations import contracts
+from transforms.engine.threads import THREADS
 from transforms.ingest import readers
 from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import Source, Split, plan_splits
 from transforms.kernels.text.columns import hexadecimal
+from transforms.release import earlier_texts
 from transforms.release.earlier_shards import NO_FILES, ReleasedFiles
 from transforms.release.earlier_texts import EarlierTexts
 from transforms.release.ledger import Recorded
@@ -265,6 +267,56 @@ def test_a_shard_that_changes_while_it_is_read_costs_no_row_and_doubles_none(
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", touching)
     assert twice.again(tmp_path / "later", HALF) == twice.expected
     assert from_input
+
+
+def test_no_split_takes_what_was_read_for_another_when_the_shard_changed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = surveyed(tmp_path, LONG)
+    expected = contents(written(found, tmp_path / "alone", HALF))
+    earlier = written(found, tmp_path / "earlier", EVERY)  # one row group of both
+    reading = pq.ParquetFile.read_row_group
+
+    def of_another(self: pq.ParquetFile, *rest: object, **more: object) -> pa.Table:
+        flipped(pathlib.Path(earlier[1].path))
+        group = reading(self, *rest, **more)
+        return group.set_column(2, group.field("text"), pa.array(["?"] * group.num_rows, pa.large_string()))
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", of_another)
+    places = ReleasedFiles({shard.sha256: shard.path for shard in earlier})
+    assert contents(written(found, tmp_path / "later", HALF, places)) == expected
+
+
+def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, looked, opened = 3 * THREADS, [], []
+    found, every = surveyed(tmp_path, [[f"text {file} {i}" for i in range(3)] for file in range(n)]), [[True] * 3] * n
+    looking, rows = earlier_texts._VerifiedShard, EarlierTexts._rows
+
+    def verifying(path: str, *rest: object) -> object:
+        looked.append(path)
+        return looking(path, *rest)
+
+    def noting(self: EarlierTexts, *rest: object) -> pa.Table:
+        try:
+            return rows(self, *rest)
+        finally:
+            opened.append(len(self._shards))
+
+    monkeypatch.setattr(earlier_texts, "_VerifiedShard", verifying)
+    monkeypatch.setattr(EarlierTexts, "_rows", noting)
+    _, *alone = written(found, tmp_path / "earlier", every, shard_bytes=1)  # a shard of each split
+    alone = [shard for shard in alone if shard.folder == "data"]
+    _, together = written(found, tmp_path / "later", every, ReleasedFiles({s.sha256: s.path for s in alone}))
+    assert (len(looked), max(opened)) == (n, THREADS + 1)
+    for path in (tmp_path / "signals").glob("*.places.parquet"):
+        path.unlink()
+    _, together = written(found, tmp_path / "together", every)
+    pathlib.Path(together.path).write_bytes(b"PAR1")
+    looked.clear()
+    written(found, tmp_path / "again", every, ReleasedFiles({together.sha256: together.path}))
+    assert looked == [together.path]
 
 
 def test_rows_of_another_document_are_not_taken(

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import inlined, kernel
-from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, Tokens, hash32, hash_token
+from transforms.kernels.text.columns import text_buffers
+from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME, Tokens, hash_token
 
 EOS = "</s>"
 _EOS_HASH32 = hash_token(EOS)[1]
@@ -35,6 +36,30 @@ class LinearModel(NamedTuple):
     ngram_weight: npt.NDArray[np.float32]  # [buckets]; NaN: the bucket was pruned and is no feature
     word_ngrams: int  # longest n-gram, in tokens; 1: words only
     eos_weight: float  # NaN: the end of the line is not in the vocabulary
+
+
+@kernel("u8[] i64[] u32[]!")
+def _hash32(data, offsets, out):
+    t = 0
+    for d in range(len(offsets) - 1):
+        h = FNV32_OFFSET
+        for at in range(offsets[d], offsets[d + 1]):
+            if data[at] == 32:
+                out[t] = h
+                t += 1
+                h = FNV32_OFFSET
+            else:
+                h = np.uint32((h ^ np.uint32(np.int32(np.int8(data[at])))) * FNV32_PRIME)
+        if offsets[d] < offsets[d + 1]:
+            out[t] = h
+            t += 1
+
+
+def hash32(tokens: Tokens) -> npt.NDArray[np.uint32]:
+    """The hash that fastText's models ask for, FNV-1a 32 with sign-extended bytes, of each token. uint32[tokens]."""
+    found = np.empty(len(tokens.hash64), np.uint32)
+    _hash32(*text_buffers(tokens.text), found)
+    return found
 
 
 @inlined
@@ -58,7 +83,7 @@ def _fill(hash64, weights, table_hash64, table_weight):
 
 
 @kernel("i64[] u64[] u32[] u64[] f32[] f32[] i64 f64 u32 f32[]!")
-def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash, out):
+def _score(offsets, hash64, hashes32, table_hash64, table_weight, ngram_weight, word_ngrams, eos_weight, eos_hash, out):
     mask = np.uint64(len(table_hash64) - 1)
     buckets = np.uint64(len(ngram_weight))
     for d in range(len(out)):
@@ -75,9 +100,9 @@ def _score(offsets, hash64, hash32, table_hash64, table_weight, ngram_weight, wo
                     break
                 slot = (slot + 1) & np.int64(mask)
             # fastText computes with int32 hashes, sign-extended, in uint64 that wraps around.
-            h = np.uint64(np.int64(np.int32(hash32[t])))
+            h = np.uint64(np.int64(np.int32(hashes32[t])))
             for j in range(t + 1, min(t + word_ngrams, end + 1)):
-                following = hash32[j] if j < end else eos_hash
+                following = hashes32[j] if j < end else eos_hash
                 h = h * _NGRAM_PRIME + np.uint64(np.int64(np.int32(following)))
                 weight = ngram_weight[h % buckets]
                 if not np.isnan(weight):

@@ -122,8 +122,8 @@ def _climbed(
         climb(target, parts, cells, split, length, documents, held, *known, *memory)
         for made in known:
             made.flags.writeable = False  # others will be given it
-        while len(_kept) >= _MOST_KEPT:
-            _kept.pop(next(iter(_kept)), None)
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()  # all: to look for the oldest would fail if another thread adds one
         _kept[key] = known
     return known
 

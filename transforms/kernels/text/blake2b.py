@@ -2,7 +2,7 @@
 
 The standard library has it; but one text at a time, holding the interpreter's lock, and for a text above 2 KB giving it up and
 waiting for it afterwards. Here eight texts are hashed at once, each in a lane of its own, and one instruction does a step of
-several lanes: three times the bytes a second of one after the other. A long text, beside which the other lanes would have
+several lanes: two to three times the bytes a second of one after the other. A long text, beside which the other lanes would have
 nothing to do, is the standard library's. The tests hold this against it, bit for bit.
 """
 

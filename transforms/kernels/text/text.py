@@ -413,30 +413,6 @@ def canonicalise(text: pa.LargeStringArray) -> tuple[pa.LargeStringArray, Tokens
     return canonical, Tokens(token_offsets, kind[:t], hash64[1 : t + 1], canonical)
 
 
-@kernel("u8[] i64[] u32[]!")
-def _hash32(data, offsets, out):
-    t = 0
-    for d in range(len(offsets) - 1):
-        h = FNV32_OFFSET
-        for at in range(offsets[d], offsets[d + 1]):
-            if data[at] == 32:
-                out[t] = h
-                t += 1
-                h = FNV32_OFFSET
-            else:
-                h = np.uint32((h ^ np.uint32(np.int32(np.int8(data[at])))) * FNV32_PRIME)
-        if offsets[d] < offsets[d + 1]:
-            out[t] = h
-            t += 1
-
-
-def hash32(tokens: Tokens) -> npt.NDArray[np.uint32]:
-    """The hash that fastText's models ask for, FNV-1a 32 with sign-extended bytes, of each token. uint32[tokens]."""
-    found = np.empty(len(tokens.hash64), np.uint32)
-    _hash32(*text_buffers(tokens.text), found)
-    return found
-
-
 @kernel("i64[] u8[] i32[]!")
 def _count_words(offsets, kind, counts):
     for d in range(len(counts)):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from transforms.kernels.models.linear import hash32
 from transforms.kernels.text import text
 
 FOLD = {ord(other): ascii_char for ascii_char, others in text._FOLDED.items() for other in others}
@@ -99,7 +100,7 @@ def test_equals_the_reference_on_any_text(values: list[str]) -> None:
         assert tokens.kind[tokens.offsets[d] : tokens.offsets[d + 1]].tolist() == [kind for _, kind in expected]
         hashes = [text.hash_token(token) for token, _ in expected]
         assert tokens.hash64[tokens.offsets[d] : tokens.offsets[d + 1]].tolist() == [h for h, _ in hashes]
-        assert text.hash32(tokens)[tokens.offsets[d] : tokens.offsets[d + 1]].tolist() == [h for _, h in hashes]
+        assert hash32(tokens)[tokens.offsets[d] : tokens.offsets[d + 1]].tolist() == [h for _, h in hashes]
 
 
 @pytest.mark.parametrize("block", range(0, 0x110000, 0x10000))
