@@ -261,7 +261,7 @@ def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
         for part in task.parts:
             kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
             signed = corpus.signals(corpus.split(part.split), list(contracts.SIGNED)).filter(kept)
-            writer.write_table(signed.replace_schema_metadata(None))
+            writer.write_table(signed)
             rows += signed.num_rows
     file.close()
     return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)

@@ -276,16 +276,20 @@ def test_no_split_takes_what_was_read_for_another_when_the_shard_changed(
     found = surveyed(tmp_path, LONG)
     expected = contents(written(found, tmp_path / "alone", HALF))
     earlier = written(found, tmp_path / "earlier", EVERY)  # one row group of both
-    reading = pq.ParquetFile.read_row_group
+    reading = pq.ParquetFile.iter_batches
+    others = []
 
-    def of_another(self: pq.ParquetFile, *rest: object, **more: object) -> pa.Table:
+    def of_another(self: pq.ParquetFile, *rest: object, **more: object) -> Iterator[pa.RecordBatch]:
         flipped(pathlib.Path(earlier[1].path))
-        group = reading(self, *rest, **more)
-        return group.set_column(2, group.field("text"), pa.array(["?"] * group.num_rows, pa.large_string()))
+        for batch in reading(self, *rest, **more):
+            texts = pa.array(["?"] * batch.num_rows, pa.large_string())
+            others.append(batch.set_column(batch.schema.get_field_index("text"), batch.schema.field("text"), texts))
+            yield others[-1]
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", of_another)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", of_another)
     places = ReleasedFiles({shard.sha256: shard.path for shard in earlier})
     assert contents(written(found, tmp_path / "later", HALF, places)) == expected
+    assert others
 
 
 def test_a_task_has_few_shards_open_and_looks_once_at_a_damaged_one(
