@@ -21,6 +21,9 @@ settings.register_profile(
 )
 settings.load_profile("lowbackground")
 
+# Else each process that a test starts would compile all our sources anew, for half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:

@@ -4,7 +4,6 @@
 The first bytes of a text are enough; with too little sureness the language is unknown.
 """
 
-import functools
 import os
 
 import numpy as np
@@ -15,13 +14,14 @@ import pyarrow.compute as pc
 from expectations.language_tags import normal_tag
 from transforms.detector.fasttext_file import read_labels
 from transforms.kernels.models.subwords import SubwordModel, best_label
+from transforms.kernels.once import once
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "languages", "lid.176.ftz")
 FIRST = 400  # bytes of a text that are looked at
 SURE = 0.5  # the least chance that a language has
 
 
-@functools.cache
+@once()
 def _model() -> tuple[pa.StringArray, SubwordModel]:
     with open(FILE, "rb") as file:
         labels, model = read_labels(file.read(), FILE)

@@ -17,7 +17,6 @@ documents, mean, standard deviation and quantiles 0.05, 0.50, 0.95 of bits per b
 """
 
 import dataclasses
-import functools
 import hashlib
 import os
 import struct
@@ -28,6 +27,7 @@ import numpy.typing as npt
 
 from transforms.ingest.sources import InputError
 from transforms.kernels.models.bytes_model import LONGEST, Trie
+from transforms.kernels.once import once
 from transforms.kernels.statistics.topics import BUCKETS, Weights
 
 BUNDLED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bundled", "yardstick")
@@ -198,7 +198,7 @@ def read_yardstick(folder: str) -> Yardstick:
     )
 
 
-@functools.cache
+@once()
 def bundled() -> Yardstick:
     """The one that comes with the package, read once by each process."""
     return read_yardstick(BUNDLED)

@@ -1,6 +1,5 @@
 """Classifier structures: whether a score is at the threshold, and what a labelled sample says of its errors."""
 
-import functools
 import hashlib
 import math
 
@@ -19,6 +18,7 @@ from transforms.detector.fasttext_file import DetectorError, read_fasttext
 from transforms.detector.fasttext_model import linear_of
 from transforms.ingest.as_text import texts
 from transforms.kernels.models import linear
+from transforms.kernels.once import once
 from transforms.kernels.text.text import Tokens, canonicalise
 
 Mask = npt.NDArray[np.bool_]
@@ -59,7 +59,7 @@ def _numbers(column: pa.StringArray) -> npt.NDArray[np.float64]:
     return found
 
 
-@functools.lru_cache(maxsize=8)
+@once(most=8)
 def _model(path: str, sha256: str, positive: str) -> linear.LinearModel:
     try:
         with open_for_reading(path) as file:

@@ -5,7 +5,6 @@ One reader for a recipe's `tokenizer`, which counts them, and for `export --toke
 Text is hostile: what looks like a special token in it is text, and nothing is cut or filled up, whatever a file says.
 """
 
-import functools
 import hashlib
 import itertools
 import os
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.errors import UserError
+from transforms.kernels.once import once
 
 EXTRA = 'pip install "lowbackground[export]"'
 TIKTOKEN = "tiktoken:"
@@ -93,7 +93,7 @@ def load_tokenizer(name: str, sha256: str | None = None) -> TokenizerModel:
     return model
 
 
-@functools.lru_cache(maxsize=2)
+@once(most=2)
 def shared_tokenizer(name: str, sha256: str) -> TokenizerModel:
     """The same, loaded once in a process: it may take a second, and a hundred megabytes."""
     return load_tokenizer(name, sha256)

@@ -237,7 +237,7 @@ class KinByStage(NamedTuple):
     Attributes:
       group, documents: of each stage, as of `Kin`.
       at: how far each member came, int8[members]; it is of that stage and of all before.
-      others: as of `Kin`.
+      of, member, mark, halved, size, shingles: as of `Kin`.
     """
 
     group: tuple[U64, ...]

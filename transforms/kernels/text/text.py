@@ -37,6 +37,7 @@ know count as punctuation.
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.kernels.compiled import inlined, kernel
+from transforms.kernels.once import once
 from transforms.kernels.text.columns import text_buffers
 
 WORD, IDEOGRAPH, PUNCTUATION = 0, 1, 2
@@ -103,9 +105,8 @@ def _own_classes() -> npt.NDArray[np.uint8]:
     """Class of each code point as it stands."""
     by_category = {"L": _LETTER, "N": _LETTER, "M": _MARK, "Z": _SPACE, "P": _PUNCT, "S": _PUNCT}
     by_category |= {"Cf": _IGNORE, "Cc": _IGNORE, "Cs": _IGNORE}
-    categories = (unicodedata.category(chr(point)) for point in range(_TABLE_SIZE))
-    found = (by_category.get(category, by_category.get(category[0], _PUNCT)) for category in categories)
-    classes = np.fromiter(found, np.uint8, _TABLE_SIZE)
+    known = functools.cache(lambda category: by_category.get(category, by_category.get(category[0], _PUNCT)))
+    classes = np.fromiter(map(known, map(unicodedata.category, map(chr, range(_TABLE_SIZE)))), np.uint8, _TABLE_SIZE)
     for start, end in _UNSPACED:
         block = classes[start : end + 1]
         block[block == _LETTER] = _SOLO
@@ -121,24 +122,23 @@ def _composing() -> npt.NDArray[np.bool_]:
     joins = np.zeros(_TABLE_SIZE, np.bool_)
     joins[0x1160:0x1200] = True  # the vowels and finals of Hangul, whose decompositions are in no table
     for point in range(0xC0, _TABLE_SIZE):
-        parts = unicodedata.decomposition(chr(point)).split()
-        if len(parts) == 2 and parts[0][0] != "<":
+        if (said := unicodedata.decomposition(chr(point))) and said[0] != "<" and len(parts := said.split()) == 2:
             joins[int(parts[1], 16)] = True
     return joins
 
 
-@functools.cache
+@once()
 def _tables() -> _Tables:
     classes, composing = _own_classes(), _composing()
     own = classes.copy()
     spelled, order = np.zeros(_TABLE_SIZE, np.uint64), np.zeros(_TABLE_SIZE, np.uint8)
     to_ascii = {other: ascii_char for ascii_char, others in _FOLDED.items() for other in others}
-    for point in np.flatnonzero(own != _IGNORE).tolist():
-        char = chr(point)
-        folded = _caseless(char)
-        if folded == char and char not in to_ascii:
-            order[point] = _NOT_PLAIN if composing[point] else unicodedata.combining(char)
-            continue
+    marks = np.flatnonzero(own == _MARK)
+    order[marks] = [unicodedata.combining(chr(point)) for point in marks.tolist()]
+    order[composing & (own != _IGNORE)] = _NOT_PLAIN
+    points = np.flatnonzero(own != _IGNORE).tolist()
+    changed = zip(points, map(chr, points), _each_caseless(points), strict=True)
+    for point, char, folded in (one for one in changed if one[1] != one[2] or one[1] in to_ascii):
         written = "".join(to_ascii.get(one, one) for one in folded).encode()
         first, *others = (int(own[ord(one)]) if ord(one) < _TABLE_SIZE else _SOLO for one in folded)
         kinds = {first, *others}
@@ -158,7 +158,16 @@ def _tables() -> _Tables:
     return _Tables(classes, spelled, order)
 
 
-@functools.cache
+def _each_caseless(points: Sequence[int]) -> list[str]:
+    """`_caseless` of each code point: as one text of lines, for nothing is joined to a line's end, or comes from one."""
+    line = ord("\n")
+    lines = _caseless("\n".join(chr(point) for point in points if point != line)).split("\n")
+    if line in points:
+        lines.insert(points.index(line), "\n")
+    return lines
+
+
+@once()
 def _invisible() -> re.Pattern[str]:
     """One or more characters that the canonical form drops."""
     points = np.flatnonzero(_own_classes() == _IGNORE)
