@@ -25,6 +25,7 @@ MAX_VALUES = 300_000  # of a file, aliases written out
 MAX_DEPTH = 40
 MAX_INTEGER = 2**63 - 1  # what a recipe's fingerprint, a manifest and Arrow can hold
 MAX_DIGITS = 40  # characters of a number
+MOST_NAMED = 60  # words that one message lists
 MAX_JSON_BYTES = 256 << 20  # a manifest lists every file of a release
 
 _TAG = "tag:yaml.org,2002:"
@@ -105,10 +106,13 @@ def in_sentence(complaint: Any, place: Sequence[str | int], keys: Iterable[str] 
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint for a word that is not known: the one that was meant, or all there are."""
+    """A hint for a word that is not known: the one that was meant, or all there are, of very many the first."""
     names = list(known)
     close = closest(word, names)
-    return f"did you mean {close!r}?" if close is not None else f"known: {', '.join(names)}"
+    if close is not None:
+        return f"did you mean {close!r}?"
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return f"known: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

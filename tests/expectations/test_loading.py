@@ -190,3 +190,10 @@ def test_a_file_that_is_too_large_or_no_file_is_one_line(tmp_path):
 def test_nearest():
     assert nearest("ratoi", ["ratio", "dedup"]) == "did you mean 'ratio'?"
     assert nearest("xyz", ["ratio", "dedup"]) == "known: ratio, dedup"
+
+
+def test_nearest_of_very_many_is_no_page():
+    """Of SPDX's licences it was a line of tens of kilobytes."""
+    said = nearest("xyz", [f"licence-{n}" for n in range(700)])
+    assert said.startswith("known: licence-0, licence-1, ")
+    assert said.endswith(", licence-59 and 640 more")
