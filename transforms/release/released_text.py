@@ -24,6 +24,20 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import read_parquet
 
 FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
+SAID = (  # by the ledger
+    *(
+        "origin",
+        "origin_basis",
+        "evidence",
+        "p_synthetic",
+        "n_tokens",
+        "cluster_size",
+        "copies",
+        "earlier_id",
+        "source",
+    ),
+    *("licence", "contamination", "contaminated_by", "masked"),
+)
 
 
 class ReleasedBatch(NamedTuple):
@@ -100,25 +114,12 @@ def _release(
     ordinals: npt.NDArray[np.int64],
     keep: tuple[str, ...],
 ) -> pa.RecordBatch:
-    known = ("origin", "origin_basis", "evidence", "p_synthetic")
-    same = (
-        *known,
-        "n_tokens",
-        "cluster_size",
-        "copies",
-        "earlier_id",
-        "source",
-        "licence",
-        "contamination",
-        "contaminated_by",
-        "masked",
-    )
     at = pa.array(ordinals)
-    said, found = ledger.select(same).take(at), signals.select(FOUND).take(at)
+    said, found = ledger.select(SAID).take(at), signals.select(FOUND).take(at)
     return contracts.release(keep).batch(
         {
             **{name: read[name] for name in (*COLUMNS, *keep)},
-            **{name: said[name].combine_chunks() for name in same},
+            **{name: said[name].combine_chunks() for name in SAID},
             **{name: found[name].combine_chunks() for name in FOUND},
         }
     )
