@@ -1,6 +1,5 @@
 """What earlier runs left is used, and changes nothing: a release is the same bytes with it and without, whatever was changed."""
 
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -349,7 +348,7 @@ def test_other_code_other_models_and_other_libraries_are_seen(
     seen.append(code())
     (tmp_path / "transforms" / "model.bin").rename(tmp_path / "transforms" / "other.bin")
     seen.append(code())
-    version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: version(name) + ("x" if name == "numpy" else ""))
+    version = dependencies.version
+    monkeypatch.setattr(dependencies, "version", lambda name: version(name) + ("x" if name == "numpy" else ""))
     seen.append(code())
     assert len(set(seen)) == 5

@@ -33,9 +33,8 @@ class JobGraph(beam.Pipeline):
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
         self.component_id_map = _ShortNames()
-        os.rmdir(
-            self.local_tempdir
-        )  # for jars of transforms in other languages; Beam leaves that of a job which is not run
+        # It is for jars of transforms in other languages, and Beam leaves that of a job which is not run.
+        os.rmdir(self.local_tempdir)
 
     def run(self, test_runner_api: bool | str = False) -> Any:
         """As Beam's, without making another pipeline of the job first, which would be of Beam's size (for Dataflow, it is)."""

@@ -131,6 +131,7 @@ DELETES = {"rmtree", "unlink", "remove", "rmdir", "removedirs"}
 MAY = {
     "transforms/engine/folders.py": {"rmtree", "unlink", "rmdir"},
     "transforms/engine/files.py": {"unlink"},
+    "transforms/engine/job_graph.py": {"rmdir"},  # the empty folder that Beam has just made, by its exact name
     "pipeline/commands/status.py": {"delete"},  # the note of a job that was sent, by its exact name
     "transforms/signals/store.py": {"delete"},  # the signals of one split, by their exact name
     "transforms/detector/training/train.py": {
