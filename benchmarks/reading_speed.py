@@ -153,7 +153,7 @@ def parts(data: bytes, path: str) -> dict[str, Callable[[], None]]:
         ),
         "odd numbers: ours, by vectors": over(lambda block: has_no_number(Block(block)) and None),
         "ids: hashlib, a text a call": ids_by_hashlib,
-        "ids: ours, four texts at a time": ids,
+        "ids: ours, eight texts at a time": ids,
         "all, line by line": by_lines,
         "all, from an earlier release": released(pathlib.Path(path).with_suffix(".parquet"), split, source),
         "all": whole,
