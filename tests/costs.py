@@ -5,38 +5,24 @@ test of a process that calls a command also pays for the Python that has it all 
 """
 
 import collections
-import os
-import pathlib
+import contextlib
 from collections.abc import Iterable, Iterator
 
+import psutil
 import pytest
 
 SLOW = 3.0
 SHOWN = 40
-_TICKS = os.sysconf("SC_CLK_TCK")
 _BEGUN = pytest.StashKey[float]()
 
 
 def spent() -> float:
     """CPU seconds of this process and of all that it started: what has ended and was waited for, and what is still there."""
-    return sum(os.times()[:4]) + sum(map(_of, _children("self")))
-
-
-def _of(pid: str) -> float:
-    try:
-        # utime and stime, its own and those of children that ended: fields 14 to 17, counted from behind the name.
-        ticks = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
-    except OSError:
-        return 0.0
-    return sum(map(int, ticks)) / _TICKS + sum(map(_of, _children(pid)))
-
-
-def _children(pid: str) -> Iterator[str]:
-    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            yield from path.read_text().split()
-        except OSError:
-            continue
+    me, total = psutil.Process(), 0.0
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            total += sum(process.cpu_times()[:4])  # its own, and those of children that ended
+    return total
 
 
 @pytest.hookimpl(tryfirst=True)

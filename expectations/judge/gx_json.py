@@ -5,10 +5,10 @@ verdict is the same bytes; tests/expectations/judge/test_gx_json.py holds it aga
 """
 
 import dataclasses
-import importlib.metadata
 from typing import Any
 
 from expectations.judge.verdict import Outcome, Verdict
+from expectations.versions import version
 
 TYPE = "expect_metric_to_be_between"
 
@@ -52,9 +52,8 @@ def validation(verdict: Verdict) -> dict[str, Any]:
 
 
 def _meta(verdict: Verdict) -> dict[str, Any]:
-    version = importlib.metadata.version("great_expectations")
     about = {"verdict": verdict.status, "suite_sha256": verdict.suite_sha256, "judged_on": verdict.judged_on}
-    return {"great_expectations_version": version, "lowbackground": about}
+    return {"great_expectations_version": version("great_expectations"), "lowbackground": about}
 
 
 def _configuration(outcome: Outcome) -> dict[str, Any]:

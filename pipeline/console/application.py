@@ -1,6 +1,5 @@
 """What all commands share: the list of them in its sections, options and arguments that several have, and the screen."""
 
-import importlib.metadata
 import itertools
 import logging
 import os
@@ -11,6 +10,7 @@ import typer.core
 from rich.console import Console
 
 from expectations.escaping import terminal
+from expectations.versions import version
 from pipeline import log
 from pipeline.redaction import redact_message
 
@@ -108,7 +108,7 @@ INTERRUPTED = 130  # what the command line library makes of Ctrl-C
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"lowbackground {importlib.metadata.version('lowbackground')}")  # noqa: T201 (nothing else is wanted)
+        print(f"lowbackground {version('lowbackground')}")  # noqa: T201 (nothing else is wanted)
         raise typer.Exit
 
 

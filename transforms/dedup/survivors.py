@@ -30,7 +30,7 @@ from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import halves, numbers
+from transforms.kernels.text.columns import halves, numbers, packed
 from transforms.signals.corpus import Corpus
 
 
@@ -139,10 +139,7 @@ def shingles_of(
         documents, _ = cut(documents.filter(pa.array(here)), unwanted)
         _, tokens = text.canonicalise(documents["text"])
         offsets, sets = minhash.shingle_sets(*minhash.words(tokens), ngram)
-        packed = pa.LargeBinaryArray.from_buffers(
-            pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(8 * offsets), pa.py_buffer(sets)]
-        ).cast(pa.binary())
-        parts.append(pc.replace_with_mask(pa.nulls(len(here), pa.binary()), pa.array(here), packed))
+        parts.append(pc.replace_with_mask(pa.nulls(len(here), pa.binary()), pa.array(here), packed(offsets, sets)))
     if wanted.any() and at != len(wanted):
         raise InputError(f"{plural(at, 'document')}, not {len(wanted):,}")
     return pa.concat_arrays(parts) if parts else pa.nulls(len(wanted), pa.binary())

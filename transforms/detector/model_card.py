@@ -1,7 +1,6 @@
 """The model card of a trained detector, in Markdown: a function of the data, the settings and the numbers."""
 
 import dataclasses
-import importlib.metadata
 import math
 import shlex
 from collections.abc import Collection, Sequence
@@ -9,6 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from expectations import escaping
+from expectations.versions import version
 from expectations.wording import plural
 from transforms.detector.calibration import Calibration, Counts
 from transforms.detector.training.evaluation import Evaluation
@@ -135,7 +135,7 @@ def _settings(settings: TrainingSettings, labelled: Labelled) -> str:
     lines += [
         f"| {name} | {_cell(', '.join(value), 1000) if isinstance(value, tuple) else value} |" for name, value in rows
     ]
-    lines.append(f"| build of fastText | fasttext-community {importlib.metadata.version('fasttext-community')} |")
+    lines.append(f"| build of fastText | fasttext-community {version('fasttext-community')} |")
     own = [file.name for file in labelled.files if file.name.rsplit(".", 1)[0] in settings.experts]
     files = " ".join(shlex.quote(file.name) for file in labelled.files if file.name not in own)
     files += "".join(f" --expert {shlex.quote(name)}" for name in own)

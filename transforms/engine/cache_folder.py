@@ -5,7 +5,6 @@ the user's folder of caches; where there is none, in a folder of this user's alo
 so a folder that somebody else may write to is never used.
 """
 
-import importlib.metadata
 import os
 import pathlib
 import stat
@@ -13,6 +12,7 @@ import sys
 import tempfile
 
 from expectations.errors import BrokenError
+from expectations.versions import version
 
 VARIABLE = "NUMBA_CACHE_DIR"
 BESIDE = pathlib.Path(__file__).parents[1] / "kernels" / "text"  # stands for every folder of the package
@@ -41,7 +41,7 @@ def choose() -> None:
 
 
 def _name() -> str:
-    return f"numba-{importlib.metadata.version('numba')}-{sys.implementation.cache_tag}"
+    return f"numba-{version('numba')}-{sys.implementation.cache_tag}"
 
 
 def _users() -> str | None:

@@ -113,7 +113,7 @@ class ArrowColumns:
         """The column, or the child of a struct column."""
         if computed.is_computed(name):
             return computed.made(name, self.get, self.text)
-        if self.names.isdisjoint((name, name.split(".")[0])):  # as most of the names that are tried
+        if not may_be_in(self.names, name):
             return None
         if column_type(self.batch.schema, name) is None:
             return None
@@ -145,6 +145,11 @@ class ArrowColumns:
 
 
 NO_COLUMNS = ArrowColumns(pa.record_batch({}))
+
+
+def may_be_in(names: frozenset[str], name: str) -> bool:
+    """Whether one of the names of columns is this one, or has it by dots. Most names that are tried are put aside so."""
+    return not names.isdisjoint((name, name.split(".")[0]))
 
 
 def column_type(schema: pa.Schema, name: str) -> pa.DataType | None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 
-from transforms.ingest.columns import ArrowColumns
+from transforms.ingest.columns import ArrowColumns, may_be_in
 from transforms.kernels.text.json_lines import odd_numbers
 
 SHOWN_LINES = 8  # of a block that say which types it has
@@ -91,7 +91,7 @@ class ColumnReader:
         if text.type != pa.large_string():
             raise _OddError
         present = frozenset(batch.schema.names)
-        asked = [name for name in self.others if not present.isdisjoint((name, name.split(".")[0]))]
+        asked = [name for name in self.others if may_be_in(present, name)]
         others = {name: found for name in asked if (found := _column(batch, name)) is not None}
         return text, ArrowColumns(pa.RecordBatch.from_arrays(list(others.values()), names=list(others)))
 

@@ -16,6 +16,7 @@ from transforms.ingest.sources import Splits
 from transforms.kernels.statistics import vocabulary
 from transforms.kernels.statistics.diversity import ORDERS, TypeCounts
 from transforms.kernels.statistics.vocabulary import Vocabulary
+from transforms.kernels.text.columns import packed
 from transforms.measures.tally import FOLDED_BELOW, Tally
 from transforms.mixture.left_by_dedup import decisions_of
 from transforms.signals.kept import Kept
@@ -102,20 +103,16 @@ def _rows(tally: Tally) -> pa.RecordBatch:
                 rows.append(said | dict(zip(POPULATION, name, strict=False)))
                 counts.append(own)
     columns = {
-        "types": _packed([own.types for own in counts], np.uint32),
-        "documents": _packed([own.documents for own in counts], np.int64),
+        "types": _bytes_of([own.types for own in counts], np.uint32),
+        "documents": _bytes_of([own.documents for own in counts], np.int64),
     }
     named = pa.RecordBatch.from_pylist(rows, schema=pa.schema([field for field in ROWS if field.name not in columns]))
     return pa.RecordBatch.from_arrays([*named.columns, *columns.values()], schema=ROWS)
 
 
-def _packed(numbers: list[npt.NDArray[Any]], dtype: type[np.generic]) -> pa.LargeBinaryArray:
+def _bytes_of(numbers: list[npt.NDArray[Any]], dtype: type[np.generic]) -> pa.LargeBinaryArray:
     """The bytes of columns of numbers, copied once."""
-    ends = np.cumsum([0, *(one.nbytes for one in numbers)]).astype(np.int64)
-    data = np.concatenate([np.zeros(0, dtype), *numbers])
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(numbers), [None, pa.py_buffer(ends), pa.py_buffer(data)]
-    )
+    return packed(np.cumsum([0, *map(len, numbers)]), np.concatenate([np.zeros(0, dtype), *numbers]), pa.large_binary())
 
 
 def complete(tally: Tally, decisions: Kept) -> Tally:

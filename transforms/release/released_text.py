@@ -24,20 +24,7 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import read_parquet
 
 FOUND = ("language", "language_confidence")  # by the survey, where the input does not say
-SAID = (  # by the ledger
-    *(
-        "origin",
-        "origin_basis",
-        "evidence",
-        "p_synthetic",
-        "n_tokens",
-        "cluster_size",
-        "copies",
-        "earlier_id",
-        "source",
-    ),
-    *("licence", "contamination", "contaminated_by", "masked"),
-)
+SAID = [name for name in contracts.release(()).schema.names if name not in (*COLUMNS, *FOUND)]  # by the ledger
 
 
 class ReleasedBatch(NamedTuple):

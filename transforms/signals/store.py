@@ -39,9 +39,8 @@ HASHES = (
 Thinned = Callable[[pa.Table], pa.Table]
 _LOG = logging.getLogger(__name__)
 _LOG.setLevel(logging.WARNING)  # also where a run keeps the engines' chatter off the terminal
-ROW_GROUP_BYTES = (
-    16 << 20
-)  # so much is held: the signals of most splits are one group, and what they sample is thinned once
+# So much is held: the signals of most splits are one group, and what they sample is thinned once.
+ROW_GROUP_BYTES = 16 << 20
 VERSION = 19  # raise it when a kernel changes what it computes
 
 

@@ -16,6 +16,7 @@ from expectations.structures.system import StructuresError, System
 from transforms.engine.staged import Staged
 from transforms.kernels.statistics.structures import IN_SLICE, Cores
 from transforms.kernels.text import lexicon
+from transforms.kernels.text.columns import packed
 from transforms.kernels.text.text import Tokens
 from transforms.structures.classify import judge
 
@@ -117,9 +118,7 @@ def comply(documents: pa.RecordBatch, tokens: Tokens, source: str, systems: Syst
 
 def pack(patterns: npt.NDArray[np.uint16]) -> pa.BinaryArray:
     """uint16[documents, systems] as a column of bytes."""
-    offsets = np.arange(len(patterns) + 1, dtype=np.int32) * (2 * patterns.shape[1])
-    data = np.ascontiguousarray(patterns, "<u2")
-    return pa.BinaryArray.from_buffers(pa.binary(), len(patterns), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return packed(np.arange(len(patterns) + 1) * patterns.shape[1], np.ascontiguousarray(patterns, "<u2"))
 
 
 def unpack(column: pa.BinaryArray, systems: int) -> npt.NDArray[np.uint16]:

@@ -32,7 +32,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, packed
 from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -222,7 +222,7 @@ def measure_documents(
     scored = documents["text"], tokens, n_words, kinds, language
     score, band = detectors[0].score(*scored)
     undecided = (band >= 0) & (documents["declared_origin"].to_numpy() == contracts.UNKNOWN)
-    sketches = {f"ngrams_{order}": _packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
+    sketches = {f"ngrams_{order}": packed(*diversity.sketch(word_offsets, words, order)) for order in diversity.ORDERS}
     repeats = paragraphs.find(documents["text"])
     sampled = sample.mask(diversity.sample_keys(first_half(content_hash)))
     of_sampled = pc.if_else(pa.array(sampled), documents["text"], None)
@@ -237,7 +237,7 @@ def measure_documents(
             "licence": normalise(documents["licence"]),
             "signature": _fixed(minhash.sign(shingle_offsets, shingles, config.num_perm)),
             "n_shingles": np.diff(shingle_offsets),
-            "trace": _packed(*duplicate_rate.packed(shingle_offsets, shingles, traced)),
+            "trace": packed(*duplicate_rate.packed(shingle_offsets, shingles, traced)),
             "n_tokens": n_tokens,
             "n_words": n_words,
             "n_chars": pc.utf8_length(documents["text"]),
@@ -246,7 +246,7 @@ def measure_documents(
             "detector_band": band,
             **_cross_check(detectors[1], scored, undecided),
             **sketches,
-            "paragraphs": _packed(repeats.offsets, repeats.hashes),
+            "paragraphs": packed(repeats.offsets, repeats.hashes),
             "n_paragraphs": repeats.n_paragraphs,
             # The two are counted on either side of NFKC, and a part is never more than the whole.
             "repeated_tokens": np.minimum(repeats.repeated_tokens, n_words),
@@ -256,7 +256,7 @@ def measure_documents(
             if config.personal_data
             else pa.nulls(len(n_words), personal_data.FIGURES),
             "compliance": comply(documents, tokens, source, config.systems),
-            "first_words": _packed(*repetition.first_words(word_offsets, words, sampled)),
+            "first_words": packed(*repetition.first_words(word_offsets, words, sampled)),
             "head": pc.utf8_slice_codeunits(of_sampled, 0, diversity.HEAD_CHARS),
         }
     )
@@ -285,7 +285,7 @@ def _contamination(
         return {"contamination": pa.nulls(n, pa.float32()), "contaminated_by": pa.repeat(pa.scalar(b""), n)}
     found = overlap.overlaps(word_offsets, words, against.grams, against.min_overlap)
     pairs = np.ascontiguousarray(np.stack([found.items, found.parts], axis=1)).reshape(-1)
-    return {"contamination": pa.array(found.largest), "contaminated_by": _packed(2 * found.offsets, pairs)}
+    return {"contamination": pa.array(found.largest), "contaminated_by": packed(2 * found.offsets, pairs)}
 
 
 def _addresses(urls: pa.StringArray) -> dict[str, pa.Array]:
@@ -294,13 +294,6 @@ def _addresses(urls: pa.StringArray) -> dict[str, pa.Array]:
         return {"url_hash": pa.nulls(len(urls), pa.uint64()), "host": pa.nulls(len(urls), pa.string())}
     canonical = canonical_urls(urls)
     return {"url_hash": hash_canonical(canonical), "host": hosts(canonical)}
-
-
-def _packed(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.unsignedinteger]) -> pa.BinaryArray:
-    bounds = (values.itemsize * offsets).astype(np.int32)
-    return pa.BinaryArray.from_buffers(
-        pa.binary(), len(offsets) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(values)]
-    )
 
 
 def _fixed(rows: npt.NDArray[np.uint32]) -> pa.FixedSizeBinaryArray:

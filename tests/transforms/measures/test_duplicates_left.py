@@ -7,10 +7,10 @@ from small_sets import planted
 
 from expectations import contracts
 from transforms.kernels.similarity import duplicate_rate
+from transforms.kernels.text.columns import packed
 from transforms.measures import duplicates_left as residual
 from transforms.measures.duplicates_left import count_split, residual_rows
 from transforms.measures.tally import Tally, compact, merge
-from transforms.survey import text_to_signals
 
 SOURCES = ("one", "two")
 
@@ -26,7 +26,7 @@ def counted(kept: list[bool], deduplicated: list[bool], source: list[int], n_shi
     sets = [one for one in planted(1, n // 2, 0) for _ in range(2)]
     sets = sets if n_shingles is None else [set() for _ in n_shingles]
     some = np.flatnonzero([bool(one) for one in sets])
-    signals = pa.table({"trace": text_to_signals._packed(*duplicate_rate.packed(*flat(sets), some))})
+    signals = pa.table({"trace": packed(*duplicate_rate.packed(*flat(sets), some))})
     stage = [contracts.STAGES.index("balance" if one else "dedup") for one in deduplicated]
     decisions = pa.record_batch(
         {

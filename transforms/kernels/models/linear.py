@@ -38,6 +38,12 @@ class LinearModel(NamedTuple):
     eos_weight: float  # NaN: the end of the line is not in the vocabulary
 
 
+@inlined
+def one_byte_on(h, byte):
+    """FNV-1a of 32 bits, one byte on, with fastText's extended sign."""
+    return np.uint32((h ^ np.uint32(np.int8(byte))) * FNV32_PRIME)
+
+
 @kernel("u8[] i64[] u32[]!")
 def _hash32(data, offsets, out):
     t = 0
@@ -49,7 +55,7 @@ def _hash32(data, offsets, out):
                 t += 1
                 h = FNV32_OFFSET
             else:
-                h = np.uint32((h ^ np.uint32(np.int32(np.int8(data[at])))) * FNV32_PRIME)
+                h = one_byte_on(h, data[at])
         if offsets[d] < offsets[d + 1]:
             out[t] = h
             t += 1

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.lookup import as_bits, is_among, n_below
-from transforms.kernels.models.linear import EOS, hash_words
+from transforms.kernels.models.linear import EOS, hash_words, one_byte_on
 from transforms.kernels.text.columns import text_buffers
-from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET, FNV32_PRIME
+from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET
 
 _LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
 _END_OF_TEXT = np.uint64(int.from_bytes(EOS.encode(), "little"))
@@ -124,12 +124,6 @@ def _tree(counts: list[int]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int3
 
 
 @inlined
-def _hashed(h, byte):
-    """FNV-1a of 32 bits, one byte on, with fastText's extended sign."""
-    return np.uint32((h ^ np.uint32(np.int8(byte))) * FNV32_PRIME)
-
-
-@inlined
 def _bucket(h, buckets, inverse):
     """Of h % buckets, without a division (Lemire et al. 2019, arXiv:1902.01961); `inverse` is 2^64 / buckets, rounded up."""
     low = np.uint64(h) * inverse
@@ -208,10 +202,10 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
         for n in range(1, longest + 1):
             if j == end:
                 break
-            h = _hashed(h, word[j])
+            h = one_byte_on(h, word[j])
             j += _ONE
             while j < end and (word[j] & 0xC0) == 0x80:
-                h = _hashed(h, word[j])
+                h = one_byte_on(h, word[j])
                 j += _ONE
             if n >= shortest and not (n == 1 and (i == first or j == end)):
                 bucket = _bucket(h, buckets, inverse)

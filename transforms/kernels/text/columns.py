@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ def hash_texts(
 
 Number = TypeVar("Number", np.int64, np.uint32, np.uint64)
 EMPTY_HASH = hashlib.blake2b(b"", digest_size=16).digest()
+BYTES = pa.binary()
 
 
 def halves(hashes: pa.FixedSizeBinaryArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -58,6 +59,18 @@ def numbers(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     if not offsets[-1]:  # the buffer may be missing
         return offsets, np.zeros(0, np.uint32)
     return offsets, np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]].view("<u4")
+
+
+def packed(
+    offsets: npt.NDArray[np.int64], values: npt.NDArray[Any], dtype: pa.DataType = BYTES
+) -> pa.BinaryArray | pa.LargeBinaryArray:
+    """The other way round, of numbers of any kind: of each row `values[offsets[i]:offsets[i + 1]]`, as bytes that are not copied.
+
+    Raises:
+      pa.ArrowInvalid: they are more than 2 GB, and `dtype` is not `pa.large_binary()`.
+    """
+    buffers = [None, pa.py_buffer(values.itemsize * offsets), pa.py_buffer(values)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers).cast(dtype)
 
 
 def ranges(size: npt.NDArray[np.int64], start: npt.NDArray[np.int64] | int = 0) -> npt.NDArray[np.int64]:

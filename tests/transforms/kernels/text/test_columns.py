@@ -62,3 +62,13 @@ def test_different_rows_are_numpys(rows: list[tuple[int, int, int]]) -> None:
     found = columns.distinct_rows(*(column.astype(np.int8) for column in table.T))
     assert found[0].tolist() == expected.tolist()
     assert found[1].tolist() == which.ravel().tolist()
+
+
+@given(rows=st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=5), max_size=8))
+def test_what_is_packed_is_read_back(rows: list[list[int]]) -> None:
+    ends = np.cumsum([0, *map(len, rows)])
+    flat = np.array([one for row in rows for one in row], np.uint32)
+    column = columns.packed(ends, flat)
+    assert column.to_pylist() == [np.array(row, np.uint32).tobytes() for row in rows]
+    assert [found.tolist() for found in columns.numbers(column)] == [ends.tolist(), flat.tolist()]
+    assert columns.packed(ends, flat, pa.large_binary()).cast(pa.binary()).equals(column)
