@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
-from expectations.loading import closest, nearest
+from expectations.loading import closest
 from expectations.wording import EITHER, amount, number, one_line, plural, unit_of
 from pipeline.advice.side_by_side import side_by_side
+from pipeline.reading.answer import for_programs, refuse_unknown
 from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe, released_text
 from pipeline.reading.item_passages import held, items_of
 from pipeline.reading.text_similarity import alike
@@ -85,8 +85,8 @@ def find_documents(release: str, reason: str | None, n: int, asked: str | None =
       ReleaseError: there is no ledger, or a part of it is gone or damaged.
       RecipeError: there is no such document, or the reason is unknown.
     """
-    if reason is not None and reason not in REASONS:
-        raise RecipeError(f"--reason {reason}: {nearest(reason, REASONS)}")
+    if reason is not None:
+        refuse_unknown(reason, REASONS, "--reason")
     ledger = _LedgerReader(release, [read_ledger(path) for path in ledger_files(release)], 0, texts=False)
     found = (
         _found(ledger, asked)
@@ -144,7 +144,7 @@ def _near(ledger: _LedgerReader, asked: str) -> str | None:
 def documents_json(release: str, rows: list[dict[str, Any]]) -> str:
     """Rows of a ledger as JSON, for programs."""
     answer = {"format": "lowbackground.explain/1", "release": release, "documents": rows}
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return for_programs(answer)
 
 
 def list_documents(rows: list[dict[str, Any]]) -> str:

@@ -8,18 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from expectations import contracts
-from expectations.loading import MAX_BYTES, as_text, nearest, parse_yaml
+from expectations.loading import parse_yaml, read_text
 from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
 from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
 from expectations.papers.standards import STANDARDS, StandardInput, token
-from expectations.paths import is_local, open_for_reading
+from expectations.paths import is_local
 from pipeline.execution import RunError
 from pipeline.places import PAPERS as PAPERS_FOLDER
+from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.outputs import check_output, save
+from pipeline.reading.release_files import opened
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import Result, day
 from transforms.release.read_release import (
@@ -61,8 +62,7 @@ def write_papers(
     """
     chosen = list(dict.fromkeys(names or PAPERS))
     for name in chosen:
-        if name not in PAPERS:
-            raise RecipeError(f"--form {name}: {nearest(name, list(PAPERS))}")
+        refuse_unknown(name, PAPERS, "--form")
     date = str(day(today))
     releases = read_papers(folders)
     forms = [name for name in chosen if name in FORMS]
@@ -104,10 +104,8 @@ def write_asked(recipe: Recipe, result: Result, today: str | None = None) -> Non
 def _standard_input(folder: str, release: ReleasedPaper, output: str, date: str) -> StandardInput:
     columns: tuple[tuple[str, str], ...] = ()
     for file in release.files("data/")[:1]:
-        path = posixpath.join(folder, file["path"])
-        with reading(path), open_for_reading(path) as shard:
-            schema = pq.ParquetFile(pa.PythonFile(shard, mode="r")).schema_arrow
-            columns = tuple((field.name, str(field.type)) for field in schema)
+        with opened(posixpath.join(folder, file["path"])) as shard:
+            columns = tuple((field.name, str(field.type)) for field in shard.schema_arrow)
     local = is_local(folder) and is_local(output)
     place = os.path.relpath(os.path.realpath(folder), os.path.realpath(output)) if local else folder.rstrip("/")
     verdict = json.loads(read_verdict(folder).to_json())
@@ -128,8 +126,8 @@ def read_papers(folders: Sequence[str]) -> dict[str, ReleasedPaper]:
             continue
         digests.add(digest)
         path = posixpath.join(folder, "recipe.yaml")
-        with reading(path), open_for_reading(path) as file:
-            recipe: Any = parse_yaml(as_text(file.read(MAX_BYTES + 1), path), path).value
+        with reading(path):
+            recipe: Any = parse_yaml(read_text(path), path).value
             if not isinstance(recipe, dict):
                 raise ValueError("it is no mapping")
         metrics = tuple(read_metrics(folder).to_pylist())
@@ -157,8 +155,8 @@ def count_documents(folders: Sequence[str]) -> PaperCounts:
 
 def _kept(path: str, part: int, parts: int, missing: set[str]) -> Iterator[pa.RecordBatch]:
     """The documents of a part that are in the release."""
-    with reading(path), open_for_reading(path) as file:
-        names = by_id(pq.ParquetFile(pa.PythonFile(file, mode="r")).schema_arrow.empty_table()).column_names
+    with opened(path) as file:
+        names = by_id(file.schema_arrow.empty_table()).column_names
     asked = [name for name in COLUMNS if name in names or name in NEEDED]
     missing.update(set(COLUMNS) - set(asked))
     for batch in ledger_batches(path, asked):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -14,9 +13,9 @@ from rich.console import Console
 from expectations import contracts
 from expectations.loading import nearest
 from expectations.wording import plural
+from pipeline.reading.answer import for_programs
 from pipeline.reading.input_columns import columns_of
-from pipeline.reading.outputs import check_folder, check_output
-from pipeline.reading.outputs import output as written
+from pipeline.reading.outputs import check_folder, check_output, written
 from pipeline.recipe import RecipeError
 from transforms.detector import calibration, languages
 from transforms.detector.detector import BUNDLED, Detector, DetectorError, load_detector
@@ -110,7 +109,7 @@ def scored_text(found: Mapping[str, Any]) -> str:
 
 def scored_json(found: Mapping[str, Any]) -> str:
     """The same for programs."""
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return for_programs(found)
 
 
 def _read(split: Split, source: Source, keep: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:

@@ -23,6 +23,7 @@ from expectations.report.judgement import headline
 from expectations.report.page import policy, served_page
 from pipeline.advice.examples import two_texts
 from pipeline.advice.side_by_side import visible
+from pipeline.assembly import REPORT
 from pipeline.commands.diff import difference_page
 from pipeline.commands.explain import beside_title, facts, fate_of, survivor_text
 from pipeline.commands.review import Session, open_session, review_site
@@ -45,7 +46,6 @@ from pipeline.recipe import Recipe, RecipeError
 from transforms.ingest.sources import InputError
 from transforms.release.read_release import counts, read_metrics, read_verdict
 
-REPORT = "report/index.html"
 SHOWN, WHOLE = 4_000, 1_000_000  # characters of a text
 PAIR, WHOLE_PAIR = 300, 5_000  # words of each of two texts
 MEMBERS = 50  # of a cluster

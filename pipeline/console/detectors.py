@@ -39,7 +39,7 @@ def detector_train(
     """
     from pipeline.commands.score import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force, expert or []), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force, expert or []))
 
 
 @detector_app.command("evaluate")
@@ -50,7 +50,7 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
     """
     from pipeline.commands.score import evaluate_detector
 
-    out.print(evaluate_detector(data, model), markup=False)
+    out.print(evaluate_detector(data, model))
 
 
 @detector_app.command("words")
@@ -67,7 +67,7 @@ def detector_words(
     """
     from pipeline.commands.score import count_detector
 
-    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
+    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force))
 
 
 @detector_app.command("calibrate")
@@ -91,7 +91,6 @@ def detector_calibrate(
 
     out.print(
         calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr, force),
-        markup=False,
     )
 
 
@@ -103,7 +102,7 @@ def detector_card(model: Model = None) -> None:
     """
     from pipeline.commands.score import card_of
 
-    out.print(card_of(model), markup=False)
+    out.print(card_of(model))
 
 
 @detector_app.command("selftest")
@@ -114,4 +113,4 @@ def detector_selftest(data: Labelled, model: Model = None) -> None:
     """
     from pipeline.commands.score import selftest_detector
 
-    out.print(selftest_detector(data, model), markup=False)
+    out.print(selftest_detector(data, model))

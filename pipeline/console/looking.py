@@ -37,10 +37,10 @@ def explain(
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
     if doc_id is None or as_json:
         rows = find_documents(release, reason, n, doc_id)
-        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n", None, "")
+        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n")
         return
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
-    out.print(explain_document(release, doc_id, width, not no_text), markup=False)
+    out.print(explain_document(release, doc_id, width, not no_text))
 
 
 @app.command()
@@ -59,7 +59,7 @@ def provenance(
     from pipeline.reading.answer import deliver
 
     life = life_of(document, releases)
-    deliver(life_json(life) if as_json else life_text(life) + "\n", None, "")
+    deliver(life_json(life) if as_json else life_text(life) + "\n")
 
 
 @app.command()
@@ -77,7 +77,7 @@ def serve(
     """
     from pipeline.commands.serve import serve_releases
 
-    serve_releases(releases, sample, labels, port, lambda line: out.print(line, markup=False))
+    serve_releases(releases, sample, labels, port, out.print)
 
 
 @app.command()
@@ -100,4 +100,4 @@ def score(
     from pipeline.reading.answer import deliver
 
     found = score_input(data, output, tuple(keep or ()), text, model, force)
-    deliver((scored_json if as_json else scored_text)(found), None, "")
+    deliver((scored_json if as_json else scored_text)(found))

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import contracts
 from expectations.errors import UserError
-from expectations.paths import is_local, open_for_reading
+from expectations.paths import is_local
+from pipeline.reading.release_files import files_of, opened
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     RESTORE,
@@ -27,9 +28,7 @@ from transforms.release.read_release import (
     ReleaseError,
     is_there,
     ledger_files,
-    parquet_files,
     read_manifest,
-    reading,
 )
 
 if TYPE_CHECKING:
@@ -214,9 +213,8 @@ class ReleaseTables:
         if self.published:
             names = [file["path"] for file in read_manifest(self.folder)[0]["files"]]
             names = [name for name in names if name.startswith(f"{below}/") and name.endswith(".parquet")]
-        else:
-            names = [posixpath.join(below, name) for name in parquet_files(posixpath.join(self.folder, below))]
-        return [posixpath.join(os.path.abspath(self.folder), name) for name in names]
+            return [posixpath.join(os.path.abspath(self.folder), name) for name in names]
+        return files_of(os.path.abspath(self.folder), below)
 
     def find(self, asked: Question, after: RowPlace | None = None) -> RowPage:
         """The first rows behind a place, in the order that was asked for.
@@ -358,12 +356,8 @@ class ReleaseTables:
 
     @functools.cache  # noqa: B019 (there are as many as releases that are served)
     def _columns(self, table: str) -> tuple[str, ...]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.files[table][0]
-        with reading(path), open_for_reading(path) as file:
-            return tuple(pq.read_schema(pa.PythonFile(file, mode="r")).names)
+        with opened(self.files[table][0]) as file:
+            return tuple(file.schema_arrow.names)
 
 
 def stamp(folder: str) -> tuple[int, ...]:
