@@ -5,8 +5,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.commands.explain import fate, find_documents, named
 from pipeline.reading.answer import for_programs
+from pipeline.reading.document_fate import fate, named
+from pipeline.reading.ledger_lookup import find_documents
 from pipeline.recipe import RecipeError
 from transforms.release.read_release import read_verdict
 

@@ -30,8 +30,9 @@ def explain(
     Example: lowbackground explain releases/demo --reason near_duplicate --n 5
     """
     from pipeline.advice.side_by_side import MIN_WIDTH
-    from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
+    from pipeline.commands.explain import documents_json, explain_document, list_documents
     from pipeline.reading.answer import deliver
+    from pipeline.reading.ledger_lookup import find_documents
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")

@@ -6,6 +6,7 @@ Whatever is found is the text that the run read: a document's id is a hash of it
 import contextlib
 import os
 import posixpath
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -90,6 +91,36 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     if changed:
         raise NoTextError(f"{changed} is not what the run read: this document is not in it")
     raise NoTextError(f"no such file: {' or '.join(paths)}")
+
+
+def survivor_text(
+    doc_id: str, release: str, recipe: Recipe, rows: Callable[[str, str], list[dict[str, Any]]]
+) -> tuple[str, str]:
+    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard.
+
+    Args:
+      doc_id: of the survivor.
+      release: folder of the release or rejection.
+      recipe: of the release.
+      rows: its ledger's, by a column and a value.
+
+    Raises:
+      NoTextError: it is nowhere any more.
+    """
+    if (text := released_text(release, doc_id)) is not None:
+        return text, "the release"
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, release, recipe):
+            if (text := released_text(folder, doc_id)) is not None:
+                return text, f"the earlier release {folder}"
+    found = rows("id", doc_id)
+    if not found and recipe.dedup.against:
+        raise NoTextError(
+            f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"
+        )
+    if not found:
+        raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
+    return input_text(found[0], release, recipe), "the input"
 
 
 def places(path: str, release: str, recipe: Recipe) -> list[str]:
