@@ -153,7 +153,6 @@ LONGEST = 400
 LONGER = {
     "expectations/contracts.py": 450,
     "expectations/loading.py": 450,
-    "expectations/papers/standards.py": 450,
     "expectations/storage.py": 500,
     "pipeline/recipe.py": 450,
     "transforms/audit/draw.py": 450,

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.loading import parse_yaml, read_text
-from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
+from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, StandardInput, first_of_each, token
 from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
-from expectations.papers.standards import STANDARDS, StandardInput, token
+from expectations.papers.standards import STANDARDS
 from expectations.paths import is_local
 from pipeline.execution import RunError
 from pipeline.places import PAPERS as PAPERS_FOLDER
