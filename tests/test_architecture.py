@@ -152,7 +152,6 @@ def test_a_class_has_a_name_of_its_own() -> None:
 LONGEST = 400
 LONGER = {
     "expectations/contracts.py": 450,
-    "expectations/storage.py": 500,
     "pipeline/recipe.py": 450,
     "transforms/audit/draw.py": 450,
     "transforms/detector/calibration.py": 600,
