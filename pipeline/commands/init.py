@@ -12,6 +12,7 @@ import yaml
 from expectations.paths import is_local
 from expectations.wording import one_line, plural
 from pipeline.advice.guesses import guessed
+from pipeline.advice.planned_files import bytes_of, planned_files, read_twice
 from pipeline.advice.remarks import splits_found
 from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.input_sample import try_source
@@ -127,7 +128,7 @@ def write_recipe(
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
     lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(proposals), *said]
-    lines += [*guessed(sources, planned.splits), *failed]
+    lines += [*read_twice(sources, planned.splits), *guessed(sources, planned.splits), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -174,7 +175,7 @@ def _together(proposals: Sequence[Proposal]) -> Iterator[str]:
 
 def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:
     """The lines of a source in the recipe, and what of its first records could not be read."""
-    pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
+    planned = planned_files(splits, number)
     found = try_source(source, splits, number, ReadLimits())
     first = next(iter(found.reasons.items()), ("", "no record"))
     if found.documents:
@@ -183,7 +184,7 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
             seen += f" CHECK: some records could not be read: {_comment(': '.join(first))}"
     else:
         seen = f"CHECK: the first records could not be read: {_comment(': '.join(first))}"
-    there = splits_of(source, pieces)
+    there = splits_of(source, planned)
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
@@ -192,8 +193,8 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     block = SOURCE.format(
         name=_quoted(source.name),
         path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
-        files=len(pieces),
-        bytes=sum(pieces.values()),
+        files=len(planned),
+        bytes=bytes_of(planned),
         seen=seen,
         settings="".join(_settings(source)),
         text="body",
