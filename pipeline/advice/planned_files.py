@@ -35,7 +35,7 @@ def bytes_of(files: Files) -> int:
 
 
 def read_twice(sources: Sequence[Source], splits: Sequence[Split]) -> Iterator[str]:
-    """A warning for each two sources that read the same files, whatever their folders are called; links to files are not followed."""
+    """A warning for each two sources that read the same files, whatever their folders are called; a link to a file is another."""
     real = functools.cache(lambda folder: os.path.realpath(folder) if is_local(folder) else folder)
     readers: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
     for number in range(len(sources)) if len(sources) > 1 else ():
