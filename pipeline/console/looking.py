@@ -97,8 +97,8 @@ def score(
 
     Example: lowbackground score corpus/ -o scores.parquet --keep url
     """
-    from pipeline.commands.score import score_input, scored_json, scored_text
-    from pipeline.reading.answer import deliver
+    from pipeline.commands.score import score_input, scored_text
+    from pipeline.reading.answer import deliver, for_programs
 
     found = score_input(data, output, tuple(keep or ()), text, model, force)
-    deliver((scored_json if as_json else scored_text)(found))
+    deliver(for_programs(found) if as_json else scored_text(found))
