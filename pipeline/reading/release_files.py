@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations.paths import open_for_reading
+from expectations import parquet
 from transforms.release.read_release import parquet_files, reading
 
 QUARANTINE = "quarantine"
@@ -25,8 +25,8 @@ def opened(path: str) -> Iterator[pq.ParquetFile]:
     Raises:
       ReleaseError: it is gone or damaged.
     """
-    with reading(path), open_for_reading(path) as file:
-        yield pq.ParquetFile(pa.PythonFile(file, mode="r"))
+    with reading(path), parquet.opened(path) as file:
+        yield file
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -35,5 +35,5 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
       ReleaseError: it is gone or damaged, or has not these columns.
     """
-    with reading(path), open_for_reading(path) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None)
+    with reading(path):
+        return parquet.read(path, columns)

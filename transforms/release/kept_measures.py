@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.ingest.sources import Splits
@@ -90,5 +89,5 @@ class _ReadBatch(_ReadFile):
         self.contract = contract
 
     def process(self, _: Mixture) -> Iterator[pa.RecordBatch]:
-        table = pq.read_table(pa.BufferReader(self.read()))
+        table = parquet.read(pa.py_buffer(self.read()))
         yield self.contract.batch({name: table[name].combine_chunks() for name in table.schema.names})
