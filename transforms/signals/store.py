@@ -86,9 +86,13 @@ class SignalStore:
         """Whether the split has a file that a run may use: verified here, whatever was verified before."""
         return is_usable(self.path(split))
 
+    def has_quarantine(self, split: Split) -> bool:
+        """Whether the split has a quarantine that a run may use."""
+        return is_usable(self.quarantine_path(split))
+
     def was_surveyed(self, split: Split, made_of: str = "") -> bool:
         """Whether the split has signals and quarantine that a run may use."""
-        return is_usable(self.quarantine_path(split)) and is_usable(self.path(split), made_of)
+        return self.has_quarantine(split) and is_usable(self.path(split), made_of)
 
     def write(
         self,
