@@ -15,7 +15,7 @@ from pipeline.advice.planned_files import planned_files, read_twice
 from pipeline.recipe import Recipe
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
-from transforms.measures.metrics import OF_NOTHING
+from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
 Rows = Sequence[Mapping[str, Any]]  # of contracts.METRICS

@@ -27,7 +27,15 @@ from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides
 from transforms.kernels.text.columns import text_buffers
-from transforms.release.earlier_shards import NO_FILES, ReleasedFiles, ShardFile, copy_file, keep_files, kept_files
+from transforms.release.earlier_shards import (
+    NO_FILES,
+    ReleasedFiles,
+    ShardFile,
+    copy_file,
+    forget_files,
+    keep_files,
+    kept_files,
+)
 from transforms.release.earlier_texts import EarlierTexts, TextPlace
 from transforms.release.ledger import Recorded
 from transforms.release.released_text import ReleasedBatch, released
@@ -110,6 +118,12 @@ class EmitConfig:
         settings = [self.code, self.num_perm, asked.shard_bytes, asked.row_group_bytes, asked.signatures, asked.keep]
         parts = [part.made_of for part in task.parts]
         return _kept(store, settings, parts)
+
+    def has_all(self, recorded: Iterable[Recorded], store: SignalStore) -> bool:
+        """Whether releases say that they have the files of all tasks of a ledger."""
+        found = [self.kept(task, store) for task in plan(recorded, self.shards)]
+        files = [kept_files(kept) if kept else [] for kept in found]
+        return all(own and all(one.sha256 in self.released.places for one in own) for own in files)
 
 
 def _kept(store: SignalStore, *depends_on: object) -> Kept:
@@ -196,6 +210,8 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
     kept = config.kept(task, corpus.store)
     shards = _copied(task, config, kept) if kept else []
     if not shards:
+        if kept:
+            forget_files(kept)  # else a later run would count on them again
         shards = [*_written(task, config, corpus, unwanted)]
         if kept and shards:
             keep_files(kept, [ShardFile(s.folder, s.rows, s.tokens, s.bytes, s.sha256) for s in shards])
