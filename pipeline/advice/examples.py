@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
+from transforms.engine.threads import spread
 from transforms.ingest.sources import InputError
 from transforms.release.ledger import Recorded
 from transforms.signals.beginnings import texts_of
@@ -60,13 +61,15 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
 
 def _rows(parts: Sequence[Recorded]) -> pa.Table:
     """The rows of some parts of the ledger, each with its `place`: split and ordinal."""
-    found = []
-    for part in parts:
+
+    def rows_of(part: Recorded) -> pa.Table:
         table = read_parquet(part.path, list(COLUMNS))
         places = {"split": np.full(table.num_rows, part.split), "ordinal": np.arange(table.num_rows)}
         for name, numbers in places.items():
             table = table.append_column(name, pa.array(numbers, pa.int64()))
-        found.append(table)
+        return table
+
+    found = list(spread(rows_of, iter(parts)))
     return pa.concat_tables(found) if found else pa.table({"id": pa.array([], pa.string())})
 
 
@@ -93,20 +96,19 @@ def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
 
 def _texts(corpus: Corpus, rows: Sequence[dict[str, Any]], texts: Kept | None) -> dict[Place, str]:
     """The first characters of some documents, by their place. One whose file is gone or changed has none."""
-    found: dict[Place, str] = {}
     ids = {_place(row): bytes.fromhex(row["id"]) for row in rows}
-    for number, places in itertools.groupby(sorted(ids), key=lambda place: place[0]):
-        own = [*places]
-        asked = [{"ordinal": ordinal, "doc_id": ids[number, ordinal]} for _, ordinal in own]
-        batch = pa.RecordBatch.from_pylist(
-            asked, schema=pa.schema([("ordinal", pa.int64()), ("doc_id", contracts.HASH)])
-        )
+
+    def of_split(own: list[Place]) -> dict[Place, str]:
+        asked = [{"ordinal": place[1], "doc_id": ids[place]} for place in own]
+        schema = pa.schema([("ordinal", pa.int64()), ("doc_id", contracts.HASH)])
         try:
-            first = texts_of(corpus.split(number), corpus, batch, texts)
+            first = texts_of(corpus.split(own[0][0]), corpus, pa.RecordBatch.from_pylist(asked, schema=schema), texts)
         except (InputError, OSError, pa.ArrowException):
-            continue
-        found |= dict(zip(own, first.to_pylist(), strict=True))
-    return found
+            return {}
+        return dict(zip(own, first.to_pylist(), strict=True))
+
+    by_split = (list(own) for _, own in itertools.groupby(sorted(ids), key=lambda place: place[0]))
+    return {place: text for found in spread(of_split, by_split) for place, text in found.items()}
 
 
 def _place(row: dict[str, Any]) -> Place:

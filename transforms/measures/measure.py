@@ -144,9 +144,9 @@ class TallyFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(triggers.Suspects)
-class _Suspects(beam.DoFn):
-    def process(self, tally: Tally) -> Iterator[triggers.Suspects]:
-        yield triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0))
+class _Suspects(Beside[Tally, triggers.Suspects]):
+    def work(self, tally: Tally, *_: object) -> tuple[triggers.Suspects]:
+        return (triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0)),)
 
 
 @beam.typehints.with_output_types(triggers.Neighbours)
@@ -185,8 +185,11 @@ class NeighboursFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
-class _Metrics(beam.DoFn):
-    """A tally -> all of METRICS but what rests on words beside suspects. Where it was merged: it goes nowhere."""
+class _Metrics(Beside[Tally, pa.RecordBatch]):
+    """A tally -> all of METRICS but what rests on words beside suspects. Where it was merged: it goes nowhere.
+
+    Like all that looks at the tally of a corpus, it works beside the others.
+    """
 
     def __init__(self, config: MeasureConfig, sources: tuple[str, ...]) -> None:
         self.config, self.sources = config, sources
@@ -195,11 +198,12 @@ class _Metrics(beam.DoFn):
         self.detector = load_detector(self.config.detector)
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
-    def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
+    def work(self, tally: Tally, *sides: Mixture) -> tuple[pa.RecordBatch]:
+        (mixture,) = sides
         reference = self.config.reference.found(tally, self.sources)
         metrics = metrics_table(tally, self.sources, self.detector, mixture, self.config, self.checker, reference)
         give_back()
-        yield metrics
+        return (metrics,)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
@@ -218,12 +222,13 @@ class _Triggers(beam.DoFn):
         yield whole
 
 
-class _Sketches(beam.DoFn):
+@beam.typehints.with_output_types(bytes)
+class _Sketches(Beside[Tally, bytes]):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[bytes]:
+    def work(self, tally: Tally, *_: object) -> tuple[bytes]:
         # A tenth of the table, and several copies of it wait for the rest.
         written = as_parquet(sketches(tally, self.sources))
         give_back()
-        yield written
+        return (written,)

@@ -196,15 +196,14 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
     kept = config.kept(task, corpus.store)
     shards = _copied(task, config, kept) if kept else []
     if not shards:
-        shards = [*_written(task, config, corpus, unwanted)]
+        made = _signatures(task, config, corpus), _written(task, config, corpus, unwanted)
+        shards = [shard for part in spread(list, iter(made)) for shard in part]  # the two beside each other
         if kept and shards:
             keep_files(kept, [ShardFile(s.folder, s.rows, s.tokens, s.bytes, s.sha256) for s in shards])
     yield from shards
 
 
 def _written(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterator[Shard]:
-    if config.shards.signatures:
-        yield write_signatures(task, config, corpus)
     schema = contracts.release(config.shards.keep).schema
     writer: _ShardWriter | None = None
     shards: list[Shard] = []
@@ -251,8 +250,10 @@ def _path(config: EmitConfig, folder: str, task: int, number: int) -> str:
     return posixpath.join(config.staging, folder, f"task-{task:05d}-{number:05d}.parquet")
 
 
-def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
-    """The signatures of a task's documents, in their order, as one file."""
+def _signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Iterator[Shard]:
+    """The signatures of a task's documents, in their order, as one file, if they are asked for."""
+    if not config.shards.signatures:
+        return
     path = _path(config, FOLDER, task.number, 0)
     file = HashedFile(path)
     schema = contracts.signed(config.num_perm).schema
@@ -264,7 +265,7 @@ def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
             writer.write_table(signed)
             rows += signed.num_rows
     file.close()
-    return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
+    yield Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
 def _released_part(
