@@ -52,7 +52,8 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
     if rows.num_rows == 0:
         return []
     there = set(rows["reason"].unique().to_pylist())
-    chosen = [row for reason in contracts.REASONS[1:] if reason in there for row in _of_reason(rows, reason)]
+    reasons = (reason for reason in contracts.REASONS[1:] if reason in there)
+    chosen = [row for found in spread(lambda reason: _of_reason(rows, reason), reasons) for row in found]
     stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
     wanted = [row for row in chosen if row["reason"] not in HIDDEN]
     shown = _texts(corpus, [*wanted, *stands_for.values()], texts)

@@ -4,6 +4,7 @@ A task is a run of splits whose kept text fills about one shard (or one split th
 depend on the splits and the decisions only, so they come out the same whoever does the work, and in whatever order.
 """
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import posixpath
@@ -277,7 +278,10 @@ def _released_part(
 
 
 class _ShardWriter:
-    """One Parquet file: rows collect until a row group is full. Batches that are added have rows."""
+    """One Parquet file: rows collect until a row group is full, which is written while the next is read.
+
+    Batches that are added have rows.
+    """
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
@@ -285,6 +289,8 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
+        self.beside = concurrent.futures.ThreadPoolExecutor(1)
+        self.writing: concurrent.futures.Future[None] | None = None
         self.file = HashedFile(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
@@ -305,15 +311,23 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as a row group; nothing is held if the last batch filled one."""
+        """Begin to write what is held as a row group, once the last one is; nothing is held if the last batch filled one."""
         if self.pending:
             table = pa.Table.from_batches(self.pending, self.schema)
-            self.writer.write_table(table, row_group_size=table.num_rows)
+            self.settle()
+            self.writing = self.beside.submit(self.writer.write_table, table, row_group_size=table.num_rows)
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
         self.pending, self.pending_bytes = [], 0
 
+    def settle(self) -> None:
+        """Wait until what was begun is written."""
+        if self.writing:
+            self.writing.result()
+
     def close(self) -> Shard:
         self.flush()
+        self.settle()
+        self.beside.shutdown()
         self.writer.close()
         self.file.close()
         holds = self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()
