@@ -133,7 +133,7 @@ def recorded_before(measures: Kept, splits: Iterable[Split]) -> list[Recorded]:
 
 def _recorded(measures: Kept) -> list[Recorded]:
     """What is known of parts of the ledger; where they are is for the caller to say."""
-    rows = pq.read_table(pa.BufferReader(_file(measures, "recorded"))).to_pylist()
+    rows = parquet.read(pa.py_buffer(_file(measures, "recorded"))).to_pylist()
     return [Recorded(path="", **row) for row in rows]
 
 
