@@ -163,7 +163,7 @@ class _Late(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _LateModule(ModuleType):
-    __path__: ClassVar[list[str]] = []  # modules below it may be asked for
+    __path__: ClassVar[list[str]] = []  # type: ignore[misc]  # modules below it may be asked for
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
