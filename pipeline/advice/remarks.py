@@ -13,7 +13,7 @@ from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Source, Split, splits_of
+from transforms.ingest.sources import Piece, Source, Split, files_of, splits_of
 from transforms.measures.metrics import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -29,14 +29,15 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
       recipe: that it was made by.
       splits: of its plan, from which the first rows of some files are read again.
     """
+    found = [list(files_of(splits, number).values()) for number in range(len(recipe.sources))]
     yield from _not_understood(rows)
-    yield from _mixed(recipe, splits)
+    yield from _mixed(recipe, found)
     yield from _lost(rows)
     yield from _not_read(rows)
     yield from _contaminated(rows)
     yield from _masked(rows)
     yield from _phrases(rows)
-    yield from guessed(recipe, splits, only_origin=True)
+    yield from guessed(recipe, found, only_origin=True)
     yield from _undecided(rows)
     yield from _idle_after(rows, recipe)
 
@@ -68,10 +69,10 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
 
 
-def _mixed(recipe: Recipe, splits: Sequence[Split]) -> Iterator[str]:
-    for number, source in enumerate(recipe.sources):
-        paths = {piece.path for split in splits if split.source == number for piece in split.pieces}
-        yield from (f"{source.name}: {words}" for words in splits_found(source, splits_of(source, paths)))
+def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    for source, files in zip(recipe.sources, found, strict=True):
+        there = splits_of(source, (piece.path for piece in files))
+        yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
 def _not_read(rows: Rows) -> Iterator[str]:
