@@ -37,7 +37,7 @@ know count as punctuation.
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -123,8 +123,7 @@ def _composing() -> npt.NDArray[np.bool_]:
     """Whether NFKC may join a code point to the one before it."""
     joins = np.zeros(_TABLE_SIZE, np.bool_)
     joins[0x1160:0x1200] = True  # the vowels and finals of Hangul, whose decompositions are in no table
-    decomposed = functools.partial(unicodedata.normalize, "NFD")
-    for point, _ in _changed(decomposed, range(0xC0, _TABLE_SIZE)):
+    for point, _ in _changed(functools.partial(unicodedata.normalize, "NFD"), np.arange(0xC0, _TABLE_SIZE)):
         said = unicodedata.decomposition(chr(point)).split()
         if len(said) == 2 and said[0][0] != "<":
             joins[int(said[1], 16)] = True
@@ -140,8 +139,9 @@ def _tables() -> _Tables:
     marks = np.flatnonzero(own == _MARK)
     order[marks] = [unicodedata.combining(chr(point)) for point in marks.tolist()]
     order[composing & (own != _IGNORE)] = _NOT_PLAIN
-    points = np.flatnonzero(own != _IGNORE).tolist()
-    folds = {ord(char): _caseless(char) for char in to_ascii} | dict(_changed(_caseless, points))
+    folds = {ord(char): _caseless(char) for char in to_ascii} | dict(
+        _changed(_caseless, np.flatnonzero(own != _IGNORE))
+    )
     for point, folded in folds.items():
         char = chr(point)
         written = "".join(to_ascii.get(one, one) for one in folded).encode()
@@ -163,17 +163,12 @@ def _tables() -> _Tables:
     return _Tables(classes, spelled, order)
 
 
-def _changed(change: Callable[[str], str], points: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """The code points that normalizing or folding changes, and what they become.
-
-    Many are asked for at once, as one text of lines: nothing is joined to a line's end, or comes from one.
-    """
+def _changed(change: Callable[[str], str], points: npt.NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+    """Code points that become something else, many as one text of lines: nothing is joined to a line's end, or comes from one."""
     for start in range(0, len(points), _AT_ONCE):
         some = "".join(map(chr, points[start : start + _AT_ONCE])).replace("\n", "")
-        lines = "\n".join(some)
-        if (found := change(lines)) != lines:
-            each = zip(some, found.split("\n"), strict=True)
-            yield from ((ord(before), after) for before, after in each if before != after)
+        if (found := change(lines := "\n".join(some))) != lines:
+            yield from ((ord(one), new) for one, new in zip(some, found.split("\n"), strict=True) if one != new)
 
 
 @once()
