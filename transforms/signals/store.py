@@ -192,6 +192,7 @@ def write_parquet(
     made_of: str = "",
     sync: bool = True,
     thinned: Thinned | None = None,
+    group_bytes: int = ROW_GROUP_BYTES,
 ) -> int:
     """Write batches as one Parquet file with a checksum, under another name first. Returns the number of rows.
 
@@ -203,6 +204,7 @@ def write_parquet(
       lasts: false if a later run must not take the file for the truth.
       made_of: a digest of what it depends on beyond its name.
       thinned: what is left of rows that are held, now that more were read: asked before they are written.
+      group_bytes: so much is held, and becomes a row group; 0: each batch becomes one.
       sync: put it on the disk before it has its name; not needed for what is verified and can be made anew.
     """
     compression = {name: "NONE" if name in plain else "ZSTD" for name in schema.names}
@@ -219,11 +221,11 @@ def write_parquet(
                 held.append(pa.Table.from_batches([batch]))
                 rows += batch.num_rows
                 size += batch.nbytes
-                if size < ROW_GROUP_BYTES:
+                if size < group_bytes:
                     continue
                 held = [thinned(pa.concat_tables(held))] if thinned else held
                 size = sum(table.nbytes for table in held)
-                if size >= ROW_GROUP_BYTES * 3 // 4:
+                if size >= group_bytes * 3 // 4:
                     writer.write_table(pa.concat_tables(held))
                     held, size = [], 0
             if held:
