@@ -155,9 +155,9 @@ class TallyFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(triggers.Suspects)
-class _Suspects(beam.DoFn):
-    def process(self, tally: Tally) -> Iterator[triggers.Suspects]:
-        yield triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0))
+class _Suspects(Beside[Tally, triggers.Suspects]):
+    def work(self, tally: Tally, *_: object) -> tuple[triggers.Suspects]:
+        return (triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0)),)
 
 
 @beam.typehints.with_output_types(triggers.Neighbours)
@@ -196,8 +196,11 @@ class NeighboursFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
-class _Metrics(beam.DoFn):
-    """A tally -> all of METRICS that follow from it alone. Where it was merged: it goes nowhere."""
+class _Metrics(Beside[Tally, pa.RecordBatch]):
+    """A tally -> all of METRICS that follow from it alone. Where it was merged: it goes nowhere.
+
+    Like all that looks at the tally of a corpus, it works beside the others.
+    """
 
     def __init__(self, config: MeasureConfig, sources: tuple[str, ...]) -> None:
         self.config, self.sources = config, sources
@@ -206,11 +209,11 @@ class _Metrics(beam.DoFn):
         self.detector = load_detector(self.config.detector)
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
-    def process(self, tally: Tally) -> Iterator[pa.RecordBatch]:
+    def work(self, tally: Tally, *_: object) -> tuple[pa.RecordBatch]:
         reference = self.config.reference.found(tally, self.sources)
         metrics = metrics_table(tally, self.sources, self.detector, self.config, self.checker, reference)
         give_back()
-        yield metrics
+        return (metrics,)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
@@ -229,12 +232,13 @@ class _WithTheRest(beam.DoFn):
         yield whole
 
 
-class _Sketches(beam.DoFn):
+@beam.typehints.with_output_types(bytes)
+class _Sketches(Beside[Tally, bytes]):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[bytes]:
+    def work(self, tally: Tally, *_: object) -> tuple[bytes]:
         # A tenth of the table, and several copies of it wait for the rest.
         written = as_parquet(sketches(tally, self.sources))
         give_back()
-        yield written
+        return (written,)

@@ -94,6 +94,7 @@ def metrics_table(
       reference: what `config.reference` found for this corpus, if anything.
     """
     parts: tuple[Iterable[Row], ...] = (
+        sample_rows(tally.sampled, tally.sample_below, sources),  # they take longest
         _counts(tally, sources),
         _quarantine(tally, sources),
         _not_understood(tally, sources),
@@ -115,7 +116,6 @@ def metrics_table(
         _text(tally, config.unit),
         lexical_rows(tally.ngrams, sources),
         excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
-        sample_rows(tally.sampled, tally.sample_below, sources),
         reference_rows(tally, sources, reference),
         structure_rows(tally.patterns, config.systems),
         burst_rows(tally.bursts),

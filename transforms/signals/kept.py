@@ -17,6 +17,7 @@ from transforms.engine import checksums
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
+from transforms.kernels.text.columns import joined
 from transforms.signals.store import SignalStore, is_usable, read_parquet, write_parquet
 
 
@@ -71,7 +72,7 @@ class Kept(Staged):
           FileNotFoundError: it is gone.
         """
         table = read_parquet(self.path(kind, split))
-        return pa.RecordBatch.from_arrays([table[name].combine_chunks() for name in schema.names], schema=schema)
+        return pa.RecordBatch.from_arrays([joined(table[name]) for name in schema.names], schema=schema)
 
 
 def digest_of(paths: Iterable[str]) -> str | None:
