@@ -32,7 +32,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, packed
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, joined, numbers, packed
 from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -160,9 +160,9 @@ class HeadSample:
 
     def thinned(self, signals: pa.Table) -> pa.Table:
         """SIGNALS without what is kept of documents that are no more among the smallest, now that more have been looked at."""
-        content = signals["content_hash"].combine_chunks()
+        content = joined(signals["content_hash"])
         heads = diversity.sample_keys(first_half(content)) < diversity.sample_below(self.smallest)
-        packed = duplicate_rate.Packed.of(*numbers(signals["trace"].combine_chunks()))
+        packed = duplicate_rate.Packed.of(*numbers(joined(signals["trace"])))
         some = np.flatnonzero(packed.size)
         traces = np.zeros(signals.num_rows, bool)
         traces[some] = packed.among(some).key < duplicate_rate.below(self.traced)
