@@ -21,12 +21,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
+from expectations import parquet
 from expectations.judge.verdict import Verdict
-from expectations.paths import open_for_reading
 from expectations.storage import arrow_paths
 from pipeline import runner
 from pipeline.commands.papers import write_asked
@@ -78,8 +77,8 @@ class Release:
 
     def _table(self, name: str) -> pa.Table:
         path = posixpath.join(self.folder, name)
-        with reading(path), open_for_reading(path) as file:
-            return pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None)
+        with reading(path):
+            return parquet.read(path)
 
     def _parts(self, name: str) -> list[str]:
         return parquet_files(posixpath.join(self.folder, name))

@@ -189,6 +189,14 @@ def test_a_module_is_not_too_long_for_a_stranger() -> None:
     assert {name for name in LONGER if lengths.get(name, 0) <= LONGEST} == set(), "no exception any more"
 
 
+def test_no_parquet_is_read_by_the_scanner_of_arrow() -> None:
+    """Its threads hold a file for longer than the reading, and a process that ends meanwhile aborts (docs/decisions/0092)."""
+    named = re.compile(r"\bpq\.read_table\b|\bParquetDataset\b|\bparquet\.read_table\b|\.to_table\(|\bScanner\b")
+    files = [path for room in ("pipeline", "transforms", "expectations") for path in (ROOT / room).rglob("*.py")]
+    assert len(files) > 200
+    assert {str(path.relative_to(ROOT)) for path in files if named.search(path.read_text())} == {"pipeline/api.py"}
+
+
 def test_the_formatter_has_the_say() -> None:
     """But for the two tables that are the graph."""
     found = {}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.paths import open_for_reading
 from expectations.wording import amount, number, plural
 from pipeline.reading.outputs import check_output
@@ -82,8 +82,7 @@ def read_sample(path: str) -> pa.Table:
       AuditError: it is missing, or no sample.
     """
     try:
-        with open_for_reading(path) as file:
-            table = by_id(pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None))
+        table = by_id(parquet.read(path))
         design_of(table)
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None

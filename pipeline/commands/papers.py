@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.loading import MAX_BYTES, as_text, nearest, parse_yaml
 from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
 from expectations.papers.form import WRITERS
@@ -105,9 +104,8 @@ def _standard_input(folder: str, release: ReleasedPaper, output: str, date: str)
     columns: tuple[tuple[str, str], ...] = ()
     for file in release.files("data/")[:1]:
         path = posixpath.join(folder, file["path"])
-        with reading(path), open_for_reading(path) as shard:
-            schema = pq.ParquetFile(pa.PythonFile(shard, mode="r")).schema_arrow
-            columns = tuple((field.name, str(field.type)) for field in schema)
+        with reading(path), parquet.opened(path) as shard:
+            columns = tuple((field.name, str(field.type)) for field in shard.schema_arrow)
     local = is_local(folder) and is_local(output)
     place = os.path.relpath(os.path.realpath(folder), os.path.realpath(output)) if local else folder.rstrip("/")
     verdict = json.loads(read_verdict(folder).to_json())
@@ -157,8 +155,8 @@ def count_documents(folders: Sequence[str]) -> PaperCounts:
 
 def _kept(path: str, part: int, parts: int, missing: set[str]) -> Iterator[pa.RecordBatch]:
     """The documents of a part that are in the release."""
-    with reading(path), open_for_reading(path) as file:
-        names = by_id(pq.ParquetFile(pa.PythonFile(file, mode="r")).schema_arrow.empty_table()).column_names
+    with reading(path), parquet.opened(path) as file:
+        names = by_id(file.schema_arrow.empty_table()).column_names
     asked = [name for name in COLUMNS if name in names or name in NEEDED]
     missing.update(set(COLUMNS) - set(asked))
     for batch in ledger_batches(path, asked):

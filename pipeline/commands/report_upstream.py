@@ -8,11 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from expectations import parquet
 from expectations.loading import nearest
 from expectations.papers.upstream import FAULTS, LONGEST, UpstreamExample, UpstreamReport
-from expectations.paths import open_for_reading
 from pipeline.reading.document_text import NoTextError, input_text, released_recipe
 from pipeline.recipe import Recipe, RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
@@ -117,8 +116,8 @@ def _quarantined(
     shown: list[UpstreamExample] = []
     for name in parquet_files(folder):
         path = posixpath.join(folder, name)
-        with reading(path), open_for_reading(path) as file:
-            table = pq.read_table(pa.PythonFile(file, mode="r"))
+        with reading(path):
+            table = parquet.read(path)
             rows = table.filter(pc.equal(table["source"], source)).to_pylist()
         for row in rows:
             counts[row["reason"]] += 1

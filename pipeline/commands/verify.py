@@ -10,10 +10,9 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations.paths import open_for_reading
+from expectations import parquet
 from expectations.wording import message, plural
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
 from pipeline.reading.signature import read_envelopes, signature_path, signed_by
@@ -178,8 +177,8 @@ def _tables(folder: str, lines: list[str]) -> Iterator[str]:
     n_rows = 0
     for name in names:
         path, rows, tokens = posixpath.join(folder, name), 0, 0
-        with reading(path), open_for_reading(path) as file:
-            for batch in pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE):
+        with reading(path), parquet.opened(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
                 batch.validate(full=True)
                 rows += batch.num_rows
                 if name.startswith(f"{DATA}/"):
@@ -321,8 +320,8 @@ def _ids(folder: str, under: str, column: str) -> npt.NDArray[np.bytes_]:
     parts = [np.zeros(0, "S32")]
     for name in parquet_files(posixpath.join(folder, under)):
         path = posixpath.join(folder, under, name)
-        with reading(path), open_for_reading(path) as file:
-            batches = pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE, columns=[column])
+        with reading(path), parquet.opened(path) as file:
+            batches = file.iter_batches(ROWS_AT_ONCE, columns=[column])
             parts += [_as_ids(batch[column]).copy() for batch in batches]
     return np.concatenate(parts)
 
@@ -332,8 +331,8 @@ def _quarantined(folder: str) -> int:
     found = 0
     for name in parquet_files(posixpath.join(folder, QUARANTINE)):
         path = posixpath.join(folder, QUARANTINE, name)
-        with reading(path), open_for_reading(path) as file:
-            records = pq.read_table(pa.PythonFile(file, mode="r"), columns=["records"], partitioning=None)["records"]
+        with reading(path):
+            records = parquet.read(path, ["records"])["records"]
         found += pc.sum(pc.fill_null(records, 1)).as_py() or 0
     return int(found)
 
@@ -342,6 +341,6 @@ def _rows(folder: str, under: str) -> int:
     found = 0
     for name in parquet_files(posixpath.join(folder, under)):
         path = posixpath.join(folder, under, name)
-        with reading(path), open_for_reading(path) as file:
-            found += int(pq.read_metadata(pa.PythonFile(file, mode="r")).num_rows)
+        with reading(path), parquet.opened(path) as file:
+            found += int(file.metadata.num_rows)
     return found

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations.paths import open_for_reading
+from expectations import parquet
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
@@ -56,8 +56,8 @@ class Withdrawn:
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     """A table of a release, or some of its columns."""
-    with reading(path), open_for_reading(path) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None)
+    with reading(path):
+        return parquet.read(path, columns)
 
 
 def _entries(old: Withdrawn, under: str) -> list[dict[str, Any]]:
@@ -95,8 +95,7 @@ def shards(old: Withdrawn, folder: str) -> Iterator[dict[str, Any]]:
 def _without(source: str, target: str, gone: pa.StringArray) -> tuple[int, int]:
     """Write a shard without some of its documents, row group by row group. Returns its documents and their tokens."""
     rows = tokens = 0
-    with open_for_reading(source) as file, files.whole(target) as out:
-        shard = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+    with parquet.opened(source) as shard, files.whole(target) as out:
         words = ["source", "language", "origin", "origin_basis", "evidence", "generator"]
         with pq.ParquetWriter(
             out,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.loading import MAX_BYTES, LoadError, as_text
 from expectations.paths import open_for_reading
 from expectations.wording import message
@@ -47,8 +47,8 @@ def released_text(release: str, doc_id: str) -> str | None:
     try:
         data = posixpath.join(release, "data")
         for name in parquet_files(data):
-            with open_for_reading(posixpath.join(data, name)) as file:
-                if (found := _in_shard(pq.ParquetFile(pa.PythonFile(file, mode="r")), doc_id)) is not None:
+            with parquet.opened(posixpath.join(data, name)) as file:
+                if (found := _in_shard(file, doc_id)) is not None:
                     return found
     except (OSError, pa.ArrowException):
         return None

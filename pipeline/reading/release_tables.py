@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import contracts
 from expectations.errors import UserError
-from expectations.paths import is_local, open_for_reading
+from expectations.paths import is_local
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     RESTORE,
@@ -358,12 +358,11 @@ class ReleaseTables:
 
     @functools.cache  # noqa: B019 (there are as many as releases that are served)
     def _columns(self, table: str) -> tuple[str, ...]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        from expectations import parquet
 
         path = self.files[table][0]
-        with reading(path), open_for_reading(path) as file:
-            return tuple(pq.read_schema(pa.PythonFile(file, mode="r")).names)
+        with reading(path), parquet.opened(path) as file:
+            return tuple(file.schema_arrow.names)
 
 
 def stamp(folder: str) -> tuple[int, ...]:

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.loading import parse_json
 from expectations.paths import open_for_reading
 from transforms.dedup.earlier_releases import MANIFEST
@@ -216,7 +215,7 @@ def load_reference(asked: str | None, output: str) -> AskedReference:
         raise InputError(
             f"reference: {folder}/{FILE} is not the file that the release was published with (its SHA-256 differs); restore it"
         )
-    read = from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
+    read = from_table(parquet.read(pa.py_buffer(data)), posixpath.basename(folder.rstrip("/")))
     return AskedReference(release=read, sha256=digest)
 
 

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from transforms.engine import counted, files
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside, spread
@@ -113,7 +112,7 @@ class _ReadBatch(_ReadFile):
         self.contract = contract
 
     def process(self, _: bytes) -> Iterator[pa.RecordBatch]:
-        table = pq.read_table(pa.BufferReader(_file(self.measures, self.name)))
+        table = parquet.read(pa.py_buffer(_file(self.measures, self.name)))
         yield self.contract.batch({name: table[name].combine_chunks() for name in table.schema.names})
 
 
@@ -134,7 +133,7 @@ def recorded_before(measures: Kept, splits: Iterable[Split]) -> list[Recorded]:
 
 def _recorded(measures: Kept) -> list[Recorded]:
     """What is known of parts of the ledger; where they are is for the caller to say."""
-    rows = pq.read_table(pa.BufferReader(_file(measures, "recorded"))).to_pylist()
+    rows = parquet.read(pa.py_buffer(_file(measures, "recorded"))).to_pylist()
     return [Recorded(path="", **row) for row in rows]
 
 

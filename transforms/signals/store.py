@@ -6,19 +6,18 @@ those. A file is written under another name and renamed, and carries a checksum:
 may heal, is as one that is not there (docs/decisions/0028).
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from expectations.paths import is_local, open_for_reading
+from expectations import parquet
 from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
@@ -126,7 +125,7 @@ class SignalStore:
         """How many documents the split has."""
         path = self.path(split)
         checksums.ensure(path)
-        with _opened(path) as file:
+        with parquet.opened(path, mapped=True) as file:
             return file.metadata.num_rows
 
 
@@ -160,21 +159,8 @@ def read_parquet(path: str, columns: list[str] | None = None) -> pa.Table:
     return _read(path, columns)
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[pq.ParquetFile]:
-    """A local file is mapped, not copied. Not as a data set of Arrow's: to look for one costs as much as most readings."""
-    with contextlib.ExitStack() as stack:
-        if is_local(path):
-            file = stack.enter_context(pa.memory_map(path))
-        else:
-            file = pa.PythonFile(stack.enter_context(open_for_reading(path)), mode="r")
-        yield pq.ParquetFile(file, pre_buffer=False)
-
-
 def _read(path: str, columns: list[str] | None) -> pa.Table:
-    with _opened(path) as file:
-        table = file.read(columns, use_threads=False)
-    table = table if columns is None else table.select(columns)
+    table = parquet.read(path, columns, mapped=True)
     # The checksum is of that file, and a lie in another. (Of no columns Arrow would lose how many rows they have.)
     return table.replace_schema_metadata(None) if table.num_columns else table
 
