@@ -178,7 +178,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     if job.is_measured:
         found  = root | "Once" >> beam.Impulse() | "Measured" >> MeasuredBefore(job.measures)
     else:
-        measured = balanced | "Measure" >> Measure(job.measure, corpus, job.decisions, job.has_words)
+        measured = balanced | "Measure" >> Measure(job.measure, corpus, job.decisions, job.emit.staging, job.has_words)
         review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue, job.publication.texts)
         found  = Measures(measured.metrics, measured.sketches, review)
         MeasuresAndLedger(*found, recorded) | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)

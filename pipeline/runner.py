@@ -24,6 +24,7 @@ from expectations.structures.system import StructuresError, System
 from expectations.structures.systems_file import load_systems, systems_yaml
 from expectations.suite.suite import Suite, load_suite
 from expectations.versions import version
+from pipeline.advice.planned_files import bytes_of, planned_files
 from pipeline.assembly import Publication
 from pipeline.dependencies import boilerplate, code, decided_by, measured_by, shown_by, signal_store
 from pipeline.engines import load_engine, refuse_unsafe
@@ -307,9 +308,9 @@ def _about(
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
-        said = {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
-        revisions = sorted({found[0] for path in pieces if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
+        planned = planned_files(splits, number)
+        said = {"source": source.name, "files": len(planned), "bytes": bytes_of(planned), "licence": source.licence}
+        revisions = sorted({found[0] for path in planned if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
         inputs.append(said | {"revisions": revisions} if revisions else said)
     packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")
     about = {

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from expectations.wording import plural
+from pipeline.advice.planned_files import planned_files
 from pipeline.recipe import Recipe
 from transforms.ingest import columns as documents
 from transforms.ingest.computed import parts
@@ -27,14 +28,8 @@ def guessed(what: Recipe | Sequence[Source], splits: Sequence[Split] = (), only_
     listed anew.
     """
     for number, source in enumerate(what.sources if isinstance(what, Recipe) else what):
-        planned = {
-            piece.path: piece for split in reversed(splits) if split.source == number for piece in split.pieces[::-1]
-        }
-        samples = [
-            sample
-            for piece in _chosen(source, list(planned.values())[::-1])
-            if (sample := _sample(piece, source)) is not None
-        ]
+        planned = [pieces[0] for pieces in planned_files(splits, number).values()]
+        samples = [sample for piece in _chosen(source, planned) if (sample := _sample(piece, source)) is not None]
         found = {field: _used(source, field, samples) for field in FIELDS}
         plain = [
             f"{field} from `{parts(names[0])[0]}`" for field, names in found.items() if names and field not in DECIDES

@@ -11,10 +11,11 @@ from expectations.judge.verdict import Verdict
 from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
+from pipeline.advice.planned_files import planned_files, read_twice
 from pipeline.recipe import Recipe
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Source, Split, splits_of
-from transforms.measures.metrics import OF_NOTHING
+from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
 Rows = Sequence[Mapping[str, Any]]  # of contracts.METRICS
@@ -31,6 +32,7 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
     """
     yield from _not_understood(rows)
     yield from _mixed(recipe, splits)
+    yield from read_twice(recipe.sources, splits)
     yield from _lost(rows)
     yield from _not_read(rows)
     yield from _contaminated(rows)
@@ -70,8 +72,8 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
 
 def _mixed(recipe: Recipe, splits: Sequence[Split]) -> Iterator[str]:
     for number, source in enumerate(recipe.sources):
-        paths = {piece.path for split in splits if split.source == number for piece in split.pieces}
-        yield from (f"{source.name}: {words}" for words in splits_found(source, splits_of(source, paths)))
+        there = splits_of(source, planned_files(splits, number))
+        yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
 def _not_read(rows: Rows) -> Iterator[str]:

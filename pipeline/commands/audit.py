@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 from expectations import contracts, parquet
 from expectations.paths import open_for_reading
 from expectations.wording import amount, number, plural
-from pipeline.reading.outputs import check_output
-from pipeline.reading.outputs import output as written
+from pipeline.reading.outputs import check_output, written
 from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
 from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
 from transforms.audit.gold import read_gold

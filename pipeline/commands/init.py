@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import yaml
 
-from expectations.loading import nearest
+from expectations.paths import is_local
 from expectations.wording import one_line, plural
 from pipeline.advice.guesses import guessed
+from pipeline.advice.planned_files import bytes_of, planned_files, read_twice
 from pipeline.advice.remarks import splits_found
+from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, mapped, sources_of
 from pipeline.reading.summary import unread
-from pipeline.recipe import RecipeError
 from transforms.ingest.listing import Listing
 from transforms.ingest.size_limits import ReadLimits
 from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
@@ -78,9 +79,8 @@ def write_recipe(
     Raises:
       RecipeError, InputError: the recipe exists already, there is no such format, or there is nothing to read.
     """
-    formats = list(typing.get_args(FormatName))
-    if form is not None and form not in formats:
-        raise RecipeError(f"--format {form}: {nearest(form, formats)}")
+    if form is not None:
+        refuse_unknown(form, typing.get_args(FormatName))
     # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
     is_yaml = output.endswith((".yaml", ".yml"))
     check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
@@ -128,7 +128,7 @@ def write_recipe(
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
     lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(proposals), *said]
-    lines += [*guessed(sources, planned.splits), *failed]
+    lines += [*read_twice(sources, planned.splits), *guessed(sources, planned.splits), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -175,7 +175,7 @@ def _together(proposals: Sequence[Proposal]) -> Iterator[str]:
 
 def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:
     """The lines of a source in the recipe, and what of its first records could not be read."""
-    pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
+    planned = planned_files(splits, number)
     found = try_source(source, splits, number, ReadLimits())
     first = next(iter(found.reasons.items()), ("", "no record"))
     if found.documents:
@@ -184,17 +184,17 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
             seen += f" CHECK: some records could not be read: {_comment(': '.join(first))}"
     else:
         seen = f"CHECK: the first records could not be read: {_comment(': '.join(first))}"
-    there = splits_of(source, pieces)
+    there = splits_of(source, planned)
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
     paths = (source.path,) if isinstance(source.path, str) else source.path
-    relative = [path if "://" in path else os.path.relpath(path, folder) for path in paths]
+    relative = [os.path.relpath(path, folder) if is_local(path) else path for path in paths]
     block = SOURCE.format(
         name=_quoted(source.name),
         path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
-        files=len(pieces),
-        bytes=sum(pieces.values()),
+        files=len(planned),
+        bytes=bytes_of(planned),
         seen=seen,
         settings="".join(_settings(source)),
         text="body",

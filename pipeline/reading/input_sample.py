@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from expectations.wording import plural
+from pipeline.advice.planned_files import planned_files
 from transforms.ingest import columns
 from transforms.ingest.first_rows import first_rows
 from transforms.ingest.readers import read_split
@@ -31,7 +32,7 @@ class Tried:
 
 def try_source(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Tried:
     """Read the beginning of some files of a source."""
-    pieces = list({piece.path: piece for split in splits if split.source == number for piece in split.pieces}.values())
+    pieces = [parts[0] for parts in planned_files(splits, number).values()]
     some = sorted({len(pieces) * i // FILES for i in range(FILES)} | {len(pieces) - 1})
     found = Tried()
     for at in some:

@@ -11,6 +11,7 @@ from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import REASONS, estimate, plural
 from pipeline.advice.guesses import guessed
+from pipeline.advice.planned_files import bytes_of, planned_files, read_twice
 from pipeline.advice.remarks import Rows, hint, idle, remarks, splits_found
 from pipeline.advice.remedy import remedy
 from pipeline.places import PAPERS
@@ -63,6 +64,12 @@ def ran_json(result: "Result", recipe: Recipe) -> str:
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
+def _warnings(recipe: Recipe, job: "Job") -> Iterator[str]:
+    yield from read_twice(recipe.sources, job.splits)
+    yield from idle(recipe)
+    yield from _secrets(recipe)
+
+
 def _secrets(recipe: Recipe) -> Iterator[str]:
     hidden = [shown for shown in redact_options(recipe.runner.options) if HIDDEN in shown]
     if hidden:
@@ -111,12 +118,12 @@ def checked(recipe: Recipe, job: "Job") -> str:
 
     lines = ["input"]
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        planned = planned_files(job.splits, number)
         declared = source.origin or "not declared"
         lines.append(
-            f"  {source.name}: {plural(len(pieces), 'file')}, {plural(sum(pieces.values()), 'byte')}, origin {declared}"
+            f"  {source.name}: {plural(len(planned), 'file')}, {plural(bytes_of(planned), 'byte')}, origin {declared}"
         )
-        lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
+        lines += [f"    {words}" for words in splits_found(source, splits_of(source, planned))]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
     lines += guessed(recipe, job.splits)
@@ -138,7 +145,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
-        *([*found, ""] if (found := [*idle(recipe), *_secrets(recipe)]) else []),
+        *([*found, ""] if (found := [*_warnings(recipe, job)]) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
@@ -154,16 +161,16 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
 
     sources = []
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        planned = planned_files(job.splits, number)
         found = try_source(source, job.splits, number, recipe.ingest.limits)
         refuse_hopeless(source, found)
         sources.append(
             {
                 "source": source.name,
-                "files": len(pieces),
-                "bytes": sum(pieces.values()),
+                "files": len(planned),
+                "bytes": bytes_of(planned),
                 "origin": source.origin,
-                "splits": splits_of(source, pieces),
+                "splits": splits_of(source, planned),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,
@@ -176,7 +183,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         "release": recipe.release,
         "sources": sources,
         "guessed": [*guessed(recipe, job.splits)],
-        "warnings": [*idle(recipe), *_secrets(recipe)],
+        "warnings": [*_warnings(recipe, job)],
         "suite": job.suite.suite,
         "expectations": len(job.suite.expectations),
         "recipe": yaml.safe_load(resolved(recipe)),

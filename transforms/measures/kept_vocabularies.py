@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.engine.memory import give_back
+from transforms.engine.threads import Beside
 from transforms.ingest.sources import Splits
 from transforms.kernels.statistics import vocabulary
 from transforms.kernels.statistics.diversity import ORDERS, TypeCounts
@@ -67,19 +68,19 @@ def after_mixture(whole: Vocabulary, dropped: Vocabulary) -> Vocabulary:
 
 
 @beam.typehints.with_output_types(type(None))
-class KeepVocabularies(beam.DoFn):
+class KeepVocabularies(Beside[Tally, None]):
     """The tally of a corpus -> nothing, once its vocabularies are kept."""
 
     def __init__(self, decisions: Kept, splits: Splits) -> None:
         self.decisions, self.splits = decisions, splits
 
-    def process(self, tally: Tally) -> None:
+    def work(self, tally: Tally, *_: object) -> tuple[()]:
         """One file, of all splits; none of a corpus with too many types: how many of them count depends on the mixture."""
-        if not is_whole(tally):
-            return
-        made_of = decisions_of(self.decisions, self.splits)
-        self.decisions.write(VOCABULARIES, _rows(tally), made_of, plain=("types",))
-        give_back()  # as much as all vocabularies, where a run holds most
+        if is_whole(tally):
+            made_of = decisions_of(self.decisions, self.splits)
+            self.decisions.write(VOCABULARIES, _rows(tally), made_of, plain=("types",))
+            give_back()  # as much as all vocabularies, where a run holds most
+        return ()
 
 
 def is_whole(tally: Tally) -> bool:

@@ -4,6 +4,7 @@ A task is a run of splits whose kept text fills about one shard (or one split th
 depend on the splits and the decisions only, so they come out the same whoever does the work, and in whatever order.
 """
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import posixpath
@@ -212,15 +213,14 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
     if not shards:
         if kept:
             forget_files(kept)  # else a later run would count on them again
-        shards = [*_written(task, config, corpus, unwanted)]
+        made = _signatures(task, config, corpus), _written(task, config, corpus, unwanted)
+        shards = [shard for part in spread(list, iter(made)) for shard in part]  # the two beside each other
         if kept and shards:
             keep_files(kept, [ShardFile(s.folder, s.rows, s.tokens, s.bytes, s.sha256) for s in shards])
     yield from shards
 
 
 def _written(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterator[Shard]:
-    if config.shards.signatures:
-        yield write_signatures(task, config, corpus)
     schema = contracts.release(config.shards.keep).schema
     writer: _ShardWriter | None = None
     shards: list[Shard] = []
@@ -267,8 +267,10 @@ def _path(config: EmitConfig, folder: str, task: int, number: int) -> str:
     return posixpath.join(config.staging, folder, f"task-{task:05d}-{number:05d}.parquet")
 
 
-def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
-    """The signatures of a task's documents, in their order, as one file."""
+def _signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Iterator[Shard]:
+    """The signatures of a task's documents, in their order, as one file, if they are asked for."""
+    if not config.shards.signatures:
+        return
     path = _path(config, FOLDER, task.number, 0)
     file = HashedFile(path)
     schema = contracts.signed(config.num_perm).schema
@@ -280,7 +282,7 @@ def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
             writer.write_table(signed)
             rows += signed.num_rows
     file.close()
-    return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
+    yield Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
 def _released_part(
@@ -292,7 +294,10 @@ def _released_part(
 
 
 class _ShardWriter:
-    """One Parquet file: rows collect until a row group is full. Batches that are added have rows."""
+    """One Parquet file: rows collect until a row group is full, which is written while the next is read.
+
+    Batches that are added have rows.
+    """
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
@@ -300,6 +305,8 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
+        self.beside = concurrent.futures.ThreadPoolExecutor(1)
+        self.writing: concurrent.futures.Future[None] | None = None
         self.file = HashedFile(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
@@ -320,15 +327,23 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as a row group; nothing is held if the last batch filled one."""
+        """Begin to write what is held as a row group, once the last one is; nothing is held if the last batch filled one."""
         if self.pending:
             table = pa.Table.from_batches(self.pending, self.schema)
-            self.writer.write_table(table, row_group_size=table.num_rows)
+            self.settle()
+            self.writing = self.beside.submit(self.writer.write_table, table, row_group_size=table.num_rows)
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
         self.pending, self.pending_bytes = [], 0
 
+    def settle(self) -> None:
+        """Wait until what was begun is written."""
+        if self.writing:
+            self.writing.result()
+
     def close(self) -> Shard:
         self.flush()
+        self.settle()
+        self.beside.shutdown()
         self.writer.close()
         self.file.close()
         holds = self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()

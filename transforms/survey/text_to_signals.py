@@ -166,7 +166,7 @@ class HeadSample:
         some = np.flatnonzero(packed.size)
         traces = np.zeros(signals.num_rows, bool)
         traces[some] = packed.among(some).key < duplicate_rate.below(self.traced)
-        for name, mask, nothing in (("trace", traces, b""), ("first_words", heads, b""), ("head", heads, None)):
+        for name, mask, nothing in (("trace", traces, b""), ("first_words", heads, []), ("head", heads, None)):
             field = signals.schema.field(name)
             left = pc.if_else(pa.array(mask), signals[name], pa.scalar(nothing, field.type))
             signals = signals.set_column(signals.schema.get_field_index(name), field, left)
