@@ -101,6 +101,7 @@ class _Tables(NamedTuple):
     order: npt.NDArray[np.uint8]  # canonical combining class; _NOT_PLAIN: a text that has it goes through `_caseless`
 
 
+@once()
 def _own_classes() -> npt.NDArray[np.uint8]:
     """Class of each code point as it stands."""
     by_category = {"L": _LETTER, "N": _LETTER, "M": _MARK, "Z": _SPACE, "P": _PUNCT, "S": _PUNCT}
@@ -129,8 +130,8 @@ def _composing() -> npt.NDArray[np.bool_]:
 
 @once()
 def _tables() -> _Tables:
-    classes, composing = _own_classes(), _composing()
-    own = classes.copy()
+    own, composing = _own_classes(), _composing()
+    classes = own.copy()
     spelled, order = np.zeros(_TABLE_SIZE, np.uint64), np.zeros(_TABLE_SIZE, np.uint8)
     to_ascii = {other: ascii_char for ascii_char, others in _FOLDED.items() for other in others}
     marks = np.flatnonzero(own == _MARK)
