@@ -1,8 +1,8 @@
 """Files of Parquet, wherever they are, read whole or by columns.
 
-Not as a data set of Arrow's (its `read_table`), whose threads hold on to the file for a moment after they have given the last row.
-A process that ends in that moment aborts, after all its work is done, for they let go of a Python object that is no more
-(docs/decisions/0092).
+Not as a data set of Arrow's (its `read_table`): threads of that hold on to the file for a moment after they have given the
+last row. A process that ends in that moment aborts, after all its work is done, for they let go of a Python object that is
+no more (docs/decisions/0092).
 """
 
 import contextlib
