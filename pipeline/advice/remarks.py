@@ -18,8 +18,9 @@ from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
+from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Source, Split, files_of, splits_of
+from transforms.ingest.sources import Piece, Source, Split, files_of
 from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -78,7 +79,7 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
 
 def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
     for source, files in zip(recipe.sources, found, strict=True):
-        there = splits_of(source, (piece.path for piece in files))
+        there = splits_of((piece.path for piece in files), source.path)
         yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
