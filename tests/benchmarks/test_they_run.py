@@ -215,6 +215,7 @@ def test_tokens_per_word(printed: Printed, data: pathlib.Path, tmp_path: pathlib
     assert float(table["zh"][2]) < 0.9  # ideographs are words, and have no spaces between them
 
 
+@pytest.mark.slow
 def test_token_costs(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     model = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     model.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
