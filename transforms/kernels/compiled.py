@@ -21,6 +21,7 @@ from expectations.imports import hidden
 
 with hidden("scipy"):  # of which it would look at the version
     import numba
+    from llvmlite.binding import ffi
     from numba.core import event, types
     from numba.core.caching import FunctionCache
     from numba.core.compiler import Flags
@@ -140,6 +141,8 @@ def _compare_quickly() -> None:
 
 
 _compare_quickly()
+# Each call of LLVM, thousands for a run, told whoever listens that it begins and ends: a quarter of loading kernels.
+ffi.lib._lock._cblist.clear()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]
