@@ -21,7 +21,7 @@ from expectations.imports import hidden
 
 with hidden("scipy"):  # of which it would look at the version
     import numba
-    from llvmlite.binding import ffi
+    from llvmlite.binding import ffi  # type: ignore[import-untyped]
     from numba.core import event, types
     from numba.core.caching import FunctionCache
     from numba.core.codegen import CPUCodeLibrary
