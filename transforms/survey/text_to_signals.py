@@ -211,10 +211,10 @@ def measure_documents(
     shown = look(documents["text"], witnesses)
     documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
-    n_words = text.count_words(tokens)
+    word_offsets, words = minhash.words(tokens)
+    n_words = np.diff(word_offsets).astype(np.int32)  # as `text.count_words`
     n_tokens = shared_tokenizer(*config.tokenizer).count(documents["text"]) if config.tokenizer else n_words
     content_hash = hash_texts(canonical)
-    word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
     traced = sample.trace(duplicate_rate.keys(shingle_offsets, shingles))
     kinds = prose.kind_of(documents["text"])
