@@ -93,9 +93,21 @@ _EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPL
 
 
 def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
-    """The same sample in fewer parts, when there are many, or always."""
-    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
+    """The same sample in fewer parts, when there are many, or always. Rows that the first part rules out are let go."""
+    parts = [*parts[:1], *(_beside(parts[0], part) for part in parts[1:])]
+    many = len(parts) > 64 or sum(part.num_rows for part in parts[1:]) > SAMPLE
     return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+
+
+def _beside(whole: pa.RecordBatch, part: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows of a part that are not behind `SAMPLE` others of their stage in another part."""
+    key, stage = whole["key"].to_numpy(), whole["at"].to_numpy()
+    own, at = part["key"].to_numpy(), part["at"].to_numpy()
+    stays = np.ones(part.num_rows, bool)
+    for one in range(len(STAGES)):
+        if np.count_nonzero(stage == one) >= SAMPLE:
+            stays &= (at != one) | (own <= key[stage == one].max())
+    return part if stays.all() else part.filter(pa.array(stays))
 
 
 def read(whole: pa.RecordBatch) -> pa.RecordBatch:
