@@ -2,10 +2,12 @@
 
 import itertools
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,10 +46,16 @@ def lists(column: pa.ChunkedArray) -> list[list[int]]:
 
 
 @settings(max_examples=25)
-@given(st.lists(words, max_size=3))
-def test_a_stage_reads_what_was_written(tmp_path_factory, parts: list[list[list[int]]]) -> None:  # type: ignore[no-untyped-def]
+@given(st.lists(words, max_size=3), st.sampled_from([1, 16 << 20]))
+def test_a_stage_reads_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[list[int]]], group_bytes: int
+) -> None:
+    """Whether batches are row groups or one together."""
     store = SignalStore(str(tmp_path_factory.getbasetemp() / "signals"), (("source 0", ""),))
-    store.write(SPLIT, map(signals, parts), SCHEMA)
+    with mock.patch("transforms.signals.store.ROW_GROUP_BYTES", group_bytes):
+        store.write(SPLIT, map(signals, parts), SCHEMA)
+    if group_bytes == 1:
+        assert pq.read_metadata(store.path(SPLIT)).num_row_groups == len(parts)
     documents = [one for part in parts for one in part]
     whole = signals(documents)
     for asked in (list(NAMES), ["first_words"], ["head", "ngrams_1"], ["n_words"]):
