@@ -137,7 +137,9 @@ def _tables() -> _Tables:
     marks = np.flatnonzero(own == _MARK)
     order[marks] = [unicodedata.combining(chr(point)) for point in marks.tolist()]
     order[composing & (own != _IGNORE)] = _NOT_PLAIN
-    points = np.flatnonzero(own != _IGNORE).tolist()
+    # Code points that nothing is assigned to are not printable, and stay as they are.
+    some = np.flatnonzero(own != _IGNORE).tolist()
+    points = [point for point in some if (char := chr(point)).isprintable() or char.isspace()]
     changed = zip(points, map(chr, points), _each_caseless(points), strict=True)
     for point, char, folded in (one for one in changed if one[1] != one[2] or one[1] in to_ascii):
         written = "".join(to_ascii.get(one, one) for one in folded).encode()
