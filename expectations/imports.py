@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 OF_BEAM = ("absl", "apache_beam.io.gcp.bigquery", "boto3", "bson", "pandas", "pymongo")
 OF_GX = ("boto3", "botocore", "pyarrow")
@@ -163,7 +163,9 @@ class _Late(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _LateModule(ModuleType):
-    __path__: ClassVar[list[str]] = []  # type: ignore[misc]  # modules below it may be asked for
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # modules below it may be asked for
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -71,7 +71,7 @@ def decided_by(
 ) -> str:
     """What the decisions before the mixture, and the offers, depend on beside the signals."""
     asked = recipe.model_dump(mode="json", exclude=AFTER_DEDUP)
-    pieces = [[split.source, *(str(piece.key) for piece in split.pieces)] for split in (*splits, *earlier)]
+    pieces = [(split.source, split.key) for split in (*splits, *earlier)]
     said = systems_yaml(systems) if systems else ""  # a slice decides which patterns count
     return _digest(code(), asked, pieces, reviewed.sha256 if reviewed else (), for_manifest(removals), said)
 

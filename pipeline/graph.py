@@ -126,8 +126,9 @@ def survey(root: beam.Pipeline, job: Job) -> Surveyed:
     """From files to signals."""
     tasks = root | "Splits" >> counted.Create("splits", job.splits, Split)
     unwanted = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, job.corpus),) if job.boilerplate else ()
-    surveyed = (tasks, unwanted) | "Survey" >> Survey(job.survey, job.corpus, job.is_released)  # the text is read here
-    return Surveyed(surveyed, unwanted)
+    if job.is_released:
+        return Surveyed(tasks, unwanted)  # whoever reads signals all the same verifies them
+    return Surveyed((tasks, unwanted) | "Survey" >> Survey(job.survey, job.corpus), unwanted)  # the text is read here
 
 
 def decide(root: beam.Pipeline, job: Job) -> Decisions:

@@ -4,17 +4,22 @@ Lines of text, by what a release knows of itself; one that begins with two space
 prints them, and the report shows the same.
 """
 
+import collections
+import functools
+import itertools
+import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from expectations.judge.verdict import Verdict
+from expectations.paths import is_local
 from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
-from pipeline.advice.planned_files import planned_files, read_twice
 from pipeline.recipe import Recipe
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Source, Split, splits_of
+from transforms.ingest.sources import Piece, Source, Split, files_of, splits_of
 from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -30,15 +35,16 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
       recipe: that it was made by.
       splits: of its plan, from which the first rows of some files are read again.
     """
+    found = [list(files_of(splits, number).values()) for number in range(len(recipe.sources))]
     yield from _not_understood(rows)
-    yield from _mixed(recipe, splits)
-    yield from read_twice(recipe.sources, splits)
+    yield from _mixed(recipe, found)
+    yield from read_twice(recipe.sources, found)
     yield from _lost(rows)
     yield from _not_read(rows)
     yield from _contaminated(rows)
     yield from _masked(rows)
     yield from _phrases(rows)
-    yield from guessed(recipe, splits, only_origin=True)
+    yield from guessed(recipe, found, only_origin=True)
     yield from _undecided(rows)
     yield from _idle_after(rows, recipe)
 
@@ -70,10 +76,31 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
 
 
-def _mixed(recipe: Recipe, splits: Sequence[Split]) -> Iterator[str]:
-    for number, source in enumerate(recipe.sources):
-        there = splits_of(source, planned_files(splits, number))
+def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    for source, files in zip(recipe.sources, found, strict=True):
+        there = splits_of(source, (piece.path for piece in files))
         yield from (f"{source.name}: {words}" for words in splits_found(source, there))
+
+
+def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    """A warning for each two sources that read the same files, whatever their folders are called; a link to a file is another."""
+    real = functools.cache(lambda folder: os.path.realpath(folder) if is_local(folder) else folder)
+    readers: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
+    shared = collections.Counter(at for own in files for at in {real(posixpath.dirname(piece.path)) for piece in own})
+    for number, own in enumerate(files if shared and max(shared.values()) > 1 else ()):
+        for piece in own:
+            folder, name = posixpath.split(piece.path)
+            if shared[real(folder)] > 1:
+                readers[real(folder), name][number] = piece.path
+    both: dict[tuple[int, int], list[dict[int, str]]] = collections.defaultdict(list)
+    for paths in readers.values():
+        for pair in itertools.combinations(paths, 2):
+            both[pair].append(paths)
+    for (one, other), found in both.items():
+        names = [f"{sources[at].name} ({printable(found[0][at])})" for at in (one, other)]
+        more = f", and {plural(len(found) - 1, 'more file')}" if len(found) > 1 else ""
+        yield f"warning: sources {' and '.join(names)} read the same file{more}; name it in one of them, or its documents"
+        yield "  are read twice, and dedup decides which source keeps them"
 
 
 def _not_read(rows: Rows) -> Iterator[str]:

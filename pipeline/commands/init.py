@@ -12,8 +12,7 @@ import yaml
 from expectations.paths import is_local
 from expectations.wording import one_line, plural
 from pipeline.advice.guesses import guessed
-from pipeline.advice.planned_files import bytes_of, planned_files, read_twice
-from pipeline.advice.remarks import splits_found
+from pipeline.advice.remarks import read_twice, splits_found
 from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
@@ -21,7 +20,7 @@ from pipeline.reading.proposals import FOLDERS, Proposal, mapped, sources_of
 from pipeline.reading.summary import unread
 from transforms.ingest.listing import Listing
 from transforms.ingest.size_limits import ReadLimits
-from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
+from transforms.ingest.sources import FormatName, InputError, Piece, Source, find_files, found_of, splits_of
 from transforms.measures.unread_input import not_read
 
 RECIPE = """\
@@ -95,17 +94,20 @@ def write_recipe(
         for number, one in enumerate(proposals, 1)
     ]
     step("listing files")
-    planned = plan(sources, listed=_listed(proposals))
+    found = found_of(sources, _listed(proposals))
     step("looking at columns")
     proposals = [
-        mapped(dataclasses.replace(proposal, source=source), found.pieces)
-        for source, proposal, found in zip(sources, proposals, planned.found, strict=True)
+        mapped(dataclasses.replace(proposal, source=source), one.pieces)
+        for source, proposal, one in zip(sources, proposals, found, strict=True)
     ]
     sources = [proposal.source for proposal in proposals]
+    parts = [
+        splits_of(source, (piece.path for piece in one.pieces)) for source, one in zip(sources, found, strict=True)
+    ]
     blocks, failed = [], []
     for number, source in enumerate(sources):
         step(f"reading the first records of {source.name}, source {number + 1:,} of {len(sources):,}")
-        block, reasons = _block(source, number, planned.splits, folder)
+        block, reasons = _block(source, number, found[number].pieces, parts[number], folder)
         blocks.append(block)
         failed += reasons
     release = sources[0].name if len(sources) == 1 else "corpus"
@@ -117,18 +119,24 @@ def write_recipe(
         output=_releases(data, folder),
     )
     save(text, output)
-    found = ", ".join(f"{source.name}" for source in sources)
+    names = [source.name for source in sources]
     skipped = [
         f"{source.name}: {words}"
         for number, source in enumerate(sources)
         for words in (
-            *splits_found(source, splits_of(source, (piece.path for piece in planned.found[number].pieces))),
-            *unread(not_read([source], [planned.found[number]])),
+            *splits_found(source, parts[number]),
+            *unread(not_read([source], [found[number]])),
         )
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
-    lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(proposals), *said]
-    lines += [*read_twice(sources, planned.splits), *guessed(sources, planned.splits), *failed]
+    lines = [
+        f"wrote {output} with {plural(len(sources), 'source')}: {', '.join(names)}",
+        *skipped,
+        *_together(proposals),
+        *said,
+    ]
+    files = [one.pieces for one in found]
+    lines += [*read_twice(sources, files), *guessed(sources, files), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -173,10 +181,11 @@ def _together(proposals: Sequence[Proposal]) -> Iterator[str]:
             yield f"{one.source.name}: {n} are one source; give a source of its own to each that is of another kind"
 
 
-def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:
-    """The lines of a source in the recipe, and what of its first records could not be read."""
-    planned = planned_files(splits, number)
-    found = try_source(source, splits, number, ReadLimits())
+def _block(
+    source: Source, number: int, pieces: Sequence[Piece], there: dict[str, int], folder: str
+) -> tuple[str, list[str]]:
+    """The lines of a source in the recipe, and what of its first records could not be read. `there`: by split, files."""
+    found = try_source(source, pieces, number, ReadLimits())
     first = next(iter(found.reasons.items()), ("", "no record"))
     if found.documents:
         seen = f"The text column was found, an id was {'found' if found.with_id else 'not found'}."
@@ -184,7 +193,6 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
             seen += f" CHECK: some records could not be read: {_comment(': '.join(first))}"
     else:
         seen = f"CHECK: the first records could not be read: {_comment(': '.join(first))}"
-    there = splits_of(source, planned)
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
@@ -193,8 +201,8 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
     block = SOURCE.format(
         name=_quoted(source.name),
         path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
-        files=len(planned),
-        bytes=bytes_of(planned),
+        files=len(pieces),
+        bytes=sum(piece.size for piece in pieces),
         seen=seen,
         settings="".join(_settings(source)),
         text="body",

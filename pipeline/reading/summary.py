@@ -11,15 +11,14 @@ from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import REASONS, estimate, plural
 from pipeline.advice.guesses import guessed
-from pipeline.advice.planned_files import bytes_of, planned_files, read_twice
-from pipeline.advice.remarks import Rows, hint, idle, remarks, splits_found
+from pipeline.advice.remarks import Rows, hint, idle, read_twice, remarks, splits_found
 from pipeline.advice.remedy import remedy
 from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Split, splits_of
+from transforms.ingest.sources import Piece, Split, files_of, splits_of
 from transforms.measures.unread_input import NotRead
 from transforms.release.read_release import read_metrics
 
@@ -64,8 +63,8 @@ def ran_json(result: "Result", recipe: Recipe) -> str:
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
-def _warnings(recipe: Recipe, job: "Job") -> Iterator[str]:
-    yield from read_twice(recipe.sources, job.splits)
+def _warnings(recipe: Recipe, files: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    yield from read_twice(recipe.sources, files)
     yield from idle(recipe)
     yield from _secrets(recipe)
 
@@ -117,16 +116,18 @@ def checked(recipe: Recipe, job: "Job") -> str:
     from transforms.kernels.similarity.lsh import s_curve
 
     lines = ["input"]
+    files = _files(recipe, job)
     for number, source in enumerate(recipe.sources):
-        planned = planned_files(job.splits, number)
+        n_bytes = sum(piece.size for piece in files[number])
         declared = source.origin or "not declared"
         lines.append(
-            f"  {source.name}: {plural(len(planned), 'file')}, {plural(bytes_of(planned), 'byte')}, origin {declared}"
+            f"  {source.name}: {plural(len(files[number]), 'file')}, {plural(n_bytes, 'byte')}, origin {declared}"
         )
-        lines += [f"    {words}" for words in splits_found(source, splits_of(source, planned))]
+        parts = splits_of(source, (piece.path for piece in files[number]))
+        lines += [f"    {words}" for words in splits_found(source, parts)]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
-        lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
-    lines += guessed(recipe, job.splits)
+        lines += [f"    {words}" for words in tried(source, files[number], number, recipe.ingest.limits)]
+    lines += guessed(recipe, files)
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
@@ -145,7 +146,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
-        *([*found, ""] if (found := [*_warnings(recipe, job)]) else []),
+        *([*found, ""] if (found := [*_warnings(recipe, files)]) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
@@ -160,17 +161,17 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
     from pipeline.runner import resolved
 
     sources = []
+    files = _files(recipe, job)
     for number, source in enumerate(recipe.sources):
-        planned = planned_files(job.splits, number)
-        found = try_source(source, job.splits, number, recipe.ingest.limits)
+        found = try_source(source, files[number], number, recipe.ingest.limits)
         refuse_hopeless(source, found)
         sources.append(
             {
                 "source": source.name,
-                "files": len(planned),
-                "bytes": bytes_of(planned),
+                "files": len(files[number]),
+                "bytes": sum(piece.size for piece in files[number]),
                 "origin": source.origin,
-                "splits": splits_of(source, planned),
+                "splits": splits_of(source, (piece.path for piece in files[number])),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,
@@ -182,13 +183,18 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         "format": "lowbackground.check/1",
         "release": recipe.release,
         "sources": sources,
-        "guessed": [*guessed(recipe, job.splits)],
-        "warnings": [*_warnings(recipe, job)],
+        "guessed": [*guessed(recipe, files)],
+        "warnings": [*_warnings(recipe, files)],
         "suite": job.suite.suite,
         "expectations": len(job.suite.expectations),
         "recipe": yaml.safe_load(resolved(recipe)),
     }
     return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _files(recipe: Recipe, job: "Job") -> list[list[Piece]]:
+    """The files of each source."""
+    return [list(files_of(job.splits, number).values()) for number in range(len(recipe.sources))]
 
 
 def unread(rows: Iterable[NotRead]) -> Iterator[str]:

@@ -221,7 +221,8 @@ def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathli
         assert code == 0, said
         return str(re.search(r"`lowbackground status (\S+)`", said).group(1))  # type: ignore[union-attr]
 
-    with worker_pool(tmp_path / "elsewhere") as address:
+    # The pool is a process that can be suspended; the workers that it starts need not import anything.
+    with worker_pool(tmp_path / "elsewhere", python=warm.python(), pool=[sys.executable]) as address:
         ((pool, _),) = [one for one in seen(psutil.Process.cmdline) if "worker_pool_main" in " ".join(one[1])]
         with job_service() as service:
             pool.suspend()  # whatever else happens, the job is not done before it goes on
@@ -269,7 +270,7 @@ class Slow(beam.DoFn):
 
     def finish_bundle(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):  # Prism did not split it: one bundle, alone
-            self.together.wait(30)
+            self.together.wait(10)
         self.its.inc()
 
 

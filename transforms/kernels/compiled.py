@@ -23,10 +23,13 @@ with hidden("scipy"):  # of which it would look at the version
     import numba
     from numba.core import event, types
     from numba.core.caching import FunctionCache
+    from numba.core.codegen import CPUCodeLibrary
     from numba.core.compiler import Flags
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
+    from numba.core.targetconfig import ConfigStack
+    from numba.core.types.functions import BaseFunction
     from numba.np import numpy_support
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
@@ -139,7 +142,45 @@ def _compare_quickly() -> None:
     Flags.__hash__ = lambda _: same
 
 
+def _remember_types() -> None:
+    """Let Numba remember what a built-in function gives for some types.
+
+    At each `a + b` it asked dozens of templates anew, and wrote down in colour why each did not fit: a sixth of all compiling.
+    """
+    ask = BaseFunction.get_call_type
+
+    def remembered(function: Any, context: Any, args: Any, named: Any) -> Any:
+        if named:
+            return ask(function, context, args, named)
+        known = function.__dict__.setdefault("_known", {})
+        key = context, args, ConfigStack.top_or_none()  # as Numba's own memory of what it compiled for a function
+        if key not in known:
+            known[key] = ask(function, context, args, named)
+        return known[key]
+
+    BaseFunction.get_call_type = remembered
+
+
+def _optimise_once() -> None:
+    """Let LLVM pass over a kernel once, with all that it calls.
+
+    Numba lets it pass over each function first, and twice over the whole, for the sake of counted references.
+    """
+
+    def laid_out(library: Any, module: Any) -> None:
+        module.data_layout = library._codegen._data_layout
+
+    def optimise(library: Any) -> None:
+        passes, built = library._codegen._module_pass_manager()
+        passes.run(library._final_module, built)
+
+    CPUCodeLibrary._optimize_functions = laid_out
+    CPUCodeLibrary._optimize_final_module = optimise
+
+
 _compare_quickly()
+_remember_types()
+_optimise_once()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]

@@ -107,7 +107,7 @@ def _of(one: Vocabulary, at: int, whose: tuple[int, ...] | None = None) -> Vocab
     return Vocabulary({p: one.counts[p] for p in chosen}, {p: one.documents[p] for p in chosen}, one.below)
 
 
-def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
+def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.Table:
     """SKETCHES of the release: what a later one needs to be held against it."""
     parts, counted = [], folded(tally, sources)
     for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
@@ -120,7 +120,7 @@ def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
     chosen = sampled(tally, 2)
     parts.append(_vectors(chosen.points, chosen.fold))
     parts.extend(_readings(chosen))
-    return pa.concat_batches(parts)
+    return pa.Table.from_batches(parts)
 
 
 def _vectors(points: Points, fold: npt.NDArray[np.int8]) -> pa.RecordBatch:

@@ -85,6 +85,8 @@ def _smallest(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int8]) -> npt.NDA
 
 def merge(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     """The sample of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
+    if len(parts) == 1:  # which is in order, and no larger than a sample
+        return parts[0]
     whole = pa.concat_batches(parts) if parts else _EMPTY
     return whole.take(pa.array(_smallest(whole["key"].to_numpy(), whole["at"].to_numpy())))
 
@@ -93,9 +95,19 @@ _EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPL
 
 
 def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
-    """The same sample in fewer parts, when there are many, or always."""
-    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
-    return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+    """The same sample in fewer parts, if there are many, or always; or without rows that are not in it, if those are many."""
+    if len(parts) > 1 and (tightly or len(parts) > 64):
+        return [merge(parts)]
+    return _thinned(parts) if sum(part.num_rows for part in parts) > 2 * SAMPLE else parts
+
+
+def _thinned(parts: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The parts without what cannot be in the sample. To merge them takes twice the memory, where a worker holds most."""
+    key, at = (np.concatenate([part[name].to_numpy() for part in parts]) for name in ("key", "at"))
+    stays = np.zeros(len(key), bool)
+    stays[_smallest(key, at)] = True
+    ends = np.cumsum([part.num_rows for part in parts])
+    return [part.filter(pa.array(own)) for part, own in zip(parts, np.split(stays, ends[:-1]), strict=True)]
 
 
 def read(whole: pa.RecordBatch) -> pa.RecordBatch:

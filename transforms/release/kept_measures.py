@@ -16,6 +16,7 @@ from transforms.engine import counted, files
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside, spread
 from transforms.ingest.sources import InputError, Split, Splits
+from transforms.kernels.text.columns import joined
 from transforms.mixture.left_by_dedup import decisions_of
 from transforms.release.ledger import PART, Recorded, part_made_of, part_path
 from transforms.signals.kept import Kept
@@ -113,7 +114,7 @@ class _ReadBatch(_ReadFile):
 
     def process(self, _: bytes) -> Iterator[pa.RecordBatch]:
         table = parquet.read(pa.py_buffer(_file(self.measures, self.name)))
-        yield self.contract.batch({name: table[name].combine_chunks() for name in table.schema.names})
+        yield self.contract.batch({name: joined(table[name]) for name in table.schema.names})
 
 
 def _file(measures: Kept, name: str) -> bytes:

@@ -17,7 +17,7 @@ from transforms.exclusions.personal_data import masked_in_words, unpack
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
-from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.columns import hexadecimal, joined
 from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
 from transforms.signals.kept import Kept, digest_of
@@ -152,19 +152,19 @@ def ledger(
             **words,
             **{name: decisions[name] for name in same},
             "id": hexadecimal(decisions["doc_id"]),
-            "input_id": places["id"].combine_chunks(),
+            "input_id": joined(places["id"]),
             "survivor_id": hexadecimal(decisions["survivor_id"]),
             "earlier_id": _hexadecimal_or_null(decisions["earlier_id"]),
             "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
-            "path": paths.take(places["file"].combine_chunks()),
-            "row": places["row"].combine_chunks(),
-            "removed_tokens": places["removed_tokens"].combine_chunks(),
-            **{name: places[name].combine_chunks() for name in (*SHOWN, *AS_SURVEYED)},
-            **{name: pc.if_else(stays, places[name].combine_chunks(), None) for name in ABOUT},
-            "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
+            "path": paths.take(joined(places["file"])),
+            "row": joined(places["row"]),
+            "removed_tokens": joined(places["removed_tokens"]),
+            **{name: joined(places[name]) for name in (*SHOWN, *AS_SURVEYED)},
+            **{name: pc.if_else(stays, joined(places[name]), None) for name in ABOUT},
+            "contaminated_by": _items(joined(places["contaminated_by"]), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
-            "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
-            "masked": _masked(decisions["kept"], places["personal"].combine_chunks()),
+            "text_kind": _word(joined(places["text_kind"]), KINDS),
+            "masked": _masked(decisions["kept"], joined(places["personal"])),
         }
     )
 

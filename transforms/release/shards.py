@@ -27,7 +27,7 @@ from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides
-from transforms.kernels.text.columns import text_buffers
+from transforms.kernels.text.columns import joined, text_buffers
 from transforms.release.earlier_shards import (
     NO_FILES,
     ReleasedFiles,
@@ -277,7 +277,7 @@ def _signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Iterator[Shar
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
         for part in task.parts:
-            kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
+            kept = joined(read_parquet(part.path, ["kept"])["kept"])
             signed = corpus.signals(corpus.split(part.split), list(contracts.SIGNED)).filter(kept)
             writer.write_table(signed)
             rows += signed.num_rows

@@ -27,7 +27,7 @@ from expectations.wording import plural
 from transforms.engine import checksums, files
 from transforms.ingest.sources import EARLIER, InputError, Split
 from transforms.kernels.statistics.type_steps import Numbering, Steps, types_of
-from transforms.kernels.text.columns import bytes_of, numbers, packed
+from transforms.kernels.text.columns import bytes_of, joined, numbers, packed
 
 HASHES = (
     "signature",
@@ -171,11 +171,11 @@ def _as_written(stored: pa.Table, columns: list[str]) -> pa.Table:
         return stored
     found = {name: (stored.schema.field(name), stored[name]) for name in columns if name not in (_TYPES, _WORDS)}
     if _TYPES in columns:
-        new, low, high = (stored[name].combine_chunks() for name in _STEPS)
+        new, low, high = (joined(stored[name]) for name in _STEPS)
         steps = Steps(*numbers(new), *bytes_of(low), bytes_of(high)[1])
         found[_TYPES] = pa.field(_TYPES, pa.binary(), nullable=False), packed(*types_of(steps))
     if _WORDS in columns:
-        lists = stored[_WORDS].combine_chunks()
+        lists = joined(stored[_WORDS])
         words = packed(lists.offsets.to_numpy().astype(np.int64), lists.values.to_numpy())
         found[_WORDS] = pa.field(_WORDS, pa.binary(), nullable=False), words
     fields, arrays = zip(*(found[name] for name in columns), strict=True)
@@ -235,6 +235,7 @@ def write_parquet(
     made_of: str = "",
     sync: bool = True,
     thinned: Thinned | None = None,
+    group_bytes: int = ROW_GROUP_BYTES,
 ) -> int:
     """Write batches as one Parquet file with a checksum, under another name first. Returns the number of rows.
 
@@ -246,6 +247,7 @@ def write_parquet(
       lasts: false if a later run must not take the file for the truth.
       made_of: a digest of what it depends on beyond its name.
       thinned: what is left of rows that are held, now that more were read: asked before they are written.
+      group_bytes: so much is held, and becomes a row group; 0: each batch becomes one.
       sync: put it on the disk before it has its name; not needed for what is verified and can be made anew.
     """
     paths = {f.name: f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in schema}
@@ -263,11 +265,11 @@ def write_parquet(
                 held.append(pa.Table.from_batches([batch]))
                 rows += batch.num_rows
                 size += batch.nbytes
-                if size < ROW_GROUP_BYTES:
+                if size < group_bytes:
                     continue
                 held = [thinned(pa.concat_tables(held))] if thinned else held
                 size = sum(table.nbytes for table in held)
-                if size >= ROW_GROUP_BYTES * 3 // 4:
+                if size >= group_bytes * 3 // 4:
                     writer.write_table(pa.concat_tables(held))
                     held, size = [], 0
             if held:

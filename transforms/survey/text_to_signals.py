@@ -32,7 +32,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, packed
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, joined, numbers, packed
 from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -160,9 +160,9 @@ class HeadSample:
 
     def thinned(self, signals: pa.Table) -> pa.Table:
         """SIGNALS without what is kept of documents that are no more among the smallest, now that more have been looked at."""
-        content = signals["content_hash"].combine_chunks()
+        content = joined(signals["content_hash"])
         heads = diversity.sample_keys(first_half(content)) < diversity.sample_below(self.smallest)
-        packed = duplicate_rate.Packed.of(*numbers(signals["trace"].combine_chunks()))
+        packed = duplicate_rate.Packed.of(*numbers(joined(signals["trace"])))
         some = np.flatnonzero(packed.size)
         traces = np.zeros(signals.num_rows, bool)
         traces[some] = packed.among(some).key < duplicate_rate.below(self.traced)
@@ -211,10 +211,10 @@ def measure_documents(
     shown = look(documents["text"], witnesses)
     documents, removed_tokens = cut(documents, unwanted)
     canonical, tokens = text.canonicalise(documents["text"])
-    n_words = text.count_words(tokens)
+    word_offsets, words = minhash.words(tokens)
+    n_words = np.diff(word_offsets).astype(np.int32)  # as `text.count_words`
     n_tokens = shared_tokenizer(*config.tokenizer).count(documents["text"]) if config.tokenizer else n_words
     content_hash = hash_texts(canonical)
-    word_offsets, words = minhash.words(tokens)
     shingle_offsets, shingles = minhash.shingles(word_offsets, words, config.ngram)
     traced = sample.trace(duplicate_rate.keys(shingle_offsets, shingles))
     kinds = prose.kind_of(documents["text"])

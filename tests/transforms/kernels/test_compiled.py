@@ -9,29 +9,29 @@ from numba.core import types
 
 import transforms
 from transforms.kernels import compiled
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import lsh
 
 
 def test_a_kernel_has_one_set_of_types_whatever_it_is_called_with() -> None:
-    values = np.arange(4, dtype=np.uint64)
-    minhash.mixed(values)
-    values.flags.writeable = False
-    minhash.mixed(values)
-    assert len(minhash._mix_all.signatures) == 1
+    keys = np.arange(4, dtype=np.uint64)
+    lsh.note_keys(lsh.no_keys(8), keys)
+    keys.flags.writeable = False
+    lsh.note_keys(lsh.no_keys(8), keys)
+    assert len(lsh._note.signatures) == 1
 
 
-@pytest.mark.parametrize("values", [np.arange(4, dtype=np.int32), np.arange(8, dtype=np.uint64)[::2]])
-def test_an_array_of_another_type_is_refused_and_not_compiled_for(values: np.ndarray) -> None:
+@pytest.mark.parametrize("keys", [np.arange(4, dtype=np.int32), np.arange(8, dtype=np.uint64)[::2]])
+def test_an_array_of_another_type_is_refused_and_not_compiled_for(keys: np.ndarray) -> None:
     with pytest.raises(TypeError, match="No matching definition"):
-        minhash._mix_all(values, np.empty(4, np.uint64))
-    assert len(minhash._mix_all.signatures) == 1
+        lsh.note_keys(lsh.no_keys(8), keys)
+    assert len(lsh._note.signatures) == 1
 
 
 def test_what_is_read_only_cannot_be_given_to_be_written() -> None:
-    out = np.empty(4, np.uint64)
-    out.flags.writeable = False
+    seen = lsh.no_keys(8)
+    seen.flags.writeable = False
     with pytest.raises(TypeError, match="No matching definition"):
-        minhash._mix_all(np.arange(4, dtype=np.uint64), out)
+        lsh.note_keys(seen, np.arange(4, dtype=np.uint64))
 
 
 def test_types_by_their_names() -> None:
@@ -53,9 +53,9 @@ def test_every_kernel_compiles_for_the_types_that_it_declares_and_for_no_other()
 SCRIPT = """
 import numpy as np
 from transforms.kernels import compiled
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import lsh
 before = compiled.n_compiled()[0]
-minhash.mixed(np.arange(4, dtype=np.uint64))
+lsh.note_keys(lsh.no_keys(8), np.arange(4, dtype=np.uint64))
 print(before, compiled.n_compiled()[0])
 """
 
@@ -68,22 +68,24 @@ def test_it_is_compiled_once_for_a_machine_and_counted(tmp_path, monkeypatch) ->
 
     assert [counts(), counts()] == ["0 1", "0 0"]
     # One set of types, so one file of code, and no process can write another's over it.
-    assert len(list(tmp_path.rglob("*_mix_all*.nbc"))) == 1
+    assert len(list(tmp_path.rglob("*_note*.nbc"))) == 1
 
 
 FOUR = """
 import sys
 import numpy as np
-from transforms.kernels.similarity import minhash
+from transforms.kernels.similarity import lsh, minhash
 print("ready", flush=True)
 sys.stdin.read()  # until all are
-values = np.arange(64, dtype=np.uint64)
+values = np.arange(64, dtype=np.uint64) << np.uint64(58)
 values.flags.writeable = sys.argv[1] == "0"
 offsets = np.arange(0, 65, 8)
 offsets.flags.writeable = sys.argv[1] == "1"
 hashes = np.arange(64, dtype=np.uint32)
 hashes.flags.writeable = sys.argv[1] == "2"
-print(minhash.mixed(values).tobytes().hex(), minhash.sign(offsets, hashes, 8).tobytes().hex())
+seen = lsh.no_keys(8)
+lsh.note_keys(seen, values)
+print(seen.tobytes().hex(), minhash.sign(offsets, hashes, 8).tobytes().hex())
 """
 
 

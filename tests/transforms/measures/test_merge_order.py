@@ -87,7 +87,7 @@ def parts() -> Parts:
 def digest(total: Tally) -> str:
     """Of METRICS and SKETCHES as they would be written."""
     metrics = metrics_table(total, SOURCES, load_detector(None))
-    written = [batch.serialize().to_pybytes() for batch in (metrics, sketches(total, SOURCES))]
+    written = [batch.serialize().to_pybytes() for batch in (metrics, *sketches(total, SOURCES).to_batches())]
     return hashlib.sha256(b"".join(written)).hexdigest()
 
 

@@ -117,20 +117,15 @@ def _score(offsets, hash64, hashes32, table_hash64, table_weight, ngram_weight, 
         out[d] = total / count if count > 0 else np.nan
 
 
-@kernel("u8[] i64[] u64[]!")
-def _hash64(data, offsets, out):
-    for i in range(len(out)):
-        h = _FNV64_OFFSET
-        for at in range(offsets[i], offsets[i + 1]):
-            h = (h ^ np.uint64(data[at])) * _FNV64_PRIME
-        out[i] = h
-
-
 def hash_words(words: list[bytes]) -> npt.NDArray[np.uint64]:
     """`Tokens.hash64` of each word. uint64[words]."""
-    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
-    out = np.empty(len(words), np.uint64)
-    _hash64(np.frombuffer(b"".join(words) or b"\0", np.uint8), offsets, out)
+    sizes = np.fromiter(map(len, words), np.int64, len(words))
+    data, starts = np.frombuffer(b"".join(words), np.uint8), np.cumsum(sizes) - sizes
+    out = np.full(len(words), _FNV64_OFFSET)
+    left = np.arange(len(words))
+    for place in range(int(sizes.max(initial=0))):  # of all words at once
+        left = left[sizes[left] > place]
+        out[left] = (out[left] ^ data[starts[left] + place]) * _FNV64_PRIME
     return out
 
 

@@ -56,13 +56,6 @@ def _note(once, twice, keys, shift):
         once[byte] |= bit
 
 
-@kernel("u8[] u64[] u64 bool[]!")
-def _shared(twice, keys, shift, out):
-    for i in range(len(keys)):
-        slot = keys[i] >> shift
-        out[i] = (twice[slot >> np.uint64(3)] >> np.uint8(slot & np.uint64(7))) & 1
-
-
 def no_keys(bits: int) -> npt.NDArray[np.uint8]:
     """A table of 2^bits slots that has seen no key yet: uint8[2, 2^bits / 8], a bit a slot for "once", and for "twice"."""
     return np.zeros((2, 1 << (bits - 3)), np.uint8)
@@ -90,9 +83,9 @@ def maybe_shared(twice: npt.NDArray[np.uint8], keys: npt.NDArray[np.uint64]) -> 
       twice: the second plane of a table.
       keys: band keys, uint64[n].
     """
-    out = np.empty(len(keys), np.bool_)
-    _shared(twice, keys, _shift(twice), out)
-    return out
+    slot = keys >> _shift(twice)
+    found = twice[slot >> np.uint64(3)] >> (slot.astype(np.uint8) & np.uint8(7)) & np.uint8(1)
+    return found.view(np.bool_)
 
 
 @kernel("i64[] i64[] u64[] i64[] i64[]! i64[]!")

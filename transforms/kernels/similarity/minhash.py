@@ -45,17 +45,10 @@ def mix64(h):
     return h ^ (h >> _S33)
 
 
-@kernel("u64[] u64[]!")
-def _mix_all(values, out):
-    for i in range(len(values)):
-        out[i] = mix64(values[i])
-
-
 def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """`mix64` of each. uint64[n]."""
-    out = np.empty(len(values), np.uint64)
-    _mix_all(np.ascontiguousarray(values), out)
-    return out
+    found: npt.NDArray[np.uint64] = mix64.py_func(values)
+    return found
 
 
 @kernel("i64[] u8[] u64[] u64[]! i64[]!")

@@ -6,19 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.kernels.compiled import kernel
-from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64
+from transforms.kernels.similarity.minhash import POLYNOMIAL, mix64, mixed
+from transforms.kernels.text.columns import ranges
 
 MOST_WORDS = 600  # of a document
 MATTR_WINDOW = 500
 REPEATED_WORDS, REPEATED_NGRAM = 200, 4
 PHRASE_NGRAM, PHRASE_DOCUMENTS = 6, 5
-
-
-@kernel("i64[] u64[] i64[] u32[]!")
-def _first_words(word_offsets, words, offsets, out):
-    for d in range(len(offsets) - 1):
-        for t in range(offsets[d + 1] - offsets[d]):
-            out[offsets[d] + t] = np.uint32(mix64(words[word_offsets[d] + t]) >> np.uint64(32))
 
 
 def first_words(
@@ -27,9 +21,8 @@ def first_words(
     """`(offsets, hashes)`: the first `MOST_WORDS` words of the chosen documents, none of the others."""
     sizes = np.where(chosen, np.minimum(np.diff(word_offsets), MOST_WORDS), 0)
     offsets = np.r_[0, np.cumsum(sizes, dtype=np.int64)]
-    out = np.empty(offsets[-1], np.uint32)
-    _first_words(word_offsets, words, offsets, out)
-    return offsets, out
+    own = words[ranges(sizes, word_offsets[:-1])]
+    return offsets, (mixed(own) >> np.uint64(32)).astype(np.uint32)
 
 
 @kernel("i64[] u32[] i64 i64[]! i64[]! i64[]! f64[]!")

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.lookup import n_set
 
 MOST = (1 << 16) - 1  # types that have a number: a step has two bytes
 _SLOT_BITS = 17
 _TO_SLOT, _LAST_SLOT = np.uint32(32 - _SLOT_BITS), np.uint64((1 << _SLOT_BITS) - 1)
-_ONE, _S6, _S8, _LOW6, _LOW8 = (np.uint64(n) for n in (1, 6, 8, 63, 255))
+_ONE, _S6, _S8, _S12, _LOW6, _LOW8 = (np.uint64(n) for n in (1, 6, 8, 12, 63, 255))
 
 I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
@@ -41,8 +41,14 @@ class Steps(NamedTuple):
     high: U8
 
 
-@kernel("i64[] u32[] u16[]! u32[]! u64[]! u64 i64[]! u32[]! i64[]! u8[]! u8[]!")
-def _to_steps(offsets, types, numbers, known, bits, n_known, new_ends, new, ends, low, high):
+@inlined
+def _lowest(bits):
+    """Which bit of a number, of which some are set, is the lowest that is."""
+    return n_set((bits & (~bits + _ONE)) - _ONE)
+
+
+@kernel("i64[] u32[] u16[]! u32[]! u64[]! u64[]! u64 i64[]! u32[]! i64[]! u8[]! u8[]!")
+def _to_steps(offsets, types, numbers, known, bits, some, n_known, new_ends, new, ends, low, high):
     n_new, n = np.uint64(0), np.uint64(0)
     for d in range(len(offsets) - 1):
         for t in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
@@ -52,6 +58,7 @@ def _to_steps(offsets, types, numbers, known, bits, n_known, new_ends, new, ends
             if numbers[slot]:
                 number = np.uint64(numbers[slot]) - _ONE
                 bits[number >> _S6] |= _ONE << (number & _LOW6)
+                some[number >> _S12] |= _ONE << (number >> _S6 & _LOW6)
                 continue
             new[n_new] = types[t]
             n_new += _ONE
@@ -60,16 +67,20 @@ def _to_steps(offsets, types, numbers, known, bits, n_known, new_ends, new, ends
                 n_known += _ONE
                 numbers[slot] = n_known
         before = np.uint64(0)
-        for w in range((n_known + _LOW6) >> _S6):
-            left = bits[w]
-            bits[w] = 0
-            while left:
-                number = (w << _S6) + n_set((left & (~left + _ONE)) - _ONE)  # that of the lowest bit
-                low[n] = (number - before) & _LOW8
-                high[n] = (number - before) >> _S8
-                n += _ONE
-                before = number
-                left &= left - _ONE
+        for at in range(np.uint64(len(some))):
+            words = some[at]
+            some[at] = 0
+            while words:
+                word = (at << _S6) + _lowest(words)
+                words &= words - _ONE
+                left = bits[word]
+                bits[word] = 0
+                while left:
+                    number = (word << _S6) + _lowest(left)
+                    left &= left - _ONE
+                    low[n], high[n] = (number - before) & _LOW8, (number - before) >> _S8
+                    n += _ONE
+                    before = number
         new_ends[d + 1], ends[d + 1] = n_new, n
     return n_known
 
@@ -80,7 +91,8 @@ class Numbering:
     def __init__(self) -> None:
         self.numbers = np.zeros(1 << _SLOT_BITS, np.uint16)  # one more than the number, in an open-addressing table
         self.known = np.empty(MOST, np.uint32)
-        self.bits = np.zeros(MOST // 64 + 1, np.uint64)  # of the types of a document
+        # Of the types of a document the bits of their numbers, and of these words those that are not zero: to sort them.
+        self.bits, self.some = np.zeros(1 << 10, np.uint64), np.zeros(1 << 4, np.uint64)
         self.n_known = 0
 
     def steps(self, offsets: I64, types: U32) -> Steps:
@@ -88,7 +100,7 @@ class Numbering:
         ends, new_ends = np.zeros(len(offsets), np.int64), np.zeros(len(offsets), np.int64)
         new = np.empty(len(types), np.uint32)
         low, high = np.empty(len(types), np.uint8), np.empty(len(types), np.uint8)
-        state = self.numbers, self.known, self.bits, self.n_known
+        state = self.numbers, self.known, self.bits, self.some, self.n_known
         self.n_known = _to_steps(offsets, types, *state, new_ends, new, ends, low, high)
         return Steps(new_ends, new[: new_ends[-1]].copy(), ends, low[: ends[-1]].copy(), high[: ends[-1]].copy())
 

@@ -12,6 +12,11 @@ from expectations.contracts import HASH
 from transforms.kernels.text.blake2b import digests
 
 
+def joined(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array. Arrow's own `combine_chunks` copies a column that is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def text_buffers(
     texts: pa.LargeStringArray | pa.LargeBinaryArray,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

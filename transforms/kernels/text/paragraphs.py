@@ -135,7 +135,7 @@ def _hash(folded, words, w):
     return mix64(h)
 
 
-@kernel("i64")
+@inlined
 def slots_for(size):
     """How many slots the set of paragraphs of a text of so many bytes has: twice what it can hold, a power of two."""
     slots = 2
@@ -202,7 +202,7 @@ def find(text: pa.LargeStringArray, rate: int = RATE) -> Paragraphs:
     # The types of one document: an open-addressing table whose slots count only if stamped with the document. All arrays
     # are made for the worst case, and pages that are never touched cost nothing.
     n_docs, longest = len(text), int(np.diff(offsets).max(initial=0))
-    slots = slots_for(longest)
+    slots = slots_for.py_func(longest)
     types = np.empty(slots, np.uint64), np.zeros(slots, np.int64)
     found = np.empty(int(offsets[-1] - offsets[0]) // MIN_BYTES + n_docs + 1, np.uint64)
     ends = np.zeros(n_docs + 1, np.int64)
