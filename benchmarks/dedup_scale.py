@@ -38,6 +38,7 @@ from transforms.mixture.left_by_dedup import in_order
 from transforms.origin.attribute import Attribute
 from transforms.release.ledger import Record
 from transforms.signals.corpus import BySplit, Corpus
+from transforms.signals.kept import Kept
 from transforms.survey.text_to_signals import SurveyConfig, _fixed
 
 
@@ -115,7 +116,7 @@ def alone(files: list[str], out: str) -> None:
         | beam.GroupByKey()
         | beam.ParDo(InOrder())
     )
-    _ = decided | Record(corpus, out)
+    _ = decided | Record(corpus, out, Kept(corpus.store, out))
     root.run().wait_until_finish()
 
 

@@ -227,7 +227,7 @@ def judged(
     both = pa.concat_tables([whole.filter(pa.array(release & ~planted)), cut.filter(pa.array(planted))])
     mine, theirs = (tally(one.combine_chunks(), systems) for one in (both, whole.filter(pa.array(u < 0.5))))
     names = tuple(map(str, range(1 + int(pa.compute.max(whole["source"]).as_py()))))
-    half = from_table(pa.table(sketches(theirs, names)), "half")
+    half = from_table(sketches(theirs, names), "half")
     (group,) = systems.systems
     earlier = cores.from_metrics(in_table(list(cores.structure_rows(theirs.patterns, systems))), group, "half")
     of_release = group.model_copy(update={"reference": StructureReference.model_validate({"release": "half"})})

@@ -2,7 +2,7 @@
 
     python -m benchmarks.survey_parts CORPUS_DIR [--repeats 5]
 
-CORPUS_DIR comes from `benchmarks.corpus`. The ways before are kept here, in few lines, and nowhere else (decisions 65 and 81).
+CORPUS_DIR comes from `benchmarks.corpus`. The ways before are kept here, in few lines, and nowhere else (decisions 65, 81, 89).
 """
 
 import argparse
@@ -28,14 +28,15 @@ from pipeline.execution import give_memory_back
 from transforms.detector.detector import load_detector
 from transforms.ingest.columns import document_ids
 from transforms.ingest.json_columns import Block, ColumnReader
+from transforms.ingest.sources import Split
 from transforms.kernels.compiled import kernel
-from transforms.kernels.lookup import is_new
+from transforms.kernels.lookup import first_at_least, is_new
 from transforms.kernels.models.linear import hash32
 from transforms.kernels.similarity import duplicate_rate, minhash, ngrams
 from transforms.kernels.similarity.ngrams import _START, _extend, weigh
-from transforms.kernels.statistics import diversity
-from transforms.kernels.text import dates
-from transforms.kernels.text.columns import distinct_numbers, hash_texts, text_buffers
+from transforms.kernels.statistics import diversity, repetition
+from transforms.kernels.text import dates, literals
+from transforms.kernels.text.columns import distinct_numbers, hash_texts, packed, text_buffers
 from transforms.kernels.text.personal import (
     _ALPHANUMERIC,
     _AT,
@@ -51,7 +52,8 @@ from transforms.kernels.text.personal import (
     may_hold,
 )
 from transforms.kernels.text.text import Tokens, canonicalise
-from transforms.signals.store import HASHES, read_parquet, write_parquet
+from transforms.origin.witnesses import EvidenceConfig, load_witnesses
+from transforms.signals.store import HASHES, SignalStore, read_parquet, write_parquet
 
 _ONE, _S32 = np.uint64(1), np.uint64(32)
 
@@ -183,6 +185,50 @@ def may_hold_by_states(text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
     return may.view(bool)
 
 
+@kernel("u8[] u32[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
+def _search(data, words, offsets, folded, ends, groups, within, seen, grams, strings, places, found):  # type: ignore[no-untyped-def]
+    last = offsets[len(offsets) - 1]
+    d = 0
+    for i in range(np.uint64(offsets[0] // 4), np.uint64(min((last + 3) // 4, len(words)))):
+        word = words[i] | literals._FOLDS
+        if not seen[np.uint32(word * literals._MULTIPLIER) >> literals._SHIFT]:
+            continue
+        n = first_at_least(grams, word)
+        while n < len(grams) and grams[n] == word:
+            base, size = ends[strings[n]], ends[strings[n] + 1] - ends[strings[n]]
+            group = groups[strings[n]]
+            start = np.int64(4 * i) - places[n]
+            end = start + size
+            n += 1
+            if start < offsets[0] or end > last:
+                continue
+            while offsets[d + 1] <= start:
+                d += 1
+            while offsets[d] > start:
+                d -= 1
+            if end > offsets[d + 1] or start - offsets[d] >= within[group] or found[d, group]:
+                continue
+            equal = 0
+            while equal < size and data[start + equal] | literals._FOLD == folded[base + equal]:
+                equal += 1
+            found[d, group] = equal == size
+
+
+def search_by_halves(looked_for: literals.Literals) -> Callable[[pa.LargeStringArray], npt.NDArray[np.bool_]]:
+    """Of four bytes that may be a string's, all of them are searched for by halves."""
+    order = np.argsort(looked_for.grams, kind="stable")
+    sorted_by_bytes = (column[order] for column in (looked_for.grams, looked_for.string, looked_for.at))
+    table = (*looked_for[:5], *sorted_by_bytes)
+
+    def search(text: pa.LargeStringArray) -> npt.NDArray[np.bool_]:
+        data, offsets = text_buffers(text)
+        found = np.zeros((len(text), len(looked_for.within)), np.bool_)
+        _search(data, data[: len(data) // 4 * 4].view(np.uint32), offsets, *table, found)
+        return found
+
+    return search
+
+
 def hashes_one_by_one(texts: pa.LargeStringArray) -> pa.FixedSizeBinaryArray:
     """By the standard library."""
     return pa.array(
@@ -245,6 +291,44 @@ def read_as_data_set(path: str, columns: list[str]) -> pa.Table:
     return pq.read_table(path, columns=columns, **read)
 
 
+def stored(words: list[tuple[Any, ...]], folder: str) -> None:
+    """What words take in the store: types of all documents, first words of one in six; bytes a document and CPU seconds."""
+    batches, keep = [], np.arange(1 << 20) % 6 == 0
+    for offsets, hashes in words:
+        types, first = (
+            diversity.sketch(offsets, hashes, 1),
+            repetition.first_words(offsets, hashes, keep[: len(offsets) - 1]),
+        )
+        batches.append(pa.RecordBatch.from_pydict({"ngrams_1": packed(*types), "first_words": packed(*first)}))
+    schema = pa.schema([pa.field(name, pa.binary(), nullable=False) for name in ("ngrams_1", "first_words")])
+    batches = [batch.cast(schema) for batch in batches]
+    split, store = Split(0, 0, (), 0), SignalStore(folder, (("source 0", ""),))
+    path, n = f"{folder}/plain.parquet", sum(batch.num_rows for batch in batches)
+    ways: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
+        "as they are": (
+            lambda: write_parquet(path, batches, schema, tuple(schema.names)),
+            lambda: read_parquet(path, schema.names),
+            path,
+        ),
+        "as steps and as lists": (
+            lambda: store.write(split, batches, schema),
+            lambda: store.read(split, schema.names),
+            store.path(split),
+        ),
+    }
+    sys.stdout.write("\n| words in the signal store | bytes a document | write, CPU s | read |\n|---|--:|--:|--:|\n")
+    for name, (write, read, where) in ways.items():
+        seconds = [min(_cpu(work) for _ in range(3)) for work in (write, read)]
+        size = pathlib.Path(where).stat().st_size / max(1, n)
+        sys.stdout.write(f"| {name} | {size:,.0f} | {seconds[0]:.3f} | {seconds[1]:.3f} |\n")
+
+
+def _cpu(work: Callable[[], Any]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two results are equal to the last bit."""
     if isinstance(one, pa.Array | pa.Table):
@@ -283,11 +367,17 @@ def main() -> None:
         write_parquet(path, [batch], batch.schema, HASHES)
         signals.append((path, ["n_words", "doc_id"]))
     model = load_detector().model.table  # type: ignore[attr-defined]
+    phrases = load_witnesses(EvidenceConfig()).phrases.literals
     parts: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[Any]]] = {
         "traces": (traces_by_numpy, duplicate_rate.traces, shingles),
         "n-grams of the detector": (by_slots(model), lambda one: ngrams.score(one, model), [(one,) for one in tokens]),
         "ids": (ids_joined, document_ids, named),
         "what may be personal": (may_hold_by_states, may_hold, [(text,) for text, _ in batches]),
+        "phrases, the quick search": (
+            search_by_halves(phrases),
+            lambda one: literals.search(one, phrases),
+            [(text,) for text, _ in batches],
+        ),
         "content hashes": (hashes_one_by_one, hash_texts, [(text,) for text, _ in batches]),
         "canonical form": (with_both_hashes, with_one_hash, [(text,) for text, _ in batches]),
         "sketches": (sketches_by_branches, sketches, words),
@@ -308,6 +398,7 @@ def main() -> None:
         sys.stdout.write(
             f"| {name} | {seconds[0]:.3f} | {seconds[1]:.3f} | {seconds[0] / max(seconds[1], 1e-9):.1f} |\n"
         )
+    stored(words, folder.name)
 
 
 if __name__ == "__main__":

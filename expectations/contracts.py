@@ -264,7 +264,8 @@ REASONS = (
 )
 # What a document is before it is held against any other: it never stands for one that stays.
 EXCLUDED = ("empty_text", "contaminated", "withdrawn", "licence")
-DUPLICATE = ("exact_duplicate", "near_duplicate", "same_url", "in_earlier_release")
+DUPLICATE_HERE = ("exact_duplicate", "near_duplicate", "same_url")  # of a document of this corpus
+DUPLICATE = (*DUPLICATE_HERE, "in_earlier_release")
 
 # What dedup left, as the mixture sees it, in the signal store: one row for each document that is kept so far.
 OFFER = _contract(

@@ -3,8 +3,9 @@
 Beam imports pandas for data frames of its own, drivers of MongoDB and S3, the client of BigQuery, the flags of Abseil; Numba
 imports SciPy, for its version and for matrix products in compiled code; Great Expectations a client of Amazon, and its pandas
 Arrow. All of them go without. What they will not go without (Avro, HTTP, a cipher, dates, another check of types for Beam; how
-NumPy compiles Fortran, for SciPy; statistics and charts of columns) is imported when it is first used. Whoever imports one of
-these later, gets it.
+NumPy compiles Fortran, for SciPy; for Great Expectations its own 26 kinds of databases and stores, 50 expectations of columns,
+their metrics and pages, and what pandas reads files with) is imported when it is first used. Whoever imports one of these
+later, gets it.
 """
 
 import functools
@@ -14,7 +15,7 @@ import importlib.machinery
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
@@ -33,7 +34,71 @@ LATE_OF_BEAM = (
 )
 STAR = "scipy._lib.array_api_compat.numpy"  # which takes all of NumPy, by a star
 LATE_OF_SCIPY = ("f2py", "testing")  # modules of NumPy
-LATE_OF_GX = ("altair", "jsonschema", "scipy")
+DATA_ELSEWHERE = (  # than in the memory of the process
+    "alloy",
+    "aurora",
+    "bigquery",
+    "citus",
+    "databricks_sql",
+    "fabric",
+    "neon",
+    "pandas_azure_blob_storage",
+    "pandas_dbfs",
+    "pandas_file_path",
+    "pandas_filesystem",
+    "pandas_google_cloud_storage",
+    "pandas_s3",
+    "postgres",
+    "redshift",
+    "snowflake",
+    "spark",
+    "spark_azure_blob_storage",
+    "spark_dbfs",
+    "spark_file_path",
+    "spark_filesystem",
+    "spark_google_cloud_storage",
+    "spark_s3",
+    "sql",
+    "sql_server",
+    "sqlite",
+)
+OF_GX_ITSELF = (
+    *(f"datasource.fluent.{name}_datasource" for name in DATA_ELSEWHERE),
+    "compatibility.pyparsing",
+    "compatibility.snowflake",
+    "core.http",
+    "datasource.fluent.fabric",
+    "execution_engine.sparkdf_execution_engine",
+    "execution_engine.sqlalchemy_execution_engine",
+    "expectations.core",
+    "expectations.legacy_row_conditions",
+    *(f"expectations.metrics.{name}_metrics" for name in ("column_aggregate", "column_map", "column_pair_map")),
+    *(f"expectations.metrics.{name}_metrics" for name in ("multicolumn_map", "query", "table")),
+    "metrics",
+    "render.view",
+)
+OF_PANDAS_FOR_GX = (
+    "api",
+    "core.computation.api",
+    "core.resample",
+    "core.reshape.api",
+    "core.window",
+    "io.api",
+    "io.json",
+    "testing",
+    "util._tester",
+)
+LATE_OF_GX = (
+    *(f"great_expectations.{name}" for name in OF_GX_ITSELF),
+    *(f"pandas.{name}" for name in OF_PANDAS_FOR_GX),
+    "altair",
+    "jsonschema",
+    "marshmallow.validate",
+    "mistune",
+    "requests",
+    "scipy",
+    "smtplib",
+)
 
 
 @contextmanager
@@ -50,12 +115,13 @@ def hidden(*names: str) -> Iterator[None]:
 @contextmanager
 def late(*names: str) -> Iterator[None]:
     """Modules whose names, taken from them meanwhile, import them when they are used. No other thread may be importing."""
-    late = {name: _LateModule(name) for name in names if name not in sys.modules}
-    sys.modules.update(late)
+    finder = _Late(name for name in names if name not in sys.modules)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        for name, one in late.items():
+        sys.meta_path.remove(finder)
+        for name, one in finder.made.items():
             if sys.modules.get(name) is one:
                 del sys.modules[name]
 
@@ -76,7 +142,31 @@ class _Hidden(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is hidden while something else is imported", name=name)
 
 
+class _Late(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Has modules, and those below them, that are only names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.made = {name: _LateModule(name) for name in names}
+        sys.modules.update(self.made)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        is_below = isinstance(sys.modules.get(name.rpartition(".")[0]), _LateModule)
+        return importlib.machinery.ModuleSpec(name, self) if is_below else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self.made.setdefault(spec.name, _LateModule(spec.name))
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
 class _LateModule(ModuleType):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []  # modules below it may be asked for
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -99,9 +189,14 @@ class _LateName:
 
     @functools.cached_property
     def real(self) -> Any:
-        if isinstance(sys.modules.get(self.module), _LateModule):  # it is used while others are still imported
-            del sys.modules[self.module]
+        for name, one in [*sys.modules.items()]:  # it may be used while others are still imported
+            if isinstance(one, _LateModule) and (_is_in(name, self.module) or _is_in(self.module, name)):
+                del sys.modules[name]
         return getattr(importlib.import_module(self.module), self.name)
+
+
+def _is_in(name: str, module: str) -> bool:
+    return f"{name}.".startswith(f"{module}.")
 
 
 class _Once(importlib.abc.MetaPathFinder):

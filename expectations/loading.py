@@ -1,11 +1,9 @@
 """One strict way to read a file of YAML or JSON, whoever wrote it: recipes, suites, structures, phrases, labels, releases.
 
 What YAML and JSON leave open is refused, with the line: a key given twice (the last one would silently win), tags of other
-programs, values nested deeper or numbers longer than anyone means. What costs more than it looks is bounded: an alias counts
-as all that it stands for, so 500 bytes cannot become a gigabyte.
+programs, values nested deeper or numbers longer than anyone means.
 """
 
-import copy
 import dataclasses
 import difflib
 import json
@@ -19,23 +17,13 @@ import pydantic
 import yaml
 
 from expectations.paths import open_for_reading
+from expectations.yaml_reader import MAX_DEPTH, MAX_DIGITS, Place, RefusedError, YamlReader
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_BYTES = 16 << 20
-MAX_VALUES = 300_000  # of a file, aliases written out
-MAX_DEPTH = 40
-MAX_INTEGER = 2**63 - 1  # what a recipe's fingerprint, a manifest and Arrow can hold
-MAX_DIGITS = 40  # characters of a number
 MOST_NAMED = 60  # words that one message lists
 MAX_JSON_BYTES = 256 << 20  # a manifest lists every file of a release
 
-_TAG = "tag:yaml.org,2002:"
-_SCALARS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "timestamp")}
-_NUMBERS = {f"{_TAG}int", f"{_TAG}float"}
-_COLLECTIONS = {None, "!", f"{_TAG}map", f"{_TAG}seq"}
-_MERGE = f"{_TAG}merge"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-Place = tuple[str | int, ...]
 Share = Annotated[float, pydantic.Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
 
 
@@ -159,10 +147,12 @@ def parse_yaml(text: str, where: str) -> Loaded:
     Raises:
       LoadError: it is none, or says something that is refused here.
     """
-    reader = _YamlReader(where)
+    reader = YamlReader()
     try:
         for event in yaml.parse(text, Loader=_Loader):
             reader.take(event)
+    except RefusedError as error:
+        raise LoadError(f"{where}, {error}") from None
     except yaml.reader.ReaderError as error:
         line = text.encode("utf-8", "replace")[: error.position].count(b"\n") + 1
         raise LoadError(f"{where}, line {line}: not YAML: the character U+{_code(error):04X} is not allowed") from None
@@ -181,181 +171,6 @@ def _code(error: yaml.reader.ReaderError) -> int:
     return error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
 
 
-@dataclasses.dataclass
-class _Open:
-    """A mapping or list that is being read."""
-
-    value: Any
-    place: Place
-    anchor: str | None
-    size_before: int
-    key: Any = None
-    has_key: bool = False
-    merged: list[Any] = dataclasses.field(default_factory=list)
-    keys: dict[Any, int] = dataclasses.field(default_factory=dict)  # and the line of each
-
-
-class _YamlReader:
-    """Events of a parser -> a value. Nothing is recursive, and an alias is a copy: what is changed changes once."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.value: Any = None
-        self.lines: dict[Place, int] = {}
-        self.stack: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}
-        self.size = 0
-        self.documents = 0
-        self.resolver = yaml.resolver.Resolver()
-        self.constructor = yaml.constructor.SafeConstructor()
-
-    def take(self, event: Any) -> None:
-        """The next event."""
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.ScalarEvent):
-            value = self._scalar(event, line)
-            self._name(event.anchor, value, 1)
-            self._put(value, line, 1, is_merge=self._is_merge(event))
-        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            self._open(event, line)
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self._close(line)
-        elif isinstance(event, yaml.AliasEvent):
-            value, size = self._alias(event.anchor, line)
-            self._put(value, line, size)
-        elif isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise self._error(line, "a second document begins here (`---`); a file has one")
-
-    def _error(self, line: int, what: str) -> LoadError:
-        return LoadError(f"{self.where}, line {line}: {what}")
-
-    def _is_merge(self, event: yaml.ScalarEvent) -> bool:
-        top = self.stack[-1] if self.stack else None
-        return top is not None and isinstance(top.value, dict) and not top.has_key and self._tag(event) == _MERGE
-
-    def _tag(self, event: yaml.ScalarEvent) -> str:
-        if event.tag is not None and event.tag != "!":
-            return str(event.tag)
-        return str(self.resolver.resolve(yaml.ScalarNode, event.value, event.implicit))
-
-    def _scalar(self, event: yaml.ScalarEvent, line: int) -> Any:
-        tag, text = self._tag(event), event.value
-        if tag in (_MERGE, f"{_TAG}value"):
-            return text
-        if tag not in _SCALARS:
-            raise self._error(line, _unknown_tag(tag))
-        if tag in _NUMBERS and len(text) > MAX_DIGITS:
-            raise self._error(line, f"a number of length {len(text):,}; put it in quotes if it is a word")
-        if "\0" in text:
-            raise self._error(line, "a text with the character U+0000, which no name has")
-        try:
-            text.encode()
-            value = self.constructor.yaml_constructors[tag](self.constructor, yaml.ScalarNode(tag, text))
-        except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
-            what = "date" if tag.endswith("timestamp") else "text" if tag.endswith("str") else tag.removeprefix(_TAG)
-            raise self._error(line, f"{text[:60]!r} is no {what}; put it in quotes if it is a word") from None
-        if isinstance(value, float) and not math.isfinite(value):
-            raise self._error(line, f"{text!r} is no number that can be used; put it in quotes if it is a word")
-        if isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise self._error(line, f"{text[:60]!r} is beyond 64 bits; put it in quotes if it is a word")
-        return value
-
-    def _open(self, event: Any, line: int) -> None:
-        if event.tag not in _COLLECTIONS:
-            raise self._error(line, _unknown_tag(event.tag))
-        if len(self.stack) >= MAX_DEPTH:
-            raise self._error(line, f"nested too deeply (more than {MAX_DEPTH} levels)")
-        if self.stack and isinstance(self.stack[-1].value, dict) and not self.stack[-1].has_key:
-            raise self._error(line, "a key must be a word, not a list or a mapping")
-        if event.anchor is not None:
-            self.anchors.pop(event.anchor, None)  # an alias of it inside of it is none of an earlier one
-        place = self._place()
-        self._mark(place, line)
-        empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self.stack.append(_Open(empty, place, event.anchor, self.size))
-
-    def _place(self) -> Place:
-        if not self.stack:
-            return ()
-        top = self.stack[-1]
-        return (*top.place, str(top.key) if isinstance(top.value, dict) else len(top.value))
-
-    def _mark(self, place: Place, line: int) -> None:
-        if place:
-            self.lines.setdefault(place, line)
-
-    def _close(self, line: int) -> None:
-        done = self.stack.pop()
-        for one in done.merged:
-            for key, value in one.items():
-                done.value.setdefault(key, value)
-        size = self.size - done.size_before + 1
-        self._name(done.anchor, done.value, size)
-        self._put(done.value, line, 1)
-
-    def _name(self, anchor: str | None, value: Any, size: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = (value, size)
-
-    def _alias(self, name: str, line: int) -> tuple[Any, int]:
-        if name not in self.anchors:
-            raise self._error(line, f"*{name[:60]} stands for nothing that was named before it")
-        value, size = self.anchors[name]
-        self._grow(size, line)
-        return copy.deepcopy(value), 0
-
-    def _grow(self, size: int, line: int) -> None:
-        self.size += size
-        if self.size > MAX_VALUES:
-            raise self._error(
-                line, f"comes to more than {MAX_VALUES:,} values, aliases written out; is it the right file?"
-            )
-
-    def _put(self, value: Any, line: int, size: int, is_merge: bool = False) -> None:
-        """A value that is whole: into what is open, or as the file's own."""
-        self._grow(size, line)
-        if not self.stack:
-            self.value = value
-            return
-        top = self.stack[-1]
-        if isinstance(top.value, list):
-            self._mark((*top.place, len(top.value)), line)
-            top.value.append(value)
-        elif not top.has_key:
-            self._key(top, value, line, is_merge)
-        else:
-            if top.key is _YamlReader:
-                self._merge(top, value, line)
-            else:
-                top.value[top.key] = value
-            top.key, top.has_key = None, False
-
-    def _key(self, top: _Open, value: Any, line: int, is_merge: bool) -> None:
-        if isinstance(value, list | dict):
-            raise self._error(line, "a key must be a word, not a list or a mapping")
-        key = _YamlReader if is_merge else value  # the class stands for `<<`, which no text can be
-        if key in top.keys:
-            name = "<<" if is_merge else value
-            raise self._error(
-                line, f"{name!r} is given twice (first in line {top.keys[key]}); leave one of the two out"
-            )
-        top.keys[key] = line
-        top.key, top.has_key = key, True
-        self._mark((*top.place, str(value)), line)
-
-    def _merge(self, top: _Open, value: Any, line: int) -> None:
-        given = value if isinstance(value, list) else [value]
-        if not all(isinstance(one, dict) for one in given):
-            raise self._error(line, "`<<` takes a mapping, or a list of them")
-        top.merged += given
-
-
-def _unknown_tag(tag: str) -> str:
-    return f"the tag {tag.removeprefix(_TAG)[:60]!r} is not known here; leave it out"
-
-
 def parse_json(data: bytes, where: str) -> Any:
     """A value of JSON.
 
@@ -367,7 +182,7 @@ def parse_json(data: bytes, where: str) -> Any:
     try:
         orjson.loads(data)  # takes no NaN, no half of a character, no bytes that are not UTF-8, and no endless nesting
         value = json.loads(data, object_pairs_hook=_once, parse_int=_integer, parse_float=_number)
-    except _RefusedError as error:
+    except RefusedError as error:
         raise LoadError(f"{where}: {error}") from None
     except (ValueError, RecursionError) as error:
         why = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
@@ -376,29 +191,25 @@ def parse_json(data: bytes, where: str) -> Any:
     return value
 
 
-class _RefusedError(Exception):
-    """JSON that says something that is refused; not a ValueError, which is what JSON's own errors are."""
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _RefusedError(f"{twice[:60]!r} is given twice")
+        raise RefusedError(f"{twice[:60]!r} is given twice")
     return found
 
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise _RefusedError(f"a number of length {len(text):,}")
+        raise RefusedError(f"a number of length {len(text):,}")
     return int(text)
 
 
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _RefusedError(f"{text[:60]} is no number that can be used")
+        raise RefusedError(f"{text[:60]} is no number that can be used")
     return value
 
 

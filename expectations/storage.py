@@ -9,7 +9,6 @@ a whole from a file of this machine, or not at all.
 """
 
 import contextlib
-import datetime
 import functools
 import io
 import os
@@ -27,7 +26,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from expectations.errors import UserError
-from expectations.paths import is_local
+from expectations.paths import is_local, not_read, without_user
+from expectations.store_clients import RIGHTS, SECRETS, SETTINGS, client, endpoint
 from expectations.wording import plural
 
 T = TypeVar("T")
@@ -37,29 +37,7 @@ STALL, COPY_STALL = 6, 60  # seconds without a byte after which a request counts
 FIRST_ANSWER = 25.0  # seconds
 GONE = 30.0  # seconds for which a store that counts as gone is not asked again: whoever tidies up does not wait as well
 READ_BYTES = 4 << 20  # asked for at a time
-HAD_WHOLE = 16 << 20
-SPOOLED = 16 << 20  # bytes that wait in memory before they are uploaded; more wait in a temporary file
-_KEEPS = {  # what makes another client of a store
-    "s3": (
-        "AWS_ENDPOINT_URL_S3",
-        "AWS_ENDPOINT_URL",
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_PROFILE",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    ),
-    "gs": ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"),
-    "hf": ("HF_ENDPOINT", "HF_TOKEN"),
-}
-_ENDPOINTS = {"s3": _KEEPS["s3"][:2], "gs": _KEEPS["gs"][:1], "hf": _KEEPS["hf"][:1]}
-_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN")
-_RIGHTS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of somebody who may, and AWS_REGION",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to the key file of somebody who may",
-    "hf": "set HF_TOKEN to a token of somebody who may, and accept the data set's terms on its page",
-}
+HAD_WHOLE = SPOOLED = 16 << 20  # bytes that are held in memory; more are read in parts, or wait in a temporary file
 _NO_RIGHT = re.compile(
     r"ACCESS_DENIED|ACCESS_KEY|SIGNATURE|_TOKEN|PERMISSION_DENIED|UNAUTHENTICATED|OAuth2|no right to it|40[13] Client Error"
     r"|HTTP status(?: code:)? 40[013]|credentials"
@@ -133,7 +111,7 @@ def pinned(path: str) -> str:
     _at(path)
     from huggingface_hub import HfApi
 
-    hub = HfApi(endpoint=_endpoint(path) or None)
+    hub = HfApi(endpoint=endpoint(path) or None)
     asked = urllib.parse.unquote(named[2] or "main")
     commit = patiently(path, lambda: hub.repo_info(named[1], revision=asked, repo_type="dataset").sha)
     return f"hf://datasets/{named[1]}@{commit}{named[3] or ''}".rstrip("/")
@@ -148,16 +126,6 @@ def open_object(path: str) -> IO[bytes]:
     """
     raw = _Object(path)
     return io.BufferedReader(raw, max(1, min(READ_BYTES, raw.size)))
-
-
-def arrow_file(path: str) -> pa.NativeFile:
-    """An object for Arrow's own readers, which ask for several ranges at a time. What they do goes into `patiently`.
-
-    Raises:
-      FileNotFoundError, StorageError: as `open_object`.
-    """
-    system, key = _at(path)
-    return patiently(path, lambda: system.open_input_file(key))
 
 
 def arrow_paths(paths: list[str]) -> tuple[fs.FileSystem | None, list[str]]:
@@ -204,8 +172,7 @@ def copy(source: str, destination: str) -> None:
       StorageError: it cannot be.
     """
     system, key = _at(destination, writes=True, stall=COPY_STALL)
-    from_key = _at(source)[1]
-    patiently(destination, lambda: system.copy_file(from_key, key))
+    patiently(destination, lambda: system.copy_file(_at(source)[1], key))
 
 
 def delete(path: str) -> None:
@@ -215,12 +182,7 @@ def delete(path: str) -> None:
       StorageError: it cannot be.
     """
     system, key = _at(path, writes=True)
-
-    def once() -> None:
-        with contextlib.suppress(FileNotFoundError):  # or by a request whose answer was lost
-            system.delete_file(key)
-
-    patiently(path, once)
+    _until_gone(path, lambda: system.delete_file(key))
 
 
 def delete_below(folder: str) -> None:
@@ -230,15 +192,16 @@ def delete_below(folder: str) -> None:
       StorageError: it cannot be; some may be gone.
     """
     system, key = _at(folder, writes=True)
+    if folder.startswith("gs://"):
+        for one in below(folder):
+            delete(one.path)  # pyarrow's own way takes a missing name of a folder for an error
+    else:
+        _until_gone(folder, lambda: system.delete_dir(key))
 
-    def once() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            system.delete_dir(key)
 
-    for one in below(folder) if folder.startswith("gs://") else ():
-        delete(one.path)  # pyarrow's own way takes a missing name of a folder for an error
-    if not folder.startswith("gs://"):
-        patiently(folder, once)
+def _until_gone(path: str, action: Callable[[], None]) -> None:
+    with contextlib.suppress(FileNotFoundError):  # or by a request whose answer was lost
+        patiently(path, action)
 
 
 def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
@@ -253,7 +216,7 @@ def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
       FileNotFoundError: there is no such object.
       StorageError: the store fails, or does not let us.
     """
-    began, until, pause, store = time.monotonic(), 0.0, 0.1, (*path.split("/")[:3], _endpoint(path))
+    began, until, pause, store = time.monotonic(), 0.0, 0.1, (*path.split("/")[:3], endpoint(path))
     is_hub = path.startswith("hf://")
     if time.monotonic() < _gone.get(store, (0.0, None))[0]:
         raise _gone[store][1] from None
@@ -277,9 +240,8 @@ def patiently(path: str, action: Callable[[], T], is_put: bool = False) -> T:
         now = time.monotonic()
         until = until or (now if is_hub else max(began + PATIENCE, now + AGAIN))  # whose library has tried again
         if now >= until:
-            silent = _silent(path, why)
-            _gone[store] = now + GONE, silent
-            raise silent
+            _gone[store] = now + GONE, _silent(path, why)
+            raise _gone[store][1]
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
 
@@ -354,70 +316,28 @@ class _Object(io.RawIOBase):
 
 
 def _found(path: str, info: fs.FileInfo) -> StoredObject:
-    changed = info.mtime_ns / 1e9 if info.mtime_ns is not None else 0.0
-    return StoredObject(path, info.size or 0, changed, info.type == fs.FileType.Directory)
+    return StoredObject(path, info.size or 0, (info.mtime_ns or 0) / 1e9, info.type == fs.FileType.Directory)
 
 
 def _at(path: str, writes: bool = False, stall: int | None = None) -> tuple[fs.FileSystem, str]:
     """The filesystem of a path, and what it calls it. The first time, that its bucket is there and answers."""
     scheme, _, key = path.partition("://")
     bucket = key.partition("/")[0]
-    if scheme not in _KEEPS:
-        raise StorageError(f"{without_user(path)}: {unknown(path)}")
+    if scheme not in SETTINGS:
+        raise StorageError(f"{without_user(path)}: {not_read(path)}")
     if scheme == "hf" and writes:
         raise StorageError(f"{path}: nothing is written to the hub but by `lowbackground push`; name another place")
     if "@" in bucket or ":" in bucket or not bucket:
         raise StorageError(
             f"{without_user(path)}: not {scheme}://BUCKET/NAME; credentials go into the environment only"
         )
-    settings = tuple(os.environ.get(name, "") for name in _KEEPS[scheme])
-    _answers(scheme, bucket, settings)
-    return _system(scheme, settings, stall or STALL), key.rstrip("/")
-
-
-def without_user(path: str) -> str:
-    """An address without who it is for, and their password."""
-    return re.sub(r"://[^/@]*@", "://", path)
-
-
-def unknown(path: str) -> str:
-    """What to do about an address that no file can be read from."""
-    if hub := re.match(r"https?://huggingface\.co/datasets/([^/]+/[^/]+)/(?:resolve|blob|tree)/([^/]+)/?(.*)", path):
-        return f"is a page of the hub; name the data set: hf://datasets/{hub[1]}@{hub[2]}/{hub[3].split('?')[0]}"
-    if crawl := re.match(r"https?://data\.commoncrawl\.org/(.*)", path):
-        return f"is not read over https; name it s3://commoncrawl/{crawl[1]}"
-    if path.startswith(("http://", "https://")):
-        return "is not read over http; fetch it first (wget -x URL, or wget -x -i LIST), and name the folder"
-    return "is no address that is read; known are s3://, gs://, hf://datasets/ and paths of this machine"
-
-
-@functools.lru_cache(maxsize=8)
-def _system(scheme: str, settings: tuple[str, ...], stall: int) -> fs.FileSystem:
-    """A client of a store, one for each process."""
-    if scheme == "s3":
-        endpoint, region = settings[0] or settings[1], settings[2] or settings[3]
-        return fs.S3FileSystem(
-            endpoint_override=endpoint or None,
-            region=region or None,
-            connect_timeout=4,
-            request_timeout=stall,
-            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2),  # `patiently` does the rest
-            background_writes=False,
-            allow_delayed_open=True,  # one request for a small object, not three
-        )
-    if scheme == "gs":
-        limit = datetime.timedelta(seconds=stall)
-        if settings[0]:  # as Google's own libraries take it
-            to, _, host = settings[0].rpartition("://")
-            return fs.GcsFileSystem(
-                anonymous=True, scheme=to or "http", endpoint_override=host.rstrip("/"), retry_time_limit=limit
-            )
-        return fs.GcsFileSystem(retry_time_limit=limit)
+    settings = tuple(os.environ.get(name, "") for name in SETTINGS[scheme])
+    if scheme != "hf":  # which has no buckets, and limits of its own
+        _answers(scheme, bucket, settings)
     try:
-        from huggingface_hub import HfFileSystem
+        return client(scheme, settings, stall or STALL), key.rstrip("/")
     except ImportError:
         raise StorageError("hf:// needs huggingface_hub; pip install 'lowbackground[hf]'") from None
-    return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem(endpoint=settings[0] or None)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -430,14 +350,12 @@ def _answers(scheme: str, bucket: str, settings: tuple[str, ...]) -> None:
     path, said = f"{scheme}://{bucket}", []
 
     def ask() -> None:
-        system = _system(scheme, settings, STALL)
+        system = client(scheme, settings, STALL)
         try:
             said.append(patiently(path, lambda: system.get_file_info([bucket]))[0].type)
         except Exception as error:  # raised below, on the thread that asked
             said.append(error)
 
-    if scheme == "hf":
-        return  # which has no buckets, and limits of its own
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(FIRST_ANSWER)
@@ -461,18 +379,12 @@ def _refused(path: str, said: str) -> StorageError | None:
     if scheme == "hf" and "404 Client Error" in said:
         return StorageError(f"{path}: no such data set or revision, or no right to it; correct it, or set HF_TOKEN")
     if _NO_RIGHT.search(said):
-        return StorageError(f"{path}: no right to it (access denied); {_RIGHTS[scheme]}")
+        return StorageError(f"{path}: no right to it (access denied); {RIGHTS[scheme]}")
     return None
 
 
 def _no_bucket(path: str) -> StorageError:
-    bucket = "/".join(path.split("/")[:3])
-    return StorageError(f"{bucket}: no such bucket; correct the name, or make the bucket first")
-
-
-def _endpoint(path: str) -> str:
-    """Where the environment says that a store is; "": where its own tools know."""
-    return next((os.environ[name] for name in _ENDPOINTS[path.partition("://")[0]] if os.environ.get(name)), "")
+    return StorageError(f"{'/'.join(path.split('/')[:3])}: no such bucket; correct the name, or make the bucket first")
 
 
 def _silent(path: str, said: str) -> StorageError:
@@ -481,8 +393,8 @@ def _silent(path: str, said: str) -> StorageError:
         r"HTTP status(?: code:)? \d+|curlCode: \d+, [^;]+|CURL error \[\d+\]=[\w ]+|\d[\d,]* bytes of .*", said
     )
     why = told[0] if told else posixpath.basename(said.split(". ")[0].split(": ")[-1])[:120]
-    for name in _SECRETS:
+    for name in SECRETS:
         if secret := os.environ.get(name):
             why = why.replace(secret, f"${name}")
-    at = f" at {without_user(endpoint)}" if (endpoint := _endpoint(path)) else ""
+    at = f" at {without_user(asked)}" if (asked := endpoint(path)) else ""
     return StorageError(f"{path}: the store{at} does not answer ({why}); try again later, or correct its address")

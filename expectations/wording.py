@@ -8,7 +8,7 @@ from expectations.metrics import declared
 
 WORDS, TOKENS = "words", "tokens"  # what `n_tokens` counts: words and ideographs, or a model's tokens by `tokenizer:`
 EITHER = f"{WORDS} or {TOKENS}"  # where no release is at hand that says which
-NOTHING = 1e-9  # a share under it is said to be 0%
+NOTHING, LITTLE = 1e-9, 1e-4  # a share under the first is said to be 0%, one under the second to be less than that
 STAGES = {"before": "what was read", "deduplicated": "what dedup kept", "after": "the release"}
 SLICE_KINDS = {
     "overall": "",
@@ -78,7 +78,13 @@ def amount(n: float, unit: str) -> str:
 def estimate(value: float | None, upper: float | None) -> str:
     """A share and its upper bound: "4.1%, at most 5%"; what was not measured is said once, and not as a limit."""
     point = "not measured" if value is None else number(value, "share")
-    return point if upper is None else f"{point}, at most {number(upper, 'share')}"
+    return point if upper is None else f"{point}, {at_most(upper)}"
+
+
+def at_most(upper: float) -> str:
+    """An upper bound of a share: "at most 5%", "less than 0.01%"."""
+    said = number(upper, "share")
+    return said if said.startswith("less than") else f"at most {said}"
 
 
 def points(change: float, digits: int = 2) -> str:
@@ -86,11 +92,6 @@ def points(change: float, digits: int = 2) -> str:
     text = plain(100 * abs(change), digits)
     sign = "+" if change > 0 else "-" if change < 0 else ""
     return f"{sign}{text} point{'' if text == '1' else 's'}"
-
-
-def part_of(part: float, whole: float) -> str:
-    """What part of a whole some are, as a person says it: "12.4%", "under 0.1%"."""
-    return "under 0.1%" if 0 < part < 0.001 * whole else number(part / whole, "share")
 
 
 # How a growing number is said to grow, by its ratio; the inverse of each is how a shrinking one shrinks.
@@ -122,12 +123,18 @@ def stable(value: float | None) -> float | None:
 
 
 def number(value: float | None, form: str = "number", digits: int = 3) -> str:
-    """`value` as a person writes it: 24.8%, 1,234,567, 0.0123; an en dash where there is none."""
+    """`value` as a person writes it: 24.8%, less than 0.01%, 1,234,567, 0.0123; an en dash where there is none.
+
+    A share that is given more than three digits is said exactly, however small.
+    """
     if value is None or not math.isfinite(value):
         return "–"
     if form == "share":
-        # What an iteration leaves of nothing is nothing, unless more digits are asked for.
-        return "0%" if digits <= 3 and abs(value) < NOTHING else f"{plain(100 * value, digits)}%"
+        if digits <= 3 and abs(value) < NOTHING:  # what an iteration leaves of nothing is nothing
+            return "0%"
+        return (
+            f"less than {100 * LITTLE:g}%" if digits <= 3 and 0 < value < LITTLE else f"{plain(100 * value, digits)}%"
+        )
     if form == "count" and value == int(value):
         return f"{int(value):,}"
     return plain(value, digits)

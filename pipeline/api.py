@@ -21,17 +21,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
 from expectations.judge.verdict import Verdict
-from expectations.paths import open_for_reading
 from expectations.storage import arrow_paths
 from pipeline import runner
 from pipeline.commands.papers import write_asked
+from pipeline.reading.release_files import QUARANTINE, files_of, read_table
 from pipeline.recipe import Recipe, load_recipe
-from transforms.release.read_release import ReleaseError, by_id, parquet_files, read_verdict, reading
+from transforms.release.read_release import METRICS, ReleaseError, by_id, read_verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Release:
 
     def metrics(self) -> pa.Table:
         """Every number in long form (docs/reference/metrics.md): `.to_pandas()` makes a frame of it."""
-        return self._table("metrics.parquet")
+        return read_table(posixpath.join(self.folder, METRICS))
 
     def documents(self) -> ds.Dataset:
         """The released documents, as a dataset that is read by columns and in batches; DuckDB and Polars take it as it is.
@@ -73,20 +72,11 @@ class Release:
 
     def quarantine(self) -> pa.Table:
         """Records that could not be read: where, why, and their first bytes."""
-        tables = [self._table(f"quarantine/{name}") for name in self._parts("quarantine")]
+        tables = [read_table(path) for path in files_of(self.folder, QUARANTINE)]
         return pa.concat_tables(tables) if tables else pa.table({})
 
-    def _table(self, name: str) -> pa.Table:
-        path = posixpath.join(self.folder, name)
-        with reading(path), open_for_reading(path) as file:
-            return pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None)
-
-    def _parts(self, name: str) -> list[str]:
-        return parquet_files(posixpath.join(self.folder, name))
-
     def _dataset(self, name: str, hint: str) -> ds.Dataset:
-        paths = [posixpath.join(self.folder, name, part) for part in self._parts(name)]
-        if not paths:
+        if not (paths := files_of(self.folder, name)):
             raise ReleaseError(f"{self.folder} has no {name}/; {hint}")
         system, at = arrow_paths(paths)
         return ds.dataset(at, format="parquet", filesystem=system)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import apache_beam as beam
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from expectations import parquet
 from expectations.judge import gx_json
 from expectations.judge.verdict import Verdict
 from expectations.paths import open_for_reading
@@ -210,8 +210,8 @@ def write_card(
     shards = [entry for entry in entries if str(entry["path"]).startswith(f"{DATA}/")]
     schema = None
     if shards:
-        with open_for_reading(posixpath.join(folder, str(shards[0]["path"]))) as file:
-            schema = pq.read_schema(pa.PythonFile(file, mode="r"))
+        with parquet.opened(posixpath.join(folder, str(shards[0]["path"]))) as file:
+            schema = file.schema_arrow
     n_bytes = sum(int(str(entry["bytes"])) for entry in shards)
     return write_file(folder, "README.md", card(release, metrics, verdict, schema, n_bytes).encode())
 

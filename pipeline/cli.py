@@ -101,7 +101,7 @@ def _explained(error: Exception) -> int:
     code = _exit_code_of(error)
     said = str(error).replace("\n", "\\n")  # names from elsewhere may hold line breaks; a message is one line
     if code is not None:
-        err.print(f"error: {said}", markup=False, style="red")
+        err.print(f"error: {said}", style="red")
         return code
     if isinstance(error, OSError) and error.strerror:  # of the machine: a full disk, a right that is missing
         complain(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
@@ -109,7 +109,7 @@ def _explained(error: Exception) -> int:
     if isinstance(error, MemoryError):
         complain("error: there is not enough memory; fewer `runner.workers` need less")
         return BROKE
-    err.print(f"error: {type(error).__name__}: {said}", markup=False, style="red")
+    err.print(f"error: {type(error).__name__}: {said}", style="red")
     err.print("This is a bug. Please report it with the output of the same command after LOWBACKGROUND_TRACE=1.")
     return BROKE
 

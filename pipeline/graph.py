@@ -30,7 +30,15 @@ from transforms.origin.attribute import Attribute, attributed
 from transforms.origin.review_labels import Reviewed
 from transforms.release.earlier_shards import find_files
 from transforms.release.gate import Gate
-from transforms.release.kept_measures import MEASURES, KeepMeasures, MeasuredBefore, Measures
+from transforms.release.kept_measures import (
+    MEASURES,
+    KeepMeasures,
+    MeasuredBefore,
+    Measures,
+    MeasuresAndLedger,
+    RecordedBefore,
+    recorded_before,
+)
 from transforms.release.ledger import Record
 from transforms.release.review_queue import Review
 from transforms.release.shards import Emit, EmitConfig
@@ -61,6 +69,8 @@ class Job:
     today: datetime.date  # that waivers of the suite are held against
     is_decided: bool = False  # dedup's decisions are kept, of this very corpus
     is_measured: bool = False  # and so are the measures
+    is_recorded: bool = False  # and the ledger
+    is_released: bool = False  # and earlier releases have the shards
     has_words: bool = False  # or what all documents say, whatever the mixture
 
     @property
@@ -91,27 +101,54 @@ def with_what_is_kept(job: Job) -> Job:
     made_of = decisions_of(kept, splits) if is_decided else None
     is_measured, has_words = job.measures.has(MEASURES, made_of), kept.has(VOCABULARIES, made_of)
     emit = dataclasses.replace(job.emit, released=find_files(job.publication.output))
-    return dataclasses.replace(job, is_decided=is_decided, is_measured=is_measured, has_words=has_words, emit=emit)
+    recorded = recorded_before(job.measures, splits) if is_measured else []
+    is_released = bool(recorded) and all(spread(kept.signals.has_quarantine, iter(splits)))
+    is_released = is_released and emit.has_all(recorded, kept.signals)
+    return dataclasses.replace(
+        job,
+        is_decided=is_decided,
+        is_measured=is_measured,
+        is_recorded=bool(recorded),
+        is_released=is_released,
+        has_words=has_words,
+        emit=emit,
+    )
+
+
+class Surveyed(NamedTuple):
+    """Splits that have signals; and the paragraphs that are removed, if any are."""
+
+    splits: beam.PCollection[Split]
+    unwanted: MaybeUnwanted
+
+
+def survey(root: beam.Pipeline, job: Job) -> Surveyed:
+    """From files to signals."""
+    tasks = root | "Splits" >> counted.Create("splits", job.splits, Split)
+    unwanted = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, job.corpus),) if job.boilerplate else ()
+    if job.is_released:
+        return Surveyed(tasks, unwanted)  # whoever reads signals all the same verifies them
+    return Surveyed((tasks, unwanted) | "Survey" >> Survey(job.survey, job.corpus), unwanted)  # the text is read here
 
 
 def decide(root: beam.Pipeline, job: Job) -> Decisions:
     """From files to the decisions of dedup."""
     recipe, corpus = job.recipe, job.corpus
+    surveyed, unwanted = survey(root, job)
     and_earlier = corpus.with_earlier(job.earlier)
     parts = dedup_parts(and_earlier, recipe.runner.dedup_parts)
     known = Attribute(corpus, job.survey.detector, recipe.evidence.date_cutoff, job.reviewed, job.exclusions)
 
     # fmt: off
-    tasks      = root | "Splits" >> counted.Create("splits", corpus.splits, Split)
-    unwanted   = (tasks | "Boilerplate" >> FindBoilerplate(job.boilerplate, corpus),) if job.boilerplate else ()
-    surveyed   = (tasks, unwanted) | "Survey" >> Survey(job.survey, corpus)              # the text is read here
     if job.is_decided:
         surveyed | "Surveyed" >> counted.RowsOf("documents to their decisions", counted.SENT, corpus.store.count)
         decided = surveyed | "Decided" >> DecidedBefore(job.decisions)
         decided | "Arrived" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
         return Decisions(decided, unwanted)
-    earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
-    compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
+    compared   = surveyed                                                       # as they come, beside those at work
+    if job.earlier:
+        earlier  = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
+        compared = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier, parts)
     candidates = compared | "Attribute" >> known
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier, parts)
@@ -130,21 +167,25 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     recipe, corpus = job.recipe, job.corpus
 
     # fmt: off
-    decided, unwanted = decide(root, job)
-    balanced   = decided | "Balance" >> Balance(job.rule, job.decisions, corpus.splits)
-    decisions  = balanced.decisions
-    recorded   = decisions | "Record" >> Record(corpus, job.emit.staging, job.survey.against)
-    if job.is_measured:
-        found  = balanced.mixture | "Measured" >> MeasuredBefore(job.measures)
+    if job.is_recorded:
+        surveyed, unwanted = survey(root, job)
+        recorded = surveyed | "RecordedBefore" >> RecordedBefore(job.measures, job.emit.staging)
     else:
-        measured = balanced | "Measure" >> Measure(job.measure, corpus, job.decisions, job.has_words)
+        decided, unwanted = decide(root, job)
+        balanced = decided | "Balance" >> Balance(job.rule, job.decisions, corpus.splits)
+        decisions = balanced.decisions
+        recorded = decisions | "Record" >> Record(corpus, job.emit.staging, job.measures, job.survey.against)
+        decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
+        recorded | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
+    if job.is_measured:
+        found  = root | "Once" >> beam.Impulse() | "Measured" >> MeasuredBefore(job.measures)
+    else:
+        measured = balanced | "Measure" >> Measure(job.measure, corpus, job.decisions, job.emit.staging, job.has_words)
         review = decisions | "Review" >> Review(corpus, recipe.salt, recipe.evidence.queue, job.publication.texts)
         found  = Measures(measured.metrics, measured.sketches, review)
-        found | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)
+        MeasuresAndLedger(*found, recorded) | "KeepMeasures" >> KeepMeasures(job.measures, job.decisions, corpus.splits)
     verdict    = found.metrics | "Gate" >> Gate(job.suite, job.params, job.today)
     shards     = (recorded, verdict, unwanted) | "Emit" >> Emit(job.emit, corpus)        # and here again, if it passed
-    decisions | "Balanced" >> counted.RowsOf("decisions to the ledger", counted.SENT)
-    recorded  | "Recorded" >> counted.RowsOf("decisions to the ledger", counted.ARRIVED)
     made       = Made(verdict, found.metrics, found.sketches, recorded, shards, found.review)
     return made | "Publish" >> Publish(job.publication.located())                               # the manifest last
     # fmt: on

@@ -6,6 +6,7 @@ And that its workers see what it names, wherever they are.
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Iterator
 
 from apache_beam.io.filesystem import FileSystem
@@ -128,7 +129,9 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
     there = {(found.st_dev, found.st_ino): folder for folder in written if (found := _status(folder))}
     known: dict[str, str | None] = {}
     for what, path in _read(recipe, base_dir, splits) if there else ():
-        folder = _lies_in(os.path.realpath(path), there, known) if is_local(path) else None
+        # A file of a source is found below a path without `..`; its folders are looked at once for all files in them.
+        at = os.path.abspath(path) if what == "sources" else os.path.realpath(path)
+        folder = _lies_in(at, there, known) if is_local(path) else None
         if folder:
             raise RecipeError(_lies_there(what, path, folder))
 
@@ -145,9 +148,7 @@ def _read(recipe: Recipe, base_dir: str, splits: tuple[Split, ...]) -> Iterator[
     for source in recipe.sources:
         for path in (source.path,) if isinstance(source.path, str) else source.path:
             yield f"source {source.name}", path
-    pieces = {piece.path for split in splits for piece in split.pieces}
-    by_folder = {path if os.path.islink(path) else posixpath.dirname(path) or ".": path for path in sorted(pieces)}
-    yield from (("sources", path) for path in by_folder.values())  # one for each folder: they may be a million files
+    yield from (("sources", path) for path in sorted({piece.path for split in splits for piece in split.pieces}))
     yield "the recipe's folder", base_dir
     yield from (("dedup.against", path) for path in recipe.dedup.against)
     for one in recipe.contamination.against:
@@ -225,19 +226,24 @@ def _escaped(path: str) -> str:
     return re.sub(r"[*?\[]", "?", path).rstrip("/")
 
 
-def _status(path: str) -> os.stat_result | None:
+def _status(path: str, follow_links: bool = True) -> os.stat_result | None:
     try:
-        return os.stat(path)
+        return os.stat(path, follow_symlinks=follow_links)
     except OSError:
         return None
 
 
 def _lies_in(at: str, folders: dict[tuple[int, int], str], known: dict[str, str | None]) -> str | None:
-    """The folder, of those named by device and inode, that a real path is or lies in. Each folder above it is asked once."""
+    """The folder, of those named by device and inode, that a path is or lies in. What is above it is looked at once."""
     if at not in known:
-        status, above = _status(at), os.path.dirname(at)  # one that is not there (yet): what it would lie in counts
-        found = folders.get((status.st_dev, status.st_ino)) if status else None
-        known[at] = found or (_lies_in(above, folders, known) if above != at else None)
+        known[at] = None  # a loop of links ends here
+        # One that is not there (yet): what it would lie in counts.
+        status, above = _status(at, follow_links=False), os.path.dirname(at)
+        if status and stat.S_ISLNK(status.st_mode):
+            known[at] = _lies_in(os.path.realpath(at), folders, known)
+        else:
+            found = folders.get((status.st_dev, status.st_ino)) if status else None
+            known[at] = found or (_lies_in(above, folders, known) if above != at else None)
     return known[at]
 
 

@@ -41,7 +41,7 @@ from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Items, load_items
 from transforms.exclusions.exclusions import Exclusions
 from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
-from transforms.ingest.sources import Split, Splits, plan
+from transforms.ingest.sources import Split, Splits, files_of, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.measures.metrics import MeasureConfig
@@ -307,9 +307,11 @@ def _about(
 ) -> str:
     inputs = []
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
-        said = {"source": source.name, "files": len(pieces), "bytes": sum(pieces.values()), "licence": source.licence}
-        revisions = sorted({found[0] for path in pieces if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
+        pieces = files_of(splits, number)
+        size = sum(piece.size for piece in pieces.values())
+        said = {"source": source.name, "files": len(pieces), "bytes": size, "licence": source.licence}
+        of_hub = (path for path in pieces if path.startswith("hf://"))
+        revisions = sorted({found[0] for path in of_hub if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
         inputs.append(said | {"revisions": revisions} if revisions else said)
     packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")
     about = {

@@ -98,7 +98,10 @@ def _listens(server: "subprocess.Popen[bytes]", port: int) -> bool:
 
 @contextlib.contextmanager
 def worker_pool(
-    folder: pathlib.Path, dies_after: str | None = None, python: Sequence[str] = (sys.executable,)
+    folder: pathlib.Path,
+    dies_after: str | None = None,
+    python: Sequence[str] = (sys.executable,),
+    pool: Sequence[str] | None = None,
 ) -> Iterator[str]:
     """Workers in a folder of their own, with temporary files of their own: nothing is shared but what has absolute paths.
 
@@ -106,6 +109,7 @@ def worker_pool(
       folder: of theirs; it is made.
       dies_after: a step after which a worker is killed.
       python: what runs them, and stands for `python`.
+      pool: what runs the pool that starts them, if that is another Python.
     """
     for name in ("tmp", "bin"):
         (folder / name).mkdir(parents=True)
@@ -114,7 +118,7 @@ def worker_pool(
     worker.chmod(0o755)
     more = {"DIES_AFTER": dies_after} if dies_after else {}
     its = environment(TMPDIR=str(folder / "tmp"), PATH=f"{worker.parent}{os.pathsep}{os.environ['PATH']}", **more)
-    command = [*python, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    command = [*(pool or python), "-m", "apache_beam.runners.worker.worker_pool_main"]
     with serving(lambda port: [*command, f"--service_port={port}"], cwd=folder, env=its) as address:
         yield address
 

@@ -16,18 +16,20 @@ import re
 import types
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas
 
 from expectations import wording
 from expectations.judge.rule import compare
 from expectations.metrics import declared
-from expectations.suite.shorthands import NAMED, Named
-from expectations.suite.suite import Expectation, Suite
+
+if TYPE_CHECKING:  # the process that judges reads no suite, and goes without what reads them
+    from expectations.suite.shorthands import Named
+    from expectations.suite.suite import Expectation, Suite
 
 
-def validate(table: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
+def validate(table: pandas.DataFrame, suite: "Suite") -> list[dict[str, Any]]:
     """Run a suite on the metrics table with Great Expectations.
 
     Args:
@@ -54,7 +56,7 @@ def validate(table: pandas.DataFrame, suite: Suite) -> list[dict[str, Any]]:
     return [_plain(key, results.get(key)) for key in keys]
 
 
-def _domain_object(gx: types.SimpleNamespace, item: Expectation, key: str) -> Any:
+def _domain_object(gx: types.SimpleNamespace, item: "Expectation", key: str) -> Any:
     return gx.ExpectationConfiguration(
         type="expect_metric_to_be_between",
         kwargs={
@@ -95,7 +97,7 @@ def register() -> types.SimpleNamespace:
     `ExpectMetricToBeBetween`, and one for each name of `domain.NAMED`, such as
     `ExpectSyntheticShareToBeAtMost(max_value=0.1, of="documents", slice_kind="source")`.
     """
-    return _great_expectations().own
+    return _by_name()
 
 
 def data_docs(validation: Mapping[str, Any]) -> str:
@@ -106,6 +108,7 @@ def data_docs(validation: Mapping[str, Any]) -> str:
     it escapes; its name of the suite is not, and is made harmless here.
     """
     gx = _great_expectations()
+    _by_name()
     name = "".join(c if c.isalnum() or c in " ._-" else "_" for c in str(validation["suite_name"]))
     page = gx.page(gx.load_validation({**validation, "suite_name": name}))
     page = re.sub(r"<script\b.*?</script>|<(?:script|link|img)\b[^>]*>", "", page, flags=re.DOTALL | re.IGNORECASE)
@@ -120,6 +123,45 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #222; backgr
 table { border-collapse: collapse; } td, th { border: 1px solid #ccc; padding: .4rem .7rem; text-align: left; }
 nav, footer, .modal, #ge-cta-footer, .walkthrough-card, button, input, label { display: none !important; }
 </style>"""
+
+
+@functools.cache  # as those below
+def _by_name() -> types.SimpleNamespace:
+    """Our expectations by their names, all registered."""
+    from expectations.suite.shorthands import NAMED
+
+    gx = _great_expectations()
+
+    def by_name(name: str, named: "Named") -> Any:
+        side = f"{named.side}_value"
+
+        def choose(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+            metric = named.metric(values.get("of"))
+            if values.get("metric", metric) != metric:
+                raise ValueError(f"metric: {name} reads {metric}; choose by `of`: {', '.join(named.of)}")
+            kind = values.get("slice_kind") or named.slice_kind(metric)
+            if kind not in named.slices:
+                raise ValueError(f"slice_kind: one of {', '.join(named.slices)}, not {kind!r}")
+            return values | {"metric": metric, "slice_kind": kind}
+
+        body = {
+            "__module__": __name__,
+            "__doc__": named.about.replace("`max`", "`max_value`").replace("`min`", "`min_value`"),
+            "__annotations__": {"of": str, "metric": str, "slice_kind": str, "stage": str, "bound": str, "unsure": str}
+            | {side: float},
+            "of": next(iter(named.of)),
+            "metric": "",
+            "slice_kind": "",
+            "stage": named.stage,
+            "bound": named.bound,
+            "unsure": named.unsure,
+            "_choose": gx.root_validator(pre=True, allow_reuse=True)(choose),
+        }
+        metaclass: Any = type(gx.ours)
+        return metaclass(_class_name(name), (gx.ours,), body)
+
+    own: dict[str, Any] = {"ExpectMetricToBeBetween": gx.ours}
+    return types.SimpleNamespace(**own, **{_class_name(name): by_name(name, named) for name, named in NAMED.items()})
 
 
 @functools.cache  # the classes below may be registered once per process
@@ -221,38 +263,9 @@ def _great_expectations() -> types.SimpleNamespace:
         ):
             return _seen(result.result.get("details") or {})  # numbers and words of ours: it is not escaped
 
-    def by_name(name: str, named: Named) -> Any:
-        side = f"{named.side}_value"
-
-        def choose(cls: type, values: dict[str, Any]) -> dict[str, Any]:
-            metric = named.metric(values.get("of"))
-            if values.get("metric", metric) != metric:
-                raise ValueError(f"metric: {name} reads {metric}; choose by `of`: {', '.join(named.of)}")
-            kind = values.get("slice_kind") or named.slice_kind(metric)
-            if kind not in named.slices:
-                raise ValueError(f"slice_kind: one of {', '.join(named.slices)}, not {kind!r}")
-            return values | {"metric": metric, "slice_kind": kind}
-
-        body = {
-            "__module__": __name__,
-            "__doc__": named.about.replace("`max`", "`max_value`").replace("`min`", "`min_value`"),
-            "__annotations__": {"of": str, "metric": str, "slice_kind": str, "stage": str, "bound": str, "unsure": str}
-            | {side: float},
-            "of": next(iter(named.of)),
-            "metric": "",
-            "slice_kind": "",
-            "stage": named.stage,
-            "bound": named.bound,
-            "unsure": named.unsure,
-            "_choose": pydantic1.root_validator(pre=True, allow_reuse=True)(choose),
-        }
-        metaclass: Any = type(ExpectMetricToBeBetween)
-        return metaclass(_class_name(name), (ExpectMetricToBeBetween,), body)
-
-    own: dict[str, Any] = {"ExpectMetricToBeBetween": ExpectMetricToBeBetween}
-    own |= {_class_name(name): by_name(name, named) for name, named in NAMED.items()}
     return types.SimpleNamespace(
-        own=types.SimpleNamespace(**own),
+        ours=ExpectMetricToBeBetween,
+        root_validator=pydantic1.root_validator,
         load_validation=expectationSuiteValidationResultSchema.load,
         page=lambda result: DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)),
         get_context=great_expectations.get_context,

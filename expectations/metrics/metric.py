@@ -13,7 +13,7 @@ Direction = Literal["up", "down", ""]
 UP: Direction = "up"
 DOWN: Direction = "down"
 
-# What limits of a difference rest on where a row has none (expectations/release_diff.py).
+# What limits of a difference rest on where a row has none (expectations/noise.py).
 Noise = Literal["", "documents", "tokens", "splits"]
 DOCUMENTS: Noise = "documents"  # a fraction of `n` documents or records, each in it or not
 TOKENS: Noise = "tokens"  # a share of the tokens of `n` documents

@@ -10,8 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from expectations.papers.facts import ReleasedPaper
-from expectations.papers.standards import PRODUCER
+from expectations.papers.facts import PRODUCER, ReleasedPaper
 
 PAYLOAD = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import re
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from expectations.wording import plural
+
+PRODUCER = "urn:lowbackground"
 CELL = ("source", "origin", "origin_basis", "generator", "licence", "language")
 # What is read of a ledger; an earlier version's may lack any but the first six, and then their values are not known.
 NEEDED = ("id", "kept", "source", "origin", "origin_basis", "n_tokens")
@@ -114,3 +118,84 @@ def first_of_each(documents: pa.Table) -> pa.Table:
     return documents.take(
         pa.array(np.unique(codes, return_index=True)[1])
     )  # codes are in the order of first appearance
+
+
+@dataclasses.dataclass(frozen=True)
+class StandardInput:
+    """What a paper of one release is made from.
+
+    Attributes:
+      release: the release.
+      counts: of its documents.
+      verdict: verdict.json.
+      columns: of its shards, name and Arrow type.
+      place: of the release's folder, from the folder of the paper.
+      date: of the paper, YYYY-MM-DD. A release does not say when it was made.
+    """
+
+    release: ReleasedPaper
+    counts: PaperCounts
+    verdict: dict[str, Any]
+    columns: tuple[tuple[str, str], ...]
+    place: str
+    date: str
+
+    @property
+    def about(self) -> str:
+        """One sentence of what it is, one of its licences."""
+        stated = [f"{key[0]} ({plural(n, 'document')})" for key, n, _ in self.counts.by("licence") if _is_known(key[0])]
+        without = sum(n for key, n, _ in self.counts.by("licence") if not _is_known(key[0]))
+        tokens = plural(self.counts.tokens, "token")
+        counted = "by its tokenizer" if self.release.manifest.get("tokenizer") else "words and ideographs"
+        size = f"{plural(self.counts.documents, 'document')} of text, {tokens} ({counted})."
+        stated += [f"not known ({plural(without, 'document')})"] if without else []
+        return f"{size} Licences: {', '.join(stated)}."
+
+    @property
+    def licences(self) -> list[str]:
+        """SPDX expressions that hold for all of it, the most tokens first; none where a document's licence is not known."""
+        found = [key[0] for key, _, _ in self.counts.by("licence")]
+        return [str(one) for one in found] if all(map(_is_known, found)) else []
+
+    @property
+    def urn(self) -> str:
+        """What names exactly this release."""
+        return f"urn:sha256:{self.release.sha256}"
+
+
+def dropped(release: ReleasedPaper) -> list[tuple[str, int]]:
+    """Documents by the reason that they were dropped for."""
+    rows = release.rows("documents.dropped", "after", "reason")
+    return sorted((reason, int(row["value"])) for reason, row in rows.items() if row["value"])
+
+
+def personal(release: ReleasedPaper) -> str | None:
+    """What looks personal, in one line; None where it was not counted."""
+    found = release.rows("personal.found", "after", "personal")
+    told = [f"{int(row['value'])} {kind}" for kind, row in found.items() if row["value"]]
+    gone = [f"{int(row['value'])} {kind}" for kind, row in release.rows("personal.masked", "after", "personal").items()]
+    masked = f" Masked before: {', '.join(gone)}." if gone else ""
+    return (
+        f"Personal data found by pattern, names not looked for: {', '.join(told) or 'none'}.{masked}" if found else None
+    )
+
+
+def declared(source: dict[str, Any]) -> str:
+    """What the recipe declares of a source, in one line; what it does not is not known."""
+    return ", ".join(
+        f"{name} {source.get(name) or 'not known'}" for name in ("licence", "origin", "generator", "kind", "collected")
+    )
+
+
+def if_known(key: str, value: Any) -> dict[str, Any]:
+    """A value under its key; nothing where it is not known."""
+    return {} if value is None else {key: value}
+
+
+def _is_known(licence: str | None) -> bool:
+    return licence not in (None, "unknown")
+
+
+def token(name: str) -> str:
+    """A name as the local part of a qualified name, or as part of the name of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from expectations.wording import number, part_of, plural
+from expectations.wording import at_most, number, plural
 
 WIDE, NARROW = 856, 340
 _EDGE = 8.0  # room left and right of an axis, so that half a tick label fits
@@ -55,7 +55,7 @@ def flow(parts: list[Part], width: int) -> dict[str, Any] | None:
         )
         bands.append(
             {"part": part, "path": path, "y": round(top, 1), "height": round(height, 1)}
-            | {"text_y": round(target + slot / 2, 1), "share": part_of(part.count, total)}
+            | {"text_y": round(target + slot / 2, 1), "share": number(part.count / total, "share")}
         )
         source, target = source + height, target + slot
     return {
@@ -279,7 +279,7 @@ def _share_words(row: dict[str, Any]) -> str:
     words = []
     if row["value"] is not None:
         words.append(f"{number(row['value'], 'share')} estimated")
-    words.append("no upper bound" if row["upper"] is None else f"at most {number(row['upper'], 'share')}")
+    words.append("no upper bound" if row["upper"] is None else at_most(row["upper"]))
     return ", ".join(words)
 
 

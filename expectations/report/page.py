@@ -90,8 +90,11 @@ def _named(text: str) -> str:
 def _environment() -> "jinja2.Environment":
     import jinja2  # late: a run begins without it
 
+    from expectations.report.kept_templates import KeptTemplates
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("expectations"),
+        bytecode_cache=KeptTemplates(),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,

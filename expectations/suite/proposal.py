@@ -1,7 +1,7 @@
 """A suite from reference releases: every limit comes from their own spread, and says how sure it is.
 
 Several references: a one-sided normal tolerance limit (Krishnamoorthy & Mathew 2009, ch. 2), widened to every reference.
-One: its own noise, as between two such releases (expectations/release_diff.py). Where neither is known,
+One: its own noise, as between two such releases (expectations/noise.py). Where neither is known,
 nothing is proposed.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from expectations import release_diff, wording
+from expectations import wording
 from expectations.metrics import declared
-from expectations.release_diff import Key, Row
+from expectations.noise import SIGMAS, Key, Row, key_of, noise_of
 from expectations.wording import plural
 
 CONTENT, CONFIDENCE = 0.95, 0.95  # that a limit holds for so many of such releases, with so much confidence
@@ -59,7 +59,7 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
       tables: rows of `contracts.METRICS` of each reference, one or more.
       same_detector: whether all were scored alike.
     """
-    by_key = [{_key(row): row for row in rows if row["slice_kind"] == "overall"} for rows in tables]
+    by_key = [{key_of(row): row for row in rows if row["slice_kind"] == "overall"} for rows in tables]
     released = {key[0] for table in by_key for key in table if key[1] == "after"}
     keys = {key for table in by_key for key in table if key[1] == "after" or key[0] not in released}
     found, left_out = [], {}
@@ -69,10 +69,6 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
         except NoLimitError as reason:
             left_out[key[0]] = str(reason)
     return found, left_out
-
-
-def _key(row: Row) -> Key:
-    return row["metric"], row["stage"], row["slice_kind"], row["slice"]
 
 
 def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool) -> Proposed:
@@ -125,11 +121,11 @@ def _spread(
             above,
             f"{basis}, if their numbers are normally spread (mean and {factor:.3g} standard deviations)",
         )
-    limits, basis = release_diff.noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
+    limits, basis = noise_of(key, rows[0], rows[0], [tables[0], tables[0]], True)
     if limits is None:
         alike = f"the same in all {plural(len(rows), 'reference')}, and " if len(rows) > 1 else "one reference, and "
         raise NoLimitError(alike + (basis or "a count has no noise"))
-    return *limits, f"one number's own noise, {release_diff.SIGMAS:g} standard errors of a difference ({basis})"
+    return *limits, f"one number's own noise, {SIGMAS:g} standard errors of a difference ({basis})"
 
 
 def tolerance_factor(n: int) -> float:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from expectations import contracts
 from pipeline.advice.side_by_side import Stretch, stretches, visible
+from transforms.engine.threads import spread
 from transforms.ingest.sources import InputError
 from transforms.release.ledger import Recorded
 from transforms.signals.beginnings import texts_of
@@ -51,7 +52,8 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
     if rows.num_rows == 0:
         return []
     there = set(rows["reason"].unique().to_pylist())
-    chosen = [row for reason in contracts.REASONS[1:] if reason in there for row in _of_reason(rows, reason)]
+    reasons = (reason for reason in contracts.REASONS[1:] if reason in there)
+    chosen = [row for found in spread(lambda reason: _of_reason(rows, reason), reasons) for row in found]
     stands_for = _by_id(rows, {row["survivor_id"] for row in chosen if row["reason"] in contracts.DUPLICATE})
     wanted = [row for row in chosen if row["reason"] not in HIDDEN]
     shown = _texts(corpus, [*wanted, *stands_for.values()], texts)
@@ -60,13 +62,15 @@ def examples(corpus: Corpus, recorded: Sequence[Recorded], texts: Kept | None = 
 
 def _rows(parts: Sequence[Recorded]) -> pa.Table:
     """The rows of some parts of the ledger, each with its `place`: split and ordinal."""
-    found = []
-    for part in parts:
+
+    def rows_of(part: Recorded) -> pa.Table:
         table = read_parquet(part.path, list(COLUMNS))
         places = {"split": np.full(table.num_rows, part.split), "ordinal": np.arange(table.num_rows)}
         for name, numbers in places.items():
             table = table.append_column(name, pa.array(numbers, pa.int64()))
-        found.append(table)
+        return table
+
+    found = list(spread(rows_of, iter(parts)))
     return pa.concat_tables(found) if found else pa.table({"id": pa.array([], pa.string())})
 
 
@@ -93,20 +97,19 @@ def _by_id(rows: pa.Table, ids: set[str]) -> dict[str, dict[str, Any]]:
 
 def _texts(corpus: Corpus, rows: Sequence[dict[str, Any]], texts: Kept | None) -> dict[Place, str]:
     """The first characters of some documents, by their place. One whose file is gone or changed has none."""
-    found: dict[Place, str] = {}
     ids = {_place(row): bytes.fromhex(row["id"]) for row in rows}
-    for number, places in itertools.groupby(sorted(ids), key=lambda place: place[0]):
-        own = [*places]
-        asked = [{"ordinal": ordinal, "doc_id": ids[number, ordinal]} for _, ordinal in own]
-        batch = pa.RecordBatch.from_pylist(
-            asked, schema=pa.schema([("ordinal", pa.int64()), ("doc_id", contracts.HASH)])
-        )
+
+    def of_split(own: list[Place]) -> dict[Place, str]:
+        asked = [{"ordinal": place[1], "doc_id": ids[place]} for place in own]
+        schema = pa.schema([("ordinal", pa.int64()), ("doc_id", contracts.HASH)])
         try:
-            first = texts_of(corpus.split(number), corpus, batch, texts)
+            first = texts_of(corpus.split(own[0][0]), corpus, pa.RecordBatch.from_pylist(asked, schema=schema), texts)
         except (InputError, OSError, pa.ArrowException):
-            continue
-        found |= dict(zip(own, first.to_pylist(), strict=True))
-    return found
+            return {}
+        return dict(zip(own, first.to_pylist(), strict=True))
+
+    by_split = (list(own) for _, own in itertools.groupby(sorted(ids), key=lambda place: place[0]))
+    return {place: text for found in spread(of_split, by_split) for place, text in found.items()}
 
 
 def _place(row: dict[str, Any]) -> Place:

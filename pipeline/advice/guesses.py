@@ -12,27 +12,26 @@ from transforms.ingest import columns as documents
 from transforms.ingest.computed import parts
 from transforms.ingest.first_rows import first_rows
 from transforms.ingest.formats import FORMATS
-from transforms.ingest.sources import InputError, Piece, Source, Split, find_pieces
+from transforms.ingest.sources import InputError, Piece, Source, find_pieces
 
 LOOKED_AT = 3  # files of a source: the first, the middle and the last
 FIELDS = ("text", "id", "created", "language", "url", "origin", "generator", "kind")
 LOOSE = ("label",)  # names that are as likely of another thing
 
 
-def guessed(what: Recipe | Sequence[Source], splits: Sequence[Split] = (), only_origin: bool = False) -> Iterator[str]:
+def guessed(
+    what: Recipe | Sequence[Source], files: Sequence[Sequence[Piece]] = (), only_origin: bool = False
+) -> Iterator[str]:
     """One line for each source and field that is read from a column of a well-known name, by some rows of some files.
 
     `text`, `id`, `created`, `language` and `url` share one line, which is left out with `only_origin`:
-    only an origin, generator or kind changes what a row counts as. `splits` are those of the plan: without them each source is
-    listed anew.
+    only an origin, generator or kind changes what a row counts as. `files` are those of each source: without them it is listed
+    anew.
     """
     for number, source in enumerate(what.sources if isinstance(what, Recipe) else what):
-        planned = {
-            piece.path: piece for split in reversed(splits) if split.source == number for piece in split.pieces[::-1]
-        }
         samples = [
             sample
-            for piece in _chosen(source, list(planned.values())[::-1])
+            for piece in _chosen(source, files[number] if files else ())
             if (sample := _sample(piece, source)) is not None
         ]
         found = {field: _used(source, field, samples) for field in FIELDS}
@@ -59,9 +58,9 @@ def guessed(what: Recipe | Sequence[Source], splits: Sequence[Split] = (), only_
 DECIDES = ("origin", "generator", "kind")
 
 
-def _chosen(source: Source, planned: list[Piece]) -> list[Piece]:
+def _chosen(source: Source, files: Sequence[Piece]) -> list[Piece]:
     try:
-        pieces = [piece for piece in planned or find_pieces(source) if not FORMATS[piece.format].one_document]
+        pieces = [piece for piece in files or find_pieces(source) if not FORMATS[piece.format].one_document]
     except InputError:
         return []
     return [pieces[at] for at in sorted({0, len(pieces) // 2, len(pieces) - 1}) if 0 <= at < len(pieces)][:LOOKED_AT]

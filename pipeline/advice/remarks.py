@@ -4,17 +4,23 @@ Lines of text, by what a release knows of itself; one that begins with two space
 prints them, and the report shows the same.
 """
 
+import functools
+import itertools
+import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from expectations.judge.verdict import Verdict
+from expectations.paths import is_local
 from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
+from transforms.ingest.data_set_splits import below, splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Source, Split, splits_of
-from transforms.measures.metrics import OF_NOTHING
+from transforms.ingest.sources import Piece, Source, Split, files_of
+from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
 Rows = Sequence[Mapping[str, Any]]  # of contracts.METRICS
@@ -29,14 +35,16 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
       recipe: that it was made by.
       splits: of its plan, from which the first rows of some files are read again.
     """
+    found = [list(files_of(splits, number).values()) for number in range(len(recipe.sources))]
     yield from _not_understood(rows)
-    yield from _mixed(recipe, splits)
+    yield from _mixed(recipe, found)
+    yield from read_twice(recipe.sources, found)
     yield from _lost(rows)
     yield from _not_read(rows)
     yield from _contaminated(rows)
     yield from _masked(rows)
     yield from _phrases(rows)
-    yield from guessed(recipe, splits, only_origin=True)
+    yield from guessed(recipe, found, only_origin=True)
     yield from _undecided(rows)
     yield from _idle_after(rows, recipe)
 
@@ -68,10 +76,28 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
         yield "warning: dedup.url has no effect, for no document has an address; name its column (fields: {url: ...})"
 
 
-def _mixed(recipe: Recipe, splits: Sequence[Split]) -> Iterator[str]:
-    for number, source in enumerate(recipe.sources):
-        paths = {piece.path for split in splits if split.source == number for piece in split.pieces}
-        yield from (f"{source.name}: {words}" for words in splits_found(source, splits_of(source, paths)))
+def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    for source, files in zip(recipe.sources, found, strict=True):
+        there = splits_of((piece.path for piece in files), source.path)
+        yield from (f"{source.name}: {words}" for words in splits_found(source, there))
+
+
+def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    """A warning for each two sources that read the same files, whatever their own folders are called; links below are others."""
+    named = [_by_real_path(source, own) for source, own in zip(sources, files, strict=True) if len(sources) > 1]
+    for (one, mine), (other, its) in itertools.combinations(zip(sources, named, strict=False), 2):
+        if both := sorted(mine.keys() & its.keys()):
+            names = f"{one.name} ({printable(mine[both[0]])}) and {other.name} ({printable(its[both[0]])})"
+            more = f", and {plural(len(both) - 1, 'more file')}" if len(both) > 1 else ""
+            yield f"warning: sources {names} read the same file{more}; name it in one of them, or its documents"
+            yield "  are read twice, and dedup decides which source keeps them"
+
+
+def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:
+    """The paths of files by what they would be without links to the source's folder, which is asked once."""
+    real = functools.cache(lambda top: os.path.realpath(top) if is_local(top) else top)
+    rests = {piece.path: below(piece.path, source.path) for piece in files}
+    return {posixpath.join(real(path.removesuffix(rest)), rest): path for path, rest in rests.items()}
 
 
 def _not_read(rows: Rows) -> Iterator[str]:

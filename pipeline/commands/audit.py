@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.paths import open_for_reading
 from expectations.wording import amount, number, plural
-from pipeline.reading.outputs import check_output
-from pipeline.reading.outputs import output as written
+from pipeline.reading.outputs import check_output, written
 from transforms.audit.certificate import Certificate, Terms, hashes_of, make_certificate
 from transforms.audit.draw import METADATA, AuditError, Design, design_of, draw
 from transforms.audit.gold import read_gold
@@ -82,8 +81,7 @@ def read_sample(path: str) -> pa.Table:
       AuditError: it is missing, or no sample.
     """
     try:
-        with open_for_reading(path) as file:
-            table = by_id(pq.read_table(pa.PythonFile(file, mode="r"), partitioning=None))
+        table = by_id(parquet.read(path))
         design_of(table)
     except FileNotFoundError:
         raise AuditError(f"{path}: no such file; `lowbackground audit sample` draws one") from None

@@ -1,15 +1,13 @@
 """`diff` and `history`: what became of a corpus from release to release, from what the releases hold."""
 
+import contextlib
 import dataclasses
 import json
 import posixpath
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +15,7 @@ from expectations import release_diff, wording
 from expectations.release_diff import Movement
 from expectations.report.diff_page import FATES, render_difference
 from pipeline.assembly import WITHDRAWAL
+from pipeline.reading.ledger_parts import in_parts, n_parts
 from pipeline.reading.outputs import an_answer, check_output, save
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
@@ -29,9 +28,8 @@ from transforms.release.read_release import (
     reading,
 )
 
-COLUMNS = ("id", "source", "origin", "n_tokens")
+SCHEMA = pa.schema([("id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())])
 PART_ROWS = 1 << 18  # documents of a release that are held at a time, some 300 bytes each with their look-up
-MOST_PARTS = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +95,12 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
     fates: Counter[tuple[str, str, str]] = Counter()
     tokens: Counter[tuple[str, str, str]] = Counter()
     relabelled: Counter[tuple[str, str]] = Counter()
-    with tempfile.TemporaryDirectory(prefix="lowbackground-diff-") as scratch:
-        files = [ledger_files(folder) for folder in (first, second)]
-        rows = max(sum(ledger_rows(path) for path in paths) for paths in files)
-        parts = min(MOST_PARTS, max(1, -(-rows // PART_ROWS)))
-        for side, paths in enumerate(files):
-            _cut(paths, f"{scratch}/{side}", parts)
-        for part in range(parts):
-            a, b = (_read(f"{scratch}/{side}-{part}.arrow") for side in (0, 1))
-            for fate, table in _fates(a, b, relabelled):
+    sides = [ledger_files(folder) for folder in (first, second)]
+    parts = n_parts(max(sum(map(ledger_rows, paths)) for paths in sides), PART_ROWS)
+    with contextlib.ExitStack() as stack:
+        cut = [stack.enter_context(in_parts(_kept(paths), SCHEMA, parts)) for paths in sides]
+        for a, b in zip(*cut, strict=True):
+            for fate, table in _fates(a.combine_chunks(), b.combine_chunks(), relabelled):
                 for row in (
                     table.group_by(["source", "origin"])
                     .aggregate([("n_tokens", "count"), ("n_tokens", "sum")])
@@ -120,37 +115,13 @@ def documents_between(first: str, second: str) -> dict[str, Any]:
     }
 
 
-def _cut(paths: Sequence[str], target: str, parts: int) -> None:
-    """Write what was kept to one file for each part, by the first two digits of the id."""
-    schema = pa.schema(
-        [("id", pa.string()), ("source", pa.string()), ("origin", pa.string()), ("n_tokens", pa.int64())]
-    )
-    writers = [pa.ipc.new_file(f"{target}-{part}.arrow", schema) for part in range(parts)]
-    for batch, first in _kept(paths, schema):
-        numbers = pa.array(first % parts)
-        for part, writer in enumerate(writers):
-            writer.write_batch(batch.filter(pc.equal(numbers, part)))
-    for writer in writers:
-        writer.close()
-
-
-def _kept(paths: Sequence[str], schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int64]]]:
-    """What was kept, and the number that the first two digits of each id are."""
+def _kept(paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        for batch in ledger_batches(path, [*COLUMNS, "kept"]):
+        for batch in ledger_batches(path, [*SCHEMA.names, "kept"]):
             with reading(path):
-                batch = batch.filter(batch["kept"])
-                batch = pa.RecordBatch.from_arrays([batch[f.name].cast(f.type) for f in schema], schema=schema)
-                digits = pc.utf8_slice_codeunits(batch["id"], 0, 2).dictionary_encode()
-                known = np.array([int(two, 16) for two in digits.dictionary.to_pylist()], np.int64)
-                first = known[digits.indices.to_numpy()]
-            if batch.num_rows:
-                yield batch, first
-
-
-def _read(path: str) -> pa.Table:
-    with pa.memory_map(path) as file:
-        return pa.ipc.open_file(file).read_all().combine_chunks()
+                kept = batch.filter(batch["kept"])
+                kept = pa.RecordBatch.from_arrays([kept[f.name].cast(f.type) for f in SCHEMA], schema=SCHEMA)
+            yield kept
 
 
 def _fates(a: pa.Table, b: pa.Table, relabelled: Counter[tuple[str, str]]) -> Iterator[tuple[str, pa.Table]]:

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from rich.console import Console
 
-from expectations.loading import nearest
 from expectations.paths import open_for_reading
 from expectations.wording import plural
-from pipeline.commands.verify import verify_release
+from pipeline.commands.verify import refuse_unless_good
+from pipeline.reading.answer import for_programs, refuse_unknown
+from pipeline.reading.checksums import CARD
 from pipeline.reading.outputs import check_folder
 from pipeline.recipe import RecipeError
 from transforms.engine import files, folders
@@ -32,7 +32,6 @@ FORMATS = (*WRITERS, DELTA)
 NEEDS_TOKENIZER, TAKES_TOKENIZER = ("megatron",), ("megatron", "mds")
 HAS_COLUMNS = ("jsonl.zst", "webdataset", "mds")
 ABOUT = "export.json"
-CARD = "README.md"
 OPEN = ".partial"
 NEW = "new"
 ROWS_WITH_TEXT = 256
@@ -80,9 +79,7 @@ def export_release(release: str, out: str, asked: Asked, console: Console) -> di
     _refuse(asked)
     check_folder(out, [release], force=False, mark="", option="OUT")
     manifest, digest = read_manifest(release)
-    verified, good = verify_release(release, console)
-    if not good:
-        raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
+    refuse_unless_good(release, console)
     tokenizer = load_tokenizer(asked.tokenizer) if asked.tokenizer else None
     about: dict[str, Any] = {
         "format": "lowbackground.export/1",
@@ -98,7 +95,7 @@ def export_release(release: str, out: str, asked: Asked, console: Console) -> di
         if is_there(release, CARD):
             with reading(posixpath.join(release, CARD)), open_for_reading(posixpath.join(release, CARD)) as card:
                 files.write(posixpath.join(folder, CARD), card.read())
-        files.write(posixpath.join(folder, ABOUT), orjson.dumps(about, option=orjson.OPT_INDENT_2) + b"\n")
+        files.write(posixpath.join(folder, ABOUT), for_programs(about).encode())
     return about
 
 
@@ -124,8 +121,7 @@ def export_text(about: dict[str, Any], out: str) -> str:
 
 
 def _refuse(asked: Asked) -> None:
-    if asked.format not in FORMATS:
-        raise RecipeError(f"--format {asked.format}: {nearest(asked.format, list(FORMATS))}")
+    refuse_unknown(asked.format, FORMATS)
     if asked.format in NEEDS_TOKENIZER and not asked.tokenizer:
         raise RecipeError(
             f"--format {asked.format} holds tokens: say --tokenizer with a tokenizer.json, or tiktoken:NAME"
@@ -216,8 +212,7 @@ def _columns(released: Released, asked: Asked) -> tuple[str, ...]:
     """The columns that go along, the text among them, in the order of the release."""
     known = released.columns()
     for name in asked.columns:
-        if name not in known:
-            raise RecipeError(f"--column {name}: {nearest(name, known)}")
+        refuse_unknown(name, known, "--column")
     if asked.format == "megatron":
         return ()
     usual = ("id", "source") if asked.format == "mds" else tuple(known)

@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import yaml
 
-from expectations.loading import nearest
+from expectations.paths import is_local
 from expectations.wording import one_line, plural
 from pipeline.advice.guesses import guessed
-from pipeline.advice.remarks import splits_found
+from pipeline.advice.remarks import read_twice, splits_found
+from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, mapped, sources_of
 from pipeline.reading.summary import unread
-from pipeline.recipe import RecipeError
+from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import Listing
 from transforms.ingest.size_limits import ReadLimits
-from transforms.ingest.sources import FormatName, InputError, Source, Split, find_files, plan, splits_of
+from transforms.ingest.sources import FormatName, InputError, Piece, Source, find_files, found_of
 from transforms.measures.unread_input import not_read
 
 RECIPE = """\
@@ -78,9 +79,8 @@ def write_recipe(
     Raises:
       RecipeError, InputError: the recipe exists already, there is no such format, or there is nothing to read.
     """
-    formats = list(typing.get_args(FormatName))
-    if form is not None and form not in formats:
-        raise RecipeError(f"--format {form}: {nearest(form, formats)}")
+    if form is not None:
+        refuse_unknown(form, typing.get_args(FormatName))
     # A recipe may lie in the folder of its data, where people keep it: a file of YAML is not read as data.
     is_yaml = output.endswith((".yaml", ".yml"))
     check_output(output, [name for name in data if not os.path.isdir(name)] if is_yaml else data, force)
@@ -95,17 +95,20 @@ def write_recipe(
         for number, one in enumerate(proposals, 1)
     ]
     step("listing files")
-    planned = plan(sources, listed=_listed(proposals))
+    found = found_of(sources, _listed(proposals))
     step("looking at columns")
     proposals = [
-        mapped(dataclasses.replace(proposal, source=source), found.pieces)
-        for source, proposal, found in zip(sources, proposals, planned.found, strict=True)
+        mapped(dataclasses.replace(proposal, source=source), one.pieces)
+        for source, proposal, one in zip(sources, proposals, found, strict=True)
     ]
     sources = [proposal.source for proposal in proposals]
+    parts = [
+        splits_of((piece.path for piece in one.pieces), source.path) for source, one in zip(sources, found, strict=True)
+    ]
     blocks, failed = [], []
     for number, source in enumerate(sources):
         step(f"reading the first records of {source.name}, source {number + 1:,} of {len(sources):,}")
-        block, reasons = _block(source, number, planned.splits, folder)
+        block, reasons = _block(source, number, found[number].pieces, parts[number], folder)
         blocks.append(block)
         failed += reasons
     release = sources[0].name if len(sources) == 1 else "corpus"
@@ -117,18 +120,24 @@ def write_recipe(
         output=_releases(data, folder),
     )
     save(text, output)
-    found = ", ".join(f"{source.name}" for source in sources)
+    names = [source.name for source in sources]
     skipped = [
         f"{source.name}: {words}"
         for number, source in enumerate(sources)
         for words in (
-            *splits_found(source, splits_of(source, (piece.path for piece in planned.found[number].pieces))),
-            *unread(not_read([source], [planned.found[number]])),
+            *splits_found(source, parts[number]),
+            *unread(not_read([source], [found[number]])),
         )
     ]
     said = [f"source {one.source.name}: {line}" for one in proposals for line in one.said]
-    lines = [f"wrote {output} with {plural(len(sources), 'source')}: {found}", *skipped, *_together(proposals), *said]
-    lines += [*guessed(sources, planned.splits), *failed]
+    lines = [
+        f"wrote {output} with {plural(len(sources), 'source')}: {', '.join(names)}",
+        *skipped,
+        *_together(proposals),
+        *said,
+    ]
+    files = [one.pieces for one in found]
+    lines += [*read_twice(sources, files), *guessed(sources, files), *failed]
     return "\n".join([*lines, f"next: read it, then lowbackground check {output}"])
 
 
@@ -173,10 +182,11 @@ def _together(proposals: Sequence[Proposal]) -> Iterator[str]:
             yield f"{one.source.name}: {n} are one source; give a source of its own to each that is of another kind"
 
 
-def _block(source: Source, number: int, splits: Sequence[Split], folder: str) -> tuple[str, list[str]]:
-    """The lines of a source in the recipe, and what of its first records could not be read."""
-    pieces = {piece.path: piece.size for split in splits if split.source == number for piece in split.pieces}
-    found = try_source(source, splits, number, ReadLimits())
+def _block(
+    source: Source, number: int, pieces: Sequence[Piece], there: dict[str, int], folder: str
+) -> tuple[str, list[str]]:
+    """The lines of a source in the recipe, and what of its first records could not be read. `there`: by split, files."""
+    found = try_source(source, pieces, number, ReadLimits())
     first = next(iter(found.reasons.items()), ("", "no record"))
     if found.documents:
         seen = f"The text column was found, an id was {'found' if found.with_id else 'not found'}."
@@ -184,17 +194,16 @@ def _block(source: Source, number: int, splits: Sequence[Split], folder: str) ->
             seen += f" CHECK: some records could not be read: {_comment(': '.join(first))}"
     else:
         seen = f"CHECK: the first records could not be read: {_comment(': '.join(first))}"
-    there = splits_of(source, pieces)
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
     paths = (source.path,) if isinstance(source.path, str) else source.path
-    relative = [path if "://" in path else os.path.relpath(path, folder) for path in paths]
+    relative = [os.path.relpath(path, folder) if is_local(path) else path for path in paths]
     block = SOURCE.format(
         name=_quoted(source.name),
         path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",
         files=len(pieces),
-        bytes=sum(pieces.values()),
+        bytes=sum(piece.size for piece in pieces),
         seen=seen,
         settings="".join(_settings(source)),
         text="body",

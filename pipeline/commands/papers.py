@@ -7,19 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from expectations import contracts
-from expectations.loading import MAX_BYTES, as_text, nearest, parse_yaml
-from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, first_of_each
+from expectations.loading import parse_yaml, read_text
+from expectations.papers.facts import COLUMNS, NEEDED, PaperCounts, ReleasedPaper, StandardInput, first_of_each, token
 from expectations.papers.form import WRITERS
 from expectations.papers.law import FORMS
-from expectations.papers.standards import STANDARDS, StandardInput, token
-from expectations.paths import is_local, open_for_reading
+from expectations.papers.standards import STANDARDS
+from expectations.paths import is_local
 from pipeline.execution import RunError
 from pipeline.places import PAPERS as PAPERS_FOLDER
+from pipeline.reading.answer import refuse_unknown
+from pipeline.reading.ledger_parts import in_parts, n_parts
 from pipeline.reading.outputs import check_output, save
+from pipeline.reading.release_files import opened
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import Result, day
 from transforms.release.read_release import (
@@ -36,8 +37,7 @@ from transforms.release.read_release import (
 
 PAPERS = (*FORMS, *STANDARDS)
 PART_ROWS = 1 << 21  # documents that are held at a time, some 200 bytes each
-MOST_PARTS = 256
-_FIELDS = {field.name: field.type for field in contracts.LEDGER.schema}
+SCHEMA = pa.schema([pa.field(name, contracts.LEDGER.schema.field(name).type) for name in COLUMNS])
 
 
 def write_papers(
@@ -61,8 +61,7 @@ def write_papers(
     """
     chosen = list(dict.fromkeys(names or PAPERS))
     for name in chosen:
-        if name not in PAPERS:
-            raise RecipeError(f"--form {name}: {nearest(name, list(PAPERS))}")
+        refuse_unknown(name, PAPERS, "--form")
     date = str(day(today))
     releases = read_papers(folders)
     forms = [name for name in chosen if name in FORMS]
@@ -104,10 +103,8 @@ def write_asked(recipe: Recipe, result: Result, today: str | None = None) -> Non
 def _standard_input(folder: str, release: ReleasedPaper, output: str, date: str) -> StandardInput:
     columns: tuple[tuple[str, str], ...] = ()
     for file in release.files("data/")[:1]:
-        path = posixpath.join(folder, file["path"])
-        with reading(path), open_for_reading(path) as shard:
-            schema = pq.ParquetFile(pa.PythonFile(shard, mode="r")).schema_arrow
-            columns = tuple((field.name, str(field.type)) for field in schema)
+        with opened(posixpath.join(folder, file["path"])) as shard:
+            columns = tuple((field.name, str(field.type)) for field in shard.schema_arrow)
     local = is_local(folder) and is_local(output)
     place = os.path.relpath(os.path.realpath(folder), os.path.realpath(output)) if local else folder.rstrip("/")
     verdict = json.loads(read_verdict(folder).to_json())
@@ -128,8 +125,8 @@ def read_papers(folders: Sequence[str]) -> dict[str, ReleasedPaper]:
             continue
         digests.add(digest)
         path = posixpath.join(folder, "recipe.yaml")
-        with reading(path), open_for_reading(path) as file:
-            recipe: Any = parse_yaml(as_text(file.read(MAX_BYTES + 1), path), path).value
+        with reading(path):
+            recipe: Any = parse_yaml(read_text(path), path).value
             if not isinstance(recipe, dict):
                 raise ValueError("it is no mapping")
         metrics = tuple(read_metrics(folder).to_pylist())
@@ -140,37 +137,29 @@ def read_papers(folders: Sequence[str]) -> dict[str, ReleasedPaper]:
 def count_documents(folders: Sequence[str]) -> PaperCounts:
     """What the ledgers say of the documents that the releases hold. One that several hold counts once, as the first says.
 
-    A part of all documents is held at a time, cut by the first digits of the id; the ledgers are read once for each.
-
     Raises:
       ReleaseError: a ledger is gone or damaged.
     """
     paths = [path for folder in folders for path in ledger_files(folder)]
-    parts = min(MOST_PARTS, max(1, -(-sum(map(ledger_rows, paths)) // PART_ROWS)))
     counts = PaperCounts()
-    for part in range(parts):
-        batches = [batch for path in paths for batch in _kept(path, part, parts, counts.not_kept)]
-        if batches:
-            counts.add(first_of_each(pa.Table.from_batches(batches)))
+    batches = (batch for path in paths for batch in _kept(path, counts.not_kept))
+    with in_parts(batches, SCHEMA, n_parts(sum(map(ledger_rows, paths)), PART_ROWS)) as parts:
+        for documents in parts:
+            counts.add(first_of_each(documents))
     return counts
 
 
-def _kept(path: str, part: int, parts: int, missing: set[str]) -> Iterator[pa.RecordBatch]:
-    """The documents of a part that are in the release."""
-    with reading(path), open_for_reading(path) as file:
-        names = by_id(pq.ParquetFile(pa.PythonFile(file, mode="r")).schema_arrow.empty_table()).column_names
+def _kept(path: str, missing: set[str]) -> Iterator[pa.RecordBatch]:
+    """The documents of a part of the ledger that are in the release."""
+    with opened(path) as file:
+        names = by_id(file.schema_arrow.empty_table()).column_names
     asked = [name for name in COLUMNS if name in names or name in NEEDED]
     missing.update(set(COLUMNS) - set(asked))
     for batch in ledger_batches(path, asked):
         with reading(path):
             batch = batch.filter(batch["kept"])
-            if parts > 1:
-                digits = pc.utf8_slice_codeunits(batch["id"], 0, 2)
-                mine = pa.array([f"{number:02x}" for number in range(256) if number % parts == part])
-                batch = batch.filter(pc.is_in(digits, value_set=mine))
             columns = [
-                batch[name].cast(_FIELDS[name]) if name in asked else pa.nulls(batch.num_rows, _FIELDS[name])
-                for name in COLUMNS
+                batch[field.name].cast(field.type) if field.name in asked else pa.nulls(batch.num_rows, field.type)
+                for field in SCHEMA
             ]
-        if batch.num_rows:
-            yield pa.RecordBatch.from_arrays(columns, names=list(COLUMNS))
+        yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from rich.console import Console
 
-from expectations.loading import nearest
 from expectations.wording import number, one_line
 from pipeline.advice.ways import left_out, refused
 from pipeline.execution import execute
 from pipeline.graph import Job, decide
+from pipeline.reading.answer import for_programs, refuse_unknown
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.swap import planning
 from transforms.mixture.balance import OfferReader, mix
@@ -54,8 +53,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         if name not in known:
             also = "" if "structure" in known else "; and structure, with ratio.favour: {by: structure, system: ID}"
             raise RecipeError(f"--by {name}: there is {', '.join(known)}{also}")
-    if form not in FORMATS:
-        raise RecipeError(f"--format {form}: {nearest(form, FORMATS)}")
+    refuse_unknown(form, FORMATS)
     if not all(was_decided(job.decisions, split) for split in job.splits):
         with planning(recipe.output.path) as attempt:
             execute(recipe, job, console, decide, attempt)
@@ -76,11 +74,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         "refusal": refusal,
         "ways": [dataclasses.asdict(way) for way in mixture.ways],
     }
-    text = (
-        orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
-        if form == "json"
-        else _text(found, mixture, by, job.rule.favoured is not None)
-    )
+    text = for_programs(found) if form == "json" else _text(found, mixture, by, job.rule.favoured is not None)
     return PlanAnswer(text, refusal is not None)
 
 

@@ -5,9 +5,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from pipeline.commands.explain import fate, find_documents, named
+from pipeline.reading.answer import for_programs
+from pipeline.reading.document_fate import fate, named
+from pipeline.reading.ledger_lookup import find_documents
 from pipeline.recipe import RecipeError
 from transforms.release.read_release import read_verdict
 
@@ -73,7 +73,7 @@ def life_of(asked: str, releases: Sequence[str]) -> list[Chapter]:
 def life_json(life: Sequence[Chapter]) -> str:
     """For programs."""
     answer = {"format": "lowbackground.provenance/1", "releases": [dataclasses.asdict(one) for one in life]}
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return for_programs(answer)
 
 
 def life_text(life: Sequence[Chapter]) -> str:

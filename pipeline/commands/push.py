@@ -11,8 +11,8 @@ from rich.console import Console
 from expectations.errors import BrokenError
 from expectations.paths import is_local
 from expectations.wording import message, plural
-from pipeline.commands.verify import ATTRIBUTES, verify_release
-from pipeline.reading.descent import note_pushed, pushed_path, read_pushed
+from pipeline.commands.verify import ATTRIBUTES, refuse_unless_good
+from pipeline.reading.pushed import note_pushed, pushed_path, read_pushed
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import read_manifest
@@ -74,9 +74,7 @@ def push_release(release: str, target: str, console: Console, private: bool = Tr
         from huggingface_hub.utils import disable_progress_bars
     except ImportError:
         raise RecipeError(f"push {target}: needs the package huggingface_hub; {EXTRA}") from None
-    verified, good = verify_release(release, console)
-    if not good:
-        raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
+    refuse_unless_good(release, console)
     if console.quiet or not console.is_terminal:
         disable_progress_bars()
     read_pushed(release)  # before anything is sent: it is added to afterwards

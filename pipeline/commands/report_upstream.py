@@ -8,26 +8,24 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from expectations.contracts import DUPLICATE_HERE
 from expectations.loading import nearest
 from expectations.papers.upstream import FAULTS, LONGEST, UpstreamExample, UpstreamReport
-from expectations.paths import open_for_reading
 from pipeline.reading.document_text import NoTextError, input_text, released_recipe
+from pipeline.reading.release_files import QUARANTINE, files_of, read_table
 from pipeline.recipe import Recipe, RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
     is_there,
     ledger_batches,
     ledger_files,
-    parquet_files,
     read_manifest,
     read_metrics,
     reading,
 )
 
 COLUMNS = ("id", "input_id", "source", "path", "row", "kept", "reason", "survivor_id")
-_DUPLICATES = ("exact_duplicate", "near_duplicate", "same_url")
 
 
 def upstream_report(release: str, source: str, examples: int = 3, with_text: bool = True) -> UpstreamReport:
@@ -54,7 +52,9 @@ def upstream_report(release: str, source: str, examples: int = 3, with_text: boo
     faults: Counter[str] = Counter()
     found: dict[str, list[dict[str, Any]]] = {}
     for batch in _of_source(paths, source):
-        mine = pc.or_(pc.invert(pc.is_in(batch["reason"], pa.array(_DUPLICATES))), pc.is_in(batch["survivor_id"], own))
+        mine = pc.or_(
+            pc.invert(pc.is_in(batch["reason"], pa.array(DUPLICATE_HERE))), pc.is_in(batch["survivor_id"], own)
+        )
         at_fault = batch.filter(pc.and_(mine, pc.is_in(batch["reason"], pa.array(list(FAULTS)))))
         for one in pc.value_counts(at_fault["reason"]).to_pylist():
             faults[one["values"]] += one["counts"]
@@ -62,7 +62,7 @@ def upstream_report(release: str, source: str, examples: int = 3, with_text: boo
             of = at_fault.filter(pc.equal(at_fault["reason"], one["values"]))
             had += of.slice(0, examples - len(had)).to_pylist()
     rows = [row for reason in sorted(found) for row in found[reason]]
-    survivors = _found_again(paths, source, {row["survivor_id"] for row in rows if row["reason"] in _DUPLICATES})
+    survivors = _found_again(paths, source, {row["survivor_id"] for row in rows if row["reason"] in DUPLICATE_HERE})
     for row in rows:
         shown.append(_example(row, survivors.get(row["survivor_id"]), release, recipe, with_text))
     version = (manifest.get("versions") or {}).get("lowbackground")
@@ -96,7 +96,7 @@ def _example(
     row: dict[str, Any], survivor: dict[str, Any] | None, release: str, recipe: Recipe, with_text: bool
 ) -> UpstreamExample:
     detail = FAULTS[row["reason"]]
-    if survivor is not None and row["reason"] in _DUPLICATES:
+    if survivor is not None and row["reason"] in DUPLICATE_HERE:
         detail += f": {_below(survivor['path'], row['source'], recipe)}, row {survivor['row']}"
     text = None
     if with_text:
@@ -112,13 +112,11 @@ def _quarantined(
     release: str, source: str, recipe: Recipe, examples: int, with_text: bool
 ) -> tuple[dict[str, int], list[UpstreamExample]]:
     """Rows of the quarantine by reason, and some of each."""
-    folder = posixpath.join(release, "quarantine")
     counts: Counter[str] = Counter()
     shown: list[UpstreamExample] = []
-    for name in parquet_files(folder):
-        path = posixpath.join(folder, name)
-        with reading(path), open_for_reading(path) as file:
-            table = pq.read_table(pa.PythonFile(file, mode="r"))
+    for path in files_of(release, QUARANTINE):
+        table = read_table(path)
+        with reading(path):
             rows = table.filter(pc.equal(table["source"], source)).to_pylist()
         for row in rows:
             counts[row["reason"]] += 1

@@ -5,15 +5,12 @@ escaped, and no page but the labelling one has a script. Nothing is written but 
 """
 
 import dataclasses
-import functools
 import http
-import math
 import os
 import posixpath
 import re
 import shlex
 import threading
-import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,35 +18,19 @@ from expectations import contracts, wording
 from expectations.errors import UserError
 from expectations.report.judgement import headline
 from expectations.report.page import policy, served_page
-from pipeline.advice.examples import two_texts
 from pipeline.advice.side_by_side import visible
+from pipeline.assembly import REPORT
 from pipeline.commands.diff import difference_page
-from pipeline.commands.explain import beside_title, facts, fate_of, survivor_text
 from pipeline.commands.review import Session, open_session, review_site
-from pipeline.reading.document_text import NoTextError, input_text, places, released_recipe
+from pipeline.commands.served_addresses import AskedWronglyError, Query, link, query_of, question, row_place, spelled
+from pipeline.commands.served_texts import shown_texts
+from pipeline.reading.document_fate import facts, fate_of
+from pipeline.reading.duckdb_connection import SECONDS, SlowError, connect
 from pipeline.reading.local_server import NOTHING, Answer, LocalServer, PageRequest, refusal
-from pipeline.reading.release_tables import (
-    SECONDS,
-    TABLES,
-    TENTHS,
-    Question,
-    ReleaseTables,
-    RowCounts,
-    RowPlace,
-    SlowError,
-    came_and_went,
-    connect,
-    stamp,
-)
-from pipeline.recipe import Recipe, RecipeError
-from transforms.ingest.sources import InputError
+from pipeline.reading.release_tables import TENTHS, Question, ReleaseTables, RowCounts, came_and_went, stamp
 from transforms.release.read_release import counts, read_metrics, read_verdict
 
-REPORT = "report/index.html"
-SHOWN, WHOLE = 4_000, 1_000_000  # characters of a text
-PAIR, WHOLE_PAIR = 300, 5_000  # words of each of two texts
 MEMBERS = 50  # of a cluster
-AT_ONCE = 64_000_000  # bytes of a file of the input that is read without being asked for
 LONG = 10 * SECONDS  # that a comparison of two ledgers may take
 VALUES = 200  # of a facet
 _TITLES = {
@@ -62,10 +43,6 @@ _TITLES = {
 }
 _COLUMNS = {"id": "id", "input_id": "the input's id", "url": "address", "path": "file", "text": "text (slow)"}
 _COLUMNS["detail"] = "what was wrong"
-
-
-class AskedWronglyError(UserError):
-    """An address that no page of ours leads to. One line."""
 
 
 class Browsing:
@@ -123,11 +100,11 @@ def _html(body: str, allowed: str, status: http.HTTPStatus = http.HTTPStatus.OK)
     return Answer(body.encode("utf-8", "replace"), policy=allowed, status=status)
 
 
-def _overview(browsing: Browsing, _: Any) -> Answer:
+def _overview(browsing: Browsing, _: Query) -> Answer:
     shown = [_card(browsing, number) for number in range(len(browsing.folders))]
     numbers = range(len(shown))
     pairs = [
-        (shown[a]["name"], shown[b]["name"], _link("/compare", first=a, second=b))
+        (shown[a]["name"], shown[b]["name"], link("/compare", first=a, second=b))
         for a in numbers
         for b in numbers
         if b == a + 1 or (a == 0 and b == len(shown) - 1 and b > 1)
@@ -154,33 +131,33 @@ def _card(browsing: Browsing, number: int) -> dict[str, Any]:
     }
     links = [(words, href) for _, words, href in _tabs(tables, number)]
     if os.path.isfile(posixpath.join(folder, REPORT)):
-        links.append(("Report", _link("/report", release=number)))
+        links.append(("Report", link("/report", release=number)))
     look = f"{verdict['status']}{' with-waivers' if verdict['waived'] else ''}"
     return about | {"words": verdict["words"], "look": look, "facts": [*told.items()], "links": links}
 
 
 def _tabs(tables: ReleaseTables, number: int) -> list[tuple[str, str, str]]:
     words = {"ledger": "Ledger: every document", "release": "Release", "quarantine": "Quarantine"}
-    return [(n, words[n], _link("/documents", release=number, table=n)) for n in words if tables.files[n]]
+    return [(n, words[n], link("/documents", release=number, table=n)) for n in words if tables.files[n]]
 
 
-def _documents(browsing: Browsing, query: Any) -> Answer:
+def _documents(browsing: Browsing, query: Query) -> Answer:
     number, tables = _release(browsing, query)
-    asked = _question(query)
+    asked = question(query)
     if not tables.files[asked.table]:
         raise AskedWronglyError(f"{tables.folder}: it has no files of {asked.table}")
-    found = tables.find(asked, _after(query, asked.by_score))
+    found = tables.find(asked, row_place(query["after"], asked.by_score) if "after" in query else None)
     counted, why = _counted(tables, asked, "count" in query)
     own = {"release": number, "table": asked.table}
     for row in found.rows:
-        at = {"at": _spelled(row["place"])} if asked.table == "ledger" else {"id": row.get("id")}
-        row["href"] = _link("/document", release=number, **at)
+        at = {"at": spelled(row["place"])} if asked.table == "ledger" else {"id": row.get("id")}
+        row["href"] = link("/document", release=number, **at)
         if row.get("raw") is not None:
             row["raw"] = visible(row["raw"].decode("utf-8", "replace"))[:200]
         row["said"] = visible(" ".join((row.get("said") or "").split()))
-    following = found.after and _link("/documents", **own, **_asked(asked), after=_spelled(found.after))
+    following = found.after and link("/documents", **own, **query_of(asked), after=spelled(found.after))
     what = "record" if asked.table == "quarantine" else "document"
-    hidden = own | {k: v for k, v in _asked(asked).items() if k in asked.kind.facets or k == "no"}
+    hidden = own | {k: v for k, v in query_of(asked).items() if k in asked.kind.facets or k == "no"}
     return _page(
         "rows",
         f"{asked.table.capitalize()} of {_name(tables.folder)}",
@@ -195,14 +172,14 @@ def _documents(browsing: Browsing, query: Any) -> Answer:
         total=None if counted is None else counted.total,
         all=counted and tables.counts(Question(asked.table)).total,
         narrowed=asked != Question(asked.table),
-        clear=_link("/documents", **own),
+        clear=link("/documents", **own),
         said=why,
-        count_them=_link("/documents", **own, **_asked(asked), count=1) if asked.words and not counted else None,
+        count_them=link("/documents", **own, **query_of(asked), count=1) if asked.words and not counted else None,
         what=what,
         rows=found.rows,
         unit=_unit(tables.folder),
         order="The highest scores first" if asked.by_score else "In the order in which they were read",
-        first=_link("/documents", **own, **_asked(asked)) if "after" in query else None,
+        first=link("/documents", **own, **query_of(asked)) if "after" in query else None,
         next=following,
         unread=found.unread,
     )
@@ -241,7 +218,7 @@ def _facets(asked: Question, counted: RowCounts, own: dict[str, Any]) -> list[di
                 leads = dataclasses.replace(asked, where=rest if is_chosen else (*rest, (facet, value)))
                 label = _label(asked.table, facet, value)
             found.append(
-                {"label": label, "n": n, "chosen": is_chosen, "href": _link("/documents", **own, **_asked(leads))}
+                {"label": label, "n": n, "chosen": is_chosen, "href": link("/documents", **own, **query_of(leads))}
             )
         if found:
             title = "Reason" if asked.table == "quarantine" and facet == "reason" else _TITLES[facet]
@@ -255,10 +232,10 @@ def _label(table: str, facet: str, value: str | None) -> str:
     return {None: "not known", "": "none", "none": "nothing"}.get(value, value) or ""
 
 
-def _document(browsing: Browsing, query: Any) -> Answer:
+def _document(browsing: Browsing, query: Query) -> Answer:
     number, tables = _release(browsing, query)
     if "at" in query:
-        row = tables.row("ledger", _place(query["at"], False))
+        row = tables.row("ledger", row_place(query["at"]))
     else:
         row = next(iter(tables.rows("ledger", "id", query.get("id", ""), most=1)), None)
     if row is None:
@@ -279,7 +256,7 @@ def _document(browsing: Browsing, query: Any) -> Answer:
         more_members=row["cluster_size"] > len(members),
         columns=[(name, value) for name, value in columns if value],
         explain=f"lowbackground explain {shlex.quote(tables.folder)} {shlex.quote(row['id'])}",
-        **_texts(tables, number, row, survivor, "whole" in query, "read" in query),
+        **shown_texts(tables, number, row, survivor, "whole" in query, "read" in query),
     )
 
 
@@ -288,78 +265,15 @@ def _members(tables: ReleaseTables, number: int, row: dict[str, Any]) -> list[di
     found = [one for one in found if one["reason"] not in contracts.EXCLUDED]
     for one in found:
         one["here"] = one["place"] == row["place"]
-        one["href"] = _link("/document", release=number, at=_spelled(one["place"]))
+        one["href"] = link("/document", release=number, at=spelled(one["place"]))
     return found
-
-
-def _texts(
-    tables: ReleaseTables, number: int, row: dict[str, Any], survivor: dict[str, Any] | None, whole: bool, read: bool
-) -> dict[str, Any]:
-    """The text of a document, of a duplicate beside that of the one which stands for it, cut; and ways to see more."""
-    shown: dict[str, Any] = {"pair": None, "text": None, "other_from": None, "ways": [], "cut": 0, "n_chars": 0}
-    shown["beside"] = (lambda title: f"{title[0].upper()}{title[1:]}")(beside_title(row, survivor))
-    again = {"release": number, "at": _spelled(row["place"])}
-    if row["reason"] == "withdrawn":
-        return shown | {"text_from": "It was withdrawn: its text is not shown."}
-    try:
-        text, shown["text_from"] = _text(tables, row, read)
-    except NoTextError as error:
-        return shown | {"text_from": f"It cannot be shown: {error}."}
-    if text is None:
-        return shown | {"ways": [("Read it from the input", _link("/document", **again, read=1))]}
-    if row["stage"] == "dedup" and row["survivor_id"] != row["id"]:
-        try:
-            recipe = _recipe(tables.folder)
-            rows = functools.partial(tables.rows, "ledger")
-            other, where = survivor_text(row["survivor_id"], tables.folder, recipe, rows)
-            left, right = two_texts(text, other, WHOLE_PAIR if whole else PAIR)
-            shown |= {"pair": (left, right), "other_from": f"From {where}"}
-            is_cut = left[-1:] == [("…", False)] or right[-1:] == [("…", False)]
-            ways = [("Show more of both", _link("/document", **again, read=1, whole=1))] if is_cut and not whole else []
-            return shown | {"ways": ways}
-        except NoTextError as error:
-            shown["other_from"] = f"The text that was chosen instead cannot be shown: {error}."
-    most = WHOLE if whole else SHOWN
-    if len(text) > most and not whole:
-        shown["ways"] = [("Show the whole text", _link("/document", **again, read=1, whole=1))]
-    return shown | {"text": _spell(text[:most]), "n_chars": len(text), "cut": most if len(text) > most else 0}
-
-
-def _text(tables: ReleaseTables, row: dict[str, Any], read: bool) -> tuple[str | None, str]:
-    """A document's text and where it is from; None: it takes a long reading, which nobody asked for.
-
-    Raises:
-      NoTextError: it is nowhere any more.
-    """
-    if row["kept"] and (text := tables.text(row["id"])) is not None:
-        return text, "From the release"
-    recipe = _recipe(tables.folder)
-    ways = places(row["path"], tables.folder, recipe)
-    if not read and not any(os.path.isfile(path) and os.path.getsize(path) <= AT_ONCE for path in ways):
-        return None, "It is in no shard. The file of the input is large or not here, and is not read unasked."
-    try:
-        return input_text(row, tables.folder, recipe), "From the input"
-    except InputError as error:
-        raise NoTextError(str(error)) from None
-
-
-def _recipe(folder: str) -> Recipe:
-    try:
-        return released_recipe(folder)
-    except RecipeError as error:
-        raise NoTextError(str(error)) from None
-
-
-def _spell(text: str) -> str:
-    """A text with its lines as they are, and everything else escaped that a screen would obey, reorder or not show."""
-    return "".join(part if part in ("\n", "\t") else visible(part) for part in re.split("([\n\t])", text))
 
 
 def _column(value: Any) -> str:
     return visible(", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value))
 
 
-def _compare(browsing: Browsing, query: Any) -> Answer:
+def _compare(browsing: Browsing, query: Query) -> Answer:
     one, other = (_release(browsing, query, name) for name in ("first", "second"))
     rows = came_and_went(one[1], other[1], LONG)
     halves = []
@@ -371,23 +285,23 @@ def _compare(browsing: Browsing, query: Any) -> Answer:
             (
                 wording.REASONS.get(row["reason"], row["reason"]) or "Was not in what it was made from",
                 row["documents"],
-                [(doc_id, _link("/document", release=keeps, id=doc_id)) for doc_id in row["ids"]],
+                [(doc_id, link("/document", release=keeps, id=doc_id)) for doc_id in row["ids"]],
             )
             for row in rows
             if row["came"] == came
         ]
         halves.append((title, empty, groups))
     names = [_name(tables.folder) for _, tables in (one, other)]
-    diff = _link("/diff", first=one[0], second=other[0])
+    diff = link("/diff", first=one[0], second=other[0])
     return _page("compare", " to ".join(names), first=names[0], second=names[1], halves=halves, diff=diff)
 
 
-def _diff(browsing: Browsing, query: Any) -> Answer:
+def _diff(browsing: Browsing, query: Query) -> Answer:
     folders = [_release(browsing, query, name)[1].folder for name in ("first", "second")]
     return _html(difference_page(*folders), f"{policy()}; frame-ancestors 'none'")
 
 
-def _report(browsing: Browsing, query: Any) -> Answer:
+def _report(browsing: Browsing, query: Query) -> Answer:
     """The release's own page. Anyone may have written it, so it is of no origin: it can ask nobody for anything, us neither."""
     _, tables = _release(browsing, query)
     try:
@@ -399,7 +313,7 @@ def _report(browsing: Browsing, query: Any) -> Answer:
     return Answer(body, policy=f"sandbox allow-scripts; {NOTHING}; style-src 'unsafe-inline'; script-src {script}")
 
 
-_PAGES: dict[str, Callable[[Browsing, Any], Answer]] = {
+_PAGES: dict[str, Callable[[Browsing, Query], Answer]] = {
     "/": _overview,
     "/documents": _documents,
     "/document": _document,
@@ -417,72 +331,11 @@ def _unit(folder: str) -> str:
     return wording.unit_of(read_metrics(folder).to_pylist())
 
 
-def _link(path: str, **query: Any) -> str:
-    return f"{path}?{urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})}"
-
-
-def _release(browsing: Browsing, query: Any, name: str = "release") -> tuple[int, ReleaseTables]:
+def _release(browsing: Browsing, query: Query, name: str = "release") -> tuple[int, ReleaseTables]:
     number = query.get(name, "")
     if not re.fullmatch("[0-9]{1,4}", number) or int(number) >= len(browsing.folders):
         raise AskedWronglyError(f"{name}: there is no such release; go back to the first page")
     return int(number), browsing.tables(int(number))
-
-
-def _question(query: Any) -> Question:
-    table = query.get("table", "ledger")
-    if table not in TABLES:
-        raise AskedWronglyError(f"table: is none of {', '.join(TABLES)}")
-    kind = TABLES[table]
-    none = query.get("no", "").split(",")
-    where = [
-        (facet, None if facet in none else query[facet]) for facet in kind.facets if facet in none or facet in query
-    ]
-    words = query.get("words", "").strip()
-    column = query.get("column", "") or kind.find[0]
-    if column not in kind.find:
-        raise AskedWronglyError(f"column: is none of {', '.join(kind.find)}")
-    low, high = (_score(query.get(name, ""), name) for name in ("low", "high"))
-    by_score = query.get("order") == "score" and kind.scored and not (words and column == "text")
-    return Question(table, tuple(where), low, high, column if words else "", words, by_score)
-
-
-def _asked(asked: Question) -> dict[str, Any]:
-    """What `_question` reads."""
-    found: dict[str, Any] = {name: value for name, value in asked.where if value is not None}
-    if none := ",".join(name for name, value in asked.where if value is None):
-        found["no"] = none
-    found |= {"low": asked.low, "high": asked.high, "order": "score" if asked.by_score else None}
-    return found | ({"column": asked.column, "words": asked.words} if asked.words else {})
-
-
-def _score(text: str, name: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise AskedWronglyError(f"{name}: a score is a number from 0 to 1")
-    return value
-
-
-def _spelled(place: RowPlace) -> str:
-    return ".".join(map(str, (place.file, place.row))) + (f"~{place.score!r}" if place.score is not None else "")
-
-
-def _after(query: Any, by_score: bool) -> RowPlace | None:
-    return _place(query["after"], by_score) if "after" in query else None
-
-
-def _place(text: str, by_score: bool) -> RowPlace:
-    found = re.fullmatch(r"([0-9]{1,9})\.(-1|[0-9]{1,18})(?:~([0-9.e-]{1,30}))?", text)
-    if found is None or (found[3] is not None) != by_score:
-        raise AskedWronglyError("there is no such place; go back to the first page")
-    try:
-        return RowPlace(int(found[1]), int(found[2]), float(found[3]) if by_score else None)
-    except ValueError:
-        raise AskedWronglyError("there is no such place; go back to the first page") from None
 
 
 def serve_releases(

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
-from expectations.paths import open_for_reading
 from expectations.wording import message, plural
+from pipeline.reading.answer import for_programs
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
+from pipeline.reading.release_files import QUARANTINE, files_of, opened, read_table
 from pipeline.reading.signature import read_envelopes, signature_path, signed_by
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
@@ -34,8 +33,8 @@ from transforms.release.read_release import (
     is_there,
     ledger_batches,
     ledger_files,
+    ledger_rows,
     open_release,
-    parquet_files,
     read_manifest,
     read_metrics,
     reading,
@@ -43,7 +42,6 @@ from transforms.release.read_release import (
 from transforms.release.shards import DATA
 
 ATTRIBUTES = ".gitattributes"  # a hub puts it beside what is pushed: no part of a release
-QUARANTINE = "quarantine"
 OF_LEDGER = ("id", "source", "path", "row", "kept", "reason")
 ROWS_AT_ONCE = 1 << 16
 MASKED = pa.schema([pa.field("id", pa.string()), pa.field("masked", pa.string())])
@@ -81,6 +79,17 @@ def verify_release(folder: str, console: Console, key: str | None = None) -> tup
     return "\n".join([*lines, *verdict]), not wrong
 
 
+def refuse_unless_good(release: str, console: Console) -> None:
+    """Read all of a release before something is made from it.
+
+    Raises:
+      RecipeError: there is none, or not all of it is as it says.
+    """
+    said, good = verify_release(release, console)
+    if not good:
+        raise RecipeError(f"{release}: {said.splitlines()[-1]}; restore the release first")
+
+
 def _all_of(folder: str, console: Console, key: str | None) -> tuple[list[str], list[str]]:
     lines, wrong = examine(folder, console)
     return lines, wrong or [*_signed(folder, key, lines)]
@@ -114,7 +123,7 @@ def verified_json(folder: str, console: Console, key: str | None = None) -> tupl
         "wrong": wrong,
         "looked_at": lines,
     }
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n", not wrong
+    return for_programs(answer), not wrong
 
 
 def _files(folder: str, lines: list[str], console: Console) -> Iterator[str]:
@@ -178,8 +187,8 @@ def _tables(folder: str, lines: list[str]) -> Iterator[str]:
     n_rows = 0
     for name in names:
         path, rows, tokens = posixpath.join(folder, name), 0, 0
-        with reading(path), open_for_reading(path) as file:
-            for batch in pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE):
+        with opened(path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
                 batch.validate(full=True)
                 rows += batch.num_rows
                 if name.startswith(f"{DATA}/"):
@@ -230,14 +239,13 @@ def _conservation(folder: str, has_manifest: bool, lines: list[str]) -> Iterator
 
 
 def _released(folder: str, found: _LedgerFacts, lines: list[str]) -> Iterator[str]:
-    shards = _ids(folder, DATA, "id")
-    lines.append(
-        f"released      {plural(len(shards), 'document')} in {plural(len(parquet_files(posixpath.join(folder, DATA))), 'shard')}"
-    )
+    paths = files_of(folder, DATA)
+    shards = _ids(paths)
+    lines.append(f"released      {plural(len(shards), 'document')} in {plural(len(paths), 'shard')}")
     if not np.array_equal(np.sort(shards), found.kept):
         yield f"{posixpath.join(folder, DATA)} does not hold exactly the documents that the ledger keeps"
     yield from _masked(folder, found, lines)
-    if parquet_files(posixpath.join(folder, SIGNATURES)) and _rows(folder, SIGNATURES) != len(shards):
+    if (signatures := files_of(folder, SIGNATURES)) and sum(map(ledger_rows, signatures)) != len(shards):
         yield f"{posixpath.join(folder, SIGNATURES)} has not one signature for each document"
 
 
@@ -317,31 +325,17 @@ def _as_ids(column: pa.StringArray) -> npt.NDArray[np.bytes_]:
     return np.frombuffer(fixed.buffers()[1], "S32", len(fixed), 32 * fixed.offset) if len(fixed) else np.zeros(0, "S32")
 
 
-def _ids(folder: str, under: str, column: str) -> npt.NDArray[np.bytes_]:
+def _ids(shards: list[str]) -> npt.NDArray[np.bytes_]:
     parts = [np.zeros(0, "S32")]
-    for name in parquet_files(posixpath.join(folder, under)):
-        path = posixpath.join(folder, under, name)
-        with reading(path), open_for_reading(path) as file:
-            batches = pq.ParquetFile(pa.PythonFile(file, mode="r")).iter_batches(ROWS_AT_ONCE, columns=[column])
-            parts += [_as_ids(batch[column]).copy() for batch in batches]
+    for path in shards:
+        with opened(path) as file:
+            parts += [_as_ids(batch["id"]).copy() for batch in file.iter_batches(ROWS_AT_ONCE, columns=["id"])]
     return np.concatenate(parts)
 
 
 def _quarantined(folder: str) -> int:
     """Records that could not be read: a row of the quarantine stands for `records` of them, or for one where nobody knows."""
     found = 0
-    for name in parquet_files(posixpath.join(folder, QUARANTINE)):
-        path = posixpath.join(folder, QUARANTINE, name)
-        with reading(path), open_for_reading(path) as file:
-            records = pq.read_table(pa.PythonFile(file, mode="r"), columns=["records"], partitioning=None)["records"]
-        found += pc.sum(pc.fill_null(records, 1)).as_py() or 0
+    for path in files_of(folder, QUARANTINE):
+        found += pc.sum(pc.fill_null(read_table(path, ["records"])["records"], 1)).as_py() or 0
     return int(found)
-
-
-def _rows(folder: str, under: str) -> int:
-    found = 0
-    for name in parquet_files(posixpath.join(folder, under)):
-        path = posixpath.join(folder, under, name)
-        with reading(path), open_for_reading(path) as file:
-            found += int(pq.read_metadata(pa.PythonFile(file, mode="r")).num_rows)
-    return found

@@ -19,7 +19,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from expectations import contracts, wording
@@ -40,12 +39,11 @@ from pipeline.assembly import (
     write_file,
     write_report,
 )
-from pipeline.commands.verify import QUARANTINE, verify_release
+from pipeline.commands.verify import refuse_unless_good
 from pipeline.commands.withdrawn_files import (
     Withdrawn,
     filtered,
     ledger,
-    read_table,
     removed_rows,
     shards,
     tombstones,
@@ -53,8 +51,10 @@ from pipeline.commands.withdrawn_files import (
 )
 from pipeline.commands.withdrawn_metrics import metrics_left
 from pipeline.places import STAGING
+from pipeline.reading.answer import for_programs
 from pipeline.reading.descent import Descent, descent, descent_lines, said_of
 from pipeline.reading.document_text import released_recipe
+from pipeline.reading.release_files import QUARANTINE, files_of, opened, read_table
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
@@ -75,7 +75,6 @@ from transforms.release.read_release import (
     is_there,
     ledger_files,
     masked,
-    parquet_files,
     read_ledger,
     read_manifest,
     read_metrics,
@@ -86,11 +85,6 @@ from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, as_parquet
 
 SHOWN_QUARANTINE = 20
-STAND_IN = (
-    "exact_duplicate",
-    "near_duplicate",
-    "same_url",
-)  # why a document may have been dropped for one that is kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +128,7 @@ def withdraw(
       RemovalError: a list cannot be used.
     """
     manifest, digest = read_manifest(release)
-    verified, good = verify_release(release, console)
-    if not good:
-        raise RecipeError(f"{release}: {verified.splitlines()[-1]}; restore the release first")
+    refuse_unless_good(release, console)
     removals = read_removals(lists, [one["source"] for one in manifest["inputs"]])
     assert removals is not None
     _refuse_unanswerable(release, removals)
@@ -158,14 +150,13 @@ def withdraw(
 
 
 def _refuse_unanswerable(release: str, removals: Removals) -> None:
-    signed = bool(parquet_files(posixpath.join(release, SIGNATURES)))
-    if not signed and (asked := removals.kinds() & {"url", "content_hash"}):
+    if not files_of(release, SIGNATURES) and (asked := removals.kinds() & {"url", "content_hash"}):
         raise RecipeError(
             f"{release} has no signatures, which alone know its addresses and contents; name documents by id instead of "
             f"{' and '.join(sorted(asked))}"
         )
-    with reading(ledger_files(release)[0]):
-        columns = pq.read_schema(ledger_files(release)[0]).names
+    with opened(ledger_files(release)[0]) as ledger_part:
+        columns = ledger_part.schema_arrow.names
     missing = [kind for kind, column in (("domain", "host"), ("author", "author")) if column not in columns]
     if asked := removals.kinds() & set(missing):
         raise RecipeError(
@@ -187,7 +178,7 @@ def _find(release: str, manifest: dict[str, Any], digest: str, removals: Removal
         is_kept = rows["kept"].to_numpy()
         kept.append(rows["id"].filter(pa.array(is_kept)))
         named.append(rows["id"].filter(pa.array(mask & is_kept)))
-        duplicate = pc.is_in(rows["reason"], pa.array(STAND_IN)).to_numpy()
+        duplicate = pc.is_in(rows["reason"], pa.array(contracts.DUPLICATE_HERE)).to_numpy()
         stand_in.append(rows["survivor_id"].filter(pa.array(mask & duplicate)))
     direct = _joined(named).unique()
     candidates = pa.concat_arrays([direct, _joined(stand_in)]).unique()
@@ -306,11 +297,9 @@ def _receipts(folder: str) -> list[Any]:
 
 def _quarantine(folder: str) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
-    for name in parquet_files(posixpath.join(folder, QUARANTINE)):
+    for path in files_of(folder, QUARANTINE):
         if len(shown) < SHOWN_QUARANTINE:
-            shown += read_table(
-                posixpath.join(folder, QUARANTINE, name), ["path", "row", "reason", "detail"]
-            ).to_pylist()
+            shown += read_table(path, ["path", "row", "reason", "detail"]).to_pylist()
     return shown[:SHOWN_QUARANTINE]
 
 
@@ -347,4 +336,4 @@ def receipt_json(receipt: Receipt) -> str:
         **dataclasses.asdict(receipt.descent),
         "descend": list(receipt.descent.descend),
     }
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return for_programs(answer)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations.paths import open_for_reading
+from expectations import parquet
 from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
@@ -18,6 +18,8 @@ from pipeline.assembly import (
     WITHDRAWAL,
     entry_of,
 )
+from pipeline.reading.checksums import CARD
+from pipeline.reading.release_files import opened, read_table
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.engine import files
 from transforms.exclusions.removals import TOMBSTONES, is_tombstones
@@ -28,13 +30,12 @@ from transforms.release.read_release import (
     METRICS,
     VERDICT,
     by_id,
-    reading,
 )
 from transforms.release.shards import DATA
 
 WITHDRAWN = "withdrawn"
 COUNTED = ["id", "source", "language", "origin", "origin_basis", "generator", "n_tokens", "copies", "created"]
-MADE_ANEW = (METRICS, VERDICT, GX_SUITE, GX_VALIDATION, WITHDRAWAL, QUEUE, REPORT, "README.md")
+MADE_ANEW = (METRICS, VERDICT, GX_SUITE, GX_VALIDATION, WITHDRAWAL, QUEUE, REPORT, CARD)
 MADE_BY_ROWS = (DATA, SIGNATURES, LEDGER, TOMBSTONES)
 
 
@@ -54,12 +55,6 @@ class Withdrawn:
     named: int
 
 
-def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """A table of a release, or some of its columns."""
-    with reading(path), open_for_reading(path) as file:
-        return pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None)
-
-
 def _entries(old: Withdrawn, under: str) -> list[dict[str, Any]]:
     return [entry for entry in old.manifest["files"] if posixpath.dirname(entry["path"]) == under]
 
@@ -67,8 +62,10 @@ def _entries(old: Withdrawn, under: str) -> list[dict[str, Any]]:
 def removed_rows(old: Withdrawn) -> pa.Table:
     """What the measures count of the documents that go."""
     paths = [posixpath.join(old.folder, entry["path"]) for entry in _entries(old, DATA)]
-    names = pq.read_schema(paths[0]).names if paths else []
-    more = [name for name in ("licence", "evidence", "masked") if name in names]  # not in older releases
+    more: list[str] = []
+    for path in paths[:1]:
+        with opened(path) as shard:  # not in older releases
+            more = [name for name in ("licence", "evidence", "masked") if name in shard.schema_arrow.names]
     parts = [read_table(path, COUNTED + more) for path in paths]
     return pa.concat_tables([part.filter(pc.is_in(part["id"], old.gone)) for part in parts])
 
@@ -95,8 +92,7 @@ def shards(old: Withdrawn, folder: str) -> Iterator[dict[str, Any]]:
 def _without(source: str, target: str, gone: pa.StringArray) -> tuple[int, int]:
     """Write a shard without some of its documents, row group by row group. Returns its documents and their tokens."""
     rows = tokens = 0
-    with open_for_reading(source) as file, files.whole(target) as out:
-        shard = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+    with parquet.opened(source) as shard, files.whole(target) as out:
         words = ["source", "language", "origin", "origin_basis", "evidence", "generator"]
         with pq.ParquetWriter(
             out,

@@ -96,9 +96,15 @@ class Screen(Console):
         super().print(*shown, **options)
 
 
-out = Screen(highlight=False, soft_wrap=True, emoji=False)  # a text may say ":smile:"
-err = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-progress = Screen(stderr=True, highlight=False, soft_wrap=True, emoji=False)  # what `--quiet` leaves out
+_PLAIN: dict[str, Any] = {
+    "markup": False,
+    "highlight": False,
+    "soft_wrap": True,
+    "emoji": False,
+}  # as "[b]" and ":smile:"
+out = Screen(**_PLAIN)
+err = Screen(stderr=True, **_PLAIN)
+progress = Screen(stderr=True, **_PLAIN)  # what `--quiet` leaves out
 
 WRONG = 2  # the exit code of a recipe or a command line that the user can mend
 AT_WORK = 5  # the exit code of a job that is not at its end
@@ -184,7 +190,7 @@ Today = Annotated[
 
 def complain(line: str) -> None:
     """Say something beside the command's answer."""
-    err.print(line, markup=False)
+    err.print(line)
 
 
 def chosen_form(form: str, as_json: bool) -> str:

@@ -43,7 +43,7 @@ def audit_sample(
         raise typer.BadParameter(f"{by!r} is neither documents nor tokens", param_hint="--by")
     population = "all" if everything else "undeclared"
     design = Design(n, by, population, first_look, active, gold_share, salt, source, by_score)
-    out.print(sample_release(release, output, design, gold, force), markup=False)
+    out.print(sample_release(release, output, design, gold, force))
 
 
 @audit_app.command("certify")
@@ -65,7 +65,7 @@ def audit_certify(
     from transforms.audit.certificate import Terms
 
     said, certified = certify_sample(sample, labels, output, Terms(limit, alpha, look, votes), force)
-    out.print(said, markup=False)
+    out.print(said)
     raise typer.Exit(0 if certified else 1)
 
 
@@ -83,7 +83,7 @@ def audit_export(
     """
     from pipeline.commands.audit import export_labels
 
-    out.print(export_labels(sample, labels, output, active, force), markup=False)
+    out.print(export_labels(sample, labels, output, active, force))
 
 
 @review_app.command("serve")
@@ -98,4 +98,4 @@ def review_serve(
     """
     from pipeline.commands.review import serve_sample
 
-    serve_sample(sample, labels, port, lambda line: out.print(line, markup=False))
+    serve_sample(sample, labels, port, out.print)

@@ -24,7 +24,7 @@ def schema(
     answer = schema_of(what)
     if output is not None:
         check_output(output, [], force)
-    deliver(answer, output, "")
+    deliver(answer, output)
 
 
 @app.command()
@@ -38,4 +38,4 @@ def clean(
     """
     from pipeline.commands.clean import clean_output
 
-    out.print(clean_output(output, signals), markup=False)
+    out.print(clean_output(output, signals))

@@ -37,9 +37,9 @@ def detector_train(
 
     Example: lowbackground detector train labelled.parquet --expert new-model.parquet -o my-detector
     """
-    from pipeline.commands.score import train_detector
+    from pipeline.commands.detector import train_detector
 
-    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force, expert or []), markup=False)
+    out.print(train_detector(data, output, evaluate or [], exclude or [], progress, force, expert or []))
 
 
 @detector_app.command("evaluate")
@@ -48,9 +48,9 @@ def detector_evaluate(data: Labelled, model: Model = None) -> None:
 
     Example: lowbackground detector evaluate other.parquet --model my-detector
     """
-    from pipeline.commands.score import evaluate_detector
+    from pipeline.commands.detector import evaluate_detector
 
-    out.print(evaluate_detector(data, model), markup=False)
+    out.print(evaluate_detector(data, model))
 
 
 @detector_app.command("words")
@@ -65,9 +65,9 @@ def detector_words(
 
     Example: lowbackground detector words labelled.parquet -o words
     """
-    from pipeline.commands.score import count_detector
+    from pipeline.commands.detector import count_detector
 
-    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force), markup=False)
+    out.print(count_detector(data, output, evaluate or [], exclude or [], progress, force))
 
 
 @detector_app.command("calibrate")
@@ -87,11 +87,10 @@ def detector_calibrate(
 
     Example: lowbackground detector calibrate model.bin labelled.parquet -o my-detector
     """
-    from pipeline.commands.score import calibrate_detector
+    from pipeline.commands.detector import calibrate_detector
 
     out.print(
         calibrate_detector(model, data, output, evaluate or [], exclude or [], min_tokens, target_fpr, force),
-        markup=False,
     )
 
 
@@ -101,9 +100,9 @@ def detector_card(model: Model = None) -> None:
 
     Example: lowbackground detector card --model my-detector
     """
-    from pipeline.commands.score import card_of
+    from pipeline.commands.detector import card_of
 
-    out.print(card_of(model), markup=False)
+    out.print(card_of(model))
 
 
 @detector_app.command("selftest")
@@ -112,6 +111,6 @@ def detector_selftest(data: Labelled, model: Model = None) -> None:
 
     Example: lowbackground detector selftest labelled.parquet
     """
-    from pipeline.commands.score import selftest_detector
+    from pipeline.commands.detector import selftest_detector
 
-    out.print(selftest_detector(data, model), markup=False)
+    out.print(selftest_detector(data, model))

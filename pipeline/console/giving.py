@@ -19,7 +19,7 @@ def sign(
     """
     from pipeline.commands.sign import sign_release
 
-    out.print(sign_release(release, key, progress, force), markup=False)
+    out.print(sign_release(release, key, progress, force))
 
 
 @app.command()
@@ -55,7 +55,7 @@ def export(
 
     asked = Asked(format_, tokenizer, eod, text, tuple(column or ()), repeat, shard_bytes)
     about = export_release(release, folder, asked, progress)
-    deliver((orjson.dumps(about).decode() if as_json else export_text(about, folder)) + "\n", None, "")
+    deliver(orjson.dumps(about).decode() if as_json else export_text(about, folder))
 
 
 @app.command()
@@ -72,7 +72,7 @@ def push(
     """
     from pipeline.commands.push import push_release, pushed_text
 
-    out.print(pushed_text(push_release(release, target, progress, not public), release), markup=False)
+    out.print(pushed_text(push_release(release, target, progress, not public), release))
 
 
 @app.command()
@@ -92,7 +92,7 @@ def papers(
     from pipeline.commands.papers import write_papers
 
     for path in write_papers(releases, output, form or [], today, force):
-        out.print(f"written to {path}", markup=False)
+        out.print(f"written to {path}")
 
 
 @app.command("report-upstream")
@@ -117,4 +117,4 @@ def report_upstream(
     if output is not None:
         check_output(output, [release], force)
     report = upstream_report(release, source, examples, not no_text)
-    deliver((as_machine_report if as_json else as_issue)(report), output, "")
+    deliver((as_machine_report if as_json else as_issue)(report), output)

@@ -67,7 +67,7 @@ def gate(
         write_data_docs(verdict, data_docs)
     deliver(written(verdict), output, FORMATS["text"](verdict))
     if last := of_release(verdict, release, suite, overrides or ()):
-        (out if output or form == "text" else err).print(last, markup=False)
+        (out if output or form == "text" else err).print(last)
     raise typer.Exit(code)
 
 
@@ -89,7 +89,7 @@ def diff(
     from pipeline.reading.answer import chosen, deliver
 
     answer, worse = difference(first, second, chosen(chosen_form(form, as_json), TEXT_OR_JSON), html, force)
-    deliver(answer, None, "")
+    deliver(answer)
     raise typer.Exit(int(worse and fail_on_worse))
 
 
@@ -110,7 +110,7 @@ def history(
     from pipeline.reading.answer import chosen, deliver
 
     answer, worse = history_of(releases, chosen(chosen_form(form, as_json), TEXT_OR_JSON), html, force)
-    deliver(answer, None, "")
+    deliver(answer)
     raise typer.Exit(int(worse and fail_on_worse))
 
 
@@ -126,7 +126,7 @@ def propose(
     """
     from pipeline.commands.propose import propose as propose_suite
 
-    out.print(propose_suite(releases, output, force), markup=False)
+    out.print(propose_suite(releases, output, force))
 
 
 @app.command()
@@ -148,5 +148,5 @@ def verify(
         said, good = verified_json(release, progress, key)
     else:
         said, good = verify_release(release, progress, key)
-    deliver(said if as_json else said + "\n", None, "")
+    deliver(said)
     raise typer.Exit(0 if good else 1)

@@ -30,17 +30,18 @@ def explain(
     Example: lowbackground explain releases/demo --reason near_duplicate --n 5
     """
     from pipeline.advice.side_by_side import MIN_WIDTH
-    from pipeline.commands.explain import documents_json, explain_document, find_documents, list_documents
+    from pipeline.commands.explain import documents_json, explain_document, list_documents
     from pipeline.reading.answer import deliver
+    from pipeline.reading.ledger_lookup import find_documents
 
     if doc_id is None and reason is None:
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
     if doc_id is None or as_json:
         rows = find_documents(release, reason, n, doc_id)
-        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n", None, "")
+        deliver(documents_json(release, rows) if as_json else list_documents(rows))
         return
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
-    out.print(explain_document(release, doc_id, width, not no_text), markup=False)
+    out.print(explain_document(release, doc_id, width, not no_text))
 
 
 @app.command()
@@ -59,7 +60,7 @@ def provenance(
     from pipeline.reading.answer import deliver
 
     life = life_of(document, releases)
-    deliver(life_json(life) if as_json else life_text(life) + "\n", None, "")
+    deliver(life_json(life) if as_json else life_text(life))
 
 
 @app.command()
@@ -77,7 +78,7 @@ def serve(
     """
     from pipeline.commands.serve import serve_releases
 
-    serve_releases(releases, sample, labels, port, lambda line: out.print(line, markup=False))
+    serve_releases(releases, sample, labels, port, out.print)
 
 
 @app.command()
@@ -96,8 +97,8 @@ def score(
 
     Example: lowbackground score corpus/ -o scores.parquet --keep url
     """
-    from pipeline.commands.score import score_input, scored_json, scored_text
-    from pipeline.reading.answer import deliver
+    from pipeline.commands.score import score_input, scored_text
+    from pipeline.reading.answer import deliver, for_programs
 
     found = score_input(data, output, tuple(keep or ()), text, model, force)
-    deliver((scored_json if as_json else scored_text)(found), None, "")
+    deliver(for_programs(found) if as_json else scored_text(found))

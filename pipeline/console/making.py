@@ -13,6 +13,7 @@ from pipeline.console.application import (
     Json,
     Overrides,
     RecipePath,
+    TextOrJson,
     Today,
     app,
     chosen_form,
@@ -71,7 +72,7 @@ def init(
 
     with steps(progress) as step:
         said = write_recipe(data, output, force, form, step)
-    out.print(said, markup=False)
+    out.print(said)
 
 
 @app.command()
@@ -86,7 +87,7 @@ def check(recipe: RecipePath, overrides: Overrides = None, as_json: Json = False
 
     loaded = recipe_at(recipe, overrides or [])
     job = prepare(loaded, os.path.dirname(recipe) or ".")
-    deliver(checked_json(loaded, job) if as_json else checked(loaded, job) + "\n", None, "")
+    deliver(checked_json(loaded, job) if as_json else checked(loaded, job))
 
 
 @app.command()
@@ -124,7 +125,7 @@ def _run(
             result = run_job(recipe, job, progress, replace, wait)
         _write_papers(recipe, result, today)
     except JobLeftError as left:
-        out.print(str(left), markup=False)
+        out.print(str(left))
         raise typer.Exit(AT_WORK if wait else 0) from None
     except KeyboardInterrupt:  # the command line library would call it a failed gate: exit code 1
         err.print("Stopped. Nothing was released; `lowbackground clean` removes what is left.")
@@ -144,7 +145,7 @@ def _answer(recipe: "Recipe", result: "Result", path: str, as_json: bool, splits
     from pipeline.reading.answer import deliver
     from pipeline.reading.summary import ran, ran_json
 
-    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, splits, path) + "\n", None, "")
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, splits, path))
     raise typer.Exit(result.exit_code)
 
 
@@ -164,7 +165,7 @@ def status(
 
     result = status_of(job, progress, wait, cancel)
     if isinstance(result, str):
-        out.print(result, markup=False)
+        out.print(result)
         raise typer.Exit(0 if cancel else AT_WORK)
     path = os.path.join(result.folder, "recipe.yaml")
     recipe = load_recipe(path)
@@ -184,7 +185,7 @@ def plan(
             "if ratio.favour is by structures; may be given again",
         ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+    form: TextOrJson = "text",
     as_json: Json = False,
 ) -> None:
     """Say what mixture a recipe gives, without writing a release: what is taken, what binds, what is lost.
@@ -192,12 +193,13 @@ def plan(
     Example: lowbackground plan recipe.yaml --by language
     """
     from pipeline.commands.plan import plan_mixture
+    from pipeline.reading.answer import deliver
     from pipeline.runner import prepare
 
     loaded = recipe_at(recipe, overrides or [])
     job = prepare(loaded, os.path.dirname(recipe) or ".")
     found = plan_mixture(loaded, job, progress, by or ["source"], chosen_form(form, as_json))
-    out.print(found.text, markup=False)
+    deliver(found.text)
     raise typer.Exit(1 if found.refused else 0)
 
 
@@ -224,5 +226,5 @@ def withdraw(
     from pipeline.reading.answer import deliver
 
     receipt = make(release, lists, name, progress, today, cards)
-    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n", None, "")
+    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release))
     raise typer.Exit(0 if receipt.passed else 1)

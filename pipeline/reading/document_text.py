@@ -3,8 +3,10 @@
 Whatever is found is the text that the run read: a document's id is a hash of its text.
 """
 
+import contextlib
 import os
 import posixpath
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from expectations import contracts
-from expectations.loading import MAX_BYTES, LoadError, as_text
-from expectations.paths import open_for_reading
+from expectations.loading import LoadError, read_text
+from expectations.paths import is_local
 from expectations.wording import message
+from pipeline.reading.release_files import files_of, opened
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
-from transforms.release.read_release import parquet_files
+from transforms.release.read_release import ReleaseError
+from transforms.release.shards import DATA
 
 
 class NoTextError(Exception):
@@ -33,25 +37,20 @@ def released_recipe(release: str) -> Recipe:
     """
     path = posixpath.join(release, "recipe.yaml")
     try:
-        with open_for_reading(path) as file:
-            text = as_text(file.read(MAX_BYTES + 1), path)
+        return parse_recipe(read_text(path), path)
     except LoadError as error:
         raise RecipeError(str(error)) from None
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
         raise RecipeError(f"{path}: cannot be read ({message(error)})") from None
-    return parse_recipe(text, path)
 
 
 def released_text(release: str, doc_id: str) -> str | None:
     """The text of a document from the release's shards; None if it is not in them, or they cannot be read."""
-    try:
-        data = posixpath.join(release, "data")
-        for name in parquet_files(data):
-            with open_for_reading(posixpath.join(data, name)) as file:
-                if (found := _in_shard(pq.ParquetFile(pa.PythonFile(file, mode="r")), doc_id)) is not None:
+    with contextlib.suppress(ReleaseError, OSError):
+        for path in files_of(release, DATA):
+            with opened(path) as shard:
+                if (found := _in_shard(shard, doc_id)) is not None:
                     return found
-    except (OSError, pa.ArrowException):
-        return None
     return None
 
 
@@ -94,9 +93,39 @@ def input_text(row: dict[str, Any], release: str, recipe: Recipe) -> str:
     raise NoTextError(f"no such file: {' or '.join(paths)}")
 
 
+def survivor_text(
+    doc_id: str, release: str, recipe: Recipe, rows: Callable[[str, str], list[dict[str, Any]]]
+) -> tuple[str, str]:
+    """A survivor's text, and where it was found. A later stage may have dropped it: then it is in no shard.
+
+    Args:
+      doc_id: of the survivor.
+      release: folder of the release or rejection.
+      recipe: of the release.
+      rows: its ledger's, by a column and a value.
+
+    Raises:
+      NoTextError: it is nowhere any more.
+    """
+    if (text := released_text(release, doc_id)) is not None:
+        return text, "the release"
+    for earlier in recipe.dedup.against:
+        for folder in places(earlier, release, recipe):
+            if (text := released_text(folder, doc_id)) is not None:
+                return text, f"the earlier release {folder}"
+    found = rows("id", doc_id)
+    if not found and recipe.dedup.against:
+        raise NoTextError(
+            f"document {doc_id} is in none of the earlier releases {', '.join(recipe.dedup.against)} any more"
+        )
+    if not found:
+        raise NoTextError(f"the ledger has no document {doc_id}; a part of it is missing")
+    return input_text(found[0], release, recipe), "the input"
+
+
 def places(path: str, release: str, recipe: Recipe) -> list[str]:
     """Where a path of the ledger may lead: from here, and from where the run was started, if the release is where it was."""
-    if "://" in path or posixpath.isabs(path):
+    if not is_local(path) or posixpath.isabs(path):
         return [path]
     here = os.path.abspath(release)
     for ending in (recipe.release, f"{recipe.release}.rejected"):
@@ -115,7 +144,7 @@ def _where_it_is(source: Source, path: str, was: str) -> Source:
       was: where it was then.
     """
     at = os.path.abspath(path)
-    if "://" in path or posixpath.isabs(was) or not at.endswith(f"/{was}"):
+    if not is_local(path) or posixpath.isabs(was) or not at.endswith(f"/{was}"):
         return source
     tops = (source.path,) if isinstance(source.path, str) else source.path
     return source.model_copy(update={"path": tuple(at.removesuffix(was) + posixpath.normpath(top) for top in tops)})
@@ -123,7 +152,7 @@ def _where_it_is(source: Source, path: str, was: str) -> Source:
 
 def _in_file(path: str, source: Source, doc_id: str, recipe: Recipe) -> str | None:
     # The one file as the whole source: nothing else is listed or read.
-    at = path if "://" in path or path.startswith("/") or isinstance(source.path, str) else os.path.abspath(path)
+    at = path if not is_local(path) or path.startswith("/") or isinstance(source.path, str) else os.path.abspath(path)
     alone = source.model_copy(update={"path": at})
     wanted = pa.scalar(bytes.fromhex(doc_id), contracts.HASH)
     for split in plan_splits((alone,), recipe.ingest.split_bytes):

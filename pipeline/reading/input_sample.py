@@ -8,7 +8,7 @@ from transforms.ingest import columns
 from transforms.ingest.first_rows import first_rows
 from transforms.ingest.readers import read_split
 from transforms.ingest.size_limits import ReadLimits
-from transforms.ingest.sources import InputError, Source, Split
+from transforms.ingest.sources import InputError, Piece, Source, Split
 from transforms.measures.unread_input import printable
 
 FILES = 8  # of a source that are tried, the first, the last, and some between
@@ -29,9 +29,8 @@ class Tried:
     columns: list[str] = dataclasses.field(default_factory=list)
 
 
-def try_source(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Tried:
-    """Read the beginning of some files of a source."""
-    pieces = list({piece.path: piece for split in splits if split.source == number for piece in split.pieces}.values())
+def try_source(source: Source, pieces: Sequence[Piece], number: int, limits: ReadLimits) -> Tried:
+    """Read the beginning of some of the files of a source."""
     some = sorted({len(pieces) * i // FILES for i in range(FILES)} | {len(pieces) - 1})
     found = Tried()
     for at in some:
@@ -55,13 +54,13 @@ def _top(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.rpartition(".")[0] not in names]
 
 
-def tried(source: Source, splits: Sequence[Split], number: int, limits: ReadLimits) -> Iterator[str]:
+def tried(source: Source, pieces: Sequence[Piece], number: int, limits: ReadLimits) -> Iterator[str]:
     """What `check` says of some records of a source.
 
     Raises:
       InputError: not one of them is a document.
     """
-    found = try_source(source, splits, number, limits)
+    found = try_source(source, pieces, number, limits)
     refuse_hopeless(source, found)
     if found.columns:
         more = ", ..." if len(found.columns) > SHOWN_COLUMNS else ""

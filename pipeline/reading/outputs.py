@@ -130,7 +130,7 @@ def check_folder(path: str, inputs: Sequence[str], force: bool, mark: str, optio
 
 
 @contextlib.contextmanager
-def output(path: str) -> Iterator[IO[bytes]]:
+def written(path: str) -> Iterator[IO[bytes]]:
     """A file to write that `check_output` let pass: whole or not there. A terminal, a pipe or /dev/null is written as it is.
 
     Raises:
@@ -154,7 +154,7 @@ def save(answer: str, path: str) -> None:
     Raises:
       RecipeError: it cannot be written; what had the name still has it.
     """
-    with output(path) as file:
+    with written(path) as file:
         file.write(answer.encode("utf-8", errors="replace"))
 
 

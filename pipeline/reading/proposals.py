@@ -85,12 +85,15 @@ def _folders_in(path: str) -> list[str]:
     """The folders in a folder that holds nothing else; none if there is anything else, or no folder."""
     if not os.path.isdir(path):  # nor of one in a store
         return []
+    folders = []
     with os.scandir(path) as entries:
-        visible = [
-            entry for entry in entries if not entry.name.startswith((".", "_")) and not is_description(entry.name)
-        ]
-        folders = sorted(entry.path for entry in visible if entry.is_dir())
-    return folders if len(folders) == len(visible) else []
+        for entry in entries:
+            name = entry.name
+            if not name.startswith((".", "_")) and not is_description(name):
+                if not entry.is_dir():
+                    return []
+                folders.append(entry.path)
+    return sorted(folders)
 
 
 def _by_folder(path: str) -> list[tuple[Source, list[str]]]:

@@ -1,8 +1,7 @@
 """The tables of a release, asked by DuckDB in its Parquet files: a page of rows, how many there are of each kind, one row.
 
 Nothing is read before it is asked for, and of a question only the columns that it names. Every value is bound, never part of
-the SQL; the columns are written down here. DuckDB may read the folders of the releases and nothing else, loads no
-extension, and stops when its time is over.
+the SQL; the columns are written down here.
 """
 
 import contextlib
@@ -11,44 +10,26 @@ import functools
 import itertools
 import os
 import posixpath
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expectations import contracts
-from expectations.errors import UserError
-from expectations.paths import is_local, open_for_reading
+from pipeline.reading.duckdb_connection import SECONDS, Row, ask
+from pipeline.reading.release_files import files_of, opened
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.release.read_release import (
-    RESTORE,
-    VERDICT,
-    ReleaseError,
-    is_there,
-    ledger_files,
-    parquet_files,
-    read_manifest,
-    reading,
-)
+from transforms.release.read_release import VERDICT, ReleaseError, is_there, ledger_files, read_manifest
 
 if TYPE_CHECKING:
     import duckdb
 
-NEEDS = "serve needs the package duckdb; pip install 'lowbackground[serve]'"
 ROWS = 40  # of a page
-SECONDS = 20.0  # that a question may take
-MEMORY = "1GB"  # what is sorted or joined beyond it goes to a temporary folder
 COUNTS_KEPT = 64  # answers of `counts` that are not asked again
 
 _numbers = itertools.count()
 
 Value = str | None
-Row = dict[str, Any]
-
-
-class SlowError(UserError):
-    """An answer took too long, and was stopped. One line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,41 +137,6 @@ class RowCounts:
     by: dict[str, list[tuple[Any, int]]]
 
 
-def connect(folders: Sequence[str]) -> "duckdb.DuckDBPyConnection":
-    """DuckDB, which may read these folders and nothing else of this machine or any other.
-
-    Raises:
-      ReleaseError: it is not installed, or a folder is not of this machine.
-    """
-    for folder in folders:
-        if not is_local(folder):
-            raise ReleaseError(f"{folder}: serve reads releases of this machine; copy it to a folder first")
-    try:
-        import duckdb
-    except ImportError:
-        raise ReleaseError(NEEDS) from None
-    scratch = tempfile.TemporaryDirectory(prefix="lowbackground-serve-")
-    connection = duckdb.connect(
-        config={
-            "memory_limit": MEMORY,
-            "temp_directory": scratch.name,
-            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
-    connection.execute("set parquet_metadata_cache = true")
-    allowed = [posixpath.join(os.path.abspath(folder), "") for folder in folders]
-    connection.execute("set allowed_directories = ?", [[*allowed, posixpath.join(scratch.name, "")]])
-    connection.execute("set enable_external_access = false")
-    connection.execute("set lock_configuration = true")
-    _scratch[id(connection)] = scratch
-    return connection
-
-
-_scratch: dict[int, tempfile.TemporaryDirectory[str]] = {}  # removed when the process ends
-
-
 class ReleaseTables:
     """The tables of one release or rejection, as its manifest or its folder lists their files. Used by many threads."""
 
@@ -214,9 +160,8 @@ class ReleaseTables:
         if self.published:
             names = [file["path"] for file in read_manifest(self.folder)[0]["files"]]
             names = [name for name in names if name.startswith(f"{below}/") and name.endswith(".parquet")]
-        else:
-            names = [posixpath.join(below, name) for name in parquet_files(posixpath.join(self.folder, below))]
-        return [posixpath.join(os.path.abspath(self.folder), name) for name in names]
+            return [posixpath.join(os.path.abspath(self.folder), name) for name in names]
+        return files_of(os.path.abspath(self.folder), below)
 
     def find(self, asked: Question, after: RowPlace | None = None) -> RowPage:
         """The first rows behind a place, in the order that was asked for.
@@ -358,12 +303,8 @@ class ReleaseTables:
 
     @functools.cache  # noqa: B019 (there are as many as releases that are served)
     def _columns(self, table: str) -> tuple[str, ...]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        path = self.files[table][0]
-        with reading(path), open_for_reading(path) as file:
-            return tuple(pq.read_schema(pa.PythonFile(file, mode="r")).names)
+        with opened(self.files[table][0]) as file:
+            return tuple(file.schema_arrow.names)
 
 
 def stamp(folder: str) -> tuple[int, ...]:
@@ -405,45 +346,6 @@ def came_and_went(first: ReleaseTables, second: ReleaseTables, seconds: float) -
     where = f"{first.folder} or {second.folder}"
     sources = {name: one.source("ledger") for name, one in (("first", first), ("second", second))}
     return ask(first.connection, where, _CAME_AND_WENT.format(**sources), files, seconds)
-
-
-def ask(
-    connection: "duckdb.DuckDBPyConnection", where: str, sql: str, values: Sequence[Any], seconds: float = SECONDS
-) -> list[Row]:
-    """The rows of an answer, by name; stopped when the time is over.
-
-    Args:
-      connection: shared by many threads, of which each asks for itself.
-      where: the folder that is told in a message.
-      sql: with a question mark for each value.
-      values: what is bound.
-      seconds: that it may take.
-
-    Raises:
-      SlowError: it took longer.
-      ReleaseError: a file is gone or damaged.
-    """
-    import duckdb
-
-    cursor = connection.cursor()
-    timer = threading.Timer(seconds, cursor.interrupt)
-    timer.start()
-    try:
-        found = cursor.execute(sql, values)
-        names = [column[0] for column in found.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    except duckdb.InterruptException:
-        raise SlowError(
-            f"{where}: this took more than {seconds:.0f} s and was stopped; ask for less, as one source or reason"
-        ) from None
-    except duckdb.OutOfMemoryException:
-        raise SlowError(f"{where}: this takes more memory than {MEMORY}; ask for less, as one source") from None
-    except duckdb.Error as error:
-        why = str(error).splitlines()[0][:160]
-        raise ReleaseError(f"{where}: a file is gone or damaged ({why}); {RESTORE}") from None
-    finally:
-        timer.cancel()
-        cursor.close()
 
 
 def _conditions(asked: Question, score: str = "p_synthetic", scale: float = 1) -> tuple[list[str], list[Any]]:

@@ -11,14 +11,15 @@ from expectations import wording
 from expectations.judge.formats import as_text
 from expectations.wording import REASONS, estimate, plural
 from pipeline.advice.guesses import guessed
-from pipeline.advice.remarks import Rows, hint, idle, remarks, splits_found
+from pipeline.advice.remarks import Rows, hint, idle, read_twice, remarks, splits_found
 from pipeline.advice.remedy import remedy
 from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
+from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Split, splits_of
+from transforms.ingest.sources import Piece, Split, files_of
 from transforms.measures.unread_input import NotRead
 from transforms.release.read_release import read_metrics
 
@@ -61,6 +62,12 @@ def ran_json(result: "Result", recipe: Recipe) -> str:
         "verdict": json.loads(result.verdict.to_json()),
     }
     return json.dumps(answer, indent=2, allow_nan=False) + "\n"
+
+
+def _warnings(recipe: Recipe, files: Sequence[Sequence[Piece]]) -> Iterator[str]:
+    yield from read_twice(recipe.sources, files)
+    yield from idle(recipe)
+    yield from _secrets(recipe)
 
 
 def _secrets(recipe: Recipe) -> Iterator[str]:
@@ -110,16 +117,18 @@ def checked(recipe: Recipe, job: "Job") -> str:
     from transforms.kernels.similarity.lsh import s_curve
 
     lines = ["input"]
+    files = _files(recipe, job)
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
+        n_bytes = sum(piece.size for piece in files[number])
         declared = source.origin or "not declared"
         lines.append(
-            f"  {source.name}: {plural(len(pieces), 'file')}, {plural(sum(pieces.values()), 'byte')}, origin {declared}"
+            f"  {source.name}: {plural(len(files[number]), 'file')}, {plural(n_bytes, 'byte')}, origin {declared}"
         )
-        lines += [f"    {words}" for words in splits_found(source, splits_of(source, pieces))]
+        parts = splits_of((piece.path for piece in files[number]), source.path)
+        lines += [f"    {words}" for words in splits_found(source, parts)]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
-        lines += [f"    {words}" for words in tried(source, job.splits, number, recipe.ingest.limits)]
-    lines += guessed(recipe, job.splits)
+        lines += [f"    {words}" for words in tried(source, files[number], number, recipe.ingest.limits)]
+    lines += guessed(recipe, files)
     dedup = recipe.dedup
     lines += ["", f"near duplicates: {dedup.bands} bands x {dedup.rows} rows of {dedup.ngram}-word shingles"]
     lines.append("  Jaccard similarity   chance to be compared")
@@ -138,7 +147,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
             for s in job.survey.systems.systems
         ),
         "",
-        *([*found, ""] if (found := [*idle(recipe), *_secrets(recipe)]) else []),
+        *([*found, ""] if (found := [*_warnings(recipe, files)]) else []),
         "recipe, defaults written out",
     ]
     return "\n".join([*lines, *("  " + line for line in resolved(recipe).splitlines()), "", "The recipe is good."])
@@ -153,17 +162,17 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
     from pipeline.runner import resolved
 
     sources = []
+    files = _files(recipe, job)
     for number, source in enumerate(recipe.sources):
-        pieces = {piece.path: piece.size for split in job.splits if split.source == number for piece in split.pieces}
-        found = try_source(source, job.splits, number, recipe.ingest.limits)
+        found = try_source(source, files[number], number, recipe.ingest.limits)
         refuse_hopeless(source, found)
         sources.append(
             {
                 "source": source.name,
-                "files": len(pieces),
-                "bytes": sum(pieces.values()),
+                "files": len(files[number]),
+                "bytes": sum(piece.size for piece in files[number]),
                 "origin": source.origin,
-                "splits": splits_of(source, pieces),
+                "splits": splits_of((piece.path for piece in files[number]), source.path),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,
@@ -175,13 +184,18 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         "format": "lowbackground.check/1",
         "release": recipe.release,
         "sources": sources,
-        "guessed": [*guessed(recipe, job.splits)],
-        "warnings": [*idle(recipe), *_secrets(recipe)],
+        "guessed": [*guessed(recipe, files)],
+        "warnings": [*_warnings(recipe, files)],
         "suite": job.suite.suite,
         "expectations": len(job.suite.expectations),
         "recipe": yaml.safe_load(resolved(recipe)),
     }
     return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
+
+
+def _files(recipe: Recipe, job: "Job") -> list[list[Piece]]:
+    """The files of each source."""
+    return [list(files_of(job.splits, number).values()) for number in range(len(recipe.sources))]
 
 
 def unread(rows: Iterable[NotRead]) -> Iterator[str]:

@@ -32,7 +32,7 @@ def test_a_metric_of_another_version_is_called_by_its_name_and_claims_nothing() 
 
 def test_what_an_iteration_leaves_of_nothing_is_nothing() -> None:
     assert wording.number(1.3e-15, "share") == "0%"
-    assert wording.number(2e-8, "share") == "0.000002%"
+    assert wording.number(2e-8, "share") == "less than 0.01%"
     assert wording.told_apart(1.3e-15, 0.0, "share")[0] != wording.told_apart(1.3e-15, 0.0, "share")[1]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expectations import release_diff
+from expectations import noise, release_diff
 from expectations.metrics.declared import METRICS, find
 from expectations.release_diff import Movement, as_lines, movements, verdict
 
@@ -258,7 +258,7 @@ def test_what_a_release_does_not_say_of_its_lengths_is_taken_to_be_uneven():
         r for r in declared(np.arange(400) < 100, np.ones(400), np.arange(400) % 3) if "effective" not in r["metric"]
     ]
     share = next(m for m in movements(rows, rows) if m.metric == "synthetic_share.tokens")
-    low, high = release_diff._wilson(0.25, 100)
+    low, high = noise._wilson(0.25, 100)
     assert (share.low, share.high) == (pytest.approx(-math.hypot(low, high)), pytest.approx(math.hypot(low, high)))
     assert (share.status, share.basis) == ("same", "documents as drawn, for their lengths fewer")
 

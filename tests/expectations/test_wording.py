@@ -119,10 +119,14 @@ def test_what_moved_is_never_said_to_be_the_same(before: float, after: float, fo
         assert one != other
 
 
-def test_a_tiny_part_is_not_said_to_five_digits() -> None:
-    assert wording.part_of(2, 50_000) == "under 0.1%"
-    assert wording.part_of(124, 1000) == "12.4%"
-    assert wording.part_of(0, 10) == "0%"
+def test_a_tiny_share_is_not_said_to_nine_digits_unless_they_tell_it_from_another() -> None:
+    assert wording.number(2 / 50_000, "share") == wording.number(1e-9, "share") == "less than 0.01%"
+    assert wording.number(1e-4, "share") == "0.01%"
+    assert wording.estimate(0.0, 3e-5) == "0%, less than 0.01%"
+    assert wording.estimate(0.0, 0.02) == "0%, at most 2%"
+    assert wording.told_apart(2e-5, 3e-5, "share") == ("0.002%", "0.003%")
+    assert wording.comparison(2e-5, None, 1e-5, "share") == "0.002%, above the limit of 0.001%"
+    assert wording.limits(None, 1e-7, "share") == "at most 0.00001%"
 
 
 def test_every_reason_has_words() -> None:

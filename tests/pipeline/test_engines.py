@@ -213,6 +213,7 @@ def told(folder: pathlib.Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs_prism
 def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
     def send(output: str, *changes: str) -> str:
@@ -221,7 +222,8 @@ def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathli
         assert code == 0, said
         return str(re.search(r"`lowbackground status (\S+)`", said).group(1))  # type: ignore[union-attr]
 
-    with worker_pool(tmp_path / "elsewhere") as address:
+    # The pool is a process that can be suspended; the workers that it starts need not import anything.
+    with worker_pool(tmp_path / "elsewhere", python=warm.python(), pool=[sys.executable]) as address:
         ((pool, _),) = [one for one in seen(psutil.Process.cmdline) if "worker_pool_main" in " ".join(one[1])]
         with job_service() as service:
             pool.suspend()  # whatever else happens, the job is not done before it goes on
@@ -269,7 +271,7 @@ class Slow(beam.DoFn):
 
     def finish_bundle(self) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):  # Prism did not split it: one bundle, alone
-            self.together.wait(30)
+            self.together.wait(10)
         self.its.inc()
 
 
@@ -437,6 +439,7 @@ def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
     assert json.loads(str(dataflow.job))["type"] == "JOB_TYPE_BATCH"
 
 
+@pytest.mark.slow
 def test_dataflow_takes_it_where_the_extra_gcp_is_installed(tmp_path: pathlib.Path) -> None:
     """The test above, in an environment that has Beam's extra before everything that this one has."""
     bin_ = environment_of(tmp_path, [f"apache-beam[gcp]=={beam.__version__}"])

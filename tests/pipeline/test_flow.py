@@ -19,10 +19,11 @@ from rich.console import Console
 
 from pipeline import api, engines, runner
 from pipeline.commands.diff import documents_between
-from pipeline.commands.explain import explain_document, find_documents
+from pipeline.commands.explain import explain_document
 from pipeline.commands.verify import verify_release
 from pipeline.commands.withdraw import withdraw
 from pipeline.graph import build
+from pipeline.reading.ledger_lookup import find_documents
 from pipeline.recipe import Recipe, RecipeError, load_recipe
 from transforms.dedup.earlier_releases import MANIFEST
 

@@ -91,7 +91,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
 
     def looking(job: Job) -> Job:
         job = with_what_is_kept(job)
-        noted["found"].append((job.is_decided, job.is_measured))
+        noted["found"].append((job.is_decided, job.is_measured, job.is_recorded, job.is_released))
         noted["words"].append(job.has_words)
         return job
 
@@ -103,7 +103,7 @@ def did(monkeypatch: pytest.MonkeyPatch) -> dict[str, list]:
     return noted
 
 
-DEDUP, ALL = (True, False), (True, True)
+NONE, DEDUP, LEDGER, ALL = (tuple(n < number for n in range(4)) for number in (0, 1, 3, 4))
 # All that comes after dedup, and what is found of the run before.
 LATER = {
     "another gate": ({"expectations": "mixed", "papers": ["spdx"], "runner": {"workers": 1}}, ALL),
@@ -112,7 +112,7 @@ LATER = {
     "a reference": ({"reference": "human_subset"}, DEDUP),
     "other shards": (
         {"output": {"path": "out", "signatures": False, "shard_bytes": 5000, "row_group_bytes": 900}},
-        ALL,
+        LEDGER,
     ),
 }
 
@@ -126,7 +126,7 @@ def test_a_later_run_is_the_same_bytes_as_one_that_finds_nothing(
     shutil.move(before / "out", before / "aside")
     try:
         assert run(before, "later", **changes) == with_it
-        assert did["found"][1:] == [(False, False)]
+        assert did["found"][1:] == [NONE]
     finally:
         shutil.rmtree(before / "out")
         shutil.move(before / "aside", before / "out")
@@ -138,6 +138,59 @@ def test_another_gate_writes_no_shard_and_measures_nothing(before: pathlib.Path,
     shards = {name for name in again if name.startswith(("data/", "signatures/"))}
     assert len(shards) == 2
     assert all(again[name] == (before / "out" / "first" / name).read_bytes() for name in shards)
+
+
+def test_what_is_not_read_is_not_verified_and_what_is_heals(before: pathlib.Path, did: dict[str, list]) -> None:
+    """Signals that nobody needs are damaged; then the releases go, so that they are needed."""
+    shutil.copytree(before / "out", before / "aside")
+    try:
+        for path in (before / "out" / ".signals").glob("*.parquet"):
+            if path.name.count(".") == 1:
+                path.write_bytes(b"????" + path.read_bytes()[4:])
+        expected = run(before, "again")
+        assert (did["found"], did["surveyed"], did["written"]) == ([ALL], [], [])
+        for release in (before / "out").glob("[!.]*"):
+            shutil.rmtree(release)
+        assert run(before, "again") == expected
+        assert did["found"][1:] == [LEDGER]
+        assert did["surveyed"]
+    finally:
+        shutil.rmtree(before / "out")
+        shutil.move(before / "aside", before / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes", [{"expectations": "mixed"}, {"ratio": {"max_synthetic_share": 0.3}}], ids=["gate", "ratio"]
+)
+@pytest.mark.parametrize("meanwhile", ["replaced", "deleted", "edited"])
+def test_a_release_that_goes_while_a_run_counts_on_it_changes_nothing(
+    changes: dict, meanwhile: str, before: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher has looked, and the workers have not."""
+    shutil.copytree(before / "in", tmp_path / "in")
+    run(tmp_path, "first")
+    looked: list[Job] = []
+
+    def looking(job: Job) -> Job:
+        job = with_what_is_kept(job)
+        looked.append(job)
+        if len(looked) == 1:  # and no other run
+            if meanwhile == "replaced":
+                run(tmp_path, "first", ratio={"max_synthetic_share": 0.1})
+            elif meanwhile == "deleted":
+                shutil.rmtree(tmp_path / "out" / "first")
+            else:  # in place, as no program should
+                for path in (tmp_path / "out" / "first").glob("[ds]*/*.parquet"):
+                    path.write_bytes(path.read_bytes()[::-1])
+        return job
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "with_what_is_kept", looking)
+        found = run(tmp_path, "later", **changes)
+    assert looked[0].is_released == ("expectations" in changes)
+    shutil.rmtree(tmp_path / "out")
+    assert run(tmp_path, "later", **changes) == found
 
 
 def test_fewer_of_the_documents_are_written_from_the_release_that_has_more(
@@ -167,7 +220,7 @@ def test_what_is_damaged_is_made_anew(before: pathlib.Path, did: dict[str, list]
         path.write_bytes([data[:-900] + b"?" + data[-899:], b"", data[: len(data) // 2]][number % 3])
     did["written"].clear()
     assert run(before, "again") == expected
-    assert did["found"][-1] == (False, False)
+    assert did["found"][-1] == NONE
     assert did["written"]
 
 
@@ -186,7 +239,7 @@ def test_signals_that_came_out_otherwise_leave_behind_what_was_made_of_them(
         run(tmp_path, "two", output={"path": "out", "row_group_bytes": 3000})  # emit reads it
     did["found"].clear()
     healed = run(tmp_path, "two")
-    assert did["found"] == [(False, False)]
+    assert did["found"] == [NONE]
     shutil.rmtree(tmp_path / "out")
     assert run(tmp_path, "two") == healed
 
@@ -210,7 +263,7 @@ def test_a_file_that_could_not_be_read_leaves_nothing_for_later(
         patch.setattr(decompress, "open_for_reading", broken)
         run(tmp_path, "one", **lenient)
     run(tmp_path, "two", **lenient)
-    assert did["found"] == [(False, False)] * 2
+    assert did["found"] == [NONE] * 2
 
 
 @pytest.mark.slow

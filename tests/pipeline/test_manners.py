@@ -327,9 +327,9 @@ def test_init_is_not_silent_for_long(tmp_path: pathlib.Path) -> None:
     (tmp_path / "data" / "a.jsonl").write_text(json.dumps({"text": WORDS}) + "\n")
     # A second step that waits, in the real command: listing a bucket takes as long.
     slow = (
-        "import time, pipeline.commands.init as init; plan = init.plan\n"
-        "def wait(*how, **named):\n    time.sleep(3)\n    return plan(*how, **named)\n"
-        "init.plan = wait\nimport sys; sys.argv = ['lowbackground', 'init', 'data']\nfrom pipeline.cli import main; main()"
+        "import time, pipeline.commands.init as init; found_of = init.found_of\n"
+        "def wait(*how, **named):\n    time.sleep(3)\n    return found_of(*how, **named)\n"
+        "init.found_of = wait\nimport sys; sys.argv = ['lowbackground', 'init', 'data']\nfrom pipeline.cli import main; main()"
     )
     said = subprocess.run([*warm.python(), "-c", slow], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert said.returncode == 0

@@ -25,13 +25,14 @@ from typer.testing import CliRunner
 
 from pipeline import runner
 from pipeline.cli import app
-from pipeline.commands import serve
 from pipeline.commands.audit import read_sample
 from pipeline.commands.review import Session
 from pipeline.commands.serve import Browsing
+from pipeline.commands.served_texts import shown_texts
 from pipeline.reading import release_tables
+from pipeline.reading.duckdb_connection import SlowError, ask, connect
 from pipeline.reading.local_server import LocalServer, PageRequest
-from pipeline.reading.release_tables import TABLES, Question, ReleaseTables, RowPlace, SlowError, came_and_went, connect
+from pipeline.reading.release_tables import TABLES, Question, ReleaseTables, RowPlace, came_and_went
 from pipeline.recipe import load_recipe
 from transforms.audit.draw import Design, draw
 from transforms.release.read_release import ReleaseError
@@ -274,7 +275,7 @@ def test_duckdb_reads_the_releases_and_nothing_else(made):
 
 def test_what_takes_too_long_is_stopped_with_a_line(tables):
     with pytest.raises(SlowError, match="took more than 0 s and was stopped; ask for less"):
-        release_tables.ask(tables.connection, "r", "select sum(sin(a.range)) from range(100000000000) a", [], 0.3)
+        ask(tables.connection, "r", "select sum(sin(a.range)) from range(100000000000) a", [], 0.3)
     assert tables.counts(Question()).total > 0, "the others are asked on"
 
 
@@ -366,12 +367,12 @@ def test_what_was_withdrawn_shows_no_text_and_an_input_that_is_gone_is_said(brow
     one = browsing_all.tables(0)
     row = next(row for row in table(made.first, "ledger") if row["reason"] == "near_duplicate")
     row["place"] = RowPlace(*row["place"])
-    shown = serve._texts(one, 0, row | {"reason": "withdrawn"}, None, False, True)
+    shown = shown_texts(one, 0, row | {"reason": "withdrawn"}, None, False, True)
     assert (shown["text"], shown["pair"]) == (None, None)
     assert "withdrawn" in shown["text_from"]
-    shown = serve._texts(one, 0, row | {"path": "gone.jsonl"}, None, False, False)
+    shown = shown_texts(one, 0, row | {"path": "gone.jsonl"}, None, False, False)
     assert [words for words, _ in shown["ways"]] == ["Read it from the input"]
-    shown = serve._texts(one, 0, row | {"path": "gone.jsonl"}, None, False, True)
+    shown = shown_texts(one, 0, row | {"path": "gone.jsonl"}, None, False, True)
     assert "cannot be shown: no such file: gone.jsonl" in shown["text_from"]
 
 

@@ -17,6 +17,7 @@ from transforms.mixture.left_by_dedup import DECISIONS, OFFER
 from transforms.release.earlier_shards import SHARDS
 from transforms.release.earlier_texts import PLACES
 from transforms.release.kept_measures import MEASURES
+from transforms.release.ledger import PART
 from transforms.signals.beginnings import TEXTS
 from transforms.survey import text_to_signals
 
@@ -77,7 +78,7 @@ def stored(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def signals_in(folder: pathlib.Path) -> set[pathlib.Path]:
     """What the survey left in the store, and not what later stages keep there."""
-    later = (DECISIONS, MEASURES, OFFER, PLACES, SHARDS, TEXTS, VOCABULARIES)
+    later = (DECISIONS, MEASURES, OFFER, PART, PLACES, SHARDS, TEXTS, VOCABULARIES)
     return {path for path in stored(folder) if path.suffixes[0].strip(".") not in later}
 
 
@@ -114,8 +115,8 @@ def test_every_kind_of_damage_to_every_file_of_the_store_heals_by_itself(
     surveyed.clear()
     assert shards(run(corpus, "b", **remove)) == expected
     assert surveyed == []
-    # Paragraphs, signals, quarantine, decisions, offers, places of texts; measures, shards, vocabularies.
-    assert len(stored(corpus)) == 6 * 3 + 3
+    # Paragraphs, signals, quarantine, decisions, offers, parts of the ledger, places of texts; measures, shards, vocabularies.
+    assert len(stored(corpus)) == 7 * 3 + 3
     for number, path in enumerate(stored(corpus)):
         data = bytearray(path.read_bytes())
         data[len(data) // 3] ^= 4

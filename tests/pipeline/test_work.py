@@ -143,15 +143,17 @@ class Looks(NamedTuple):
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     found = Looks([], [], [], [])
-    scandir, look, opens, status = os.scandir, listing.fingerprint, decompress.open_for_reading, os.stat
+    scandir, look, opens = os.scandir, listing.fingerprint, decompress.open_for_reading
     monkeypatch.setattr(os, "scandir", lambda folder: (found.listed.append(str(folder)), scandir(folder))[1])
     monkeypatch.setattr(listing, "fingerprint", lambda one: (found.looked_at.append(one.st_ino), look(one))[1])
     monkeypatch.setattr(decompress, "open_for_reading", lambda path: (found.opened.append(path), opens(path))[1])
-    monkeypatch.setattr(os, "stat", lambda path, **how: (found.asked.append(str(path)), status(path, **how))[1])
+    for name, status in (("stat", os.stat), ("lstat", os.lstat)):
+        asks = lambda path, status=status, **how: (found.asked.append(str(path)), status(path, **how))[1]  # noqa: E731
+        monkeypatch.setattr(os, name, asks)
     return found
 
 
-@pytest.mark.parametrize("command", ["init", "check"])
+@pytest.mark.parametrize("command", ["init", "check", "check beside a release"])
 def test_of_many_files_each_is_looked_at_once_and_few_are_opened(
     command: str, tmp_path: pathlib.Path, looks: Looks
 ) -> None:
@@ -163,13 +165,16 @@ def test_of_many_files_each_is_looked_at_once_and_few_are_opened(
     else:
         (tmp_path / "recipe.yaml").write_text("{release: r, sources: [{name: s, path: laws}], output: {path: out}}")
         recipe = load_recipe(str(tmp_path / "recipe.yaml"))
+        if command != "check":
+            (tmp_path / "out" / "r").mkdir(parents=True)  # what is read may be a link into it
         summary.checked(recipe, runner.prepare(recipe, str(tmp_path)))
     of_input = [folder for folder in looks.listed if "/law" in folder]
     assert len(set(of_input)) == MANY + 1
     assert len(of_input) <= MANY + 2  # the top once more, to see which folders there are
     assert len(looks.looked_at) == len(set(looks.looked_at)) == MANY
     assert 0 < len(looks.opened) < MANY / 4  # the samples, more than once
-    assert sum("/law" in path for path in looks.asked) < MANY / 4  # of what is opened
+    asked = 2 * MANY if command == "check beside a release" else 0  # each file and each folder, whether it is a link
+    assert sum("/law" in path for path in looks.asked) - asked < MANY / 4  # of what is opened
 
 
 def test_small_files_are_opened_once_when_they_are_read(tmp_path: pathlib.Path, looks: Looks) -> None:

@@ -163,7 +163,7 @@ def test_a_release_tells_the_next_one_its_readings_but_not_those_of_another_yard
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tally = Tally(sampled=[batch([document(n, hard=n % 9 == 0) for n in range(300)])])
-    table = pa.table(sketches(tally, ("web",)))
+    table = sketches(tally, ("web",))
     found = from_table(table, "first")
     chosen = sample.reached(sample.merge(tally.sampled), 2, BELOW)
     assert found.topic.tolist() == chosen["topic"].to_pylist()

@@ -20,7 +20,7 @@ import pyarrow as pa
 from expectations import contracts
 from expectations.metrics.row import CERTIFIED
 from expectations.suite.suite import Expectation, Suite
-from expectations.wording import number, plural
+from expectations.wording import at_most, plural
 from transforms.audit.certificate import Certificate, Weights
 from transforms.kernels.statistics.certify import gap
 
@@ -103,7 +103,7 @@ def _certified(row: Row, metrics: list[Row], certificate: Certificate) -> Row:
         return {}
     found = certificate.share
     value = found.upper if found.value is None else found.value
-    estimate = "none" if row["upper"] is None else f"at most {number(row['upper'], 'share')}"
+    estimate = "none" if row["upper"] is None else at_most(row["upper"])
 
     def share(part: float) -> float:
         return min(1.0, (about.synthetic + part * whole.audited) / about.all)

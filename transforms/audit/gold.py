@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
-import pyarrow.parquet as pq
 
+from expectations import parquet
 from expectations.contracts import HUMAN, SYNTHETIC
 from expectations.errors import UserError
 from expectations.paths import open_for_reading
@@ -91,14 +91,15 @@ def read_gold(path: str) -> GoldItems:
 def _read(path: str) -> pa.Table:
     try:
         with open_for_reading(path) as file:
-            data = pa.BufferReader(file.read())
+            content = pa.py_buffer(file.read())
     except OSError:
         raise GoldError(f"{path}: no such file. Give Parquet or JSONL with the columns text and label") from None
     try:
+        data = pa.BufferReader(content)
         if path.endswith((".jsonl.gz", ".jsonl.zst")):
             data = pa.CompressedInputStream(data, "gzip" if path.endswith("gz") else "zstd")
         if path.endswith((".jsonl", ".json", ".jsonl.gz", ".jsonl.zst")):
             return pyarrow.json.read_json(data)
-        return pq.read_table(data)
+        return parquet.read(content)
     except (pa.ArrowException, OSError) as error:
         raise GoldError(f"{path}: cannot be read ({str(error).splitlines()[0][:120]})") from None

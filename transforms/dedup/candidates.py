@@ -37,7 +37,7 @@ from transforms.ingest.sources import Split
 from transforms.kernels.similarity import lsh
 from transforms.kernels.similarity.lsh import salted
 from transforms.kernels.similarity.minhash import MAX_NGRAM, similarity
-from transforms.kernels.text.columns import EMPTY_HASH, first_half, partition, signatures, split_by
+from transforms.kernels.text.columns import EMPTY_HASH, first_half, joined, partition, signatures, split_by
 from transforms.signals.corpus import Corpus
 
 
@@ -224,16 +224,16 @@ def keys_of(signals: pa.Table, config: DedupConfig) -> tuple[np.ndarray, np.ndar
 
     A document with shingles has a key for each band. With `url`, one with an address has a key of it, and that one is sure.
     """
-    content = first_half(signals["content_hash"].combine_chunks())
+    content = first_half(joined(signals["content_hash"]))
     signed = np.flatnonzero(signals["n_shingles"].to_numpy() > 0)
     _, first = np.unique(content[signed], return_index=True)
     rows = signed[first]
-    signature = signatures(signals["signature"].combine_chunks())
+    signature = signatures(joined(signals["signature"]))
     bands = lsh.band_keys(signature[rows], config.bands, config.rows).ravel()
     rows = np.repeat(rows, config.bands)
     if not config.url:
         return bands, rows, np.zeros(len(bands), bool)
-    url = signals["url_hash"].combine_chunks()
+    url = joined(signals["url_hash"])
     hashes = url.fill_null(0).to_numpy()
     has = np.flatnonzero((hashes != 0) & (content != _EMPTY))
     has = has[firsts(hashes[has], content[has])]
@@ -246,7 +246,7 @@ def band_batches(signals: pa.Table, split: int, config: DedupConfig, twice: np.n
     keys, rows, sure = keys_of(signals, config)
     shared = np.ones(len(keys), bool) if twice is None else lsh.maybe_shared(twice, keys)
     rows = rows[shared]
-    content = first_half(signals["content_hash"].combine_chunks())[rows]
+    content = first_half(joined(signals["content_hash"]))[rows]
     columns = [keys[shared], content, np.full(len(rows), split, np.int32), rows.astype(np.int32), sure[shared]]
     return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=BAND)
 
@@ -350,7 +350,7 @@ def _edges(by_left: pa.RecordBatch, signature: np.ndarray, least: float) -> pa.R
 
 
 def _signature(corpus: Corpus, split: int) -> pa.FixedSizeBinaryArray:
-    return corpus.signals(corpus.split(split), ["signature"])["signature"].combine_chunks()
+    return joined(corpus.signals(corpus.split(split), ["signature"])["signature"])
 
 
 def _distinct(pairs: pa.RecordBatch) -> pa.RecordBatch:

@@ -30,7 +30,7 @@ from transforms.ingest.sources import EARLIER, InputError, Source, Split
 from transforms.kernels.similarity import components, minhash
 from transforms.kernels.similarity.cover import SAME_URL, Nodes, cover
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import halves, numbers, packed
+from transforms.kernels.text.columns import halves, joined, numbers, packed
 from transforms.signals.corpus import Corpus
 
 
@@ -96,11 +96,9 @@ class _Label(Beside[pa.RecordBatch, tuple[int, pa.RecordBatch]]):
         cluster, linked = components.label(content, (labels["content"].to_numpy(), labels["cluster"].to_numpy()))
         signals = self.corpus.signals(split, ["signature", "url_hash", "n_shingles"])
         signed = pa.array(linked & (signals["n_shingles"].to_numpy() > 0))
-        signature = pc.if_else(
-            signed, signals["signature"].combine_chunks().cast(pa.binary()), pa.scalar(None, pa.binary())
-        )
+        signature = pc.if_else(signed, joined(signals["signature"]).cast(pa.binary()), pa.scalar(None, pa.binary()))
         with_url = pa.array(linked & self.config.url)
-        url = pc.if_else(with_url, signals["url_hash"].combine_chunks(), pa.scalar(None, pa.uint64()))
+        url = pc.if_else(with_url, joined(signals["url_hash"]), pa.scalar(None, pa.uint64()))
         if self.config.verify == "exact" and split.source != EARLIER:
             try:
                 shingles = shingles_of(split, self.corpus, self.config.ngram, linked, *unwanted)

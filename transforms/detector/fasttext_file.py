@@ -89,18 +89,28 @@ class _Reader:
 
     def take(self, size: int) -> memoryview:
         if size < 0 or size > len(self.data) - self.at:
-            raise self.refuse("the file ends too early or is damaged. Copy it again or train the detector again")
+            raise self.ends_early()
         self.at += size
         return memoryview(self.data)[self.at - size : self.at]
 
     def unpack(self, layout: struct.Struct) -> tuple:
         return layout.unpack(self.take(layout.size))
 
-    def string(self) -> bytes:
-        end = self.data.find(b"\0", self.at)
-        if end < 0:
-            raise self.refuse("the file ends inside its vocabulary. Copy it again or train the detector again")
-        return bytes(self.take(end + 1 - self.at))[:-1]
+    def entries(self, size: int) -> list[tuple[bytes, int, int]]:
+        """So many of a vocabulary: a word or label, its count and its kind."""
+        found, tail = [], _ENTRY_TAIL.size
+        for _ in range(size):
+            end = self.data.find(b"\0", self.at)
+            if end < 0:
+                raise self.refuse("the file ends inside its vocabulary. Copy it again or train the detector again")
+            if end + 1 + tail > len(self.data):
+                raise self.ends_early()
+            found.append((self.data[self.at : end], *_ENTRY_TAIL.unpack_from(self.data, end + 1)))
+            self.at = end + 1 + tail
+        return found
+
+    def ends_early(self) -> DetectorError:
+        return self.refuse("the file ends too early or is damaged. Copy it again or train the detector again")
 
     def matrix(self, name: str, rows: int, dim: int) -> npt.NDArray[np.float32]:
         if self.take(1)[0]:
@@ -131,7 +141,7 @@ def read_fasttext(data: bytes, path: str, positive: str | None = None) -> FastTe
     reader.take(8)
     args = reader.unpack(_ARGS)
     n_words, n_labels, n_tokens, n_pruned = _check_args(reader, args)
-    entries = [(reader.string(), *reader.unpack(_ENTRY_TAIL)) for _ in range(n_words + n_labels)]
+    entries = reader.entries(n_words + n_labels)
     if any(kind != (i >= n_words) for i, (_, _, kind) in enumerate(entries)):
         raise reader.refuse("its vocabulary is out of order: damaged. Copy it again or train the detector again")
     words, labels = entries[:n_words], entries[n_words:]
@@ -206,7 +216,7 @@ def read_labels(data: bytes, path: str) -> tuple[list[str], SubwordModel]:
     sane = 0 < dim <= MAX_DIM and 1 <= minn <= maxn <= MAX_SUBWORD and 0 < buckets <= MAX_BUCKETS and n_labels > 1
     if not sane or n_words < 0 or size != n_words + n_labels or 10 * size > left or n_words + n_pruned > left:
         raise reader.refuse("its header makes no sense or the file ends too early. Copy it again")
-    entries = [(reader.string(), *reader.unpack(_ENTRY_TAIL)) for _ in range(size)]
+    entries = reader.entries(size)
     if any(kind != (i >= n_words) for i, (_, _, kind) in enumerate(entries)):
         raise reader.refuse("its vocabulary is out of order: damaged. Copy it again")
     kept = kept_buckets(reader, n_pruned, buckets)

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from expectations import parquet
 from expectations.wording import named
 from transforms.detector.calibration import Language
 from transforms.detector.fasttext_file import DetectorError
@@ -214,7 +215,7 @@ def read_words(data: bytes, path: str) -> Words:
       DetectorError: it is not one, or its numbers contradict each other.
     """
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = parquet.read(pa.py_buffer(data))
         about = json.loads((table.schema.metadata or {})[b"words"])
         if about["format"] != FORMAT or about["first"] != FIRST:
             raise ValueError(f"format {about['format']}")

@@ -1,17 +1,23 @@
 """How data crosses from one stage to the next.
 
 `pyarrow.RecordBatch` as Arrow IPC: Beam's default pickles, and a pickled slice carries the buffers of its whole parent
-(docs/decisions/0002). Importing this module registers that coder. What is large is compressed: the local runner holds several
-copies of what crosses.
+(docs/decisions/0002). Importing this module registers that coder. What is large is compressed, for the local runner holds
+several copies of what crosses; and what is larger yet crosses as the name of a file.
 """
 
 import functools
 import io
 import pickle  # for what our own stages make, as Beam's default does; never for data that is read
+import posixpath
+import uuid
+from typing import IO
 
 import pyarrow as pa
 import zstandard
 from apache_beam import coders
+
+from expectations.paths import open_for_reading
+from transforms.engine import files
 
 
 @functools.lru_cache(maxsize=64)
@@ -73,14 +79,12 @@ class CompressedCoder(coders.Coder):
     def encode(self, value: object) -> bytes:
         """Encode."""
         out = io.BytesIO()
-        with zstandard.ZstdCompressor(1).stream_writer(out, closefd=False) as pickled:
-            pickle.dump(value, pickled, pickle.HIGHEST_PROTOCOL)
+        _write(value, out)
         return out.getvalue()
 
     def decode(self, encoded: bytes) -> object:
         """Decode."""
-        with zstandard.ZstdDecompressor().stream_reader(encoded) as pickled:
-            return pickle.load(io.BufferedReader(pickled))  # noqa: S301 (made by `encode`)
+        return _read(encoded)
 
     def estimate_size(self, value: object) -> int:
         """Unknown: Beam would pickle and compress a large object once more, to count its bytes."""
@@ -89,6 +93,39 @@ class CompressedCoder(coders.Coder):
     def is_deterministic(self) -> bool:
         """Equal objects may be pickled differently, so such an object is never a key."""
         return False
+
+
+class FileCoder(CompressedCoder):
+    """The same in a file of an attempt's folder, whose path is what crosses: neither the engine nor Beam holds any of it.
+
+    Who reads it may have to do it again, so it is there until the folder is deleted.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def encode(self, value: object) -> bytes:
+        """Write it to a file of its own."""
+        path = posixpath.join(self.folder, uuid.uuid4().hex)
+        with files.whole(path, sync=False) as file:
+            _write(value, file)
+        return path.encode()
+
+    def decode(self, encoded: bytes) -> object:
+        """Read it."""
+        with open_for_reading(encoded.decode()) as file:
+            return _read(file)
+
+
+def _write(value: object, out: IO[bytes]) -> None:
+    """With a checksum, which is looked at when it is read."""
+    with zstandard.ZstdCompressor(1, write_checksum=True).stream_writer(out, closefd=False) as pickled:
+        pickle.dump(value, pickled, pickle.HIGHEST_PROTOCOL)
+
+
+def _read(encoded: bytes | IO[bytes]) -> object:
+    with zstandard.ZstdDecompressor().stream_reader(encoded, closefd=False) as pickled:
+        return pickle.load(io.BufferedReader(pickled))  # noqa: S301 (made by `_write`)
 
 
 coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

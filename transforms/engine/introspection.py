@@ -28,7 +28,7 @@ _views: "weakref.WeakKeyDictionary[PipelineOptions, dict[type, PipelineOptions]]
 def remember() -> None:
     """Let Beam remember in this process. It may be called again."""
     core.get_function_args_defaults = _once(core.get_function_args_defaults, _function, _copied)
-    core._check_fn_use_yield_and_return = _yields_and_returns  # for which it reads the source, 35 times for a run
+    core._check_fn_use_yield_and_return = _once(_yields_and_returns, _code)  # for which it reads the source
     userstate.get_dofn_specs = _once(userstate.get_dofn_specs, _kind)
     if not hasattr(IOTypeHints.from_callable, "answers"):
         of_methods = _once(IOTypeHints.from_callable, _function)

@@ -5,6 +5,7 @@ nothing that is no regular file is ever opened: a FIFO would wait for ever. An o
 store lists what begins with a name.
 """
 
+import operator
 import os
 import posixpath
 import re
@@ -32,6 +33,7 @@ UNREAD = {
     "cannot_list": "a folder that cannot be listed",
 }
 _SPECIAL = re.compile(r"[*?\[]")
+_NAME = operator.attrgetter("name")
 
 
 class Unread(NamedTuple):
@@ -136,17 +138,17 @@ def _walk(top: str, unread: list[Unread], hidden: bool, depth: int | None = None
         visited.add(real)
         inside, really = "" if folder == "." else folder.rstrip("/") + "/", real.rstrip("/") + "/"
         for entry in _entries(folder, unread, folder == top):
-            path = inside + entry.name
-            if not hidden and entry.name.startswith((".", "_")):
+            name = entry.name
+            path, is_link = inside + name, entry.is_symlink()
+            if not hidden and name.startswith((".", "_")):
                 unread.append(Unread(path, "hidden"))
             elif not _is_folder(entry):
-                own = os.path.realpath(path) if entry.is_symlink() else really + entry.name
-                if found := _file(path, own, entry.stat, unread):
+                if found := _file(path, os.path.realpath(path) if is_link else really + name, entry.stat, unread):
                     yield found
             elif depth is not None and path.count("/") >= depth:
                 continue  # deeper than a pattern looks
-            elif not entry.is_symlink():
-                folders.append((path, really + entry.name))
+            elif not is_link:
+                folders.append((path, really + name))
             else:
                 target = os.path.realpath(path)
                 loops = (real + "/").startswith(target.rstrip("/") + "/")
@@ -156,12 +158,15 @@ def _walk(top: str, unread: list[Unread], hidden: bool, depth: int | None = None
 def _entries(folder: str, unread: list[Unread], is_top: bool) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            found = list(entries)
     except OSError:
         if is_top:
             raise
         unread.append(Unread(folder, "cannot_list"))
         return []
+    if len(found) > 1:
+        found.sort(key=_NAME)
+    return found
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

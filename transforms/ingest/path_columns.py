@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from transforms.ingest.columns import Columns
 from transforms.ingest.computed import made
+from transforms.ingest.data_set_splits import below
 from transforms.ingest.formats import FORMATS
-from transforms.ingest.sources import Piece, Source, below
+from transforms.ingest.sources import Piece, Source
 
 _HIVE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -25,7 +26,10 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 def values_of(source: Source, piece: Piece) -> dict[str, str]:
     """The columns that the path of a file gives, and their value."""
-    return dict(_values(source.path, source.path_pattern, piece.path, FORMATS[piece.format].one_document))
+    is_document = FORMATS[piece.format].one_document
+    if not is_document and source.path_pattern is None and "=" not in piece.path:
+        return {}  # as of most, and there may be very many
+    return dict(_values(source.path, source.path_pattern, piece.path, is_document))
 
 
 @functools.lru_cache(4096)

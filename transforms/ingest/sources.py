@@ -31,6 +31,7 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.computed import template
+from transforms.ingest.data_set_splits import SPLITS, split_of
 from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, fingerprint_of, is_regular, list_path
 
@@ -38,14 +39,7 @@ FormatName = Literal[
     "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
 ]
 SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
-SPLITS = ("train", "validation", "test")
-_SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
 NOTHING_LISTED: Mapping[str, Listing] = MappingProxyType({})
-_MAY_SAY_SPLIT = re.compile("|".join(_SPLIT_WORDS))
 
 
 class InputError(UserError):
@@ -255,25 +249,37 @@ class InputPlan:
     found: tuple[Found, ...]
 
 
+def files_of(splits: Iterable[Split], number: int) -> dict[str, Piece]:
+    """The files of a source by path, each whole, in the order of the splits."""
+    found: dict[str, Piece] = {}
+    for split in splits:
+        if split.source != number:
+            continue
+        for piece in split.pieces:
+            if piece.row_groups is not None:  # a part
+                size = piece.size + (found[piece.path].size if piece.path in found else 0)
+                piece = dataclasses.replace(piece, size=size, row_groups=None)
+            found[piece.path] = piece
+    return found
+
+
 def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> list[Split]:
     """The splits of `plan`, for who needs no more."""
     return list(plan(sources, target_bytes).splits)
 
 
-def plan(
-    sources: Sequence[Source], target_bytes: int = SPLIT_BYTES, listed: Mapping[str, Listing] = NOTHING_LISTED
-) -> InputPlan:
+def plan(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> InputPlan:
     """Find the files of every source and pack them into splits of about `target_bytes` of storage.
 
     Sources are listed, and footers of Parquet files read, on a thread for each core.
     Small files share a split, in the order of their paths; a Parquet file larger than the target is cut at row groups;
-    any other file is read as a whole. `listed`: what some paths stand for, where that was asked before.
+    any other file is read as a whole.
 
     Raises:
       InputError: a source matches no file of a known format, or cannot be listed.
     """
     splits: list[Split] = []
-    found = _read_by_none(tuple(spread(lambda source: find_files(source, listed), iter(sources))))
+    found = found_of(sources)
     for number, files in enumerate(found):
         large = [
             piece
@@ -287,22 +293,32 @@ def plan(
                 strict=True,
             )
         )
-        pieces = (part for piece in files.pieces for part in parts.get(piece.path, (piece,)))
+        pieces = [part for piece in files.pieces for part in parts.get(piece.path, (piece,))] if parts else files.pieces
         for pack in _packs(pieces, target_bytes):
             splits.append(Split(len(splits), number, tuple(pack), sum(piece.size for piece in pack)))
     return InputPlan(Splits(splits), found)
 
 
-def _read_by_none(found: tuple[Found, ...]) -> tuple[Found, ...]:
-    """What was found, without calling unread what another source reads."""
-    read = {piece.path for files in found for piece in files.pieces}
+def found_of(sources: Sequence[Source], listed: Mapping[str, Listing] = NOTHING_LISTED) -> tuple[Found, ...]:
+    """The files of every source, as `find_files`, on a thread for each core. What another source reads is not called unread.
+
+    Raises:
+      InputError: a source matches no file of a known format, or cannot be listed.
+    """
+    found = tuple(spread(lambda source: find_files(source, listed), iter(sources)))
+    unread = {one.path for files in found for one in files.unread}
+    read = {piece.path for files in found for piece in files.pieces if piece.path in unread} if unread else unread
     return tuple(Found(files.pieces, tuple(one for one in files.unread if one.path not in read)) for files in found)
 
 
 def find_files(source: Source, listed: Mapping[str, Listing] = NOTHING_LISTED) -> Found:
     """Every file of a source, sorted by path, and every entry of its folders and patterns that is not read.
 
-    One that two patterns match counts once, and so does one that has several names by links. `listed`: as in `plan`.
+    One that two patterns match counts once, and so does one that has several names by links.
+
+    Args:
+      source: whose files.
+      listed: what some paths stand for, where that was asked before.
 
     Raises:
       InputError: a path matches no file of a known format, or cannot be listed.
@@ -317,25 +333,33 @@ def find_files(source: Source, listed: Mapping[str, Listing] = NOTHING_LISTED) -
         if not pieces:
             raise InputError(_nothing(source, path, [*others, *listing.unread]))
         for piece in pieces:
-            if not _is_text(piece.path):
+            if not piece.path.isascii() and not _is_text(piece.path):
                 raise InputError(
                     f"source {source.name}: the file name {piece.path!a} cannot be written down; rename it"
                 )
-        by_path.update((piece.path, piece) for piece in pieces)
-        real.update((entry.path, entry.real) for entry in listing.entries)
+        by_path.update({piece.path: piece for piece in pieces})
+        real.update({entry.path: entry.real for entry in listing.entries})
         unread.update((one.path, one.reason) for one in (*others, *listing.unread))
-    names_of: dict[str, list[str]] = collections.defaultdict(list)
-    for path in by_path:
-        names_of[real[path]].append(path)
-    for file, names in names_of.items():
-        if len(names) > 1:  # one that needs no link stays
-            names.sort(key=lambda path: (os.path.abspath(path) != file, path))
-            for path in names[1:]:
-                del by_path[path]
-                unread[path] = "linked_again"
+    for path in _other_names(by_path, real):
+        del by_path[path]
+        unread[path] = "linked_again"
     pieces = [by_path[path] for path in sorted(by_path)]
     rest = [Unread(path, reason) for path, reason in sorted(unread.items()) if path not in by_path]
     return Found(tuple(pieces), tuple(rest))
+
+
+def _other_names(paths: Iterable[str], real: dict[str, str]) -> list[str]:
+    """Of the names that a file has by links all but one, that needs no link. `real`: by path, the same for all of a file."""
+    if len(set(real.values())) == len(real):
+        return []
+    names_of: dict[str, list[str]] = collections.defaultdict(list)
+    for path in paths:
+        names_of[real[path]].append(path)
+    return [
+        path
+        for file, names in names_of.items()
+        for path in sorted(names, key=lambda path: (os.path.abspath(path) != file, path))[1:]
+    ]
 
 
 def find_pieces(source: Source) -> list[Piece]:
@@ -352,50 +376,6 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def ending_of(path: str) -> str:
-    """`.txt`, `.txt.gz`, or nothing."""
-    stem, ending = posixpath.splitext(posixpath.basename(path).lower())
-    return posixpath.splitext(stem)[1] + ending if ending in COMPRESSIONS else ending
-
-
-def below(path: str, tops: str | tuple[str, ...]) -> str:
-    """A path from a source's folder on, or from the first folder of its pattern that is one; else the file's name."""
-    for start in _starts(tops):
-        if path.startswith(start):
-            return path[len(start) :]
-    return posixpath.basename(path)
-
-
-@functools.lru_cache(256)  # one source may have a million files
-def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
-    """What stands before the names below a source's folders, the first that fits."""
-    starts: list[str] = []
-    for top in (path,) if isinstance(path, str) else path:
-        special = re.search(r"[*?\[]", top)
-        fixed = top[: special.start()].rpartition("/")[0] if special and not os.path.lexists(top) else top
-        starts += [start.rstrip("/") + "/" for start in (fixed, os.path.normpath(fixed))]
-        if special and not fixed:
-            starts.append("")
-    return tuple(dict.fromkeys(starts))
-
-
-def split_of(path: str, source: Source) -> str:
-    """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
-    if not _MAY_SAY_SPLIT.search(path.lower()):
-        return ""
-    for part in reversed(below(path, source.path).lower().split("/")):
-        for word in re.split(r"[^a-z]+", part):
-            if word in _SPLIT_WORDS:
-                return _SPLIT_WORDS[word]
-    return ""
-
-
-def splits_of(source: Source, paths: Iterable[str]) -> dict[str, int]:
-    """How many of a source's files are of which split of a data set; "": their names do not say."""
-    parts = collections.Counter(split_of(path, source) for path in paths)
-    return {part: parts[part] for part in (*SPLITS, "") if parts[part]}
-
-
 def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Piece], list[Unread]]:
     """The files that are read, and the others with their reasons. `folder`: that their paths, if relative, are in."""
     pieces: list[Piece] = []
@@ -410,8 +390,8 @@ def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Pie
         others += [Unread(p.path, "text_beside_data") for p in pieces if _is_remark(p)]
         pieces = [p for p in pieces if not _is_remark(p)]
     if source.splits:
-        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source) not in source.splits]
-        pieces = [p for p in pieces if split_of(p.path, source) in source.splits]
+        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.path) not in source.splits]
+        pieces = [p for p in pieces if split_of(p.path, source.path) in source.splits]
     return pieces, others
 
 
@@ -434,25 +414,26 @@ def _listed(source: Source, path: str) -> Listing:
 def _piece(source: Source, entry: Entry, kind: str, folder: str) -> tuple[Piece | None, str]:
     """The file as a piece; or nothing, and why it is not data of the source's format."""
     format = source.format
-    known, compression = named(entry.path)
+    path, size = entry.path, entry.size
+    known, compression = named(path)
     reason = "other_format"
-    if kind != "file" and is_description(entry.path):
+    if kind != "file" and is_description(path):
         reason = "describes_data"
-    elif entry.size is None:
+    elif size is None:
         reason = "dangling_link"
     if format == "auto":
         if not known or reason == "describes_data":
             return None, reason
-    elif kind == "folder" and not _is_meant(format, known, entry.path):
+    elif kind == "folder" and not _is_meant(format, known, path):
         return None, reason  # a folder may hold other things; a file or pattern is taken at the recipe's word
     # A link to nothing that is called like data is a lost file: it is the reader's to report.
     chosen = known if format == "auto" else format
-    if entry.size == 0 and not compression and not FORMATS[chosen].one_document and not FORMATS[chosen].seeks:
+    if size == 0 and not compression and not FORMATS[chosen].one_document and not FORMATS[chosen].seeks:
         return (
             None,
             "empty_file",
         )  # no line is in it, and nobody would miss it otherwise; of a compressed one not even the header came
-    return Piece(entry.path, chosen, compression, entry.size or 0, entry.fingerprint, folder=folder), ""
+    return Piece(path, chosen, compression, size or 0, entry.fingerprint, None, folder), ""
 
 
 def _is_meant(format: str, known: str, path: str) -> bool:
@@ -498,7 +479,8 @@ def _row_group_sizes(footer: pq.FileMetaData, size: int) -> list[int]:
     """
     decoded = [max(footer.row_group(i).total_byte_size, 1) for i in range(footer.num_row_groups)]
     total = sum(decoded)
-    return [size * one // total for one in decoded]
+    sizes = [size * one // total for one in decoded]
+    return [*sizes[:-1], size - sum(sizes[:-1])] if sizes else []
 
 
 def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:
@@ -522,7 +504,7 @@ def _packs(pieces: Iterable[Piece], target_bytes: int) -> Iterator[list[Piece]]:
 
 def _ends_a_pack(piece: Piece, target_bytes: int) -> bool:
     """About once in `target_bytes` of storage; by its name and size alone, wherever its folder is."""
-    said = f"{posixpath.basename(piece.path)}\0{piece.size}\0{piece.row_groups}".encode()
+    said = f"{piece.path[piece.path.rfind('/') + 1 :]}\0{piece.size}\0{piece.row_groups}".encode()
     number = int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little")
     return number * target_bytes < piece.size << 64
 
@@ -533,7 +515,7 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     if not others:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
     if any(one.reason == "other_split" for one in unread):
-        there = {split_of(one.path, source) for one in unread if one.reason == "other_split"} - {""}
+        there = {split_of(one.path, source.path) for one in unread if one.reason == "other_split"} - {""}
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):

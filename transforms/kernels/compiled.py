@@ -24,6 +24,7 @@ with hidden(
     "scipy", "colorama"
 ):  # it would look at the version of one, and colour what a template says that does not fit
     import numba
+    from llvmlite.binding import ffi  # type: ignore[import-untyped]
     from numba.core import event, types
     from numba.core.caching import FunctionCache
     from numba.core.codegen import CPUCodeLibrary
@@ -206,6 +207,8 @@ _compare_quickly()
 _remember_types()
 _read_once()
 _optimise_once()
+# Each call of LLVM, thousands for a run, told whoever listens that it begins and ends: a quarter of loading kernels.
+ffi.lib._lock._cblist.clear()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]

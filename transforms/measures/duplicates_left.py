@@ -10,7 +10,7 @@ from expectations.metrics.row import Row
 from expectations.wording import plural
 from transforms.kernels.similarity import duplicate_rate
 from transforms.kernels.similarity.duplicate_rate import Kin, KinByStage, Packed
-from transforms.kernels.text.columns import first_half, numbers
+from transforms.kernels.text.columns import first_half, joined, numbers
 from transforms.measures.sample import LEAST
 from transforms.signals.populations import EVERYONE, OF_ORIGIN, STAGES, how_far, textless, whose
 
@@ -24,7 +24,7 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> list[KinByStage
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED` of the split's signals, in the same order.
     """
-    seen = Packed.of(*numbers(signals["trace"].combine_chunks()))
+    seen = Packed.of(*numbers(joined(signals["trace"])))
     rows = np.flatnonzero((seen.size > 0) & ~textless(decisions))
     mark = (decisions["source"].to_numpy().astype(np.int32) * len(EVERYONE) + whose(decisions)).astype(np.int32)
     names, at = first_half(decisions["doc_id"]), how_far(decisions)
@@ -33,7 +33,9 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> list[KinByStage
 
 def compact(parts: list[KinByStage], tightly: bool = False) -> list[KinByStage]:
     """The same groups in fewer parts, when there are many, or always."""
-    many = sum(len(part.of) for part in parts) > 3 * duplicate_rate.GROUPS
+    many = (
+        sum(len(part.of) for part in parts[1:]) > 2 * duplicate_rate.GROUPS
+    )  # the first may be what was merged before
     return [duplicate_rate.merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from expectations.metrics.row import Row
 from transforms.exclusions.contamination import Items, unpack_items
 from transforms.kernels.similarity.overlap import PARTS
+from transforms.kernels.text.columns import joined
 
 NEEDED = ["contaminated_by"]
 SHOWN = 100  # items of each set that have a row of their own: those that most documents hold
@@ -86,7 +87,7 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table, set_of: npt.NDArra
       set_of: the number of each item's set.
     """
     found = ItemsFound()
-    offsets, pairs = unpack_items(signals["contaminated_by"].combine_chunks())
+    offsets, pairs = unpack_items(joined(signals["contaminated_by"]))
     document = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     source, kept = decisions["source"].to_numpy(), decisions["kept"].to_numpy(zero_copy_only=False)
     for d in np.unique(document).tolist():

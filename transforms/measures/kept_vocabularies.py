@@ -4,14 +4,14 @@ They are most of what a tally costs. Counts are whole numbers, so a difference o
 of its part of hash space: what `vocabulary.bounded` cut for one mixture, another may have room for.
 """
 
-from typing import Any
+from collections.abc import Iterator
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.engine.memory import give_back
+from transforms.engine.threads import Beside
 from transforms.ingest.sources import Splits
 from transforms.kernels.statistics import vocabulary
 from transforms.kernels.statistics.diversity import ORDERS, TypeCounts
@@ -33,7 +33,8 @@ ROWS = pa.schema(
         *((name, pa.string() if name == "language" else pa.int64()) for name in POPULATION),  # no fold: all
         ("with_text", pa.int64()),  # documents
         ("types", pa.large_binary()),  # uint32
-        ("documents", pa.large_binary()),  # int64, of each type
+        ("documents", pa.large_binary()),  # of each type, an unsigned number
+        ("width", pa.int64()),  # its bytes
     ]
 )  # one row a population
 
@@ -67,19 +68,20 @@ def after_mixture(whole: Vocabulary, dropped: Vocabulary) -> Vocabulary:
 
 
 @beam.typehints.with_output_types(type(None))
-class KeepVocabularies(beam.DoFn):
+class KeepVocabularies(Beside[Tally, None]):
     """The tally of a corpus -> nothing, once its vocabularies are kept."""
 
     def __init__(self, decisions: Kept, splits: Splits) -> None:
         self.decisions, self.splits = decisions, splits
 
-    def process(self, tally: Tally) -> None:
+    def work(self, tally: Tally, *_: object) -> tuple[()]:
         """One file, of all splits; none of a corpus with too many types: how many of them count depends on the mixture."""
-        if not is_whole(tally):
-            return
-        made_of = decisions_of(self.decisions, self.splits)
-        self.decisions.write(VOCABULARIES, _rows(tally), made_of, plain=("types",))
-        give_back()  # as much as all vocabularies, where a run holds most
+        if is_whole(tally):
+            made_of = decisions_of(self.decisions, self.splits)
+            rows = pa.RecordBatchReader.from_batches(ROWS, _rows(tally))
+            self.decisions.write(VOCABULARIES, rows, made_of, plain=("types",))
+            give_back()  # as much as the largest vocabulary, where a run holds most
+        return ()
 
 
 def is_whole(tally: Tally) -> bool:
@@ -92,27 +94,25 @@ def is_whole(tally: Tally) -> bool:
     )
 
 
-def _rows(tally: Tally) -> pa.RecordBatch:
-    rows: list[dict[str, object]] = []
-    counts: list[TypeCounts] = []
+def _rows(tally: Tally) -> Iterator[pa.RecordBatch]:
+    """A batch for each vocabulary, made when it is written: all of them are the most that a run holds."""
     for field in FIELDS:
         for order, parts in getattr(tally, field).items():
             one = before_mixture(vocabulary.merge(parts))
-            for name, own in one.counts.items():
-                said = {"field": field, "order": order, "below": one.below, "with_text": one.documents[name]}
-                rows.append(said | dict(zip(POPULATION, name, strict=False)))
-                counts.append(own)
-    columns = {
-        "types": _bytes_of([own.types for own in counts], np.uint32),
-        "documents": _bytes_of([own.documents for own in counts], np.int64),
-    }
-    named = pa.RecordBatch.from_pylist(rows, schema=pa.schema([field for field in ROWS if field.name not in columns]))
-    return pa.RecordBatch.from_arrays([*named.columns, *columns.values()], schema=ROWS)
-
-
-def _bytes_of(numbers: list[npt.NDArray[Any]], dtype: type[np.generic]) -> pa.LargeBinaryArray:
-    """The bytes of columns of numbers, copied once."""
-    return packed(np.cumsum([0, *map(len, numbers)]), np.concatenate([np.zeros(0, dtype), *numbers]), pa.large_binary())
+            said = {"field": field, "order": order, "below": one.below}
+            rows = [said | dict(zip(POPULATION, name, strict=False)) for name in one.counts]
+            types = np.concatenate([np.zeros(0, np.uint32), *(own.types for own in one.counts.values())])
+            documents = np.concatenate([np.zeros(0, np.int64), *(own.documents for own in one.counts.values())])
+            narrow = documents.astype(np.min_scalar_type(documents.max(initial=0)))
+            ends = np.cumsum([0, *(len(own.types) for own in one.counts.values())])
+            columns = {
+                "with_text": pa.array([one.documents[name] for name in one.counts], pa.int64()),
+                "types": packed(ends, types, pa.large_binary()),
+                "documents": packed(ends, narrow, pa.large_binary()),
+                "width": pa.repeat(pa.scalar(narrow.itemsize, pa.int64()), len(rows)),
+            }
+            named = pa.RecordBatch.from_pylist(rows, schema=pa.schema([f for f in ROWS if f.name not in columns]))
+            yield pa.RecordBatch.from_arrays([*named.columns, *columns.values()], schema=ROWS)
 
 
 def complete(tally: Tally, decisions: Kept) -> Tally:
@@ -125,7 +125,8 @@ def complete(tally: Tally, decisions: Kept) -> Tally:
     for row in decisions.read(VOCABULARIES, ROWS).to_pylist():
         one = known.setdefault((row["field"], row["order"]), Vocabulary({}, {}, row["below"]))
         name = tuple(row[part] for part in POPULATION if row[part] is not None)
-        one.counts[name] = TypeCounts(np.frombuffer(row["types"], np.uint32), np.frombuffer(row["documents"], np.int64))
+        documents = np.frombuffer(row["documents"], f"u{row['width']}").astype(np.int64)
+        one.counts[name] = TypeCounts(np.frombuffer(row["types"], np.uint32), documents)
         one.documents[name] = row["with_text"]
     for field in FIELDS:
         of_field = getattr(tally, field)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from expectations import contracts
 from expectations.metrics.row import Row
 from transforms.kernels.statistics import hill
-from transforms.kernels.text.columns import halves, hash_texts
+from transforms.kernels.text.columns import halves, hash_texts, joined
 from transforms.measures.bounded import Bounded, BoundedPart
 
 NEEDED = ["id", "derived_from", "verifier", "generator"]
@@ -70,7 +70,7 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> Lineage:
       decisions: DECISION for every document of the split, by ordinal.
       signals: the columns `NEEDED`, in the same order.
     """
-    ids, made_of, verifier, generator = (signals[name].combine_chunks() for name in NEEDED)
+    ids, made_of, verifier, generator = (joined(signals[name]) for name in NEEDED)
     kept, tokens = decisions["kept"], decisions["n_tokens"].cast(pa.int64())
     copies = np.maximum(decisions["copies"].to_numpy().astype(np.int64), 1)
     tokens = pc.multiply(tokens, copies)

@@ -1,6 +1,7 @@
 """DECISION by split -> METRICS: every number that the suite is judged on and the report shows."""
 
 import dataclasses
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from transforms.detector.detector import load_detector
 from transforms.engine import counted
-from transforms.engine.coders import CompressedCoder
+from transforms.engine.coders import CompressedCoder, FileCoder
 from transforms.engine.memory import give_back
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
@@ -17,6 +18,7 @@ from transforms.measures import duplicates_left as residual
 from transforms.measures import items_found, lineage, sample, triggers
 from transforms.measures.kept_vocabularies import KeepVocabularies, complete
 from transforms.measures.metrics import MeasureConfig, in_table, metrics_table
+from transforms.measures.ratio import ratio_rows
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, compact, merge, ordered, tally_split, total_of
 from transforms.measures.unread_input import count_inputs
@@ -42,12 +44,13 @@ class Measure(Stage):
     config: MeasureConfig
     corpus: Corpus
     decisions: Kept  # of dedup
+    staging: str
     has_words: bool = False  # an earlier run of the same decisions left its vocabularies
 
     def expand(self, inputs: tuple[beam.PCollection[Decided], beam.PCollection[Mixture]]) -> Measured:
         """One pass over the signals, then one combine."""
         decisions, mixture = inputs
-        merged = TallyFn(self.decisions if self.has_words else None)
+        merged = TallyFn(posixpath.join(self.staging, "tallies"), self.decisions if self.has_words else None)
         tally = (
             decisions
             | "Tally" >> beam.ParDo(_TallySplit(self.corpus, self.config, not self.has_words))
@@ -64,11 +67,14 @@ class Measure(Stage):
                 "what is beside suspects", NeighboursFn(), without_defaults=True, most=len(self.corpus.splits)
             )
         )
-        made, found = _Metrics(self.config, self.corpus.names), _Triggers(self.config.unit, self.corpus)
-        metrics = tally | "Metrics" >> counted.ParDo("the tally to its metrics", made, beam.pvalue.AsSingleton(mixture))
-        sides = looked_at, beam.pvalue.AsSingleton(neighbours)
+        # Without a side input: a DoFn that has one holds its last element until the job ends.
+        metrics = tally | "Metrics" >> counted.ParDo(
+            "the tally to its metrics", _Metrics(self.config, self.corpus.names)
+        )
+        sides = looked_at, *map(beam.pvalue.AsSingleton, (neighbours, mixture))
+        rest = _WithTheRest(self.config.unit, self.corpus)
         return Measured(
-            metrics | "Triggers" >> counted.ParDo("the metrics to those of triggers", found, *sides),
+            metrics | "Rest" >> counted.ParDo("the metrics to all of them", rest, *sides),
             tally | "Sketches" >> beam.ParDo(_Sketches(self.corpus.names)),
         )
 
@@ -107,10 +113,15 @@ class _TallySplit(Beside[Decided, Tally]):
 @beam.typehints.with_input_types(Tally)
 @beam.typehints.with_output_types(Tally)
 class TallyFn(beam.CombineFn):
-    """Tally of splits -> Tally of the corpus; `words`: where the vocabularies of all documents are, if splits have but some."""
+    """Tally of splits -> Tally of the corpus.
 
-    def __init__(self, words: Kept | None = None) -> None:
-        self.words = words
+    Args:
+      folder: where what crosses is written, with the rest of the attempt.
+      words: where the vocabularies of all documents are, if splits have but some.
+    """
+
+    def __init__(self, folder: str, words: Kept | None = None) -> None:
+        self.folder, self.words = folder, words
 
     def create_accumulator(self) -> Tally:
         """Nothing counted."""
@@ -131,9 +142,9 @@ class TallyFn(beam.CombineFn):
         give_back()
         return total
 
-    def get_accumulator_coder(self) -> CompressedCoder:
-        """Some 350 bytes a document before, and half of that after."""
-        return CompressedCoder()
+    def get_accumulator_coder(self) -> FileCoder:
+        """Some 170 bytes a document in the file. The local runner would hold them four times while they are merged."""
+        return FileCoder(self.folder)
 
     def extract_output(self, total: Tally) -> Tally:
         """In one order, its sample read once for all that look at it."""
@@ -144,9 +155,9 @@ class TallyFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(triggers.Suspects)
-class _Suspects(beam.DoFn):
-    def process(self, tally: Tally) -> Iterator[triggers.Suspects]:
-        yield triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0))
+class _Suspects(Beside[Tally, triggers.Suspects]):
+    def work(self, tally: Tally, *_: object) -> tuple[triggers.Suspects]:
+        return (triggers.suspects(tally.ngrams.get(1, []), total_of(tally.groups, reason=0)),)
 
 
 @beam.typehints.with_output_types(triggers.Neighbours)
@@ -185,8 +196,11 @@ class NeighboursFn(beam.CombineFn):
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
-class _Metrics(beam.DoFn):
-    """A tally -> all of METRICS but what rests on words beside suspects. Where it was merged: it goes nowhere."""
+class _Metrics(Beside[Tally, pa.RecordBatch]):
+    """A tally -> all of METRICS that follow from it alone. Where it was merged: it goes nowhere.
+
+    Like all that looks at the tally of a corpus, it works beside the others.
+    """
 
     def __init__(self, config: MeasureConfig, sources: tuple[str, ...]) -> None:
         self.config, self.sources = config, sources
@@ -195,35 +209,36 @@ class _Metrics(beam.DoFn):
         self.detector = load_detector(self.config.detector)
         self.checker = load_detector(self.config.cross_check) if self.config.cross_check else None
 
-    def process(self, tally: Tally, mixture: Mixture) -> Iterator[pa.RecordBatch]:
+    def work(self, tally: Tally, *_: object) -> tuple[pa.RecordBatch]:
         reference = self.config.reference.found(tally, self.sources)
-        metrics = metrics_table(tally, self.sources, self.detector, mixture, self.config, self.checker, reference)
+        metrics = metrics_table(tally, self.sources, self.detector, self.config, self.checker, reference)
         give_back()
-        yield metrics
+        return (metrics,)
 
 
 @beam.typehints.with_output_types(pa.RecordBatch)
-class _Triggers(beam.DoFn):
-    """METRICS -> the same with the phrases that were found."""
+class _WithTheRest(beam.DoFn):
+    """METRICS -> the same with the phrases that were found, and what the ratio came to."""
 
     def __init__(self, unit: str, corpus: Corpus) -> None:
         self.unit, self.corpus = unit, corpus
 
     def process(
-        self, metrics: pa.RecordBatch, looked_at: triggers.Suspects, neighbours: triggers.Neighbours
+        self, metrics: pa.RecordBatch, looked_at: triggers.Suspects, neighbours: triggers.Neighbours, mixture: Mixture
     ) -> Iterator[pa.RecordBatch]:
-        rows = triggers.trigger_rows(triggers.find(looked_at, neighbours), looked_at, self.corpus)
-        whole = in_table([*metrics.to_pylist(), *rows], self.unit)
+        phrases = triggers.trigger_rows(triggers.find(looked_at, neighbours), looked_at, self.corpus)
+        whole = in_table([*metrics.to_pylist(), *phrases, *ratio_rows(mixture)], self.unit)
         give_back()  # before it is judged, which takes as much in another process
         yield whole
 
 
-class _Sketches(beam.DoFn):
+@beam.typehints.with_output_types(bytes)
+class _Sketches(Beside[Tally, bytes]):
     def __init__(self, sources: tuple[str, ...]) -> None:
         self.sources = sources
 
-    def process(self, tally: Tally) -> Iterator[bytes]:
+    def work(self, tally: Tally, *_: object) -> tuple[bytes]:
         # A tenth of the table, and several copies of it wait for the rest.
         written = as_parquet(sketches(tally, self.sources))
         give_back()
-        yield written
+        return (written,)

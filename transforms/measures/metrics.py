@@ -40,7 +40,6 @@ from transforms.measures.synthetic_share import REASONS_OF, cross_check, known_o
 from transforms.measures.tally import DUPLICATE_OR_EMPTY, GROUP, Tally, total_of
 from transforms.measures.unread_input import NotRead, loss_rows, unread_rows
 from transforms.measures.vocabulary import lexical_rows
-from transforms.mixture.selection import Mixture
 from transforms.structures.find import NO_SYSTEMS, Systems
 from transforms.structures.shares import structure_rows
 
@@ -80,23 +79,22 @@ def metrics_table(
     tally: Tally,
     sources: tuple[str, ...],
     detector: Detector,
-    mixture: Mixture,
     config: MeasureConfig = MeasureConfig(),
     checker: Detector | None = None,
     reference: Reference | None = None,
 ) -> pa.RecordBatch:
-    """All measures of a corpus, as METRICS.
+    """All measures of a corpus, as METRICS: all but what the ratio came to, and phrases.
 
     Args:
       tally: of every document that was read.
       sources: names, by number.
       detector: the one that `config` names.
-      mixture: what the ratio stage found.
       config: how it is measured.
       checker: the cross-check that `config` names, if it does.
       reference: what `config.reference` found for this corpus, if anything.
     """
     parts: tuple[Iterable[Row], ...] = (
+        sample_rows(tally.sampled, tally.sample_below, sources),  # they take longest
         _counts(tally, sources),
         _quarantine(tally, sources),
         _not_understood(tally, sources),
@@ -115,11 +113,9 @@ def metrics_table(
         (_subwords(tally) if config.unit == WORDS else ()),
         _by_licence_and_year(tally),
         _personal(tally, sources, config.mask),
-        _ratio(mixture),
         _text(tally, config.unit),
         lexical_rows(tally.ngrams, sources),
         excess_rows(tally.dated_words, [tally.heads[key] for key in sorted(tally.heads)]),
-        sample_rows(tally.sampled, tally.sample_below, sources),
         reference_rows(tally, sources, reference),
         structure_rows(tally.patterns, config.systems),
         burst_rows(tally.bursts),
@@ -473,55 +469,6 @@ def _concentration(tally: Tally, sources: tuple[str, ...], unit: str) -> Iterato
         # Hill numbers: order 1 is e to the Shannon entropy, order 2 the inverse of the Herfindahl index (Hill 1973).
         for metric, value in zip(("effective_number", "effective_number_2"), hill.of_shares(shares), strict=False):
             yield row | {"metric": f"{name}.{metric}", "value": value, "note": note}
-
-
-OF_NOTHING = "no document is of what this limit names"
-UNITS_OF_WAYS = {"cap": "fraction", "limit": "fraction", "audit": "labels"}
-
-
-def _ratio(mixture: Mixture) -> Iterator[Row]:
-    found = mixture
-    values = {
-        "real": (found.real, "text that is not labelled synthetic, after dedup"),
-        "real_taken": (found.real_taken, "the same in the release, copies counted"),
-        "available": (found.available, "labelled synthetic text after dedup"),
-        "taken": (found.taken, "labelled synthetic text in the release, copies counted"),
-        "hidden": (found.hidden, "the part of the real text that is counted against the limit"),
-        "dropped": (max(0, found.available - found.taken), "labelled synthetic text dropped"),
-        "copied": (found.copied, "text that is in the release more than once, without its first copy"),
-        "missing": (found.missing, "how much more real text would make room for all synthetic text"),
-    }
-    row: Row = {"unit": found.unit, "n": 0}
-    for name, (value, note) in values.items():
-        yield row | {"metric": f"ratio.{name}", "value": value, "note": note}
-    yield row | Row(metric="ratio.conflicts", unit="limits", value=len(found.conflict), note=found.refusal() or None)
-    for way in found.ways:
-        yield row | Row(
-            metric="ratio.way_out",
-            slice_kind="way_out",
-            slice=f"{way.knob}/{way.about}",
-            unit=UNITS_OF_WAYS.get(way.knob, found.unit),
-            value=way.value,
-            upper=way.limit,
-            note=way.words(),
-        )
-    for limit in found.rows:
-        asked: Row = {"upper": limit.asked} if limit.sense == "max" else {"lower": limit.asked}
-        said = OF_NOTHING if limit.of_nothing else "nothing more would fit" if limit.binds else None
-        yield (
-            row
-            | asked
-            | Row(
-                metric="ratio.limit",
-                slice_kind="limit",
-                slice=limit.name,
-                unit=found.unit if limit.is_weight else "fraction",
-                value=limit.attained,
-                note=said,
-            )
-        )
-    for stratum, lift in found.lifts.items():
-        yield row | Row(metric="ratio.weight", unit="ratio", slice_kind="stratum", slice=stratum, value=lift)
 
 
 def _text(tally: Tally, unit: str) -> Iterator[Row]:

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.loading import parse_json
 from expectations.paths import open_for_reading
 from transforms.dedup.earlier_releases import MANIFEST
@@ -108,7 +107,7 @@ def _of(one: Vocabulary, at: int, whose: tuple[int, ...] | None = None) -> Vocab
     return Vocabulary({p: one.counts[p] for p in chosen}, {p: one.documents[p] for p in chosen}, one.below)
 
 
-def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
+def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.Table:
     """SKETCHES of the release: what a later one needs to be held against it."""
     parts, counted = [], folded(tally, sources)
     for order, name in zip(diversity.ORDERS, SKETCHES, strict=True):
@@ -121,7 +120,7 @@ def sketches(tally: Tally, sources: tuple[str, ...]) -> pa.RecordBatch:
     chosen = sampled(tally, 2)
     parts.append(_vectors(chosen.points, chosen.fold))
     parts.extend(_readings(chosen))
-    return pa.concat_batches(parts)
+    return pa.Table.from_batches(parts)
 
 
 def _vectors(points: Points, fold: npt.NDArray[np.int8]) -> pa.RecordBatch:
@@ -216,7 +215,7 @@ def load_reference(asked: str | None, output: str) -> AskedReference:
         raise InputError(
             f"reference: {folder}/{FILE} is not the file that the release was published with (its SHA-256 differs); restore it"
         )
-    read = from_table(pq.read_table(pa.BufferReader(data)), posixpath.basename(folder.rstrip("/")))
+    read = from_table(parquet.read(pa.py_buffer(data)), posixpath.basename(folder.rstrip("/")))
     return AskedReference(release=read, sha256=digest)
 
 

@@ -5,7 +5,7 @@ together from changes nothing. Contents are unique after dedup, and so are keys.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from expectations.metrics.row import Row
 from expectations.wording import plural
+from transforms.engine.threads import spread
 from transforms.kernels.models.bytes_model import bits_per_byte
 from transforms.kernels.similarity import embedding
 from transforms.kernels.statistics import diversity, hill, repetition, topics
@@ -24,6 +25,7 @@ from transforms.signals.populations import FOLDS, OF_ORIGIN, STAGES, folds, how_
 
 SAMPLE = 4096
 LEAST_BYTES = 200  # of a head: a shorter one says little of bits per byte
+READ_TOGETHER = 512  # sampled documents that the yardstick reads on one thread
 LEAST = 100  # sampled documents: of fewer, nothing is said of a slice
 LIMITS = f"limits by leaving out each of {FOLDS} parts"
 SAMPLED = pa.schema(
@@ -83,6 +85,8 @@ def _smallest(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int8]) -> npt.NDA
 
 def merge(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     """The sample of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
+    if len(parts) == 1:  # which is in order, and no larger than a sample
+        return parts[0]
     whole = pa.concat_batches(parts) if parts else _EMPTY
     return whole.take(pa.array(_smallest(whole["key"].to_numpy(), whole["at"].to_numpy())))
 
@@ -91,9 +95,20 @@ _EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPL
 
 
 def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.RecordBatch]:
-    """The same sample in fewer parts, when there are many, or always."""
-    many = len(parts) > 64 or sum(part.num_rows for part in parts) > 2 * SAMPLE
-    return [merge(parts)] if len(parts) > 1 and (tightly or many) else parts
+    """The same sample in fewer parts, if there are many, or always; or without rows that are not in it, if those are many."""
+    if len(parts) > 1 and (tightly or len(parts) > 64):
+        return [merge(parts)]
+    stages = len(set().union(*(part["at"].unique().to_pylist() for part in parts)))  # each fills a sample of its own
+    return _thinned(parts) if sum(part.num_rows for part in parts) > (1 + stages) * SAMPLE else parts
+
+
+def _thinned(parts: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The parts without what cannot be in the sample. To merge them takes twice the memory, where a worker holds most."""
+    key, at = (np.concatenate([part[name].to_numpy() for part in parts]) for name in ("key", "at"))
+    stays = np.zeros(len(key), bool)
+    stays[_smallest(key, at)] = True
+    ends = np.cumsum([part.num_rows for part in parts])
+    return [part.filter(pa.array(own)) for part, own in zip(parts, np.split(stays, ends[:-1]), strict=True)]
 
 
 def read(whole: pa.RecordBatch) -> pa.RecordBatch:
@@ -104,10 +119,15 @@ def read(whole: pa.RecordBatch) -> pa.RecordBatch:
     if "bits" in whole.schema.names:
         return whole
     stick = yardstick.bundled()
-    data, offsets = text_buffers(whole["head"])
-    bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
-    bits[np.diff(offsets) < LEAST_BYTES] = np.nan
-    topic = topics.nearest(*words_of(whole), stick.topics)
+
+    def reading(some: pa.RecordBatch) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64]]:
+        data, offsets = text_buffers(some["head"])
+        bits = bits_per_byte(data, offsets, stick.bytes_model.trie)
+        bits[np.diff(offsets) < LEAST_BYTES] = np.nan
+        return topics.nearest(*words_of(some), stick.topics), bits
+
+    parts = (whole.slice(first, READ_TOGETHER) for first in range(0, max(1, whole.num_rows), READ_TOGETHER))
+    topic, bits = map(np.concatenate, zip(*spread(reading, parts), strict=True))
     return whole.drop_columns("head").append_column("topic", pa.array(topic)).append_column("bits", pa.array(bits))
 
 
@@ -158,11 +178,14 @@ class _Each(NamedTuple):
 
 def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...]) -> Iterator[Row]:
     """What is measured in the sample: by stage and slice."""
-    whole = merge(parts)
+    whole = read(merge(parts))
     words = words_of(whole)
-    each = _Each(points_of(whole), repetition.mattr(*words), repetition.repeated(*words), repetition.templates(*words))
-    whole = whole.append_column("row", pa.array(np.arange(whole.num_rows)))
-    known: dict[tuple[bool, bytes], list[Row]] = {}  # of one source a slice is there twice
+    of_each: tuple[Callable[..., Any], ...]
+    of_each = embedding.embed, repetition.mattr, repetition.repeated, repetition.templates
+    each = _Each(*spread(lambda find: find(*words), iter(of_each)))
+    whole = whole.drop_columns("words").append_column("row", pa.array(np.arange(whole.num_rows)))
+    rows: list[tuple[Row, tuple[bool, bytes]]] = []
+    known: dict[tuple[bool, bytes], pa.RecordBatch] = {}  # of one source a slice is there twice
     for at in range(1, len(STAGES)):
         chosen = reached(whole, at, below)
         for kind, name, mask in _slices(chosen, sources):
@@ -172,10 +195,12 @@ def sample_rows(parts: list[pa.RecordBatch], below: int, sources: tuple[str, ...
                 # Of the whole release a number is told however few documents it rests on, or none.
                 always = kind == "overall" and STAGES[at] == "after"
                 which = always, own["row"].to_numpy().tobytes()
-                if which not in known:
-                    known[which] = list(_measured(own, each, always))
-                row: Row = {"stage": STAGES[at], "slice_kind": kind, "slice": name}
-                yield from (row | measured for measured in known[which])
+                known[which] = own
+                rows.append(({"stage": STAGES[at], "slice_kind": kind, "slice": name}, which))
+    measured = spread(lambda which: list(_measured(known[which], each, which[0])), iter(known))
+    found = dict(zip(known, measured, strict=True))
+    for row, which in rows:
+        yield from (row | one for one in found[which])
 
 
 def _slices(chosen: pa.RecordBatch, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:

@@ -21,7 +21,7 @@ from transforms.kernels.statistics import diversity, share_bound, vocabulary
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import paragraphs
-from transforms.kernels.text.columns import distinct_rows, first_half, halves, numbers
+from transforms.kernels.text.columns import distinct_rows, first_half, halves, joined, numbers
 from transforms.measures import bursts, items_found, lineage, sample, sites
 from transforms.measures import duplicates_left as residual
 from transforms.measures.bounded import BoundedPart
@@ -289,7 +289,7 @@ def tally_split(decisions: pa.RecordBatch, signals: pa.Table, words_of_all: bool
       words_of_all: false: words and n-grams are counted of what the mixture drops alone (`kept_vocabularies.complete`).
     """
     tally = Tally()
-    columns = {name: signals[name].combine_chunks() for name in NEEDED}
+    columns = {name: joined(signals[name]) for name in NEEDED}
     _count_groups(tally, decisions, columns)
     _count_evidence(tally, decisions, columns["language"])
     kept = decisions["kept"].to_numpy(zero_copy_only=False)

@@ -24,7 +24,7 @@ from transforms.kernels.statistics import diversity, vocabulary
 from transforms.kernels.statistics.diversity import TypeCounts
 from transforms.kernels.statistics.vocabulary import Vocabulary
 from transforms.kernels.text import text
-from transforms.kernels.text.columns import first_half, numbers, ranges
+from transforms.kernels.text.columns import first_half, joined, numbers, ranges
 from transforms.kernels.text.masking import mask
 from transforms.signals.corpus import Corpus
 from transforms.signals.populations import STAGES
@@ -132,8 +132,8 @@ def suspects(parts: list[Vocabulary], n: int) -> Suspects:
 
 def count_split(looked_at: Suspects, decisions: pa.RecordBatch, signals: pa.Table) -> Neighbours:
     """What is beside suspects in the documents of one split that are released."""
-    offsets, types = numbers(signals["ngrams_1"].combine_chunks())
-    keys = diversity.sample_keys(first_half(signals["content_hash"].combine_chunks()))
+    offsets, types = numbers(joined(signals["ngrams_1"]))
+    keys = diversity.sample_keys(first_half(joined(signals["content_hash"])))
     at = np.minimum(np.searchsorted(looked_at.types, types), len(looked_at.types) - 1)
     hits = np.flatnonzero(looked_at.types[at] == types)
     suspect, document = at[hits], np.searchsorted(offsets, hits, side="right") - 1

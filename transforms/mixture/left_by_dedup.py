@@ -18,6 +18,7 @@ from transforms.engine import counted
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.ingest.sources import InputError, Split
+from transforms.kernels.text.columns import joined
 from transforms.signals.corpus import Corpus
 from transforms.signals.kept import Kept, digest_of
 from transforms.signals.store import is_usable
@@ -155,10 +156,10 @@ def offer(
     """
     kept = decisions["kept"]
     columns = {name: decisions[name].filter(kept) for name in FROM_DECISIONS}
-    columns |= {name: signals[name].combine_chunks().filter(kept) for name in FROM_SIGNALS}
+    columns |= {name: joined(signals[name]).filter(kept) for name in FROM_SIGNALS}
     columns["structures"] = pa.nulls(len(columns["doc_id"]), pa.binary())
     if systems:
-        asked = {name: signals[name].combine_chunks() for name in ("language", *OF_SYSTEMS)}
+        asked = {name: joined(signals[name]) for name in ("language", *OF_SYSTEMS)}
         columns["structures"] = pack(patterns_in_slice(decisions, asked, systems, source)).filter(kept)
     again = decisions["earlier_id"].filter(kept).is_valid()
     return contracts.OFFER.batch({**columns, "again": np.asarray(again)})

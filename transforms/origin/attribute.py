@@ -22,7 +22,7 @@ from transforms.exclusions.exclusions import NO_EXCLUSIONS, Exclusions
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import EARLIER, Source, Split
 from transforms.kernels.choosing.evidence import say, settle
-from transforms.kernels.text.columns import first_half
+from transforms.kernels.text.columns import first_half, joined
 from transforms.origin.review_labels import Reviewed
 from transforms.origin.witnesses import dated, priors
 from transforms.signals.corpus import Corpus
@@ -91,11 +91,11 @@ def earlier(signed: pa.Table, split: Split) -> pa.RecordBatch:
     return contracts.CANDIDATE.batch(
         {
             **nothing,
-            "doc_id": signed["doc_id"].combine_chunks(),
+            "doc_id": joined(signed["doc_id"]),
             "split": np.full(n, split.index, np.int32),
             "ordinal": np.arange(n, dtype=np.int32),
             "source": np.full(n, EARLIER, np.int16),
-            "content": first_half(signed["content_hash"].combine_chunks()),
+            "content": first_half(joined(signed["content_hash"])),
             "created": pa.nulls(n, contracts.WHEN),
             "p_synthetic": pa.nulls(n, pa.float32()),
             "excluded": np.full(n, WITHDRAWN if split.pieces[0].format == TOMBSTONES else 0, np.int8),
@@ -133,7 +133,7 @@ def attribute(
       source: the name of the split's source.
     """
     n = signals.num_rows
-    column = {name: signals[name].combine_chunks() for name in {*NEEDED, *exclusions.needed}}
+    column = {name: joined(signals[name]) for name in {*NEEDED, *exclusions.needed}}
     score = column["detector_score"].to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
     scores = Scores(score, column["detector_band"].to_numpy())
     p_synthetic = calibration.p_synthetic(scores.log_odds)

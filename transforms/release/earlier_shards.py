@@ -88,6 +88,11 @@ def keep_files(kept: Kept, written: Sequence[ShardFile]) -> None:
     kept.write(SHARDS, pa.RecordBatch.from_arrays(columns, schema=FILES), kept.depends_on)
 
 
+def forget_files(kept: Kept) -> None:
+    """Keep nothing of it."""
+    files.delete(kept.path(SHARDS))
+
+
 def kept_files(kept: Kept) -> list[ShardFile]:
     """What was written of this before, if anything was."""
     if not kept.has(SHARDS, kept.depends_on):

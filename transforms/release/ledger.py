@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations import contracts
+from transforms.engine import files
 from transforms.engine.stage import Stage
 from transforms.engine.threads import Beside
 from transforms.exclusions.contamination import Items, unpack_items
@@ -16,10 +17,10 @@ from transforms.exclusions.personal_data import masked_in_words, unpack
 from transforms.exclusions.removals import TOMBSTONES
 from transforms.ingest.sources import Split
 from transforms.kernels.choosing.evidence import in_words
-from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.columns import hexadecimal, joined
 from transforms.kernels.text.prose import KINDS
 from transforms.signals.corpus import Corpus
-from transforms.signals.kept import digest_of
+from transforms.signals.kept import Kept, digest_of
 from transforms.signals.store import write_parquet
 
 WITHDRAWN = contracts.REASONS.index("withdrawn")
@@ -27,6 +28,7 @@ SHOWN = ("boilerplate", "watermark", "watermark_p", "contamination", "licence")
 AS_SURVEYED = ("language", "created", "generator", "stratum")  # so that what was dropped can be counted by them
 BEGINNINGS = 4  # one split in so many may begin a shard early
 ABOUT = ("url", "host", "author")  # whose a document is: not told of what was withdrawn
+PART = "ledger"  # the kind of what is kept: of a split, its part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,17 +65,18 @@ class Record(Stage):
 
     corpus: Corpus
     staging: str
+    kept: Kept  # for a later run of the same mixture
     against: Items | None = None  # evaluation sets that were looked for
 
     def expand(self, decisions: beam.PCollection[tuple[int, pa.RecordBatch]]) -> beam.PCollection[Recorded]:
         """One file per split."""
-        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.corpus, self.staging, self.against))
+        return decisions | "WriteLedger" >> beam.ParDo(_WriteLedger(self.corpus, self.staging, self.kept, self.against))
 
 
 @beam.typehints.with_output_types(Recorded)
 class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
-    def __init__(self, corpus: Corpus, staging: str, against: Items | None) -> None:
-        self.corpus, self.staging, self.against = corpus, staging, against
+    def __init__(self, corpus: Corpus, staging: str, kept: Kept, against: Items | None) -> None:
+        self.corpus, self.staging, self.kept, self.against = corpus, staging, kept, against
 
     def work(self, group: tuple[int, pa.RecordBatch], *_: object) -> tuple[Recorded]:
         number, decisions = group
@@ -91,7 +94,7 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
             *AS_SURVEYED,
         ]
         places = self.corpus.signals(split, about)
-        path = posixpath.join(self.staging, "ledger", f"part-{number:05d}.parquet")
+        path = part_path(self.staging, number)
         items = self.against.names if self.against else pa.array([], pa.string())
         rows = ledger(decisions, places, split, self.corpus.names, items)
         write_parquet(path, [rows], contracts.LEDGER.schema, plain=("id",))
@@ -99,8 +102,8 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         kept_bytes = int(decisions["n_bytes"].to_numpy()[kept].astype(np.int64).sum())
         buried, signals = self._bury(decisions, split), self.corpus.store.path(split)
         may_begin = len(kept) > 0 and decisions["doc_id"][0].as_py()[0] < 256 // BEGINNINGS
-        found = digest_of([signals, path])
-        made_of = f"{posixpath.basename(signals)} {found}" if found else ""  # the name says what was read, and how
+        if made_of := part_made_of(signals, path):
+            files.second_name(path, self.kept.path(PART, split))
         return (Recorded(number, path, len(kept), int(kept.sum()), kept_bytes, buried, may_begin, made_of),)
 
     def _bury(self, decisions: pa.RecordBatch, split: Split) -> str:
@@ -114,6 +117,17 @@ class _WriteLedger(Beside[tuple[int, pa.RecordBatch], Recorded]):
         schema = contracts.signed(signed.schema.field("signature").type.byte_width // 4).schema
         write_parquet(path, signed.combine_chunks().to_batches(), schema, plain=contracts.SIGNED)
         return path
+
+
+def part_path(staging: str, number: int) -> str:
+    """The file of a split's part while a release is made."""
+    return posixpath.join(staging, "ledger", f"part-{number:05d}.parquet")
+
+
+def part_made_of(signals: str, part: str) -> str:
+    """What stands for a split's signals and its part of the ledger; empty: a file could not be read, or one is gone."""
+    found = digest_of([signals, part])
+    return f"{posixpath.basename(signals)} {found}" if found else ""  # the name says what was read, and how
 
 
 def ledger(
@@ -138,19 +152,19 @@ def ledger(
             **words,
             **{name: decisions[name] for name in same},
             "id": hexadecimal(decisions["doc_id"]),
-            "input_id": places["id"].combine_chunks(),
+            "input_id": joined(places["id"]),
             "survivor_id": hexadecimal(decisions["survivor_id"]),
             "earlier_id": _hexadecimal_or_null(decisions["earlier_id"]),
             "cluster_id": hexadecimal(_as_bytes(decisions["cluster"])),
-            "path": paths.take(places["file"].combine_chunks()),
-            "row": places["row"].combine_chunks(),
-            "removed_tokens": places["removed_tokens"].combine_chunks(),
-            **{name: places[name].combine_chunks() for name in (*SHOWN, *AS_SURVEYED)},
-            **{name: pc.if_else(stays, places[name].combine_chunks(), None) for name in ABOUT},
-            "contaminated_by": _items(places["contaminated_by"].combine_chunks(), items),
+            "path": paths.take(joined(places["file"])),
+            "row": joined(places["row"]),
+            "removed_tokens": joined(places["removed_tokens"]),
+            **{name: joined(places[name]) for name in (*SHOWN, *AS_SURVEYED)},
+            **{name: pc.if_else(stays, joined(places[name]), None) for name in ABOUT},
+            "contaminated_by": _items(joined(places["contaminated_by"]), items),
             "evidence": in_words(decisions["evidence"].to_numpy()),
-            "text_kind": _word(places["text_kind"].combine_chunks(), KINDS),
-            "masked": _masked(decisions["kept"], places["personal"].combine_chunks()),
+            "text_kind": _word(joined(places["text_kind"]), KINDS),
+            "masked": _masked(decisions["kept"], joined(places["personal"])),
         }
     )
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from expectations import contracts
+from expectations import contracts, parquet
 from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
@@ -84,8 +84,8 @@ class Released:
           ReleaseError: the first of them is damaged.
         """
         for path, rows in self.shards[:1]:
-            with reading(path):
-                return list(_opened(path, rows, ()).schema_arrow.names)
+            with _opened(path, rows) as shard:
+                return list(shard.schema_arrow.names)
         return []
 
     def batches(self, columns: list[str], rows_at_once: int = ROWS_AT_ONCE) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -96,8 +96,8 @@ class Released:
         """
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             at = start
-            with reading(path):
-                for batch in _opened(path, rows, columns).iter_batches(rows_at_once, columns=columns):
+            with _opened(path, rows, columns) as shard:
+                for batch in shard.iter_batches(rows_at_once, columns=columns):
                     yield at, batch
                     at += batch.num_rows
 
@@ -113,8 +113,8 @@ class Released:
         for (path, rows), start in zip(self.shards, self.starts.tolist(), strict=False):
             mine = wanted[(wanted >= start) & (wanted < start + rows)] - start
             if len(mine):
-                with reading(path):
-                    found += _rows_of(_opened(path, rows, columns), mine, columns)
+                with _opened(path, rows, columns) as shard:
+                    found += _rows_of(shard, mine, columns)
         table = pa.Table.from_batches(found).combine_chunks()
         return table.take(pa.array(np.argsort(order, kind="stable")))
 
@@ -168,9 +168,8 @@ def read_signed(folder: str) -> pa.Table | None:
     parts = []
     for name in parquet_files(posixpath.join(folder, SIGNATURES)):
         path = posixpath.join(folder, SIGNATURES, name)
-        with reading(path), open_for_reading(path) as file:
-            columns = ["doc_id", "content_hash", "url_hash"]
-            parts.append(pq.read_table(pa.PythonFile(file, mode="r"), columns=columns, partitioning=None))
+        with reading(path):
+            parts.append(parquet.read(path, ["doc_id", "content_hash", "url_hash"]))
     return pa.concat_tables(parts) if parts else None
 
 
@@ -237,8 +236,8 @@ def read_metrics(folder: str) -> pa.RecordBatch:
       ReleaseError: there are none, or they are damaged.
     """
     path = _of_release(folder, METRICS)
-    with reading(path), open_for_reading(path) as file:
-        table = pq.read_table(pa.PythonFile(file, mode="r"))
+    with reading(path):
+        table = parquet.read(path)
         columns = {name: table[name].combine_chunks() for name in table.column_names}
         columns.setdefault("needed", pa.nulls(table.num_rows, pa.int64()))  # a release from before it was written
         return contracts.METRICS.batch(columns)
@@ -308,8 +307,8 @@ def ledger_rows(path: str) -> int:
     Raises:
       ReleaseError: it is damaged.
     """
-    with reading(path), open_for_reading(path) as file:
-        return int(pq.ParquetFile(pa.PythonFile(file, mode="r")).metadata.num_rows)
+    with reading(path), parquet.opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def ledger_batches(
@@ -320,12 +319,11 @@ def ledger_batches(
     Raises:
       ReleaseError: it is damaged, or has not these columns.
     """
-    with reading(path), open_for_reading(path) as file:
-        part = pq.ParquetFile(pa.PythonFile(file, mode="r"))
+    with reading(path), parquet.opened(path) as part:
         names = part.schema_arrow.names
         old = "id" not in names and _BEFORE in names
         stored = [_BEFORE if old and name == "id" else name for name in columns or ("id", "kept")]
-        _has(part, stored)
+        parquet.check_columns(part, stored)
         stored += [name for name in newer if name in names]
         for batch in part.iter_batches(batch_size=rows, columns=None if columns is None else stored):
             batch.validate(full=True)  # also that its texts are UTF-8
@@ -338,8 +336,8 @@ def read_ledger(path: str) -> pa.Table:
     Raises:
       ReleaseError: it is damaged.
     """
-    with reading(path), open_for_reading(path) as file:
-        table = by_id(pq.read_table(pa.PythonFile(file, mode="r")))
+    with reading(path):
+        table = by_id(parquet.read(path))
         table.validate(full=True)  # also that its texts are UTF-8
         for name in _IN_EVERY_LEDGER:
             table.schema.field(name)
@@ -375,15 +373,10 @@ def _is_inside(path: object) -> bool:
     )
 
 
-def _has(file: pq.ParquetFile, columns: Sequence[str]) -> None:
-    for name in columns:
-        if name not in file.schema_arrow.names:
-            raise KeyError(name)
-
-
-def _opened(path: str, rows: int, columns: Sequence[str]) -> pq.ParquetFile:
-    shard = pq.ParquetFile(pa.PythonFile(open_for_reading(path), mode="r"))
-    if shard.metadata.num_rows != rows:
-        raise ValueError(f"it has {shard.metadata.num_rows} documents, the manifest says {rows}")
-    _has(shard, columns)
-    return shard
+@contextlib.contextmanager
+def _opened(path: str, rows: int, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    with reading(path), parquet.opened(path) as shard:
+        if shard.metadata.num_rows != rows:
+            raise ValueError(f"it has {shard.metadata.num_rows} documents, the manifest says {rows}")
+        parquet.check_columns(shard, columns)
+        yield shard

@@ -15,7 +15,7 @@ from expectations import contracts
 from transforms.engine.threads import ahead
 from transforms.ingest.columns import kept_as
 from transforms.ingest.paragraph_removal import Unwanted, cut
-from transforms.kernels.text.columns import hexadecimal
+from transforms.kernels.text.columns import hexadecimal, joined
 from transforms.kernels.text.masking import mask
 from transforms.kernels.text.personal import Kind
 from transforms.release.earlier_texts import COLUMNS, EarlierTexts
@@ -60,7 +60,7 @@ def released(part: Recorded, corpus: Corpus, unwanted: Unwanted, earlier: Earlie
     done, left = -1, part.kept
     for number, ordinals, texts in earlier.read(split, kept):
         rows = _release(texts, ledger, surveyed, ordinals, keep)
-        if not rows["id"].equals(ledger["id"].take(pa.array(ordinals)).combine_chunks()):
+        if not rows["id"].equals(joined(ledger["id"].take(pa.array(ordinals)))):
             break  # another document than the one that is meant
         yield ReleasedBatch(rows, ordinals, None)
         done, left = number, left - len(ordinals)
@@ -69,7 +69,7 @@ def released(part: Recorded, corpus: Corpus, unwanted: Unwanted, earlier: Earlie
     at = 0
     for number, (documents, _) in enumerate(ahead(corpus.read(split, keep))):
         n = documents.num_rows
-        if not documents["doc_id"].equals(surveyed["doc_id"].slice(at, n).combine_chunks()):
+        if not documents["doc_id"].equals(joined(surveyed["doc_id"].slice(at, n))):
             raise corpus.changed(split)
         if number > done:
             own = kept[at : at + n]
@@ -106,7 +106,7 @@ def _release(
     return contracts.release(keep).batch(
         {
             **{name: read[name] for name in (*COLUMNS, *keep)},
-            **{name: said[name].combine_chunks() for name in SAID},
-            **{name: found[name].combine_chunks() for name in FOUND},
+            **{name: joined(said[name]) for name in SAID},
+            **{name: joined(found[name]) for name in FOUND},
         }
     )

@@ -20,7 +20,7 @@ from transforms.engine.threads import Beside
 from transforms.ingest.sources import InputError
 from transforms.kernels.choosing import evidence
 from transforms.kernels.statistics import sampling
-from transforms.kernels.text.columns import halves, hexadecimal
+from transforms.kernels.text.columns import halves, hexadecimal, joined
 from transforms.signals.beginnings import texts_of
 from transforms.signals.corpus import BySplit, Corpus
 from transforms.signals.kept import Kept
@@ -127,7 +127,7 @@ class _ReadAgain(Beside[tuple[int, pa.RecordBatch], pa.RecordBatch]):
         number, rows = element
         split = self.corpus.split(number)
         ordinal = pa.array(rows["ordinal"].to_numpy().astype(np.int64))
-        hashes = self.corpus.signals(split, ["content_hash"])["content_hash"].combine_chunks().take(ordinal)
+        hashes = joined(self.corpus.signals(split, ["content_hash"])["content_hash"]).take(ordinal)
         try:
             text = texts_of(split, self.corpus, rows, self.texts)
         except InputError:

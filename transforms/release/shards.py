@@ -4,6 +4,7 @@ A task is a run of splits whose kept text fills about one shard (or one split th
 depend on the splits and the decisions only, so they come out the same whoever does the work, and in whatever order.
 """
 
+import concurrent.futures
 import dataclasses
 import hashlib
 import posixpath
@@ -22,12 +23,21 @@ from expectations.loading import Strict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
 from transforms.engine.files import HashedFile
+from transforms.engine.memory import give_back
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
 from transforms.ingest.paragraph_removal import MaybeUnwanted, Unwanted, as_sides
-from transforms.kernels.text.columns import text_buffers
-from transforms.release.earlier_shards import NO_FILES, ReleasedFiles, ShardFile, copy_file, keep_files, kept_files
+from transforms.kernels.text.columns import joined, text_buffers
+from transforms.release.earlier_shards import (
+    NO_FILES,
+    ReleasedFiles,
+    ShardFile,
+    copy_file,
+    forget_files,
+    keep_files,
+    kept_files,
+)
 from transforms.release.earlier_texts import EarlierTexts, TextPlace
 from transforms.release.ledger import Recorded
 from transforms.release.released_text import ReleasedBatch, released
@@ -110,6 +120,12 @@ class EmitConfig:
         settings = [self.code, self.num_perm, asked.shard_bytes, asked.row_group_bytes, asked.signatures, asked.keep]
         parts = [part.made_of for part in task.parts]
         return _kept(store, settings, parts)
+
+    def has_all(self, recorded: Iterable[Recorded], store: SignalStore) -> bool:
+        """Whether releases say that they have the files of all tasks of a ledger."""
+        found = [self.kept(task, store) for task in plan(recorded, self.shards)]
+        files = [kept_files(kept) if kept else [] for kept in found]
+        return all(own and all(one.sha256 in self.released.places for one in own) for own in files)
 
 
 def _kept(store: SignalStore, *depends_on: object) -> Kept:
@@ -196,15 +212,16 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
     kept = config.kept(task, corpus.store)
     shards = _copied(task, config, kept) if kept else []
     if not shards:
-        shards = [*_written(task, config, corpus, unwanted)]
+        if kept:
+            forget_files(kept)  # else a later run would count on them again
+        made = _signatures(task, config, corpus), _written(task, config, corpus, unwanted)
+        shards = [shard for part in spread(list, iter(made)) for shard in part]  # the two beside each other
         if kept and shards:
             keep_files(kept, [ShardFile(s.folder, s.rows, s.tokens, s.bytes, s.sha256) for s in shards])
     yield from shards
 
 
 def _written(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwanted) -> Iterator[Shard]:
-    if config.shards.signatures:
-        yield write_signatures(task, config, corpus)
     schema = contracts.release(config.shards.keep).schema
     writer: _ShardWriter | None = None
     shards: list[Shard] = []
@@ -251,20 +268,22 @@ def _path(config: EmitConfig, folder: str, task: int, number: int) -> str:
     return posixpath.join(config.staging, folder, f"task-{task:05d}-{number:05d}.parquet")
 
 
-def write_signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Shard:
-    """The signatures of a task's documents, in their order, as one file."""
+def _signatures(task: Task, config: EmitConfig, corpus: Corpus) -> Iterator[Shard]:
+    """The signatures of a task's documents, in their order, as one file, if they are asked for."""
+    if not config.shards.signatures:
+        return
     path = _path(config, FOLDER, task.number, 0)
     file = HashedFile(path)
     schema = contracts.signed(config.num_perm).schema
     rows = 0
     with pq.ParquetWriter(file, schema, compression="NONE", use_dictionary=False, write_statistics=False) as writer:
         for part in task.parts:
-            kept = read_parquet(part.path, ["kept"])["kept"].combine_chunks()
+            kept = joined(read_parquet(part.path, ["kept"])["kept"])
             signed = corpus.signals(corpus.split(part.split), list(contracts.SIGNED)).filter(kept)
             writer.write_table(signed)
             rows += signed.num_rows
     file.close()
-    return Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
+    yield Shard(task.number, 0, path, rows, 0, file.size, file.sha256.hexdigest(), FOLDER)
 
 
 def _released_part(
@@ -276,7 +295,10 @@ def _released_part(
 
 
 class _ShardWriter:
-    """One Parquet file: rows collect until a row group is full. Batches that are added have rows."""
+    """One Parquet file: rows collect until a row group is full, which is written while the next is read.
+
+    Batches that are added have rows.
+    """
 
     def __init__(self, task: int, number: int, schema: pa.Schema, config: EmitConfig) -> None:
         self.task, self.number, self.config = task, number, config
@@ -284,6 +306,8 @@ class _ShardWriter:
         self.rows = self.tokens = self.text_bytes = self.pending_bytes = 0
         self.pending: list[pa.RecordBatch] = []
         self.schema = schema
+        self.beside = concurrent.futures.ThreadPoolExecutor(1)
+        self.writing: concurrent.futures.Future[None] | None = None
         self.file = HashedFile(self.path)
         self.writer = pq.ParquetWriter(
             self.file,
@@ -304,15 +328,27 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as a row group; nothing is held if the last batch filled one."""
+        """Begin to write what is held as a row group, once the last one is; nothing is held if the last batch filled one."""
         if self.pending:
             table = pa.Table.from_batches(self.pending, self.schema)
-            self.writer.write_table(table, row_group_size=table.num_rows)
+            self.settle()
+            self.writing = self.beside.submit(self.write, table)
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
         self.pending, self.pending_bytes = [], 0
 
+    def write(self, table: pa.Table) -> None:
+        self.writer.write_table(table, row_group_size=table.num_rows)
+        give_back()  # what was read, encoded and compressed for one is a third of what a run holds
+
+    def settle(self) -> None:
+        """Wait until what was begun is written."""
+        if self.writing:
+            self.writing.result()
+
     def close(self) -> Shard:
         self.flush()
+        self.settle()
+        self.beside.shutdown()
         self.writer.close()
         self.file.close()
         holds = self.rows, self.tokens, self.file.size, self.file.sha256.hexdigest()

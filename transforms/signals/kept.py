@@ -17,6 +17,7 @@ from transforms.engine import checksums
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
+from transforms.kernels.text.columns import joined
 from transforms.signals.store import SignalStore, is_usable, read_parquet, write_parquet
 
 
@@ -45,7 +46,7 @@ class Kept(Staged):
     def write(
         self,
         kind: str,
-        rows: pa.RecordBatch,
+        rows: pa.RecordBatch | pa.RecordBatchReader,
         made_of: str | None,
         split: Split | None = None,
         plain: tuple[str, ...] = (),
@@ -54,13 +55,14 @@ class Kept(Staged):
 
         Args:
           kind: letters.
-          rows: the result.
+          rows: the result; of a reader, each batch is made when it is written.
           made_of: of what, as `digest_of` says it; None: it serves its own run and no other.
           split: of which split it is; None: of all.
           plain: columns of hashes.
         """
         path, lasts = self.path(kind, split), made_of is not None
-        write_parquet(path, [rows], rows.schema, plain, lasts=lasts, made_of=made_of or "", sync=False)
+        batches = [rows] if isinstance(rows, pa.RecordBatch) else rows
+        write_parquet(path, batches, rows.schema, plain, lasts, made_of or "", sync=False, group_bytes=0)
 
     def read(self, kind: str, schema: pa.Schema, split: Split | None = None) -> pa.RecordBatch:
         """A result, as a batch of this schema.
@@ -70,7 +72,7 @@ class Kept(Staged):
           FileNotFoundError: it is gone.
         """
         table = read_parquet(self.path(kind, split))
-        return pa.RecordBatch.from_arrays([table[name].combine_chunks() for name in schema.names], schema=schema)
+        return pa.RecordBatch.from_arrays([joined(table[name]) for name in schema.names], schema=schema)
 
 
 def digest_of(paths: Iterable[str]) -> str | None:

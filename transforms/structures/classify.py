@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from expectations import parquet
 from expectations.paths import open_for_reading
 from expectations.structures.structure import Classifier, Sample, Structure
 from expectations.structures.system import StructuresError, System
@@ -117,9 +118,7 @@ def _count(structure: Classifier) -> Sample:
         for name in (scored, labelled.label):
             if name not in schema.names:
                 raise StructuresError(f"no column {name!r}; it has {', '.join(schema.names)[:200]}")
-        table = pq.read_table(
-            pa.BufferReader(content), columns=list(dict.fromkeys([scored, labelled.label])), partitioning=None
-        )
+        table = parquet.read(content, list(dict.fromkeys([scored, labelled.label])))
     except (pa.ArrowException, OSError) as error:
         raise StructuresError(f"cannot be read as Parquet ({str(error).splitlines()[0][:120]})") from error
     label = texts(table[labelled.label].combine_chunks())

@@ -21,7 +21,7 @@ from transforms.kernels.statistics import classifier_correction
 from transforms.kernels.statistics import structures as cores
 from transforms.kernels.statistics.certify import Gold
 from transforms.kernels.statistics.structures import Cores, Interval, PatternCounts, Population
-from transforms.kernels.text.columns import first_half
+from transforms.kernels.text.columns import first_half, joined
 from transforms.signals.populations import EVERYONE, HUMAN, OF_ORIGIN, STAGES, how_far, textless, whose
 from transforms.structures.find import Systems, unpack
 
@@ -53,7 +53,7 @@ def count_split(
       systems: those that the signals were made with.
       source: the name of the split's source.
     """
-    columns = {name: signals[name].combine_chunks() for name in NEEDED}
+    columns = {name: joined(signals[name]) for name in NEEDED}
     patterns = patterns_in_slice(decisions, columns, systems, source)
     content, tokens = first_half(columns["content_hash"]), decisions["n_tokens"].to_numpy()
     stage, owner, without_text = how_far(decisions), whose(decisions), textless(decisions)

@@ -32,7 +32,7 @@ from transforms.ingest.sources import Split, unchanged
 from transforms.kernels.similarity import duplicate_rate, minhash, overlap
 from transforms.kernels.statistics import diversity, repetition
 from transforms.kernels.text import paragraphs, prose, text
-from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, numbers, packed
+from transforms.kernels.text.columns import distinct_numbers, first_half, hash_texts, joined, numbers, packed
 from transforms.kernels.text.personal import Kind
 from transforms.kernels.text.urls import canonical_urls, hash_canonical, hosts
 from transforms.origin.witnesses import EvidenceConfig, Witnesses, load_witnesses, look
@@ -80,25 +80,26 @@ class Survey(Stage):
 
     config: SurveyConfig
     corpus: Corpus
+    is_needless: bool = False  # whoever reads signals verifies them, and nobody is expected to
 
     def expand(self, inputs: tuple[beam.PCollection[Split], MaybeUnwanted]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
         splits, unwanted = inputs
-        survey = _SurveySplit(self.config, self.corpus.without_splits())
+        survey = _SurveySplit(self.config, self.corpus.without_splits(), self.is_needless)
         return splits | "SurveySplit" >> counted.ParDo("splits to survey", survey, *as_sides(unwanted))
 
 
 @beam.typehints.with_output_types(Split)
 class _SurveySplit(Beside[Split, Split]):
-    def __init__(self, config: SurveyConfig, corpus: Corpus) -> None:
-        self.config, self.corpus = config, corpus
+    def __init__(self, config: SurveyConfig, corpus: Corpus, is_needless: bool) -> None:
+        self.config, self.corpus, self.is_needless = config, corpus, is_needless
 
     def setup(self) -> None:
         self.detectors = load_detectors(self.config)
         self.witnesses = load_witnesses(self.config.evidence)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
-        if not self.corpus.store.was_surveyed(split, removed(*sides)):
+        if not (self.is_needless or self.corpus.store.was_surveyed(split, removed(*sides))):
             survey_split(split, self.corpus, self.config, self.detectors, self.witnesses, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.corpus.store.count(split))
         return (split,)
@@ -159,13 +160,13 @@ class HeadSample:
 
     def thinned(self, signals: pa.Table) -> pa.Table:
         """SIGNALS without what is kept of documents that are no more among the smallest, now that more have been looked at."""
-        content = signals["content_hash"].combine_chunks()
+        content = joined(signals["content_hash"])
         heads = diversity.sample_keys(first_half(content)) < diversity.sample_below(self.smallest)
-        packed = duplicate_rate.Packed.of(*numbers(signals["trace"].combine_chunks()))
+        packed = duplicate_rate.Packed.of(*numbers(joined(signals["trace"])))
         some = np.flatnonzero(packed.size)
         traces = np.zeros(signals.num_rows, bool)
         traces[some] = packed.among(some).key < duplicate_rate.below(self.traced)
-        for name, mask, nothing in (("trace", traces, b""), ("first_words", heads, b""), ("head", heads, None)):
+        for name, mask, nothing in (("trace", traces, b""), ("first_words", heads, []), ("head", heads, None)):
             field = signals.schema.field(name)
             left = pc.if_else(pa.array(mask), signals[name], pa.scalar(nothing, field.type))
             signals = signals.set_column(signals.schema.get_field_index(name), field, left)

@@ -1,5 +1,6 @@
 """Great Expectations in a process of its own says what it says in ours, and leaves no process behind."""
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from expectations import contracts
+from expectations.imports import LATE_OF_GX, OF_GX
 from expectations.judge import gx, gx_process
 from expectations.suite.suite import load_suite
 from tests.workers import has_ended, seen
@@ -49,6 +51,31 @@ def test_the_other_process_says_the_same(values):
     assert gx_process.validate(metrics(*values), suite(min=3)) == gx.validate(
         metrics(*values).to_pandas(), suite(min=3)
     )
+
+
+def test_it_says_the_same_of_every_kind_of_question():
+    base = {"expect": "metric_to_be_between", "metric": "documents", "slice_kind": "source", "min": 3}
+    more = [{"bound": "upper"}, {"slice": "s0"}, {"slice": "s/*"}, {"min_documents": 20}, {"unsure": "inconclusive"}]
+    more += [{"severity": "warning"}, {"max": 9, "bound": "lower", "unsure": "inconclusive"}, {"metric": "tokens"}]
+    asked = load_suite({"expectations": [base | kind for kind in more]})
+    gx_process.start()
+    said = gx_process.validate(metrics(10.0, 2.5), asked)
+    assert said == gx.validate(metrics(10.0, 2.5).to_pandas(), asked)
+    assert {one["status"] for one in said} == {"pass", "fail", "error", "inconclusive"}
+
+
+def test_it_imports_nothing_that_a_suite_does_not_ask_for():
+    code = "import os, sys; from expectations.judge import gx_process; "
+    code += "os._exit = lambda code: print(*sys.modules, file=sys.stderr); gx_process._answer()"
+    question = gx_process._question(metrics(10.0), suite(min=3))
+    done = subprocess.run([sys.executable, "-c", code], input=question, capture_output=True, check=True)
+    imported = {*done.stderr.decode().split()}
+    assert "great_expectations" in imported
+    assert not {*LATE_OF_GX, *OF_GX, "expectations.loading"} & imported
+
+
+def test_what_it_does_not_import_is_there():
+    assert all(importlib.util.find_spec(name) for name in LATE_OF_GX)  # or its name has changed and it is imported
 
 
 def test_without_a_process_the_work_is_done_here():

@@ -20,9 +20,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from expectations.papers import form as forms
-from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, first_of_each
+from expectations.papers.croissant import croissant
+from expectations.papers.facts import COLUMNS, PaperCounts, ReleasedPaper, StandardInput, first_of_each
 from expectations.papers.law import FORMS, LARGEST_RANGE, text_range
-from expectations.papers.standards import StandardInput, croissant, spdx
+from expectations.papers.spdx import spdx
 from expectations.papers.upstream import FAULTS, as_issue, as_machine_report
 from pipeline import api, runner
 from pipeline.cli import app

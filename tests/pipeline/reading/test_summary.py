@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import runner
-from pipeline.advice.remarks import idle
+from pipeline.advice.remarks import idle, remarks
 from pipeline.reading.summary import checked, ran
 from pipeline.recipe import Recipe, load_recipe
 
@@ -63,6 +63,9 @@ def test_check_and_run_say_so(tmp_path: pathlib.Path) -> None:
     with_one = recipe_of(tmp_path, {"url": True}, records[0] | {"url": "https://example.org/x"}, *records[1:])
     _, said = run(tmp_path, with_one)
     assert "warning: dedup" not in said
+    both = recipe.model_copy(update={"sources": (*recipe.sources, recipe.sources[0].model_copy(update={"name": "b"}))})
+    assert "\nwarning: sources a (" in checked(both, job := runner.prepare(both, str(tmp_path)))
+    assert [line for line in remarks([], both, job.splits) if line.startswith("warning: sources a (")]
 
 
 @pytest.mark.slow

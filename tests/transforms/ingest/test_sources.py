@@ -1,13 +1,27 @@
 import os
 import pathlib
 import pickle
+import posixpath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from transforms.ingest.sources import Fields, InputError, Piece, Source, find_files, find_pieces, plan, plan_splits
+from transforms.ingest.formats import cut
+from transforms.ingest.sources import (
+    Fields,
+    InputError,
+    Piece,
+    Source,
+    files_of,
+    find_files,
+    find_pieces,
+    plan,
+    plan_splits,
+)
 
 
 def write(folder, **files):
@@ -182,12 +196,16 @@ def test_the_fingerprint_changes_when_the_file_does(tmp_path):
 def test_a_large_parquet_file_is_cut_at_row_groups(tmp_path):
     table = pa.table({"text": [os.urandom(500).hex() for _ in range(100)]})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=10)
-    pieces = [piece for split in planned(tmp_path, target=30_000) for piece in split.pieces]
+    splits = planned(tmp_path, target=30_000)
+    pieces = [piece for split in splits for piece in split.pieces]
     assert len(pieces) > 2
+    whole = planned(tmp_path, target=1 << 30)[0].pieces[0]
+    assert files_of(splits, 0) == {whole.path: whole}  # which is one file of all its bytes
+    assert files_of(splits, 1) == {}
     groups = [group for piece in pieces for group in range(*piece.row_groups)]
     assert groups == list(range(10))
     assert all(piece.size <= 30_000 for piece in pieces)
-    assert planned(tmp_path, target=1 << 30)[0].pieces[0].row_groups is None
+    assert whole.row_groups is None
 
 
 def test_a_parquet_file_without_a_footer_is_left_to_the_reader(tmp_path):
@@ -252,3 +270,8 @@ def test_a_file_that_another_source_reads_is_not_called_unread(tmp_path):
     write(tmp_path, a__jsonl=b"{}", b__sgm=b"x", c__pdf=b"x")
     sources = [Source(name="s", path=str(tmp_path)), Source(name="t", path=f"{tmp_path}/*.sgm", format="text")]
     assert [[os.path.basename(one.path) for one in files.unread] for files in plan(sources).found] == [["c.pdf"], []]
+
+
+@given(st.text("/.aÄ\udcff", max_size=8))
+def test_the_ending_of_a_name_is_what_python_says(path: str) -> None:
+    assert cut(path) == posixpath.splitext(posixpath.basename(path).lower())

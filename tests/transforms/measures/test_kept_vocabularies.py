@@ -74,7 +74,7 @@ def test_another_mixture_is_counted_by_what_it_drops(
         patch.setattr(vocabulary, "MOST_COUNTS", most)
         before, expected = ordered(tally(documents, first)), ordered(tally(documents, second))
         pathlib.Path(kept.path(kept_vocabularies.VOCABULARIES)).unlink(missing_ok=True)
-        KeepVocabularies(kept, splits).process(before)
+        KeepVocabularies(kept, splits).work(before)
         assert kept.has(kept_vocabularies.VOCABULARIES, kept_vocabularies.decisions_of(kept, splits)) == is_whole(
             before
         )

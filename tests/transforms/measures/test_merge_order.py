@@ -22,9 +22,6 @@ from transforms.measures.measure import TallyFn
 from transforms.measures.metrics import metrics_table
 from transforms.measures.reference import sketches
 from transforms.measures.tally import NEEDED, Tally, tally_split
-from transforms.mixture.balance import mix
-from transforms.mixture.cells import Rule
-from transforms.mixture.config import RatioConfig
 from transforms.origin.witnesses import EvidenceConfig, load_witnesses
 from transforms.survey import text_to_signals
 
@@ -89,19 +86,15 @@ def parts() -> Parts:
 
 def digest(total: Tally) -> str:
     """Of METRICS and SKETCHES as they would be written."""
-    detector = load_detector(None)
-    mixture = mix(
-        [contracts.OFFER.empty()], Rule.of(RatioConfig(max_synthetic_share=1.0), (), "", detector.calibration)
-    )
-    metrics = metrics_table(total, SOURCES, detector, mixture)
-    written = [batch.serialize().to_pybytes() for batch in (metrics, sketches(total, SOURCES))]
+    metrics = metrics_table(total, SOURCES, load_detector(None))
+    written = [batch.serialize().to_pybytes() for batch in (metrics, *sketches(total, SOURCES).to_batches())]
     return hashlib.sha256(b"".join(written)).hexdigest()
 
 
 @pytest.fixture(scope="module")
 def one_way(parts: Parts) -> str:
     """One part after the other into one accumulator, as one worker does it."""
-    fn = TallyFn()
+    fn = TallyFn("goes nowhere")
     total = fn.create_accumulator()
     for data in parts:
         total = fn.add_input(total, pickle.loads(data))
@@ -111,8 +104,11 @@ def one_way(parts: Parts) -> str:
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(data=st.data())
-def test_any_tree_of_merging_gives_the_same_bytes(parts: Parts, one_way: str, data: st.DataObject) -> None:
-    fn, coder = TallyFn(), TallyFn().get_accumulator_coder()
+def test_any_tree_of_merging_gives_the_same_bytes(
+    parts: Parts, one_way: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    fn = TallyFn(str(tmp_path_factory.mktemp("tallies")))
+    coder = fn.get_accumulator_coder()
     order = data.draw(st.permutations(range(PARTS)))
     totals = [fn.create_accumulator()]
     for number in order:
@@ -131,19 +127,17 @@ def test_merged_in_groups_first_it_gives_the_same_bytes(parts: Parts, one_way: s
     found = tmp_path / "digest"
     with beam.Pipeline(runner="FnApiRunner") as root:
         tallies = root | beam.Create(list(map(pickle.loads, parts)), reshuffle=False).with_output_types(Tally)
-        merged = counted.CombineGlobally("tallies", TallyFn(), without_defaults=True, most=counted.FAN_OUT_FROM)
+        merged = counted.CombineGlobally(
+            "tallies", TallyFn(f"{tmp_path}/attempt"), without_defaults=True, most=counted.FAN_OUT_FROM
+        )
         tallies | merged | beam.Map(lambda total: found.write_text(digest(total)))
     assert found.read_text() == one_way
 
 
 def test_what_is_compared_has_the_numbers_that_once_differed(one_way: str, parts: Parts) -> None:
-    fn = TallyFn()
+    fn = TallyFn("goes nowhere")
     total = fn.extract_output(fn.merge_accumulators(map(pickle.loads, parts)))
-    detector = load_detector(None)
-    mixture = mix(
-        [contracts.OFFER.empty()], Rule.of(RatioConfig(max_synthetic_share=1.0), (), "", detector.calibration)
-    )
-    table = metrics_table(total, SOURCES, detector, mixture)
+    table = metrics_table(total, SOURCES, load_detector(None))
     found = dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True))
     for name in ("source", "language", "generator", "year"):
         assert found[f"{name}.effective_number"] > 2

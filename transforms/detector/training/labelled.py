@@ -20,6 +20,7 @@ from expectations.paths import is_local
 from transforms.detector.fasttext_file import HUMAN_LABELS, MACHINE_LABELS
 from transforms.kernels.similarity import minhash
 from transforms.kernels.text import prose, text
+from transforms.kernels.text.columns import joined
 
 GROUPS = ("source_dataset", "language", "generator", "domain", "attack", "licence", "date", "id", "pair_id")
 LINK_NGRAM, LINK_FRACTION = 10, 0.1
@@ -144,7 +145,7 @@ def _read_table(path: str) -> pa.Table:
 
 def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
     texts = pc.fill_null(table["text"], "")
-    canonical, _ = text.canonicalise(_one(texts))
+    canonical, _ = text.canonicalise(joined(texts))
     digests = [hashlib.blake2b(value.encode(), digest_size=8).digest() for value in canonical.to_pylist()]
     key = np.frombuffer(b"".join(digests), "<u8")
     _, first = np.unique(key, return_index=True)
@@ -153,15 +154,15 @@ def _labelled(table: pa.Table, files: tuple[DataFile, ...]) -> Labelled:
     # Canonical text is its own canonical form, so these are the tokens of the original texts.
     canonical, tokens = text.canonicalise(canonical.take(pa.array(first)))
     groups = {
-        name: _one(pc.fill_null(taken[name], "")).to_numpy(zero_copy_only=False)
+        name: joined(pc.fill_null(taken[name], "")).to_numpy(zero_copy_only=False)
         for name in (*GROUPS, "file")
         if name in table.column_names
     }
     if "language" in groups:
-        groups["language"] = normal_tags(_one(taken["language"])).fill_null("").to_numpy(zero_copy_only=False)
-    machine = _one(taken["machine"]).to_numpy(zero_copy_only=False)
+        groups["language"] = normal_tags(joined(taken["language"])).fill_null("").to_numpy(zero_copy_only=False)
+    machine = joined(taken["machine"]).to_numpy(zero_copy_only=False)
     return Labelled(
-        texts=_one(pc.fill_null(taken["text"], "")),
+        texts=joined(pc.fill_null(taken["text"], "")),
         canonical=canonical,
         tokens=tokens,
         n_tokens=text.count_words(tokens),
@@ -195,11 +196,6 @@ def thinned(labelled: Labelled, chosen: npt.NDArray[np.bool_], most: int) -> npt
     kept = chosen & ~labelled.machine
     kept[rows[place < most]] = True
     return kept
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
 def compared(labelled: Labelled, chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

@@ -12,6 +12,11 @@ from expectations.contracts import HASH
 from transforms.kernels.text.blake2b import digests
 
 
+def joined(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array. Arrow's own `combine_chunks` copies a column that is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def text_buffers(
     texts: pa.LargeStringArray | pa.LargeBinaryArray,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -50,15 +55,21 @@ def first_half(hashes: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint64]:
     return halves(hashes)[0]
 
 
+def bytes_of(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """`(offsets, bytes)` of a binary column: of each row its bytes, one row after the other. The bytes are not copied."""
+    if not len(column):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+    offsets = (bounds - bounds[0]).astype(np.int64)
+    if not offsets[-1]:  # the buffer may be missing
+        return offsets, np.zeros(0, np.uint8)
+    return offsets, np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]]
+
+
 def numbers(column: pa.BinaryArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
     """`(offsets, numbers)` of a packed column: of each row its uint32s, one row after the other."""
-    if not len(column):
-        return np.zeros(1, np.int64), np.zeros(0, np.uint32)
-    bounds = np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
-    offsets = (bounds - bounds[0]).astype(np.int64) // 4
-    if not offsets[-1]:  # the buffer may be missing
-        return offsets, np.zeros(0, np.uint32)
-    return offsets, np.frombuffer(column.buffers()[2], np.uint8)[bounds[0] : bounds[-1]].view("<u4")
+    offsets, data = bytes_of(column)
+    return offsets // 4, data.view("<u4")
 
 
 def packed(

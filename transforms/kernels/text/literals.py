@@ -13,12 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.kernels.compiled import kernel
-from transforms.kernels.lookup import first_at_least
 from transforms.kernels.text.columns import text_buffers
 
 MIN_BYTES = 7
 _FOLD, _FOLDS = np.uint8(0x20), np.uint32(0x20202020)
-_BITS = 15
+_BITS, _ONE = 15, np.uint64(1)
 _MULTIPLIER, _SHIFT = np.uint32(2654435761), np.uint32(32 - _BITS)  # Knuth's multiplicative hash
 
 
@@ -30,7 +29,8 @@ class Literals(NamedTuple):
     group: npt.NDArray[np.int64]  # [strings] which group each belongs to
     within: npt.NDArray[np.int64]  # [groups] only those count that begin so many bytes into a document
     seen: npt.NDArray[np.bool_]  # [2**_BITS] whether any four bytes of a string have this hash
-    grams: npt.NDArray[np.uint32]  # four bytes of a string, ascending
+    first: npt.NDArray[np.uint32]  # [2**_BITS + 1] where those that have it begin among `grams`
+    grams: npt.NDArray[np.uint32]  # four bytes of a string, by their hash
     string: npt.NDArray[np.int64]  # [grams] of which string
     at: npt.NDArray[np.int64]  # [grams] how far into it
 
@@ -52,12 +52,13 @@ def compile_literals(groups: list[tuple[int, tuple[str, ...]]]) -> Literals:
     start = offsets[string] + at
     grams = np.stack([data[start + i] for i in range(4)], axis=1).astype(np.uint8).reshape(-1, 4)
     words = np.ascontiguousarray(grams).view("<u4").ravel().astype(np.uint32)
-    order = np.argsort(words, kind="stable")
-    seen = np.zeros(1 << _BITS, np.bool_)
-    seen[(words * _MULTIPLIER) >> _SHIFT] = True
+    hashes = (words * _MULTIPLIER) >> _SHIFT
+    order = np.argsort(hashes, kind="stable")
+    first = np.searchsorted(hashes[order], np.arange((1 << _BITS) + 1)).astype(np.uint32)
+    seen = first[1:] > first[:-1]
     within = np.array([limit for limit, _ in groups], np.int64)
     group = np.array([number for number, _ in strings], np.int64)
-    return Literals(data, offsets, group, within, seen, words[order], string[order], at[order])
+    return Literals(data, offsets, group, within, seen, first, words[order], string[order], at[order])
 
 
 def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool_]:
@@ -69,21 +70,22 @@ def search(text: pa.LargeStringArray, literals: Literals) -> npt.NDArray[np.bool
     return found
 
 
-@kernel("u8[] u32[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] i64[] i64[] bool[,]!")
-def _search(data, words, offsets, folded, ends, groups, within, seen, grams, strings, places, found):
+@kernel("u8[] u32[] i64[] u8[] i64[] i64[] i64[] bool[] u32[] u32[] i64[] i64[] bool[,]!")
+def _search(data, words, offsets, folded, ends, groups, within, seen, first, grams, strings, places, found):
     last = offsets[len(offsets) - 1]
     d = 0
     for i in range(np.uint64(offsets[0] // 4), np.uint64(min((last + 3) // 4, len(words)))):
         word = words[i] | _FOLDS
-        if not seen[np.uint32(word * _MULTIPLIER) >> _SHIFT]:
+        place = np.uint64(np.uint32(word * _MULTIPLIER) >> _SHIFT)
+        if not seen[place]:
             continue
-        n = first_at_least(grams, word)
-        while n < len(grams) and grams[n] == word:
+        for n in range(np.uint64(first[place]), np.uint64(first[place + _ONE])):
+            if grams[n] != word:
+                continue
             base, size = ends[strings[n]], ends[strings[n] + 1] - ends[strings[n]]
             group = groups[strings[n]]
             start = np.int64(4 * i) - places[n]
             end = start + size
-            n += 1
             if start < offsets[0] or end > last:
                 continue
             while offsets[d + 1] <= start:

@@ -37,7 +37,7 @@ know count as punctuation.
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +73,7 @@ _FOLDED = {
 # Default_Ignorable_Code_Point that is not of category Cf: `unicodedata` does not tell it.
 _INVISIBLE = _ranges("034F-034F 115F-1160 17B4-17B5 180B-180F 3164-3164 FE00-FE0F FFA0-FFA0")
 _NOT_PLAIN = 255  # in Tables.order
+_AT_ONCE = 256  # code points: of most such blocks nothing changes
 
 FNV32_OFFSET, FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
 _FNV64_OFFSET, _FNV64_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
@@ -101,6 +102,7 @@ class _Tables(NamedTuple):
     order: npt.NDArray[np.uint8]  # canonical combining class; _NOT_PLAIN: a text that has it goes through `_caseless`
 
 
+@once()
 def _own_classes() -> npt.NDArray[np.uint8]:
     """Class of each code point as it stands."""
     by_category = {"L": _LETTER, "N": _LETTER, "M": _MARK, "Z": _SPACE, "P": _PUNCT, "S": _PUNCT}
@@ -121,24 +123,27 @@ def _composing() -> npt.NDArray[np.bool_]:
     """Whether NFKC may join a code point to the one before it."""
     joins = np.zeros(_TABLE_SIZE, np.bool_)
     joins[0x1160:0x1200] = True  # the vowels and finals of Hangul, whose decompositions are in no table
-    for point in range(0xC0, _TABLE_SIZE):
-        if (said := unicodedata.decomposition(chr(point))) and said[0] != "<" and len(parts := said.split()) == 2:
-            joins[int(parts[1], 16)] = True
+    for point, _ in _changed(functools.partial(unicodedata.normalize, "NFD"), np.arange(0xC0, _TABLE_SIZE)):
+        said = unicodedata.decomposition(chr(point)).split()
+        if len(said) == 2 and said[0][0] != "<":
+            joins[int(said[1], 16)] = True
     return joins
 
 
 @once()
 def _tables() -> _Tables:
-    classes, composing = _own_classes(), _composing()
-    own = classes.copy()
+    own, composing = _own_classes(), _composing()
+    classes = own.copy()
     spelled, order = np.zeros(_TABLE_SIZE, np.uint64), np.zeros(_TABLE_SIZE, np.uint8)
     to_ascii = {other: ascii_char for ascii_char, others in _FOLDED.items() for other in others}
     marks = np.flatnonzero(own == _MARK)
     order[marks] = [unicodedata.combining(chr(point)) for point in marks.tolist()]
     order[composing & (own != _IGNORE)] = _NOT_PLAIN
-    points = np.flatnonzero(own != _IGNORE).tolist()
-    changed = zip(points, map(chr, points), _each_caseless(points), strict=True)
-    for point, char, folded in (one for one in changed if one[1] != one[2] or one[1] in to_ascii):
+    folds = {ord(char): _caseless(char) for char in to_ascii} | dict(
+        _changed(_caseless, np.flatnonzero(own != _IGNORE))
+    )
+    for point, folded in folds.items():
+        char = chr(point)
         written = "".join(to_ascii.get(one, one) for one in folded).encode()
         first, *others = (int(own[ord(one)]) if ord(one) < _TABLE_SIZE else _SOLO for one in folded)
         kinds = {first, *others}
@@ -158,13 +163,12 @@ def _tables() -> _Tables:
     return _Tables(classes, spelled, order)
 
 
-def _each_caseless(points: Sequence[int]) -> list[str]:
-    """`_caseless` of each code point: as one text of lines, for nothing is joined to a line's end, or comes from one."""
-    line = ord("\n")
-    lines = _caseless("\n".join(chr(point) for point in points if point != line)).split("\n")
-    if line in points:
-        lines.insert(points.index(line), "\n")
-    return lines
+def _changed(change: Callable[[str], str], points: npt.NDArray[np.int64]) -> Iterator[tuple[int, str]]:
+    """Code points that become something else, many as one text of lines: nothing is joined to a line's end, or comes from one."""
+    for start in range(0, len(points), _AT_ONCE):
+        some = "".join(map(chr, points[start : start + _AT_ONCE])).replace("\n", "")
+        if (found := change(lines := "\n".join(some))) != lines:
+            yield from ((ord(one), new) for one, new in zip(some, found.split("\n"), strict=True) if one != new)
 
 
 @once()
