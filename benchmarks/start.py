@@ -25,9 +25,6 @@ from collections.abc import Callable
 from unittest import mock
 
 import pyarrow as pa
-from numba.core.codegen import CPUCodeLibrary
-from numba.core.inline_closurecall import InlineWorker
-from numba.core.types.functions import BaseFunction
 
 from expectations import contracts
 from expectations.judge import gx_process
@@ -37,12 +34,6 @@ from transforms.kernels import compiled
 from transforms.survey import text_to_signals  # noqa: F401 (whose kernels are compiled)
 
 # What `compiled` does in another way than Numba.
-DONE_OTHERWISE = (
-    (BaseFunction, "get_call_type"),
-    (InlineWorker, "run_untyped_passes"),
-    (CPUCodeLibrary, "_optimize_functions"),
-    (CPUCodeLibrary, "_optimize_final_module"),
-)
 # Whatever a run sets before it imports, as `pipeline.cli.main` does.
 BEGIN = """
 import gc, os, sys, time
@@ -141,10 +132,7 @@ def compiling(kernels: list[compiled.Kernel]) -> float:
 
 def compiling_as_before(kernels: list[compiled.Kernel]) -> float:
     """The same as Numba does it, with the search for garbage that a run has."""
-    with contextlib.ExitStack() as before:
-        before.enter_context(mock.patch.object(compiled, "_no_search_for_garbage", contextlib.nullcontext))
-        for owner, name in DONE_OTHERWISE:
-            before.enter_context(mock.patch.object(owner, name, getattr(owner, name).__wrapped__))
+    with mock.patch.object(compiled, "quickly", contextlib.nullcontext):
         return compiling(kernels)
 
 

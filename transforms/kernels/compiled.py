@@ -9,32 +9,24 @@ A kernel is compiled, or loaded, when it is first called. What a kernel is calle
 so: an array that can be written may be read, a Python int is an int64. Anything else is a TypeError.
 """
 
-import functools
-import gc
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from expectations.imports import hidden
+from transforms.kernels.quick_compiling import quickly
 
 with hidden(
     "scipy", "colorama"
-):  # it would look at the version of one, and colour what a template says that does not fit
+):  # whose version it asks, and by which it would colour what a template says that does not fit
     import numba
-    from llvmlite.binding import ffi  # type: ignore[import-untyped]
     from numba.core import event, types
     from numba.core.caching import FunctionCache
-    from numba.core.codegen import CPUCodeLibrary
-    from numba.core.compiler import Flags
     from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.inline_closurecall import InlineWorker
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
-    from numba.core.targetconfig import ConfigStack
-    from numba.core.types.functions import BaseFunction
     from numba.np import numpy_support
 
 KERNELS: "list[Kernel]" = []  # all whose modules are imported
@@ -70,7 +62,7 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
             with global_compiler_lock:
                 if self._can_compile:  # no other thread was faster
                     # Hidden: what is for matrix products in compiled code, of which there are none.
-                    with hidden("scipy.linalg"), _no_search_for_garbage():
+                    with hidden("scipy.linalg"), quickly():
                         self.compile(self.declared)
                     self.disable_compile()
 
@@ -126,89 +118,6 @@ def kernel(signature: str, allocates: bool = False) -> Callable[[Callable[..., A
         return one
 
     return compiled
-
-
-@contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
-    """The compiler makes hundreds of thousands of objects, of which few are garbage; to look for it was an eighth of its time."""
-    looked = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looked:
-            gc.enable()
-
-
-def _compare_quickly() -> None:
-    """Let Numba compare two sets of flags by what was set: for each call that it types it listed them all, some 100,000 times."""
-    compared, same = Flags.__eq__, hash(Flags())  # it is made of the names of the flags
-    Flags.__eq__ = lambda one, other: (type(other) is Flags and one._values == other._values) or compared(one, other)
-    Flags.__hash__ = lambda _: same
-
-
-def _remember_types() -> None:
-    """Let Numba remember what a built-in function gives for some types.
-
-    At each `a + b` it asked dozens of templates anew, and wrote down why each did not fit: a sixth of all compiling.
-    """
-    ask = BaseFunction.get_call_type
-
-    @functools.wraps(ask)
-    def remembered(function: Any, context: Any, args: Any, named: Any) -> Any:
-        if named:
-            return ask(function, context, args, named)
-        known = function.__dict__.setdefault("_known", {})
-        key = context, args, ConfigStack.top_or_none()  # as Numba's own memory of what it compiled for a function
-        if key not in known:
-            known[key] = ask(function, context, args, named)
-        return known[key]
-
-    BaseFunction.get_call_type = remembered  # type: ignore[method-assign, assignment]
-
-
-def _read_once() -> None:
-    """Let Numba read an inlined function once, and not at each of its calls. It copies what it read before it changes that."""
-    read = InlineWorker.run_untyped_passes
-    known: dict[Any, Any] = {}
-
-    @functools.wraps(read)
-    def remembered(worker: Any, function: Any, enable_ssa: bool = False) -> Any:
-        if enable_ssa:  # of a function of Numba's own
-            return read(worker, function, enable_ssa)
-        worker.flags.enable_ssa = enable_ssa  # as reading leaves it
-        if function not in known:
-            known[function] = read(worker, function)
-        return known[function]
-
-    InlineWorker.run_untyped_passes = remembered  # type: ignore[method-assign, assignment]
-
-
-def _optimise_once() -> None:
-    """Let LLVM pass over a kernel once, with all that it calls.
-
-    Numba lets it pass over each function first, and twice over the whole, for the sake of counted references.
-    """
-
-    @functools.wraps(CPUCodeLibrary._optimize_functions)
-    def laid_out(library: Any, module: Any) -> None:
-        module.data_layout = library._codegen._data_layout
-
-    @functools.wraps(CPUCodeLibrary._optimize_final_module)
-    def optimise(library: Any) -> None:
-        passes, built = library._codegen._module_pass_manager()
-        passes.run(library._final_module, built)
-
-    CPUCodeLibrary._optimize_functions = laid_out
-    CPUCodeLibrary._optimize_final_module = optimise
-
-
-_compare_quickly()
-_remember_types()
-_read_once()
-_optimise_once()
-# Each call of LLVM, thousands for a run, told whoever listens that it begins and ends: a quarter of loading kernels.
-ffi.lib._lock._cblist.clear()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]
