@@ -40,6 +40,13 @@ class JobGraph(beam.Pipeline):
         # It is for jars of transforms in other languages, and Beam leaves that of a job which is not run.
         os.rmdir(self.local_tempdir)
 
+    def _infer_result_type(self, *words: Any) -> None:
+        """As Beam's, whether steps are checked or not: how elements cross follows from their types."""
+        options = self._options.view_as(TypeOptions)
+        options.pipeline_type_check = True
+        super()._infer_result_type(*words)
+        options.pipeline_type_check = self.checks_types
+
     def run(self, test_runner_api: bool | str = False) -> Any:
         """As Beam's, without making another pipeline of the job first, which would be of Beam's size (for Dataflow, it is)."""
         return super().run(test_runner_api)
