@@ -13,7 +13,6 @@ from unittest import mock
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipeline import engines, runner
 from pipeline.graph import Job, build
@@ -58,28 +57,6 @@ ALL = {
     "sources": [{"name": "topics", "path": "corpus/*", "fields": {"derived_from": "seed", "verifier": "judge"}}],
     "structures": ["structures.yaml"],
 }  # fmt: skip
-
-
-def test_elements_cross_in_their_coders_whether_a_graph_is_checked_or_not(tmp_path: pathlib.Path) -> None:
-    """A run does not check its graph; without types everything would be pickled."""
-    write(tmp_path / "corpus", corpus(), files=1)
-    recipe = recipe_in(tmp_path)
-    job = runner.prepare(recipe, str(tmp_path))
-
-    def types(checks: bool) -> dict[str, str]:
-        found: dict[str, str] = {}
-
-        class Visitor(PipelineVisitor):
-            def visit_transform(self, node: AppliedPTransform) -> None:
-                found.update((f"{node.full_label} {tag}", str(one.element_type)) for tag, one in node.outputs.items())
-
-        with mock.patch.object(JobGraph, "checks_types", checks):
-            root = JobGraph(options=engines.options(recipe, 1))
-            build(root, job)
-            root.visit(Visitor())
-        return found
-
-    assert types(False) == types(True)
 
 
 @pytest.mark.slow
