@@ -9,6 +9,7 @@ starting the process to its end, CPU seconds those of its process tree; memory i
 sampled every 50 ms (pages that processes share count for each of them). Ours runs twice before, on a small corpus: to compile
 its kernels, and to measure the memory of a run that does nothing much; the first of these times is printed too. After that come
 later runs of the same corpus, by default with another ratio; `--later gate increment` asks another suite, and adds 5 % new text.
+Their CPU is a share of the first run's, with and without what a run of next to nothing costs.
 What the rest of the machine did meanwhile is printed as CPU seconds: beside other work only the CPU seconds of the two can be
 compared.
 """
@@ -170,6 +171,11 @@ def found(planted: list[dict], kept: set[str]) -> float:  # type: ignore[type-ar
     return sum(plant["id"] not in kept or plant["of"] not in kept for plant in pairs) / len(pairs)
 
 
+def above(later: Measured, base: Measured, run: Measured) -> float:
+    """CPU of a later run over the first's, both without what a run of next to nothing costs: as of a corpus without end."""
+    return round((later.cpu - base.cpu) / max(run.cpu - base.cpu, 0.01), 3)
+
+
 def report(name: str, run: Measured, documents: int, planted: list[dict], kept: set[str]) -> dict[str, object]:  # type: ignore[type-arg]
     """One row of the table."""
     return {
@@ -220,6 +226,8 @@ def main() -> None:
         "first_small_run_seconds": round(first.seconds, 1),
         **{f"later_{kind}_cpu_seconds": round(one.cpu, 1) for kind, one in later.items()},
         **{f"later_{kind}_share": round(one.cpu / max(run.cpu, 0.01), 3) for kind, one in later.items()},
+        "base_cpu_seconds": round(base.cpu, 1),
+        **{f"later_{kind}_share_above_base": above(one, base, run) for kind, one in later.items()},
         "base_mb": round(base.peak / 1e6),
         "bytes_per_document_above_base": round((run.peak - base.peak) / documents),
     }

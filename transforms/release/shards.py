@@ -212,8 +212,6 @@ def write_shards(task: Task, config: EmitConfig, corpus: Corpus, unwanted: Unwan
     kept = config.kept(task, corpus.store)
     shards = _copied(task, config, kept) if kept else []
     if not shards:
-        if kept:
-            forget_files(kept)  # else a later run would count on them again
         made = _signatures(task, config, corpus), _written(task, config, corpus, unwanted)
         shards = [shard for part in spread(list, iter(made)) for shard in part]  # the two beside each other
         if kept and shards:
@@ -258,6 +256,7 @@ def _copied(task: Task, config: EmitConfig, kept: Kept) -> list[Shard]:
         number = sum(shard.folder == file.folder for shard in shards)
         path = _path(config, file.folder, task.number, number)
         if not copy_file(file, config.released, path):
+            forget_files(kept)  # else the next run would count on them again
             return []
         shards.append(Shard(task.number, number, path, file.rows, file.tokens, file.bytes, file.sha256, file.folder))
     TALLY.add(documents_written=sum(shard.num_rows for shard in shards))
