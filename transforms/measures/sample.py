@@ -85,10 +85,9 @@ def _smallest(keys: npt.NDArray[np.uint64], at: npt.NDArray[np.int8]) -> npt.NDA
 
 def merge(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     """The sample of all documents of the parts; `merge([])` is the empty one. Commutative and associative."""
-    if len(parts) == 1:  # which is in order, and no larger than a sample
-        return parts[0]
-    whole = pa.concat_batches(parts) if parts else _EMPTY
-    return whole.take(pa.array(_smallest(whole["key"].to_numpy(), whole["at"].to_numpy())))
+    whole = parts[0] if len(parts) == 1 else pa.concat_batches(parts or [_EMPTY])
+    rows = _smallest(whole["key"].to_numpy(), whole["at"].to_numpy())
+    return whole if np.array_equal(rows, np.arange(whole.num_rows)) else whole.take(pa.array(rows))
 
 
 _EMPTY = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in SAMPLED], schema=SAMPLED)

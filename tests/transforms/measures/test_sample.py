@@ -42,7 +42,11 @@ def test_parts_and_order_change_nothing(most: int, values: list[tuple[int, int]]
         parts = [batch(shuffled[at : at + size]) for at in range(0, len(values), size)]
         half = sample.merge(parts[: len(parts) // 2])
         assert sample.merge([half, *parts[len(parts) // 2 :], sample.merge([])]).equals(whole)
-        assert sample.merge(sample.compact(parts[::-1], tightly=True)).equals(whole)
+        for tightly in (True, False):
+            assert sample.merge(sample.compact(parts[::-1], tightly)).equals(whole)
+        assert sum(part.num_rows for part in sample.compact(parts)) <= 2 * most, (
+            "what cannot be in it is held by nobody"
+        )
 
 
 def test_what_is_asked_of_it_is_a_sample_of_all_of_these_documents() -> None:
