@@ -127,7 +127,6 @@ def _import_all(path: str) -> None:
     tqdm.tqdm.monitor_interval = 0  # no thread, which would be lost
     logging.getLogger().setLevel(logging.ERROR)  # as the command line does before it imports Beam
     load_kernels()
-    sys.modules["transforms.engine.job_graph"].JobGraph.checks_types = True  # as in pipeline/conftest.py
     gx_process.rehearse()
     # A command that this process becomes starts it warm, too.
     gx_process.command = lambda: [*_call(path), "-m", gx_process.__name__]

@@ -4,7 +4,6 @@ Lines of text, by what a release knows of itself; one that begins with two space
 prints them, and the report shows the same.
 """
 
-import collections
 import functools
 import itertools
 import os
@@ -18,8 +17,9 @@ from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
+from transforms.ingest.data_set_splits import below, splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Source, Split, files_of, splits_of
+from transforms.ingest.sources import Piece, Source, Split, files_of
 from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -78,29 +78,26 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
 
 def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
     for source, files in zip(recipe.sources, found, strict=True):
-        there = splits_of(source, (piece.path for piece in files))
+        there = splits_of((piece.path for piece in files), source.path)
         yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
 def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> Iterator[str]:
-    """A warning for each two sources that read the same files, whatever their folders are called; a link to a file is another."""
-    real = functools.cache(lambda folder: os.path.realpath(folder) if is_local(folder) else folder)
-    readers: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
-    shared = collections.Counter(at for own in files for at in {real(posixpath.dirname(piece.path)) for piece in own})
-    for number, own in enumerate(files if shared and max(shared.values()) > 1 else ()):
-        for piece in own:
-            folder, name = posixpath.split(piece.path)
-            if shared[real(folder)] > 1:
-                readers[real(folder), name][number] = piece.path
-    both: dict[tuple[int, int], list[dict[int, str]]] = collections.defaultdict(list)
-    for paths in readers.values():
-        for pair in itertools.combinations(paths, 2):
-            both[pair].append(paths)
-    for (one, other), found in both.items():
-        names = [f"{sources[at].name} ({printable(found[0][at])})" for at in (one, other)]
-        more = f", and {plural(len(found) - 1, 'more file')}" if len(found) > 1 else ""
-        yield f"warning: sources {' and '.join(names)} read the same file{more}; name it in one of them, or its documents"
-        yield "  are read twice, and dedup decides which source keeps them"
+    """A warning for each two sources that read the same files, whatever their own folders are called; links below are others."""
+    named = [_by_real_path(source, own) for source, own in zip(sources, files, strict=True) if len(sources) > 1]
+    for (one, mine), (other, its) in itertools.combinations(zip(sources, named, strict=False), 2):
+        if both := sorted(mine.keys() & its.keys()):
+            names = f"{one.name} ({printable(mine[both[0]])}) and {other.name} ({printable(its[both[0]])})"
+            more = f", and {plural(len(both) - 1, 'more file')}" if len(both) > 1 else ""
+            yield f"warning: sources {names} read the same file{more}; name it in one of them, or its documents"
+            yield "  are read twice, and dedup decides which source keeps them"
+
+
+def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:
+    """The paths of files by what they would be without links to the source's folder, which is asked once."""
+    real = functools.cache(lambda top: os.path.realpath(top) if is_local(top) else top)
+    rests = {piece.path: below(piece.path, source.path) for piece in files}
+    return {posixpath.join(real(path.removesuffix(rest)), rest): path for path, rest in rests.items()}
 
 
 def _not_read(rows: Rows) -> Iterator[str]:

@@ -18,9 +18,10 @@ from pipeline.reading.input_sample import try_source
 from pipeline.reading.outputs import check_output, save
 from pipeline.reading.proposals import FOLDERS, Proposal, mapped, sources_of
 from pipeline.reading.summary import unread
+from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import Listing
 from transforms.ingest.size_limits import ReadLimits
-from transforms.ingest.sources import FormatName, InputError, Piece, Source, find_files, found_of, splits_of
+from transforms.ingest.sources import FormatName, InputError, Piece, Source, find_files, found_of
 from transforms.measures.unread_input import not_read
 
 RECIPE = """\
@@ -102,7 +103,7 @@ def write_recipe(
     ]
     sources = [proposal.source for proposal in proposals]
     parts = [
-        splits_of(source, (piece.path for piece in one.pieces)) for source, one in zip(sources, found, strict=True)
+        splits_of((piece.path for piece in one.pieces), source.path) for source, one in zip(sources, found, strict=True)
     ]
     blocks, failed = [], []
     for number, source in enumerate(sources):

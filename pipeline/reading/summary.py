@@ -17,8 +17,9 @@ from pipeline.places import PAPERS
 from pipeline.reading.input_sample import refuse_hopeless, tried, try_source
 from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
+from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Split, files_of, splits_of
+from transforms.ingest.sources import Piece, Split, files_of
 from transforms.measures.unread_input import NotRead
 from transforms.release.read_release import read_metrics
 
@@ -123,7 +124,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         lines.append(
             f"  {source.name}: {plural(len(files[number]), 'file')}, {plural(n_bytes, 'byte')}, origin {declared}"
         )
-        parts = splits_of(source, (piece.path for piece in files[number]))
+        parts = splits_of((piece.path for piece in files[number]), source.path)
         lines += [f"    {words}" for words in splits_found(source, parts)]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, files[number], number, recipe.ingest.limits)]
@@ -171,7 +172,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
                 "files": len(files[number]),
                 "bytes": sum(piece.size for piece in files[number]),
                 "origin": source.origin,
-                "splits": splits_of(source, (piece.path for piece in files[number])),
+                "splits": splits_of((piece.path for piece in files[number]), source.path),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,

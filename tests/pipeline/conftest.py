@@ -8,7 +8,6 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pipeline import engines
-from transforms.engine.job_graph import JobGraph
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,14 +17,6 @@ def workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if asked:
             patch.setattr(engines, "default_workers", lambda: int(asked))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _checked_types() -> Iterator[None]:
-    """A run trusts that its graph is wired right, because here every graph is checked."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JobGraph, "checks_types", True)
         yield
 
 

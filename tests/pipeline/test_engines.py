@@ -213,6 +213,7 @@ def told(folder: pathlib.Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs_prism
 def test_status_is_a_command_of_its_own_with_the_exit_codes_of_run(small: pathlib.Path, tmp_path: pathlib.Path) -> None:
     def send(output: str, *changes: str) -> str:
@@ -438,6 +439,7 @@ def test_the_graph_is_a_job_that_dataflow_takes_without_a_network(
     assert json.loads(str(dataflow.job))["type"] == "JOB_TYPE_BATCH"
 
 
+@pytest.mark.slow
 def test_dataflow_takes_it_where_the_extra_gcp_is_installed(tmp_path: pathlib.Path) -> None:
     """The test above, in an environment that has Beam's extra before everything that this one has."""
     bin_ = environment_of(tmp_path, [f"apache-beam[gcp]=={beam.__version__}"])

@@ -10,7 +10,6 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.internal import pickler
-from apache_beam.options.pipeline_options import TypeOptions
 from apache_beam.pipeline import ComponentIdMap
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
@@ -31,11 +30,8 @@ BEAMS_OWN = b"apache_beam."
 class JobGraph(beam.Pipeline):
     """A pipeline whose job is small, while a run is `staging`; elsewhere it is Beam's."""
 
-    checks_types = False  # of the steps, which no corpus changes: tests let every graph check them
-
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **options)
-        self._options.view_as(TypeOptions).pipeline_type_check = self.checks_types
         self.component_id_map = _ShortNames()
         # It is for jars of transforms in other languages, and Beam leaves that of a job which is not run.
         os.rmdir(self.local_tempdir)

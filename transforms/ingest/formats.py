@@ -77,6 +77,12 @@ def cut(path: str) -> tuple[str, str]:
     return (stem, dot + ending) if stem.strip(".") else (name, "")
 
 
+def ending_of(path: str) -> str:
+    """`.txt`, `.txt.gz`, or nothing."""
+    stem, ending = cut(path)
+    return cut(stem)[1] + ending if ending in COMPRESSIONS else ending
+
+
 def has_ending(path: str) -> bool:
     """Whether a name has an ending: not `README`, `12345` or Enron's `1.`; that of a compression is none."""
     stem, ending = cut(path)

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from transforms.ingest.columns import Columns
 from transforms.ingest.computed import made
+from transforms.ingest.data_set_splits import below
 from transforms.ingest.formats import FORMATS
-from transforms.ingest.sources import Piece, Source, below
+from transforms.ingest.sources import Piece, Source
 
 _HIVE = re.compile(r"([A-Za-z_][\w.-]*)=(.*)")
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"

@@ -31,22 +31,15 @@ from transforms.engine.coders import CompressedCoder
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.computed import template
-from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, cut, has_ending, is_description, named
+from transforms.ingest.data_set_splits import SPLITS, split_of
+from transforms.ingest.formats import COMPRESSIONS, ENDINGS, FORMATS, has_ending, is_description, named
 from transforms.ingest.listing import UNREAD, Entry, Listing, Unread, fingerprint_of, is_regular, list_path
 
 FormatName = Literal[
     "auto", "jsonl", "json", "csv", "parquet", "arrow", "orc", "text", "lines", "html", "warc", "tar", "zip"
 ]
 SPLIT_BYTES = 8 << 20  # small files are read together up to this size in storage
-SPLITS = ("train", "validation", "test")
-_SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
 NOTHING_LISTED: Mapping[str, Listing] = MappingProxyType({})
-# One of these is in whatever says a split.
-_MAY_SAY_SPLIT = [word for word in _SPLIT_WORDS if not any(one in word and one != word for one in _SPLIT_WORDS)]
 
 
 class InputError(UserError):
@@ -383,58 +376,6 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def ending_of(path: str) -> str:
-    """`.txt`, `.txt.gz`, or nothing."""
-    stem, ending = cut(path)
-    return cut(stem)[1] + ending if ending in COMPRESSIONS else ending
-
-
-def below(path: str, tops: str | tuple[str, ...]) -> str:
-    """A path from a source's folder on, or from the first folder of its pattern that is one; else the file's name."""
-    for start in _starts(tops):
-        if path.startswith(start):
-            return path[len(start) :]
-    return posixpath.basename(path)
-
-
-@functools.lru_cache(256)  # one source may have a million files
-def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
-    """What stands before the names below a source's folders, the first that fits."""
-    starts: list[str] = []
-    for top in (path,) if isinstance(path, str) else path:
-        special = re.search(r"[*?\[]", top)
-        fixed = top[: special.start()].rpartition("/")[0] if special and not os.path.lexists(top) else top
-        starts += [start.rstrip("/") + "/" for start in (fixed, os.path.normpath(fixed))]
-        if special and not fixed:
-            starts.append("")
-    return tuple(dict.fromkeys(starts))
-
-
-def split_of(path: str, source: Source) -> str:
-    """Which split of a data set a file is of, by its name or that of a folder below the source's: one of `SPLITS`, or ""."""
-    if not _may_say_split(path):
-        return ""
-    for part in reversed(below(path, source.path).lower().split("/")):
-        for word in re.split(r"[^a-z]+", part):
-            if word in _SPLIT_WORDS:
-                return _SPLIT_WORDS[word]
-    return ""
-
-
-def splits_of(source: Source, paths: Iterable[str]) -> dict[str, int]:
-    """How many of a source's files are of which split of a data set; "": their names do not say."""
-    paths = tuple(paths)
-    says = _may_say_split("\n".join(paths))
-    parts = collections.Counter(split_of(path, source) for path in paths) if says else {"": len(paths)}
-    return {part: parts[part] for part in (*SPLITS, "") if parts.get(part)}
-
-
-def _may_say_split(text: str) -> bool:
-    """Whether a word for a split is in a path, or in one of many."""
-    text = text.lower()
-    return any(word in text for word in _MAY_SAY_SPLIT)
-
-
 def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Piece], list[Unread]]:
     """The files that are read, and the others with their reasons. `folder`: that their paths, if relative, are in."""
     pieces: list[Piece] = []
@@ -449,8 +390,8 @@ def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Pie
         others += [Unread(p.path, "text_beside_data") for p in pieces if _is_remark(p)]
         pieces = [p for p in pieces if not _is_remark(p)]
     if source.splits:
-        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source) not in source.splits]
-        pieces = [p for p in pieces if split_of(p.path, source) in source.splits]
+        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.path) not in source.splits]
+        pieces = [p for p in pieces if split_of(p.path, source.path) in source.splits]
     return pieces, others
 
 
@@ -574,7 +515,7 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     if not others:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
     if any(one.reason == "other_split" for one in unread):
-        there = {split_of(one.path, source) for one in unread if one.reason == "other_split"} - {""}
+        there = {split_of(one.path, source.path) for one in unread if one.reason == "other_split"} - {""}
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):

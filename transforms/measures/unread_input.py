@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from expectations.metrics.row import Row
 from expectations.wording import plural
+from transforms.ingest.formats import ending_of
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.readers import FILE_REASONS, WHOLE_FILE
-from transforms.ingest.sources import Found, Source, Split, ending_of
+from transforms.ingest.sources import Found, Source, Split
 
 SHOWN_FILES = 100  # that metrics name one by one
 EXAMPLES = 5  # of entries that are not read, by source, reason and ending
