@@ -18,6 +18,14 @@ def test_halves_sort_as_bytes_do(values: list[bytes]) -> None:
     assert [values[i] for i in order] == sorted(values)
 
 
+@given(st.lists(st.lists(st.text(max_size=3), max_size=4), max_size=3), st.integers(0, 3))
+def test_a_column_of_one_array_is_that_array(parts: list[list[str]], start: int) -> None:
+    column = pa.chunked_array(parts, pa.string()).slice(start)
+    assert columns.joined(column).to_pylist() == column.to_pylist()
+    if column.num_chunks == 1 and len(column):
+        assert columns.joined(column).buffers()[1].address == column.chunk(0).buffers()[1].address
+
+
 @given(hashes)
 def test_hexadecimal_is_pythons(values: list[bytes]) -> None:
     column = pa.array([b"x" * 16, *values], pa.binary(16)).slice(1)
