@@ -87,11 +87,14 @@ def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> I
     """A warning for each two sources that read the same files, whatever their folders are called; a link to a file is another."""
     real = functools.cache(lambda folder: os.path.realpath(folder) if is_local(folder) else folder)
     readers: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
-    shared = collections.Counter(at for own in files for at in {real(posixpath.dirname(piece.path)) for piece in own})
-    for number, own in enumerate(files if shared and max(shared.values()) > 1 else ()):
+    # One file has one fingerprint. Only of files with the same is it asked where their folders are: there may be as many.
+    alike = collections.Counter(
+        one for own in (files if len(files) > 1 else ()) for one in {piece.fingerprint for piece in own}
+    )
+    for number, own in enumerate(files):
         for piece in own:
-            folder, name = posixpath.split(piece.path)
-            if shared[real(folder)] > 1:
+            if alike[piece.fingerprint] > 1:
+                folder, name = posixpath.split(piece.path)
                 readers[real(folder), name][number] = piece.path
     both: dict[tuple[int, int], list[dict[int, str]]] = collections.defaultdict(list)
     for paths in readers.values():
