@@ -4,16 +4,19 @@
 
 CORPUS is a folder from `benchmarks.corpus`; `--copies` makes so many near copies of one text, which are one cluster, and half
 as many. Each is run in a process of its own, on the local runner, which does one stage after the other. Of each stage it is
-printed which CPU seconds all threads took and which the busiest thread: by those the stage would last however many cores there
-are. Memory is the process's resident bytes before the stage, at its peak (looked at every 10 ms) and behind it. The last line
-is of the whole process tree, Great Expectations' process among them, less what a run of next to nothing takes. Run anything
-before: what has to be compiled is in no line of its own.
+printed which CPU seconds all threads took, and which of them were taken alone, while no other thread of the run had work: those
+it would last however many cores there are. For that Linux is asked every 20 ms which threads run or wait for a core, so it is
+the same on a busy machine. Two cores then take half of the rest and all of that; what it comes to is said at the end. Memory is
+the process's resident bytes before the stage, at its peak (looked at every 10 ms) and behind it. The last line is of the whole
+process tree, Great Expectations' process among them, less what a run of next to nothing takes. Run anything before: what has to
+be compiled is in no line of its own.
 """
 
 import argparse
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
 import sys
@@ -41,9 +44,58 @@ def resident() -> float:
     return float(psutil.Process().memory_info().rss / 1e6)
 
 
-def by_thread() -> dict[int, float]:
-    """CPU seconds of each thread so far."""
-    return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
+Look = tuple[float, float, int]  # when, CPU seconds since the last one, threads that ran or waited for a core
+
+
+def tasks_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The threads of a process and of those that it has begun, as folders of /proc."""
+    with contextlib.suppress(OSError):  # it may end meanwhile
+        for task in (folder / "task").iterdir():
+            yield task
+            for child in (task / "children").read_text().split():
+                yield from tasks_below(pathlib.Path("/proc", child))
+
+
+@contextlib.contextmanager
+def looked_at(looks: list[Look]) -> Iterator[None]:
+    """Note what the processes do that are begun in the block."""
+    over, before = threading.Event(), dict[str, int]()
+    own = {task.name for task in pathlib.Path("/proc/self/task").iterdir()}
+
+    def look() -> None:
+        own.add(str(threading.get_native_id()))
+        while not over.wait(0.02):
+            spent = running = 0
+            for task in tasks_below(pathlib.Path("/proc", str(os.getpid()))):
+                with contextlib.suppress(OSError):
+                    if task.name not in own:
+                        so_far = int((task / "schedstat").read_text().split()[0])  # nanoseconds
+                        running += (task / "stat").read_text().rpartition(")")[2].split()[0] in "RD"
+                        spent += so_far - before.get(task.name, 0)
+                        before[task.name] = so_far
+            looks.append((time.monotonic(), spent / 1e9, running))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def with_alone(stages: list[dict[str, Any]], looks: list[Look]) -> list[dict[str, Any]]:
+    """The stages, with the CPU seconds of each in which no other thread had work; and what was done outside of stages."""
+    outside = {"stage": "outside of stages", "cpu": 0.0} | dict.fromkeys(("before", "peak", "after"), 0.0)
+    rows = [*stages, outside]
+    for row in rows:
+        row["alone"] = 0.0
+    for at, spent, running in looks:
+        row = next((one for one in stages if one["begun"] <= at < one["begun"] + one["seconds"]), outside)
+        row["alone"] += spent if running <= 1 else 0.0
+        if row is outside:
+            row["cpu"] += spent
+    return rows
 
 
 def name_of(stage: Any) -> str:
@@ -65,17 +117,15 @@ def watched(rows: list[dict[str, Any]]) -> Iterator[None]:
             peak[0] = max(peak[0], resident())
 
     def execute(self: Any, context: Any, bundle: Any, data: Any) -> Any:
-        threads, cpu, start, before = by_thread(), time.process_time(), time.perf_counter(), resident()
+        cpu, begun, before = time.process_time(), time.monotonic(), resident()
         peak[0] = before
         result = below(self, context, bundle, data)
-        after = by_thread()
-        spent = time.process_time() - cpu
         rows.append(
             {
                 "stage": name_of(bundle.stage),
-                "seconds": time.perf_counter() - start,
-                "cpu": spent,
-                "busiest": max(after[one] - threads.get(one, 0.0) for one in after),
+                "begun": begun,
+                "seconds": time.monotonic() - begun,
+                "cpu": time.process_time() - cpu,
                 "before": before,
                 "peak": max(peak[0], resident()),
                 "after": resident(),
@@ -119,8 +169,11 @@ def one(files: list[pathlib.Path], folder: pathlib.Path, split_bytes: int = SPLI
     # `pipeline/heap.py` does this first of all, which is too late here.
     heap = ["env", "MALLOC_ARENA_MAX=1", "ARROW_DEFAULT_MEMORY_POOL=system"]
     command = [*heap, sys.executable, "-m", "benchmarks.memory_by_stage", "--alone", str(folder.absolute())]
-    run = measured(command, pathlib.Path.cwd(), folder / "run.log")
-    return json.loads((folder / "stages.json").read_text()) | {"peak": run.peak / 1e6}  # type: ignore[no-any-return]
+    looks: list[Look] = []
+    with looked_at(looks):
+        run = measured(command, pathlib.Path.cwd(), folder / "run.log")
+    found = json.loads((folder / "stages.json").read_text())
+    return found | {"peak": run.peak / 1e6, "stages": with_alone(found["stages"], looks)}  # type: ignore[no-any-return]
 
 
 def copies(folder: pathlib.Path, documents: int, files: int = 4) -> list[pathlib.Path]:
@@ -144,17 +197,20 @@ def copies(folder: pathlib.Path, documents: int, files: int = 4) -> list[pathlib
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Lines: the stages in their order; those that take next to nothing together."""
-    yield "| stage | CPU s | busiest thread | MB before | peak | after |"
+    yield "| stage | CPU s | alone | MB before | peak | after |"
     yield "|---|--:|--:|--:|--:|--:|"
     rest = [0.0, 0.0]
     for row in rows:
         if row["cpu"] < LEAST_SECONDS and row["peak"] - row["before"] < LEAST_MB:
-            rest = [rest[0] + row["cpu"], rest[1] + row["busiest"]]
+            rest = [rest[0] + row["cpu"], rest[1] + row["alone"]]
             continue
         memory = " | ".join(f"{row[when]:,.0f}" for when in ("before", "peak", "after"))
-        yield f"| {row['stage']} | {row['cpu']:.2f} | {row['busiest']:.2f} | {memory} |"
+        yield f"| {row['stage']} | {row['cpu']:.2f} | {row['alone']:.2f} | {memory} |"
     yield f"| all others | {rest[0]:.2f} | {rest[1]:.2f} | | | |"
-    yield f"| **all** | {sum(r['cpu'] for r in rows):.2f} | {sum(r['busiest'] for r in rows):.2f} | | | |"
+    cpu, alone = (sum(row[name] for row in rows) for name in ("cpu", "alone"))
+    yield f"| **all** | {cpu:.2f} | {alone:.2f} | | | |"
+    two, eight = (cpu / (alone + (cpu - alone) / cores) for cores in (2, 8))
+    yield f"two cores would be {two:.2f} times as fast as one, eight {eight:.2f}"
 
 
 def said(name: str, run: dict[str, Any], base: dict[str, Any]) -> str:

@@ -25,6 +25,11 @@ UNEVEN = 0.25  # effective documents in one at most, where a release does not sa
 TEMPLATE = 5  # documents that a phrase takes to be a template: they are in it together, or none of them is
 
 
+def key_of(row: Row) -> Key:
+    """What names a row among those of a release."""
+    return row["metric"], row["stage"], row["slice_kind"], row["slice"]
+
+
 def noise_of(
     key: Key, first: Row, second: Row, tables: Sequence[Mapping[Key, Row]], same_detector: bool, same_unit: bool = True
 ) -> tuple[tuple[float, float] | None, str]:

@@ -11,7 +11,7 @@ from typing import Literal
 from expectations import wording
 from expectations.metrics import declared
 from expectations.metrics.metric import EARLY, SIGNS
-from expectations.noise import Key, Row, noise_of, own_limits
+from expectations.noise import Key, Row, key_of, noise_of, own_limits
 from expectations.wording import plural
 
 Status = Literal["worse", "better", "moved", "same", "counted", "unknown", "came", "went"]
@@ -34,6 +34,11 @@ class Movement:
     high: float | None
     basis: str  # where the limits come from, or why there are none
     status: Status
+
+    @property
+    def key(self) -> Key:
+        """What names its rows in both releases."""
+        return self.metric, self.stage, self.slice_kind, self.slice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +68,12 @@ def movements(
       One for every row of either that has a value, early signs first. Of a metric that is told of several stages only
       that of the release.
     """
-    tables = [{_key(row): row for row in rows} for rows in (first, second)]
+    tables = [{key_of(row): row for row in rows} for rows in (first, second)]
     released = {key[0] for table in tables for key in table if key[1] == "after"}
     keys = {k for table in tables for k in table if k[1] == "after" or k[0] not in released}
     found = [_moved(key, tables, name, same_detector, same_unit) for key in keys]
     chosen = [one for one in found if one.before is not None or one.after is not None]
-    return sorted(chosen, key=lambda one: (SIGNS.index(one.sign), one.slice_kind != "overall", *_place(one)))
-
-
-def _key(row: Row) -> Key:
-    return row["metric"], row["stage"], row["slice_kind"], row["slice"]
-
-
-def _place(one: Movement) -> Key:
-    return one.metric, one.stage, one.slice_kind, one.slice
+    return sorted(chosen, key=lambda one: (SIGNS.index(one.sign), one.slice_kind != "overall", *one.key))
 
 
 def _moved(key: Key, tables: Sequence[Mapping[Key, Row]], name: str, same_detector: bool, same_unit: bool) -> Movement:

@@ -8,7 +8,8 @@ known to come after it, which is what is named here: a new key changes everythin
 import functools
 import hashlib
 import importlib.metadata
-import pathlib
+import itertools
+import os
 import platform
 import posixpath
 import re
@@ -46,10 +47,12 @@ def code() -> str:
     Signals have a number that a developer raises, for they are dear; what is kept here is cheap, and nobody need remember.
     """
     digest = hashlib.blake2b(digest_size=16)
-    root = pathlib.Path(__file__).parents[1]
-    for path in sorted(path for name in PACKAGES for path in (root / name).rglob("*") if path.is_file()):
-        if "__pycache__" not in path.parts:
-            digest.update(hashlib.blake2b(path.read_bytes() + str(path.relative_to(root)).encode()).digest())
+    root = os.path.dirname(os.path.dirname(__file__))
+    for folder, inside, names in itertools.chain.from_iterable(os.walk(os.path.join(root, one)) for one in PACKAGES):
+        inside[:] = sorted({*inside} - {"__pycache__"})
+        for path in (os.path.join(folder, name) for name in sorted(names)):
+            with open(path, "rb") as file:
+                digest.update(hashlib.blake2b(file.read() + os.path.relpath(path, root).encode()).digest())
     needed = importlib.metadata.requires("lowbackground") or []
     names = sorted({re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in needed if "extra ==" not in one})
     versions = [f"{name} {version(name)}" for name in names]

@@ -145,8 +145,10 @@ def decide(root: beam.Pipeline, job: Job) -> Decisions:
         decided = surveyed | "Decided" >> DecidedBefore(job.decisions)
         decided | "Arrived" >> counted.RowsOf("documents to their decisions", counted.ARRIVED)
         return Decisions(decided, unwanted)
-    earlier    = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
-    compared   = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
+    compared   = surveyed                                                       # as they come, beside those at work
+    if job.earlier:
+        earlier  = root | "Earlier" >> counted.Create("splits of earlier releases", job.earlier, Split)
+        compared = (surveyed, earlier) | "Both" >> counted.Flatten("splits to compare")
     labels     = compared | "FindClusters" >> FindClusters(recipe.dedup, and_earlier, parts)
     candidates = compared | "Attribute" >> known
     unique     = (candidates, labels, unwanted) | "ChooseSurvivors" >> ChooseSurvivors(recipe.dedup, and_earlier, parts)

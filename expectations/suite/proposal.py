@@ -16,7 +16,7 @@ import numpy as np
 
 from expectations import wording
 from expectations.metrics import declared
-from expectations.noise import SIGMAS, Key, Row, noise_of
+from expectations.noise import SIGMAS, Key, Row, key_of, noise_of
 from expectations.wording import plural
 
 CONTENT, CONFIDENCE = 0.95, 0.95  # that a limit holds for so many of such releases, with so much confidence
@@ -59,7 +59,7 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
       tables: rows of `contracts.METRICS` of each reference, one or more.
       same_detector: whether all were scored alike.
     """
-    by_key = [{_key(row): row for row in rows if row["slice_kind"] == "overall"} for rows in tables]
+    by_key = [{key_of(row): row for row in rows if row["slice_kind"] == "overall"} for rows in tables]
     released = {key[0] for table in by_key for key in table if key[1] == "after"}
     keys = {key for table in by_key for key in table if key[1] == "after" or key[0] not in released}
     found, left_out = [], {}
@@ -69,10 +69,6 @@ def proposals(tables: Sequence[Sequence[Row]], same_detector: bool = True) -> tu
         except NoLimitError as reason:
             left_out[key[0]] = str(reason)
     return found, left_out
-
-
-def _key(row: Row) -> Key:
-    return row["metric"], row["stage"], row["slice_kind"], row["slice"]
 
 
 def _proposed(key: Key, tables: Sequence[Mapping[Key, Row]], same_detector: bool) -> Proposed:

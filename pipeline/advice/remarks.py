@@ -4,7 +4,6 @@ Lines of text, by what a release knows of itself; one that begins with two space
 prints them, and the report shows the same.
 """
 
-import collections
 import functools
 import itertools
 import os
@@ -18,7 +17,7 @@ from expectations.wording import one_line, plural, unit_of
 from pipeline.advice import ways
 from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
-from transforms.ingest.data_set_splits import splits_of
+from transforms.ingest.data_set_splits import below, splits_of
 from transforms.ingest.listing import UNREAD
 from transforms.ingest.sources import Piece, Source, Split, files_of
 from transforms.measures.ratio import OF_NOTHING
@@ -84,27 +83,21 @@ def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
 
 
 def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> Iterator[str]:
-    """A warning for each two sources that read the same files, whatever their folders are called; a link to a file is another."""
-    real = functools.cache(lambda folder: os.path.realpath(folder) if is_local(folder) else folder)
-    readers: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
-    # One file has one fingerprint. Only of files with the same is it asked where their folders are: there may be as many.
-    alike = collections.Counter(
-        one for own in (files if len(files) > 1 else ()) for one in {piece.fingerprint for piece in own}
-    )
-    for number, own in enumerate(files):
-        for piece in own:
-            if alike[piece.fingerprint] > 1:
-                folder, name = posixpath.split(piece.path)
-                readers[real(folder), name][number] = piece.path
-    both: dict[tuple[int, int], list[dict[int, str]]] = collections.defaultdict(list)
-    for paths in readers.values():
-        for pair in itertools.combinations(paths, 2):
-            both[pair].append(paths)
-    for (one, other), found in both.items():
-        names = [f"{sources[at].name} ({printable(found[0][at])})" for at in (one, other)]
-        more = f", and {plural(len(found) - 1, 'more file')}" if len(found) > 1 else ""
-        yield f"warning: sources {' and '.join(names)} read the same file{more}; name it in one of them, or its documents"
-        yield "  are read twice, and dedup decides which source keeps them"
+    """A warning for each two sources that read the same files, whatever their own folders are called; links below are others."""
+    named = [_by_real_path(source, own) for source, own in zip(sources, files, strict=True) if len(sources) > 1]
+    for (one, mine), (other, its) in itertools.combinations(zip(sources, named, strict=False), 2):
+        if both := sorted(mine.keys() & its.keys()):
+            names = f"{one.name} ({printable(mine[both[0]])}) and {other.name} ({printable(its[both[0]])})"
+            more = f", and {plural(len(both) - 1, 'more file')}" if len(both) > 1 else ""
+            yield f"warning: sources {names} read the same file{more}; name it in one of them, or its documents"
+            yield "  are read twice, and dedup decides which source keeps them"
+
+
+def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:
+    """The paths of files by what they would be without links to the source's folder, which is asked once."""
+    real = functools.cache(lambda top: os.path.realpath(top) if is_local(top) else top)
+    rests = {piece.path: below(piece.path, source.path) for piece in files}
+    return {posixpath.join(real(path.removesuffix(rest)), rest): path for path, rest in rests.items()}
 
 
 def _not_read(rows: Rows) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from expectations import release_diff, wording
 from expectations.metrics import declared
+from expectations.noise import key_of
 from expectations.release_diff import Movement
 from expectations.report.diff_page import render_history
 from pipeline.commands.diff import ComparedRelease, called, moved_between, read_release
@@ -64,16 +65,8 @@ def history(folders: Sequence[str], form: str, html: str | None = None, force: b
 
 def series(one: Movement, releases: Sequence[ComparedRelease]) -> list[float | None]:
     """The number in each release."""
-    key = (one.metric, one.stage, one.slice_kind, one.slice)
     return [
-        next(
-            (
-                wording.stable(r["value"])
-                for r in release.metrics
-                if (r["metric"], r["stage"], r["slice_kind"], r["slice"]) == key
-            ),
-            None,
-        )
+        next((wording.stable(row["value"]) for row in release.metrics if key_of(row) == one.key), None)
         for release in releases
     ]
 

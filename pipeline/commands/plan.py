@@ -74,7 +74,7 @@ def plan_mixture(recipe: Recipe, job: Job, console: Console, by: Sequence[str], 
         "refusal": refusal,
         "ways": [dataclasses.asdict(way) for way in mixture.ways],
     }
-    text = for_programs(found) if form == "json" else _text(found, mixture, by, job.rule.favoured is not None) + "\n"
+    text = for_programs(found) if form == "json" else _text(found, mixture, by, job.rule.favoured is not None)
     return PlanAnswer(text, refusal is not None)
 
 

@@ -12,7 +12,7 @@ from expectations.errors import BrokenError
 from expectations.paths import is_local
 from expectations.wording import message, plural
 from pipeline.commands.verify import ATTRIBUTES, refuse_unless_good
-from pipeline.reading.descent import note_pushed, pushed_path, read_pushed
+from pipeline.reading.pushed import note_pushed, pushed_path, read_pushed
 from pipeline.recipe import RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import read_manifest

@@ -95,7 +95,7 @@ def scored_text(found: Mapping[str, Any]) -> str:
     if found["unreadable_records"]:
         lines.append(f"{plural(found['unreadable_records'], 'record')} could not be read and are not in the output")
     last = f"wrote {found['output']}. A score is evidence, not proof; the model card says how good it is."
-    return "\n".join([*lines, last]) + "\n"
+    return "\n".join([*lines, last])
 
 
 def _read(split: Split, source: Source, keep: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:

@@ -55,7 +55,7 @@ def export(
 
     asked = Asked(format_, tokenizer, eod, text, tuple(column or ()), repeat, shard_bytes)
     about = export_release(release, folder, asked, progress)
-    deliver((orjson.dumps(about).decode() if as_json else export_text(about, folder)) + "\n")
+    deliver(orjson.dumps(about).decode() if as_json else export_text(about, folder))
 
 
 @app.command()

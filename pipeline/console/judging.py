@@ -148,5 +148,5 @@ def verify(
         said, good = verified_json(release, progress, key)
     else:
         said, good = verify_release(release, progress, key)
-    deliver(said if as_json else said + "\n")
+    deliver(said)
     raise typer.Exit(0 if good else 1)

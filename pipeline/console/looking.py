@@ -38,7 +38,7 @@ def explain(
         raise typer.BadParameter("give the id of a document, or --reason to find some", param_hint="ID")
     if doc_id is None or as_json:
         rows = find_documents(release, reason, n, doc_id)
-        deliver(documents_json(release, rows) if as_json else list_documents(rows) + "\n")
+        deliver(documents_json(release, rows) if as_json else list_documents(rows))
         return
     width = width or max(MIN_WIDTH, shutil.get_terminal_size((100, 24)).columns)
     out.print(explain_document(release, doc_id, width, not no_text))
@@ -60,7 +60,7 @@ def provenance(
     from pipeline.reading.answer import deliver
 
     life = life_of(document, releases)
-    deliver(life_json(life) if as_json else life_text(life) + "\n")
+    deliver(life_json(life) if as_json else life_text(life))
 
 
 @app.command()

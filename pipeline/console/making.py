@@ -87,7 +87,7 @@ def check(recipe: RecipePath, overrides: Overrides = None, as_json: Json = False
 
     loaded = recipe_at(recipe, overrides or [])
     job = prepare(loaded, os.path.dirname(recipe) or ".")
-    deliver(checked_json(loaded, job) if as_json else checked(loaded, job) + "\n")
+    deliver(checked_json(loaded, job) if as_json else checked(loaded, job))
 
 
 @app.command()
@@ -145,7 +145,7 @@ def _answer(recipe: "Recipe", result: "Result", path: str, as_json: bool, splits
     from pipeline.reading.answer import deliver
     from pipeline.reading.summary import ran, ran_json
 
-    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, splits, path) + "\n")
+    deliver(ran_json(result, recipe) if as_json else ran(result, recipe, splits, path))
     raise typer.Exit(result.exit_code)
 
 
@@ -226,5 +226,5 @@ def withdraw(
     from pipeline.reading.answer import deliver
 
     receipt = make(release, lists, name, progress, today, cards)
-    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release) + "\n")
+    deliver(receipt_json(receipt) if as_json else receipt_text(receipt, release))
     raise typer.Exit(0 if receipt.passed else 1)

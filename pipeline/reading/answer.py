@@ -47,7 +47,7 @@ def deliver(answer: str, path: str | None = None, text: str = "") -> None:
       RecipeError: the file cannot be written.
     """
     if path is None:
-        sys.stdout.write(terminal(redact_message(answer)))
+        sys.stdout.write(terminal(redact_message(answer if answer.endswith("\n") else f"{answer}\n")))
         return
     save(answer, path)
     sys.stdout.write(terminal(f"{text}written to {path}\n"))

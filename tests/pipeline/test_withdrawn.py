@@ -16,7 +16,7 @@ from pipeline.commands.diff import difference
 from pipeline.commands.explain import explain_document
 from pipeline.commands.verify import verify_release
 from pipeline.commands.withdraw import receipt_json, receipt_text, withdraw
-from pipeline.reading.descent import note_pushed
+from pipeline.reading.pushed import note_pushed
 from pipeline.recipe import RecipeError, load_recipe
 from transforms.exclusions.removals import RemovalError
 from transforms.release.read_release import read_manifest

@@ -19,13 +19,17 @@ import numpy as np
 
 from expectations.imports import hidden
 
-with hidden("scipy"):  # of which it would look at the version
+with hidden(
+    "scipy", "colorama"
+):  # it would look at the version of one, and colour what a template says that does not fit
     import numba
+    from llvmlite.binding import ffi  # type: ignore[import-untyped]
     from numba.core import event, types
     from numba.core.caching import FunctionCache
     from numba.core.codegen import CPUCodeLibrary
     from numba.core.compiler import Flags
     from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.inline_closurecall import InlineWorker
     from numba.core.registry import CPUDispatcher
     from numba.core.runtime import rtsys
     from numba.core.targetconfig import ConfigStack
@@ -145,7 +149,7 @@ def _compare_quickly() -> None:
 def _remember_types() -> None:
     """Let Numba remember what a built-in function gives for some types.
 
-    At each `a + b` it asked dozens of templates anew, and wrote down in colour why each did not fit: a sixth of all compiling.
+    At each `a + b` it asked dozens of templates anew, and wrote down why each did not fit: a sixth of all compiling.
     """
     ask = BaseFunction.get_call_type
 
@@ -158,7 +162,23 @@ def _remember_types() -> None:
             known[key] = ask(function, context, args, named)
         return known[key]
 
-    BaseFunction.get_call_type = remembered
+    BaseFunction.get_call_type = remembered  # type: ignore[method-assign, assignment]
+
+
+def _read_once() -> None:
+    """Let Numba read an inlined function once, and not at each of its calls. It copies what it read before it changes that."""
+    read = InlineWorker.run_untyped_passes
+    known: dict[Any, Any] = {}
+
+    def remembered(worker: Any, function: Any, enable_ssa: bool = False) -> Any:
+        if enable_ssa:  # of a function of Numba's own
+            return read(worker, function, enable_ssa)
+        worker.flags.enable_ssa = enable_ssa  # as reading leaves it
+        if function not in known:
+            known[function] = read(worker, function)
+        return known[function]
+
+    InlineWorker.run_untyped_passes = remembered  # type: ignore[method-assign, assignment]
 
 
 def _optimise_once() -> None:
@@ -180,7 +200,10 @@ def _optimise_once() -> None:
 
 _compare_quickly()
 _remember_types()
+_read_once()
 _optimise_once()
+# Each call of LLVM, thousands for a run, told whoever listens that it begins and ends: a quarter of loading kernels.
+ffi.lib._lock._cblist.clear()
 
 
 class _OnDisk(FunctionCache):  # type: ignore[misc]

@@ -33,7 +33,9 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> list[KinByStage
 
 def compact(parts: list[KinByStage], tightly: bool = False) -> list[KinByStage]:
     """The same groups in fewer parts, when there are many, or always."""
-    many = sum(len(part.of) for part in parts) > 3 * duplicate_rate.GROUPS
+    many = (
+        sum(len(part.of) for part in parts[1:]) > 2 * duplicate_rate.GROUPS
+    )  # the first may be what was merged before
     return [duplicate_rate.merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 

@@ -98,7 +98,8 @@ def compact(parts: list[pa.RecordBatch], tightly: bool = False) -> list[pa.Recor
     """The same sample in fewer parts, if there are many, or always; or without rows that are not in it, if those are many."""
     if len(parts) > 1 and (tightly or len(parts) > 64):
         return [merge(parts)]
-    return _thinned(parts) if sum(part.num_rows for part in parts) > 2 * SAMPLE else parts
+    stages = len(set().union(*(part["at"].unique().to_pylist() for part in parts)))  # each fills a sample of its own
+    return _thinned(parts) if sum(part.num_rows for part in parts) > (1 + stages) * SAMPLE else parts
 
 
 def _thinned(parts: list[pa.RecordBatch]) -> list[pa.RecordBatch]:

@@ -23,6 +23,7 @@ from expectations.loading import Strict
 from transforms.dedup.earlier_releases import FOLDER
 from transforms.engine import counted
 from transforms.engine.files import HashedFile
+from transforms.engine.memory import give_back
 from transforms.engine.progress import TALLY
 from transforms.engine.stage import Stage
 from transforms.engine.threads import spread
@@ -331,9 +332,13 @@ class _ShardWriter:
         if self.pending:
             table = pa.Table.from_batches(self.pending, self.schema)
             self.settle()
-            self.writing = self.beside.submit(self.writer.write_table, table, row_group_size=table.num_rows)
+            self.writing = self.beside.submit(self.write, table)
             self.tokens += int(pa.compute.sum(table["n_tokens"]).as_py())
         self.pending, self.pending_bytes = [], 0
+
+    def write(self, table: pa.Table) -> None:
+        self.writer.write_table(table, row_group_size=table.num_rows)
+        give_back()  # what was read, encoded and compressed for one is a third of what a run holds
 
     def settle(self) -> None:
         """Wait until what was begun is written."""

@@ -18,7 +18,7 @@ from expectations.wording import plural
 from pipeline import runner
 from pipeline.commands.push import PushError, push_release, pushed_text
 from pipeline.commands.verify import verify_release
-from pipeline.reading.descent import pushed_path, read_pushed
+from pipeline.reading.pushed import pushed_path, read_pushed
 from pipeline.recipe import RecipeError, load_recipe
 
 QUIET = Console(file=open("/dev/null", "w"))  # noqa: SIM115 (it lives as long as the tests)

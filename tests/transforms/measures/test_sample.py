@@ -43,6 +43,11 @@ def test_parts_and_order_change_nothing(most: int, values: list[tuple[int, int]]
         half = sample.merge(parts[: len(parts) // 2])
         assert sample.merge([half, *parts[len(parts) // 2 :], sample.merge([])]).equals(whole)
         assert sample.merge(sample.compact(parts[::-1], tightly=True)).equals(whole)
+        one_by_one: list[pa.RecordBatch] = []
+        for part in parts:
+            one_by_one = sample.compact([*one_by_one, part])
+            assert sum(own.num_rows for own in one_by_one) <= 3 * most + size, "as much is held, however many come"
+        assert sample.merge(one_by_one).equals(whole)
 
 
 def test_what_is_asked_of_it_is_a_sample_of_all_of_these_documents() -> None:

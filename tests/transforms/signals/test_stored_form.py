@@ -1,18 +1,21 @@
 """What the signal store has of two columns takes less room, and a stage that reads them sees what the survey wrote."""
 
+import functools
 import itertools
 import pathlib
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expectations import contracts
 from transforms.ingest.sources import Split
 from transforms.kernels.text.columns import numbers, packed
-from transforms.signals.store import SignalStore
+from transforms.signals.store import SignalStore, write_parquet
 
 NAMES = ("content_hash", "ngrams_1", "n_words", "first_words", "head")
 SCHEMA = pa.schema([contracts.signals(8).schema.field(name) for name in NAMES])
@@ -44,10 +47,17 @@ def lists(column: pa.ChunkedArray) -> list[list[int]]:
 
 
 @settings(max_examples=25)
-@given(st.lists(words, max_size=3))
-def test_a_stage_reads_what_was_written(tmp_path_factory, parts: list[list[list[int]]]) -> None:  # type: ignore[no-untyped-def]
+@given(st.lists(words, max_size=3), st.booleans())
+def test_a_stage_reads_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[list[int]]], in_groups: bool
+) -> None:
+    """Whether batches are row groups or one together."""
     store = SignalStore(str(tmp_path_factory.getbasetemp() / "signals"), (("source 0", ""),))
-    store.write(SPLIT, map(signals, parts), SCHEMA)
+    write = functools.partial(write_parquet, group_bytes=0) if in_groups else write_parquet
+    with mock.patch("transforms.signals.store.write_parquet", write):
+        store.write(SPLIT, map(signals, parts), SCHEMA)
+    if in_groups:
+        assert pq.read_metadata(store.path(SPLIT)).num_row_groups == len(parts)
     documents = [one for part in parts for one in part]
     whole = signals(documents)
     for asked in (list(NAMES), ["first_words"], ["head", "ngrams_1"], ["n_words"]):

@@ -20,7 +20,7 @@ from transforms.kernels.models.linear import EOS, hash_words, one_byte_on
 from transforms.kernels.text.columns import text_buffers
 from transforms.kernels.text.text import _FNV64_OFFSET, _FNV64_PRIME, FNV32_OFFSET
 
-_LABEL = np.frombuffer(b"__label__", np.uint8)  # a word that begins so is a label, and no feature
+_LABEL = np.uint64(int.from_bytes(b"__label_", "little"))  # a word that begins so and with one more _ is no feature
 _END_OF_TEXT = np.uint64(int.from_bytes(EOS.encode(), "little"))
 _SPACES = np.isin(np.arange(256), [0, *range(9, 14), 32])
 _NOT_ZERO = 1e-5  # fastText's logarithm is that of x + 0.00001
@@ -143,18 +143,12 @@ def _place_of(low, high):
 
 
 @inlined
-def _clear(total):
-    for k in range(len(total)):
-        total[k] = 0.0
+def _add(total, place, vector, row):
+    for k in range(vector.shape[1]):
+        total[place, k] += vector[row, k]
 
 
-@inlined
-def _add(total, vector, row):
-    for k in range(len(total)):
-        total[k] += vector[row, k]
-
-
-@inlined
+@kernel("u8[]! u64 u64[] i32[] u64[] u32[] i64 u64 u64 f32[,] i64 i64 u64[] u64[]! f32[,]! u64")
 def _sum_features(  # noqa: C901 (one pass, one loop)
     word,
     size,
@@ -168,12 +162,17 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     vector,
     shortest,
     longest,
-    label_mark,
+    word64,
     found,
     total,
+    place,
 ):
-    """Sum the vectors of a word's features: how many. The word is behind `<` at `_EIGHT`, and there is room for a `>`."""
-    _clear(total)
+    """Sum the vectors of a word's features in a row of `total`: how many.
+
+    The word is behind `<` at `_EIGHT`, and there is room for a `>`.
+    """
+    for k in range(total.shape[1]):
+        total[place, k] = 0.0
     count, end = 0, _EIGHT + size
     hash64 = _FNV64_OFFSET
     for i in range(_EIGHT, end):
@@ -183,14 +182,10 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
     while word_hash64[slot] and word_hash64[slot] != hash64:
         slot = (slot + _ONE) & mask
     if word_hash64[slot]:
-        _add(total, vector, word_row[slot])
+        _add(total, place, vector, word_row[slot])
         count += 1
-    elif size >= np.uint64(len(label_mark)):
-        same = True
-        for k in range(np.uint64(len(label_mark))):
-            same = same and word[_EIGHT + k] == label_mark[k]
-        if same:
-            return count
+    elif size > _EIGHT and word64[1] == _LABEL and word[_EIGHT + _EIGHT] == 95:  # _
+        return count
     first, word[end] = _EIGHT - _ONE, 62  # >
     end += _ONE
     n_found = np.uint64(0)
@@ -212,15 +207,15 @@ def _sum_features(  # noqa: C901 (one pass, one loop)
                 found[n_found] = bucket  # written over by the next if it was pruned: no branch to guess
                 n_found += is_among(bucket_kept, bucket)
     for i in range(n_found):
-        _add(total, vector, np.uint64(n_words) + n_below(bucket_kept, bucket_before, found[i]))
-    return count + n_found
+        _add(total, place, vector, np.uint64(n_words) + n_below(bucket_kept, bucket_before, found[i]))
+    return count + np.int64(n_found)
 
 
 @kernel(
-    "u8[] i64[] bool[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 f32[,] i32[] i32[] u8[] u64[] u8[]! u64[]! "
-    "f32[]! i64[]! f64[]! u64[,]! i64[]! f32[,]! i64[]! f32[]!"
+    "u8[] i64[] bool[] i64 u64[] i32[] u64[] u32[] u64 i64 f32[,] i64 i64 i64 u64[] u8[]! u64[]! u64[,]! i64[]! f32[,]! "
+    "f32[,]! i64[]!"
 )
-def _best(  # noqa: C901 (one pass, one loop)
+def _sum_texts(
     data,
     offsets,
     asked,
@@ -235,32 +230,21 @@ def _best(  # noqa: C901 (one pass, one loop)
     eos_row,
     shortest,
     longest,
-    node,
-    left,
-    right,
-    label_mark,
     word64,
     word,
     found,
-    total,
-    waiting,
-    chance,
     known,
     n_known,
     known_sum,
-    out,
-    out_log,
+    total,
+    count,
 ):
-    n_labels = len(left) + 1
+    """Sum the vectors of the features of each text, and count them."""
     inverse = ~np.uint64(0) // buckets + np.uint64(1)
     word[_EIGHT - _ONE] = 60  # <
-    for d in range(len(offsets) - 1):
-        out[d] = -1
-        out_log[d] = -np.inf
+    for d in range(len(count)):
         if not asked[d]:
             continue
-        _clear(total)
-        count = 0
         # Unsigned, so that no index can count from the end: Numba would ask at each.
         at, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         if end - at > np.uint64(first):  # to where a character ends
@@ -295,18 +279,25 @@ def _best(  # noqa: C901 (one pass, one loop)
                     vector,
                     shortest,
                     longest,
-                    label_mark,
+                    word64,
                     found,
-                    known_sum[place],
+                    known_sum,
+                    place,
                 )
-            _add(total, known_sum, place)
-            count += n_known[place]
+            _add(total, d, known_sum, place)
+            count[d] += n_known[place]
         if eos_row >= 0:
-            _add(total, vector, eos_row)
-            count += 1
-        if count == 0:
+            _add(total, d, vector, eos_row)
+            count[d] += 1
+
+
+@kernel("f32[,] i64[] f32[,] i32[] i32[] i64[]! f64[]! i64[]! f32[]!")
+def _best(total, count, node, left, right, waiting, chance, out, out_log):
+    """The likelier child first; what is less likely than the best leaf so far is not looked at."""
+    n_labels = len(left) + 1
+    for d in range(len(count)):
+        if count[d] == 0:
             continue
-        # The likelier child first; what is less likely than the best leaf so far is not looked at.
         n_waiting = 1
         waiting[0], chance[0] = 2 * n_labels - 2, 0.0
         best = -np.inf
@@ -321,9 +312,9 @@ def _best(  # noqa: C901 (one pass, one loop)
                     break
                 inner = here - n_labels
                 product = np.float32(0.0)
-                for k in range(len(total)):
-                    product += total[k] * node[inner, k]
-                f = 1.0 / (1.0 + np.exp(-np.float64(product) / count))
+                for k in range(total.shape[1]):
+                    product += total[d, k] * node[inner, k]
+                f = 1.0 / (1.0 + np.exp(-np.float64(product) / count[d]))
                 here, other = (right[inner], left[inner]) if f >= 0.5 else (left[inner], right[inner])
                 waiting[n_waiting] = other
                 chance[n_waiting] = so_far + np.log(min(f, 1.0 - f) + _NOT_ZERO)
@@ -331,18 +322,10 @@ def _best(  # noqa: C901 (one pass, one loop)
                 so_far += np.log(max(f, 1.0 - f) + _NOT_ZERO)
 
 
-def _memory(first: int, model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
-    """To work in: a word and its n-grams, the sum of a text; inner nodes that wait."""
-    dim, labels = model.vector.shape[1], len(model.left) + 1
+def _memory(first: int, longest: int) -> tuple[npt.NDArray[np.generic], ...]:
+    """To work in: a word, as numbers and as bytes, and its n-grams."""
     words = np.zeros(3 + first // 8 + 1, np.uint64)  # `<` in the first, at least two for the word, and room for `>`
-    return (
-        words,
-        words.view(np.uint8),
-        np.empty((first + 2) * model.longest + 1, np.uint64),
-        np.zeros(dim, np.float32),
-        np.zeros(labels, np.int64),
-        np.zeros(labels, np.float64),
-    )
+    return words, words.view(np.uint8), np.empty((first + 2) * longest + 1, np.uint64)
 
 
 def _known(model: SubwordModel) -> tuple[npt.NDArray[np.generic], ...]:
@@ -372,7 +355,11 @@ def best_label(
     """
     data, offsets = text_buffers(texts)
     first = min(first, int(np.diff(offsets).max(initial=0)))
-    found, log_chance = np.empty(len(texts), np.int64), np.empty(len(texts), np.float32)
     asked = np.ones(len(texts), np.bool_) if asked is None else asked
-    _best(data, offsets, asked, first, *model, _LABEL, *_memory(first, model), *_known(model), found, log_chance)
+    *features, node, left, right = model
+    total, count = np.zeros((len(texts), model.vector.shape[1]), np.float32), np.zeros(len(texts), np.int64)
+    _sum_texts(data, offsets, asked, first, *features, *_memory(first, model.longest), *_known(model), total, count)
+    found, log_chance = np.full(len(texts), -1), np.full(len(texts), -np.inf, np.float32)
+    waiting = np.zeros(len(left) + 1, np.int64), np.zeros(len(left) + 1)  # inner nodes
+    _best(total, count, node, left, right, *waiting, found, log_chance)
     return found, np.minimum(np.exp(log_chance), 1).astype(np.float32)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.kernels.compiled import kernel
+from transforms.kernels.compiled import inlined, kernel
 from transforms.kernels.similarity.lsh import band_key
 
 COMPARE_ALL_UP_TO = (
@@ -44,7 +44,7 @@ class Nodes(NamedTuple):
     sets: npt.NDArray[np.uint64]
 
 
-@kernel("u64[] u64[]")
+@inlined
 def jaccard_of_sorted(one, other):
     """Jaccard similarity of two ascending arrays without repeats; 0 if both are empty."""
     i, j, shared = 0, 0, 0
@@ -75,8 +75,48 @@ def _similarity(a, b, signature, signed, set_offsets, sets):
     return equal / signature.shape[1]
 
 
+@inlined
+def _survives(
+    i, best, best_similarity, k, kept, signature, signed, url, exempt, set_offsets, sets, survivor, similarity, how
+):
+    """Whether a content survives beside the first k of its component; if not, who stands for it is written down."""
+    if exempt[i]:
+        how[i] = EXEMPT
+        return True
+    if best >= 0:
+        survivor[i], similarity[i], how[i] = best, best_similarity, SIMILAR
+        return False
+    if url[i] != 0:
+        for j in range(min(k, MAX_COMPARED)):
+            if url[kept[j]] == url[i]:
+                survivor[i], how[i] = kept[j], SAME_URL
+                similarity[i] = _similarity(i, kept[j], signature, signed, set_offsets, sets)
+                return False
+    return True
+
+
+@kernel("i64[] u32[,] bool[] u64[] bool[] i64[] u64[] f64 i64[]! i64[]! f64[]! i8[]!")
+def _cover_small(starts, signature, signed, url, exempt, set_offsets, sets, least, kept, survivor, similarity, how):
+    for c in range(len(starts) - 1):
+        if starts[c + 1] - starts[c] > COMPARE_ALL_UP_TO:
+            continue
+        k = 0
+        for i in range(starts[c], starts[c + 1]):
+            best, found = -1, 0.0
+            for j in range(0 if exempt[i] else k):
+                found = _similarity(i, kept[j], signature, signed, set_offsets, sets)
+                if found >= least:
+                    best = kept[j]
+                    break
+            if _survives(
+                i, best, found, k, kept, signature, signed, url, exempt, set_offsets, sets, survivor, similarity, how
+            ):
+                kept[k] = i
+                k += 1
+
+
 @kernel("i64[] u32[,] bool[] u64[] bool[] i64[] u64[] i64 i64 f64 i64[]! i64[]! i64[]! i64[]! i64[]! f64[]! i8[]!")
-def _cover(  # noqa: C901
+def _cover_large(
     starts,
     signature,
     signed,
@@ -97,57 +137,47 @@ def _cover(  # noqa: C901
 ):
     for c in range(len(starts) - 1):
         s, e = starts[c], starts[c + 1]
-        if e - s == 1:
-            if exempt[s]:
-                how[s] = EXEMPT
+        if e - s <= COMPARE_ALL_UP_TO:
             continue
-        large = e - s > COMPARE_ALL_UP_TO
         slots = 1
-        while large and slots < 2 * (e - s):
+        while slots < 2 * (e - s):
             slots *= 2
-        for slot in range(slots if large else 0):
+        for slot in range(slots):
             heads[slot] = -1
         k = 0
         for i in range(s, e):
-            best, best_similarity, same_url = -1, 0.0, -1
-            if exempt[i]:
-                how[i] = EXEMPT
-            elif large:
-                tries = 0
+            best, best_similarity, tries = -1, 0.0, 0
+            for band in range(bands if signed[i] and not exempt[i] else 0):
+                entry = heads[band_key(signature[i], band, rows) & np.uint64(slots - 1)]
+                while entry >= 0 and tries < MAX_COMPARED:
+                    other = kept[entry // bands]
+                    if compared[other] != i and (best < 0 or other < best):
+                        compared[other] = i
+                        tries += 1
+                        found = _similarity(i, other, signature, signed, set_offsets, sets)
+                        if found >= least:
+                            best, best_similarity = other, found
+                    entry = chain[entry]
+            if _survives(
+                i,
+                best,
+                best_similarity,
+                k,
+                kept,
+                signature,
+                signed,
+                url,
+                exempt,
+                set_offsets,
+                sets,
+                survivor,
+                similarity,
+                how,
+            ):
                 for band in range(bands if signed[i] else 0):
-                    key = band_key(signature[i], band, rows)
-                    entry = heads[key & np.uint64(slots - 1)]
-                    while entry >= 0 and tries < MAX_COMPARED:
-                        other = kept[entry // bands]
-                        if compared[other] != i and (best < 0 or other < best):
-                            compared[other] = i
-                            tries += 1
-                            found = _similarity(i, other, signature, signed, set_offsets, sets)
-                            if found >= least:
-                                best, best_similarity = other, found
-                        entry = chain[entry]
-            else:
-                for j in range(k):
-                    found = _similarity(i, kept[j], signature, signed, set_offsets, sets)
-                    if found >= least:
-                        best, best_similarity = kept[j], found
-                        break
-            if best < 0 and url[i] != 0 and not exempt[i]:
-                for j in range(min(k, MAX_COMPARED)):
-                    if url[kept[j]] == url[i]:
-                        same_url = kept[j]
-                        break
-            if best >= 0:
-                survivor[i], similarity[i], how[i] = best, best_similarity, SIMILAR
-            elif same_url >= 0:
-                survivor[i], how[i] = same_url, SAME_URL
-                similarity[i] = _similarity(i, same_url, signature, signed, set_offsets, sets)
-            else:
-                if large and signed[i]:
-                    for band in range(bands):
-                        slot = band_key(signature[i], band, rows) & np.uint64(slots - 1)
-                        chain[k * bands + band] = heads[slot]
-                        heads[slot] = k * bands + band
+                    slot = band_key(signature[i], band, rows) & np.uint64(slots - 1)
+                    chain[k * bands + band] = heads[slot]
+                    heads[slot] = k * bands + band
                 kept[k] = i
                 k += 1
 
@@ -169,10 +199,12 @@ def cover(
     """
     n = len(nodes.signed)
     survivor, similarity, how = np.arange(n), np.ones(n), np.zeros(n, np.int8)
-    kept, compared = np.empty(n, np.int64), np.full(n, -1, np.int64)  # compared: last content compared with this one
-    # Of a large component, for each slot the chain of its entries; an entry is a place in `kept` times bands, plus band.
+    kept = np.empty(n, np.int64)
+    _cover_small(*nodes, least, kept, survivor, similarity, how)
     most = int(np.diff(nodes.starts).max(initial=0))
-    most = most if most > COMPARE_ALL_UP_TO else 0
-    heads, chain = np.empty(2 << (2 * most).bit_length(), np.int64), np.empty(most * bands, np.int64)
-    _cover(*nodes, bands, rows, least, kept, compared, heads, chain, survivor, similarity, how)
+    if most > COMPARE_ALL_UP_TO:  # seldom, and then only it is compiled
+        compared = np.full(n, -1, np.int64)  # the last content compared with this one
+        # For each slot the chain of its entries; an entry is a place in `kept` times bands, plus band.
+        heads, chain = np.empty(2 << (2 * most).bit_length(), np.int64), np.empty(most * bands, np.int64)
+        _cover_large(*nodes, bands, rows, least, kept, compared, heads, chain, survivor, similarity, how)
     return survivor, similarity, how

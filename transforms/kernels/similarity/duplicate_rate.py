@@ -105,7 +105,8 @@ def traces(offsets: I64, shingles: U32) -> Traces:
 @inlined
 def _by_byte(values, n, shift, counts, out):
     """The first `n` values in the order of one of their bytes, else as they were."""
-    counts[:] = 0
+    for i in range(np.uint64(len(counts))):
+        counts[i] = 0
     for i in range(n):
         counts[(values[i] >> shift) & _BYTE] += 1
     before = np.uint64(0)
@@ -130,9 +131,9 @@ def _pack(offsets, shingles, rows, halved, key, one, other, counts, numbers, siz
         for s in range(start, end):
             one[n] = mix64(np.uint64(shingles[s]) ^ _OTHER) >> _S32
             n += np.uint64(one[n] < below)
-        for shift in range(np.uint64(0), np.uint64(32), np.uint64(16)):
-            _by_byte(one, n, shift, counts, other)
-            _by_byte(other, n, shift + np.uint64(8), counts, one)
+        for byte in range(np.uint64(4)):
+            _by_byte(one, n, byte << np.uint64(3), counts, other)
+            one, other = other, one
         first = w
         numbers[w], numbers[w + _U1], numbers[w + _U2] = key[i] & _LOW32, key[i] >> _S32, halved[i]
         w += np.uint64(_HEAD)
