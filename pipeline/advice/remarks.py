@@ -89,8 +89,7 @@ def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> I
         if both := sorted(mine.keys() & its.keys()):
             names = f"{one.name} ({printable(mine[both[0]])}) and {other.name} ({printable(its[both[0]])})"
             more = f", and {plural(len(both) - 1, 'more file')}" if len(both) > 1 else ""
-            yield f"warning: sources {names} read the same file{more}; name it in one of them, or its documents"
-            yield "  are read twice, and dedup decides which source keeps them"
+            yield f"warning: sources {names} read the same file{more}; name it once, or dedup decides whose its documents are"
 
 
 def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:

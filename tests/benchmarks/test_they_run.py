@@ -323,11 +323,12 @@ def test_plan_scale(printed: Printed) -> None:
 
 
 def test_start(printed: Printed) -> None:
-    table = cells(printed("start", "--repeats", 1, "--kernels", 1))
+    table, alone = map(cells, printed("start", "--repeats", 1, "--kernels", 1).split("\n\n"))
     assert [*table] == ["what", "run, until the first document is read", "run of eight documents, to its end",
                         "Great Expectations' process", "templates of pages", "SciPy's special functions, imported",
                         "1 kernel, compiled"]  # fmt: skip
     assert all(re.fullmatch(r"\d+\.\d\d", row[1]) for row in [*table.values()][1:])
+    assert [row[0].isdecimal() for row in alone.values()] == [False, True]
 
 
 def test_many_files(printed: Printed) -> None:

@@ -46,5 +46,5 @@ def test_a_run_judges_elsewhere_and_imports_no_library_that_it_does_not_need(see
 
 
 def test_a_first_run_compiles_no_more_kernels_than_it_did(seen: dict[str, set[str]]) -> None:
-    """Each costs a third of a second of the first minute, so a new one is a decision (32 today): raise the number with it."""
+    """Each costs a third of a second of the first minute, so a new one is a decision (33 today): raise the number with it."""
     assert len(seen["kernels"]) <= 35, sorted(seen["kernels"])

@@ -9,6 +9,7 @@ A kernel is compiled, or loaded, when it is first called. What a kernel is calle
 so: an array that can be written may be read, a Python int is an int64. Anything else is a TypeError.
 """
 
+import functools
 import gc
 import re
 from collections.abc import Callable, Iterator
@@ -153,6 +154,7 @@ def _remember_types() -> None:
     """
     ask = BaseFunction.get_call_type
 
+    @functools.wraps(ask)
     def remembered(function: Any, context: Any, args: Any, named: Any) -> Any:
         if named:
             return ask(function, context, args, named)
@@ -170,6 +172,7 @@ def _read_once() -> None:
     read = InlineWorker.run_untyped_passes
     known: dict[Any, Any] = {}
 
+    @functools.wraps(read)
     def remembered(worker: Any, function: Any, enable_ssa: bool = False) -> Any:
         if enable_ssa:  # of a function of Numba's own
             return read(worker, function, enable_ssa)
@@ -187,9 +190,11 @@ def _optimise_once() -> None:
     Numba lets it pass over each function first, and twice over the whole, for the sake of counted references.
     """
 
+    @functools.wraps(CPUCodeLibrary._optimize_functions)
     def laid_out(library: Any, module: Any) -> None:
         module.data_layout = library._codegen._data_layout
 
+    @functools.wraps(CPUCodeLibrary._optimize_final_module)
     def optimise(library: Any) -> None:
         passes, built = library._codegen._module_pass_manager()
         passes.run(library._final_module, built)

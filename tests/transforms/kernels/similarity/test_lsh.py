@@ -68,3 +68,11 @@ def test_equal_signatures_share_all_bands_and_bands_never_mix() -> None:
     assert (keys[0] == keys[1]).all()
     assert len(set(keys[0].tolist())) == 14
     assert minhash.permutations(112)[0].dtype == np.uint32
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3).map(lambda top: top << 62), max_size=60))
+def test_keys_may_be_shared_whose_slot_was_noted_twice(keys: list[int]) -> None:
+    seen, column = lsh.no_keys(8), np.array(keys, np.uint64)
+    lsh.note_keys(seen, column)
+    slots = [key >> 56 for key in keys]
+    assert lsh.maybe_shared(seen[1], column).tolist() == [slots.count(slot) > 1 for slot in slots]

@@ -89,3 +89,13 @@ def test_similarity_estimates_the_exact_jaccard_index() -> None:
 def test_an_impossible_shingle_length_is_refused() -> None:
     with pytest.raises(ValueError, match="ngram must be between 1 and 16, got 0"):
         minhash.shingles(np.zeros(1, np.int64), np.zeros(0, np.uint64), 0)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
+def test_mixing_a_column_is_what_kernels_do_with_each_value(values: list[int]) -> None:
+    def by_hand(h: int) -> int:
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            h = (h ^ h >> 33) * factor % 2**64
+        return h ^ h >> 33
+
+    assert minhash.mixed(np.array(values, np.uint64)).tolist() == [by_hand(value) for value in values]

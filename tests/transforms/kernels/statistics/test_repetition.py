@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics import repetition
 
 documents = st.lists(st.lists(st.integers(0, 5), max_size=30), max_size=8)
@@ -43,3 +44,14 @@ def test_phrases_by_their_definition(values: list[list[int]], data: st.DataObjec
     expected = np.mean([any(count[g] >= 5 for g in own) for own in grams]) if rows else math.nan
     found = repetition.template_rate(repetition.templates(*columns(values)), np.array(rows, np.int64))
     assert found == pytest.approx(expected, nan_ok=True)
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 2**64 - 1), max_size=6), st.booleans()), max_size=5))
+def test_first_words_are_those_of_the_chosen(documents: list[tuple[list[int], bool]]) -> None:
+    words = np.array([word for own, _ in documents for word in own], np.uint64)
+    ends = np.cumsum([0, *(len(own) for own, _ in documents)])
+    offsets, found = repetition.first_words(ends, words, np.array([chosen for _, chosen in documents], bool))
+    kept = [own if chosen else [] for own, chosen in documents]
+    assert np.diff(offsets).tolist() == [len(own) for own in kept]
+    mixed = minhash.mixed(np.array([word for own in kept for word in own], np.uint64))
+    assert found.tolist() == [value >> 32 for value in mixed.tolist()]
