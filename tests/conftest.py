@@ -71,12 +71,20 @@ def _folders_of_pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     """Chromium, for the tests of pages."""
     import browsing
 
     with browsing.started() as one:
         yield one
+
+
+@pytest.fixture
+def browser(chromium: Any) -> Iterator[Any]:
+    """Chromium without a page: those of a test end with it, for each works on."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture(scope="session")

@@ -116,6 +116,7 @@ def test_no_benchmark_is_left_out() -> None:
             assert f'"{path.stem}"' in here.partition("def test_no")[2] or path.stem == "datatrove_peer", path.name
 
 
+@pytest.mark.slow
 def test_dedup_alone(printed: Printed, corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said = printed("dedup_scale", corpus, "--files", 3, "--json", tmp_path / "out.json")
     found = json.loads((tmp_path / "out.json").read_text())

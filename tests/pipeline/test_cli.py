@@ -59,7 +59,7 @@ def test_init_check_run_explain_gate_clean(corpus: pathlib.Path) -> None:
     explained = lowbackground("explain", "releases/data-v1", "d1", cwd=corpus)
     assert explained.returncode == 0
     assert "input id 'd1'" in explained.stdout
-    assert lowbackground("gate", "releases/data-v1", cwd=corpus, python=[sys.executable]).returncode == 0
+    assert lowbackground("gate", "releases/data-v1", cwd=corpus).returncode == 0
     verified = lowbackground("verify", "releases/data-v1", cwd=corpus)
     assert (verified.returncode, verified.stdout.splitlines()[-1][:5]) == (0, "good:")
     strict = corpus / "suite.yaml"
