@@ -90,7 +90,7 @@ def keep_files(kept: Kept, written: Sequence[ShardFile]) -> None:
 
 def forget_files(kept: Kept) -> None:
     """Keep nothing of it."""
-    files.delete(kept.path(SHARDS))
+    kept.forget(SHARDS)
 
 
 def kept_files(kept: Kept) -> list[ShardFile]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from transforms.engine import checksums
+from transforms.engine import checksums, files
 from transforms.engine.staged import Staged
 from transforms.engine.threads import spread
 from transforms.ingest.sources import Split
@@ -63,6 +63,10 @@ class Kept(Staged):
         path, lasts = self.path(kind, split), made_of is not None
         batches = [rows] if isinstance(rows, pa.RecordBatch) else rows
         write_parquet(path, batches, rows.schema, plain, lasts, made_of or "", sync=False, group_bytes=0)
+
+    def forget(self, kind: str) -> None:
+        """Delete a result of all, that it may be made anew."""
+        files.delete(self.path(kind))
 
     def read(self, kind: str, schema: pa.Schema, split: Split | None = None) -> pa.RecordBatch:
         """A result, as a batch of this schema.

@@ -134,6 +134,7 @@ MAY = {
     "transforms/engine/job_graph.py": {"rmdir"},  # the empty folder that Beam has just made, by its exact name
     "pipeline/commands/status.py": {"delete"},  # the note of a job that was sent, by its exact name
     "transforms/signals/store.py": {"delete"},  # the signals of one split, by their exact name
+    "transforms/signals/kept.py": {"delete"},  # one result, by its exact name
     "transforms/detector/training/train.py": {
         "remove"
     },  # the table of the detector that is written anew, by its exact name
