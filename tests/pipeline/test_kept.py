@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import dependencies, runner
+from pipeline.execution import RunError
 from pipeline.graph import Job, with_what_is_kept
 from pipeline.recipe import Recipe, load_recipe
 from transforms.detector.detector import BUNDLED
@@ -154,6 +155,23 @@ def test_what_is_not_read_is_not_verified_and_what_is_heals(before: pathlib.Path
         assert run(before, "again") == expected
         assert did["found"][1:] == [LEDGER]
         assert did["surveyed"]
+    finally:
+        shutil.rmtree(before / "out")
+        shutil.move(before / "aside", before / "out")
+
+
+@pytest.mark.slow
+def test_signals_and_shards_that_are_both_damaged_heal_when_it_is_run_again(before: pathlib.Path) -> None:
+    """Nobody verified the signals, for releases said that they have the shards; then no shard was what they said."""
+    shutil.copytree(before / "out", before / "aside")
+    try:
+        expected = run(before, "again")
+        signals = [path for path in (before / "out" / ".signals").glob("*.parquet") if path.name.count(".") == 1]
+        for path in [*signals, *(before / "out").glob("[!.]*/data/*.parquet")]:
+            path.write_bytes(b"????" + path.read_bytes()[4:])
+        with pytest.raises(RunError, match="is damaged: its bytes are not those that were written; run again"):
+            run(before, "again")
+        assert run(before, "again") == expected
     finally:
         shutil.rmtree(before / "out")
         shutil.move(before / "aside", before / "out")
