@@ -80,26 +80,25 @@ class Survey(Stage):
 
     config: SurveyConfig
     corpus: Corpus
-    is_needless: bool = False  # whoever reads signals verifies them, and nobody is expected to
 
     def expand(self, inputs: tuple[beam.PCollection[Split], MaybeUnwanted]) -> beam.PCollection[Split]:
         """Survey every split; each is one task."""
         splits, unwanted = inputs
-        survey = _SurveySplit(self.config, self.corpus.without_splits(), self.is_needless)
+        survey = _SurveySplit(self.config, self.corpus.without_splits())
         return splits | "SurveySplit" >> counted.ParDo("splits to survey", survey, *as_sides(unwanted))
 
 
 @beam.typehints.with_output_types(Split)
 class _SurveySplit(Beside[Split, Split]):
-    def __init__(self, config: SurveyConfig, corpus: Corpus, is_needless: bool) -> None:
-        self.config, self.corpus, self.is_needless = config, corpus, is_needless
+    def __init__(self, config: SurveyConfig, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
 
     def setup(self) -> None:
         self.detectors = load_detectors(self.config)
         self.witnesses = load_witnesses(self.config.evidence)
 
     def work(self, split: Split, *sides: Any) -> tuple[Split]:
-        if not (self.is_needless or self.corpus.store.was_surveyed(split, removed(*sides))):
+        if not self.corpus.store.was_surveyed(split, removed(*sides)):
             survey_split(split, self.corpus, self.config, self.detectors, self.witnesses, *sides)
         TALLY.add(files=len(split.pieces), input_bytes=split.n_bytes, documents=self.corpus.store.count(split))
         return (split,)
