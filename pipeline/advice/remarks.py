@@ -78,7 +78,7 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
 
 def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
     for source, files in zip(recipe.sources, found, strict=True):
-        there = splits_of((piece.path for piece in files), source.path)
+        there = splits_of((piece.path for piece in files), source.paths)
         yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
@@ -95,7 +95,7 @@ def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> I
 def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:
     """The paths of files by what they would be without links to the source's folder, which is asked once."""
     real = functools.cache(lambda top: os.path.realpath(top) if is_local(top) else top)
-    rests = {piece.path: below(piece.path, source.path) for piece in files}
+    rests = {piece.path: below(piece.path, source.paths) for piece in files}
     return {posixpath.join(real(path.removesuffix(rest)), rest): path for path, rest in rests.items()}
 
 

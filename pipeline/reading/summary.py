@@ -124,7 +124,7 @@ def checked(recipe: Recipe, job: "Job") -> str:
         lines.append(
             f"  {source.name}: {plural(len(files[number]), 'file')}, {plural(n_bytes, 'byte')}, origin {declared}"
         )
-        parts = splits_of((piece.path for piece in files[number]), source.path)
+        parts = splits_of((piece.path for piece in files[number]), source.paths)
         lines += [f"    {words}" for words in splits_found(source, parts)]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, files[number], number, recipe.ingest.limits)]
@@ -172,7 +172,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
                 "files": len(files[number]),
                 "bytes": sum(piece.size for piece in files[number]),
                 "origin": source.origin,
-                "splits": splits_of((piece.path for piece in files[number]), source.path),
+                "splits": splits_of((piece.path for piece in files[number]), source.paths),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,

@@ -157,6 +157,11 @@ class Source(Strict):
     trust_dates: bool = False
     collected: datetime.date | None = None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What `path` names, one or several."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     @field_validator("path_pattern")
     @classmethod
     def _has_named_groups(cls, pattern: str | None) -> str | None:
@@ -326,7 +331,7 @@ def find_files(source: Source, listed: Mapping[str, Listing] = NOTHING_LISTED) -
     by_path: dict[str, Piece] = {}
     real: dict[str, str] = {}
     unread: dict[str, str] = {}
-    for path in (source.path,) if isinstance(source.path, str) else source.path:
+    for path in source.paths:
         listing = listed.get(path) or _listed(source, path)
         here = "" if not is_local(path) or os.path.isabs(path) else os.getcwd()
         pieces, others = _sorted_out(source, listing, here)
@@ -390,8 +395,8 @@ def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Pie
         others += [Unread(p.path, "text_beside_data") for p in pieces if _is_remark(p)]
         pieces = [p for p in pieces if not _is_remark(p)]
     if source.splits:
-        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.path) not in source.splits]
-        pieces = [p for p in pieces if split_of(p.path, source.path) in source.splits]
+        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.paths) not in source.splits]
+        pieces = [p for p in pieces if split_of(p.path, source.paths) in source.splits]
     return pieces, others
 
 
@@ -515,7 +520,7 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     if not others:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
     if any(one.reason == "other_split" for one in unread):
-        there = {split_of(one.path, source.path) for one in unread if one.reason == "other_split"} - {""}
+        there = {split_of(one.path, source.paths) for one in unread if one.reason == "other_split"} - {""}
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):
