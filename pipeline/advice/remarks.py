@@ -19,7 +19,7 @@ from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
 from transforms.ingest.data_set_splits import below, splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Source, Split, files_of
+from transforms.ingest.sources import Piece, Source, Split, files_by_source
 from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -35,7 +35,7 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
       recipe: that it was made by.
       splits: of its plan, from which the first rows of some files are read again.
     """
-    found = [list(files_of(splits, number).values()) for number in range(len(recipe.sources))]
+    found = files_by_source(splits, recipe.sources)
     yield from _not_understood(rows)
     yield from _mixed(recipe, found)
     yield from read_twice(recipe.sources, found)

@@ -254,18 +254,17 @@ class InputPlan:
     found: tuple[Found, ...]
 
 
-def files_of(splits: Iterable[Split], number: int) -> dict[str, Piece]:
-    """The files of a source by path, each whole, in the order of the splits."""
-    found: dict[str, Piece] = {}
+def files_by_source(splits: Iterable[Split], sources: Sequence[Source]) -> list[list[Piece]]:
+    """The files of each source that splits of a plan have, each whole, in the order of the splits."""
+    found: list[dict[str, Piece]] = [{} for _ in sources]
     for split in splits:
-        if split.source != number:
-            continue
+        files = found[split.source]
         for piece in split.pieces:
             if piece.row_groups is not None:  # a part
-                size = piece.size + (found[piece.path].size if piece.path in found else 0)
+                size = piece.size + (files[piece.path].size if piece.path in files else 0)
                 piece = dataclasses.replace(piece, size=size, row_groups=None)
-            found[piece.path] = piece
-    return found
+            files[piece.path] = piece
+    return [list(files.values()) for files in found]
 
 
 def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> list[Split]:
