@@ -33,7 +33,6 @@ from expectations.wording import plural
 from transforms.kernels import compiled
 from transforms.survey import text_to_signals  # noqa: F401 (whose kernels are compiled)
 
-# What `compiled` does in another way than Numba.
 # Whatever a run sets before it imports, as `pipeline.cli.main` does.
 BEGIN = """
 import gc, os, sys, time

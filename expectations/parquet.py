@@ -6,6 +6,7 @@ no more (docs/decisions/0092).
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
@@ -31,7 +32,8 @@ def opened(source: str | pa.Buffer, mapped: bool = False) -> Iterator[pq.Parquet
         if isinstance(source, pa.Buffer):
             file = pa.BufferReader(source)
         elif is_local(source):
-            file = stack.enter_context(pa.memory_map(source) if mapped else pa.OSFile(source))
+            path = os.fsencode(source)  # Arrow would encode as UTF-8 what need not be that
+            file = stack.enter_context(pa.memory_map(path) if mapped else pa.OSFile(path))
         else:
             file = pa.PythonFile(stack.enter_context(open_for_reading(source)), mode="r")
         yield pq.ParquetFile(file, pre_buffer=False)

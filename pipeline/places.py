@@ -77,7 +77,7 @@ def workers_are_here(config: RunnerConfig) -> bool:
 def _workers_need(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """All paths that a worker opens, by the key that names them."""
     for source in recipe.sources:
-        for path in (source.path,) if isinstance(source.path, str) else source.path:
+        for path in source.paths:
             yield f"source {source.name}", path
     yield "output.path", recipe.output.path
     for what, model in (("model", recipe.detector.model), ("cross_check", recipe.detector.cross_check)):
@@ -120,7 +120,7 @@ def refuse_inputs_as_outputs(recipe: Recipe, base_dir: str, splits: tuple[Split,
                     raise RecipeError(_lies_there(what, path, place))
         return
     for source in recipe.sources:
-        for path in (source.path,) if isinstance(source.path, str) else source.path:
+        for path in source.paths:
             if is_local(path) and _would_be_read(path, output, written[:2]):
                 raise RecipeError(
                     f"output.path: {output} lies in what source {source.name} reads ({path}), so a later run would read this "
@@ -146,7 +146,7 @@ def _lies_there(what: str, path: str, folder: str) -> str:
 def _read(recipe: Recipe, base_dir: str, splits: tuple[Split, ...]) -> Iterator[tuple[str, str]]:
     """All that a run reads, by the key that names it."""
     for source in recipe.sources:
-        for path in (source.path,) if isinstance(source.path, str) else source.path:
+        for path in source.paths:
             yield f"source {source.name}", path
     yield from (("sources", path) for path in sorted({piece.path for split in splits for piece in split.pieces}))
     yield "the recipe's folder", base_dir
@@ -182,7 +182,7 @@ def _refuse_remote(recipe: Recipe) -> None:
     if re.search(r"[*?\[\]]", output):
         raise RecipeError(f"output.path: {output} has a sign of a pattern in it; choose another folder")
     for source in recipe.sources:
-        for path in (source.path,) if isinstance(source.path, str) else source.path:
+        for path in source.paths:
             if f"{output}/".startswith(f"{path.rstrip('/')}/"):
                 raise RecipeError(
                     f"output.path: {output} lies in what source {source.name} reads ({path}); put it elsewhere"

@@ -41,7 +41,7 @@ from transforms.engine.threads import THREADS
 from transforms.exclusions.contamination import Items, load_items
 from transforms.exclusions.exclusions import Exclusions
 from transforms.exclusions.removals import TOMBSTONES, Removals, for_manifest, read_removals
-from transforms.ingest.sources import Split, Splits, files_of, plan
+from transforms.ingest.sources import Split, Splits, files_by_source, plan
 from transforms.kernels.similarity import minhash
 from transforms.kernels.statistics.structures import Cores
 from transforms.measures.metrics import MeasureConfig
@@ -306,11 +306,10 @@ def _about(
     tokenizer: TokenizerModel | None,
 ) -> str:
     inputs = []
-    for number, source in enumerate(recipe.sources):
-        pieces = files_of(splits, number)
-        size = sum(piece.size for piece in pieces.values())
+    for source, pieces in zip(recipe.sources, files_by_source(splits, recipe.sources), strict=True):
+        size = sum(piece.size for piece in pieces)
         said = {"source": source.name, "files": len(pieces), "bytes": size, "licence": source.licence}
-        of_hub = (path for path in pieces if path.startswith("hf://"))
+        of_hub = (piece.path for piece in pieces if piece.path.startswith("hf://"))
         revisions = sorted({found[0] for path in of_hub if (found := re.match(r"hf://[^@]+@[0-9a-f]{40}", path))})
         inputs.append(said | {"revisions": revisions} if revisions else said)
     packages = ("lowbackground", "apache-beam", "pyarrow", "numpy", "numba", "datasketch", "great_expectations")

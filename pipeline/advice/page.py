@@ -32,7 +32,7 @@ class Told:
       structures: systems of structures as YAML; empty: there are none.
       files: path of each, and what it is.
       quarantine: examples: path, row, reason, detail.
-      examples: of dropped documents, as `reading/examples.py` gives them.
+      examples: of dropped documents, as `advice/examples.py` gives them.
       splits: of the run's plan.
     """
 

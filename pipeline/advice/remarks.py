@@ -19,7 +19,7 @@ from pipeline.advice.guesses import guessed
 from pipeline.recipe import Recipe
 from transforms.ingest.data_set_splits import below, splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Source, Split, files_of
+from transforms.ingest.sources import Piece, Source, Split, files_by_source
 from transforms.measures.ratio import OF_NOTHING
 from transforms.measures.unread_input import printable
 
@@ -35,7 +35,7 @@ def remarks(rows: Rows, recipe: Recipe, splits: Sequence[Split] = ()) -> Iterato
       recipe: that it was made by.
       splits: of its plan, from which the first rows of some files are read again.
     """
-    found = [list(files_of(splits, number).values()) for number in range(len(recipe.sources))]
+    found = files_by_source(splits, recipe.sources)
     yield from _not_understood(rows)
     yield from _mixed(recipe, found)
     yield from read_twice(recipe.sources, found)
@@ -78,7 +78,7 @@ def _idle_after(rows: Rows, recipe: Recipe) -> Iterator[str]:
 
 def _mixed(recipe: Recipe, found: Sequence[Sequence[Piece]]) -> Iterator[str]:
     for source, files in zip(recipe.sources, found, strict=True):
-        there = splits_of((piece.path for piece in files), source.path)
+        there = splits_of((piece.path for piece in files), source.paths)
         yield from (f"{source.name}: {words}" for words in splits_found(source, there))
 
 
@@ -95,7 +95,7 @@ def read_twice(sources: Sequence[Source], files: Sequence[Sequence[Piece]]) -> I
 def _by_real_path(source: Source, files: Sequence[Piece]) -> dict[str, str]:
     """The paths of files by what they would be without links to the source's folder, which is asked once."""
     real = functools.cache(lambda top: os.path.realpath(top) if is_local(top) else top)
-    rests = {piece.path: below(piece.path, source.path) for piece in files}
+    rests = {piece.path: below(piece.path, source.paths) for piece in files}
     return {posixpath.join(real(path.removesuffix(rest)), rest): path for path, rest in rests.items()}
 
 

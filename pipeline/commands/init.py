@@ -103,7 +103,8 @@ def write_recipe(
     ]
     sources = [proposal.source for proposal in proposals]
     parts = [
-        splits_of((piece.path for piece in one.pieces), source.path) for source, one in zip(sources, found, strict=True)
+        splits_of((piece.path for piece in one.pieces), source.paths)
+        for source, one in zip(sources, found, strict=True)
     ]
     blocks, failed = [], []
     for number, source in enumerate(sources):
@@ -197,8 +198,7 @@ def _block(
     several = len([split for split in there if split]) > 1
     counts = ", ".join(f"{split or 'no split'} {n:,}" for split, n in there.items())
     parts = f"    # splits: [train]          # files by split: {counts}; without this all are read\n" if several else ""
-    paths = (source.path,) if isinstance(source.path, str) else source.path
-    relative = [os.path.relpath(path, folder) if is_local(path) else path for path in paths]
+    relative = [os.path.relpath(path, folder) if is_local(path) else path for path in source.paths]
     block = SOURCE.format(
         name=_quoted(source.name),
         path=_quoted(relative[0]) if len(relative) == 1 else f"[{', '.join(map(_in_quotes, relative))}]",

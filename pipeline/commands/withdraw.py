@@ -31,6 +31,7 @@ from pipeline.assembly import (
     GX_SUITE,
     GX_VALIDATION,
     QUEUE,
+    SHOWN_QUARANTINE,
     WITHDRAWAL,
     Publication,
     as_json,
@@ -83,8 +84,6 @@ from transforms.release.read_release import (
 )
 from transforms.signals.corpus import Corpus
 from transforms.signals.store import SignalStore, as_parquet
-
-SHOWN_QUARANTINE = 20
 
 
 @dataclasses.dataclass(frozen=True)

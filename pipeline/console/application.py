@@ -157,9 +157,8 @@ def recipe_at(path: str, changes: list[str]) -> "Recipe":
 
     loaded = load_recipe(path, changes)
     if (written := log.path()) is not None:
-        paths = [source.path for source in loaded.sources]
         try:
-            _check_log(written, [one for some in paths for one in ([some] if isinstance(some, str) else some)])
+            _check_log(written, [path for source in loaded.sources for path in source.paths])
         except RecipeError:
             log.refuse()
             raise

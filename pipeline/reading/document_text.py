@@ -146,8 +146,9 @@ def _where_it_is(source: Source, path: str, was: str) -> Source:
     at = os.path.abspath(path)
     if not is_local(path) or posixpath.isabs(was) or not at.endswith(f"/{was}"):
         return source
-    tops = (source.path,) if isinstance(source.path, str) else source.path
-    return source.model_copy(update={"path": tuple(at.removesuffix(was) + posixpath.normpath(top) for top in tops)})
+    return source.model_copy(
+        update={"path": tuple(at.removesuffix(was) + posixpath.normpath(top) for top in source.paths)}
+    )
 
 
 def _in_file(path: str, source: Source, doc_id: str, recipe: Recipe) -> str | None:

@@ -19,7 +19,7 @@ from pipeline.recipe import Recipe
 from pipeline.redaction import HIDDEN, redact_options
 from transforms.ingest.data_set_splits import splits_of
 from transforms.ingest.listing import UNREAD
-from transforms.ingest.sources import Piece, Split, files_of
+from transforms.ingest.sources import Piece, Split, files_by_source
 from transforms.measures.unread_input import NotRead
 from transforms.release.read_release import read_metrics
 
@@ -117,14 +117,14 @@ def checked(recipe: Recipe, job: "Job") -> str:
     from transforms.kernels.similarity.lsh import s_curve
 
     lines = ["input"]
-    files = _files(recipe, job)
+    files = files_by_source(job.splits, recipe.sources)
     for number, source in enumerate(recipe.sources):
         n_bytes = sum(piece.size for piece in files[number])
         declared = source.origin or "not declared"
         lines.append(
             f"  {source.name}: {plural(len(files[number]), 'file')}, {plural(n_bytes, 'byte')}, origin {declared}"
         )
-        parts = splits_of((piece.path for piece in files[number]), source.path)
+        parts = splits_of((piece.path for piece in files[number]), source.paths)
         lines += [f"    {words}" for words in splits_found(source, parts)]
         lines += [f"    {words}" for words in unread(one for one in job.unread if one.source == source.name)]
         lines += [f"    {words}" for words in tried(source, files[number], number, recipe.ingest.limits)]
@@ -162,7 +162,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
     from pipeline.runner import resolved
 
     sources = []
-    files = _files(recipe, job)
+    files = files_by_source(job.splits, recipe.sources)
     for number, source in enumerate(recipe.sources):
         found = try_source(source, files[number], number, recipe.ingest.limits)
         refuse_hopeless(source, found)
@@ -172,7 +172,7 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
                 "files": len(files[number]),
                 "bytes": sum(piece.size for piece in files[number]),
                 "origin": source.origin,
-                "splits": splits_of((piece.path for piece in files[number]), source.path),
+                "splits": splits_of((piece.path for piece in files[number]), source.paths),
                 "columns": found.columns,
                 "tried_documents": found.documents,
                 "tried_bad_records": found.bad,
@@ -191,11 +191,6 @@ def checked_json(recipe: Recipe, job: "Job") -> str:
         "recipe": yaml.safe_load(resolved(recipe)),
     }
     return json.dumps(answer, indent=2, allow_nan=False, default=str) + "\n"
-
-
-def _files(recipe: Recipe, job: "Job") -> list[list[Piece]]:
-    """The files of each source."""
-    return [list(files_of(job.splits, number).values()) for number in range(len(recipe.sources))]
 
 
 def unread(rows: Iterable[NotRead]) -> Iterator[str]:

@@ -29,6 +29,12 @@ def test_it_reads_what_arrow_reads(path: str, columns: list[str] | None, how: st
         assert file.metadata.num_rows == 3
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_name_need_not_be_utf_8(path: str, mapped: bool) -> None:
+    named = pathlib.Path(path).rename(pathlib.Path(path).with_name("\udcff.parquet"))
+    assert parquet.read(str(named), mapped=mapped).equals(TABLE)
+
+
 def test_a_column_that_is_not_there_is_named(path: str) -> None:
     with pytest.raises(KeyError, match="links"):
         parquet.read(path, ["id", "links"])

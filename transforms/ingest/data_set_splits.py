@@ -17,7 +17,7 @@ _SPLIT_WORDS = {
 _MAY_SAY_SPLIT = [word for word in _SPLIT_WORDS if not any(one in word and one != word for one in _SPLIT_WORDS)]
 
 
-def below(path: str, tops: str | tuple[str, ...]) -> str:
+def below(path: str, tops: tuple[str, ...]) -> str:
     """A path from a source's folder on, or from the first folder of its pattern that is one; else the file's name."""
     for start in _starts(tops):
         if path.startswith(start):
@@ -26,10 +26,10 @@ def below(path: str, tops: str | tuple[str, ...]) -> str:
 
 
 @functools.lru_cache(256)  # one source may have a million files
-def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
+def _starts(tops: tuple[str, ...]) -> tuple[str, ...]:
     """What stands before the names below a source's folders, the first that fits."""
     starts: list[str] = []
-    for top in (path,) if isinstance(path, str) else path:
+    for top in tops:
         special = re.search(r"[*?\[]", top)
         fixed = top[: special.start()].rpartition("/")[0] if special and not os.path.lexists(top) else top
         starts += [start.rstrip("/") + "/" for start in (fixed, os.path.normpath(fixed))]
@@ -38,7 +38,7 @@ def _starts(path: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(starts))
 
 
-def split_of(path: str, tops: str | tuple[str, ...]) -> str:
+def split_of(path: str, tops: tuple[str, ...]) -> str:
     """Which split of a data set a file is of, by its name or a folder's below a source's `tops`: one of `SPLITS`, or ""."""
     if not _may_say_split(path):
         return ""
@@ -49,7 +49,7 @@ def split_of(path: str, tops: str | tuple[str, ...]) -> str:
     return ""
 
 
-def splits_of(paths: Iterable[str], tops: str | tuple[str, ...]) -> dict[str, int]:
+def splits_of(paths: Iterable[str], tops: tuple[str, ...]) -> dict[str, int]:
     """How many of a source's files are of which split of a data set; "": their names do not say."""
     paths = tuple(paths)
     says = _may_say_split("\n".join(paths))

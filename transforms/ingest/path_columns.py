@@ -29,13 +29,11 @@ def values_of(source: Source, piece: Piece) -> dict[str, str]:
     is_document = FORMATS[piece.format].one_document
     if not is_document and source.path_pattern is None and "=" not in piece.path:
         return {}  # as of most, and there may be very many
-    return dict(_values(source.path, source.path_pattern, piece.path, is_document))
+    return dict(_values(source.paths, source.path_pattern, piece.path, is_document))
 
 
 @functools.lru_cache(4096)
-def _values(
-    tops: str | tuple[str, ...], pattern: str | None, path: str, is_document: bool
-) -> tuple[tuple[str, str], ...]:
+def _values(tops: tuple[str, ...], pattern: str | None, path: str, is_document: bool) -> tuple[tuple[str, str], ...]:
     inside = below(path, tops)
     found = {"id": inside} if is_document else {}
     for part in posixpath.dirname(inside).split("/") if "=" in inside else ():

@@ -157,6 +157,11 @@ class Source(Strict):
     trust_dates: bool = False
     collected: datetime.date | None = None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What `path` names, one or several."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     @field_validator("path_pattern")
     @classmethod
     def _has_named_groups(cls, pattern: str | None) -> str | None:
@@ -249,18 +254,17 @@ class InputPlan:
     found: tuple[Found, ...]
 
 
-def files_of(splits: Iterable[Split], number: int) -> dict[str, Piece]:
-    """The files of a source by path, each whole, in the order of the splits."""
-    found: dict[str, Piece] = {}
+def files_by_source(splits: Iterable[Split], sources: Sequence[Source]) -> list[list[Piece]]:
+    """The files of each source that splits of a plan have, each whole, in the order of the splits."""
+    found: list[dict[str, Piece]] = [{} for _ in sources]
     for split in splits:
-        if split.source != number:
-            continue
+        files = found[split.source]
         for piece in split.pieces:
             if piece.row_groups is not None:  # a part
-                size = piece.size + (found[piece.path].size if piece.path in found else 0)
+                size = piece.size + (files[piece.path].size if piece.path in files else 0)
                 piece = dataclasses.replace(piece, size=size, row_groups=None)
-            found[piece.path] = piece
-    return found
+            files[piece.path] = piece
+    return [list(files.values()) for files in found]
 
 
 def plan_splits(sources: Sequence[Source], target_bytes: int = SPLIT_BYTES) -> list[Split]:
@@ -326,7 +330,7 @@ def find_files(source: Source, listed: Mapping[str, Listing] = NOTHING_LISTED) -
     by_path: dict[str, Piece] = {}
     real: dict[str, str] = {}
     unread: dict[str, str] = {}
-    for path in (source.path,) if isinstance(source.path, str) else source.path:
+    for path in source.paths:
         listing = listed.get(path) or _listed(source, path)
         here = "" if not is_local(path) or os.path.isabs(path) else os.getcwd()
         pieces, others = _sorted_out(source, listing, here)
@@ -390,8 +394,8 @@ def _sorted_out(source: Source, listing: Listing, folder: str) -> tuple[list[Pie
         others += [Unread(p.path, "text_beside_data") for p in pieces if _is_remark(p)]
         pieces = [p for p in pieces if not _is_remark(p)]
     if source.splits:
-        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.path) not in source.splits]
-        pieces = [p for p in pieces if split_of(p.path, source.path) in source.splits]
+        others += [Unread(p.path, "other_split") for p in pieces if split_of(p.path, source.paths) not in source.splits]
+        pieces = [p for p in pieces if split_of(p.path, source.paths) in source.splits]
     return pieces, others
 
 
@@ -515,7 +519,7 @@ def _nothing(source: Source, path: str, unread: list[Unread]) -> str:
     if not others:
         return f"{start} matches no file; correct `path` (hidden files and names that start with '_' are skipped)"
     if any(one.reason == "other_split" for one in unread):
-        there = {split_of(one.path, source.path) for one in unread if one.reason == "other_split"} - {""}
+        there = {split_of(one.path, source.paths) for one in unread if one.reason == "other_split"} - {""}
         names = ", ".join(split for split in SPLITS if split in there) or "no split's name"
         return f"{start} has no file of splits: {', '.join(source.splits)}; its files are of {names}"
     if all(one.reason == "empty_file" for one in unread if one.path in others):

@@ -51,11 +51,11 @@ def residual_rows(parts: list[KinByStage], sources: tuple[str, ...], least: floa
     for number, stage in enumerate(STAGES):
         whole = together.of_stage(number)
         similarity = duplicate_rate.nearest(whole)
-        yield _row(whole, duplicate_rate.rate(whole, similarity, least), least, {"stage": stage})
+        yield _row(duplicate_rate.rate(whole, similarity, least), least, {"stage": stage})
         for kind, name, chosen in _slices(whole, sources) if stage == "after" else ():
             rate = duplicate_rate.rate(whole, similarity, least, chosen)
             if rate.documents >= LEAST:
-                yield _row(whole, rate, least, {"stage": stage, "slice_kind": kind, "slice": name})
+                yield _row(rate, least, {"stage": stage, "slice_kind": kind, "slice": name})
 
 
 def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, npt.NDArray[np.bool_]]]:
@@ -65,7 +65,7 @@ def _slices(whole: Kin, sources: tuple[str, ...]) -> Iterator[tuple[str, str, np
         yield "source", name, whole.mark // len(EVERYONE) == number
 
 
-def _row(whole: Kin, rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
+def _row(rate: duplicate_rate.Rate, least: float, row: Row) -> Row:
     note = (
         f"Jaccard {least:g} or more with another document of the stage, counted on their shingles and not on the signatures "
         f"that decided; of {plural(rate.documents, 'document')} long enough for one, drawn by a hash that both of a pair share "

@@ -125,7 +125,7 @@ def _file(measures: Kept, name: str) -> bytes:
 def recorded_before(measures: Kept, splits: Iterable[Split]) -> list[Recorded]:
     """What is known of all parts of the ledger of an earlier run of the same mixture.
 
-    None if a part's file is not in the store, is damaged, or is of other signals than those that are there.
+    Nothing if a part's file is not in the store, is damaged, or is of other signals than those that are there.
     """
     parts = {part.split: part for part in _recorded(measures)}
     whole = spread(lambda split: _is_part(measures.path(PART, split), measures, split, parts), iter(splits))

@@ -16,7 +16,7 @@ from transforms.ingest.sources import (
     InputError,
     Piece,
     Source,
-    files_of,
+    files_by_source,
     find_files,
     find_pieces,
     plan,
@@ -200,8 +200,8 @@ def test_a_large_parquet_file_is_cut_at_row_groups(tmp_path):
     pieces = [piece for split in splits for piece in split.pieces]
     assert len(pieces) > 2
     whole = planned(tmp_path, target=1 << 30)[0].pieces[0]
-    assert files_of(splits, 0) == {whole.path: whole}  # which is one file of all its bytes
-    assert files_of(splits, 1) == {}
+    sources = [Source(name=name, path=str(tmp_path)) for name in ("s", "none")]
+    assert files_by_source(splits, sources) == [[whole], []]  # which is one file of all its bytes
     groups = [group for piece in pieces for group in range(*piece.row_groups)]
     assert groups == list(range(10))
     assert all(piece.size <= 30_000 for piece in pieces)

@@ -103,7 +103,7 @@ def measured(
     for o, scale in zip(own, standards, strict=True):
         highest[o] = np.fmax.reduce(scale.standardised(scores[o], labelled.n_tokens[o]), axis=1)
     scales = tuple(
-        _scale(labelled, o, highest, scale, settings) if good else scale
+        _scale(labelled, o, highest, scale) if good else scale
         for o, scale, good in zip(own, _thresholds(labelled, own, highest, standards, settings), enough, strict=True)
     )
     judged, leads = np.full(len(scores), np.nan, np.float32), np.zeros(len(scores), np.int8)
@@ -240,7 +240,6 @@ def _scale(
     own: npt.NDArray[np.bool_],
     highest: npt.NDArray[np.float64],
     scale: Scale,
-    settings: TrainingSettings,
 ) -> Scale:
     """The scale of a language: its map to log-odds, its threshold on that map, and the newest generator it knows."""
     human, machine = _in_order(labelled, own & ~labelled.machine), _in_order(labelled, own & labelled.machine)

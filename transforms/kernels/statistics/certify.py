@@ -152,11 +152,6 @@ def _corrected(apparent: float, caught: float, alarmed: float, otherwise: float)
     return otherwise if caught <= alarmed else min(1.0, max(0.0, (apparent - alarmed) / (caught - alarmed)))
 
 
-def apparent_limit(limit: float, sensitivity: float, specificity: float) -> float:
-    """What share reviewers call synthetic where a share `limit` is: a(L) = L Se + (1 - L)(1 - Sp)."""
-    return limit * sensitivity + (1 - limit) * (1 - specificity)
-
-
 def labels_needed(k: int, limit: float, alpha: float = 0.05) -> int:
     """The fewest labels that certify "at most `limit`" with k synthetic among them, from a large population."""
     low, high = k, k + 1

@@ -36,15 +36,14 @@ class JsonValues:
     @property
     def end(self) -> "End":
         """Where it stands."""
-        depth, inside, values, last = (int(self._state[i]) for i in (_DEPTH, _INSIDE, _VALUES, _LAST))
-        return End(bool(depth or self._state[_STRING]), bool(inside), values, self.n_bytes - last)
+        depth, string, values, last = (int(self._state[i]) for i in (_DEPTH, _STRING, _VALUES, _LAST))
+        return End(bool(depth or string), values, self.n_bytes - last)
 
 
 class End(NamedTuple):
     """The end of what was read."""
 
     is_open: bool  # a bracket or a string was not closed
-    in_value: bool  # a value was begun, and its line has no line feed
     values: int  # that were whole
     n_bytes: int  # behind the last of them
 
