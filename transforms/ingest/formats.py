@@ -62,15 +62,15 @@ NAMES_OF_DESCRIPTIONS = {"LICENSE", "LICENCE", "COPYING", "NOTICE", "README", "C
 
 def named(path: str) -> tuple[str, str]:
     """Format and compression by the ending of a name: ("jsonl", "gzip"), or ("", ...) where the ending says nothing."""
-    stem, ending = cut(path)
+    stem, ending = stem_and_ending(path)
     if ending in ENDINGS:
         return ENDINGS[ending], ""
     if ending in COMPRESSIONS:
-        return ENDINGS.get(cut(stem)[1], ""), COMPRESSIONS[ending]
+        return ENDINGS.get(stem_and_ending(stem)[1], ""), COMPRESSIONS[ending]
     return SHORT.get(ending, ("", ""))
 
 
-def cut(path: str) -> tuple[str, str]:
+def stem_and_ending(path: str) -> tuple[str, str]:
     """The name of a file in lower case, and its ending, as `posixpath.splitext` sees it, in a third of its time."""
     name = path[path.rfind("/") + 1 :].lower()
     stem, dot, ending = name.rpartition(".")
@@ -79,15 +79,15 @@ def cut(path: str) -> tuple[str, str]:
 
 def ending_of(path: str) -> str:
     """`.txt`, `.txt.gz`, or nothing."""
-    stem, ending = cut(path)
-    return cut(stem)[1] + ending if ending in COMPRESSIONS else ending
+    stem, ending = stem_and_ending(path)
+    return stem_and_ending(stem)[1] + ending if ending in COMPRESSIONS else ending
 
 
 def has_ending(path: str) -> bool:
     """Whether a name has an ending: not `README`, `12345` or Enron's `1.`; that of a compression is none."""
-    stem, ending = cut(path)
+    stem, ending = stem_and_ending(path)
     if ending in COMPRESSIONS:
-        ending = cut(stem)[1]
+        ending = stem_and_ending(stem)[1]
     return len(ending) > 1 and not ending[1:].isdecimal()
 
 

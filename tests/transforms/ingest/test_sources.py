@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from transforms.ingest.formats import cut
+from transforms.ingest.formats import stem_and_ending
 from transforms.ingest.sources import (
     Fields,
     InputError,
@@ -274,4 +274,4 @@ def test_a_file_that_another_source_reads_is_not_called_unread(tmp_path):
 
 @given(st.text("/.aÄ\udcff", max_size=8))
 def test_the_ending_of_a_name_is_what_python_says(path: str) -> None:
-    assert cut(path) == posixpath.splitext(posixpath.basename(path).lower())
+    assert stem_and_ending(path) == posixpath.splitext(posixpath.basename(path).lower())
