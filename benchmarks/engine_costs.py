@@ -17,7 +17,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor as Pool
 from typing import Any
 from unittest import mock
 
@@ -35,11 +36,12 @@ from transforms.signals.store import SignalStore
 
 Costs = collections.Counter[tuple[str, str]]  # by (kind, step)
 LOCK = threading.Lock()
+HELPS = threading.local()  # `step`: whose work a thread of a pool does
 KINDS = ("text read", "signals read", "shuffled", "spooled", "written")
 
 
 def step() -> str:
-    """The step whose work this is, by the stack of this thread."""
+    """The step whose work this is, by the stack of this thread, or of the one that gave it the work."""
     frame = sys._getframe(1)
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -49,7 +51,7 @@ def step() -> str:
         ):
             return type(owner).__name__.strip("_")
         frame = frame.f_back  # type: ignore[assignment]
-    return "WriteShards"  # the one that reads on threads of its own
+    return getattr(HELPS, "step", "the launcher")
 
 
 def stored(path: str, columns: list[str] | None) -> int:
@@ -64,6 +66,21 @@ def count(found: Costs, kind: str, where: str, size: int) -> None:
     """Add to a cost. Steps work on several threads."""
     with LOCK:
         found[kind, where] += size
+
+
+def helping(submit: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool's `submit` whose thread knows for whom it works."""
+
+    def given(pool: Pool, work: Callable[..., Any], *words: Any, **named: Any) -> Any:
+        where = step()
+
+        def helped() -> Any:
+            HELPS.step = where
+            return work(*words, **named)
+
+        return submit(pool, helped)
+
+    return given
 
 
 @contextlib.contextmanager
@@ -111,6 +128,7 @@ def counting(found: Costs) -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         for owner, name, new in (
             (SignalStore, "read", signals), (Corpus, "read", text), (os, "replace", rename), (files, "second_name", copy),
+            (Pool, "submit", helping(Pool.submit)),
             (execution.BundleContextManager, "get_buffer", buffer),
             (execution.ListBuffer, "append", append(list_append)),
             (execution.GroupingBuffer, "append", append(group_append)),
