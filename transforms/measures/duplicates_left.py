@@ -33,9 +33,8 @@ def count_split(decisions: pa.RecordBatch, signals: pa.Table) -> list[KinByStage
 
 def compact(parts: list[KinByStage], tightly: bool = False) -> list[KinByStage]:
     """The same groups in fewer parts, when there are many, or always."""
-    many = (
-        sum(len(part.of) for part in parts[1:]) > 2 * duplicate_rate.GROUPS
-    )  # the first may be what was merged before
+    # The first may be what was merged before.
+    many = sum(len(part.of) for part in parts[1:]) > 2 * duplicate_rate.GROUPS
     return [duplicate_rate.merge(parts)] if len(parts) > 1 and (tightly or many) else parts
 
 
