@@ -28,9 +28,8 @@ from expectations.judge.verdict import Verdict
 from expectations.storage import arrow_paths
 from pipeline import runner
 from pipeline.commands.papers import write_asked
-from pipeline.reading.release_files import QUARANTINE, files_of, read_table
 from pipeline.recipe import Recipe, load_recipe
-from transforms.release.read_release import METRICS, ReleaseError, by_id, read_verdict
+from transforms.release.read_release import METRICS, QUARANTINE, ReleaseError, by_id, files_of, read_table, read_verdict
 
 
 @dataclasses.dataclass(frozen=True)

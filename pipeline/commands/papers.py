@@ -20,7 +20,6 @@ from pipeline.places import PAPERS as PAPERS_FOLDER
 from pipeline.reading.answer import refuse_unknown
 from pipeline.reading.ledger_parts import in_parts, n_parts
 from pipeline.reading.outputs import check_output, save
-from pipeline.reading.release_files import opened
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.runner import Result, day
 from transforms.release.read_release import (
@@ -29,6 +28,7 @@ from transforms.release.read_release import (
     ledger_batches,
     ledger_files,
     ledger_rows,
+    opened,
     read_manifest,
     read_metrics,
     read_verdict,

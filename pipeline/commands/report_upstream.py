@@ -13,15 +13,17 @@ from expectations.contracts import DUPLICATE_HERE
 from expectations.loading import nearest
 from expectations.papers.upstream import FAULTS, LONGEST, UpstreamExample, UpstreamReport
 from pipeline.reading.document_text import NoTextError, input_text, released_recipe
-from pipeline.reading.release_files import QUARANTINE, files_of, read_table
 from pipeline.recipe import Recipe, RecipeError
 from transforms.dedup.earlier_releases import MANIFEST
 from transforms.release.read_release import (
+    QUARANTINE,
+    files_of,
     is_there,
     ledger_batches,
     ledger_files,
     read_manifest,
     read_metrics,
+    read_table,
     reading,
 )
 

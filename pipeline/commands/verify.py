@@ -14,7 +14,6 @@ from rich.console import Console
 from expectations.wording import message, plural
 from pipeline.reading.answer import for_programs
 from pipeline.reading.checksums import CARD, check_rejection, differs, listed
-from pipeline.reading.release_files import QUARANTINE, files_of, opened, read_table
 from pipeline.reading.signature import read_envelopes, signature_path, signed_by
 from pipeline.recipe import RecipeError
 from pipeline.swap import is_part
@@ -26,17 +25,21 @@ from transforms.exclusions.personal_data import numbers_in, sum_of
 from transforms.kernels.text.personal import KINDS, count
 from transforms.release.read_release import (
     LEDGER,
+    QUARANTINE,
     TEXTS_AT_ONCE,
     VERDICT,
     ReleaseError,
     counts,
+    files_of,
     is_there,
     ledger_batches,
     ledger_files,
     ledger_rows,
     open_release,
+    opened,
     read_manifest,
     read_metrics,
+    read_table,
     reading,
 )
 from transforms.release.shards import DATA

@@ -55,7 +55,6 @@ from pipeline.places import STAGING
 from pipeline.reading.answer import for_programs
 from pipeline.reading.descent import Descent, descent, descent_lines, said_of
 from pipeline.reading.document_text import released_recipe
-from pipeline.reading.release_files import QUARANTINE, files_of, opened, read_table
 from pipeline.recipe import RELEASE_NAME, RecipeError
 from pipeline.runner import day, rules_of, suite_params
 from pipeline.swap import releasing, swap
@@ -68,18 +67,22 @@ from transforms.kernels.text.columns import from_hexadecimal, hexadecimal
 from transforms.release.gate import with_rules
 from transforms.release.read_release import (
     METRICS,
+    QUARANTINE,
     STRUCTURES,
     SUITE,
     VERDICT,
     by_id,
     counts,
+    files_of,
     is_there,
     ledger_files,
     masked,
+    opened,
     read_ledger,
     read_manifest,
     read_metrics,
     read_signed,
+    read_table,
     reading,
 )
 from transforms.signals.corpus import Corpus

@@ -19,7 +19,6 @@ from pipeline.assembly import (
     entry_of,
 )
 from pipeline.reading.checksums import CARD
-from pipeline.reading.release_files import opened, read_table
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.engine import files
 from transforms.exclusions.removals import TOMBSTONES, is_tombstones
@@ -30,6 +29,8 @@ from transforms.release.read_release import (
     METRICS,
     VERDICT,
     by_id,
+    opened,
+    read_table,
 )
 from transforms.release.shards import DATA
 

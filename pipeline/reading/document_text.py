@@ -17,11 +17,10 @@ from expectations import contracts
 from expectations.loading import LoadError, read_text
 from expectations.paths import is_local
 from expectations.wording import message
-from pipeline.reading.release_files import files_of, opened
 from pipeline.recipe import Recipe, RecipeError, parse_recipe
 from transforms.ingest.readers import read_split
 from transforms.ingest.sources import InputError, Source, plan_splits
-from transforms.release.read_release import ReleaseError
+from transforms.release.read_release import ReleaseError, files_of, opened
 from transforms.release.shards import DATA
 
 

@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from expectations import contracts
 from pipeline.reading.duckdb_connection import SECONDS, Row, ask
-from pipeline.reading.release_files import files_of, opened
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.release.read_release import VERDICT, ReleaseError, is_there, ledger_files, read_manifest
+from transforms.release.read_release import (
+    VERDICT,
+    ReleaseError,
+    files_of,
+    is_there,
+    ledger_files,
+    opened,
+    read_manifest,
+)
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,13 +19,12 @@ from expectations import contracts, parquet
 from expectations.errors import UserError
 from expectations.judge.verdict import Verdict, VerdictError
 from expectations.loading import LoadError, parse_json
-from expectations.paths import open_for_reading
 from expectations.wording import EITHER
 from transforms.dedup.earlier_releases import FOLDER as SIGNATURES
 from transforms.dedup.earlier_releases import MANIFEST
-from transforms.engine.files import below, exists
+from transforms.engine import files
 
-METRICS, VERDICT, LEDGER = "metrics.parquet", "verdict.json", "ledger"
+METRICS, VERDICT, LEDGER, QUARANTINE = "metrics.parquet", "verdict.json", "ledger", "quarantine"
 SUITE, STRUCTURES = "suite.yaml", "structures.yaml"
 ROWS_AT_ONCE = 1 << 16
 TEXTS_AT_ONCE = 256
@@ -165,17 +164,14 @@ def read_signed(folder: str) -> pa.Table | None:
     Raises:
       ReleaseError: they are damaged.
     """
-    parts = []
-    for name in parquet_files(posixpath.join(folder, SIGNATURES)):
-        path = posixpath.join(folder, SIGNATURES, name)
-        with reading(path):
-            parts.append(parquet.read(path, ["doc_id", "content_hash", "url_hash"]))
+    columns = ["doc_id", "content_hash", "url_hash"]
+    parts = [read_table(path, columns) for path in files_of(folder, SIGNATURES)]
     return pa.concat_tables(parts) if parts else None
 
 
 def is_there(folder: str, name: str) -> bool:
     """Whether a folder has a file."""
-    return exists(posixpath.join(folder, name))
+    return files.exists(posixpath.join(folder, name))
 
 
 def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
@@ -188,7 +184,7 @@ def read_manifest(folder: str) -> tuple[dict[str, Any], str]:
     if not is_there(folder, MANIFEST):
         raise ReleaseError(f"{folder} is not a release (it has no {MANIFEST}); give the folder of one")
     with reading(path):
-        data = _bytes(path)
+        data = files.read(path)
         manifest = parse_json(data, MANIFEST)
         if not isinstance(manifest, dict):
             raise ValueError("it is no mapping")
@@ -226,7 +222,7 @@ def read_verdict(folder: str) -> Verdict:
     """
     path = _of_release(folder, VERDICT)
     with reading(path):
-        return Verdict.from_json(_bytes(path))
+        return Verdict.from_json(files.read(path))
 
 
 def read_metrics(folder: str) -> pa.RecordBatch:
@@ -273,7 +269,7 @@ def ledger_files(folder: str) -> list[str]:
     Raises:
       ReleaseError: there is no ledger, or a part of it is gone.
     """
-    paths = [posixpath.join(folder, LEDGER, name) for name in parquet_files(posixpath.join(folder, LEDGER))]
+    paths = files_of(folder, LEDGER)
     if not paths and (is_there(folder, MANIFEST) or is_there(folder, VERDICT)):
         raise ReleaseError(f"{posixpath.join(folder, LEDGER)} is gone or empty; {RESTORE}")
     if not paths:
@@ -298,7 +294,33 @@ def by_id(table: pa.Table) -> pa.Table:
 
 def parquet_files(folder: str) -> list[str]:
     """The names of the Parquet files right in a folder, in order."""
-    return [name for name in below(folder) if name.endswith(".parquet") and "/" not in name]
+    return [name for name in files.below(folder) if name.endswith(".parquet") and "/" not in name]
+
+
+def files_of(folder: str, part: str) -> list[str]:
+    """The paths of the Parquet files of a part of a release, such as `data`, in order; none if it has no such part."""
+    return [posixpath.join(folder, part, name) for name in parquet_files(posixpath.join(folder, part))]
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[pq.ParquetFile]:
+    """A file of a release, in a block that does nothing but read it.
+
+    Raises:
+      ReleaseError: it is gone or damaged.
+    """
+    with reading(path), parquet.opened(path) as file:
+        yield file
+
+
+def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A file of a release, or some of its columns.
+
+    Raises:
+      ReleaseError: it is gone or damaged, or has not these columns.
+    """
+    with reading(path):
+        return parquet.read(path, columns)
 
 
 def ledger_rows(path: str) -> int:
@@ -307,7 +329,7 @@ def ledger_rows(path: str) -> int:
     Raises:
       ReleaseError: it is damaged.
     """
-    with reading(path), parquet.opened(path) as file:
+    with opened(path) as file:
         return int(file.metadata.num_rows)
 
 
@@ -319,7 +341,7 @@ def ledger_batches(
     Raises:
       ReleaseError: it is damaged, or has not these columns.
     """
-    with reading(path), parquet.opened(path) as part:
+    with opened(path) as part:
         names = part.schema_arrow.names
         old = "id" not in names and _BEFORE in names
         stored = [_BEFORE if old and name == "id" else name for name in columns or ("id", "kept")]
@@ -360,12 +382,6 @@ def _of_release(folder: str, name: str) -> str:
     return posixpath.join(folder, name)
 
 
-def _bytes(path: str) -> bytes:
-    with open_for_reading(path) as file:
-        data: bytes = file.read()
-    return data
-
-
 def _is_inside(path: object) -> bool:
     """Whether a path of a manifest stays inside of the release: nothing else is read for it."""
     return (
@@ -375,7 +391,7 @@ def _is_inside(path: object) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: str, rows: int, columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-    with reading(path), parquet.opened(path) as shard:
+    with opened(path) as shard:
         if shard.metadata.num_rows != rows:
             raise ValueError(f"it has {shard.metadata.num_rows} documents, the manifest says {rows}")
         parquet.check_columns(shard, columns)
